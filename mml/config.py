@@ -1,0 +1,240 @@
+"""Config: RecBole's, with mml's defaults, strict keys, deep merging and dotted keys.
+
+Order of precedence, the last wins: `configs/overall.yaml`, `configs/<dataset>.yaml` if it exists, the given config
+files in order, the config dict, the command line. Nested mappings are merged key by key.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from recbole.config import Config as RecBoleConfig
+from recbole.evaluator import metric_types
+from recbole.utils import EvaluatorType
+
+from mml import config_keys
+from mml.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+Settings = dict[str, Any]
+
+
+def config_dir() -> Path:
+    """The folder of the shipped YAML files: `configs/` of a checkout, or its copy inside an installed package."""
+    package = Path(__file__).resolve().parent
+    checkout = package.parent / "configs"
+    return checkout if (checkout / "overall.yaml").is_file() else package / "configs"
+
+
+def set_numpy_aliases() -> None:
+    """Give numpy the scalar names that RecBole 1.2.1 uses and numpy 1.24 and 2.0 took away."""
+    aliases = {
+        "float": np.float64,
+        "int": np.int64,
+        "complex": np.complex128,
+        "object": np.object_,
+        "str": np.str_,
+        "unicode": np.str_,
+    }
+    if not hasattr(np, "long"):
+        aliases["long"] = np.int64
+    if not hasattr(np, "bool"):
+        aliases["bool"] = np.bool_
+    for name, kind in aliases.items():
+        setattr(np, name, kind)
+
+
+class Config(RecBoleConfig):
+    """The settings of one run.
+
+    Args:
+        dataset: name of the dataset, a folder below `data_path`.
+        config_files: YAML files over the defaults.
+        config_dict: settings over the files.
+        arguments: `--key=value` words over all others; a dotted key reaches into a nested mapping.
+        model: the model class, for RecBole's own classes; mml's whole method if None.
+
+    Raises:
+        InputError: for an unknown key, a wrong type or value, an unreadable file or a malformed argument.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        config_files: Sequence[str | Path] = (),
+        config_dict: Mapping[str, Any] | None = None,
+        arguments: Sequence[str] = (),
+        model: type | None = None,
+    ) -> None:
+        if model is None:
+            from mml.model.learner import Learner  # the learners import no config; this only breaks the cycle
+
+            model = Learner
+        self._arguments = list(arguments)
+        self._dataset_name = dataset
+        shipped = [config_dir() / "overall.yaml", config_dir() / f"{dataset}.yaml"]
+        files = [path for path in shipped if path.is_file()] + [Path(path) for path in config_files]
+        super().__init__(model=model, dataset=dataset, config_file_list=files, config_dict=dict(config_dict or {}))
+        self._drop_absent_learners()
+        self._check_metrics()
+
+    def compatibility_settings(self) -> None:
+        set_numpy_aliases()
+
+    # -- loading: each source is read, checked and merged deeply ----------------------------------------------------
+
+    def _load_config_files(self, file_list: Sequence[Path]) -> Settings:
+        merged: Settings = {}
+        self._overrides: list[Settings] = []
+        for path in file_list:
+            settings = _read_yaml(path, self.yaml_loader)
+            config_keys.check(settings, str(path))
+            self._overrides.append(settings.pop("dataset_overrides", None) or {})
+            merged = merge(merged, settings)
+        return merged
+
+    def _load_variable_config_dict(self, config_dict: Settings) -> Settings:
+        config_keys.check(config_dict, "config_dict")
+        return config_dict
+
+    def _load_cmd_line(self) -> Settings:
+        settings = parse_arguments(self._arguments, self.yaml_loader)
+        config_keys.check(settings, "command line")
+        return settings
+
+    def _merge_external_config_dict(self) -> None:
+        merged: Settings = self.file_config_dict
+        overrides = [by_dataset.get(self._dataset_name) or {} for by_dataset in self._overrides]
+        for settings in (*overrides, self.variable_config_dict, self.cmd_config_dict):
+            merged = merge(merged, settings)
+        self.external_config_dict = merged
+
+    # -- final values ----------------------------------------------------------------------------------------------
+
+    def _set_default_parameters(self) -> None:
+        final = self.final_config_dict
+        own_folder = Path(final["data_path"]) / self.dataset
+        repeatable = final["repeatable"]
+        final["repeatable"] = True  # RecBole refuses False for sequential models; mml excludes the history itself
+        final["train_neg_sample_args"] = (
+            None if final["loss_type"] != "BPR" else {"distribution": "uniform", "sample_num": 1}
+        )
+        super()._set_default_parameters()
+        final["repeatable"] = repeatable
+        if self.dataset != "ml-100k" or own_folder.is_dir():
+            final["data_path"] = str(own_folder)
+
+    def _init_device(self) -> None:
+        """Choose the device and say so in one line when the wanted GPU is not there."""
+        final = self.final_config_dict
+        final["gpu_id"] = str(final["gpu_id"])
+        final.update(single_spec=True, local_rank=0)
+        wanted = final["use_gpu"] and final["gpu_id"] not in ("", "-1", "cpu")
+        if wanted:
+            os.environ["CUDA_VISIBLE_DEVICES"] = final["gpu_id"]
+        if wanted and torch.cuda.is_available():
+            final["device"] = torch.device("cuda")
+            return
+        final["device"] = torch.device("cpu")
+        if wanted:
+            logger.warning("GPU %s was asked for, but there is no CUDA here: running on the CPU.", final["gpu_id"])
+
+    def _drop_absent_learners(self) -> None:
+        """`learners.<name>: ~` drops the learner; an empty table of learners is an error."""
+        learners = {name: spec for name, spec in self["learners"].items() if spec is not None}
+        if "id" not in learners:
+            raise InputError("config: key 'learners' must hold the learner 'id', the main one.")
+        for name, spec in learners.items():
+            if name != "id" and not {"item_feat_emb", "source"} & spec.keys():
+                raise InputError(
+                    f"config: unknown learner '{name}': it has no features. Known: {', '.join(learners)}; for a new "
+                    f"modality set learners.{name}.item_feat_emb=FILE."
+                )
+        self.final_config_dict["learners"] = learners
+
+    def _check_metrics(self) -> None:
+        values = [name for name in self["metrics"] if metric_types[name.lower()] != EvaluatorType.RANKING]
+        if values:
+            raise InputError(f"config: key 'metrics' holds {values[0]}, which needs labels; use ranking metrics.")
+        name, _, k = self["valid_metric"].partition("@")
+        if name.lower() not in {metric.lower() for metric in metric_types} or not k.isdigit():
+            raise InputError(f"config: key 'valid_metric' is {self['valid_metric']!r}; write it as NDCG@10.")
+
+    def for_learner(self, name: str, key: str) -> Any:
+        """The value of `key` for learner `name`: `learners.<name>.<key>` if given, else the common one."""
+        return self["learners"][name].get(key, self[key])
+
+    def of_stage(self, stage: str) -> Settings:
+        """The settings of mml and of the data that act on `stage`, those of earlier stages included."""
+        last = config_keys.STAGES.index(stage)
+        return {
+            key: value
+            for key, value in self.external_config_dict.items()
+            if config_keys.stage_of(key) in config_keys.STAGES[: last + 1]
+        }
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Settings:
+    """`over` laid over `base`; nested mappings are merged key by key, anything else is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def parse_arguments(arguments: Sequence[str], loader: type = yaml.FullLoader) -> Settings:
+    """`["--a.b=1"]` -> `{"a": {"b": 1}}`; values are YAML.
+
+    Raises:
+        InputError: for a word that is not `--key=value`, or a key given twice with different values.
+    """
+    settings: Settings = {}
+    for word in arguments:
+        match = re.fullmatch(r"--([A-Za-z_][\w.\-]*)=(.*)", word, flags=re.DOTALL)
+        if match is None:
+            raise InputError(f"command line: '{word}' is not of the form --key=value.")
+        value = _parse_value(match[2], word, loader)
+        *parents, last = match[1].split(".")
+        holder = settings
+        for parent in parents:
+            child = holder.setdefault(parent, {})
+            if not isinstance(child, dict):
+                raise InputError(f"command line: '{word}' sets a key inside '{parent}', which is already a value.")
+            holder = child
+        if last in holder and holder[last] != value:
+            raise InputError(f"command line: key '{match[1]}' is given twice with different values.")
+        holder[last] = value
+    return settings
+
+
+def _parse_value(text: str, word: str, loader: type) -> Any:
+    if text in ("None", ""):
+        return None
+    try:
+        return yaml.load(text, Loader=loader)
+    except yaml.YAMLError:
+        raise InputError(f"command line: the value of '{word}' is not valid YAML.") from None
+
+
+def _read_yaml(path: Path, loader: type) -> Settings:
+    if not path.is_file():
+        raise InputError(f"config file {path} does not exist.")
+    try:
+        settings = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a valid YAML file: {' '.join(str(error).split())}") from None
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}: must be a mapping of keys to values.")
+    return settings

@@ -1,0 +1,1 @@
+"""Data: atomic files -> time split -> packed sequences -> tasks; item features joined by token."""

@@ -1,0 +1,285 @@
+"""MMLDataset: RecBole's dataset over atomic files, with the time split and packed sequences of user tasks."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from recbole.data.dataset import SequentialDataset
+from recbole.utils import FeatureSource, FeatureType
+
+from mml.config import Config
+from mml.data.atomic import read_atomic, read_header, require_values
+from mml.data.item_features import ItemFeatures, load_item_features
+from mml.data.sequences import PackedSequences
+from mml.data.split import UserSplit, split_users
+from mml.data.tasks import TaskSet, evaluation_tasks, training_tasks
+from mml.errors import InputError
+
+
+@dataclass(frozen=True)
+class UserGroups:
+    """The packed sequences of the three kinds of users.
+
+    Args:
+        old: meta-train users, interactions up to T.
+        valid: validation users, interactions up to T, the first `cold_user_max_inter`.
+        new: new users, the first `cold_user_max_inter` interactions.
+    """
+
+    old: PackedSequences
+    valid: PackedSequences
+    new: PackedSequences
+
+
+class MMLDataset(SequentialDataset):
+    """Atomic files split by time into old, validation and new users.
+
+    RecBole's ids are given in the order of the training data: old users and warm items come first. So a
+    learner's weights cannot depend on anything but the old users' interactions, and item ids from
+    `n_warm_items + 1` on are cold.
+
+    Attributes:
+        users: the sequences of each kind of user.
+        n_warm_items: number of items that an old user has touched; their ids are 1..n_warm_items.
+        n_known_items: items up to this id have been touched by an old or a validation user, up to T. Validation
+            ranks these only, so that nothing after T can sway it.
+        item_features: one per modality, joined by item token.
+        user_tokens: str [n_users], tokens in order of arrival: old, validation, new users.
+
+    Raises:
+        InputError: for missing, empty or malformed files, and for a split that leaves no users of one kind.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._split: UserSplit
+        super().__init__(config)
+        self._pack()
+        self.item_features: dict[str, ItemFeatures] = load_item_features(
+            config, self.item_tokens, self.n_warm_items, self._tokens_in_file_order, Path(self.dataset_path)
+        )
+        if self.item_num - 1 < max(config["topk"]):
+            raise InputError(
+                f"config: key 'topk' asks for {max(config['topk'])} items, but {self.dataset_name} has only "
+                f"{self.item_num - 1}."
+            )
+
+    # -- RecBole's loading, with strict reading and without its slow parser ------------------------------------------
+
+    def _load_data(self, token: str, dataset_path: str) -> None:
+        inter = Path(dataset_path) / f"{token}.inter"
+        if not inter.is_file():
+            raise InputError(
+                f"{inter} does not exist.\n"
+                f"Put the log there: a tab-separated file with the columns user_id:token, item_id:token and, if "
+                f"there is one, timestamp:float (dataset/README.md).\n"
+                f"Or make a stand-in with known ground truth: python -m mml.data.synthetic {token}"
+            )
+        super()._load_data(token, dataset_path)
+
+    def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
+        load_col, unload_col = self._get_load_and_unload_col(source)
+        if load_col == set():
+            return None
+        path, separator = Path(filepath), self.config["field_separator"]
+        types = read_header(path, separator)
+        columns = [c for c in types if (load_col is None or c in load_col) and c not in (unload_col or ())]
+        if source == FeatureSource.INTERACTION:
+            self._require_columns(path, columns)
+        frame = read_atomic(path, columns, separator)
+        if source == FeatureSource.INTERACTION:
+            for column in (self.uid_field, self.iid_field, self.time_field):
+                if column in frame:
+                    require_values(path, frame, column)
+        for name in columns:
+            self.field2source[name], self.field2type[name] = source, FeatureType(types[name])
+            if types[name].endswith("_seq"):
+                frame[name] = [_parse_sequence(cell, types[name], self.config["seq_separator"]) for cell in frame[name]]
+                self.field2seqlen[name] = max(map(len, frame[name]))
+            else:
+                self.field2seqlen[name] = 1
+            if "float" in types[name]:
+                self.field2bucketnum[name] = 2
+        return frame
+
+    def _require_columns(self, path: Path, columns: list[str]) -> None:
+        for key, field in (("USER_ID_FIELD", self.uid_field), ("ITEM_ID_FIELD", self.iid_field)):
+            if field not in columns:
+                raise InputError(
+                    f"{path}, line 1: there is no column '{field}:token'; it has {', '.join(columns) or 'none known'}. "
+                    f"Rename the column, or set {key} to its name."
+                )
+
+    def _fill_nan(self) -> None:
+        """As RecBole's, but by assignment: its in-place filling does nothing on pandas 3."""
+        for feat_name in self.feat_name_list:
+            feat = getattr(self, feat_name)
+            for field in feat:
+                kind = self.field2type[field]
+                if kind == FeatureType.TOKEN:
+                    feat[field] = feat[field].fillna(0)
+                elif kind == FeatureType.FLOAT:
+                    feat[field] = feat[field].fillna(feat[field].mean())
+                else:
+                    dtype = np.int64 if kind == FeatureType.TOKEN_SEQ else np.float64
+                    empty = np.array([], dtype=dtype)
+                    feat[field] = [empty if isinstance(cell, float) else cell for cell in feat[field]]
+
+    def _data_filtering(self) -> None:
+        """RecBole's filters, then the split; ids are given afterwards, in the order of the kept rows."""
+        super()._data_filtering()
+        config, log = self.config, self.inter_feat
+        codes, tokens = pd.factorize(log[self.uid_field])
+        listed = [] if self.item_feat is None else [self.item_feat[self.iid_field]]
+        self._tokens_in_file_order = pd.unique(pd.concat([*listed, log[self.iid_field]]))
+        has_time = self.time_field in log
+        if not has_time and config["data_split_time"] is not None:
+            self.logger.warning(
+                f"{self.dataset_name}.inter has no column '{self.time_field}': row order is time order, and "
+                f"data_split_quantile={config['data_split_quantile']} is used instead of data_split_time."
+            )
+        self._split = split_users(
+            codes,
+            log[self.time_field].to_numpy() if has_time else np.arange(len(log), dtype=np.float64),
+            split_time=config["data_split_time"] if has_time else None,
+            split_quantile=config["data_split_quantile"],
+            valid_user_ratio=config["valid_user_ratio"],
+            new_users=self._listed_new_users(tokens),
+        )
+        self.inter_feat = log.iloc[self._split.rows].reset_index(drop=True)
+        self.user_tokens = tokens.to_numpy()[codes[self._split.rows[_first_of_each(self._split.users)]]]
+
+    def _listed_new_users(self, tokens: pd.Index) -> np.ndarray | None:
+        name = self.config["new_users_file"]
+        if name is None:
+            return None
+        path = next((p for p in (Path(name), Path(self.dataset_path) / name) if p.is_file()), None)
+        if path is None:
+            raise InputError(f"config: key 'new_users_file': {name} does not exist.")
+        listed = pd.Index(path.read_text(encoding="utf-8").split())
+        unknown = listed.difference(tokens)
+        if len(unknown) or listed.empty:
+            what = f"'{unknown[0]}' is not a user of the log" if len(unknown) else "it lists no user"
+            raise InputError(f"{path}: {what}; write one user token of the .inter file per line.")
+        return tokens.get_indexer(listed)
+
+    # -- what the split gives --------------------------------------------------------------------------------------
+
+    def _pack(self) -> None:
+        split, items = self._split, self.inter_feat[self.iid_field].to_numpy(dtype=np.int64)
+        bounds = np.cumsum([0, split.n_old, split.n_valid, split.n_new])
+        limit = self.config["cold_user_max_inter"]
+        groups = []
+        for begin, end in itertools.pairwise(bounds):
+            rows = (split.users >= begin) & (split.users < end)
+            groups.append(PackedSequences.from_sorted(split.users[rows] - begin, items[rows], end - begin))
+        self.users = UserGroups(groups[0], groups[1].head(limit), groups[2].head(limit))
+        self.n_warm_items = int(groups[0].items.max())
+        self.n_known_items = max(self.n_warm_items, int(groups[1].items.max(initial=0)))
+        self._n_interactions = len(items)
+
+    @property
+    def item_tokens(self) -> np.ndarray:
+        """str [n_items]; item_tokens[i] is the token of item id i, and item_tokens[0] the padding's."""
+        return self.field2id_token[self.iid_field]
+
+    def training_tasks(self) -> TaskSet:
+        """The tasks of the old users.
+
+        Raises:
+            InputError: if no old user has the three interactions that a support and a query need.
+        """
+        tasks = training_tasks(self.users.old, self.max_item_list_len, self.config["query_inter_num"])
+        if not len(tasks):
+            raise InputError(
+                f"{self.dataset_name}: no old user has 3 interactions up to T, so there is no support to train on; "
+                "set a later data_split_time."
+            )
+        return tasks
+
+    def validation_tasks(self) -> TaskSet:
+        """The tasks of the validation users: one after each of their interactions."""
+        longest = int(max(self.users.valid.lengths, default=0))
+        return evaluation_tasks(self.users.valid, self.max_item_list_len, list(range(1, max(longest, 2))))[0]
+
+    def test_tasks(self) -> tuple[TaskSet, dict[str, int]]:
+        """The tasks of the new users, and how many users have none by reason.
+
+        Raises:
+            InputError: if there is none at all.
+        """
+        config = self.config
+        tasks, short = evaluation_tasks(self.users.new, self.max_item_list_len, config["eval_shots"])
+        repeated = np.zeros(len(tasks), dtype=bool)
+        if not config["repeatable"]:
+            repeated = self.target_in_history(tasks)
+        users = np.unique(tasks.users)
+        tasks = tasks.take(~repeated)
+        if not len(tasks):
+            raise InputError(
+                f"{self.dataset_name}: none of the {len(self.users.new)} new users has enough interactions for "
+                f"eval_shots={config['eval_shots']}; use smaller shots or an earlier data_split_time."
+            )
+        skipped = {"new_user_too_short": len(short)}
+        if repeated.any():
+            skipped["new_user_repeats_only"] = len(np.setdiff1d(users, tasks.users))
+        return tasks, skipped
+
+    @staticmethod
+    def target_in_history(tasks: TaskSet) -> np.ndarray:
+        """bool [N]: the target is already among the inputs, so that it is no candidate unless `repeatable`."""
+        inputs = tasks.batch(np.arange(len(tasks))).item_seq.numpy()
+        return (inputs == tasks.target[:, None]).any(1)
+
+    def summary(self) -> dict[str, Any]:
+        """The counts of everything, as they stand in result.json."""
+        split = self._split
+        tasks, skipped = self.test_tasks()
+        old_short = int((self.users.old.lengths < 3).sum())
+        valid_short = int((self.users.valid.lengths < 2).sum())
+        return {
+            "old_users": split.n_old,
+            "valid_users": split.n_valid,
+            "new_users": split.n_new,
+            "evaluated_users": len(np.unique(tasks.users)),
+            "evaluated_cases": len(tasks),
+            "skipped_users": {"old_user_too_short": old_short, "valid_user_too_short": valid_short, **skipped},
+            "items": self.item_num - 1,
+            "warm_items": self.n_warm_items,
+            "cold_items": self.item_num - 1 - self.n_warm_items,
+            "interactions": self._n_interactions,
+            "split_time": split.time,
+            "modality_coverage": {name: float(f.present[1:].mean()) for name, f in self.item_features.items()},
+        }
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the files were made by `mml.data.synthetic`."""
+        return (Path(self.dataset_path) / "synthetic.json").is_file()
+
+    def fingerprint(self, with_new_users: bool) -> str:
+        """Hash of the sequences and tokens that a stage sees, the new users' only if asked for."""
+        digest = hashlib.sha256()
+        groups = [self.users.old, self.users.valid] + ([self.users.new] if with_new_users else [])
+        for group in groups:
+            digest.update(group.items.tobytes())
+            digest.update(group.offsets.tobytes())
+        n_items = self.item_num if with_new_users else self.n_known_items + 1
+        digest.update("\n".join(map(str, self.item_tokens[:n_items])).encode())
+        return digest.hexdigest()[:16]
+
+
+def _first_of_each(sorted_users: np.ndarray) -> np.ndarray:
+    """Index of each user's first row; `sorted_users` [n] is sorted."""
+    return np.flatnonzero(np.diff(sorted_users, prepend=-1))
+
+
+def _parse_sequence(cell: Any, kind: str, separator: str) -> np.ndarray:
+    words = cell.split(separator) if isinstance(cell, str) else []
+    words = [word for word in words if word]
+    return np.array(words, dtype=np.float64) if kind == "float_seq" else np.array(words, dtype=object)

@@ -1,0 +1,103 @@
+"""Item features of the dataset: one matrix per modality in item-id order, joined by item token."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mml.errors import InputError
+from mml.features.files import FeatureTable, join_features, read_features
+from mml.features.sources import encode_source
+
+if TYPE_CHECKING:
+    from mml.config import Config
+
+
+@dataclass(frozen=True)
+class ItemFeatures:
+    """The features of all items in one modality.
+
+    Args:
+        vectors: float32 [n_items, dim], scaled by the warm items' statistics; zero where missing (row 0 is padding).
+        present: bool [n_items]; False where the item has no row, which a learner must mask.
+    """
+
+    vectors: np.ndarray
+    present: np.ndarray
+
+    def fingerprint(self, n_known_items: int) -> str:
+        """Hash of the features of items 0..n_known_items."""
+        digest = hashlib.sha256(self.vectors[: n_known_items + 1].tobytes())
+        digest.update(self.present[: n_known_items + 1].tobytes())
+        return digest.hexdigest()
+
+
+def load_item_features(
+    config: Config,
+    item_tokens: Sequence[str],
+    n_warm_items: int,
+    tokens_in_file_order: Sequence[str],
+    data_path: Path,
+) -> dict[str, ItemFeatures]:
+    """Read or encode the features of every learner that has some.
+
+    Args:
+        config: `learners.<name>.item_feat_emb` (a file) or `.source` (what to encode).
+        item_tokens: [n_items], row 0 the padding.
+        n_warm_items: items 1..n_warm_items are warm; statistics and encoders are fitted to them only.
+        tokens_in_file_order: [n_items - 1], the items as `.item` (or else `.inter`) first names them; the order of
+            an aligned tensor's rows.
+        data_path: the dataset's folder, in which relative file names are looked up second.
+
+    Returns:
+        Modality name -> features.
+
+    Raises:
+        InputError: for an unreadable file, or one without any of the dataset's items.
+    """
+    features: dict[str, ItemFeatures] = {}
+    cache_dir = Path(config["output_dir"]) / config["dataset"] / "features"
+    tokens = [str(token) for token in item_tokens]
+    for name, learner in config["learners"].items():
+        if "item_feat_emb" in learner:
+            path = find_file(learner["item_feat_emb"], data_path, f"learners.{name}.item_feat_emb")
+            table = read_features(path, [str(token) for token in tokens_in_file_order])
+        elif "source" in learner:
+            table = encode_source(
+                learner["source"], tokens[1:], n_warm_items, data_path, cache_dir, f"learners.{name}.source"
+            )
+        else:
+            continue
+        features[name] = _scaled(table, tokens, n_warm_items)
+    return features
+
+
+def find_file(name: str, data_path: Path, key: str) -> Path:
+    """`name` as given, or else inside the dataset's folder.
+
+    Raises:
+        InputError: naming the config key, if it is in neither.
+    """
+    for path in (Path(name), data_path / name):
+        if path.is_file():
+            return path
+    raise InputError(f"config: key '{key}': there is no file {name}, neither as given nor in {data_path}.")
+
+
+def _scaled(table: FeatureTable, tokens: list[str], n_warm_items: int) -> ItemFeatures:
+    """Centre the vectors and scale them to a mean squared norm of `dim`, so that any encoder's will do."""
+    vectors, present = join_features(table, tokens[1:])
+    vectors = np.vstack([np.zeros((1, vectors.shape[1]), dtype=np.float32), vectors])
+    present = np.concatenate([[False], present])
+    warm = present.copy()
+    warm[n_warm_items + 1 :] = False
+    known = vectors[warm if warm.any() else present]
+    centred = known - known.mean(0)
+    scale = float(np.sqrt((centred**2).mean())) or 1.0
+    vectors = np.where(present[:, None], (vectors - known.mean(0)) / scale, 0.0).astype(np.float32)
+    return ItemFeatures(vectors, present)

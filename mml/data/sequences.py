@@ -1,0 +1,42 @@
+"""User sequences in packed form: one items array and one offsets array, memory O(interactions)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class PackedSequences:
+    """The item sequences of some users.
+
+    Args:
+        items: int64 [n_interactions], item ids sorted by user and time.
+        offsets: int64 [n_users + 1]; user u has items[offsets[u]:offsets[u + 1]].
+    """
+
+    items: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def from_sorted(cls, users: np.ndarray, items: np.ndarray, n_users: int) -> PackedSequences:
+        """Pack rows that are already sorted; `users` int64 [n] in 0..n_users-1."""
+        counts = np.bincount(users, minlength=n_users)
+        return cls(items, np.concatenate(([0], np.cumsum(counts))))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64 [n_users]."""
+        return np.diff(self.offsets)
+
+    def head(self, n: int | None) -> PackedSequences:
+        """Each user's first `n` interactions (all if None)."""
+        if n is None:
+            return self
+        place = np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths)
+        lengths = np.minimum(self.lengths, n)
+        return PackedSequences(self.items[place < n], np.concatenate(([0], np.cumsum(lengths))))

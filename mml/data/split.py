@@ -1,0 +1,96 @@
+"""The split into old, validation and new users, by time only (DESIGN: nothing at random)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from mml.errors import InputError
+
+
+@dataclass(frozen=True)
+class UserSplit:
+    """Which rows of a log belong to which kind of user.
+
+    Args:
+        rows: int64 [n_kept], the kept rows: users in order of arrival, each user's rows in time order. Old users
+            come first, then validation users, then new users.
+        users: int64 [n_kept], arrival rank of each kept row's user, from 0.
+        n_old, n_valid, n_new: number of users of each kind.
+        time: T, or None if a list of users made the split.
+    """
+
+    rows: np.ndarray
+    users: np.ndarray
+    n_old: int
+    n_valid: int
+    n_new: int
+    time: float | None
+
+
+def split_users(
+    users: np.ndarray,
+    times: np.ndarray,
+    *,
+    split_time: float | None,
+    split_quantile: float,
+    valid_user_ratio: float,
+    new_users: Collection[int] | None = None,
+) -> UserSplit:
+    """Split a log by the time of the users' first interactions.
+
+    Args:
+        users: int64 [n], user codes 0..n_users-1.
+        times: float64 [n]; the row number where the log has no time column.
+        split_time: T; if None, the quantile `split_quantile` of the users' first interaction times.
+        split_quantile: see above, in [0, 1].
+        valid_user_ratio: share of the old users, the latest to arrive, that become validation users.
+        new_users: user codes that are new, whatever their times; then all of an old user's rows are used.
+
+    Raises:
+        InputError: if no user is new, or fewer than two are old; says which T would do.
+    """
+    n_users = int(users.max()) + 1
+    by_time = np.lexsort((np.arange(len(users)), times))  # ties in file order
+    first = np.full(n_users, -1, dtype=np.int64)
+    first[users[by_time[::-1]]] = np.arange(len(users))[::-1]  # place of each user's first row in time order
+    arrival = times[by_time][first]
+
+    if new_users is None:
+        time = float(np.quantile(arrival, split_quantile)) if split_time is None else float(split_time)
+        is_new = arrival > time
+        _require_both(is_new, arrival, time)
+        kept = is_new[users] | (times <= time)
+    else:
+        time = None
+        is_new = np.zeros(n_users, dtype=bool)
+        is_new[np.fromiter(new_users, dtype=np.int64)] = True
+        if is_new.all():
+            raise InputError("new_users_file lists every user of the log; some must stay to be trained on.")
+        kept = np.ones(len(users), dtype=bool)
+
+    in_order = np.lexsort((first, is_new))  # old users by arrival, then new users by arrival
+    rank = np.empty(n_users, dtype=np.int64)
+    rank[in_order] = np.arange(n_users)
+    rows = by_time[kept[by_time]]
+    rows = rows[np.argsort(rank[users[rows]], kind="stable")]
+    n_before = int((~is_new).sum())
+    n_valid = round(valid_user_ratio * n_before)
+    return UserSplit(rows, rank[users[rows]], n_before - n_valid, n_valid, int(is_new.sum()), time)
+
+
+def _require_both(is_new: np.ndarray, arrival: np.ndarray, time: float) -> None:
+    n_old = int((~is_new).sum())
+    if is_new.any() and n_old >= 2:
+        return
+    what = "no user arrives after it" if not is_new.any() else f"only {n_old} user(s) arrive before it"
+    usual = float(np.quantile(arrival, 0.8))
+    if not (arrival > usual).any():
+        usual = float(np.quantile(arrival, 0.5))
+    n_usual = int((arrival > usual).sum())
+    raise InputError(
+        f"data_split_time {time:.0f}: {what} (users arrive from {arrival.min():.0f} to {arrival.max():.0f}). "
+        f"data_split_time={usual:.0f} would give {n_usual} new users."
+    )

@@ -1,0 +1,189 @@
+"""User tasks: which positions of a sequence are support and which are query, and padded batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mml.data.sequences import PackedSequences
+
+
+@dataclass(frozen=True)
+class TaskBatch:
+    """Left-aligned tasks of U users, padded to L inputs; 0 pads.
+
+    Position t holds item t+1 of the sequence and predicts item t+2, so a causal encoder sees the prefix only.
+
+    Args:
+        item_seq: int64 [U, L], inputs.
+        targets: int64 [U, L], the item after each input.
+        support: bool [U, L], positions of the inner loss.
+        query: bool [U, L], positions of the outer loss.
+        negatives: int64 [U, L], sampled negatives, or None.
+        noise_keys: int64 [U], the keys of the tasks' dropout noise, or None.
+    """
+
+    item_seq: Tensor
+    targets: Tensor
+    support: Tensor
+    query: Tensor
+    negatives: Tensor | None = None
+    noise_keys: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.item_seq.shape[0]
+
+    def select(self, rows: Tensor) -> TaskBatch:
+        """The tasks `rows` [n], with the padding that none of them needs cut off."""
+        length = int((self.item_seq[rows] != 0).sum(1).max())
+        picked = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                picked[field.name] = value[rows][:, :length] if value.dim() == 2 else value[rows]
+        return TaskBatch(**picked)
+
+    def with_noise(self, n_warm_items: int, generator: torch.Generator, negatives: bool) -> TaskBatch:
+        """Draw what is random about the tasks: dropout keys and, if wanted, uniform warm negatives.
+
+        Drawn for the whole batch at once, so that nothing depends on how it is cut into chunks.
+        """
+        keys = torch.randint(2**31, (len(self),), generator=generator)
+        sampled = None
+        if negatives:
+            # one of the n_warm - 1 warm items that are not the target
+            draw = torch.randint(1, max(n_warm_items, 2), self.targets.shape, generator=generator)
+            sampled = draw + (draw >= self.targets).long()
+            sampled = sampled.clamp(max=n_warm_items)
+        return replace(self, negatives=sampled, noise_keys=keys)
+
+    def to(self, device: torch.device) -> TaskBatch:
+        """The same batch on `device`."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return TaskBatch(**{k: v if v is None else v.to(device) for k, v in values.items()})
+
+
+@dataclass(frozen=True)
+class TaskSet:
+    """N tasks over packed sequences; arrays are [N] int64.
+
+    Args:
+        items: int64 [n_interactions], the packed items that the tasks point into.
+        users: whose task it is.
+        start: place of the first input in `items`.
+        length: number of inputs; the last target is items[start + length].
+        n_support: the first positions, which are support.
+        n_query: the last positions, which are query. Positions between the two are history only.
+        shots: number of the user's interactions that are known when the query is predicted.
+    """
+
+    items: np.ndarray
+    users: np.ndarray
+    start: np.ndarray
+    length: np.ndarray
+    n_support: np.ndarray
+    n_query: np.ndarray
+    shots: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def target(self) -> np.ndarray:
+        """int64 [N], the item after the last input."""
+        return self.items[self.start + self.length]
+
+    def before_last(self) -> TaskSet:
+        """The same tasks one interaction earlier: the target is the last input, the history what precedes it."""
+        return replace(self, length=self.length - 1, shots=self.shots - 1)
+
+    def take(self, rows: np.ndarray) -> TaskSet:
+        """The tasks `rows`, an index or a mask."""
+        picked = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "items"}
+        return TaskSet(items=self.items, **picked)
+
+    def batch(self, rows: np.ndarray) -> TaskBatch:
+        """The padded batch of the tasks `rows` [U]."""
+        start, length = self.start[rows, None], self.length[rows, None]
+        steps = np.arange(int(length.max()))[None]
+        valid = steps < length
+        places = np.where(valid, start + steps, start)
+        inputs = np.where(valid, self.items[places], 0)
+        targets = np.where(valid, self.items[places + 1], 0)
+        support = steps < self.n_support[rows, None]
+        query = valid & (steps >= length - self.n_query[rows, None])
+        return TaskBatch(*(torch.from_numpy(array) for array in (inputs, targets, support, query)))
+
+
+def training_tasks(sequences: PackedSequences, max_length: int, n_query: int) -> TaskSet:
+    """Tasks of old users: the last `n_query` interactions are query, those before are support.
+
+    Users with fewer than three interactions have no support and are left out. A sequence longer than
+    `max_length` + 1 keeps its latest part.
+    """
+    length = sequences.lengths - 1
+    users = np.flatnonzero(length >= 2)
+    length = length[users]
+    inputs = np.minimum(length, max_length)
+    start = sequences.offsets[users] + length - inputs
+    query = np.minimum(n_query, inputs - 1)
+    return TaskSet(sequences.items, users, start, inputs, inputs - query, query, shots=length)
+
+
+def evaluation_tasks(
+    sequences: PackedSequences, max_length: int, eval_shots: str | Sequence[int]
+) -> tuple[TaskSet, np.ndarray]:
+    """Tasks of new users (or of validation users, treated alike), one target each.
+
+    `eval_shots: last`: support predicts i2..i(n-2), i(n-1) is kept for validation, the target is in.
+    A list: for each k, support predicts i2..ik and the target is i(k+1).
+
+    Returns:
+        The tasks, and the users [m] too short for any.
+    """
+    lengths = sequences.lengths
+    if isinstance(eval_shots, str):
+        users = np.flatnonzero(lengths >= 3)
+        shots = lengths[users] - 1
+        n_support = shots - 2
+    else:
+        ks = np.unique(np.asarray(eval_shots, dtype=np.int64))
+        users, column = np.nonzero(lengths[:, None] > ks[None])
+        shots = ks[column]
+        n_support = shots - 1
+    inputs = np.minimum(shots, max_length)
+    start = sequences.offsets[users] + shots - inputs
+    n_support = np.maximum(n_support - (shots - inputs), 0)
+    tasks = TaskSet(sequences.items, users, start, inputs, n_support, np.ones_like(users), shots)
+    return tasks, np.setdiff1d(np.arange(len(sequences)), users)
+
+
+def windows(sequences: PackedSequences, max_length: int, rng: np.random.Generator) -> TaskSet:
+    """Cut whole sequences into windows of at most `max_length` targets, every position being query.
+
+    Each target of a user is in exactly one window. Where the cuts fall is drawn anew at each call, so that over
+    the epochs a target is seen with contexts of every length.
+    """
+    lengths = sequences.lengths
+    users = np.flatnonzero(lengths >= 2)
+    n_targets = lengths[users] - 1
+    shift = np.where(n_targets > max_length, rng.integers(0, max_length, len(users)), 0)
+    n_windows = -(-(n_targets + shift) // max_length)
+    owner = np.repeat(np.arange(len(users)), n_windows)
+    number = np.arange(len(owner)) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
+    begin = np.maximum(number * max_length - shift[owner], 0)
+    end = np.minimum((number + 1) * max_length - shift[owner], n_targets[owner])
+    length = end - begin
+    start = sequences.offsets[users[owner]] + begin
+    return TaskSet(sequences.items, users[owner], start, length, np.zeros_like(length), length, shots=begin + length)
+
+
+def length_sorted_chunks(lengths: np.ndarray, max_tasks: int) -> Iterator[np.ndarray]:
+    """Cut tasks into chunks of at most `max_tasks` of similar length, the longest first; yields indices."""
+    order = np.argsort(-lengths, kind="stable")
+    for begin in range(0, len(order), max_tasks):
+        yield order[begin : begin + max_tasks]

@@ -1,0 +1,1 @@
+"""Evaluation: fair ranks over the full catalogue, RecBole's metrics, groups of cases, the report."""

@@ -1,0 +1,1 @@
+"""Item features: files of vectors keyed by item token, and the encoders that make them."""

@@ -1,0 +1,82 @@
+"""What the encoders that load a pre-trained network share: where it runs, how it is found, half precision."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mml.errors import InputError
+from mml.features.encoders.base import BatchEncoder, describe, folder_digest
+
+Item = TypeVar("Item", bound="str | Path")
+Loaded = TypeVar("Loaded")
+
+
+@dataclass
+class PretrainedEncoder(BatchEncoder[Item], Generic[Item]):
+    """A network by name on the hub or by local folder, loaded at the first batch.
+
+    Attributes:
+        name: the hub's name or the folder.
+        batch_size: items in one forward pass.
+        device: auto (CUDA when there), cpu, cuda, cuda:1 ...
+    """
+
+    name: str
+    batch_size: int = 64
+    device: str = "auto"
+
+    def identity(self) -> str:
+        """Name and options, and the digest of a local folder's files."""
+        folder = Path(self.name)
+        return describe(self, digest=folder_digest(folder)) if folder.is_dir() else describe(self)
+
+    def torch_device(self) -> torch.device:
+        """The device to run on."""
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"device {self.device!r} cannot be used ({reason}); take auto or cpu") from error
+        return device
+
+    def load_or_explain(self, load: Callable[[], Loaded]) -> Loaded:
+        """load(), with an InputError when there is no such model."""
+        try:
+            return load()
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            if isinstance(error, InputError):
+                raise
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            raise InputError(
+                f"encoder {self.name!r} cannot be loaded ({reason}); give a built-in encoder (tfidf for texts, "
+                "descriptor for pictures), a model's name on the Hugging Face hub, timm:NAME, or a model's folder"
+            ) from error
+
+
+@torch.no_grad()
+def run(forward: Callable[[], torch.Tensor], device: torch.device) -> NDArray[np.float32]:
+    """Run forward, in fp16 on CUDA but in fp32 again where fp16 overflows; float32 [n, dim]."""
+    with torch.autocast("cuda", dtype=torch.float16) if device.type == "cuda" else nullcontext():
+        vectors = forward().float()
+    if device.type == "cuda" and not torch.isfinite(vectors).all():
+        vectors = forward().float()
+    return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
+
+
+def to_device(batch: Any, device: torch.device) -> dict[str, torch.Tensor]:
+    """The tensors of a tokenizer's or image processor's output, on device."""
+    return {key: value.to(device) for key, value in batch.items()}
+
+
+def as_tensor(output: Any) -> torch.Tensor:
+    """The vectors [n, dim] in what get_text_features / get_image_features return, a tensor or an output object."""
+    return output if isinstance(output, torch.Tensor) else output.pooler_output

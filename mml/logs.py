@@ -1,0 +1,41 @@
+"""Logging: short lines for people on the screen, everything in the run's folder."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class _Screen(logging.Handler):
+    """Writes above any progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+class _Plain(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return _COLOUR.sub("", super().format(record))
+
+
+def setup_logging(level: str) -> None:
+    """Log to the screen: mml's own messages from `level` on, other packages' warnings (RecBole logs as root)."""
+    screen = _Screen()
+    screen.setFormatter(logging.Formatter("%(message)s"))
+    screen.addFilter(lambda record: record.name.startswith("mml") or record.levelno >= logging.WARNING)
+    root = logging.getLogger()
+    root.handlers[:] = [screen]
+    root.setLevel(level)
+
+
+def log_to(path: Path) -> None:
+    """Log everything to a file as well."""
+    file = logging.FileHandler(path, encoding="utf-8")
+    file.setFormatter(_Plain("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(file)

@@ -1,0 +1,78 @@
+"""The inner loop: all tasks of a chunk adapt at once, each with its own copy of the fast weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+Params = dict[str, Tensor]
+Rates = float | Mapping[str, Tensor]
+TaskLosses = Callable[[Params], Tensor]
+"""Stacked fast weights {name: [U, ...]} -> one loss per task [U]; task u's loss depends on row u only."""
+
+
+def stack(params: Mapping[str, Tensor], n_tasks: int) -> Params:
+    """Each parameter repeated for every task, [...] -> [U, ...], without copying."""
+    return {name: value.expand(n_tasks, *value.shape) for name, value in params.items()}
+
+
+def task_gradients(losses: TaskLosses, fast: Params, create_graph: bool = False) -> Params:
+    """Gradient of each task's own loss by its own weights, {name: [U, ...]}.
+
+    The tasks are independent, so the gradient of the sum of losses by the stacked weights holds them all.
+    """
+    grads = torch.autograd.grad(losses(fast).sum(), list(fast.values()), create_graph=create_graph)
+    return dict(zip(fast, grads, strict=True))
+
+
+def sgd_step(fast: Params, grads: Params, rates: Rates) -> Params:
+    """One step of gradient descent, not in place."""
+    if isinstance(rates, Mapping):
+        return {name: value - rates[name] * grads[name] for name, value in fast.items()}
+    return {name: value - rates * grads[name] for name, value in fast.items()}
+
+
+def adaptation_path(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: int, rates: Rates) -> Iterator[Params]:
+    """The stacked weights after 0, 1, 2, ... steps, without end and without graph.
+
+    Args:
+        losses: the support losses.
+        initial: phi, one copy for all tasks.
+        n_tasks: U.
+        rates: inner learning rate, or one tensor per parameter.
+    """
+    fast = _leaves(stack(initial, n_tasks))
+    while True:
+        yield fast
+        with torch.enable_grad():
+            grads = task_gradients(losses, fast)
+        with torch.no_grad():
+            stepped = sgd_step(fast, grads, rates)
+        fast = _leaves(stepped)
+
+
+def adapt(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: int, rates: Rates, steps: int) -> Params:
+    """The stacked weights after `steps` steps, without graph."""
+    path = adaptation_path(losses, initial, n_tasks, rates)
+    for _ in range(steps):
+        next(path)
+    return next(path)
+
+
+def differentiable_adapt(
+    losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: int, rates: Rates, steps: int
+) -> Params:
+    """As `adapt`, with the graph through every step: gradients reach `initial`, `rates` and what the losses close over.
+
+    This is the inner loop of MAML (Finn et al., ICML 2017, equation 1) and Meta-SGD (Li et al., 2017, equation 2).
+    """
+    fast = stack(initial, n_tasks)
+    for _ in range(steps):
+        fast = sgd_step(fast, task_gradients(losses, fast, create_graph=True), rates)
+    return fast
+
+
+def _leaves(params: Params) -> Params:
+    return {name: value.detach().requires_grad_() for name, value in params.items()}

@@ -1,0 +1,101 @@
+"""The outer loop's gradient: what the original parameters should follow, summed over the tasks of a chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mml.meta.inner import Params, Rates, adapt, differentiable_adapt
+
+ALGORITHMS = ("fomaml", "maml", "reptile", "metasgd")
+
+
+class Episode(Protocol):
+    """The tasks of a chunk: losses [U] as functions of stacked fast weights."""
+
+    def __len__(self) -> int: ...
+
+    def support_loss(self, fast: Params) -> Tensor: ...
+
+    def query_loss(self, fast: Params) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class MetaGradient:
+    """Gradients summed over U tasks (divide by the number of users of the meta batch).
+
+    Args:
+        fast: by phi, named as given.
+        slow: by psi, named as given.
+        rates: by the learned inner rates; empty unless Meta-SGD.
+        query_loss: sum of the tasks' query losses after adaptation.
+    """
+
+    fast: Params
+    slow: Params
+    rates: Params
+    query_loss: float
+
+
+def meta_gradient(
+    algorithm: str,
+    episode: Episode,
+    fast: Mapping[str, Tensor],
+    slow: Mapping[str, Tensor],
+    rates: Rates,
+    steps: int,
+) -> MetaGradient:
+    """The outer gradient of one chunk; the parameters themselves are left as they are.
+
+    - `fomaml`: the query loss's gradient at (phi_u, psi), taken as that of phi (Finn et al., 2017, section 5.2).
+    - `maml`: the gradient of the query loss at phi_u by phi, through the inner loop.
+    - `metasgd`: as `maml`, and by the inner rates (Li et al., 2017, algorithm 1).
+    - `reptile`: (phi - phi_u) / rate, phi_u adapted to support and query alike (Nichol et al., 2018); psi, which
+      has no inner loop, follows the query loss's gradient at (phi_u, psi).
+
+    Args:
+        algorithm: one of ALGORITHMS.
+        episode: U tasks.
+        fast: phi, {name: [...]}.
+        slow: psi, {name: [...]}.
+        rates: inner learning rate; for `metasgd` one tensor per fast parameter, learned.
+        steps: number of inner steps.
+    """
+    if algorithm in ("maml", "metasgd"):
+        return _through_the_inner_loop(episode, fast, slow, rates, steps)
+    inner = episode.support_loss if algorithm == "fomaml" else _support_and_query(episode)
+    adapted = adapt(inner, fast, len(episode), rates, steps)
+    loss = episode.query_loss(adapted).sum()
+    grads = _gradients(loss, [*adapted.values(), *slow.values()])
+    by_fast = {name: grad.sum(0) for name, grad in zip(fast, grads, strict=False)}
+    by_slow = dict(zip(slow, grads[len(fast) :], strict=True))
+    if algorithm == "reptile":
+        assert isinstance(rates, float), "reptile has one inner rate"
+        with torch.no_grad():
+            by_fast = {name: (value - adapted[name]).sum(0) / rates for name, value in fast.items()}
+    return MetaGradient(by_fast, by_slow, {}, float(loss.detach()))
+
+
+def _through_the_inner_loop(
+    episode: Episode, fast: Mapping[str, Tensor], slow: Mapping[str, Tensor], rates: Rates, steps: int
+) -> MetaGradient:
+    adapted = differentiable_adapt(episode.support_loss, fast, len(episode), rates, steps)
+    loss = episode.query_loss(adapted).sum()
+    learned = dict(rates) if isinstance(rates, Mapping) else {}
+    grads = iter(_gradients(loss, [*fast.values(), *slow.values(), *learned.values()]))
+    by_group = [{name: next(grads) for name in group} for group in (fast, slow, learned)]
+    return MetaGradient(*by_group, query_loss=float(loss.detach()))
+
+
+def _support_and_query(episode: Episode):  # type: ignore[no-untyped-def]
+    return lambda fast: episode.support_loss(fast) + episode.query_loss(fast)
+
+
+def _gradients(loss: Tensor, inputs: list[Tensor]) -> list[Tensor]:
+    """Gradients, zero for inputs that the loss does not depend on."""
+    grads = torch.autograd.grad(loss, inputs, allow_unused=True)
+    return [torch.zeros_like(value) if grad is None else grad for value, grad in zip(inputs, grads, strict=True)]

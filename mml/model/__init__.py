@@ -1,0 +1,1 @@
+"""Models: the encoder, the learners, the item embedding generator, the fusion layer."""

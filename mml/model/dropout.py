@@ -1,0 +1,66 @@
+"""Dropout whose noise belongs to the task, not to the batch it happens to be computed in.
+
+Meta-training cuts a meta batch into chunks to bound memory. With torch's dropout the masks, and so the result,
+would depend on where the cuts fall. Here each task has a key, and the mask of a site (a dropout layer) for that task
+is a window of a fixed table of uniform numbers whose place follows from key and site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_TABLE_SIZE = 1 << 20
+_SITE_STRIDE = 0x9E3779B1  # odd, so that the sites' windows are spread over the whole table
+
+_active_key: list[Tensor] = []
+
+
+@contextmanager
+def task_noise(key: Tensor) -> Iterator[None]:
+    """Within this context `TaskDropout` draws from `key`, an int64 scalar (batched under vmap)."""
+    _active_key.append(key)
+    try:
+        yield
+    finally:
+        _active_key.pop()
+
+
+class TaskDropout(nn.Module):
+    """Dropout that uses the task's key inside `task_noise`, and torch's generator outside of it.
+
+    Args:
+        p: probability of an element to be zeroed.
+        site: number of this layer within its encoder.
+    """
+
+    table: Tensor
+
+    def __init__(self, p: float, site: int) -> None:
+        super().__init__()
+        self.p, self.site = p, site
+        uniform = torch.rand(_TABLE_SIZE, generator=torch.Generator().manual_seed(0))
+        self.register_buffer("table", uniform, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0.0:
+            return x
+        if not _active_key:
+            return functional.dropout(x, self.p)
+        begin = (_active_key[-1] + self.site * _SITE_STRIDE) % _TABLE_SIZE
+        places = (begin + torch.arange(x.numel(), device=x.device)) % _TABLE_SIZE
+        keep = (self.table[places] >= self.p).view(x.shape)
+        return x * keep / (1.0 - self.p)
+
+
+def use_task_dropout(module: nn.Module) -> None:
+    """Replace every `nn.Dropout` inside `module` by a `TaskDropout`, numbered in order."""
+    sites = [name for name, child in module.named_modules() if isinstance(child, nn.Dropout)]
+    for number, name in enumerate(sites):
+        parent = module.get_submodule(name.rpartition(".")[0])
+        layer = parent.get_submodule(name.rpartition(".")[2])
+        setattr(parent, name.rpartition(".")[2], TaskDropout(layer.p, number))

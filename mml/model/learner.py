@@ -1,0 +1,303 @@
+"""The learners: one sequential recommender per modality, over one causal encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from recbole.model.abstract_recommender import SequentialRecommender
+from torch import Tensor, nn
+
+from mml.data.item_features import ItemFeatures
+from mml.data.tasks import TaskBatch
+from mml.errors import InputError
+from mml.model.encoder import CausalEncoder, initialise
+from mml.model.feature_attention import FeatureAttention
+from mml.model.losses import bpr_loss, full_softmax_loss
+
+Params = dict[str, Tensor]
+
+
+class Learner(SequentialRecommender):
+    """A recommender whose score of item i after a history is h.w_i, h the encoder's state and w_i i's vector.
+
+    The encoder's `local_modules` adapt to a user; the items' vectors never do, so one state [d] says all about a user.
+    Items 1..n_warm_items are warm; only they are candidates in training.
+
+    Args:
+        config: mml's Config.
+        dataset: an MMLDataset, or any RecBole sequential dataset (then all items are warm and none has features).
+        name: the learner's name under `learners`.
+    """
+
+    def __init__(self, config: Any, dataset: Any, name: str) -> None:
+        super().__init__(config, dataset)
+        self.name = name
+        self.hidden_size = config["hidden_size"]
+        self.initializer_range = config["initializer_range"]
+        self.loss_type = config["loss_type"]
+        self.n_warm_items: int = getattr(dataset, "n_warm_items", self.n_items - 1)
+        self.encoder = CausalEncoder(
+            n_layers=config["n_layers"],
+            n_heads=config["n_heads"],
+            hidden_size=self.hidden_size,
+            inner_size=config["inner_size"],
+            hidden_dropout_prob=config["hidden_dropout_prob"],
+            attn_dropout_prob=config["attn_dropout_prob"],
+            hidden_act=config["hidden_act"],
+            layer_norm_eps=config["layer_norm_eps"],
+            initializer_range=self.initializer_range,
+            max_length=self.max_seq_length,
+        )
+        self._local_names = local_parameter_names(self.encoder, config["local_modules"])
+        self.local_rates = nn.ParameterDict()
+        if config["meta_algorithm"] == "metasgd":
+            rate = config.for_learner(name, "local_learning_rate")
+            for key, value in self.fast_parameters().items():
+                self.local_rates[key.replace(".", "/")] = nn.Parameter(torch.full_like(value, rate))
+
+    # -- what a kind of learner must say ---------------------------------------------------------------------------
+
+    def warm_table(self) -> Tensor:
+        """Vectors of the warm items, [n_warm + 1, d], row 0 the padding."""
+        raise NotImplementedError
+
+    def item_table(self) -> Tensor:
+        """Vectors of all items, [n_items, d]."""
+        raise NotImplementedError
+
+    def attention_bias(self, item_seq: Tensor) -> Tensor | None:
+        """What to add to the attention logits, [B, L, L], or None."""
+        return None
+
+    # -- RecBole's interface ---------------------------------------------------------------------------------------
+
+    def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
+        """State after each history: int64 [B, L], int64 [B] -> [B, d]."""
+        states = self.states(item_seq, self.item_table())
+        last: Tensor = self.gather_indexes(states, item_seq_len - 1)
+        return last
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """RecBole's training loss over prefix-augmented rows; rows whose target is cold are passed over."""
+        targets = interaction[self.POS_ITEM_ID]
+        warm = targets <= self.n_warm_items
+        states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])[warm]
+        negatives = interaction[self.NEG_ITEM_ID][warm] if self.loss_type == "BPR" else None
+        return self.prediction_loss(states, self.item_table(), targets[warm], negatives).mean()
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Scores [B] of the given items."""
+        states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        return (states * self.item_table()[interaction[self.ITEM_ID]]).sum(-1)
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Scores [B, n_items] of all items."""
+        return self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]) @ self.item_table().T
+
+    # -- states and losses -----------------------------------------------------------------------------------------
+
+    def states(self, item_seq: Tensor, table: Tensor) -> Tensor:
+        """States under the learner's own weights: int64 [B, L], [n, d] -> [B, L, d]."""
+        states: Tensor = self.encoder(table[item_seq], self.attention_bias(item_seq))
+        return states
+
+    def prediction_loss(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
+        """Loss of each prediction: states [P, d], targets int64 [P] -> [P]."""
+        if self.loss_type == "BPR":
+            assert negatives is not None, "BPR needs negatives"
+            return bpr_loss(states, table, targets, negatives)
+        return full_softmax_loss(states, table[: self.n_warm_items + 1], targets)
+
+    def batch_loss(self, batch: TaskBatch) -> Tensor:
+        """Mean loss over the query positions of a batch, under the learner's own weights; a scalar."""
+        table = self.warm_table()
+        picked = batch.query
+        negatives = None if batch.negatives is None else batch.negatives[picked]
+        states = self.states(batch.item_seq, table)[picked]
+        return self.prediction_loss(states, table, batch.targets[picked], negatives).mean()
+
+    # -- meta-learning ---------------------------------------------------------------------------------------------
+
+    def fast_parameters(self) -> Params:
+        """The encoder's parameters that adapt to a user (phi), by their name inside the encoder."""
+        own = dict(self.encoder.named_parameters())
+        return {name: own[name] for name in self._local_names}
+
+    def slow_parameters(self) -> Params:
+        """All other parameters (psi), by their name inside the learner; the learned inner rates are neither."""
+        fast = {f"encoder.{name}" for name in self._local_names}
+        return {
+            name: value
+            for name, value in self.named_parameters()
+            if name not in fast and not name.startswith("local_rates.") and value.requires_grad
+        }
+
+    def inner_rates(self, rate: float) -> float | Params:
+        """The inner loop's rates: `rate`, or the learned ones of Meta-SGD."""
+        return {key.replace("/", "."): value for key, value in self.local_rates.items()} or rate
+
+    def episode(self, batch: TaskBatch, table: Tensor | None = None) -> Episode:
+        """The support and query losses of a batch of tasks, as functions of stacked fast weights.
+
+        Args:
+            batch: U tasks.
+            table: item vectors to use for inputs and candidates, [n, d]; the warm items' if None.
+        """
+        return Episode(self, batch, self.warm_table() if table is None else table)
+
+
+class Episode:
+    """U tasks of one learner. What does not depend on the fast weights is computed once, here.
+
+    The support loss is taken without dropout, in training as in adaptation, so that both inner loops are the same.
+    """
+
+    def __init__(self, learner: Learner, batch: TaskBatch, table: Tensor) -> None:
+        self._learner, self._batch, self._table = learner, batch, table
+        self._vectors = table[batch.item_seq]  # [U, L, d]
+        self._bias = learner.attention_bias(batch.item_seq)
+        warm = batch.targets <= learner.n_warm_items  # a new user's support may hold cold items: no candidates
+        self._support = (batch.support & warm).nonzero(as_tuple=True)
+        self._query = (batch.query & warm).nonzero(as_tuple=True)
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+    def states(self, fast: Params, dropout: bool = False) -> Tensor:
+        """States [U, L, d] under stacked fast weights."""
+        with training_mode(self._learner.encoder, dropout and self._learner.training):
+            return self._learner.encoder.forward_tasks(fast, self._vectors, self._bias, self._batch.noise_keys)
+
+    def support_loss(self, fast: Params) -> Tensor:
+        """Mean loss over each task's support positions, [U]; 0 for a task without support."""
+        return self._mean_loss(self.states(fast), self._support)
+
+    def query_loss(self, fast: Params) -> Tensor:
+        """Mean loss over each task's query positions, [U]."""
+        return self._mean_loss(self.states(fast, dropout=True), self._query)
+
+    def _mean_loss(self, states: Tensor, positions: tuple[Tensor, ...]) -> Tensor:
+        rows, columns = positions
+        batch = self._batch
+        negatives = None if batch.negatives is None else batch.negatives[rows, columns]
+        losses = self._learner.prediction_loss(
+            states[rows, columns], self._table, batch.targets[rows, columns], negatives
+        )
+        count = torch.bincount(rows, minlength=len(batch)).clamp(min=1)
+        return losses.new_zeros(len(batch)).index_add(0, rows, losses) / count
+
+
+class IDLearner(Learner):
+    """The main learner: a table of item embeddings, and attention that looks at the items' features.
+
+    The table has rows for warm items only. Cold items' vectors come from outside (`set_cold_embeddings`): they are
+    generated, or untrained initial values, and are not part of the checkpoint.
+    """
+
+    cold_embedding: Tensor
+
+    def __init__(self, config: Any, dataset: Any, name: str = "id") -> None:
+        super().__init__(config, dataset, name)
+        self.item_embedding = nn.Embedding(self.n_warm_items + 1, self.hidden_size, padding_idx=0)
+        initialise(self.item_embedding, self.initializer_range)
+        features: Mapping[str, ItemFeatures] = getattr(dataset, "item_features", {})
+        self.feature_attention: FeatureAttention | None = None
+        if config["feature_attention"] and features:
+            self.feature_attention = FeatureAttention(features, self.hidden_size, config["feature_attention_scale"])
+        n_cold = self.n_items - self.n_warm_items - 1
+        self.register_buffer("cold_embedding", self._untrained(n_cold, config["seed"]), persistent=False)
+
+    def _untrained(self, n: int, seed: int) -> Tensor:
+        """Initial values of n rows; a row's do not depend on how many follow it."""
+        width = -(-self.hidden_size // 16) * 16  # torch draws normals in blocks of 16
+        values = torch.randn(n, width, generator=torch.Generator().manual_seed(seed))
+        return values[:, : self.hidden_size] * self.initializer_range
+
+    def set_cold_embeddings(self, vectors: Tensor) -> None:
+        """Give the cold items their vectors, [n_cold, d]."""
+        if vectors.shape != self.cold_embedding.shape:
+            raise ValueError(f"expected {tuple(self.cold_embedding.shape)}, got {tuple(vectors.shape)}")
+        self.cold_embedding = vectors.detach().to(self.cold_embedding)
+
+    def warm_table(self) -> Tensor:
+        return self.item_embedding.weight
+
+    def item_table(self) -> Tensor:
+        return torch.cat([self.item_embedding.weight, self.cold_embedding])
+
+    def attention_bias(self, item_seq: Tensor) -> Tensor | None:
+        return None if self.feature_attention is None else self.feature_attention(item_seq)
+
+
+class FeatureLearner(Learner):
+    """An auxiliary learner: an item's vector is a projection of its feature; an item without one has a learned vector.
+
+    Args:
+        config, dataset: as for Learner.
+        name: the learner's name, which is its modality's.
+    """
+
+    vectors: Tensor
+    present: Tensor
+
+    def __init__(self, config: Any, dataset: Any, name: str) -> None:
+        super().__init__(config, dataset, name)
+        features: ItemFeatures = dataset.item_features[name]
+        self.register_buffer("vectors", torch.from_numpy(features.vectors), persistent=False)
+        self.register_buffer("present", torch.from_numpy(features.present), persistent=False)
+        self.projection = nn.Linear(features.vectors.shape[1], self.hidden_size)
+        self.missing = nn.Parameter(torch.zeros(self.hidden_size))
+        nn.init.normal_(self.projection.weight, std=self.initializer_range)
+        nn.init.zeros_(self.projection.bias)
+        nn.init.normal_(self.missing, std=self.initializer_range)
+
+    def _project(self, n: int) -> Tensor:
+        return torch.where(self.present[:n, None], self.projection(self.vectors[:n]), self.missing)
+
+    def warm_table(self) -> Tensor:
+        return self._project(self.n_warm_items + 1)
+
+    def item_table(self) -> Tensor:
+        return self._project(self.n_items)
+
+
+def build_learner(config: Any, dataset: Any, name: str) -> Learner:
+    """The learner `name` of the config: `id`, or any modality with features."""
+    return IDLearner(config, dataset, name) if name == "id" else FeatureLearner(config, dataset, name)
+
+
+def local_parameter_names(encoder: nn.Module, modules: Sequence[str]) -> list[str]:
+    """Names of the encoder's parameters that lie in one of `modules`.
+
+    A module is named by its last component or its dotted path: `LayerNorm` means every LayerNorm,
+    `trm_encoder.layer.1` one layer.
+
+    Raises:
+        InputError: for a name that matches no parameter of the encoder.
+    """
+    names = [name for name, _ in encoder.named_parameters()]
+    found: set[str] = set()
+    for module in modules:
+        inside = [name for name in names if f".{module}." in f".{name}."]
+        if not inside:
+            children = ", ".join(name for name, _ in encoder.named_children() if name != "dropout")
+            raise InputError(
+                f"config: key 'local_modules': '{module}' is no module of the encoder; choose among {children} or "
+                "their submodules, such as trm_encoder.layer.1."
+            )
+        found.update(inside)
+    return [name for name in names if name in found]
+
+
+@contextmanager
+def training_mode(module: nn.Module, mode: bool) -> Iterator[None]:
+    """Set the module's training flag for a while."""
+    before = module.training
+    module.train(mode)
+    try:
+        yield
+    finally:
+        module.train(before)

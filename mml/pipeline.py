@@ -1,0 +1,320 @@
+"""One run: learners -> generator -> fusion -> meta-test, each stage skipped when its result is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import mml
+from mml.config import Config
+from mml.data.dataset import MMLDataset
+from mml.data.tasks import TaskSet
+from mml.evaluation import report
+from mml.evaluation.ranking import Ranking, Scorer, StateScorer
+from mml.evaluation.states import (
+    Adaptation,
+    adapted_states,
+    chunk_size,
+    states_at_best_valid_step,
+    unadapted_states,
+)
+from mml.model.fusion import AdaptiveFusion, LearnerOutput, StandardisedScores, WeightedSum
+from mml.model.generator import ItemEmbeddingGenerator
+from mml.model.learner import IDLearner, Learner, build_learner
+from mml.run_folder import RunFolder, StageRecord
+from mml.trainer.base import plain, seed_stage
+from mml.trainer.fusion import FusionTrainer, adaptive_scorer, case_context, choose_weights, new_fusion
+from mml.trainer.generator import GeneratorTrainer
+from mml.trainer.learner import MetaTrainer, PretrainTrainer
+from mml.trainer.validation import Validation, dataset_metrics, rank_cases
+
+logger = logging.getLogger(__name__)
+
+State = dict[str, Any]
+Build = Callable[[int], tuple[State, int]]
+"""Runs a stage from its seed; returns the state to save and the number of user tasks processed."""
+
+
+class Run:
+    """The stages of one run over a dataset.
+
+    Args:
+        config: mml's Config.
+        folder: where everything lands; made only after the data have been read without complaint.
+        on_start: called once the folder is there.
+    """
+
+    def __init__(self, config: Config, folder: RunFolder, on_start: Callable[[], None] = lambda: None) -> None:
+        self.config, self.folder = config, folder
+        self.dataset = MMLDataset(config)
+        self.summary = self.dataset.summary()
+        self.training_tasks = self.dataset.training_tasks()
+        self.validation = Validation(config, self.dataset)
+        self.learners: dict[str, Learner] = {}
+        self.adaptations: dict[str, Adaptation] = {}
+        self.generator: ItemEmbeddingGenerator | None = None
+        self.records: dict[str, StageRecord] = {}
+        self._fingerprint = ""
+        folder.create()
+        on_start()
+        logger.info("Data: %s", ", ".join(f"{key} {value}" for key, value in self.summary.items()))
+
+    def run(self) -> dict[str, Any]:
+        """Do what is not done yet, and return result.json's content."""
+        for name in self.config["learners"]:
+            self._learner_stage(name)
+        self._generator_stage()
+        self._fusion_stage()
+        return self._meta_test_stage()
+
+    # -- stages ----------------------------------------------------------------------------------------------------
+
+    def _learner_stage(self, name: str) -> None:
+        config = self.config
+        rest = {key: value for key, value in config.of_stage("learners").items() if key != "learners"}
+        used = self.dataset.item_features if name == "id" else {name: self.dataset.item_features[name]}
+        parts = [rest, config["learners"][name], self.dataset.fingerprint(with_new_users=False)]
+        parts += [features.fingerprint(self.dataset.n_known_items) for features in used.values()]
+        holder: list[Learner] = []
+
+        def new_learner(seed: int) -> Learner:
+            torch.manual_seed(seed)
+            holder.append(build_learner(config, self.dataset, name).to(config["device"]))
+            return holder[-1]
+
+        def build(seed: int) -> tuple[State, int]:
+            learner = new_learner(seed)
+            pretrain = PretrainTrainer(config, learner, self.folder.path, seed)
+            pretrain.train(self.dataset, self.validation)
+            meta = MetaTrainer(config, learner, self.folder.path, seed)
+            if meta.epochs:
+                meta.start_from(self.validation)
+            meta.train(self.training_tasks, self.validation)
+            how = self._choose_adaptation(learner)
+            n_epochs = len(pretrain.train_loss_dict) + len(meta.train_loss_dict)
+            return {"weights": learner.state_dict(), "adaptation": asdict(how)}, n_epochs * len(self.training_tasks)
+
+        state = self._stage(name, parts, build)
+        learner = holder[-1] if holder else new_learner(0)
+        learner.load_state_dict(state["weights"])
+        self.learners[name] = learner
+        self.adaptations[name] = Adaptation(**state["adaptation"])
+        logger.info("%s adapts in %d steps at rate %g.", name, *reversed(state["adaptation"].values()))
+
+    def _choose_adaptation(self, learner: Learner) -> Adaptation:
+        config, name = self.config, learner.name
+        rates = config.for_learner(name, "adapt_learning_rate")
+        rates = [float(rate) for rate in (rates if isinstance(rates, list) else [rates])]
+        steps = config.for_learner(name, "adapt_max_steps")
+        if config["choose_epoch_by_valid_item"] or not len(self.validation):
+            return Adaptation(rates[0], steps)
+        return self.validation.choose_adaptation(learner, rates, steps)
+
+    def _generator_stage(self) -> None:
+        config, learner = self.config, self.learners["id"]
+        assert isinstance(learner, IDLearner)
+        features = self.dataset.item_features
+        if not features:
+            logger.info("No item features: cold items have no ID embedding, and there is no generator.")
+            return
+        self.generator = ItemEmbeddingGenerator(
+            features,
+            learner.warm_table(),
+            config["item_neighbour_num"],
+            config["generator"],
+            config["initializer_range"],
+        ).to(config["device"])
+        generator = self.generator
+
+        def build(seed: int) -> tuple[State, int]:
+            torch.manual_seed(seed)
+            trainer = GeneratorTrainer(config, generator, learner, self.adaptations["id"], self.folder.path, seed)
+            trainer.train(self.training_tasks, self.validation)
+            return {"weights": generator.state_dict()}, len(trainer.train_loss_dict) * len(self.training_tasks)
+
+        parts = [config.of_stage("generator"), self._fingerprint]
+        parts += [item_features.fingerprint(self.dataset.n_known_items) for item_features in features.values()]
+        generator.load_state_dict(self._stage("generator", parts, build)["weights"])
+        generator.eval()
+
+    def _fusion_stage(self) -> None:
+        config, tasks = self.config, self.validation.tasks
+        context_size = 2 + len(self.dataset.item_features)
+        self.fusion: AdaptiveFusion = new_fusion(config, len(self.learners), context_size).to(config["device"])
+
+        def build(seed: int) -> tuple[State, int]:
+            equal = dict.fromkeys(self.learners, 1.0 / len(self.learners))
+            if not len(tasks):
+                return {"weights": self.fusion.state_dict(), "fixed": config["fusion_weight"] or equal}, 0
+            scores = StandardisedScores(self._outputs(tasks, self.dataset.n_known_items + 1))
+            fixed = config["fusion_weight"] or choose_weights(scores, self.validation)
+            context = case_context(tasks, self.dataset)
+            trainer = FusionTrainer(config, scores, context, tasks, self.dataset.n_warm_items, self.folder.path, seed)
+            trainer.start_from(self.validation)
+            trainer.train(self.validation, self.validation)
+            n_tasks = (1 + len(trainer.train_loss_dict)) * len(tasks)
+            return {"weights": trainer.fusion.state_dict(), "fixed": fixed}, n_tasks
+
+        state = self._stage("fusion", [config.of_stage("fusion"), self._fingerprint], build)
+        self.fusion.load_state_dict(state["weights"])
+        self.fixed_weights: dict[str, float] = state["fixed"]
+
+    def _meta_test_stage(self) -> dict[str, Any]:
+        data = [self.config.of_stage("meta_test"), self._fingerprint, self.dataset.fingerprint(with_new_users=True)]
+        path = self.folder.path / "result.json"
+        if not path.is_file():
+            (self.folder.checkpoints / "meta_test.json").unlink(missing_ok=True)
+        holder: list[dict[str, Ranking]] = []
+
+        def build(seed: int) -> tuple[State, int]:
+            tasks, _ = self.dataset.test_tasks()
+            holder.append(self._rank_all(tasks))
+            self.folder.write_text("predictions.csv", report.predictions_csv(holder[0], tasks, self.dataset))
+            return {}, len(tasks) * len(holder[0])
+
+        self._stage("meta_test", data, build)
+        if not holder:
+            result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return result
+        result = self._result(holder[0])
+        self.folder.write_text("result.json", report.to_json(result))
+        return result
+
+    # -- meta-test -------------------------------------------------------------------------------------------------
+
+    def _rank_all(self, tasks: TaskSet) -> dict[str, Ranking]:
+        """Method -> ranking of the new users' targets."""
+        rankings: dict[str, Ranking] = {}
+        metrics = self._metrics()
+
+        def rank(method: str, scorer: Scorer) -> None:
+            rankings[method] = rank_cases(self.config, scorer, tasks, metrics.top_items_needed)
+
+        learner = self.learners["id"]
+        assert isinstance(learner, IDLearner)
+        if self.generator is not None:
+            rank("id_no_generator", self._scorer("id", tasks, adapted=True))
+            learner.set_cold_embeddings(self.generator.cold_embeddings(learner.n_items))
+        outputs: dict[str, LearnerOutput] = {}
+        for name in self.learners:
+            scorer = self._scorer(name, tasks, adapted=True)
+            outputs[name] = LearnerOutput(scorer.states, scorer.table)
+            rank(name, scorer)
+            rank(f"{name}_no_adapt", self._scorer(name, tasks, adapted=False))
+        scores = StandardisedScores(outputs)
+        equal = dict.fromkeys(self.learners, 1.0 / len(self.learners))
+        fusions: dict[str, Scorer] = {
+            "mean": WeightedSum(scores, equal),
+            "weight": WeightedSum(scores, self.fixed_weights),
+            "adaptive": adaptive_scorer(
+                self.fusion, scores, case_context(tasks, self.dataset), self.dataset.n_warm_items
+            ),
+        }
+        rank("fusion_mean", fusions["mean"])
+        rank("fusion_weight", fusions["weight"])
+        rank("mml", fusions[self.config["fusion_method"]])
+        return rankings
+
+    def _outputs(self, tasks: TaskSet, n_items: int) -> dict[str, LearnerOutput]:
+        """Every learner's adapted states and the vectors of the first `n_items` items, cold ones generated."""
+        learner = self.learners["id"]
+        if self.generator is not None:
+            assert isinstance(learner, IDLearner)
+            learner.set_cold_embeddings(self.generator.cold_embeddings(learner.n_items))
+        outputs = {}
+        for name in self.learners:
+            scorer = self._scorer(name, tasks, adapted=True)
+            outputs[name] = LearnerOutput(scorer.states, scorer.table[:n_items])
+        return outputs
+
+    def _scorer(self, name: str, tasks: TaskSet, adapted: bool) -> StateScorer:
+        learner, how = self.learners[name], self.adaptations[name]
+        chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
+        progress = f"adapting {name}" if self.config["show_progress"] else None
+        with torch.no_grad():
+            table = learner.item_table()
+        if not adapted:
+            states = unadapted_states(learner, tasks, chunk)
+        elif self.config["choose_epoch_by_valid_item"]:
+            states = states_at_best_valid_step(learner, tasks, how, chunk, self._rank_valid(tasks, table), progress)
+        else:
+            states = adapted_states(learner, tasks, how, chunk, progress)
+        return StateScorer(states, table)
+
+    def _rank_valid(self, tasks: TaskSet, table: torch.Tensor) -> Callable[..., torch.Tensor]:
+        before = tasks.before_last()
+
+        def rank(rows: Any, states: torch.Tensor) -> torch.Tensor:
+            return torch.from_numpy(rank_cases(self.config, StateScorer(states, table), before.take(rows)).ranks)
+
+        return rank
+
+    def _metrics(self) -> Any:
+        return dataset_metrics(self.config, self.dataset, self.config["metrics"], self.config["topk"])
+
+    def _result(self, rankings: dict[str, Ranking]) -> dict[str, Any]:
+        tasks, _ = self.dataset.test_tasks()
+        metrics = self._metrics()
+        return {
+            "dataset": self.config["dataset"],
+            "synthetic": self.dataset.is_synthetic,
+            "seed": self.config["seed"],
+            "versions": report.versions(),
+            "device": report.device_name(self.config["device"]),
+            "data": self.summary,
+            "stages": {
+                stage: {key: value for key, value in asdict(record).items() if key != "fingerprint"}
+                for stage, record in self.records.items()
+            },
+            "adaptation": {name: asdict(how) for name, how in self.adaptations.items()},
+            "metrics": {
+                method: report.group_metrics(ranking, tasks, self.dataset.n_warm_items, metrics)
+                for method, ranking in rankings.items()
+            },
+        }
+
+    # -- the frame of a stage --------------------------------------------------------------------------------------
+
+    def _stage(self, stage: str, parts: list[Any], build: Build) -> State:
+        """The stage's saved state if its fingerprint has not changed, else what `build` makes, saved."""
+        text = json.dumps([mml.__version__, stage, self.config["seed"], plain(parts)], sort_keys=True)
+        fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        self._fingerprint = hashlib.sha256((self._fingerprint + fingerprint).encode()).hexdigest()
+        found = self.folder.find_stage(stage, fingerprint)
+        if found is not None:
+            state, self.records[stage] = found
+            logger.info("Stage %s: finished before with the same settings, skipped.", stage)
+            return state
+        logger.info("Stage %s ...", stage)
+        begin = time.perf_counter()
+        state, n_tasks = build(seed_stage(self.config["seed"], stage))
+        seconds = time.perf_counter() - begin
+        record = StageRecord(fingerprint, seconds, n_tasks / max(seconds, 1e-9), _peak_memory_mb(self.config["device"]))
+        self.folder.save_stage(stage, state, record)
+        self.records[stage] = record
+        logger.info("Stage %s: %.1f s, %.0f users/s.", stage, seconds, record.users_per_second)
+        return state
+
+
+def run_meta(
+    config: Config, folder: RunFolder, on_start: Callable[[], None] = lambda: None
+) -> tuple[dict[str, Any], Path]:
+    """Run all stages; returns result.json's content and the run's folder."""
+    return Run(config, folder, on_start).run(), folder.path
+
+
+def _peak_memory_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

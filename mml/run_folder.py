@@ -1,0 +1,97 @@
+"""The folder of a run: what is where, which stages are finished, and writing without halves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from mml.config import Config
+from mml.trainer.base import plain, save_atomically
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """A finished stage.
+
+    Args:
+        fingerprint: hash of all that its result depends on.
+        seconds: wall time.
+        users_per_second: user tasks processed per second.
+        peak_memory_mb: largest memory of the process (on CUDA: of the device) up to the stage's end.
+    """
+
+    fingerprint: str
+    seconds: float
+    users_per_second: float
+    peak_memory_mb: float
+
+
+class RunFolder:
+    """`output/<dataset>/<run>/`. The run's name is the hash of its settings unless `run_name` is given.
+
+    A stage's result is `checkpoints/<stage>.pth` with its record in `checkpoints/<stage>.json`. A stage that any run
+    of the dataset has finished with the same fingerprint is taken from there.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        settings = json.dumps(plain(config.of_stage("meta_test")), sort_keys=True)
+        name = config["run_name"] or f"seed{config['seed']}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+        self.dataset_dir = Path(config["output_dir"]) / config["dataset"]
+        self.path = self.dataset_dir / name
+        self.checkpoints = self.path / "checkpoints"
+
+    def create(self) -> None:
+        """Make the folder, point `latest` to it and write `config.yaml`."""
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        link = self.dataset_dir / f".latest{os.getpid()}"
+        link.symlink_to(self.path.name)
+        os.replace(link, self.dataset_dir / "latest")
+        settings = {key: value for key, value in sorted(self.config.external_config_dict.items())}
+        settings |= {"dataset": self.config["dataset"], "learners": self.config["learners"]}
+        self.write_text("config.yaml", yaml.safe_dump(plain(settings), sort_keys=True, allow_unicode=True))
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a file under a temporary name, then rename it."""
+        path = self.path / name
+        temporary = path.with_name(f".{name}.tmp{os.getpid()}")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+        return path
+
+    def find_stage(self, stage: str, fingerprint: str) -> tuple[dict[str, Any], StageRecord] | None:
+        """The stage's saved state and record, from this run or another of the dataset; None if there is none."""
+        candidates = [self.checkpoints, *sorted(self.dataset_dir.glob("*/checkpoints"))]
+        for folder in candidates:
+            record = _read_record(folder / f"{stage}.json")
+            if record is None or record.fingerprint != fingerprint or not (folder / f"{stage}.pth").is_file():
+                continue
+            if folder.resolve() != self.checkpoints.resolve():
+                for suffix in (".pth", ".json"):
+                    shutil.copy2(folder / f"{stage}{suffix}", self.checkpoints / f"{stage}{suffix}")
+            path = self.checkpoints / f"{stage}.pth"
+            state: dict[str, Any] = torch.load(path, map_location=self.config["device"], weights_only=True)
+            return state, record
+        return None
+
+    def save_stage(self, stage: str, state: dict[str, Any], record: StageRecord) -> None:
+        """Save a finished stage; the record comes last, so that a stage is finished only when it is whole."""
+        save_atomically(state, self.checkpoints / f"{stage}.pth")
+        temporary = self.checkpoints / f".{stage}.json.tmp{os.getpid()}"
+        temporary.write_text(json.dumps(asdict(record)), encoding="utf-8")
+        os.replace(temporary, self.checkpoints / f"{stage}.json")
+
+
+def _read_record(path: Path) -> StageRecord | None:
+    try:
+        return StageRecord(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None

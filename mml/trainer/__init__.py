@@ -1,0 +1,1 @@
+"""Trainers: RecBole Trainer subclasses that drive each stage of a run."""

@@ -1,0 +1,143 @@
+"""What all stages' trainers share: RecBole's Trainer, with its files kept in the run's folder."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import recbole.trainer.trainer as recbole_trainer
+import torch
+from recbole.utils import init_seed
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from mml.config import Config
+
+Valid = tuple[float, dict[str, float]]
+
+
+class StageTrainer(recbole_trainer.Trainer):
+    """RecBole's Trainer (its `fit`: epochs, early stopping, best checkpoint) for one stage.
+
+    Subclasses say what an epoch and a validation are. The best epoch's weights are saved, and loaded at the end
+    of `train`. Checkpoints hold tensors, numbers and plain settings only, so they load with weights_only=True.
+
+    Args:
+        config: mml's Config.
+        model: what is trained.
+        stage: name of the stage, for its files and messages.
+        run_dir: the run's folder.
+        epochs: largest number of epochs.
+        learning_rate: of Adam.
+    """
+
+    def __init__(
+        self, config: Config, model: nn.Module, stage: str, run_dir: Path, epochs: int, learning_rate: float
+    ) -> None:
+        own = copy.copy(config)
+        own.final_config_dict = {
+            **config.final_config_dict,
+            "epochs": max(epochs, 1),
+            "learning_rate": learning_rate,
+            "learner": "adam",
+            "checkpoint_dir": str(run_dir / "checkpoints"),
+            "eval_args": {"mode": {"valid": "full", "test": "full"}},
+            "train_neg_sample_args": {"dynamic": False},
+            "reg_weight": None,
+        }
+        self.stage = stage
+        with _tensorboard_in(run_dir / "tensorboard" / stage):
+            super().__init__(own, model)
+        self.epochs = epochs
+        self.saved_model_file = str(run_dir / "checkpoints" / f"{stage}.best.pth")
+        self._bar: tqdm | None = None
+
+    def train(self, train_data: Any, valid_data: Any) -> None:
+        """Fit, then load the best epoch's weights. With `valid_data` empty the last epoch's are kept."""
+        if self.epochs == 0:
+            return
+        with tqdm(total=self.epochs, desc=self.stage, unit="epoch", disable=not self.config["show_progress"]) as bar:
+            self._bar = bar
+            self.fit(train_data, valid_data, verbose=True, saved=True)
+        state = torch.load(self.saved_model_file, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["state_dict"])
+        Path(self.saved_model_file).unlink()
+        self.tensorboard.close()
+
+    def start_from(self, valid_data: Any) -> None:
+        """Make the untrained model the first best one, so that training that only harms is not kept."""
+        if not valid_data:
+            return
+        self.best_valid_score, self.best_valid_result = self._valid_epoch(valid_data)
+        self._save_checkpoint(-1, verbose=False)
+
+    def show(self, epoch_loss: float) -> None:
+        """One epoch is over: advance the progress bar."""
+        if self._bar is not None:
+            best = self.best_valid_score
+            shown = f"{best:.4f}" if np.isfinite(best) else "-"
+            self._bar.set_postfix_str(f"loss {epoch_loss:.4f}, best {self.valid_metric} {shown}")
+            self._bar.update()
+
+    def step(self) -> None:
+        """Clip the gradients if asked to, and take an optimiser step."""
+        if self.clip_grad_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
+        self.optimizer.step()
+
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        state = {
+            "config": plain(self.config.external_config_dict),
+            "epoch": epoch,
+            "cur_step": self.cur_step,
+            "best_valid_score": float(self.best_valid_score),
+            "state_dict": self.model.state_dict(),
+            "other_parameter": {},
+            "optimizer": self.optimizer.state_dict(),
+        }
+        save_atomically(state, Path(kwargs.get("saved_model_file", self.saved_model_file)))
+
+    def _add_hparam_to_tensorboard(self, best_valid_result: float) -> None:
+        self.tensorboard.add_scalar("best_valid_score", best_valid_result)
+
+
+def save_atomically(state: Any, path: Path) -> None:
+    """torch.save to a temporary name, then rename."""
+    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
+    torch.save(state, temporary)
+    os.replace(temporary, path)
+
+
+def plain(value: Any) -> Any:
+    """The value with numpy scalars and paths turned into what YAML, JSON and weights_only loading accept."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
+
+
+def seed_stage(seed: int, stage: str) -> int:
+    """Seed everything for a stage, whatever ran before it; returns the stage's own seed."""
+    own = (seed * 1_000_003 + sum(ord(letter) * 31**place for place, letter in enumerate(stage))) % 2**31
+    init_seed(own, reproducibility=True)
+    return own
+
+
+@contextmanager
+def _tensorboard_in(folder: Path) -> Iterator[None]:
+    """RecBole's Trainer writes its events below the working directory; send them to `folder` instead."""
+    original = recbole_trainer.get_tensorboard
+    recbole_trainer.get_tensorboard = lambda _logger: SummaryWriter(str(folder))
+    try:
+        yield
+    finally:
+        recbole_trainer.get_tensorboard = original

@@ -1,0 +1,161 @@
+"""Training of the fusion layer on the validation users' held-out items (DESIGN section 7)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mml.config import Config
+from mml.data.dataset import MMLDataset
+from mml.data.tasks import TaskSet
+from mml.model.fusion import AdaptiveFusion, AdaptiveScorer, StandardisedScores, WeightedSum
+from mml.trainer.base import StageTrainer, Valid
+from mml.trainer.validation import Validation
+
+N_FOLDS = 5
+_DROPOUT = 0.2
+_BATCH = 64
+_GRID_POINTS = 100
+
+
+def case_context(tasks: TaskSet, dataset: MMLDataset) -> Tensor:
+    """What is known about each case: log of shots, share of cold items, share of items lacking each modality.
+
+    Returns:
+        float32 [N, 2 + number of modalities].
+    """
+    items = tasks.batch(np.arange(len(tasks))).item_seq.numpy()
+    valid = items > 0
+    count = valid.sum(1)
+    shares = [items > dataset.n_warm_items]
+    shares += [~features.present[items] for features in dataset.item_features.values()]
+    columns = [np.log1p(tasks.shots), *((share & valid).sum(1) / count for share in shares)]
+    return torch.from_numpy(np.stack(columns, 1).astype(np.float32))
+
+
+class FusionTrainer(StageTrainer):
+    """Fits an AdaptiveFusion by cross-entropy over all items, and chooses the number of epochs by cross-validation.
+
+    One copy is trained per fold of the validation users, and one on all of them. An epoch is as good as the log
+    likelihood of the folds' held-out users; the copy trained on all users is the result.
+
+    Args:
+        config, run_dir: as for StageTrainer.
+        scores: the learners' scores of the validation tasks.
+        context: [N, n_context], see `case_context`.
+        tasks: the N validation tasks.
+        n_warm_items: items up to this id are warm.
+        seed: of folds and batches.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        scores: StandardisedScores,
+        context: Tensor,
+        tasks: TaskSet,
+        n_warm_items: int,
+        run_dir: Path,
+        seed: int,
+    ) -> None:
+        self._seed, self._n_warm_items = seed, n_warm_items
+        device = config["device"]
+        users = np.unique(tasks.users)
+        self._n_folds = min(N_FOLDS, len(users)) if len(users) > 1 else 0
+        fold_of_user = np.random.default_rng(seed).permutation(len(users)) % max(self._n_folds, 1)
+        self._fold = torch.from_numpy(fold_of_user[np.searchsorted(users, tasks.users)]).to(device)
+        self._targets = torch.from_numpy(tasks.target).to(device)
+        self._scores, self._context = scores, context.to(device)
+        items = tasks.batch(np.arange(len(tasks))).item_seq.to(device)
+        self._excluded = None if config["repeatable"] else items
+        copies = nn.ModuleList(self._new_layer(config) for _ in range(self._n_folds + 1)).to(device)
+        super().__init__(config, copies, "fusion", run_dir, config["fusion_epochs"], config["fusion_learning_rate"])
+
+    def _new_layer(self, config: Config) -> AdaptiveFusion:
+        torch.manual_seed(self._seed)  # all copies start alike
+        return new_fusion(config, len(self._scores.names), self._context.shape[1])
+
+    @property
+    def fusion(self) -> AdaptiveFusion:
+        """The layer trained on all validation users."""
+        layer = self.model[-1]
+        assert isinstance(layer, AdaptiveFusion)
+        return layer
+
+    def _losses(self, cases: Tensor) -> Tensor:
+        """Cross-entropy [n_copies, c] of every copy on the cases."""
+        z = self._scores(cases)
+        states = torch.stack([out.states[cases] for out in self._scores.outputs.values()])
+        losses = []
+        for layer in self.model:
+            fused = layer(z, states, self._context[cases], self._n_warm_items)
+            fused = fused.index_fill(1, torch.zeros(1, dtype=torch.int64, device=fused.device), -torch.inf)
+            if self._excluded is not None:
+                fused = fused.scatter(1, self._excluded[cases], -torch.inf)
+            losses.append(nn.functional.cross_entropy(fused, self._targets[cases], reduction="none"))
+        return torch.stack(losses)
+
+    def _train_epoch(self, train_data: Validation, epoch_idx: int, *_: object, **__: object) -> float:
+        generator = torch.Generator().manual_seed(self._seed + epoch_idx)
+        order = torch.randperm(len(self._targets), generator=generator).to(self._targets.device)
+        self.model.train()
+        total = 0.0
+        for cases in order.split(_BATCH):
+            losses = self._losses(cases)
+            copies = torch.arange(self._n_folds + 1, device=cases.device)[:, None]
+            in_training = self._fold[cases] != copies  # the last copy's number is no fold: it sees all
+            self.optimizer.zero_grad()
+            (losses * in_training).sum().div(len(cases)).backward()
+            self.step()
+            total += float(losses[-1].detach().sum())
+        self.show(total / len(order))
+        return total / len(order)
+
+    @torch.no_grad()
+    def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+        self.model.eval()
+        total = 0.0
+        for cases in torch.arange(len(self._targets), device=self._targets.device).split(_BATCH):
+            losses = self._losses(cases)
+            total -= float(losses[self._fold[cases], torch.arange(len(cases))].sum())
+        score = total / len(self._targets)
+        return score, {"held_out_log_likelihood": score}
+
+
+def new_fusion(config: Config, n_learners: int, n_context: int) -> AdaptiveFusion:
+    """An untrained AdaptiveFusion of the config's sizes."""
+    return AdaptiveFusion(n_learners, config["hidden_size"], n_context, config["fusion_hidden_size"], _DROPOUT)
+
+
+def adaptive_scorer(
+    fusion: AdaptiveFusion, scores: StandardisedScores, context: Tensor, n_warm_items: int
+) -> AdaptiveScorer:
+    """The trained fusion over some cases."""
+    fusion.eval()
+    return AdaptiveScorer(fusion, scores, context.to(next(fusion.parameters()).device), n_warm_items)
+
+
+def choose_weights(scores: StandardisedScores, validation: Validation) -> dict[str, float]:
+    """The fixed weights, on a grid over the simplex, that score best on the validation users."""
+    best: dict[str, float] = dict.fromkeys(scores.names, 1.0 / len(scores.names))
+    best_score = -np.inf
+    for weights in _simplex(len(scores.names)):
+        candidate = dict(zip(scores.names, weights, strict=True))
+        score, _ = validation.score(validation.rank(WeightedSum(scores, candidate)))
+        if score > best_score:
+            best, best_score = candidate, score
+    return best
+
+
+def _simplex(n: int) -> list[Sequence[float]]:
+    """Non-negative weights that sum to 1, on the finest grid of tenths or coarser with not too many points."""
+    for parts in (10, 5, 4, 3, 2, 1):
+        points = [p for p in itertools.product(range(parts + 1), repeat=n) if sum(p) == parts]
+        if len(points) <= _GRID_POINTS:
+            return [[value / parts for value in point] for point in points]
+    return [[1.0 / n] * n]

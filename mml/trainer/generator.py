@@ -1,0 +1,101 @@
+"""Training of the item embedding generator, the ID learner frozen (DESIGN section 6)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mml.config import Config
+from mml.data.tasks import TaskSet, length_sorted_chunks
+from mml.evaluation.states import Adaptation, chunk_size
+from mml.meta.inner import adapt
+from mml.model.generator import ItemEmbeddingGenerator
+from mml.model.learner import IDLearner
+from mml.trainer.base import StageTrainer, Valid
+from mml.trainer.validation import Validation
+
+
+class GeneratorTrainer(StageTrainer):
+    """Trains the generator by the ID learner's own meta-objective.
+
+    In each meta batch each warm item's embedding is replaced by the generated one with probability
+    `generate_rate`, as input and as candidate; users adapt with the replaced table; the query loss trains the
+    generator. `reconstruction_weight` times the relative squared distance to the trained embedding is added.
+
+    Args:
+        config, run_dir: as for StageTrainer.
+        generator: what is trained.
+        learner: the trained ID learner; it is not changed.
+        how: the learner's adaptation at test, with which the generator is validated.
+        seed: of batches and replacements.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        generator: ItemEmbeddingGenerator,
+        learner: IDLearner,
+        how: Adaptation,
+        run_dir: Path,
+        seed: int,
+    ) -> None:
+        epochs, rate = config["generator_epochs"], config["generator_learning_rate"]
+        super().__init__(config, generator, "generator", run_dir, epochs, rate)
+        self._learner, self._how, self._seed = learner, how, seed
+        self._steps = config.for_learner("id", "num_local_update")
+        self._rate = config.for_learner("id", "local_learning_rate")
+        self._chunk = chunk_size(learner, config["task_chunk_size"], learner.max_seq_length)
+
+    def _train_epoch(self, train_data: TaskSet, epoch_idx: int, *_: object, **__: object) -> float:
+        rng = np.random.default_rng([self._seed, epoch_idx])
+        noise = torch.Generator().manual_seed(self._seed + epoch_idx)
+        order = rng.permutation(len(train_data))
+        size = self.config["meta_batch_size"]
+        self.model.train()
+        self._learner.eval()
+        total = 0.0
+        for begin in range(0, len(order), size):
+            total += self._meta_step(train_data, order[begin : begin + size], noise)
+        self.show(total / len(order))
+        return total / len(order)
+
+    def _meta_step(self, tasks: TaskSet, rows: np.ndarray, noise: torch.Generator) -> float:
+        learner, n_warm = self._learner, self._learner.n_warm_items
+        batch = tasks.batch(rows).with_noise(n_warm, noise, negatives=learner.loss_type == "BPR")
+        replaced = 1 + (torch.rand(n_warm, generator=noise) < self.config["generate_rate"]).nonzero()[:, 0]
+        if not len(replaced):
+            return 0.0
+        self.optimizer.zero_grad()
+        generated = self.model(replaced.to(self.device))
+        stand_in = generated.detach().requires_grad_()  # each chunk's gradient stops here, then goes back at once
+        fast = {name: value.detach() for name, value in learner.fast_parameters().items()}
+        total = 0.0
+        for chunk in length_sorted_chunks((batch.item_seq != 0).sum(1).numpy(), self._chunk):
+            table = learner.warm_table().detach().index_put((replaced.to(self.device),), stand_in)
+            episode = learner.episode(batch.select(torch.from_numpy(chunk)).to(self.device), table)
+            adapted = adapt(episode.support_loss, fast, len(chunk), self._inner_rates(), self._steps)
+            loss = episode.query_loss(adapted).sum()
+            (loss / len(batch)).backward(inputs=[stand_in])
+            total += float(loss.detach())
+        objective = (generated * stand_in.grad).sum() + self._reconstruction(replaced, generated)
+        objective.backward()
+        self.step()
+        return total
+
+    def _inner_rates(self) -> float | dict[str, Tensor]:
+        rates = self._learner.inner_rates(self._rate)
+        return rates if isinstance(rates, float) else {name: rate.detach() for name, rate in rates.items()}
+
+    def _reconstruction(self, items: Tensor, generated: Tensor) -> Tensor:
+        trained = self._learner.warm_table().detach()[items.to(self.device)]
+        distance = (generated - trained).square().sum() / trained.square().sum().clamp(min=1e-12)
+        loss: Tensor = self.config["reconstruction_weight"] * distance
+        return loss
+
+    def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+        self.model.eval()
+        self._learner.set_cold_embeddings(self.model.cold_embeddings(self._learner.n_items))
+        return valid_data.score_learner(self._learner, self._how)

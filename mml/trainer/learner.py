@@ -1,0 +1,131 @@
+"""Training of one learner: plain pre-training, then meta-training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mml.config import Config
+from mml.data.dataset import MMLDataset
+from mml.data.tasks import TaskBatch, TaskSet, length_sorted_chunks, windows
+from mml.evaluation.states import Adaptation, chunk_size
+from mml.meta.outer import meta_gradient
+from mml.model.learner import Learner, Params
+from mml.trainer.base import StageTrainer, Valid
+from mml.trainer.validation import Validation
+
+
+class PretrainTrainer(StageTrainer):
+    """Plain training over windows of the old users' sequences, every position a target.
+
+    Args:
+        config, learner, run_dir: as for StageTrainer.
+        seed: of the windows' cuts and the batches' order.
+    """
+
+    def __init__(self, config: Config, learner: Learner, run_dir: Path, seed: int) -> None:
+        epochs = config.for_learner(learner.name, "pretrain_epochs")
+        rate = config.for_learner(learner.name, "pretrain_learning_rate")
+        super().__init__(config, learner, f"{learner.name}.pretrain", run_dir, epochs, rate)
+        self._seed = seed
+
+    def _train_epoch(self, train_data: MMLDataset, epoch_idx: int, *_: object, **__: object) -> float:
+        rng = np.random.default_rng([self._seed, epoch_idx])
+        generator = torch.Generator().manual_seed(self._seed + epoch_idx)
+        tasks = windows(train_data.users.old, train_data.max_item_list_len, rng)
+        batches = bucketed_batches(tasks.length, self.config["pretrain_batch_size"], rng)
+        self.model.train()
+        total = 0.0
+        for rows in batches:
+            batch = tasks.batch(rows)
+            if self.model.loss_type == "BPR":
+                batch = batch.with_noise(self.model.n_warm_items, generator, negatives=True)
+            self.optimizer.zero_grad()
+            loss = self.model.batch_loss(batch.to(self.device))
+            self._check_nan(loss)
+            loss.backward()
+            self.step()
+            total += float(loss.detach()) * len(rows)
+        self.show(total / len(tasks))
+        return total / len(tasks)
+
+    def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+        return valid_data.score_learner(self.model, Adaptation(0.0, 0))
+
+
+class MetaTrainer(StageTrainer):
+    """Meta-training over the old users' tasks (DESIGN section 5).
+
+    The outer step moves the learner's own parameters: by Adam, along the mean over the meta batch of the tasks'
+    outer gradients. The meta batch is cut into chunks of similar length; what is random about it is drawn before,
+    so that the result does not depend on the cuts.
+
+    Args:
+        config, learner, run_dir: as for StageTrainer.
+        seed: of the batches' order, the negatives and the dropout.
+    """
+
+    def __init__(self, config: Config, learner: Learner, run_dir: Path, seed: int) -> None:
+        epochs = config.for_learner(learner.name, "meta_epochs")
+        rate = config.for_learner(learner.name, "learning_rate")
+        super().__init__(config, learner, f"{learner.name}.meta", run_dir, epochs, rate)
+        self._seed = seed
+        self._algorithm = config["meta_algorithm"]
+        self._inner = Adaptation(
+            config.for_learner(learner.name, "local_learning_rate"),
+            config.for_learner(learner.name, "num_local_update"),
+        )
+        self._chunk = chunk_size(learner, config["task_chunk_size"], learner.max_seq_length)
+
+    def _train_epoch(self, train_data: TaskSet, epoch_idx: int, *_: object, **__: object) -> float:
+        rng = np.random.default_rng([self._seed, epoch_idx])
+        generator = torch.Generator().manual_seed(self._seed + epoch_idx)
+        order = rng.permutation(len(train_data))
+        self.model.train()
+        total = 0.0
+        for begin in range(0, len(order), self.config["meta_batch_size"]):
+            rows = order[begin : begin + self.config["meta_batch_size"]]
+            batch = train_data.batch(rows).with_noise(
+                self.model.n_warm_items, generator, negatives=self.model.loss_type == "BPR"
+            )
+            total += self.meta_step(batch)
+        self.show(total / len(order))
+        return total / len(order)
+
+    def meta_step(self, batch: TaskBatch) -> float:
+        """One outer step from a meta batch; returns the sum of its query losses."""
+        learner = self.model
+        fast, slow = learner.fast_parameters(), learner.slow_parameters()
+        rates = learner.inner_rates(self._inner.rate)
+        self.optimizer.zero_grad()
+        loss = 0.0
+        for rows in length_sorted_chunks((batch.item_seq != 0).sum(1).numpy(), self._chunk):
+            episode = learner.episode(batch.select(torch.from_numpy(rows)).to(self.device))
+            gradient = meta_gradient(self._algorithm, episode, fast, slow, rates, self._inner.steps)
+            for params, grads in ((fast, gradient.fast), (slow, gradient.slow), (rates, gradient.rates)):
+                accumulate(params, grads, 1.0 / len(batch))
+            loss += gradient.query_loss
+        self._check_nan(torch.tensor(loss))
+        self.step()
+        return loss
+
+    def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+        return valid_data.score_learner(self.model, self._inner)
+
+
+def accumulate(params: Params | float, grads: Params, weight: float) -> None:
+    """Add weight * grads to the parameters' `.grad`."""
+    for name, grad in grads.items():
+        assert isinstance(params, dict)
+        value = params[name]
+        value.grad = weight * grad if value.grad is None else value.grad + weight * grad
+
+
+def bucketed_batches(lengths: np.ndarray, size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Batches of tasks of similar length in random order; which tasks share a batch is random among equals."""
+    shuffled = rng.permutation(len(lengths))
+    order = shuffled[np.argsort(lengths[shuffled], kind="stable")]
+    batches = [order[begin : begin + size] for begin in range(0, len(order), size)]
+    return [batches[place] for place in rng.permutation(len(batches))]

@@ -1,0 +1,91 @@
+"""Validation on the validation users: each treated as a new user, after each of its interactions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from mml.config import Config
+from mml.data.dataset import MMLDataset
+from mml.data.tasks import TaskSet
+from mml.evaluation.metrics import Metrics
+from mml.evaluation.ranking import Ranking, Scorer, StateScorer, rank_targets
+from mml.evaluation.states import Adaptation, adapted_states, chunk_size, states_along_adaptation
+from mml.model.learner import Learner
+
+
+class Validation:
+    """Ranks validation users' next items and scores them by `valid_metric`.
+
+    Args:
+        config: mml's Config.
+        dataset: where the validation users are.
+    """
+
+    def __init__(self, config: Config, dataset: MMLDataset) -> None:
+        self.config = config
+        self.tasks = dataset.validation_tasks()
+        if not config["repeatable"]:
+            self.tasks = self.tasks.take(~dataset.target_in_history(self.tasks))
+        self.n_candidates = dataset.n_known_items + 1
+        self.metric = config["valid_metric"].lower()
+        name, _, k = config["valid_metric"].partition("@")
+        self.metrics = dataset_metrics(config, dataset, [name], [int(k)])
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def rank(self, scorer: Scorer, tasks: TaskSet | None = None, topk: int = 0) -> Ranking:
+        """Ranks of the tasks' targets (all validation tasks if None), history excluded unless repeatable."""
+        return rank_cases(self.config, scorer, self.tasks if tasks is None else tasks, topk)
+
+    def score(self, ranking: Ranking, cases: np.ndarray | slice = slice(None)) -> tuple[float, dict[str, float]]:
+        """The value of `valid_metric` over some cases, and the same by name, as RecBole's fit wants it."""
+        result = self.metrics(ranking, cases)
+        return result[self.metric], result
+
+    def score_learner(self, learner: Learner, how: Adaptation) -> tuple[float, dict[str, float]]:
+        """Score of a learner after adaptation."""
+        chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
+        states = adapted_states(learner, self.tasks, how, chunk)
+        with torch.no_grad():
+            table = learner.item_table()[: self.n_candidates]
+        return self.score(self.rank(StateScorer(states, table)))
+
+    def choose_adaptation(self, learner: Learner, rates: list[float], max_steps: int) -> Adaptation:
+        """The inner rate and number of steps that score best; the fewest steps among equals, 0 included."""
+        best, best_score = Adaptation(rates[0], 0), -np.inf
+        for rate in rates if not learner.local_rates else rates[:1]:
+            for steps, score in enumerate(self._scores_along(learner, rate, max_steps)):
+                if score > best_score:
+                    best, best_score = Adaptation(rate, steps), score
+        return best
+
+    def _scores_along(self, learner: Learner, rate: float, max_steps: int) -> list[float]:
+        chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
+        ranks = np.zeros((max_steps + 1, len(self.tasks)), dtype=np.int64)
+        candidates = np.zeros(len(self.tasks), dtype=np.int64)
+        with torch.no_grad():
+            table = learner.item_table()[: self.n_candidates]
+        rates = learner.inner_rates(rate)
+        for rows, step, states in states_along_adaptation(learner, self.tasks, rates, max_steps, chunk):
+            ranking = self.rank(StateScorer(states, table), self.tasks.take(rows))
+            ranks[step, rows], candidates[rows] = ranking.ranks, ranking.n_candidates
+        return [self.score(Ranking(ranks[step], candidates, None))[0] for step in range(max_steps + 1)]
+
+
+def rank_cases(config: Config, scorer: Scorer, tasks: TaskSet, topk: int = 0) -> Ranking:
+    """Rank the tasks' targets among all items, by the config's `repeatable`, `seed` and `eval_batch_size`."""
+    history = None
+    if not config["repeatable"]:
+        history = tasks.batch(np.arange(len(tasks))).item_seq.numpy()
+    return rank_targets(scorer, tasks.target, history, config["seed"], config["eval_batch_size"], topk)
+
+
+def dataset_metrics(config: Config, dataset: MMLDataset, metrics: Sequence[str], topk: Sequence[int]) -> Metrics:
+    """RecBole's metrics over the dataset; popularity is that among the old users."""
+    counts = np.bincount(dataset.users.old.items, minlength=dataset.item_num)
+    item_counts = {item: int(n) for item, n in enumerate(counts) if n}
+    return Metrics(metrics, topk, config["metric_decimal_place"], dataset.item_num, dataset.user_num, item_counts)

@@ -1,0 +1,100 @@
+"""The commands `text` and `image`: raw texts or pictures to a feature file."""
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mml.errors import InputError
+from mml.features.encoders import get_image_encoder, get_text_encoder
+from mml.features.files import FeatureTable, write_features
+from mml.features.raw import list_pictures, read_picture_paths, read_texts
+from prepare_multimodal_information_file.resume import PartFile, content_key, picture_state
+
+SHOWN = 10
+
+
+def encode_texts(args: Namespace) -> None:
+    """`text`: columns of a table to a feature file."""
+    columns = [column.strip() for column in args.text_cols.split(",") if column.strip()]
+    if not columns:
+        raise InputError("--text-cols names no column; give them as in --text-cols title,abstract")
+    texts = read_texts(args.input, args.id_col, columns)
+    encoder = get_text_encoder(
+        args.encoder,
+        dim=args.dim,
+        ngrams=args.ngrams,
+        pooling=args.pooling,
+        max_length=args.max_length,
+        batch_size=args.batch_size,
+        device=args.device,
+    )
+    tokens, items = list(texts), list(texts.values())
+    table, present = _encode(args, encoder, tokens, items, items)
+    missing = [token for token, here in zip(tokens, present, strict=True) if not here]
+    _report(args, table, missing, "have no text that the encoder can use and get no row")
+
+
+def encode_pictures(args: Namespace) -> None:
+    """`image`: a folder of pictures, or a column of paths, to a feature file."""
+    if args.path_col:
+        pictures = read_picture_paths(args.input, args.id_col, args.path_col)
+    elif args.input.is_file():
+        raise InputError(f"{args.input}: is a file; give --path-col, its column of paths, or a folder of pictures")
+    else:
+        pictures = list_pictures(args.input)
+    encoder = get_image_encoder(args.encoder, dim=args.dim, batch_size=args.batch_size, device=args.device)
+    tokens, items = list(pictures), list(pictures.values())
+    table, present = _encode(args, encoder, tokens, items, [picture_state(path) for path in items])
+    unreadable = [str(path) for path, here in zip(items, present, strict=True) if not here]
+    _report(args, table, unreadable, "cannot be read and get no row")
+
+
+def _encode(
+    args: Namespace, encoder: Any, tokens: list[str], items: Sequence[str | Path], states: Sequence[str]
+) -> tuple[FeatureTable, NDArray[np.bool_]]:
+    """Encode, write the file, and return its table and which items [n] are in it."""
+    fit_on = None if args.fit_on is None else _rows_named(args.fit_on, tokens)
+    part = PartFile(
+        args.output.with_name(f".{args.output.name}.part"), content_key([encoder.identity(), *tokens, *states])
+    )
+    vectors, present = encoder.encode(items, fit_on=fit_on, store=part)
+    table = FeatureTable(np.array(tokens, dtype=np.str_)[present], vectors[present])
+    write_features(args.output, table, field=f"{args.modality}_emb")
+    part.remove()
+    return table, present
+
+
+def _rows_named(path: Path, tokens: list[str]) -> NDArray[np.bool_]:
+    """Which tokens [n] the lines of a file name."""
+    try:
+        named = set(path.read_text(encoding="utf-8-sig").split("\n"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({error}); --fit-on is a text file with one item id a line"
+        ) from error
+    rows = np.array([token in named for token in tokens], dtype=np.bool_)
+    if not rows.any():
+        raise InputError(f"{path}: names none of the items; write one item id a line, such as {tokens[0]}")
+    return rows
+
+
+def _report(args: Namespace, table: FeatureTable, skipped: list[str], why: str) -> None:
+    if skipped:
+        print(f"{len(skipped)} {why}:")
+        for name in skipped[:SHOWN]:
+            print(f"  {name}")
+        if len(skipped) > SHOWN:
+            path = args.output.with_name(f"{args.output.name}.skipped.txt")
+            path.write_text("\n".join(skipped) + "\n", encoding="utf-8")
+            print(f"  ... and {len(skipped) - SHOWN} more, all listed in {path}")
+    print(f"Wrote {args.output}: {len(table)} items, {table.dim} numbers each.")
+    print(f"Use it by these lines of the config:\n\n{config_lines(args.modality, args.output)}")
+
+
+def config_lines(modality: str, path: Path) -> str:
+    """The YAML that gives a learner this feature file."""
+    return f"learners:\n  {modality}:\n    item_feat_emb: {path.as_posix()}\n"

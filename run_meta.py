@@ -1,0 +1,61 @@
+"""Train and evaluate mml on a dataset: the one entry point, called by script/run_meta.sh.
+
+python run_meta.py --dataset ml-100k [--config_files "a.yaml b.yaml"] [--gpu_id 0] [--key=value ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import warnings
+from collections.abc import Sequence
+
+from mml.errors import InputError
+
+EXIT_INPUT_ERROR = 2
+
+
+def parse(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
+    """Dataset, config files, and the `--key=value` words for the Config."""
+    parser = argparse.ArgumentParser(
+        description="Meta-learn, adapt and fuse sequential recommenders for new users.",
+        epilog="Any key of configs/overall.yaml can be set with --key=value, nested ones as --learners.id.key=value.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--dataset", default="ml-100k", help="a folder below data_path (default: ml-100k)")
+    parser.add_argument("--config_files", nargs="*", default=[], help="YAML files, separated by spaces or commas")
+    parser.add_argument("--gpu_id", default=None, help="the GPU to use; the CPU serves where there is none")
+    known, rest = parser.parse_known_args(arguments)
+    files = [name for text in known.config_files for name in re.split(r"[\s,]+", text) if name]
+    if known.gpu_id is not None:
+        rest.append(f"--gpu_id={known.gpu_id}")
+    return known.dataset, files, rest
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run, print the table, and return the exit code: 0, or 2 for a mistake in the input."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+    from mml.config import Config
+    from mml.evaluation.printing import result_table
+    from mml.logs import log_to, setup_logging
+    from mml.pipeline import run_meta
+    from mml.run_folder import RunFolder
+
+    setup_logging("INFO")
+    try:
+        dataset, files, words = parse(arguments)
+        config = Config(dataset, files, arguments=words)
+        setup_logging(config["state"])
+        folder = RunFolder(config)
+        result, path = run_meta(config, folder, on_start=lambda: log_to(folder.path / "run.log"))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_INPUT_ERROR
+    print(result_table(result))
+    print(f"\nWritten to {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,82 @@
+"""Packaging of mml. Tool settings live in pyproject.toml, exact versions in requirements.lock."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+# RecBole itself is not listed: its metadata pins ray<=2.6.3 (no wheels for Python 3.12 and later), colorlog==4.7.2 and
+# colorama==0.4.4, though none of these pins is needed by what we use. It is installed by
+#     pip install --no-deps recbole==1.2.1
+# and what it imports is listed here instead. ray is imported by recbole.quick_start only, which mml never touches;
+# thop, tabulate, plotly, psutil and hyperopt are imported inside functions that mml never calls.
+INSTALL_REQUIRES = [
+    "torch>=2.4",
+    "numpy>=1.26",
+    "pandas>=2.1,<3",  # pandas 3 turns RecBole's `feat[field].fillna(inplace=True)` into a silent no-op
+    "pyyaml>=6.0",
+    "tqdm>=4.60",
+    "scipy>=1.11",  # recbole.data
+    "scikit-learn>=1.3",  # recbole.evaluator
+    "tensorboard>=2.17",  # recbole.utils; older ones break on numpy 2
+    "colorlog>=4.7",  # recbole.utils.logger
+    "colorama>=0.4.4",  # recbole.utils.logger
+    "texttable>=1.6",  # recbole.utils
+]
+
+# Pictures: the descriptor encoder and the synthetic data writer.
+IMAGES = ["pillow>=10.0", "scikit-image>=0.22"]
+
+EXTRAS_REQUIRE = {
+    "images": IMAGES,
+    "encoders": ["transformers>=4.41", "sentence-transformers>=3.0", "timm>=1.0", *IMAGES],
+    "dev": [
+        "pytest>=8.0",
+        "hypothesis>=6.100",
+        "ruff>=0.6",
+        "mypy>=1.11",
+        "pandas-stubs<3",
+        "types-PyYAML",
+        "types-tqdm",
+        *IMAGES,
+    ],
+}
+
+
+def read_version() -> str:
+    """Version from mml/__init__.py, read as text: importing mml would need its dependencies."""
+    text = (ROOT / "mml" / "__init__.py").read_text(encoding="utf-8")
+    match = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
+    if match is None:
+        raise RuntimeError('mml/__init__.py: no line `__version__ = "..."`')
+    return match.group(1)
+
+
+def read_readme() -> str:
+    """README.md for the package index, empty if the file is not there."""
+    path = ROOT / "README.md"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+setup(
+    name="mml",
+    version=read_version(),
+    description="Multimodal meta-learning for cold-start sequential recommendation, on RecBole",
+    long_description=read_readme(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    # configs/ lies at the root of the repository and inside the package (mml/configs/) once installed.
+    packages=[
+        *find_packages(
+            include=["mml", "mml.*", "prepare_multimodal_information_file", "prepare_multimodal_information_file.*"]
+        ),
+        "mml.configs",
+    ],
+    package_dir={"mml.configs": "configs"},
+    package_data={"mml": ["py.typed"], "mml.configs": ["*.yaml", "*/*.yaml"]},
+    install_requires=INSTALL_REQUIRES,
+    extras_require=EXTRAS_REQUIRE,
+)

@@ -1,0 +1,143 @@
+"""What an installation needs: enough packages, none of RecBole's heavy ones, and the two commands of the README."""
+
+import ast
+import re
+import subprocess
+import sys
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+BLOCKED = ("ray", "hyperopt")
+OPTIONAL = ("transformers", "sentence_transformers", "timm")
+
+IMPORT_ALL = f"""
+import importlib, pkgutil, sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {BLOCKED!r}:
+            raise ImportError(name + " is blocked", name=name)
+
+sys.meta_path.insert(0, Refuse())
+names = ["recbole.config", "recbole.data", "recbole.data.dataset", "recbole.evaluator", "recbole.model",
+         "recbole.model.general_recommender", "recbole.model.sequential_recommender", "recbole.trainer",
+         "recbole.utils", "mml"]
+for name in names:
+    importlib.import_module(name)
+
+def fail(name):
+    raise sys.exc_info()[1]
+
+for module in pkgutil.walk_packages(sys.modules["mml"].__path__, "mml.", onerror=fail):
+    try:
+        importlib.import_module(module.name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {OPTIONAL!r}:
+            raise
+loaded = [name for name in {BLOCKED!r} if name in sys.modules]
+assert not loaded, loaded
+"""
+
+
+def normalised(name: str) -> str:
+    """A distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def name_of(requirement: str) -> str:
+    """Normalised name at the head of a requirement such as `numpy>=1.26 ; python_version < '3.12'`."""
+    match = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert match is not None, requirement
+    return normalised(match.group())
+
+
+@cache
+def locked(root: Path) -> frozenset[str]:
+    """Names in requirements.lock."""
+    lines = (root / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    return frozenset(name_of(line) for line in lines if line and not line.startswith("#"))
+
+
+@cache
+def declared(root: Path) -> dict[str, list[str]]:
+    """Requirements of setup.py by extra, those of mml itself under the empty name."""
+    code = (
+        "import json, runpy, setuptools\n"
+        "setuptools.setup = lambda **a: print(json.dumps({'': a['install_requires'], **a['extras_require']}))\n"
+        "runpy.run_path('setup.py')\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True, text=True)
+    return {extra: [name_of(item) for item in items] for extra, items in ast.literal_eval(result.stdout).items()}
+
+
+def third_party_imports(root: Path) -> dict[str, str]:
+    """Top-level modules that our code imports from outside, each with one file that does."""
+    ours = {path.stem for path in root.iterdir() if path.is_dir() or path.suffix == ".py"}
+    files = [*root.glob("mml/**/*.py"), *root.glob("prepare_multimodal_information_file/**/*.py"), *root.glob("*.py")]
+    found: dict[str, str] = {}
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names = [node.module]
+            else:
+                continue
+            found.update({name.partition(".")[0]: str(file.relative_to(root)) for name in names})
+    return {name: file for name, file in found.items() if name not in sys.stdlib_module_names | ours}
+
+
+def test_nothing_needs_ray_or_hyperopt(repo_root: Path) -> None:
+    result = subprocess.run([sys.executable, "-c", IMPORT_ALL], cwd=repo_root, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_lock_has_no_ray(repo_root: Path) -> None:
+    assert not locked(repo_root) & {"ray", "hyperopt", "recbole"}
+
+
+def test_lock_has_no_cuda_packages_and_no_local_versions(repo_root: Path) -> None:
+    assert not [name for name in locked(repo_root) if name.startswith(("nvidia", "cuda", "triton"))]
+    assert "+" not in (repo_root / "requirements.lock").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("extra", ["", "dev", "images"])
+def test_lock_covers_setup(repo_root: Path, extra: str) -> None:
+    assert set(declared(repo_root)[extra]) <= locked(repo_root)
+
+
+def test_every_import_is_declared(repo_root: Path) -> None:
+    known = {"recbole", "setuptools"}.union(*declared(repo_root).values())
+    distributions = metadata.packages_distributions()
+    undeclared = {
+        module: file
+        for module, file in third_party_imports(repo_root).items()
+        if not known & {normalised(name) for name in [*distributions.get(module, []), module]}
+    }
+    assert not undeclared
+
+
+def test_version_is_the_packages(repo_root: Path) -> None:
+    import mml
+
+    command = [sys.executable, "setup.py", "--version"]
+    result = subprocess.run(command, cwd=repo_root, check=True, capture_output=True, text=True)
+    assert result.stdout.split()[-1] == mml.__version__
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "types", "check", "bench", "clean"])
+def test_makefile_has_target(repo_root: Path, target: str) -> None:
+    makefile = (repo_root / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_makefile_and_setup_name_one_recbole(repo_root: Path) -> None:
+    named = {
+        version
+        for file in ("Makefile", "setup.py", "requirements.lock")
+        for version in re.findall(r"recbole==([0-9.]+[0-9])", (repo_root / file).read_text(encoding="utf-8"))
+    }
+    assert named == {"1.2.1"}

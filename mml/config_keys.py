@@ -40,8 +40,6 @@ class Key:
     high: float | None = None
 
 
-_UNIT = {"low": 0.0, "high": 1.0}
-
 KEYS: dict[str, Key] = {
     # run
     "dataset": Key((str,), "run"),
@@ -64,7 +62,7 @@ KEYS: dict[str, Key] = {
     "filter_inter_by_user_or_item": Key((bool,), "data"),
     "normalize_all": Key((bool,), "data", optional=True),
     "data_split_time": Key((float,), "data", optional=True),
-    "data_split_quantile": Key((float,), "data", **_UNIT),
+    "data_split_quantile": Key((float,), "data", low=0.0, high=1.0),
     "new_users_file": Key((str,), "data", optional=True),
     "valid_user_ratio": Key((float,), "data", low=0.0, high=0.5),
     "cold_user_max_inter": Key((int,), "data", optional=True, low=2),
@@ -76,8 +74,8 @@ KEYS: dict[str, Key] = {
     "n_heads": Key((int,), "learners", low=1),
     "hidden_size": Key((int,), "learners", low=1),
     "inner_size": Key((int,), "learners", low=1),
-    "hidden_dropout_prob": Key((float,), "learners", **_UNIT),
-    "attn_dropout_prob": Key((float,), "learners", **_UNIT),
+    "hidden_dropout_prob": Key((float,), "learners", low=0.0, high=1.0),
+    "attn_dropout_prob": Key((float,), "learners", low=0.0, high=1.0),
     "hidden_act": Key((str,), "learners", choices=("gelu", "relu", "swish", "tanh", "sigmoid")),
     "layer_norm_eps": Key((float,), "learners", low=0.0),
     "initializer_range": Key((float,), "learners", low=0.0),
@@ -108,7 +106,7 @@ KEYS: dict[str, Key] = {
     "choose_epoch_by_valid_item": Key((bool,), "learners"),
     # generator
     "generator": Key((str,), "generator", choices=("attention", "paper")),
-    "generate_rate": Key((float,), "generator", **_UNIT),
+    "generate_rate": Key((float,), "generator", low=0.0, high=1.0),
     "item_neighbour_num": Key((int,), "generator", low=1),
     "generator_epochs": Key((int,), "generator", low=0),
     "generator_learning_rate": Key((float,), "generator", low=0.0),

@@ -58,10 +58,15 @@ class MMLDataset(SequentialDataset):
 
     def __init__(self, config: Config) -> None:
         self._split: UserSplit
+        self._tokens_in_file_order: np.ndarray
+        self.inter_feat: pd.DataFrame
+        self.n_warm_items: int
+        self.n_known_items: int
+        self.users: UserGroups
         super().__init__(config)
         self._pack()
         self.item_features: dict[str, ItemFeatures] = load_item_features(
-            config, self.item_tokens, self.n_warm_items, self._tokens_in_file_order, Path(self.dataset_path)
+            config, list(self.item_tokens), self.n_warm_items, list(self._tokens_in_file_order), Path(self.dataset_path)
         )
         if self.item_num - 1 < max(config["topk"]):
             raise InputError(
@@ -99,7 +104,8 @@ class MMLDataset(SequentialDataset):
         for name in columns:
             self.field2source[name], self.field2type[name] = source, FeatureType(types[name])
             if types[name].endswith("_seq"):
-                frame[name] = [_parse_sequence(cell, types[name], self.config["seq_separator"]) for cell in frame[name]]
+                cells = [_parse_sequence(cell, types[name], self.config["seq_separator"]) for cell in frame[name]]
+                frame[name] = pd.Series(cells, dtype=object)
                 self.field2seqlen[name] = max(map(len, frame[name]))
             else:
                 self.field2seqlen[name] = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ class TaskBatch:
     def select(self, rows: Tensor) -> TaskBatch:
         """The tasks `rows` [n], with the padding that none of them needs cut off."""
         length = int((self.item_seq[rows] != 0).sum(1).max())
-        picked = {}
+        picked: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None:
@@ -63,7 +64,7 @@ class TaskBatch:
 
     def to(self, device: torch.device) -> TaskBatch:
         """The same batch on `device`."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         return TaskBatch(**{k: v if v is None else v.to(device) for k, v in values.items()})
 
 

@@ -8,13 +8,13 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from mml.errors import InputError
-from mml.features.encoders import get_image_encoder, get_text_encoder
+from mml.features.encoders import Encoder, get_image_encoder, get_text_encoder
 from mml.features.files import FeatureTable, read_features, write_features
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ def encode_source(
         InputError: for an unknown key, a missing file or column, or a source without any of the items.
     """
     _check_keys(source, key)
-    items: Sequence[str] | Sequence[Path]
+    encoder: Encoder[Any]
+    items: Sequence[Any]
     if "folder" in source:
         name = source.get("encoder", "descriptor")
         encoder = get_image_encoder(name, **_options(source))
@@ -69,7 +70,7 @@ def encode_source(
     if cached.is_file():
         return read_features(cached)
     logger.info("Encoding %d items of %s with %s.", len(tokens), key, name)
-    vectors, present = encoder.encode(items, fit_on=fit_on)  # type: ignore[arg-type]
+    vectors, present = encoder.encode(items, fit_on=fit_on)
     table = FeatureTable(np.array(tokens)[present], vectors[present])
     cache_dir.mkdir(parents=True, exist_ok=True)
     write_features(cached, table)
@@ -123,7 +124,7 @@ def _texts(source: Mapping[str, Any], data_path: Path, key: str) -> dict[str, st
 
 
 def _read_table(path: Path, separator: str) -> pd.DataFrame:
-    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
     try:
         return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, quoting=quoting, encoding="utf-8")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mml.meta.inner import Params, Rates, adapt, differentiable_adapt
+from mml.meta.inner import Params, Rates, TaskLosses, adapt, differentiable_adapt
 
 ALGORITHMS = ("fomaml", "maml", "reptile", "metasgd")
 
@@ -87,11 +87,11 @@ def _through_the_inner_loop(
     loss = episode.query_loss(adapted).sum()
     learned = dict(rates) if isinstance(rates, Mapping) else {}
     grads = iter(_gradients(loss, [*fast.values(), *slow.values(), *learned.values()]))
-    by_group = [{name: next(grads) for name in group} for group in (fast, slow, learned)]
-    return MetaGradient(*by_group, query_loss=float(loss.detach()))
+    by_fast, by_slow, by_rates = ({name: next(grads) for name in group} for group in (fast, slow, learned))
+    return MetaGradient(by_fast, by_slow, by_rates, float(loss.detach()))
 
 
-def _support_and_query(episode: Episode):  # type: ignore[no-untyped-def]
+def _support_and_query(episode: Episode) -> TaskLosses:
     return lambda fast: episode.support_loss(fast) + episode.query_loss(fast)
 
 

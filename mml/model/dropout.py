@@ -63,4 +63,5 @@ def use_task_dropout(module: nn.Module) -> None:
     for number, name in enumerate(sites):
         parent = module.get_submodule(name.rpartition(".")[0])
         layer = parent.get_submodule(name.rpartition(".")[2])
+        assert isinstance(layer, nn.Dropout)
         setattr(parent, name.rpartition(".")[2], TaskDropout(layer.p, number))

@@ -65,7 +65,8 @@ class TaskBatch:
     def to(self, device: torch.device) -> TaskBatch:
         """The same batch on `device`."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return TaskBatch(**{k: v if v is None else v.to(device) for k, v in values.items()})
+        moved: dict[str, Any] = {k: v if v is None else v.to(device) for k, v in values.items()}
+        return TaskBatch(**moved)
 
 
 @dataclass(frozen=True)

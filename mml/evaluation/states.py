@@ -14,7 +14,7 @@ from mml.data.tasks import TaskSet, length_sorted_chunks
 from mml.meta.inner import Rates, adaptation_path
 from mml.model.learner import Learner
 
-_CPU_CHUNK = 64  # stacked weights of a chunk should stay near the cache
+_CPU_CHUNK = 32  # stacked weights of a chunk should stay near the cache
 _CUDA_SHARE = 0.3
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mml.errors import InputError
-from mml.features.encoders import Encoder, get_image_encoder, get_text_encoder
+from mml.features.encoders import get_image_encoder, get_text_encoder
 from mml.features.files import FeatureTable, read_features, write_features
 
 logger = logging.getLogger(__name__)
@@ -46,8 +46,8 @@ def encode_source(
         InputError: for an unknown key, a missing file or column, or a source without any of the items.
     """
     _check_keys(source, key)
-    encoder: Encoder[Any]
-    items: Sequence[Any]
+    encoder: Any
+    items: Any
     if "folder" in source:
         name = source.get("encoder", "descriptor")
         encoder = get_image_encoder(name, **_options(source))

@@ -31,7 +31,7 @@ def sgd_step(fast: Params, grads: Params, rates: Rates) -> Params:
     """One step of gradient descent, not in place."""
     if isinstance(rates, Mapping):
         return {name: value - rates[name] * grads[name] for name, value in fast.items()}
-    return {name: value - rates * grads[name] for name, value in fast.items()}
+    return {name: torch.sub(value, grads[name], alpha=rates) for name, value in fast.items()}
 
 
 def adaptation_path(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: int, rates: Rates) -> Iterator[Params]:

@@ -90,6 +90,7 @@ KEYS: dict[str, Key] = {
     "meta_epochs": Key((int,), "learners", low=0),
     "meta_batch_size": Key((int,), "learners", low=1),
     "learning_rate": Key((float,), "learners", low=0.0),
+    "task_max_inter": Key((int,), "learners", optional=True, low=3),
     "query_inter_num": Key((int,), "learners", low=1),
     "num_local_update": Key((int,), "learners", low=0),
     "local_learning_rate": Key((float,), "learners", low=0.0),

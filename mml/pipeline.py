@@ -99,7 +99,7 @@ class Run:
             meta = MetaTrainer(config, learner, self.folder.path, seed)
             if meta.epochs:
                 meta.start_from(self.validation)
-            meta.train(self.training_tasks, self.validation)
+            meta.train(self.dataset, self.validation)
             how = self._choose_adaptation(learner)
             n_epochs = len(pretrain.train_loss_dict) + len(meta.train_loss_dict)
             return {"weights": learner.state_dict(), "adaptation": asdict(how)}, n_epochs * len(self.training_tasks)
@@ -139,7 +139,7 @@ class Run:
         def build(seed: int) -> tuple[State, int]:
             torch.manual_seed(seed)
             trainer = GeneratorTrainer(config, generator, learner, self.adaptations["id"], self.folder.path, seed)
-            trainer.train(self.training_tasks, self.validation)
+            trainer.train(self.dataset, self.validation)
             return {"weights": generator.state_dict()}, len(trainer.train_loss_dict) * len(self.training_tasks)
 
         parts = [config.of_stage("generator"), self._fingerprint]

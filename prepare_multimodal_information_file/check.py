@@ -26,10 +26,15 @@ def check(args: Namespace) -> None:
     counts = Counter(items)
     table = read_features(args.input, catalogue(args.dataset))
     titles = _titles(args)
-    print(f"{args.input}: {len(table)} items, {table.dim} numbers each; all finite, no item twice.")
-    for lines in (coverage(table, counts, args.dataset), twins(table), norms(table), taste(table, users, items)):
-        print("\n".join(lines))
-    print("\n".join(neighbours(table, _chosen(args, table, counts), titles, args.neighbours)))
+    report = [
+        f"{args.input}: {len(table)} items, {table.dim} numbers each; all finite, no item twice.",
+        *coverage(table, counts, args.dataset),
+        *twins(table),
+        *norms(table),
+        *taste(table, users, items),
+        *neighbours(table, _chosen(args, table, counts), titles, args.neighbours),
+    ]
+    print("\n".join(report))
 
 
 def interactions(dataset: Path) -> tuple[list[str], list[str]]:

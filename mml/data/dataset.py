@@ -194,13 +194,18 @@ class MMLDataset(SequentialDataset):
         """str [n_items]; item_tokens[i] is the token of item id i, and item_tokens[0] the padding's."""
         return self.field2id_token[self.iid_field]
 
-    def training_tasks(self) -> TaskSet:
-        """The tasks of the old users.
+    def training_tasks(self, rng: np.random.Generator | None = None) -> TaskSet:
+        """The tasks of the old users, one each; see `task_max_inter` and `query_inter_num`.
+
+        Args:
+            rng: draws a stretch of each long sequence; without it, or without `task_max_inter`, it is the latest.
 
         Raises:
             InputError: if no old user has the three interactions that a support and a query need.
         """
-        tasks = training_tasks(self.users.old, self.max_item_list_len, self.config["query_inter_num"])
+        limit = self.config["task_max_inter"]
+        length = min(limit - 1, self.max_item_list_len) if limit else self.max_item_list_len
+        tasks = training_tasks(self.users.old, length, self.config["query_inter_num"], rng if limit else None)
         if not len(tasks):
             raise InputError(
                 f"{self.dataset_name}: no old user has 3 interactions up to T, so there is no support to train on; "

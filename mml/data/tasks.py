@@ -121,19 +121,22 @@ class TaskSet:
         return TaskBatch(*(torch.from_numpy(array) for array in (inputs, targets, support, query)))
 
 
-def training_tasks(sequences: PackedSequences, max_length: int, n_query: int) -> TaskSet:
+def training_tasks(
+    sequences: PackedSequences, max_length: int, n_query: int, rng: np.random.Generator | None = None
+) -> TaskSet:
     """Tasks of old users: the last `n_query` interactions are query, those before are support.
 
-    Users with fewer than three interactions have no support and are left out. A sequence longer than
-    `max_length` + 1 keeps its latest part.
+    Users with fewer than three interactions have no support and are left out. Of a sequence longer than
+    `max_length` + 1 the task is a random stretch of that length, or the latest one without `rng`.
     """
     length = sequences.lengths - 1
     users = np.flatnonzero(length >= 2)
     length = length[users]
     inputs = np.minimum(length, max_length)
-    start = sequences.offsets[users] + length - inputs
+    begin = length - inputs if rng is None else rng.integers(0, length - inputs + 1)
+    start = sequences.offsets[users] + begin
     query = np.minimum(n_query, inputs - 1)
-    return TaskSet(sequences.items, users, start, inputs, inputs - query, query, shots=length)
+    return TaskSet(sequences.items, users, start, inputs, inputs - query, query, shots=begin + inputs)
 
 
 def evaluation_tasks(

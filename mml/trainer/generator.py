@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mml.config import Config
+from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet, length_sorted_chunks
 from mml.evaluation.states import Adaptation, chunk_size
 from mml.meta.inner import adapt
@@ -49,16 +50,17 @@ class GeneratorTrainer(StageTrainer):
         self._rate = config.for_learner("id", "local_learning_rate")
         self._chunk = chunk_size(learner, config["task_chunk_size"], learner.max_seq_length)
 
-    def _train_epoch(self, train_data: TaskSet, epoch_idx: int, *_: object, **__: object) -> float:
+    def _train_epoch(self, train_data: MMLDataset, epoch_idx: int, *_: object, **__: object) -> float:
         rng = np.random.default_rng([self._seed, epoch_idx])
         noise = torch.Generator().manual_seed(self._seed + epoch_idx)
-        order = rng.permutation(len(train_data))
+        tasks = train_data.training_tasks(rng)
+        order = rng.permutation(len(tasks))
         size = self.config["meta_batch_size"]
         self.model.train()
         self._learner.eval()
         total = 0.0
         for begin in range(0, len(order), size):
-            total += self._meta_step(train_data, order[begin : begin + size], noise)
+            total += self._meta_step(tasks, order[begin : begin + size], noise)
         self.show(total / len(order))
         return total / len(order)
 

@@ -9,7 +9,7 @@ import torch
 
 from mml.config import Config
 from mml.data.dataset import MMLDataset
-from mml.data.tasks import TaskBatch, TaskSet, length_sorted_chunks, windows
+from mml.data.tasks import TaskBatch, length_sorted_chunks, windows
 from mml.evaluation.states import Adaptation, chunk_size
 from mml.meta.outer import meta_gradient
 from mml.model.learner import Learner, Params
@@ -79,15 +79,16 @@ class MetaTrainer(StageTrainer):
         )
         self._chunk = chunk_size(learner, config["task_chunk_size"], learner.max_seq_length)
 
-    def _train_epoch(self, train_data: TaskSet, epoch_idx: int, *_: object, **__: object) -> float:
+    def _train_epoch(self, train_data: MMLDataset, epoch_idx: int, *_: object, **__: object) -> float:
         rng = np.random.default_rng([self._seed, epoch_idx])
+        tasks = train_data.training_tasks(rng)
         generator = torch.Generator().manual_seed(self._seed + epoch_idx)
-        order = rng.permutation(len(train_data))
+        order = rng.permutation(len(tasks))
         self.model.train()
         total = 0.0
         for begin in range(0, len(order), self.config["meta_batch_size"]):
             rows = order[begin : begin + self.config["meta_batch_size"]]
-            batch = train_data.batch(rows).with_noise(
+            batch = tasks.batch(rows).with_noise(
                 self.model.n_warm_items, generator, negatives=self.model.loss_type == "BPR"
             )
             total += self.meta_step(batch)

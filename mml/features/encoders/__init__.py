@@ -13,9 +13,7 @@ from dataclasses import fields
 from typing import Any
 
 from mml.errors import InputError
-from mml.features.encoders.base import BatchStore, Encoded, Encoder, ImageEncoder, TextEncoder
-from mml.features.encoders.descriptor import DescriptorEncoder
-from mml.features.encoders.image_models import ImageModelEncoder
+from mml.features.encoders.base import BatchStore, Encoded, Encoder, ImageEncoder, TextEncoder, needs
 from mml.features.encoders.text_models import TextModelEncoder
 from mml.features.encoders.tfidf import TfidfEncoder
 
@@ -52,6 +50,10 @@ def get_image_encoder(name: str, **options: Any) -> ImageEncoder:
     """
     if name == "tfidf":
         raise InputError("encoder 'tfidf' is for texts; for pictures take descriptor or an image model")
+    needs("PIL", "images")  # the modules below import it
+    from mml.features.encoders.descriptor import DescriptorEncoder
+    from mml.features.encoders.image_models import ImageModelEncoder
+
     return _make(DescriptorEncoder if name == "descriptor" else ImageModelEncoder, name, options)
 
 

@@ -36,7 +36,7 @@ class DescriptorEncoder(BatchEncoder[Path]):
 
     def extract(self, items: Sequence[Path]) -> Encoded:
         """Colour and gradient descriptors, joined: float32 [n, COLOURS + GRADIENTS]."""
-        needs("skimage")
+        needs("skimage", "images")
         rows = map_pictures(items, describe_picture, smallest=SIDE)
         present = np.array([row is not None for row in rows], dtype=np.bool_)
         nothing = np.zeros(COLOURS + GRADIENTS, dtype=np.float32)

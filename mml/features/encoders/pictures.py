@@ -23,7 +23,7 @@ def open_picture(path: Path, smallest: int = 0) -> Image.Image | None:
             if smallest:
                 image.draft("RGB", (smallest, smallest))
             upright = ImageOps.exif_transpose(image)
-            if upright.has_transparency_data:
+            if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
                 layer = upright.convert("RGBA")
                 upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
             return upright.convert("RGB")

@@ -52,9 +52,9 @@ class PretrainedEncoder(BatchEncoder[Item], Generic[Item]):
         """load(), with an InputError when there is no such model."""
         try:
             return load()
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            if isinstance(error, InputError):
-                raise
+        except InputError:
+            raise
+        except Exception as error:  # each library has its own for a name that is wrong or a file that is damaged
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise InputError(
                 f"encoder {self.name!r} cannot be loaded ({reason}); give a built-in encoder (tfidf for texts, "

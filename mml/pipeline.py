@@ -200,11 +200,10 @@ class Run:
         def rank(method: str, scorer: Scorer) -> None:
             rankings[method] = rank_cases(self.config, scorer, tasks, metrics.top_items_needed)
 
-        learner = self.learners["id"]
-        assert isinstance(learner, IDLearner)
         if self.generator is not None:
+            self._set_cold_embeddings(generated=False)
             rank("id_no_generator", self._scorer("id", tasks, adapted=True))
-            learner.set_cold_embeddings(self.generator.cold_embeddings(learner.n_items))
+            self._set_cold_embeddings(generated=True)
         outputs: dict[str, LearnerOutput] = {}
         for name in self.learners:
             scorer = self._scorer(name, tasks, adapted=True)
@@ -227,15 +226,18 @@ class Run:
 
     def _outputs(self, tasks: TaskSet, n_items: int) -> dict[str, LearnerOutput]:
         """Every learner's adapted states and the vectors of the first `n_items` items, cold ones generated."""
-        learner = self.learners["id"]
-        if self.generator is not None:
-            assert isinstance(learner, IDLearner)
-            learner.set_cold_embeddings(self.generator.cold_embeddings(learner.n_items))
+        self._set_cold_embeddings(generated=self.generator is not None)
         outputs = {}
         for name in self.learners:
             scorer = self._scorer(name, tasks, adapted=True)
             outputs[name] = LearnerOutput(scorer.states, scorer.table[:n_items])
         return outputs
+
+    def _set_cold_embeddings(self, generated: bool) -> None:
+        learner = self.learners["id"]
+        assert isinstance(learner, IDLearner)
+        vectors = self.generator.cold_embeddings(learner.n_items) if generated and self.generator else None
+        learner.set_cold_embeddings(vectors)
 
     def _scorer(self, name: str, tasks: TaskSet, adapted: bool) -> StateScorer:
         learner, how = self.learners[name], self.adaptations[name]

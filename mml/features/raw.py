@@ -35,6 +35,8 @@ def read_table(path: Path, only: Collection[str] | None = None) -> pd.DataFrame:
         )
     except (OSError, ValueError) as error:  # pandas' and UTF-8's own errors are ValueErrors
         raise InputError(f"{path}: cannot be read as a table ({' '.join(str(error).split())[:200]})") from error
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus cells at the left for an index
+        raise InputError(f"{path}: row 1 has more cells than the header; quote texts that hold the separator")
     return frame.fillna("").rename(columns=lambda name: str(name).partition(":")[0])
 
 

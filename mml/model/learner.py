@@ -207,8 +207,9 @@ class IDLearner(Learner):
         self.feature_attention: FeatureAttention | None = None
         if config["feature_attention"] and features:
             self.feature_attention = FeatureAttention(features, self.hidden_size, config["feature_attention_scale"])
+        self._seed: int = config["seed"]
         n_cold = self.n_items - self.n_warm_items - 1
-        self.register_buffer("cold_embedding", self._untrained(n_cold, config["seed"]), persistent=False)
+        self.register_buffer("cold_embedding", self._untrained(n_cold, self._seed), persistent=False)
 
     def _untrained(self, n: int, seed: int) -> Tensor:
         """Initial values of n rows; a row's do not depend on how many follow it."""
@@ -216,8 +217,10 @@ class IDLearner(Learner):
         values = torch.randn(n, width, generator=torch.Generator().manual_seed(seed))
         return values[:, : self.hidden_size] * self.initializer_range
 
-    def set_cold_embeddings(self, vectors: Tensor) -> None:
-        """Give the cold items their vectors, [n_cold, d]."""
+    def set_cold_embeddings(self, vectors: Tensor | None) -> None:
+        """Give the cold items their vectors, [n_cold, d]; None for untrained initial values."""
+        if vectors is None:
+            vectors = self._untrained(len(self.cold_embedding), self._seed)
         if vectors.shape != self.cold_embedding.shape:
             raise ValueError(f"expected {tuple(self.cold_embedding.shape)}, got {tuple(vectors.shape)}")
         self.cold_embedding = vectors.detach().to(self.cold_embedding)

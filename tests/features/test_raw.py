@@ -29,7 +29,8 @@ def test_atomic_files_are_read_by_plain_column_names(tmp_path: Path) -> None:
         ("item_id,title\n1,a\n1,b\n", "item '1' has 2 rows; keep one row per item"),
         ("item_id,title\n1,a\n,b\n", "row 2 has an empty item_id"),
         ("", "cannot be read as a table"),
-        ("item_id,title\n1,a,b,c\n2,b\n", "has no column|cannot be read as a table"),
+        ("item_id,title\n1,a\n1,a,b,c\n", "cannot be read as a table"),
+        ("item_id,title\n1,a,b,c\n2,b\n", "row 1 has more cells than the header"),
     ],
 )
 def test_mistakes_in_tables_are_named(tmp_path: Path, text: str, match: str) -> None:

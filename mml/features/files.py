@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _some(tokens: Any) -> str:
@@ -185,7 +186,7 @@ def _aligned(
             f"{path}: holds a tensor of shape {list(tensor.shape)}, but the dataset has {len(item_tokens)} items (the "
             "padding item has no row); make it [n_items, dim] or save {'item_id': [...], 'embs': tensor}"
         )
-    return list(item_tokens), tensor.to(torch.float32).numpy()
+    return list(item_tokens), tensor.detach().to(torch.float32).numpy()
 
 
 # --- .npz -----------------------------------------------------------------------------------------------------------
@@ -304,10 +305,10 @@ def _matrix(path: Path, tokens: list[str], vectors: Any) -> NDArray[np.float32]:
         raise InputError(f"{path}: holds {len(tokens)} item ids but {len(vectors)} vectors; save one vector per item")
     try:
         if isinstance(vectors, torch.Tensor | np.ndarray):
-            matrix = torch.as_tensor(vectors).to(torch.float32).numpy()
+            matrix = torch.as_tensor(vectors).detach().to(torch.float32).numpy()
             matrix = matrix[:, None] if matrix.ndim == 1 else matrix
         else:
-            matrix = _stack(path, tokens, [torch.as_tensor(row).to(torch.float32).reshape(-1) for row in vectors])
+            matrix = _stack(path, tokens, [torch.as_tensor(row).detach().to(torch.float32).reshape(-1) for row in vectors])
     except (TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise

@@ -128,7 +128,7 @@ def test_mistakes_in_text_name_the_line_or_the_item(tmp_path: Path, text: str, m
         ({"item_id": [""], "embs": torch.ones(1, 2)}, "row 1 has an empty item id"),
         ({"a": "hello"}, "a vector is not made of numbers"),
         ([1, 2], "holds a list; save {token: vector}"),
-        ({"a": np.ones(2)}, r"holds pickled Python objects \(numpy\S+\), .* torch.as_tensor"),
+        ({"a": np.ones(2)}, r"holds pickled Python objects \(numpy\S+\), .*torch.as_tensor"),
         (torch.ones(2), r"tensor of shape \[2\]"),
         (torch.ones(4, 2), r"shape \[4, 2\], but the dataset has 3 items \(the padding item has no row\)"),
     ],

@@ -1,0 +1,202 @@
+"""The vectorised loops against plain ones."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import TaskBatch, training_tasks
+from mml.meta.inner import adapt
+from mml.meta.outer import meta_gradient
+from mml.model.dropout import TaskDropout, task_noise
+from mml.model.learner import IDLearner, Learner
+from tests.model.stubs import StubDataset, random_features, stub_config
+
+N_ITEMS = 20
+RATE, STEPS = 0.05, 3
+
+
+def make_learner(loss_type: str) -> Learner:
+    torch.manual_seed(0)
+    features = {"txt": random_features(N_ITEMS)}
+    return IDLearner(stub_config(loss_type=loss_type), StubDataset(N_ITEMS, features=features)).double().eval()
+
+
+def make_batch() -> TaskBatch:
+    """Four tasks of different length; the last one has no support."""
+    rng = np.random.default_rng(0)
+    lengths = np.array([9, 5, 3, 4])
+    items = rng.integers(1, N_ITEMS + 1, lengths.sum())
+    tasks = training_tasks(PackedSequences(items, np.concatenate([[0], lengths.cumsum()])), 12, 1)
+    batch = tasks.batch(np.arange(4)).with_noise(N_ITEMS, torch.Generator().manual_seed(0), negatives=True)
+    batch.support[3] = False
+    return batch
+
+
+def plain_adapt(learner: Learner, batch: TaskBatch, user: int) -> dict[str, Tensor]:
+    """deepcopy and torch.optim.SGD, one user."""
+    copied = copy.deepcopy(learner)
+    optimizer = torch.optim.SGD(copied.encoder.parameters(), lr=RATE)
+    n = int((batch.item_seq[user] != 0).sum())
+    picked = batch.support[user, :n]
+    for _ in range(STEPS if picked.any() else 0):
+        optimizer.zero_grad()
+        states = copied.states(batch.item_seq[user : user + 1, :n], copied.warm_table())[0, picked]
+        assert batch.negatives is not None
+        negatives = batch.negatives[user, :n][picked]
+        loss = copied.prediction_loss(states, copied.warm_table().detach(), batch.targets[user, :n][picked], negatives)
+        loss.mean().backward()
+        optimizer.step()
+    return dict(copied.encoder.named_parameters())
+
+
+@pytest.mark.parametrize("loss_type", ["CE", "BPR"])
+def test_inner_loop_equals_a_plain_loop(loss_type: str) -> None:
+    learner, batch = make_learner(loss_type), make_batch()
+    fast = adapt(learner.episode(batch).support_loss, learner.fast_parameters(), 4, RATE, STEPS)
+    for user in range(4):
+        for name, expected in plain_adapt(learner, batch, user).items():
+            torch.testing.assert_close(fast[name][user], expected, atol=1e-9, rtol=1e-9)
+    unadapted = learner.fast_parameters()
+    assert all(torch.equal(value[3], unadapted[name]) for name, value in fast.items())
+    assert not torch.equal(fast["LayerNorm.weight"][0], unadapted["LayerNorm.weight"])
+
+
+class SmallEpisode:
+    """Linear regression with a shared scale: fast w [2], slow s []; task u has its own inputs and targets."""
+
+    def __init__(self, slow: Tensor) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.x, self.y = torch.randn(2, 3, 6, 2, generator=generator).double(), torch.randn(2, 3, 6).double()
+        self.slow = slow
+
+    def __len__(self) -> int:
+        return 3
+
+    def _loss(self, part: int, fast: dict[str, Tensor]) -> Tensor:
+        predicted = torch.tanh(torch.einsum("uni,ui->un", self.x[part], fast["w"])) * self.slow
+        return (predicted - self.y[part]).square().mean(1)
+
+    def support_loss(self, fast: dict[str, Tensor]) -> Tensor:
+        return self._loss(0, fast)
+
+    def query_loss(self, fast: dict[str, Tensor]) -> Tensor:
+        return self._loss(1, fast)
+
+    def one(self, part: int, user: int, w: Tensor, s: Tensor) -> Tensor:
+        return (torch.tanh(self.x[part, user] @ w) * s - self.y[part, user]).square().mean()
+
+
+def by_hand(
+    episode: SmallEpisode, w: Tensor, s: Tensor, rate: Tensor | float, second_order: bool
+) -> list[tuple[Tensor, Tensor]]:
+    """(adapted w, query loss) of each user, written out with autograd."""
+    results = []
+    for user in range(3):
+        adapted = w
+        for _ in range(STEPS):
+            (grad,) = torch.autograd.grad(episode.one(0, user, adapted, s), adapted, create_graph=True)
+            adapted = adapted - rate * (grad if second_order else grad.detach())
+        results.append((adapted, episode.one(1, user, adapted, s)))
+    return results
+
+
+@pytest.fixture
+def parameters() -> tuple[Tensor, Tensor]:
+    w = torch.tensor([0.3, -0.7], dtype=torch.float64, requires_grad=True)
+    return w, torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
+
+
+def test_maml_gradient(parameters: tuple[Tensor, Tensor]) -> None:
+    w, s = parameters
+    torch.manual_seed(1)
+    episode = SmallEpisode(s)
+    gradient = meta_gradient("maml", episode, {"w": w}, {"s": s}, 0.4, STEPS)
+    total = sum(loss for _, loss in by_hand(episode, w, s, 0.4, second_order=True))
+    assert isinstance(total, Tensor)
+    expected = torch.autograd.grad(total, [w, s])
+    torch.testing.assert_close(gradient.fast["w"], expected[0])
+    torch.testing.assert_close(gradient.slow["s"], expected[1])
+    assert gradient.query_loss == pytest.approx(float(total))
+
+    def objective(start: Tensor) -> float:
+        return float(sum(loss for _, loss in by_hand(episode, start, s, 0.4, second_order=True)))
+
+    for place in range(2):
+        step = torch.zeros(2, dtype=torch.float64)
+        step[place] = 1e-5
+        ends = [(w + sign * step).detach().requires_grad_() for sign in (1, -1)]
+        slope = (objective(ends[0]) - objective(ends[1])) / 2e-5
+        assert float(gradient.fast["w"][place]) == pytest.approx(slope, rel=1e-5)
+
+
+def test_fomaml_gradient(parameters: tuple[Tensor, Tensor]) -> None:
+    w, s = parameters
+    torch.manual_seed(1)
+    episode = SmallEpisode(s)
+    gradient = meta_gradient("fomaml", episode, {"w": w}, {"s": s}, 0.4, STEPS)
+    expected_w, expected_s = torch.zeros(2, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    for user, (adapted, _) in enumerate(by_hand(episode, w, s, 0.4, second_order=False)):
+        leaf = adapted.detach().requires_grad_()
+        grads = torch.autograd.grad(episode.one(1, user, leaf, s), [leaf, s])
+        expected_w, expected_s = expected_w + grads[0], expected_s + grads[1]
+    torch.testing.assert_close(gradient.fast["w"], expected_w)
+    torch.testing.assert_close(gradient.slow["s"], expected_s)
+
+
+def test_metasgd_gradient(parameters: tuple[Tensor, Tensor]) -> None:
+    w, s = parameters
+    torch.manual_seed(1)
+    episode, rate = SmallEpisode(s), torch.tensor([0.4, 0.1], dtype=torch.float64, requires_grad=True)
+    gradient = meta_gradient("metasgd", episode, {"w": w}, {"s": s}, {"w": rate}, STEPS)
+    total = sum(loss for _, loss in by_hand(episode, w, s, rate, second_order=True))
+    assert isinstance(total, Tensor)
+    expected = torch.autograd.grad(total, [w, s, rate])
+    for got, want in zip((gradient.fast["w"], gradient.slow["s"], gradient.rates["w"]), expected, strict=True):
+        torch.testing.assert_close(got, want)
+
+
+def test_reptile_points_from_the_start_to_the_adapted_weights(parameters: tuple[Tensor, Tensor]) -> None:
+    w, s = parameters
+    torch.manual_seed(1)
+    episode = SmallEpisode(s)
+    gradient = meta_gradient("reptile", episode, {"w": w}, {"s": s}, 0.4, STEPS)
+    adapted = adapt(lambda fast: episode.support_loss(fast) + episode.query_loss(fast), {"w": w}, 3, 0.4, STEPS)
+    torch.testing.assert_close(gradient.fast["w"], (w - adapted["w"]).sum(0).detach() / 0.4)
+
+
+@pytest.mark.parametrize("algorithm", ["fomaml", "maml", "reptile"])
+def test_the_parameters_themselves_are_left_alone(algorithm: str, parameters: tuple[Tensor, Tensor]) -> None:
+    w, s = parameters
+    before = w.detach().clone()
+    meta_gradient(algorithm, SmallEpisode(s), {"w": w}, {"s": s}, 0.4, STEPS)
+    assert torch.equal(w, before)
+
+
+def test_dropout_noise_belongs_to_the_task() -> None:
+    layer = TaskDropout(0.3, site=2).train()
+    x = torch.ones(50, 40)
+
+    def draw(key: int) -> Tensor:
+        with task_noise(torch.tensor(key)):
+            result: Tensor = layer(x)
+        return result
+
+    assert torch.equal(draw(5), draw(5))
+    assert not torch.equal(draw(5), draw(6))
+    assert float((draw(5) > 0).float().mean()) == pytest.approx(0.7, abs=0.05)
+    assert float(draw(5).max()) == pytest.approx(1 / 0.7)
+    batched = torch.func.vmap(lambda key: _with(layer, x, key))(torch.tensor([6, 5]))
+    assert torch.equal(batched[1], draw(5))
+    assert torch.equal(layer.eval()(x), x)
+
+
+def _with(layer: TaskDropout, x: Tensor, key: Tensor) -> Tensor:
+    with task_noise(key):
+        result: Tensor = layer(x)
+    return result

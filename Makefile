@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed-$(PY_VERSION)
 SOURCES := mml prepare_multimodal_information_file run_meta.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Everything below runs in .venv, and the scripts take their Python from this variable.
-RUN := PYTHON=$(BIN)/python
+RUN := PYTHON="$(CURDIR)/$(BIN)/python"
 
 .PHONY: demo test lint types check bench lock clean
 
@@ -48,7 +48,7 @@ $(INSTALLED): requirements.lock setup.py
 	  3.1[0-3]) ;; \
 	  "") echo "make: '$(PYTHON)' does not run. Install Python 3.10 to 3.13, or name one: make PYTHON=python3.12" >&2; exit 1 ;; \
 	  2.*|3.[0-9]) echo "make: '$(PYTHON)' is Python $(PY_VERSION); mml needs 3.10 or later: make PYTHON=python3.12" >&2; exit 1 ;; \
-	  *) echo "make: warning: mml is tested on Python 3.10 to 3.13, '$(PYTHON)' is $(PY_VERSION)" >&2 ;; \
+	  *) echo "make: warning: mml is made for Python 3.10 to 3.13, '$(PYTHON)' is $(PY_VERSION)" >&2 ;; \
 	esac
 	@echo "Installing into $(VENV) (Python $(PY_VERSION)), this takes a few minutes the first time ..."
 	@$(PYTHON) -m venv --clear $(VENV)

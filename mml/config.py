@@ -85,7 +85,7 @@ class Config(RecBoleConfig):
         files = [path for path in shipped if path.is_file()] + [Path(path) for path in config_files]
         super().__init__(model=model, dataset=dataset, config_file_list=files, config_dict=dict(config_dict or {}))
         self._drop_absent_learners()
-        self._check_metrics()
+        self._check_together()
 
     def compatibility_settings(self) -> None:
         set_numpy_aliases()
@@ -121,6 +121,7 @@ class Config(RecBoleConfig):
     # -- final values ----------------------------------------------------------------------------------------------
 
     def _set_default_parameters(self) -> None:
+        self._check_metrics()
         final = self.final_config_dict
         own_folder = Path(final["data_path"]) / self.dataset
         repeatable = final["repeatable"]
@@ -162,12 +163,33 @@ class Config(RecBoleConfig):
         self.final_config_dict["learners"] = learners
 
     def _check_metrics(self) -> None:
-        values = [name for name in self["metrics"] if metric_types[name.lower()] != EvaluatorType.RANKING]
-        if values:
-            raise InputError(f"config: key 'metrics' holds {values[0]}, which needs labels; use ranking metrics.")
-        name, _, k = self["valid_metric"].partition("@")
-        if name.lower() not in {metric.lower() for metric in metric_types} or not k.isdigit():
-            raise InputError(f"config: key 'valid_metric' is {self['valid_metric']!r}; write it as NDCG@10.")
+        final = self.final_config_dict
+        names = final["metrics"] if isinstance(final["metrics"], list) else [final["metrics"]]
+        ranking = sorted(name for name, kind in metric_types.items() if kind == EvaluatorType.RANKING)
+        for name in names:
+            if not isinstance(name, str) or name.lower() not in ranking:
+                raise InputError(f"config: key 'metrics' holds {name}; it must hold some of {', '.join(ranking)}.")
+        name, _, k = final["valid_metric"].partition("@")
+        if name.lower() not in ranking or not k.isdigit() or int(k) < 1:
+            raise InputError(
+                f"config: key 'valid_metric' is {final['valid_metric']!r}; write a ranking metric as NDCG@10."
+            )
+
+    def _check_together(self) -> None:
+        """What no key can be blamed for alone."""
+        if self["hidden_size"] % self["n_heads"]:
+            raise InputError(
+                f"config: key 'n_heads': hidden_size {self['hidden_size']} is no multiple of {self['n_heads']}."
+            )
+        if self["choose_epoch_by_valid_item"] and self["eval_shots"] != "last":
+            raise InputError("config: key 'choose_epoch_by_valid_item' needs eval_shots: last.")
+        weights = self["fusion_weight"]
+        if weights is not None and (
+            set(weights) != set(self["learners"]) or not all(type(w) in (int, float) for w in weights.values())
+        ):
+            raise InputError(
+                f"config: key 'fusion_weight' must give a number to each learner: {', '.join(self['learners'])}."
+            )
 
     def for_learner(self, name: str, key: str) -> Any:
         """The value of `key` for learner `name`: `learners.<name>.<key>` if given, else the common one."""

@@ -186,6 +186,8 @@ def check(settings: Mapping[str, Any], source: str) -> None:
     for name, learner in (settings.get("learners") or {}).items():
         _check_learner(source, str(name), learner)
     for dataset, overrides in (settings.get("dataset_overrides") or {}).items():
+        if not isinstance(overrides, dict):
+            raise InputError(f"{source}: dataset_overrides.{dataset} must be a mapping of keys.")
         check(overrides, f"{source}: dataset_overrides.{dataset}")
 
 
@@ -207,6 +209,10 @@ def _check_value(source: str, name: str, value: Any, key: Key) -> None:
         raise InputError(f"{source}: key '{name}' needs a value; {_expected(key)}.")
     typed = any(_is(value, kind) for kind in key.types)
     numbers = value if isinstance(value, list) else [value]
+    typed = typed and bool(numbers)
+    whole = list in key.types and (int in key.types or key.choices)  # topk, eval_shots
+    if whole and any(isinstance(number, float) for number in numbers):
+        typed = False
     if not typed or (key.choices and isinstance(value, str) and value not in key.choices):
         raise InputError(f"{source}: key '{name}' has the value {value!r}; {_expected(key)}.")
     for number in numbers if key.low is not None else ():

@@ -65,6 +65,7 @@ class Run:
         self.generator: ItemEmbeddingGenerator | None = None
         self.records: dict[str, StageRecord] = {}
         self._fingerprint = ""
+        build_learner(config, self.dataset, "id")  # refuses what does not fit before anything is written
         folder.create()
         on_start()
         logger.info("Data: %s", ", ".join(f"{key} {value}" for key, value in self.summary.items()))
@@ -127,6 +128,7 @@ class Run:
         if not features:
             logger.info("No item features: cold items have no ID embedding, and there is no generator.")
             return
+        seed_stage(config["seed"], "generator")  # its first weights, whatever ran before
         self.generator = ItemEmbeddingGenerator(
             features,
             learner.warm_table(),
@@ -137,7 +139,6 @@ class Run:
         generator = self.generator
 
         def build(seed: int) -> tuple[State, int]:
-            torch.manual_seed(seed)
             trainer = GeneratorTrainer(config, generator, learner, self.adaptations["id"], self.folder.path, seed)
             trainer.train(self.dataset, self.validation)
             return {"weights": generator.state_dict()}, len(trainer.train_loss_dict) * len(self.training_tasks)

@@ -56,6 +56,7 @@ def read_atomic(path: Path, columns: Collection[str] | None = None, separator: s
     types = read_header(path, separator)
     names = list(types)
     wanted = [name for name in names if columns is None or name in columns]
+    _refuse_ragged(path, separator, len(names))
     try:
         frame = pd.read_csv(
             path,
@@ -93,6 +94,18 @@ def require_values(path: Path, frame: pd.DataFrame, column: str) -> None:
             f"{path}, line {missing[0] + FIRST_ROW_LINE}: no value for '{column}' ({len(missing)} such lines); "
             "remove these lines or fill them in."
         )
+
+
+def _refuse_ragged(path: Path, separator: str, n_columns: int) -> None:
+    """pandas would cut or fill such rows without a word."""
+    with path.open("rb") as file:
+        wanted, mark = n_columns - 1, separator.encode()
+        for number, line in enumerate(file, start=1):
+            if line.count(mark) != wanted:
+                raise InputError(
+                    f"{path}, line {number}: {line.count(mark) + 1} columns, but the header names {n_columns}; "
+                    "mend or remove the line."
+                )
 
 
 def _to_float(path: Path, name: str, text: pd.Series) -> pd.Series:

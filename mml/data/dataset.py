@@ -96,6 +96,8 @@ class MMLDataset(SequentialDataset):
         columns = [c for c in types if (load_col is None or c in load_col) and c not in (unload_col or ())]
         if source == FeatureSource.INTERACTION:
             self._require_columns(path, columns)
+        if types.get(self.time_field, "float") != "float":
+            raise InputError(f"{path}, line 1: column '{self.time_field}' must be {self.time_field}:float.")
         frame = read_atomic(path, columns, separator)
         if source == FeatureSource.INTERACTION:
             for column in (self.uid_field, self.iid_field, self.time_field):

@@ -49,7 +49,7 @@ def load_item_features(
     Args:
         config: `learners.<name>.item_feat_emb` (a file) or `.source` (what to encode).
         item_tokens: [n_items], row 0 the padding.
-        n_warm_items: items 1..n_warm_items are warm; statistics and encoders are fitted to them only.
+        n_warm_items: items 1..n_warm_items are warm; vectors are scaled by their statistics.
         tokens_in_file_order: [n_items - 1], the items as `.item` (or else `.inter`) first names them; the order of
             an aligned tensor's rows.
         data_path: the dataset's folder, in which relative file names are looked up second.
@@ -67,10 +67,13 @@ def load_item_features(
         if "item_feat_emb" in learner:
             path = find_file(learner["item_feat_emb"], data_path, f"learners.{name}.item_feat_emb")
             table = read_features(path, [str(token) for token in tokens_in_file_order])
+            if not set(table.tokens.tolist()) & set(tokens):
+                raise InputError(
+                    f"{path} (learners.{name}.item_feat_emb) has none of the dataset's items; its first is "
+                    f"'{table.tokens[0]}', the log's '{tokens[1]}'."
+                )
         elif "source" in learner:
-            table = encode_source(
-                learner["source"], tokens[1:], n_warm_items, data_path, cache_dir, f"learners.{name}.source"
-            )
+            table = encode_source(learner["source"], tokens[1:], data_path, cache_dir, f"learners.{name}.source")
         else:
             continue
         features[name] = _scaled(table, tokens, n_warm_items)

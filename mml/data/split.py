@@ -86,9 +86,12 @@ def _require_both(is_new: np.ndarray, arrival: np.ndarray, time: float) -> None:
     if is_new.any() and n_old >= 2:
         return
     what = "no user arrives after it" if not is_new.any() else f"only {n_old} user(s) arrive before it"
-    usual = float(np.quantile(arrival, 0.8))
-    if not (arrival > usual).any():
-        usual = float(np.quantile(arrival, 0.5))
+    usual = next((t for t in np.quantile(arrival, [0.8, 0.5, 0.2, 0.0]) if (arrival > t).any()), None)
+    if usual is None:
+        raise InputError(
+            f"data_split_time {time:.0f}: {what}; all users arrive at {arrival.max():.0f}, so no time parts old from "
+            "new. List the new users in new_users_file."
+        )
     n_usual = int((arrival > usual).sum())
     raise InputError(
         f"data_split_time {time:.0f}: {what} (users arrive from {arrival.min():.0f} to {arrival.max():.0f}). "

@@ -34,7 +34,8 @@ class Metrics:
         n_users: int,
         item_counts: Mapping[int, int],
     ) -> None:
-        self._evaluator = Evaluator({"metrics": metrics, "topk": topk, "metric_decimal_place": decimals})
+        settings = {"metrics": metrics, "topk": topk, "metric_decimal_place": decimals, "tail_ratio": None}
+        self._evaluator = Evaluator(settings)
         self._topk = max(topk)
         self._common = {"data.num_items": n_items, "data.num_users": n_users, "data.count_items": item_counts}
         self.top_items_needed = self._topk if NEEDS_TOP_ITEMS & set(self._evaluator.metrics) else 0

@@ -308,7 +308,9 @@ def _matrix(path: Path, tokens: list[str], vectors: Any) -> NDArray[np.float32]:
             matrix = torch.as_tensor(vectors).detach().to(torch.float32).numpy()
             matrix = matrix[:, None] if matrix.ndim == 1 else matrix
         else:
-            matrix = _stack(path, tokens, [torch.as_tensor(row).detach().to(torch.float32).reshape(-1) for row in vectors])
+            matrix = _stack(
+                path, tokens, [torch.as_tensor(row).detach().to(torch.float32).reshape(-1) for row in vectors]
+            )
     except (TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise

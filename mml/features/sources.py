@@ -26,7 +26,6 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 def encode_source(
     source: Mapping[str, Any],
     item_tokens: Sequence[str],
-    n_warm_items: int,
     data_path: Path,
     cache_dir: Path,
     key: str,
@@ -36,8 +35,8 @@ def encode_source(
     Args:
         source: `columns` of `csv` (a table with a header; the dataset's `.item` if there is no `csv`) for texts, or
             a `folder` of pictures named by item token; `encoder` (tfidf or descriptor if not given); `dim`.
-        item_tokens: [n_items], warm items first.
-        n_warm_items: encoders that are fitted are fitted to the first `n_warm_items` items only.
+        item_tokens: [n_items]. Encoders that are fitted are fitted to all of them, which takes content only: fitted
+            to the warm ones, TF-IDF makes hubs of the others.
         data_path: the dataset's folder; relative names are looked up there second.
         cache_dir: where encoded features are kept.
         key: the config key, for messages.
@@ -63,18 +62,22 @@ def encode_source(
         items = content = [texts[token] for token in tokens]
     if not tokens:
         raise InputError(f"config: key '{key}': the source has none of the dataset's items; check the item ids in it.")
-    warm = set(item_tokens[:n_warm_items])
-    fit_on = np.array([token in warm for token in tokens], dtype=np.bool_)
-    parts = [encoder.identity(), *tokens, *content, fit_on.tobytes().hex()]
+    tokens, content, items = _sorted_together(tokens, content, items)  # so that ids, given by the log, do not matter
+    parts = [encoder.identity(), *tokens, *content]
     cached = cache_dir / f"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.npz"
     if cached.is_file():
         return read_features(cached)
     logger.info("Encoding %d items of %s with %s.", len(tokens), key, name)
-    vectors, present = encoder.encode(items, fit_on=fit_on)
+    vectors, present = encoder.encode(items)
     table = FeatureTable(np.array(tokens)[present], vectors[present])
     cache_dir.mkdir(parents=True, exist_ok=True)
     write_features(cached, table)
     return table
+
+
+def _sorted_together(tokens: list[str], content: list[str], items: list[Any]) -> tuple[list[str], list[str], list[Any]]:
+    order = sorted(range(len(tokens)), key=tokens.__getitem__)
+    return [tokens[i] for i in order], [content[i] for i in order], [items[i] for i in order]
 
 
 def _check_keys(source: Mapping[str, Any], key: str) -> None:
@@ -83,7 +86,7 @@ def _check_keys(source: Mapping[str, Any], key: str) -> None:
             near = difflib.get_close_matches(name, KEYS, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(KEYS)}."
             raise InputError(f"config: unknown key '{key}.{name}'; {hint}")
-    if ("folder" in source) == ("columns" in source):
+    if ("folder" in source) == bool(source.get("columns")):
         raise InputError(f"config: key '{key}' needs either columns (of texts) or folder (of pictures).")
 
 

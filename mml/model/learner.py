@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor, nn
+from torch.nn.functional import embedding  # unlike indexing, its gradient does not depend on the threads
 
 from mml.data.item_features import ItemFeatures
 from mml.data.tasks import TaskBatch
@@ -101,7 +102,7 @@ class Learner(SequentialRecommender):
 
     def states(self, item_seq: Tensor, table: Tensor) -> Tensor:
         """States under the learner's own weights: int64 [B, L], [n, d] -> [B, L, d]."""
-        states: Tensor = self.encoder(table[item_seq], self.attention_bias(item_seq))
+        states: Tensor = self.encoder(embedding(item_seq, table), self.attention_bias(item_seq))
         return states
 
     def prediction_loss(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
@@ -157,7 +158,7 @@ class Episode:
 
     def __init__(self, learner: Learner, batch: TaskBatch, table: Tensor) -> None:
         self._learner, self._batch, self._table = learner, batch, table
-        self._vectors = table[batch.item_seq]  # [U, L, d]
+        self._vectors = embedding(batch.item_seq, table)  # [U, L, d]
         self._bias = learner.attention_bias(batch.item_seq)
         warm = batch.targets <= learner.n_warm_items  # a new user's support may hold cold items: no candidates
         self._support = (batch.support & warm).nonzero(as_tuple=True)

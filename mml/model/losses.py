@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding  # unlike indexing, its gradient does not depend on the threads
 
 _GAMMA = 1e-10  # as in recbole.model.loss.BPRLoss, which averages over the batch and so cannot serve per position
 
@@ -19,8 +20,8 @@ def bpr_loss(states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor) 
     Returns:
         [...].
     """
-    positive = (states * table[targets]).sum(-1)
-    negative = (states * table[negatives]).sum(-1)
+    positive = (states * embedding(targets, table)).sum(-1)
+    negative = (states * embedding(negatives, table)).sum(-1)
     return -torch.log(_GAMMA + torch.sigmoid(positive - negative))
 
 

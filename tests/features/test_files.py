@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_reads_back_exactly_what_was_written(tmp_path: Path, name: str, table: F
 def test_a_chain_of_conversions_changes_nothing(tmp_path: Path) -> None:
     table = FeatureTable(np.array(["9", "10", "x"]), np.random.default_rng(0).normal(size=(3, 7)).astype(np.float32))
     write_features(tmp_path / FORMS[0], table)
-    for before, after in zip(FORMS, FORMS[1:], strict=False):
+    for before, after in pairwise(FORMS):
         write_features(tmp_path / after, read_features(tmp_path / before))
     assert same(table, read_features(tmp_path / FORMS[-1]))
 

@@ -147,7 +147,7 @@ def test_image_models_encode_what_can_be_read(image_model: tuple[str, Path], pic
     assert not vectors[2].any()
     np.testing.assert_allclose(vectors[0], vectors[3], atol=1e-5)
     assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
-    np.testing.assert_allclose(vectors[1], expected_features(kind, folder, pictures[1]), atol=1e-4)
+    np.testing.assert_allclose(vectors[1], expected_features(kind, folder, pictures[1]), atol=5e-3)
 
 
 def expected_features(kind: str, folder: Path, path: Path) -> np.ndarray:

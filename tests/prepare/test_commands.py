@@ -12,7 +12,11 @@ from mml.features.encoders import descriptor
 from mml.features.files import read_features
 from prepare_multimodal_information_file.cli import main
 
-THEMES = [("noodle", "soup", "spicy", "bowl"), ("football", "goal", "player", "match"), ("piano", "song", "band", "tune")]
+THEMES = [
+    ("noodle", "soup", "spicy", "bowl"),
+    ("football", "goal", "player", "match"),
+    ("piano", "song", "band", "tune"),
+]
 N_ITEMS = 24
 
 

@@ -52,7 +52,7 @@ def test_a_file_cut_anywhere_gives_the_whole_batches(tmp_path: Path) -> None:
         part = PartFile(tmp_path / "p", "key")
         found.append(len(part.load()))
         part.add(batch(99))
-        assert starts(part) == [0.0, 6.0][: found[-1]] + [99.0]
+        assert starts(part) == [*[0.0, 6.0][: found[-1]], 99.0]
     assert found == sorted(found)
     assert set(found) == {0, 1}
 

@@ -1,0 +1,303 @@
+"""The config: precedence, strictness, and the shipped files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from mml import config_keys
+from mml.config import Config, config_dir, merge, parse_arguments
+from mml.errors import InputError
+
+NOT_IN_OVERALL = {"dataset"}
+"""Keys without a default: the dataset is named on the command line."""
+DATASETS = sorted(path.stem for path in config_dir().glob("*.yaml") if path.stem not in ("overall", "paper"))
+
+WriteYaml = Callable[..., Path]
+
+
+@pytest.fixture
+def write_yaml(tmp_path: Path) -> WriteYaml:
+    def build(text: str, name: str = "mine.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return build
+
+
+def config(*files: Path, words: tuple[str, ...] = (), dataset: str = "shop", **settings: Any) -> Config:
+    return Config(dataset, files, {"use_gpu": False, **settings}, words)
+
+
+# --- shipped files --------------------------------------------------------------------------------------------------
+
+
+def overall() -> dict[str, Any]:
+    return yaml.safe_load((config_dir() / "overall.yaml").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def test_overall_names_every_key() -> None:
+    assert overall().keys() == config_keys.KEYS.keys() - NOT_IN_OVERALL
+
+
+def test_every_key_is_documented() -> None:
+    text = (config_dir() / "overall.yaml").read_text(encoding="utf-8")
+    assert len(overall()) == len([line for line in text.splitlines() if line[:1].isalpha() and ":" in line])
+
+
+def test_there_are_configs_of_the_datasets() -> None:
+    assert {"ml-100k", "hangzhou", "shanghai", "changsha"} <= set(DATASETS)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_dataset_config_loads(dataset: str) -> None:
+    loaded = config(dataset=dataset)
+    own = yaml.safe_load((config_dir() / f"{dataset}.yaml").read_text(encoding="utf-8"))
+    assert set(loaded["learners"]) == {"id", *own["learners"]}
+    for key in own.keys() - {"learners"}:
+        assert loaded[key] == own[key]
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_published_recipe_loads_for_every_dataset(dataset: str) -> None:
+    loaded = config(config_dir() / "paper.yaml", dataset=dataset)
+    assert loaded["loss_type"] == "BPR"
+    assert (loaded["meta_epochs"], loaded["meta_batch_size"], loaded["pretrain_epochs"]) == (10, 2048, 0)
+    assert (loaded["n_layers"], loaded["n_heads"], loaded["hidden_size"], loaded["inner_size"]) == (2, 2, 64, 256)
+
+
+PUBLISHED = {
+    "hangzhou": ([1e-3, 5e-3, 3e-3], [0.3, 0.5, 0.07], 0.1, 5, 1e-3, 1e-4),
+    "shanghai": ([5e-4, 3e-3, 5e-3], [0.3, 0.5, 0.07], 0.1, 10, 5e-4, 5e-4),
+    "changsha": ([1e-3, 5e-3, 3e-3], [0.2, 0.5, 0.07], 0.15, 5, 1e-3, 1e-5),
+}
+
+
+@pytest.mark.parametrize("city", PUBLISHED)
+def test_the_published_values_of_the_cities(city: str) -> None:
+    loaded = config(config_dir() / "paper.yaml", dataset=city)
+    outer, adapt, rate, neighbours, generator_rate, fusion_rate = PUBLISHED[city]
+    assert [loaded.for_learner(name, "learning_rate") for name in ("id", "txt", "img")] == outer
+    assert [loaded.for_learner(name, "adapt_learning_rate") for name in ("id", "txt", "img")] == adapt
+    assert (loaded["generate_rate"], loaded["item_neighbour_num"]) == (rate, neighbours)
+    assert (loaded["generator_learning_rate"], loaded["fusion_learning_rate"]) == (generator_rate, fusion_rate)
+    assert (loaded["num_local_update"], loaded["local_learning_rate"]) == (5, 1e-3)
+    assert (loaded["fusion_hidden_size"], loaded["fusion_epochs"], loaded["adapt_max_steps"]) == ([128], 100, 50)
+    assert loaded["data_split_time"] == 1631289599
+    assert loaded["repeatable"] is True
+    assert loaded["valid_metric"] == "MRR@10"
+
+
+# --- precedence -----------------------------------------------------------------------------------------------------
+
+
+def test_the_last_wins(write_yaml: WriteYaml) -> None:
+    first = write_yaml("topk: [1]\nhidden_size: 8\nn_layers: 3\n", "first.yaml")
+    second = write_yaml("hidden_size: 16\nn_layers: 4\n", "second.yaml")
+    loaded = config(first, second, words=("--n_heads=4",), n_layers=5, n_heads=8)
+    assert [loaded[key] for key in ("topk", "hidden_size", "n_layers", "n_heads")] == [[1], 16, 5, 4]
+    assert loaded["meta_algorithm"] == "fomaml"
+
+
+def test_nested_mappings_merge(write_yaml: WriteYaml) -> None:
+    first = write_yaml("learners: {txt: {item_feat_emb: a.pth, learning_rate: 0.1}}\n", "first.yaml")
+    second = write_yaml("learners: {txt: {learning_rate: 0.2}, img: {item_feat_emb: b.npz}}\n", "second.yaml")
+    loaded = config(first, second, words=("--learners.txt.meta_epochs=7", "--learners.id.learning_rate=0.3"))
+    assert loaded["learners"] == {
+        "id": {"learning_rate": 0.3},
+        "txt": {"item_feat_emb": "a.pth", "learning_rate": 0.2, "meta_epochs": 7},
+        "img": {"item_feat_emb": "b.npz"},
+    }
+    assert loaded.for_learner("txt", "meta_epochs") == 7
+    assert loaded.for_learner("img", "meta_epochs") == loaded["meta_epochs"]
+
+
+def test_merge_leaves_its_arguments_alone() -> None:
+    base = {"a": {"b": 1, "c": 2}, "d": [1]}
+    assert merge(base, {"a": {"b": 3}, "d": [2]}) == {"a": {"b": 3, "c": 2}, "d": [2]}
+    assert base == {"a": {"b": 1, "c": 2}, "d": [1]}
+
+
+def test_a_learner_is_dropped_with_none(write_yaml: WriteYaml) -> None:
+    file = write_yaml("learners: {txt: {item_feat_emb: a.pth}, img: {item_feat_emb: b.pth}}\n")
+    assert list(config(file, words=("--learners.txt=~",))["learners"]) == ["id", "img"]
+    assert list(config(file, write_yaml("learners: {img: ~}", "drop.yaml"))["learners"]) == ["id", "txt"]
+    with pytest.raises(InputError, match="must hold the learner 'id'"):
+        config(file, words=("--learners.id=~",))
+
+
+def test_overrides_of_a_dataset(write_yaml: WriteYaml) -> None:
+    preset = write_yaml(
+        "hidden_size: 8\n"
+        "dataset_overrides:\n"
+        "  shop: {hidden_size: 32, learners: {id: {learning_rate: 0.5}}}\n"
+        "  other: {hidden_size: 64}\n"
+    )
+    assert config(preset)["hidden_size"] == 32
+    assert config(preset).for_learner("id", "learning_rate") == 0.5
+    assert config(preset, dataset="other")["hidden_size"] == 64
+    assert config(preset, dataset="third")["hidden_size"] == 8
+    assert config(preset, words=("--hidden_size=16",))["hidden_size"] == 16
+
+
+def test_overrides_are_checked(write_yaml: WriteYaml) -> None:
+    preset = write_yaml("dataset_overrides: {shop: {hiden_size: 32}}\n")
+    with pytest.raises(InputError, match=r"mine\.yaml: dataset_overrides\.shop: unknown key 'hiden_size'"):
+        config(preset)
+    with pytest.raises(InputError, match=r"mine\.yaml: .*dataset_overrides"):
+        config(write_yaml("dataset_overrides: {shop: 3}\n"))
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("--a=1", {"a": 1}),
+        ("--a.b.c=x", {"a": {"b": {"c": "x"}}}),
+        ("--a=[1, 2]", {"a": [1, 2]}),
+        ("--a=", {"a": None}),
+        ("--a=None", {"a": None}),
+        ("--a=~", {"a": None}),
+        ("--a=True", {"a": True}),
+        ("--a=1e-3", {"a": 1e-3}),
+        ("--a=x=y", {"a": "x=y"}),
+    ],
+)
+def test_arguments_are_yaml(word: str, expected: dict[str, Any]) -> None:
+    loaded = config()
+    assert parse_arguments([word], loaded.yaml_loader) == expected
+
+
+# --- mistakes -------------------------------------------------------------------------------------------------------
+
+MISTAKES = [
+    ("hiden_size: 3", "unknown key 'hiden_size'. Did you mean 'hidden_size'?"),
+    ("Hidden_Size: 3", "unknown key 'Hidden_Size'. Did you mean 'hidden_size'?"),
+    ("TOPK: [3]", "unknown key 'TOPK'. Did you mean 'topk'?"),
+    ("qqqqqq: 3", "unknown key 'qqqqqq'. See configs/overall.yaml for every key."),
+    ("hidden_size: big", "key 'hidden_size' has the value 'big'; it must be int, at least 1."),
+    ("hidden_size: 1.5", "key 'hidden_size' has the value 1.5"),
+    ("hidden_size: True", "key 'hidden_size' has the value True"),
+    ("hidden_size: 0", "key 'hidden_size' has the value 0"),
+    ("hidden_size: ~", "key 'hidden_size' needs a value"),
+    ("repeatable: 1", "key 'repeatable' has the value 1; it must be bool."),
+    ("valid_user_ratio: 0.7", "key 'valid_user_ratio' has the value 0.7; it must be float, at least 0, at most 0.5."),
+    ("data_split_quantile: -0.1", "key 'data_split_quantile' has the value -0.1"),
+    ("learning_rate: .nan", "key 'learning_rate' has the value nan"),
+    ("meta_algorithm: mamal", "key 'meta_algorithm' has the value 'mamal'; it must be one of fomaml, maml"),
+    ("eval_shots: first", "key 'eval_shots' has the value 'first'; it must be one of last or a list of numbers"),
+    ("eval_shots: [0]", "key 'eval_shots' has the value [0]"),
+    ("eval_shots: []", "key 'eval_shots' has the value []"),
+    ("topk: []", "key 'topk' has the value []"),
+    ("topk: [5, 1.5]", "key 'topk' has the value [5, 1.5]"),
+    ("eval_shots: [1.5]", "key 'eval_shots' has the value [1.5]"),
+    ("metrics: []", "key 'metrics' has the value []"),
+    ("metrics: [Foo]", "key 'metrics' holds Foo"),
+    ("metrics: [3]", "key 'metrics' holds 3"),
+    ("metrics: [AUC]", "key 'metrics' holds AUC"),
+    ("valid_metric: NDCG", "key 'valid_metric' is 'NDCG'; write it as NDCG@10."),
+    ("valid_metric: Foo@10", "key 'valid_metric' is 'Foo@10'"),
+    ("valid_metric: NDCG@0", "key 'valid_metric' is 'NDCG@0'"),
+    ("valid_metric: AUC@10", "key 'valid_metric' is 'AUC@10'"),
+    ("learners: {id: {lerning_rate: 1}}", "unknown key 'learners.id.lerning_rate'. Did you mean 'learning_rate'?"),
+    ("learners: {id: {learning_rate: fast}}", "key 'learners.id.learning_rate' has the value 'fast'"),
+    ("learners: {id: 3}", "learners.id must be a mapping"),
+    ("learners: [id]", "key 'learners' has the value ['id']; it must be dict."),
+    ("fusion_weight: {id: 0.5, sound: 0.5}", "key 'fusion_weight'"),
+    ("fusion_weight: {id: heavy}", "key 'fusion_weight'"),
+    ("fusion_hidden_size: [64, wide]", "key 'fusion_hidden_size'"),
+    ("epochs: 3", "key 'epochs' has no effect in mml; use pretrain_epochs and meta_epochs."),
+    ("train_batch_size: 3", "key 'train_batch_size' has no effect in mml"),
+    ("eval_args: {}", "key 'eval_args' has no effect in mml"),
+    ("benchmark_filename: [a]", "key 'benchmark_filename' has no effect in mml"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES, ids=[text for text, _ in MISTAKES])
+def test_a_mistake_names_its_file_and_key(text: str, message: str, write_yaml: WriteYaml) -> None:
+    with pytest.raises(InputError) as caught:
+        config(write_yaml(text))
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    # what only the whole config shows wrong, or what another file might mend, cannot name one file
+    assert str(caught.value).startswith((f"{write_yaml(text)}: ", "config: "))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--hiden_size=3"], "command line: unknown key 'hiden_size'. Did you mean 'hidden_size'?"),
+        (["--hidden_size=big"], "command line: key 'hidden_size' has the value 'big'"),
+        (["--learners.id.metaepochs=3"], "unknown key 'learners.id.metaepochs'. Did you mean 'meta_epochs'?"),
+        (["--learners.sound.learning_rate=1"], "unknown learner 'sound'"),
+        (["--hidden_size"], "command line: '--hidden_size' is not of the form --key=value."),
+        (["hidden_size=3"], "'hidden_size=3' is not of the form --key=value."),
+        (["--topk=[1"], "the value of '--topk=[1' is not valid YAML."),
+        (["--topk=[1]", "--topk=[2]"], "key 'topk' is given twice with different values."),
+        (["--learners=3", "--learners.id.meta_epochs=3"], "sets a key inside 'learners', which is already a value."),
+        (["--learners.id.meta_epochs=3", "--learners={}"], "'learners' is given twice with different values."),
+    ],
+)
+def test_a_mistake_on_the_command_line(words: list[str], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        config(words=tuple(words))
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_unreadable_files(write_yaml: WriteYaml, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.yaml does not exist"):
+        config(tmp_path / "gone.yaml")
+    with pytest.raises(InputError, match=r"mine\.yaml: not a valid YAML file"):
+        config(write_yaml("a: [1"))
+    with pytest.raises(InputError, match=r"mine\.yaml: must be a mapping"):
+        config(write_yaml("- a"))
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"bytes\.yaml: not a valid YAML file"):
+        config(tmp_path / "bytes.yaml")
+    assert config(write_yaml("# nothing set\n"))["hidden_size"] == 64
+
+
+# --- RecBole's keys and the device ----------------------------------------------------------------------------------
+
+
+def test_a_data_key_of_recbole_works(tmp_path: Path) -> None:
+    from mml.data.dataset import MMLDataset
+
+    rows = [f"u{user}\ti{item}\t{10 * user + item}" for user in range(8) for item in range(3 + user % 2)]
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "shop.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "\n".join(rows))
+    common = {"data_path": str(tmp_path), "output_dir": str(tmp_path / "output"), "topk": [2]}
+    loaded = config(**common, user_inter_num_interval="[4,inf)")
+    assert MMLDataset(config(**common)).user_num - 1 == 8
+    assert MMLDataset(loaded).user_num - 1 == 4
+    assert config_keys.stage_of("user_inter_num_interval") == "data"
+    assert loaded.of_stage("data")["user_inter_num_interval"] == "[4,inf)"
+
+
+def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with caplog.at_level(logging.INFO, logger="mml"):
+        loaded = Config("shop", arguments=["--gpu_id=3"])
+    assert loaded["device"] == torch.device("cpu")
+    own = [record.getMessage() for record in caplog.records if record.name.startswith("mml")]
+    assert own == ["GPU 3 was asked for, but there is no CUDA here: running on the CPU."]
+    caplog.clear()
+    assert config()["device"] == torch.device("cpu")
+    assert not [record for record in caplog.records if record.name.startswith("mml")]
+
+
+def test_stages_see_their_own_keys_and_those_before() -> None:
+    loaded = config(fusion_epochs=3)
+    assert "fusion_epochs" in loaded.of_stage("fusion")
+    assert "fusion_epochs" not in loaded.of_stage("generator")
+    for stage in config_keys.STAGES:
+        assert "output_dir" not in loaded.of_stage(stage)
+        assert "hidden_size" in loaded.of_stage(stage) or stage == "data"

@@ -1,0 +1,258 @@
+"""The dataset from its files on disk: the split, the ids, the joined features, and the counts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mml.config import Config
+from mml.data.dataset import MMLDataset
+from mml.data.sequences import PackedSequences
+from mml.errors import InputError
+
+T = 10
+LOG = """
+d x 11
+a x 1
+b late 20
+a y 2
+a z 3
+b y 4
+b w 6
+b x 5
+c z 7
+c x 8
+c u 9
+c y 15
+d q 12
+d y 13
+e z 14
+"""
+"""Old: a, b. Validation: c. New: d, e. Warm: x, y, z, w. First seen by c: u. After T: q. Dropped with its row: late."""
+
+Load = Callable[..., MMLDataset]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Writes the log, and other files of the dataset, and loads them."""
+
+    def build(log: str = LOG, files: dict[str, Any] | None = None, time: bool = True, **settings: Any) -> MMLDataset:
+        folder = tmp_path / "shop"
+        folder.mkdir(exist_ok=True)
+        rows = [row.split() for row in log.strip().splitlines()]
+        header = ["user_id:token", "item_id:token", "timestamp:float"]
+        lines = ["\t".join(row[: 3 if time else 2]) for row in [header, *rows]]
+        (folder / "shop.inter").write_text("\n".join(lines) + "\n")
+        for name, content in (files or {}).items():
+            if isinstance(content, str):
+                (folder / name).write_text(content, encoding="utf-8")
+            else:
+                torch.save(content, folder / name)
+        common = {
+            "data_path": str(tmp_path),
+            "output_dir": str(tmp_path / "output"),
+            "use_gpu": False,
+            "valid_user_ratio": 0.34,
+            "topk": [2],
+            "data_split_time": T,
+        }
+        return MMLDataset(Config("shop", config_dict={**common, **settings}))
+
+    return build
+
+
+def tokens_of(dataset: MMLDataset, sequences: PackedSequences) -> list[list[str]]:
+    items = dataset.item_tokens[sequences.items]
+    return [list(map(str, part)) for part in np.split(items, sequences.offsets[1:-1])]
+
+
+def test_users_and_their_sequences(load: Load) -> None:
+    dataset = load()
+    assert list(map(str, dataset.user_tokens)) == ["a", "b", "c", "d", "e"]
+    assert tokens_of(dataset, dataset.users.old) == [["x", "y", "z"], ["y", "x", "w"]]
+    assert tokens_of(dataset, dataset.users.valid) == [["z", "x", "u"]]
+    assert tokens_of(dataset, dataset.users.new) == [["x", "q", "y"], ["z"]]
+
+
+def test_warm_items_come_first_then_those_of_validation(load: Load) -> None:
+    dataset = load()
+    tokens = list(map(str, dataset.item_tokens))
+    assert dataset.n_warm_items == 4
+    assert set(tokens[1:5]) == {"w", "x", "y", "z"}
+    assert dataset.n_known_items == 5
+    assert tokens[5:] == ["u", "q"]
+
+
+def test_what_happens_after_t_moves_no_id_of_training(load: Load) -> None:
+    first = load()
+    rows = LOG.strip().splitlines()
+    late = [row for row in rows if int(row.split()[2]) > T]
+    moved = "\n".join([f"f brand_new {T + 1}", *late, *(row for row in rows if row not in late)])
+    second = load(log=moved)
+    known = first.n_known_items + 1
+    assert list(second.item_tokens[:known]) == list(first.item_tokens[:known])
+    assert second.fingerprint(with_new_users=False) == first.fingerprint(with_new_users=False)
+    assert second.fingerprint(with_new_users=True) != first.fingerprint(with_new_users=True)
+
+
+def test_summary_counts(load: Load) -> None:
+    summary = load(eval_shots=[1, 2]).summary()
+    assert (summary["old_users"], summary["valid_users"], summary["new_users"]) == (2, 1, 2)
+    assert (summary["evaluated_users"], summary["evaluated_cases"]) == (1, 2)
+    assert summary["skipped_users"] == {"old_user_too_short": 0, "valid_user_too_short": 0, "new_user_too_short": 1}
+    assert (summary["items"], summary["warm_items"], summary["cold_items"]) == (6, 4, 2)
+    assert summary["interactions"] == 13  # b's and c's later rows are not used
+    assert summary["split_time"] == T
+    assert summary["modality_coverage"] == {}
+
+
+def test_short_users_are_counted(load: Load) -> None:
+    log = "a x 1\na y 2\nb x 3\nb y 4\nb z 5\nc x 6\nd x 11\nd y 12\nd z 13\ne z 14\ne x 15"
+    skipped = load(log=log, eval_shots="last").summary()["skipped_users"]
+    assert skipped == {"old_user_too_short": 1, "valid_user_too_short": 1, "new_user_too_short": 1}
+
+
+def test_repeats_are_targets_only_if_repeatable(load: Load) -> None:
+    log = LOG + "f x 16\nf x 17\n"
+    dataset = load(log=log, eval_shots=[1])
+    tasks, skipped = dataset.test_tasks()
+    assert [str(dataset.item_tokens[item]) for item in tasks.target] == ["q"]
+    assert skipped == {"new_user_too_short": 1, "new_user_repeats_only": 1}
+    tasks, skipped = load(log=log, eval_shots=[1], repeatable=True).test_tasks()
+    assert len(tasks) == 2
+    assert skipped == {"new_user_too_short": 1}
+
+
+def test_cold_users_are_kept_cold(load: Load) -> None:
+    dataset = load(cold_user_max_inter=2)
+    assert tokens_of(dataset, dataset.users.old) == [["x", "y", "z"], ["y", "x", "w"]]
+    assert tokens_of(dataset, dataset.users.valid) == [["z", "x"]]
+    assert tokens_of(dataset, dataset.users.new) == [["x", "q"], ["z"]]
+
+
+def test_a_log_without_time_is_in_the_order_of_its_rows(load: Load, caplog: pytest.LogCaptureFixture) -> None:
+    log = "a x\nb y\na y\nb x\na z\nb z\nc x\nc y\nc q\nd y\nd x\na w"
+    with caplog.at_level(logging.WARNING):
+        dataset = load(log=log, time=False, data_split_quantile=0.7, valid_user_ratio=0.0)
+    assert "row order is time order" in caplog.text
+    assert list(map(str, dataset.user_tokens)) == ["a", "b", "c", "d"]
+    assert tokens_of(dataset, dataset.users.old) == [["x", "y", "z"], ["y", "x", "z"], ["x"]]
+    assert tokens_of(dataset, dataset.users.new) == [["y", "x"]]
+
+
+def test_listed_new_users(load: Load) -> None:
+    files = {"new.txt": "a\nc\n"}
+    dataset = load(files=files, new_users_file="new.txt", valid_user_ratio=0.0)
+    assert list(map(str, dataset.user_tokens)) == ["b", "d", "e", "a", "c"]
+    assert tokens_of(dataset, dataset.users.new) == [["x", "y", "z"], ["z", "x", "u", "y"]]
+    assert "late" in tokens_of(dataset, dataset.users.old)[0]  # all of an old user's rows are used
+    assert dataset.summary()["split_time"] is None
+    with pytest.raises(InputError, match=r"new.txt: 'nobody' is not a user of the log"):
+        load(files={"new.txt": "a\nnobody\n"}, new_users_file="new.txt")
+    with pytest.raises(InputError, match=r"'new_users_file': gone.txt does not exist"):
+        load(new_users_file="gone.txt")
+
+
+# --- features -------------------------------------------------------------------------------------------------------
+
+VECTORS = {token: torch.tensor([place, place**2, 1.0 / (1 + place)]) for place, token in enumerate("xyzwuq")}
+
+
+def vectors_by_token(dataset: MMLDataset) -> dict[str, list[float]]:
+    features = dataset.item_features["txt"]
+    rows = zip(dataset.item_tokens[1:], features.vectors[1:], features.present[1:], strict=True)
+    return {str(token): vector.tolist() for token, vector, present in rows if present}
+
+
+def with_features(content: Any, **more: Any) -> dict[str, Any]:
+    return {"files": {"txt.pth": content, **more}, "learners": {"id": {}, "txt": {"item_feat_emb": "txt.pth"}}}
+
+
+def item_file(tokens: Sequence[str]) -> str:
+    return "item_id:token\n" + "".join(f"{token}\n" for token in tokens)
+
+
+@pytest.mark.parametrize("order", ["xyzwuq", "quwzyx", "wxqyuz"])
+def test_features_are_joined_by_token(order: str, load: Load) -> None:
+    dataset = load(**with_features({token: VECTORS[token] for token in order}))
+    features = dataset.item_features["txt"]
+    assert features.present.tolist() == [False] + [True] * 6
+    # The scale is common, so that differences of vectors keep their ratios.
+    found = {token: np.array(vector) for token, vector in vectors_by_token(dataset).items()}
+    unit = np.linalg.norm(found["x"] - found["y"]) / np.linalg.norm(VECTORS["x"] - VECTORS["y"])
+    for token in "zwuq":
+        expected = unit * (VECTORS[token] - VECTORS["x"]).numpy()
+        np.testing.assert_allclose(found[token] - found["x"], expected, atol=1e-4)
+
+
+def test_missing_rows_are_masked_and_foreign_ones_ignored(load: Load) -> None:
+    content = {token: VECTORS[token] for token in "xzuq"} | {"foreign": torch.full((3,), 1e6)}
+    dataset = load(**with_features(content))
+    features = dataset.item_features["txt"]
+    tokens = list(map(str, dataset.item_tokens))
+    for token in "yw":
+        assert not features.present[tokens.index(token)]
+        assert not features.vectors[tokens.index(token)].any()
+    assert features.present.sum() == 4
+    assert np.abs(features.vectors).max() < 100
+    assert dataset.summary()["modality_coverage"] == {"txt": pytest.approx(4 / 6)}
+
+
+def test_cold_items_do_not_sway_the_scale(load: Load) -> None:
+    first = vectors_by_token(load(**with_features(VECTORS)))
+    second = vectors_by_token(load(**with_features(VECTORS | {"q": torch.tensor([1e3, -1e3, 5e3])})))
+    assert {token: first[token] for token in "xyzwu"} == {token: second[token] for token in "xyzwu"}
+    assert first["q"] != second["q"]
+
+
+def test_an_aligned_tensor_follows_the_item_file(load: Load) -> None:
+    order = ["q", "late", "z", "unsold", "y", "x", "u", "w"]
+    rows = VECTORS | {"unsold": torch.tensor([9.0, 9.0, 9.0]), "late": torch.tensor([7.0, 7.0, 7.0])}
+    files = {"shop.item": item_file(order)}
+    aligned = load(**with_features(torch.stack([rows[token] for token in order]), **files))
+    assert "unsold" in aligned.item_tokens
+    assert vectors_by_token(aligned) == vectors_by_token(load(**with_features(rows, **files)))
+
+
+def test_an_aligned_tensor_follows_the_log_without_an_item_file(load: Load) -> None:
+    order = ["x", "late", "y", "z", "w", "u", "q"]  # first rows in LOG, used or not
+    rows = VECTORS | {"late": torch.tensor([7.0, 7.0, 7.0])}
+    aligned = load(**with_features(torch.stack([rows[token] for token in order])))
+    assert vectors_by_token(aligned) == vectors_by_token(load(**with_features(rows)))
+    with pytest.raises(InputError, match=r"shape \[6, 3\], but the dataset has 7 items"):
+        load(**with_features(torch.zeros(6, 3)))
+
+
+# --- odd tokens -----------------------------------------------------------------------------------------------------
+
+
+def test_items_may_be_called_na_or_null(load: Load) -> None:
+    log = LOG.replace(" x ", " NA ").replace(" y ", " null ").replace(" q ", " 007 ").replace("a ", "nan ")
+    names = {"x": "NA", "y": "null", "q": "007"}
+    dataset = load(log=log, **with_features({names.get(token, token): row for token, row in VECTORS.items()}))
+    assert tokens_of(dataset, dataset.users.old)[0] == ["NA", "null", "z"]
+    assert tokens_of(dataset, dataset.users.new)[0] == ["NA", "007", "null"]
+    assert str(dataset.user_tokens[0]) == "nan"
+    assert dataset.item_features["txt"].present[1:].all()
+
+
+def test_titles_keep_their_quotes(load: Load) -> None:
+    titles = {"x": '"Crossing', "y": 'The "Best" of', "z": "it's", "w": "NA", "u": "''", "q": '"'}
+    rows = "".join(f"{token}\t{title}\n" for token, title in titles.items())
+    files = {"shop.item": "item_id:token\ttitle:token\n" + rows}
+    columns = {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "title"]}
+    dataset = load(files=files, load_col=columns)
+    feat = dataset.item_feat
+    found = zip(
+        dataset.id2token("item_id", feat["item_id"].to_numpy(dtype=int)),
+        dataset.id2token("title", feat["title"].to_numpy(dtype=int)),
+        strict=True,
+    )
+    assert {str(token): str(title) for token, title in found if token in titles} == titles

@@ -1,0 +1,118 @@
+"""Ranks and metrics: RecBole's own on the same scores, fair among ties."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from recbole.evaluator import Collector, Evaluator
+
+from mml.config import set_numpy_aliases
+from mml.data.item_features import ItemFeatures
+from mml.evaluation.metrics import Metrics
+from mml.evaluation.ranking import StateScorer, rank_targets
+from mml.model.learner import FeatureLearner
+from tests.model.stubs import StubDataset, stub_config
+
+TOPK = [5, 10, 20]
+EVERY_METRIC = [
+    "Recall", "MRR", "NDCG", "Hit", "Precision", "MAP", "GAUC", "ItemCoverage", "AveragePopularity", "ShannonEntropy",
+    "GiniIndex", "TailPercentage",
+]  # fmt: skip
+
+
+class MatrixScorer:
+    """Given scores [N, n_items]."""
+
+    def __init__(self, matrix: torch.Tensor) -> None:
+        self._matrix = matrix
+
+    def __len__(self) -> int:
+        return len(self._matrix)
+
+    def scores(self, cases: slice) -> torch.Tensor:
+        return self._matrix[cases]
+
+
+@pytest.mark.parametrize("with_history", [False, True])
+def test_metrics_equal_recboles(with_history: bool) -> None:
+    set_numpy_aliases()
+    rng = np.random.default_rng(0)
+    n_cases, n_items = 60, 81
+    matrix = torch.from_numpy(rng.permuted(np.tile(np.arange(n_items, dtype=np.float32), (n_cases, 1)), axis=1))
+    targets = rng.integers(1, n_items, n_cases)
+    history = rng.integers(1, n_items, (n_cases, 7))
+    history = np.where(history == targets[:, None], 0, history) if with_history else None
+    counts = {item: 1 + item % 9 for item in range(1, n_items)}
+
+    ranking = rank_targets(MatrixScorer(matrix), targets, history, seed=0, block=16, topk=20)
+    ours = Metrics(EVERY_METRIC, TOPK, 6, n_items, n_cases + 1, counts)(ranking)
+
+    config = {
+        "metrics": EVERY_METRIC, "topk": TOPK, "metric_decimal_place": 6, "device": torch.device("cpu"),
+        "eval_args": {"mode": "full"}, "tail_ratio": None,
+    }  # fmt: skip
+    collector = Collector(config)
+    scores = matrix.clone()
+    scores[:, 0] = -torch.inf
+    if history is not None:
+        scores[torch.arange(n_cases)[:, None], torch.from_numpy(history)] = -torch.inf
+    collector.eval_batch_collect(scores, None, torch.arange(n_cases), torch.from_numpy(targets))
+    data = collector.data_struct
+    data.set("data.num_items", n_items)
+    data.set("data.count_items", counts)
+    theirs = Evaluator(config).evaluate(data)
+    for name, value in theirs.items():
+        if name != "gauc":  # RecBole counts the excluded items as candidates of GAUC too
+            assert ours[name] == pytest.approx(float(value), abs=2e-6), name
+    assert 0.0 <= ours["gauc"] <= 1.0
+
+
+def test_equal_scores_come_out_at_chance() -> None:
+    n_cases, n_items = 4000, 201
+    targets = np.random.default_rng(1).integers(1, n_items, n_cases)
+    ranking = rank_targets(MatrixScorer(torch.zeros(n_cases, n_items)), targets, None, seed=3, block=512)
+    assert ranking.ranks.min() == 1
+    assert ranking.ranks.max() == n_items - 1
+    recall = Metrics(["Recall"], [10], 6, n_items, 1, {})(ranking)["recall@10"]
+    chance = 10 / (n_items - 1)
+    assert recall == pytest.approx(chance, abs=4 * np.sqrt(chance / n_cases))
+
+
+def test_items_that_share_one_vector_come_out_at_chance() -> None:
+    n_items = 150
+    features = ItemFeatures(np.ones((n_items + 1, 6), dtype=np.float32), np.arange(n_items + 1) > 0)
+    torch.manual_seed(0)
+    learner = FeatureLearner(stub_config(), StubDataset(n_items, features={"txt": features}), "txt").eval()
+    rng = np.random.default_rng(2)
+    histories = torch.from_numpy(rng.integers(1, n_items + 1, (3000, 5)))
+    with torch.no_grad():
+        table = learner.item_table()
+        states = learner.states(histories, table)[:, -1]
+    targets = rng.integers(1, n_items + 1, 3000)
+    ranking = rank_targets(StateScorer(states, table), targets, None, seed=0, block=256)
+    share = (ranking.ranks <= 10).mean()
+    assert share == pytest.approx(10 / n_items, abs=4 * np.sqrt(10 / n_items / 3000))
+
+
+def test_blocks_and_scorers_share_the_draw() -> None:
+    targets = np.arange(1, 31)
+    scores = MatrixScorer(torch.zeros(30, 40))
+    one = rank_targets(scores, targets, None, seed=5, block=30).ranks
+    assert np.array_equal(one, rank_targets(scores, targets, None, seed=5, block=7).ranks)
+    assert not np.array_equal(one, rank_targets(scores, targets, None, seed=6, block=30).ranks)
+
+
+def test_a_tie_is_neither_best_nor_worst() -> None:
+    scores = torch.tensor([[0.0, 3.0, 1.0, 1.0, 1.0, 0.0]]).repeat(3000, 1)
+    ranks = rank_targets(MatrixScorer(scores), np.full(3000, 3), None, seed=0, block=999).ranks
+    values, counts = np.unique(ranks, return_counts=True)
+    assert values.tolist() == [2, 3, 4]
+    assert counts.min() > 900
+
+
+def test_history_is_no_candidate() -> None:
+    scores = torch.tensor([[0.0, 9.0, 8.0, 7.0]])
+    ranking = rank_targets(MatrixScorer(scores), np.array([3]), np.array([[1, 2, 0]]), seed=0, block=1)
+    assert ranking.ranks.tolist() == [1]
+    assert ranking.n_candidates.tolist() == [1]

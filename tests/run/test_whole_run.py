@@ -1,0 +1,256 @@
+"""Whole runs on a small synthetic dataset: what they leave, what they skip, and that nothing leaks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import run_meta
+from mml.config import Config
+from mml.data.dataset import MMLDataset
+from mml.evaluation import printing
+from mml.evaluation.states import Adaptation
+from mml.model.learner import build_learner
+from mml.trainer.learner import MetaTrainer
+from mml.trainer.validation import Validation
+
+Arguments = Callable[..., list[str]]
+METHODS = {"id", "id_no_adapt", "id_no_generator", "txt", "txt_no_adapt", "img", "img_no_adapt", "fusion_mean"}
+METHODS |= {"fusion_weight", "mml"}
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_data: Path, arguments: Arguments, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of a finished run."""
+    output = tmp_path_factory.mktemp("output")
+    assert run_meta.main(arguments(tiny_data, output)) == 0
+    return output
+
+
+def latest(output: Path) -> Path:
+    return (output / "tiny" / "latest").resolve()
+
+
+def result_of(output: Path) -> dict:  # type: ignore[type-arg]
+    return json.loads((latest(output) / "result.json").read_text())  # type: ignore[no-any-return]
+
+
+def weights_hash(output: Path) -> dict[str, str]:
+    """Stage -> hash of every tensor of its checkpoint."""
+    hashes = {}
+    for path in sorted((latest(output) / "checkpoints").glob("*.pth")):
+        digest = hashlib.sha256()
+        for name, value in torch.load(path, weights_only=True).get("weights", {}).items():
+            digest.update(name.encode() + value.numpy().tobytes())
+        hashes[path.stem] = digest.hexdigest()
+    return hashes
+
+
+def test_what_a_run_leaves(finished: Path) -> None:
+    names = {path.name for path in latest(finished).iterdir()}
+    assert {"config.yaml", "run.log", "tensorboard", "checkpoints", "predictions.csv", "result.json"} <= names
+    assert not [path for path in latest(finished).rglob("*") if ".tmp" in path.name]
+    result = result_of(finished)
+    assert set(result["metrics"]) == METHODS
+    assert result["synthetic"] is True
+    assert result["seed"] == 2020
+    assert {"old_users", "valid_users", "new_users", "evaluated_users", "skipped_users", "items", "cold_items",
+            "interactions", "modality_coverage"} <= set(result["data"])  # fmt: skip
+    assert set(result["stages"]) == {"id", "txt", "img", "generator", "fusion", "meta_test"}
+    for stage in result["stages"].values():
+        assert set(stage) == {"seconds", "users_per_second", "peak_memory_mb"}
+    groups = result["metrics"]["mml"]
+    assert {"all", "warm_target", "cold_target", "shots_1", "shots_3"} <= set(groups)
+    assert groups["all"]["n_cases"] == groups["warm_target"]["n_cases"] + groups["cold_target"]["n_cases"]
+    assert groups["all"]["n_users"] == result["data"]["evaluated_users"]
+
+
+def test_predictions_give_the_metrics(finished: Path) -> None:
+    rows = pd.read_csv(latest(finished) / "predictions.csv", dtype={"user_id": str, "target_item": str})
+    assert list(rows) == ["user_id", "target_item", "target_is_cold", "shots", "method", "rank"]
+    for method, groups in result_of(finished)["metrics"].items():
+        own = rows[rows.method == method]
+        cases = {"all": own, "cold_target": own[own.target_is_cold == 1], "shots_3": own[own.shots == 3]}
+        for group, part in cases.items():
+            assert groups[group]["n_cases"] == len(part)
+            assert groups[group]["n_users"] == part.user_id.nunique()
+            for k in (5, 10, 20):
+                hit = part["rank"] <= k
+                expected = {"recall": hit, "mrr": hit / part["rank"], "ndcg": hit / np.log2(part["rank"] + 1)}
+                for metric, values in expected.items():
+                    assert groups[group][f"{metric}@{k}"] == pytest.approx(values.mean(), abs=2e-6)
+
+
+def test_finished_stages_are_skipped(
+    finished: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(finished, output, symlinks=True)
+    before = result_of(output)
+    assert run_meta.main(arguments(tiny_data, output)) == 0
+    assert capsys.readouterr().err.count("skipped.") == 6
+    assert result_of(output) == before
+    assert run_meta.main(arguments(tiny_data, output, fusion_epochs=4)) == 0
+    assert capsys.readouterr().err.count("skipped.") == 4  # three learners and the generator
+    assert run_meta.main(arguments(tiny_data, output, **{"learners.txt.learning_rate": 0.1})) == 0
+    assert capsys.readouterr().err.count("skipped.") == 2  # id and img
+    assert run_meta.main(arguments(tiny_data, output, topk="[5]")) == 0
+    assert capsys.readouterr().err.count("skipped.") == 5
+    assert set(result_of(output)["metrics"]["mml"]["all"]) == {"recall@5", "mrr@5", "ndcg@5", "n_users", "n_cases"}
+
+
+def test_same_seed_same_result(finished: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    assert run_meta.main(arguments(tiny_data, tmp_path / "a")) == 0
+    assert result_of(tmp_path / "a")["metrics"] == result_of(finished)["metrics"]
+    assert weights_hash(tmp_path / "a") == weights_hash(finished)
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 1000])
+def test_the_outer_gradient_does_not_depend_on_the_chunks(
+    chunk: int, tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    """Compared before Adam, which makes whole steps of rounding where a gradient is nearly zero."""
+    gradients = []
+    for size in (chunk, 7):
+        words = arguments(tiny_data, tmp_path, task_chunk_size=size, hidden_dropout_prob=0.4, clip_grad_norm="~")
+        config = Config("tiny", arguments=words[2:])
+        dataset = MMLDataset(config)
+        torch.manual_seed(0)
+        trainer = MetaTrainer(config, build_learner(config, dataset, "id"), tmp_path, seed=0)
+        trainer.model.train()
+        batch = dataset.training_tasks().batch(np.arange(40))
+        trainer.meta_step(batch.with_noise(dataset.n_warm_items, torch.Generator().manual_seed(1), negatives=False))
+        gradients.append({name: value.grad for name, value in trainer.model.named_parameters()})
+    for name, value in gradients[0].items():
+        torch.testing.assert_close(value, gradients[1][name], atol=1e-6, rtol=1e-4)
+
+
+def test_the_outer_step_moves_the_original_parameters(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    """By Adam's first step, the rate against the gradient's sign, from where they were."""
+    config = Config("tiny", arguments=arguments(tiny_data, tmp_path, clip_grad_norm="~", learning_rate=0.01)[2:])
+    dataset = MMLDataset(config)
+    torch.manual_seed(0)
+    learner = build_learner(config, dataset, "id")
+    trainer = MetaTrainer(config, learner, tmp_path, seed=0)
+    before = {name: value.detach().clone() for name, value in learner.named_parameters()}
+    batch = dataset.training_tasks().batch(np.arange(40))
+    trainer.meta_step(batch.with_noise(dataset.n_warm_items, torch.Generator().manual_seed(1), negatives=False))
+    for name, value in learner.named_parameters():
+        assert value.grad is not None
+        clear = value.grad.abs() > 1e-5
+        expected = before[name] - 0.01 * value.grad.sign()
+        torch.testing.assert_close(value.detach()[clear], expected[clear], atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("algorithm", ["maml", "reptile", "metasgd"])
+def test_every_algorithm_and_bpr_run(algorithm: str, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    words = arguments(
+        tiny_data, tmp_path, **{"learners.img": "~", "learners.img.item_feat_emb": "DROP"},
+        meta_algorithm=algorithm, loss_type="BPR", pretrain_epochs=0, eval_shots="last", generator="paper",
+    )  # fmt: skip
+    assert run_meta.main(words) == 0
+    assert "img" not in result_of(tmp_path)["metrics"]
+
+
+def test_the_published_choice_of_epochs_is_there_by_a_flag(
+    tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    words = arguments(tiny_data, tmp_path, choose_epoch_by_valid_item=True, eval_shots="last", pretrain_epochs=1)
+    assert run_meta.main(words) == 0
+
+
+def test_a_log_without_time_and_without_features(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    log = (tiny_data / "tiny" / "tiny.inter").read_text().splitlines()
+    folder = tmp_path / "data" / "bare"
+    folder.mkdir(parents=True)
+    (folder / "bare.inter").write_text("\n".join("\t".join(line.split("\t")[:2]) for line in log))
+    words = arguments(
+        tmp_path / "data", tmp_path / "output", dataset="bare",
+        **{"learners.txt.item_feat_emb": "DROP", "learners.img.item_feat_emb": "DROP"},
+    )  # fmt: skip
+    assert run_meta.main(words) == 0
+    result = json.loads((tmp_path / "output" / "bare" / "latest" / "result.json").read_text())
+    assert result["synthetic"] is False
+    assert set(result["metrics"]) == {"id", "id_no_adapt", "fusion_mean", "fusion_weight", "mml"}
+
+
+def test_print_result(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert printing.main(["--output_dir", str(finished)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["dataset", "R@5", "R@10", "R@20", "M@5", "M@10", "M@20", "N@5", "N@10", "N@20"]
+    assert lines[1].startswith("tiny ")
+    assert printing.main(["--output_dir", str(finished), "--all", "tiny"]) == 0
+    out = capsys.readouterr().out
+    assert "shots_1" in out
+    assert "id_no_generator" in out
+    assert printing.main(["--output_dir", str(tmp_path)]) == 2
+    assert printing.main(["--output_dir", str(finished), "other"]) == 2
+    assert "bash script/run_meta.sh other 0" in capsys.readouterr().err
+
+
+def changed_copy(tiny_data: Path, target: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
+    """The dataset with another log."""
+    shutil.copytree(tiny_data / "tiny", target / "tiny")
+    path = target / "tiny" / "tiny.inter"
+    log = pd.read_csv(path, sep="\t", dtype=str)
+    change(log).to_csv(path, sep="\t", index=False)
+    return target
+
+
+def test_nothing_after_t_reaches_a_weight(
+    finished: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    time = result_of(finished)["data"]["split_time"]
+
+    def change(log: pd.DataFrame) -> pd.DataFrame:
+        late = log["timestamp:float"].astype(float) > time
+        rows = np.flatnonzero(late)
+        log.loc[rows[::3], "item_id:token"] = "never_seen_before"
+        log.loc[rows[1::3], "item_id:token"] = log["item_id:token"].iloc[0]
+        return log.drop(index=rows[2::30])
+
+    data = changed_copy(tiny_data, tmp_path / "data", change)
+    words = arguments(data, tmp_path / "output", data_split_time=time)
+    assert run_meta.main(words) == 0
+    ours, theirs = weights_hash(tmp_path / "output"), weights_hash(finished)
+    assert {stage for stage in ours if ours[stage] != theirs[stage]} == set()
+    assert len(ours) == 6
+    assert result_of(tmp_path / "output")["metrics"] != result_of(finished)["metrics"]
+
+
+def test_validation_users_train_no_learner(
+    tiny_data: Path, arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With validation's say in when to stop taken away, another validation log gives the same learners."""
+    calls = iter(range(10**6))
+    monkeypatch.setattr(Validation, "score_learner", lambda *_: (float(next(calls)), {}))
+    monkeypatch.setattr(Validation, "choose_adaptation", lambda *_: Adaptation(0.03, 1))
+    valid_users: list[str] = []
+    remember = MMLDataset.summary
+
+    def summary(self: MMLDataset) -> dict:  # type: ignore[type-arg]
+        first = len(self.users.old)
+        valid_users[:] = [str(token) for token in self.user_tokens[first : first + len(self.users.valid)]]
+        return remember(self)
+
+    monkeypatch.setattr(MMLDataset, "summary", summary)
+    assert run_meta.main(arguments(tiny_data, tmp_path / "a")) == 0
+    assert valid_users
+
+    def change(log: pd.DataFrame) -> pd.DataFrame:
+        own = log["user_id:token"].isin(valid_users)
+        log.loc[own, "item_id:token"] = log.loc[own, "item_id:token"].to_numpy()[::-1]
+        return log
+
+    data = changed_copy(tiny_data, tmp_path / "data", change)
+    assert run_meta.main(arguments(data, tmp_path / "b")) == 0
+    ours, theirs = weights_hash(tmp_path / "a"), weights_hash(tmp_path / "b")
+    assert [ours[name] for name in ("id", "txt", "img")] == [theirs[name] for name in ("id", "txt", "img")]

@@ -171,9 +171,7 @@ class Config(RecBoleConfig):
                 raise InputError(f"config: key 'metrics' holds {name}; it must hold some of {', '.join(ranking)}.")
         name, _, k = final["valid_metric"].partition("@")
         if name.lower() not in ranking or not k.isdigit() or int(k) < 1:
-            raise InputError(
-                f"config: key 'valid_metric' is {final['valid_metric']!r}; write a ranking metric as NDCG@10."
-            )
+            raise InputError(f"config: key 'valid_metric' is {final['valid_metric']!r}; write it as NDCG@10.")
 
     def _check_together(self) -> None:
         """What no key can be blamed for alone."""

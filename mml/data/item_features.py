@@ -69,8 +69,8 @@ def load_item_features(
             table = read_features(path, [str(token) for token in tokens_in_file_order])
             if not set(table.tokens.tolist()) & set(tokens):
                 raise InputError(
-                    f"{path} (learners.{name}.item_feat_emb) has none of the dataset's items; its first is "
-                    f"'{table.tokens[0]}', the log's '{tokens[1]}'."
+                    f"{path} (learners.{name}.item_feat_emb): none of the dataset's {len(tokens) - 1} items "
+                    f"has a feature row; its first is for '{table.tokens[0]}', the log's first item is '{tokens[1]}'."
                 )
         elif "source" in learner:
             table = encode_source(learner["source"], tokens[1:], data_path, cache_dir, f"learners.{name}.source")

@@ -17,6 +17,10 @@ from torch.nn import functional
 _TABLE_SIZE = 1 << 20
 _SITE_STRIDE = 0x9E3779B1  # odd, so that the sites' windows are spread over the whole table
 
+# Steps through the table per dimension, from the last on: an element's place must not depend on how far its
+# neighbours are padded.
+_STRIDES = (1, 4099, 262147, 524309)
+
 _active_key: list[Tensor] = []
 
 
@@ -51,9 +55,11 @@ class TaskDropout(nn.Module):
             return x
         if not _active_key:
             return functional.dropout(x, self.p)
-        begin = (_active_key[-1] + self.site * _SITE_STRIDE) % _TABLE_SIZE
-        places = (begin + torch.arange(x.numel(), device=x.device)) % _TABLE_SIZE
-        keep = (self.table[places] >= self.p).view(x.shape)
+        places = _active_key[-1] + self.site * _SITE_STRIDE
+        for dim, size in enumerate(x.shape):
+            from_last = x.dim() - 1 - dim
+            places = places[..., None] + _STRIDES[from_last] * torch.arange(size, device=x.device)
+        keep = self.table[places % _TABLE_SIZE] >= self.p
         return x * keep / (1.0 - self.p)
 
 

@@ -80,6 +80,7 @@ KEYS: dict[str, Key] = {
     "layer_norm_eps": Key((float,), "learners", low=0.0),
     "initializer_range": Key((float,), "learners", low=0.0),
     "loss_type": Key((str,), "learners", choices=("BPR", "CE")),
+    "content_embedding": Key((bool,), "learners"),
     "feature_attention": Key((bool,), "learners"),
     "feature_attention_scale": Key((float,), "learners"),
     # pre-training and meta-training

@@ -132,6 +132,7 @@ class Run:
         self.generator = ItemEmbeddingGenerator(
             features,
             learner.warm_table(),
+            learner.content_table(),
             config["item_neighbour_num"],
             config["generator"],
             config["initializer_range"],
@@ -157,10 +158,10 @@ class Run:
             equal = dict.fromkeys(self.learners, 1.0 / len(self.learners))
             if not len(tasks):
                 return {"weights": self.fusion.state_dict(), "fixed": config["fusion_weight"] or equal}, 0
-            scores = StandardisedScores(self._outputs(tasks, self.dataset.n_known_items + 1))
+            scores = StandardisedScores(self._outputs(tasks, self.dataset.n_known_items + 1), self.dataset.n_warm_items)
             fixed = config["fusion_weight"] or choose_weights(scores, self.validation)
             context = case_context(tasks, self.dataset)
-            trainer = FusionTrainer(config, scores, context, tasks, self.dataset.n_warm_items, self.folder.path, seed)
+            trainer = FusionTrainer(config, scores, context, tasks, self.folder.path, seed)
             trainer.start_from(self.validation)
             trainer.train(self.validation, self.validation)
             n_tasks = (1 + len(trainer.train_loss_dict)) * len(tasks)
@@ -211,14 +212,12 @@ class Run:
             outputs[name] = LearnerOutput(scorer.states, scorer.table)
             rank(name, scorer)
             rank(f"{name}_no_adapt", self._scorer(name, tasks, adapted=False))
-        scores = StandardisedScores(outputs)
+        scores = StandardisedScores(outputs, self.dataset.n_warm_items)
         equal = dict.fromkeys(self.learners, 1.0 / len(self.learners))
         fusions: dict[str, Scorer] = {
             "mean": WeightedSum(scores, equal),
             "weight": WeightedSum(scores, self.fixed_weights),
-            "adaptive": adaptive_scorer(
-                self.fusion, scores, case_context(tasks, self.dataset), self.dataset.n_warm_items
-            ),
+            "adaptive": adaptive_scorer(self.fusion, scores, case_context(tasks, self.dataset)),
         }
         rank("fusion_mean", fusions["mean"])
         rank("fusion_weight", fusions["weight"])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 
 @dataclass(frozen=True)
@@ -24,19 +26,23 @@ class LearnerOutput:
 
 
 class StandardisedScores:
-    """The learners' scores, each learner's standardised per case over all items (mean 0, deviation 1).
+    """The learners' scores, each learner's standardised per case over the warm items (mean 0, deviation 1).
 
-    Mean and deviation of h.w over the items follow from the items' mean vector and covariance, so no score is stored.
+    Mean and deviation of h.w over the items follow from their mean vector and covariance, so no score is stored.
+    Cold items are left out of both, so that scores do not depend on how many of them the catalogue has.
 
     Args:
         outputs: learner name -> its states and table, over the same cases and items.
+        n_warm_items: items up to this id are warm.
     """
 
-    def __init__(self, outputs: Mapping[str, LearnerOutput]) -> None:
+    def __init__(self, outputs: Mapping[str, LearnerOutput], n_warm_items: int) -> None:
         self.outputs = dict(outputs)
         self.names = list(outputs)
-        self._mean = [out.table[1:].mean(0) for out in outputs.values()]
-        self._covariance = [torch.cov(out.table[1:].T, correction=0) for out in outputs.values()]
+        self.n_warm_items = n_warm_items
+        warm = [out.table[1 : n_warm_items + 1] for out in outputs.values()]
+        self._mean = [table.mean(0) for table in warm]
+        self._covariance = [torch.cov(table.T, correction=0) for table in warm]
 
     def __len__(self) -> int:
         return len(next(iter(self.outputs.values())).states)
@@ -73,12 +79,17 @@ class WeightedSum:
 
 
 class AdaptiveFusion(nn.Module):
-    """Weights of the learners for each case, and how far to trust and to expect items that nobody has touched.
+    """A case's distribution over the next item: first whether it is warm or cold, then which one.
 
-    From LayerNorm(h_m) of every learner and what is known of the user, an MLP gives two softmax weightings of the
-    learners, one for the scores of warm items and one for those of cold items, and a bias for cold items. A case's
-    fused score is tau * sum_m w_m z_m, with each kind of item's own w and tau, plus the bias for cold items. It
-    starts as the plain mean. Nothing depends on the catalogue's size.
+    From LayerNorm(h_m) of every learner and what is known of the user, an MLP gives the probability pi that the next
+    item is cold, and two softmax weightings of the learners, w for warm and v for cold items:
+
+        p(i) = (1 - pi) softmax_warm(tau_w sum_m w_m z_m)_i, or pi softmax_cold(tau_c sum_m v_m z_m)_i.
+
+    So all cold items together have the probability that the next item is cold, however many they are and
+    however a learner scores things that nobody has touched, and the order among warm items is that of the warm
+    weighting alone. It starts as the plain mean with pi the share of cold targets. Nothing depends on the
+    catalogue's size.
 
     Args:
         n_learners: M.
@@ -104,6 +115,10 @@ class AdaptiveFusion(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.log_scale = nn.Parameter(torch.zeros(2))  # tau of warm and cold items
 
+    def expect_cold(self, share: float) -> None:
+        """Set pi of every case to `share`, in (0, 1), until training says otherwise."""
+        nn.init.constant_(self.head.bias[-1:], math.log(share / (1 - share)))
+
     def weights(self, states: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weights of a case's learners.
 
@@ -112,15 +127,15 @@ class AdaptiveFusion(nn.Module):
             context: [c, n_context].
 
         Returns:
-            warm weights [c, M], cold weights [c, M], cold bias [c].
+            warm weights [c, M], cold weights [c, M], log odds that the next item is cold [c].
         """
         normed = [norm(h) for norm, h in zip(self.norm, states, strict=True)]
         out = self.head(self.mlp(torch.cat([*normed, context], -1)))
-        warm, cold, bias = out.split([self.n_learners, self.n_learners, 1], -1)
-        return warm.softmax(-1), cold.softmax(-1), bias[:, 0]
+        warm, cold, odds = out.split([self.n_learners, self.n_learners, 1], -1)
+        return warm.softmax(-1), cold.softmax(-1), odds[:, 0]
 
     def forward(self, z: Tensor, states: Tensor, context: Tensor, n_warm_items: int) -> Tensor:
-        """Fused scores.
+        """Log probability of every item.
 
         Args:
             z: standardised scores [M, c, n_items].
@@ -129,14 +144,17 @@ class AdaptiveFusion(nn.Module):
             n_warm_items: items up to this id are warm.
 
         Returns:
-            [c, n_items].
+            [c, n_items]; the padding item's means nothing.
         """
-        warm, cold, bias = self.weights(states, context)
-        scale = self.log_scale.exp()
-        n = n_warm_items + 1
-        fused_warm = scale[0] * torch.einsum("cm,mci->ci", warm, z[..., :n])
-        fused_cold = scale[1] * torch.einsum("cm,mci->ci", cold, z[..., n:]) + bias[:, None]
-        return torch.cat([fused_warm, fused_cold], -1)
+        warm, cold, odds = self.weights(states, context)
+        scale, n = self.log_scale.exp(), n_warm_items + 1
+        of_warm = torch.einsum("cm,mci->ci", scale[0] * warm, z[..., :n])
+        of_warm = of_warm - of_warm[:, 1:].logsumexp(-1, keepdim=True)
+        if z.shape[-1] == n:
+            return of_warm
+        of_cold = torch.einsum("cm,mci->ci", scale[1] * cold, z[..., n:]).log_softmax(-1)
+        odds = odds[:, None]
+        return torch.cat([of_warm + logsigmoid(-odds), of_cold + logsigmoid(odds)], -1)
 
 
 class AdaptiveScorer:
@@ -146,17 +164,17 @@ class AdaptiveScorer:
         fusion: the fusion layer.
         scores: the learners' scores.
         context: [N, n_context].
-        n_warm_items: items up to this id are warm.
     """
 
-    def __init__(self, fusion: AdaptiveFusion, scores: StandardisedScores, context: Tensor, n_warm_items: int) -> None:
-        self.fusion, self.standardised, self.context, self.n_warm_items = fusion, scores, context, n_warm_items
+    def __init__(self, fusion: AdaptiveFusion, scores: StandardisedScores, context: Tensor) -> None:
+        self.fusion, self.standardised, self.context = fusion, scores, context
 
     def __len__(self) -> int:
         return len(self.standardised)
 
     def scores(self, cases: slice | Tensor) -> Tensor:
-        """Fused scores [c, n_items]."""
+        """Log probabilities [c, n_items]."""
         states = torch.stack([out.states[cases] for out in self.standardised.outputs.values()])
-        fused: Tensor = self.fusion(self.standardised(cases), states, self.context[cases], self.n_warm_items)
+        z = self.standardised(cases)
+        fused: Tensor = self.fusion(z, states, self.context[cases], self.standardised.n_warm_items)
         return fused

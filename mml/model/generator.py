@@ -45,8 +45,9 @@ def nearest_warm_items(features: ItemFeatures, n_warm_items: int, k: int) -> tup
 class ItemEmbeddingGenerator(nn.Module):
     """Makes item embeddings from features, so that items nobody has touched can be recommended by ID.
 
-    - `attention`: e_i = W f_i + sum_j a_ij V_j, V_j the trained embedding of the warm neighbour j. Linear, so that
-      every direction of the embedding space can be reached.
+    - `attention`: e_i = c_i + W f_i + sum_j a_ij V_j, c_i the content part of the ID learner's own embeddings (zero if
+      it has none), V_j the rest of the warm neighbour j's trained embedding. Linear, so that every direction of the
+      embedding space can be reached.
     - `paper`: e_i = ReLU(W f_i + sum_j a_ij W f_j), graph attention over the neighbours' features.
 
     a is a softmax over neighbours of a learned score of the pair. The result is the mean over the modalities that
@@ -55,17 +56,21 @@ class ItemEmbeddingGenerator(nn.Module):
     Args:
         features: modality -> features of all items.
         trained: the ID learner's table, [n_warm + 1, d]; it is not trained here.
+        content: the content parts of all items' embeddings, [n_items, d].
         n_neighbours: neighbours per item and modality.
         kind: `attention` or `paper`.
         initializer_range: standard deviation of the initial weights.
     """
 
     trained: Tensor
+    content: Tensor
+    free: Tensor
 
     def __init__(
         self,
         features: Mapping[str, ItemFeatures],
         trained: Tensor,
+        content: Tensor,
         n_neighbours: int,
         kind: str,
         initializer_range: float,
@@ -73,6 +78,8 @@ class ItemEmbeddingGenerator(nn.Module):
         super().__init__()
         self.kind = kind
         self.register_buffer("trained", trained.detach().clone(), persistent=False)
+        self.register_buffer("content", content.detach().clone(), persistent=False)
+        self.register_buffer("free", (trained - content[: len(trained)]).detach(), persistent=False)
         self.register_buffer("mean_embedding", trained.detach()[1:].mean(0), persistent=False)
         hidden_size = trained.shape[1]
         self.names = list(features)
@@ -108,9 +115,9 @@ class ItemEmbeddingGenerator(nn.Module):
         pairs = torch.cat([own[:, None].expand_as(theirs), theirs], -1)
         score = functional.leaky_relu(self.attention[name](pairs)[..., 0], 0.2)  # [n, k]
         weight = torch.softmax(score.masked_fill(~found, -1e9), -1) * found
-        values = theirs if self.kind == "paper" else self.trained[neighbours]
-        mixed = own + (weight[..., None] * values).sum(1)
-        return functional.relu(mixed) if self.kind == "paper" else mixed
+        if self.kind == "paper":
+            return functional.relu(own + (weight[..., None] * theirs).sum(1))
+        return self.content[items] + own + (weight[..., None] * self.free[neighbours]).sum(1)
 
     @torch.no_grad()
     def cold_embeddings(self, n_items: int) -> Tensor:

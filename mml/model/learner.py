@@ -14,6 +14,7 @@ from torch.nn.functional import embedding  # unlike indexing, its gradient does 
 from mml.data.item_features import ItemFeatures
 from mml.data.tasks import TaskBatch
 from mml.errors import InputError
+from mml.model.content_embedding import ContentEmbedding
 from mml.model.encoder import CausalEncoder, initialise
 from mml.model.feature_attention import FeatureAttention
 from mml.model.losses import bpr_loss, full_softmax_loss
@@ -206,6 +207,9 @@ class IDLearner(Learner):
         initialise(self.item_embedding, self.initializer_range)
         features: Mapping[str, ItemFeatures] = getattr(dataset, "item_features", {})
         self.feature_attention: FeatureAttention | None = None
+        self.content: ContentEmbedding | None = None
+        if config["content_embedding"] and features:
+            self.content = ContentEmbedding(features, self.hidden_size, self.initializer_range)
         if config["feature_attention"] and features:
             self.feature_attention = FeatureAttention(features, self.hidden_size, config["feature_attention_scale"])
         self._seed: int = config["seed"]
@@ -227,10 +231,17 @@ class IDLearner(Learner):
         self.cold_embedding = vectors.detach().to(self.cold_embedding)
 
     def warm_table(self) -> Tensor:
-        return self.item_embedding.weight
+        free = self.item_embedding.weight
+        return free if self.content is None else free + self.content(slice(0, self.n_warm_items + 1))
 
     def item_table(self) -> Tensor:
-        return torch.cat([self.item_embedding.weight, self.cold_embedding])
+        return torch.cat([self.warm_table(), self.cold_embedding])
+
+    def content_table(self) -> Tensor:
+        """Content parts of all items' embeddings, [n_items, d]; zero without `content_embedding`."""
+        if self.content is None:
+            return self.item_embedding.weight.new_zeros(self.n_items, self.hidden_size)
+        return self.content(slice(0, self.n_items))
 
     def attention_bias(self, item_seq: Tensor) -> Tensor | None:
         return None if self.feature_attention is None else self.feature_attention(item_seq)

@@ -49,7 +49,6 @@ class FusionTrainer(StageTrainer):
         scores: the learners' scores of the validation tasks.
         context: [N, n_context], see `case_context`.
         tasks: the N validation tasks.
-        n_warm_items: items up to this id are warm.
         seed: of folds and batches.
     """
 
@@ -59,11 +58,10 @@ class FusionTrainer(StageTrainer):
         scores: StandardisedScores,
         context: Tensor,
         tasks: TaskSet,
-        n_warm_items: int,
         run_dir: Path,
         seed: int,
     ) -> None:
-        self._seed, self._n_warm_items = seed, n_warm_items
+        self._seed = seed
         device = config["device"]
         users = np.unique(tasks.users)
         self._n_folds = min(N_FOLDS, len(users)) if len(users) > 1 else 0
@@ -78,7 +76,10 @@ class FusionTrainer(StageTrainer):
 
     def _new_layer(self, config: Config) -> AdaptiveFusion:
         torch.manual_seed(self._seed)  # all copies start alike
-        return new_fusion(config, len(self._scores.names), self._context.shape[1])
+        layer = new_fusion(config, len(self._scores.names), self._context.shape[1])
+        is_cold = self._targets > self._scores.n_warm_items
+        layer.expect_cold((float(is_cold.sum()) + 1.0) / (len(is_cold) + 2.0))
+        return layer
 
     @property
     def fusion(self) -> AdaptiveFusion:
@@ -93,7 +94,7 @@ class FusionTrainer(StageTrainer):
         states = torch.stack([out.states[cases] for out in self._scores.outputs.values()])
         losses = []
         for layer in self.model:
-            fused = layer(z, states, self._context[cases], self._n_warm_items)
+            fused = layer(z, states, self._context[cases], self._scores.n_warm_items)
             fused = fused.index_fill(1, torch.zeros(1, dtype=torch.int64, device=fused.device), -torch.inf)
             if self._excluded is not None:
                 fused = fused.scatter(1, self._excluded[cases], -torch.inf)
@@ -132,12 +133,10 @@ def new_fusion(config: Config, n_learners: int, n_context: int) -> AdaptiveFusio
     return AdaptiveFusion(n_learners, config["hidden_size"], n_context, config["fusion_hidden_size"], _DROPOUT)
 
 
-def adaptive_scorer(
-    fusion: AdaptiveFusion, scores: StandardisedScores, context: Tensor, n_warm_items: int
-) -> AdaptiveScorer:
+def adaptive_scorer(fusion: AdaptiveFusion, scores: StandardisedScores, context: Tensor) -> AdaptiveScorer:
     """The trained fusion over some cases."""
     fusion.eval()
-    return AdaptiveScorer(fusion, scores, context.to(next(fusion.parameters()).device), n_warm_items)
+    return AdaptiveScorer(fusion, scores, context.to(next(fusion.parameters()).device))
 
 
 def choose_weights(scores: StandardisedScores, validation: Validation) -> dict[str, float]:

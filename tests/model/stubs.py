@@ -53,6 +53,7 @@ def stub_config(**over: Any) -> StubConfig:
         initializer_range=0.5,
         loss_type="CE",
         seed=1,
+        content_embedding=True,
         feature_attention=True,
         feature_attention_scale=0.1,
         meta_algorithm="fomaml",

@@ -61,39 +61,75 @@ def test_neighbours_are_other_warm_items_that_have_the_modality() -> None:
         assert len(near) == (0 if item in (2, 11) else 3)
 
 
+def test_an_id_embedding_is_a_free_vector_plus_content_where_there_is_some() -> None:
+    features = {"txt": random_features(N, missing=(3,)), "img": random_features(N, missing=(3, 5), seed=1)}
+    learner = IDLearner(stub_config(), StubDataset(N, warm=8, features=features))
+    free, content = learner.item_embedding.weight, learner.content_table()
+    assert content.shape == (N + 1, 16)
+    assert torch.equal(learner.warm_table()[3], free[3])
+    of_txt = learner.content.projection["txt"](torch.from_numpy(features["txt"].vectors[5]))
+    torch.testing.assert_close(learner.warm_table()[5], free[5] + of_txt)
+    without = IDLearner(stub_config(content_embedding=False), StubDataset(N, warm=8, features=features))
+    assert torch.equal(without.warm_table(), without.item_embedding.weight)
+    assert not without.content_table().any()
+
+
 @pytest.mark.parametrize("kind", ["paper", "attention"])
 def test_generator(kind: str) -> None:
     torch.manual_seed(0)
     features = {"txt": random_features(N, missing=(9, 10)), "img": random_features(N, missing=(10,), seed=1)}
     trained = torch.randn(9, 6)
-    generator = ItemEmbeddingGenerator(features, trained, 3, kind, 0.5)
+    generator = ItemEmbeddingGenerator(features, trained, torch.zeros(N + 1, 6), 3, kind, 0.5)
     cold = generator.cold_embeddings(N + 1)
     assert cold.shape == (4, 6)
     assert torch.equal(cold[1], trained[1:].mean(0))  # item 10 has neither modality
     assert bool((cold[[0, 2, 3]] >= 0).all()) == (kind == "paper")
 
 
-def test_standardised_scores_are_standardised() -> None:
+def test_the_generator_starts_from_the_content_part() -> None:
+    torch.manual_seed(0)
+    content = torch.randn(N + 1, 6)
+    generator = ItemEmbeddingGenerator({"txt": random_features(N)}, content[:9], content, 3, "attention", 1e-9)
+    torch.testing.assert_close(generator.cold_embeddings(N + 1), content[9:])
+
+
+def test_standardised_scores_are_standardised_over_the_warm_items() -> None:
     torch.manual_seed(0)
     outputs = {name: LearnerOutput(torch.randn(5, 8), torch.randn(30, 8)) for name in ("id", "txt")}
-    z = StandardisedScores(outputs)(slice(None))
+    z = StandardisedScores(outputs, n_warm_items=20)(slice(None))
     for m, out in enumerate(outputs.values()):
         scores = out.states @ out.table.T
-        own = scores[:, 1:]
+        own = scores[:, 1:21]
         expected = (scores - own.mean(1, keepdim=True)) / own.std(1, keepdim=True, correction=0)
         torch.testing.assert_close(z[m], expected, atol=1e-4, rtol=1e-4)
 
 
-def test_adaptive_fusion_starts_as_the_mean_and_knows_no_catalogue_size() -> None:
+def fused_probabilities(n_items: int, odds: float) -> tuple[torch.Tensor, torch.Tensor, AdaptiveFusion]:
+    """Probabilities [5, n_items] of an untrained fusion, 20 of the items warm, and the plain mean's scores."""
     torch.manual_seed(0)
-    outputs = {name: LearnerOutput(torch.randn(5, 8), torch.randn(30, 8)) for name in ("id", "txt", "img")}
-    scores = StandardisedScores(outputs)
+    tables = {name: torch.randn(60, 8) for name in ("id", "txt", "img")}
+    outputs = {name: LearnerOutput(torch.randn(5, 8), table[:n_items]) for name, table in tables.items()}
+    scores = StandardisedScores(outputs, n_warm_items=20)
     fusion = AdaptiveFusion(3, 8, 2, [16], 0.2).eval()
+    fusion.expect_cold(odds)
     states = torch.stack([out.states for out in outputs.values()])
     fused = fusion(scores(slice(None)), states, torch.zeros(5, 2), n_warm_items=20)
-    mean = WeightedSum(scores, dict.fromkeys(outputs, 1 / 3)).scores(slice(None))
-    assert torch.equal(fused[:, 1:21].argsort(), mean[:, 1:21].argsort())
+    return fused.exp(), WeightedSum(scores, dict.fromkeys(outputs, 1 / 3)).scores(slice(None)), fusion
+
+
+def test_adaptive_fusion_starts_as_the_mean_and_knows_no_catalogue_size() -> None:
+    fused, mean, fusion = fused_probabilities(30, 0.3)
+    for kind in (slice(1, 21), slice(21, None)):
+        assert torch.equal(fused[:, kind].argsort(), mean[:, kind].argsort())
     assert all(30 not in value.shape and 20 not in value.shape for value in fusion.state_dict().values())
+
+
+@pytest.mark.parametrize("n_items", [21, 22, 30, 60])
+def test_all_cold_items_together_have_the_probability_that_the_next_item_is_cold(n_items: int) -> None:
+    fused, _, _ = fused_probabilities(n_items, 0.3)
+    share = 0.0 if n_items == 21 else 0.3
+    torch.testing.assert_close(fused[:, 21:].sum(1), torch.full((5,), share))
+    torch.testing.assert_close(fused[:, 1:21].sum(1), torch.full((5,), 1 - share))
 
 
 def test_fingerprint_of_features_looks_at_known_items_only() -> None:

@@ -165,7 +165,7 @@ def test_wrong_names_and_options_are_named(make, name, options, match) -> None: 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(InputError, match=r'needs transformers.*pip install "mml\[encoders\]"'):
+    with pytest.raises(InputError, match=r'needs transformers.*pip install -e "\.\[encoders\]"'):
         get_text_encoder("bert-base-uncased").encode(["a"])
 
 

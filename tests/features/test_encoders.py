@@ -151,6 +151,8 @@ def test_one_picture_is_enough(pictures: list[Path]) -> None:
         (get_text_encoder, "descriptor", {}, "is for pictures"),
         (get_text_encoder, "timm:resnet18", {}, "is for pictures"),
         (get_image_encoder, "tfidf", {}, "is for texts"),
+        (get_text_encoder, "tfdif", {}, "encoder 'tfdif' is not known; did you mean 'tfidf'"),
+        (get_image_encoder, "Descriptor", {}, "did you mean 'descriptor'"),
         (get_text_encoder, "tfidf", {"pooling": "cls"}, "no option pooling; its options are dim, ngrams"),
         (get_image_encoder, "descriptor", {"batch_size": 3}, "no option batch_size; its options are dim"),
         (get_text_encoder, "bert-base-uncased", {"dim": 3}, "no option dim; its options are batch_size, device"),

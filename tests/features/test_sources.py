@@ -243,8 +243,8 @@ def test_no_item_file(shop: Path) -> None:
 
 def test_a_name_that_is_not_built_in_is_taken_for_a_model(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    message = refusal(shop, columns=["title"], encoder="tfdif")
-    assert "encoder 'tfdif' is none of the built-in ones (tfidf for texts, descriptor for pictures" in message
+    message = refusal(shop, columns=["title"], encoder="word2vec")
+    assert "encoder 'word2vec' is none of the built-in ones (tfidf for texts, descriptor for pictures" in message
     assert "taken for a model's name on the Hugging Face hub" in message
     assert 'pip install -e ".[encoders]"' in message
 

@@ -10,8 +10,10 @@
 | anything else | a model on the Hugging Face hub, or its local folder; sentence-transformers models are recognised |
 """
 
+import difflib
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from mml.errors import InputError
@@ -92,6 +94,9 @@ def get_column_encoder(name: str, **options: Any) -> ColumnEncoder:
 
 
 def _refuse_other_kind(name: str, kind: str, instead: str) -> None:
+    near = difflib.get_close_matches(name, BUILT_IN, n=1, cutoff=0.75)
+    if near and near[0] != name and not Path(name).exists():  # else the hub would be asked, which takes a while
+        raise InputError(f"encoder {name!r} is not known; did you mean {near[0]!r}?")
     own = "pictures" if name.startswith("timm:") else BUILT_IN.get(name, kind)
     if own != kind:
         raise InputError(f"encoder {name!r} is for {own}; for {kind} take {instead}")

@@ -1,7 +1,8 @@
 """Config: RecBole's, with mml's defaults, strict keys, deep merging and dotted keys.
 
 Order of precedence, the last wins: `configs/overall.yaml`, `configs/<dataset>.yaml` if it exists, the given config
-files in order, the config dict, the command line. Nested mappings are merged key by key.
+files in order, the config dict, the command line. Nested mappings are merged key by key; a learner's `item_feat_emb`
+takes the place of an earlier `source`, and the other way round.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from recbole.utils import EvaluatorType
 
 from mml import config_keys
 from mml.errors import InputError
+from mml.features.sources import why_off
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +101,7 @@ class Config(RecBoleConfig):
             settings = _read_yaml(path, self.yaml_loader)
             config_keys.check(settings, str(path))
             self._overrides.append(settings.pop("dataset_overrides", None) or {})
-            merged = merge(merged, settings)
+            merged = lay_over(merged, settings)
         return merged
 
     def _load_variable_config_dict(self, config_dict: Settings) -> Settings:
@@ -115,7 +117,7 @@ class Config(RecBoleConfig):
         merged: Settings = self.file_config_dict
         overrides = [by_dataset.get(self._dataset_name) or {} for by_dataset in self._overrides]
         for settings in (*overrides, self.variable_config_dict, self.cmd_config_dict):
-            merged = merge(merged, settings)
+            merged = lay_over(merged, settings)
         self.external_config_dict = merged
 
     # -- final values ----------------------------------------------------------------------------------------------
@@ -150,17 +152,24 @@ class Config(RecBoleConfig):
             logger.warning("GPU %s was asked for, but there is no CUDA here: running on the CPU.", final["gpu_id"])
 
     def _drop_absent_learners(self) -> None:
-        """`learners.<name>: ~` drops the learner; an empty table of learners is an error."""
+        """`learners.<name>: ~` drops the learner, and so does one without features on purpose, with a line."""
         learners = {name: spec for name, spec in self["learners"].items() if spec is not None}
         if "id" not in learners:
             raise InputError("config: key 'learners' must hold the learner 'id', the main one.")
-        for name, spec in learners.items():
-            if name != "id" and not {"item_feat_emb", "source"} & spec.keys():
+        for name, spec in list(learners.items()):
+            learners[name] = {key: value for key, value in spec.items() if value is not None}
+            if name == "id" or "item_feat_emb" in learners[name]:
+                continue
+            if not {"item_feat_emb", "source"} & spec.keys():
                 raise InputError(
                     f"config: unknown learner '{name}': it has no features. Known: {', '.join(learners)}; for a new "
                     f"modality set learners.{name}.item_feat_emb=FILE."
                 )
-        self.final_config_dict["learners"] = learners
+            why = why_off(spec.get("source"), Path(self["data_path"]), f"learners.{name}.source")
+            if why is not None:
+                logger.info("This run has no %s learner: %s.", name, why)
+                del learners[name]
+        self.final_config_dict["learners"] = self.external_config_dict["learners"] = learners
 
     def _check_metrics(self) -> None:
         final = self.final_config_dict
@@ -209,6 +218,17 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Settings:
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def lay_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> Settings:
+    """merge(base, over); a learner that gets its features from a file in the one has no source from the other."""
+    merged = merge(base, over)
+    for name, learner in (over.get("learners") or {}).items():
+        for key, other in (("item_feat_emb", "source"), ("source", "item_feat_emb")):
+            if learner and learner.get(key) is not None:
+                rest = {known: value for known, value in merged["learners"][name].items() if known != other}
+                merged["learners"] = merged["learners"] | {name: rest}
     return merged
 
 

@@ -127,8 +127,8 @@ KEYS: dict[str, Key] = {
 }
 
 LEARNER_KEYS: dict[str, Key] = {
-    "item_feat_emb": Key((str,), "learners"),
-    "source": Key((dict,), "learners"),
+    "item_feat_emb": Key((str,), "learners", optional=True),
+    "source": Key((dict,), "learners", optional=True),
     **{
         name: KEYS[name]
         for name in (
@@ -201,6 +201,8 @@ def _check_learner(source: str, name: str, learner: Any) -> None:
         if key not in LEARNER_KEYS:
             raise InputError(f"{source}: unknown key 'learners.{name}.{key}'.{_nearest(key, LEARNER_KEYS)}")
         _check_value(source, f"learners.{name}.{key}", value, LEARNER_KEYS[key])
+    if learner.get("item_feat_emb") is not None and learner.get("source") is not None:
+        raise InputError(f"{source}: learners.{name} has both item_feat_emb and source; keep one of them.")
 
 
 def _check_value(source: str, name: str, value: Any, key: Key) -> None:

@@ -12,7 +12,7 @@ from mml.errors import InputError
 from mml.features.encoders import get_image_encoder, get_text_encoder
 from mml.features.files import FeatureTable, write_features
 from mml.features.raw import list_pictures, read_picture_paths, read_texts
-from prepare_multimodal_information_file.resume import PartFile, content_key, picture_state
+from mml.features.resume import PartFile, content_key, picture_state
 
 SHOWN = 10
 

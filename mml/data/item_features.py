@@ -12,7 +12,7 @@ import numpy as np
 
 from mml.errors import InputError
 from mml.features.files import FeatureTable, join_features, read_features
-from mml.features.sources import encode_source
+from mml.features.sources import ItemFile, encode_source
 
 if TYPE_CHECKING:
     from mml.config import Config
@@ -63,6 +63,12 @@ def load_item_features(
     features: dict[str, ItemFeatures] = {}
     cache_dir = Path(config["output_dir"]) / config["dataset"] / "features"
     tokens = [str(token) for token in item_tokens]
+    item_file = ItemFile(
+        data_path / f"{config['dataset']}.item",
+        config["ITEM_ID_FIELD"],
+        config["field_separator"],
+        config["seq_separator"],
+    )
     for name, learner in config["learners"].items():
         if "item_feat_emb" in learner:
             path = find_file(learner["item_feat_emb"], data_path, f"learners.{name}.item_feat_emb")
@@ -73,7 +79,15 @@ def load_item_features(
                     f"has a feature row; its first is for '{table.tokens[0]}', the log's first item is '{tokens[1]}'."
                 )
         elif "source" in learner:
-            table = encode_source(learner["source"], tokens[1:], data_path, cache_dir, f"learners.{name}.source")
+            table = encode_source(
+                learner["source"],
+                tokens[1:],
+                item_file,
+                cache_dir,
+                f"learners.{name}.source",
+                device=str(config["device"]),
+                progress=config["show_progress"],
+            )
         else:
             continue
         features[name] = _scaled(table, tokens, n_warm_items)

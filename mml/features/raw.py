@@ -2,23 +2,28 @@
 
 import csv
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from mml.errors import InputError
+from mml.features.encoders import Cells
 
 PICTURE_SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
-def read_table(path: Path, only: Collection[str] | None = None) -> pd.DataFrame:
+def read_table(path: Path, only: Collection[str] | None = None, separator: str = "\t") -> pd.DataFrame:
     """Read a table with a header as str, empty cells as "".
 
     Args:
         path: `.csv` (comma, quotes as spreadsheets write them) or anything else (tabs, no quotes: RecBole's atomic
             files, whose `:token` in the header is dropped, and `.tsv`).
         only: the columns to read, of which the table may lack some; all by default.
+        separator: between the columns of any table but a `.csv`.
+
+    Raises:
+        InputError: there is no such table, or it is damaged.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such table; check the path")
@@ -26,7 +31,7 @@ def read_table(path: Path, only: Collection[str] | None = None) -> pd.DataFrame:
     try:
         frame = pd.read_csv(
             path,
-            sep="," if comma else "\t",
+            sep="," if comma else separator,
             quoting=csv.QUOTE_MINIMAL if comma else csv.QUOTE_NONE,
             dtype=str,
             keep_default_na=False,
@@ -40,9 +45,15 @@ def read_table(path: Path, only: Collection[str] | None = None) -> pd.DataFrame:
     return frame.fillna("").rename(columns=lambda name: str(name).partition(":")[0])
 
 
-def read_columns(path: Path, id_column: str, columns: Sequence[str]) -> tuple[list[str], pd.DataFrame]:
-    """The item tokens [n], distinct and not empty, and the columns [n, len(columns)] of a table."""
-    frame = read_table(path)
+def read_columns(
+    path: Path, id_column: str, columns: Sequence[str], separator: str = "\t"
+) -> tuple[list[str], pd.DataFrame]:
+    """The item tokens [n], distinct and not empty, and the columns [n, len(columns)] of a table.
+
+    Raises:
+        InputError: there is no such table or column, or an item is empty or has two rows.
+    """
+    frame = read_table(path, separator=separator)
     for column in (id_column, *columns):
         if column not in frame:
             raise InputError(f"{path}: has no column {column!r}; its columns are {', '.join(frame.columns)}")
@@ -54,15 +65,41 @@ def read_columns(path: Path, id_column: str, columns: Sequence[str]) -> tuple[li
     if len(set(tokens)) < len(tokens):
         token, times = Counter(tokens).most_common(1)[0]
         raise InputError(f"{path}: item {token!r} has {times} rows; keep one row per item")
-    return tokens, frame[list(columns)]
+    return tokens, frame[list(dict.fromkeys(columns))]
 
 
-def read_texts(path: Path, id_column: str, columns: Sequence[str]) -> dict[str, str]:
+def read_texts(path: Path, id_column: str, columns: Sequence[str], separator: str = "\t") -> dict[str, str]:
     """Item token -> its columns' texts, joined by full stops; empty parts are left out."""
-    tokens, frame = read_columns(path, id_column, columns)
+    tokens, frame = read_columns(path, id_column, columns, separator)
     parts = zip(*(frame[column].str.strip() for column in columns), strict=True)
     texts = [". ".join(part for part in row if part) for row in parts]
     return dict(zip(tokens, texts, strict=True))
+
+
+def read_cells(
+    path: Path, id_column: str, columns: Mapping[str, str | None], separator: str = "\t"
+) -> dict[str, Cells]:
+    """Item token -> for each column the words of its cell, none where it is empty.
+
+    Args:
+        path: the table.
+        id_column: its column of item tokens.
+        columns: column -> what separates the words inside its cells; None for a cell that is one word.
+        separator: between the columns of any table but a `.csv`.
+    """
+    tokens, frame = read_columns(path, id_column, list(columns), separator)
+    rows = zip(*([_words(cell, mark) for cell in frame[name]] for name, mark in columns.items()), strict=True)
+    return dict(zip(tokens, rows, strict=True))
+
+
+def _words(cell: str, separator: str | None) -> tuple[str, ...]:
+    words = (word.strip() for word in ([cell] if separator is None else cell.split(separator)))
+    return tuple(word for word in words if word)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a picture by its name."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def list_pictures(folder: Path) -> dict[str, Path]:
@@ -70,7 +107,7 @@ def list_pictures(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; check the path")
     pictures: dict[str, Path] = {}
-    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES):
+    for path in sorted(path for path in folder.iterdir() if is_picture(path)):
         if path.stem in pictures:
             raise InputError(f"{folder}: {pictures[path.stem].name} and {path.name} are of one item; keep one of them")
         pictures[path.stem] = path

@@ -1,134 +1,201 @@
-"""Features named by their raw source in the config: encoded on first use, then cached by content."""
+"""Features named by their raw source in the config: texts, pictures or columns, encoded on first use."""
 
 from __future__ import annotations
 
-import csv
 import difflib
 import hashlib
-import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import pandas as pd
-
+from mml.data.atomic import read_header
 from mml.errors import InputError
-from mml.features.encoders import get_image_encoder, get_text_encoder
-from mml.features.files import FeatureTable, read_features, write_features
+from mml.features.cache import encode_once
+from mml.features.encoders import (
+    BUILT_IN,
+    COLUMN_ENCODERS,
+    OPTIONS,
+    Encoder,
+    get_column_encoder,
+    get_image_encoder,
+    get_text_encoder,
+)
+from mml.features.files import FeatureTable
+from mml.features.raw import is_picture, list_pictures, read_cells, read_texts
 
-logger = logging.getLogger(__name__)
+PLACES = ("columns", "folder")
+"""Keys that say what to encode; a source has one of them."""
+WORDS = ("csv", "id_column", "separator", "encoder", "folder")
+KEYS = (*PLACES, "csv", "id_column", "separator", "encoder", *OPTIONS)
 
-KEYS = ("csv", "columns", "id_column", "folder", "encoder", "dim")
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
+
+@dataclass(frozen=True)
+class ItemFile:
+    """The dataset's `.item`, which may be absent, and how it is written."""
+
+    path: Path
+    id_field: str = "item_id"
+    field_separator: str = "\t"
+    seq_separator: str = " "
+
+    def types(self) -> dict[str, str]:
+        """Column -> token, token_seq, float or float_seq."""
+        return read_header(self.path, self.field_separator)
 
 
 def encode_source(
     source: Mapping[str, Any],
     item_tokens: Sequence[str],
-    data_path: Path,
+    item_file: ItemFile,
     cache_dir: Path,
     key: str,
+    device: str = "auto",
+    progress: bool = True,
 ) -> FeatureTable:
-    """Encode the items' texts or pictures, or read what an earlier call encoded of the same content.
+    """Encode the items' texts, pictures or columns, or read what an earlier call encoded of the same content.
 
     Args:
-        source: `columns` of `csv` (a table with a header; the dataset's `.item` if there is no `csv`) for texts, or
-            a `folder` of pictures named by item token; `encoder` (tfidf or descriptor if not given); `dim`.
-        item_tokens: [n_items]. Encoders that are fitted are fitted to all of them, which takes content only: fitted
-            to the warm ones, TF-IDF makes hubs of the others.
-        data_path: the dataset's folder; relative names are looked up there second.
+        source: `columns` of `csv` (a table with a header; the dataset's `.item` if there is no `csv`, with
+            `id_column`), or a `folder` of pictures named by item token; `encoder`; its options. Without an encoder
+            pictures get descriptor, columns of numbers in the `.item` numeric, and any other columns tfidf. For
+            multihot and numeric, `separator` stands between the words of a cell, if the `.item` does not tell.
+        item_tokens: the dataset's items. Encoders that are fitted are fitted to all that the source has of them,
+            which takes content only: fitted to the warm ones, TF-IDF makes hubs of the others.
+        item_file: the dataset's `.item`. Relative names are looked up in its folder second.
         cache_dir: where encoded features are kept.
         key: the config key, for messages.
+        device: where models run unless the source says so itself.
+        progress: whether to show a progress bar.
 
     Raises:
-        InputError: for an unknown key, a missing file or column, or a source without any of the items.
+        InputError: naming the key, for an unknown key or encoder, a wrong value, a missing file or column, or a
+            source without any of the items.
     """
-    _check_keys(source, key)
-    encoder: Any
-    items: Any
-    if "folder" in source:
-        name = source.get("encoder", "descriptor")
-        encoder = get_image_encoder(name, **_options(source))
-        found = _pictures(_find(source["folder"], data_path, key), key)
-        tokens = [token for token in item_tokens if token in found]
-        items = [found[token] for token in tokens]
-        content = [hashlib.sha256(path.read_bytes()).hexdigest() for path in items]
-    else:
-        name = source.get("encoder", "tfidf")
-        encoder = get_text_encoder(name, **_options(source))
-        texts = _texts(source, data_path, key)
-        tokens = [token for token in item_tokens if token in texts]
-        items = content = [texts[token] for token in tokens]
-    if not tokens:
-        raise InputError(f"config: key '{key}': the source has none of the dataset's items; check the item ids in it.")
-    tokens, content, items = _sorted_together(tokens, content, items)  # so that ids, given by the log, do not matter
-    parts = [encoder.identity(), *tokens, *content]
-    cached = cache_dir / f"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.npz"
-    if cached.is_file():
-        return read_features(cached)
-    logger.info("Encoding %d items of %s with %s.", len(tokens), key, name)
-    vectors, present = encoder.encode(items)
-    table = FeatureTable(np.array(tokens)[present], vectors[present])
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    write_features(cached, table)
-    return table
+    given = _checked(source, key)
+    try:
+        encoder, found = _read(given, item_file, device)
+        tokens = sorted(found.keys() & set(item_tokens))  # sorted, so that ids, given by the log, do not matter
+        if not tokens:
+            raise InputError(
+                f"none of the dataset's {len(item_tokens)} items is in it: the dataset has items like "
+                f"{item_tokens[0]!r}, the source has {next(iter(found))!r}; check the item ids in the source"
+            )
+        rows = {token: found[token] for token in tokens}
+        return encode_once(encoder, rows, [_content(row) for row in rows.values()], cache_dir, key, progress)
+    except InputError as error:
+        raise InputError(f"config: key '{key}': {error}") from error
 
 
-def _sorted_together(tokens: list[str], content: list[str], items: list[Any]) -> tuple[list[str], list[str], list[Any]]:
-    order = sorted(range(len(tokens)), key=tokens.__getitem__)
-    return [tokens[i] for i in order], [content[i] for i in order], [items[i] for i in order]
+def why_off(source: Mapping[str, Any] | None, data_path: Path, key: str) -> str | None:
+    """Why there is nothing to encode, which is no mistake: no place is set, or the folder is empty; None if there is.
+
+    Args:
+        source: as for encode_source, or None.
+        data_path: the dataset's folder.
+        key: the config key of the source.
+    """
+    if source is None:
+        return f"{key} is not set"
+    places = [name for name in PLACES if name in source]
+    if places and all(source[name] is None for name in places):
+        return f"{key}.{places[0]} is not set"
+    folder = _lookup(source["folder"], data_path) if isinstance(source.get("folder"), str) else None
+    if folder is not None and folder.is_dir() and not any(map(is_picture, folder.iterdir())):
+        return f"{folder} holds no picture ({key}.folder)"
+    return None
 
 
-def _check_keys(source: Mapping[str, Any], key: str) -> None:
+def _checked(source: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The keys that are set, with legal values; `columns` is a list."""
     for name in source:
         if name not in KEYS:
-            near = difflib.get_close_matches(name, KEYS, n=1)
+            near = difflib.get_close_matches(str(name), KEYS, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(KEYS)}."
             raise InputError(f"config: unknown key '{key}.{name}'; {hint}")
-    if ("folder" in source) == bool(source.get("columns")):
-        raise InputError(f"config: key '{key}' needs either columns (of texts) or folder (of pictures).")
+    given = {name: value for name, value in source.items() if value is not None}
+    columns = given.get("columns")
+    if isinstance(columns, str):
+        given["columns"] = columns = [columns]
+    if columns is not None and not (
+        isinstance(columns, list) and columns and all(isinstance(name, str) for name in columns)
+    ):
+        raise InputError(f"config: key '{key}.columns' has the value {columns!r}; it must be the names of columns.")
+    for name in WORDS:
+        if not isinstance(given.get(name, "x"), str) or given.get(name) == "":
+            raise InputError(f"config: key '{key}.{name}' has the value {given[name]!r}; it must be text (in quotes).")
+    if ("folder" in given) == ("columns" in given):
+        raise InputError(f"config: key '{key}' needs either columns (of a table) or folder (of pictures).")
+    stray = [name for name in ("csv", "id_column", "separator") if "folder" in given and name in given]
+    if stray:
+        raise InputError(f"config: key '{key}.{stray[0]}' is of no use with a folder of pictures; remove it.")
+    return given
 
 
-def _options(source: Mapping[str, Any]) -> dict[str, Any]:
-    return {"dim": source["dim"]} if "dim" in source else {}
+def _read(given: dict[str, Any], item_file: ItemFile, device: str) -> tuple[Encoder[Any], dict[str, Any]]:
+    """The encoder, and what there is of each item in the source."""
+    data_path = item_file.path.parent
+    options = {name: given[name] for name in OPTIONS if name in given}
+    name = given.get("encoder") or _default_encoder(given, item_file)
+    if name not in BUILT_IN:
+        options = {"device": device, **options}
+    if "folder" in given:
+        return get_image_encoder(name, **options), list_pictures(_find(given["folder"], data_path))
+    table, id_column, between = item_file.path, item_file.id_field, item_file.field_separator
+    if "csv" in given:
+        table, id_column, between = _find(given["csv"], data_path), "item_id", "\t"
+    elif not table.is_file():
+        raise InputError(f"there is no {table}; set csv to the table that has the columns")
+    id_column = given.get("id_column", id_column)
+    if name in COLUMN_ENCODERS:
+        separators = _separators(given, name, item_file)
+        return get_column_encoder(name, **options), read_cells(table, id_column, separators, between)
+    if "separator" in given:
+        raise InputError(f"separator is for the encoders {' and '.join(COLUMN_ENCODERS)}; remove it")
+    return get_text_encoder(name, **options), read_texts(table, id_column, given["columns"], between)
 
 
-def _find(name: str, data_path: Path, key: str) -> Path:
-    for path in (Path(name), data_path / name):
-        if path.exists():
-            return path
-    raise InputError(f"config: key '{key}': {name} does not exist, neither as given nor in {data_path}.")
+def _default_encoder(given: dict[str, Any], item_file: ItemFile) -> str:
+    if "folder" in given:
+        return "descriptor"
+    types = {} if "csv" in given or not item_file.path.is_file() else item_file.types()
+    return "numeric" if all(types.get(name, "").startswith("float") for name in given["columns"]) else "tfidf"
 
 
-def _pictures(folder: Path, key: str) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise InputError(f"config: key '{key}.folder': {folder} is not a folder.")
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in PICTURE_SUFFIXES}
+def _separators(given: dict[str, Any], encoder: str, item_file: ItemFile) -> dict[str, str | None]:
+    """Column -> what separates the words of its cells, None where a cell is one word."""
+    if "csv" in given:
+        default = given.get("separator", " " if encoder == "numeric" else None)
+        return dict.fromkeys(given["columns"], default)
+    types = item_file.types()
+    for name in given["columns"]:
+        if encoder == "multihot" and types.get(name, "").startswith("float"):
+            raise InputError(f"column '{name}' is a {types[name]}, no token: take the encoder numeric")
+    return {
+        name: given.get("separator", item_file.seq_separator if types.get(name, "").endswith("_seq") else None)
+        for name in given["columns"]
+    }
 
 
-def _texts(source: Mapping[str, Any], data_path: Path, key: str) -> dict[str, str]:
-    """Item token -> its columns' texts, joined."""
-    columns = [source["columns"]] if isinstance(source["columns"], str) else list(source["columns"])
-    if "csv" in source:
-        path = _find(source["csv"], data_path, key)
-        frame = _read_table(path, ",")
-    else:
-        path = data_path / f"{data_path.name}.item"
-        if not path.is_file():
-            raise InputError(f"config: key '{key}': there is no {path}; set {key}.csv to the table with the texts.")
-        frame = _read_table(path, "\t").rename(columns=lambda column: column.partition(":")[0])
-    id_column = source.get("id_column", "item_id")
-    for column in (id_column, *columns):
-        if column not in frame:
-            raise InputError(f"{path} has no column '{column}' ({key}); it has {', '.join(frame.columns)}.")
-    joined = frame[columns].agg(". ".join, axis=1)
-    return dict(zip(frame[id_column], joined, strict=True))
+def _find(name: str, data_path: Path) -> Path:
+    path = _lookup(name, data_path)
+    if path is None:
+        raise InputError(f"{name} does not exist, neither as given nor in {data_path}")
+    return path
 
 
-def _read_table(path: Path, separator: str) -> pd.DataFrame:
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+def _lookup(name: str, data_path: Path) -> Path | None:
+    asked = Path(name).expanduser()
+    return next((path for path in (asked, data_path / asked) if path.exists()), None)
+
+
+def _content(row: Any) -> str:
+    """A text, or a digest, that is another one when the row is."""
+    if isinstance(row, str):
+        return row
+    if not isinstance(row, Path):
+        return repr(row)
     try:
-        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, quoting=quoting, encoding="utf-8")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a table: {' '.join(str(error).split())}") from None
+        return hashlib.sha256(row.read_bytes()).hexdigest()
+    except OSError:
+        return "cannot be read"

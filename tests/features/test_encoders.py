@@ -151,6 +151,8 @@ def test_one_picture_is_enough(pictures: list[Path]) -> None:
         (get_text_encoder, "descriptor", {}, "is for pictures"),
         (get_text_encoder, "timm:resnet18", {}, "is for pictures"),
         (get_image_encoder, "tfidf", {}, "is for texts"),
+        (get_text_encoder, "tfdif", {}, "encoder 'tfdif' is not known; did you mean 'tfidf'"),
+        (get_image_encoder, "Descriptor", {}, "did you mean 'descriptor'"),
         (get_text_encoder, "tfidf", {"pooling": "cls"}, "no option pooling; its options are dim, ngrams"),
         (get_image_encoder, "descriptor", {"batch_size": 3}, "no option batch_size; its options are dim"),
         (get_text_encoder, "bert-base-uncased", {"dim": 3}, "no option dim; its options are batch_size, device"),
@@ -165,7 +167,7 @@ def test_wrong_names_and_options_are_named(make, name, options, match) -> None: 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(InputError, match=r'needs transformers.*pip install "mml\[encoders\]"'):
+    with pytest.raises(InputError, match=r'needs transformers.*pip install -e "\.\[encoders\]"'):
         get_text_encoder("bert-base-uncased").encode(["a"])
 
 

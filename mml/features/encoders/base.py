@@ -18,8 +18,19 @@ from mml.errors import InputError
 
 Encoded = tuple[NDArray[np.float32], NDArray[np.bool_]]
 Rows = NDArray[np.bool_] | NDArray[np.int64]
+Cells = tuple[tuple[str, ...], ...]
+"""What an item has in some columns: for each of them the cell's words, none where it is empty."""
+
 Item = TypeVar("Item", bound="str | Path")
-ItemIn = TypeVar("ItemIn", bound="str | Path", contravariant=True)
+ItemIn = TypeVar("ItemIn", bound="str | Path | Cells", contravariant=True)
+
+BUILT_IN = {
+    "tfidf": "texts",
+    "descriptor": "pictures",
+    "multihot": "columns of tokens",
+    "numeric": "columns of numbers",
+}
+"""Encoders that load no model, and what they are for."""
 
 # Rows between two saves of a run that can be resumed: a minute of BERT on one core.
 CHUNK = 256
@@ -36,30 +47,41 @@ class BatchStore(Protocol):
 
 
 class Encoder(Protocol[ItemIn]):
-    """Turns texts (str) or pictures (Path) into vectors."""
+    """Turns texts (str), pictures (Path) or columns (Cells) into vectors."""
 
     name: str
 
     def identity(self) -> str:
         """All that decides the vectors besides the items: equal strings give equal vectors."""
 
-    def encode(self, items: Sequence[ItemIn], fit_on: Rows | None = None, store: BatchStore | None = None) -> Encoded:
+    def encode(
+        self,
+        items: Sequence[ItemIn],
+        fit_on: Rows | None = None,
+        store: BatchStore | None = None,
+        progress: bool = True,
+    ) -> Encoded:
         """Encode items.
 
         Args:
-            items: n texts or paths of pictures.
+            items: n texts, paths of pictures, or rows of cells.
             fit_on: rows (bool [n] or int64) that a fitted encoder may learn from, as the warm items; all by
                 default. A pre-trained encoder learns from none and ignores it.
             store: remembers batches of an interrupted run; ignored by encoders that have nothing to resume.
+            progress: whether encoders that take long show a progress bar.
 
         Returns:
             vectors float32 [n, dim], and present bool [n]: false, with a zero vector, where there is nothing
             to encode (an empty text, a picture that cannot be read).
+
+        Raises:
+            InputError: there is nothing to encode or to fit, or what the encoder needs is missing.
         """
 
 
 TextEncoder = Encoder[str]
 ImageEncoder = Encoder[Path]
+ColumnEncoder = Encoder[Cells]
 
 
 class BatchEncoder(ABC, Generic[Item]):
@@ -83,13 +105,21 @@ class BatchEncoder(ABC, Generic[Item]):
         """Name and options, as JSON."""
         return describe(self)
 
-    def encode(self, items: Sequence[Item], fit_on: Rows | None = None, store: BatchStore | None = None) -> Encoded:
+    def encode(
+        self,
+        items: Sequence[Item],
+        fit_on: Rows | None = None,
+        store: BatchStore | None = None,
+        progress: bool = True,
+    ) -> Encoded:
         """See Encoder.encode."""
         batches = store.load() if store else []
         done = sum(len(present) for _, present in batches)
         if done < len(items):
             self.load()
-        with tqdm(total=len(items), initial=done, unit=self.unit, desc=Path(self.name).name) as bar:
+        with tqdm(
+            total=len(items), initial=done, unit=self.unit, desc=Path(self.name).name, disable=not progress
+        ) as bar:
             for start in range(done, len(items), CHUNK):
                 batch = self.extract(items[start : start + CHUNK])
                 batches.append(batch)
@@ -118,13 +148,13 @@ def rows_to_fit(present: NDArray[np.bool_], fit_on: Rows | None) -> NDArray[np.i
     return rows
 
 
-def needs(package: str, extra: str = "encoders") -> ModuleType:
-    """Import an optional package, or say how to install it."""
+def needs(package: str, extra: str = "encoders", who: str = "this encoder") -> ModuleType:
+    """Import an optional package that `who` needs, or say how to install it."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
         raise InputError(
-            f'this encoder needs {package}, which cannot be imported ({error}): pip install "mml[{extra}]"'
+            f'{who} needs {package}, which cannot be imported ({error}): pip install -e ".[{extra}]"'
         ) from error
 
 

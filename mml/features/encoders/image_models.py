@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from mml.features.encoders.base import Encoded, describe, folder_digest, needs
+from mml.features.encoders.base import Encoded, describe, folder_digest
 from mml.features.encoders.pictures import map_pictures
 from mml.features.encoders.pretrained import PretrainedEncoder, as_tensor, run
 
@@ -47,17 +47,17 @@ class ImageModelEncoder(PretrainedEncoder[Path]):
     def _forward(self) -> "_Transformer | _Timm":
         device = self.torch_device()
         if self.name.startswith("timm:"):
-            return self.load_or_explain(lambda: _Timm(self.name.removeprefix("timm:"), device))
-        return self.load_or_explain(lambda: _Transformer(self.name, device))
+            return self.load_or_explain(lambda: _Timm(self, device))
+        return self.load_or_explain(lambda: _Transformer(self, device))
 
 
 class _Transformer:
     """pictures -> float32 [n, dim] by a Hugging Face model."""
 
-    def __init__(self, name: str, device: torch.device) -> None:
-        transformers = needs("transformers")
-        self.processor = transformers.AutoImageProcessor.from_pretrained(name)
-        self.model: Any = transformers.AutoModel.from_pretrained(name).to(device).eval()
+    def __init__(self, options: ImageModelEncoder, device: torch.device) -> None:
+        transformers: Any = options.needs("transformers")
+        self.processor = transformers.AutoImageProcessor.from_pretrained(options.name)
+        self.model: Any = transformers.AutoModel.from_pretrained(options.name).to(device).eval()
         self.device = device
         self.dim = self(self.prepare(Image.new("RGB", (64, 64))).unsqueeze(0)).shape[1]
 
@@ -84,8 +84,9 @@ class _Transformer:
 class _Timm:
     """pictures -> float32 [n, dim] by a timm model, without its classifier."""
 
-    def __init__(self, name: str, device: torch.device) -> None:
-        timm = needs("timm")
+    def __init__(self, options: ImageModelEncoder, device: torch.device) -> None:
+        timm: Any = options.needs("timm")
+        name = options.name.removeprefix("timm:")
         source = f"local-dir:{name}" if Path(name).is_dir() else name
         self.model: Any = timm.create_model(source, pretrained=True, num_classes=0).to(device).eval()
         config = timm.data.resolve_model_data_config(self.model)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from mml.errors import InputError
-from mml.features.encoders.base import BatchEncoder, describe, folder_digest
+from mml.features.encoders.base import BUILT_IN, BatchEncoder, describe, folder_digest, needs
 
 Item = TypeVar("Item", bound="str | Path")
 Loaded = TypeVar("Loaded")
@@ -57,9 +58,22 @@ class PretrainedEncoder(BatchEncoder[Item], Generic[Item]):
         except Exception as error:  # each library has its own for a name that is wrong or a file that is damaged
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise InputError(
-                f"encoder {self.name!r} cannot be loaded ({reason}); give a built-in encoder (tfidf for texts, "
-                "descriptor for pictures), a model's name on the Hugging Face hub, timm:NAME, or a model's folder"
+                f"{self.taken_for()}, and cannot be loaded ({reason}); check the name, or take a built-in one"
             ) from error
+
+    def taken_for(self) -> str:
+        """What the name is taken for, as the head of a complaint."""
+        if self.name.startswith("timm:"):
+            return f"encoder {self.name!r} is taken for a model of timm, or its folder"
+        kinds = ", ".join(f"{name} for {kind}" for name, kind in BUILT_IN.items())
+        return (
+            f"encoder {self.name!r} is none of the built-in ones ({kinds}), so it is taken for a model's name on the "
+            "Hugging Face hub, or its folder (timm:NAME is a model of timm)"
+        )
+
+    def needs(self, package: str) -> ModuleType:
+        """Import an optional package, or say what it is needed for and how to install it."""
+        return needs(package, who=f"{self.taken_for()}, and")
 
 
 @torch.no_grad()

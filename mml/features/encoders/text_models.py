@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from mml.errors import InputError
-from mml.features.encoders.base import Encoded, needs
+from mml.features.encoders.base import Encoded
 from mml.features.encoders.pretrained import PretrainedEncoder, as_tensor, run, to_device
 
 POOLINGS = ("auto", "mean", "cls")
@@ -51,7 +51,7 @@ class TextModelEncoder(PretrainedEncoder[str]):
 
     @cached_property
     def _forward(self) -> "_SentenceTransformer | _Transformer":
-        needs("transformers")
+        self.needs("transformers")
         device = self.torch_device()
         if self.pooling == "auto" and self.load_or_explain(lambda: _is_sentence_transformer(self.name)):
             return self.load_or_explain(lambda: _SentenceTransformer(self, device))
@@ -72,7 +72,7 @@ class _SentenceTransformer:
     """texts -> float32 [n, dim] by a sentence-transformers model."""
 
     def __init__(self, options: TextModelEncoder, device: torch.device) -> None:
-        self.model: Any = needs("sentence_transformers").SentenceTransformer(options.name, device=str(device))
+        self.model: Any = options.needs("sentence_transformers").SentenceTransformer(options.name, device=str(device))
         self.model.max_seq_length = min(options.max_length, self.model.max_seq_length or options.max_length)
         self.device = device
         self.dim = self(["a"]).shape[1]
@@ -90,7 +90,7 @@ class _Transformer:
     """texts -> float32 [n, dim] by a plain transformer and a pooling."""
 
     def __init__(self, options: TextModelEncoder, device: torch.device) -> None:
-        transformers = needs("transformers")
+        transformers: Any = options.needs("transformers")
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(options.name)
         if self.tokenizer.pad_token is None:  # GPT and its kin have none; the mask hides whatever stands there
             self.tokenizer.pad_token = self.tokenizer.eos_token

@@ -35,7 +35,13 @@ class TfidfEncoder:
         """Name and options, as JSON."""
         return describe(self)
 
-    def encode(self, items: Sequence[str], fit_on: Rows | None = None, store: BatchStore | None = None) -> Encoded:
+    def encode(
+        self,
+        items: Sequence[str],
+        fit_on: Rows | None = None,
+        store: BatchStore | None = None,
+        progress: bool = True,
+    ) -> Encoded:
         """See Encoder.encode; a text without any word that is known is not present. Nothing is stored."""
         has_words = np.array([next(words(text), None) is not None for text in items], dtype=np.bool_)
         if not has_words.any():

@@ -84,4 +84,4 @@ class PartFile:
             return batches, length
 
     def _cannot_write(self, error: OSError) -> InputError:
-        return InputError(f"{self.path}: cannot be written ({error.strerror or error}); choose another --output")
+        return InputError(f"{self.path}: cannot be written ({error.strerror or error}); choose another place")

@@ -7,7 +7,7 @@ import pytest
 
 from mml.errors import InputError
 from mml.features.encoders import Encoded
-from prepare_multimodal_information_file.resume import PartFile, content_key, picture_state
+from mml.features.resume import PartFile, content_key, picture_state
 
 
 def batch(start: int) -> Encoded:
@@ -64,7 +64,7 @@ def test_a_file_of_something_else_is_overwritten(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="choose another --output"):
+    with pytest.raises(InputError, match="choose another place"):
         PartFile(tmp_path / "file" / "p", "key").load()
 
 

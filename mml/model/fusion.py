@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,11 @@ class StandardisedScores:
     def __len__(self) -> int:
         return len(next(iter(self.outputs.values())).states)
 
+    @property
+    def n_items(self) -> int:
+        """Number of items without the padding item."""
+        return len(next(iter(self.outputs.values())).table) - 1
+
     def __call__(self, cases: slice | Tensor) -> Tensor:
         """Scores [M, c, n_items]."""
         scores = []
@@ -79,17 +83,16 @@ class WeightedSum:
 
 
 class AdaptiveFusion(nn.Module):
-    """A case's distribution over the next item: first whether it is warm or cold, then which one.
+    """A case's distribution over the next item: whether it is warm or cold, and which one.
 
-    From LayerNorm(h_m) of every learner and what is known of the user, an MLP gives the probability pi that the next
-    item is cold, and two softmax weightings of the learners, w for warm and v for cold items:
+    From LayerNorm(h_m) of every learner and what is known of the user, an MLP gives the rate r at which a cold item is
+    chosen, a warm item's being 1, and two softmax weightings of the learners, w for warm and v for cold items:
 
-        p(i) = (1 - pi) softmax_warm(tau_w sum_m w_m z_m)_i, or pi softmax_cold(tau_c sum_m v_m z_m)_i.
+        p(i) ~ n_warm softmax_warm(tau_w sum_m w_m z_m)_i, or r n_cold softmax_cold(tau_c sum_m v_m z_m)_i.
 
-    So all cold items together have the probability that the next item is cold, however many they are and
-    however a learner scores things that nobody has touched, and the order among warm items is that of the warm
-    weighting alone. It starts as the plain mean with pi the share of cold targets. Nothing depends on the
-    catalogue's size.
+    So how often cold items are recommended depends on their number and on r, not on how a learner scores things that
+    nobody has touched, and the order among warm items is that of the warm weighting alone. It starts as the plain
+    mean of each kind, and learns nothing that is tied to the catalogue's size.
 
     Args:
         n_learners: M.
@@ -113,11 +116,11 @@ class AdaptiveFusion(nn.Module):
         self.head = nn.Linear(sizes[-1], 2 * n_learners + 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self.log_scale = nn.Parameter(torch.zeros(2))  # tau of warm and cold items
+        self.log_scale = nn.Parameter(torch.zeros(2))  # log tau_w, log tau_c / tau_w
 
-    def expect_cold(self, share: float) -> None:
-        """Set pi of every case to `share`, in (0, 1), until training says otherwise."""
-        nn.init.constant_(self.head.bias[-1:], math.log(share / (1 - share)))
+    def expect_cold(self, rate: float) -> None:
+        """Set r of every case to `rate` until training says otherwise."""
+        nn.init.constant_(self.head.bias[-1:], math.log(rate))
 
     def weights(self, states: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weights of a case's learners.
@@ -127,15 +130,15 @@ class AdaptiveFusion(nn.Module):
             context: [c, n_context].
 
         Returns:
-            warm weights [c, M], cold weights [c, M], log odds that the next item is cold [c].
+            warm weights [c, M], cold weights [c, M], log r [c].
         """
         normed = [norm(h) for norm, h in zip(self.norm, states, strict=True)]
         out = self.head(self.mlp(torch.cat([*normed, context], -1)))
-        warm, cold, odds = out.split([self.n_learners, self.n_learners, 1], -1)
-        return warm.softmax(-1), cold.softmax(-1), odds[:, 0]
+        warm, cold, log_rate = out.split([self.n_learners, self.n_learners, 1], -1)
+        return warm.softmax(-1), cold.softmax(-1), log_rate[:, 0]
 
     def forward(self, z: Tensor, states: Tensor, context: Tensor, n_warm_items: int) -> Tensor:
-        """Log probability of every item.
+        """Log probability of every item, up to a constant per case.
 
         Args:
             z: standardised scores [M, c, n_items].
@@ -146,15 +149,19 @@ class AdaptiveFusion(nn.Module):
         Returns:
             [c, n_items]; the padding item's means nothing.
         """
-        warm, cold, odds = self.weights(states, context)
-        scale, n = self.log_scale.exp(), n_warm_items + 1
+        warm, cold, log_rate = self.weights(states, context)
+        scale, n = self.log_scale.cumsum(0).exp(), n_warm_items + 1
         of_warm = torch.einsum("cm,mci->ci", scale[0] * warm, z[..., :n])
-        of_warm = of_warm - of_warm[:, 1:].logsumexp(-1, keepdim=True)
-        if z.shape[-1] == n:
-            return of_warm
-        of_cold = torch.einsum("cm,mci->ci", scale[1] * cold, z[..., n:]).log_softmax(-1)
-        odds = odds[:, None]
-        return torch.cat([of_warm + logsigmoid(-odds), of_cold + logsigmoid(odds)], -1)
+        of_warm = of_warm - _log_mean_exp(of_warm[:, 1:])
+        of_cold = torch.einsum("cm,mci->ci", scale[1] * cold, z[..., n:])
+        if of_cold.shape[1]:
+            of_cold = of_cold - _log_mean_exp(of_cold) + log_rate[:, None]
+        return torch.cat([of_warm, of_cold], -1)
+
+
+def _log_mean_exp(scores: Tensor) -> Tensor:
+    """[c, n] -> [c, 1]."""
+    return scores.logsumexp(-1, keepdim=True) - math.log(scores.shape[-1])
 
 
 class AdaptiveScorer:
@@ -173,7 +180,7 @@ class AdaptiveScorer:
         return len(self.standardised)
 
     def scores(self, cases: slice | Tensor) -> Tensor:
-        """Log probabilities [c, n_items]."""
+        """Log probabilities [c, n_items], up to a constant per case."""
         states = torch.stack([out.states[cases] for out in self.standardised.outputs.values()])
         z = self.standardised(cases)
         fused: Tensor = self.fusion(z, states, self.context[cases], self.standardised.n_warm_items)

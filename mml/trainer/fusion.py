@@ -21,6 +21,9 @@ N_FOLDS = 5
 _DROPOUT = 0.2
 _BATCH = 64
 _GRID_POINTS = 100
+_PENALTY = 1.0  # on what makes the weights differ between cases
+_SHARED_SPEED = 10.0
+_PRIOR_TARGETS = 10.0  # so many cold targets seen as often as expected: the belief that cold items do as well as warm
 
 
 def case_context(tasks: TaskSet, dataset: MMLDataset) -> Tensor:
@@ -73,13 +76,25 @@ class FusionTrainer(StageTrainer):
         self._excluded = None if config["repeatable"] else items
         copies = nn.ModuleList(self._new_layer(config) for _ in range(self._n_folds + 1)).to(device)
         super().__init__(config, copies, "fusion", run_dir, config["fusion_epochs"], config["fusion_learning_rate"])
+        self._speed_up_what_all_cases_share(copies)
 
     def _new_layer(self, config: Config) -> AdaptiveFusion:
         torch.manual_seed(self._seed)  # all copies start alike
         layer = new_fusion(config, len(self._scores.names), self._context.shape[1])
-        is_cold = self._targets > self._scores.n_warm_items
-        layer.expect_cold((float(is_cold.sum()) + 1.0) / (len(is_cold) + 2.0))
+        n_warm, n_items = self._scores.n_warm_items, self._scores.n_items
+        observed = int((self._targets > n_warm).sum())
+        expected = len(self._targets) * (n_items - n_warm) / n_items
+        layer.expect_cold((observed + _PRIOR_TARGETS) / (expected + _PRIOR_TARGETS))
         return layer
+
+    def _speed_up_what_all_cases_share(self, copies: nn.ModuleList) -> None:
+        """Let the few parameters common to all cases settle before the many that tell cases apart."""
+        shared = [parameter for layer in copies for parameter in (layer.head.bias, layer.log_scale)]
+        others = [parameter for parameter in copies.parameters() if all(parameter is not one for one in shared)]
+        rate = self.config["fusion_learning_rate"]
+        self.optimizer = torch.optim.Adam(
+            [{"params": shared, "lr": _SHARED_SPEED * rate}, {"params": others, "lr": rate}]
+        )
 
     @property
     def fusion(self) -> AdaptiveFusion:
@@ -111,7 +126,8 @@ class FusionTrainer(StageTrainer):
             copies = torch.arange(self._n_folds + 1, device=cases.device)[:, None]
             in_training = self._fold[cases] != copies  # the last copy's number is no fold: it sees all
             self.optimizer.zero_grad()
-            (losses * in_training).sum().div(len(cases)).backward()
+            objective = (losses * in_training).sum() / len(cases)
+            (objective + _PENALTY * sum(layer.head.weight.square().sum() for layer in self.model)).backward()
             self.step()
             total += float(losses[-1].detach().sum())
         self.show(total / len(order))

@@ -104,14 +104,14 @@ def test_standardised_scores_are_standardised_over_the_warm_items() -> None:
         torch.testing.assert_close(z[m], expected, atol=1e-4, rtol=1e-4)
 
 
-def fused_probabilities(n_items: int, odds: float) -> tuple[torch.Tensor, torch.Tensor, AdaptiveFusion]:
-    """Probabilities [5, n_items] of an untrained fusion, 20 of the items warm, and the plain mean's scores."""
+def fused_probabilities(n_items: int, rate: float) -> tuple[torch.Tensor, torch.Tensor, AdaptiveFusion]:
+    """Probabilities [5, n_items] up to a constant, 20 of the items warm, and the plain mean's scores."""
     torch.manual_seed(0)
     tables = {name: torch.randn(60, 8) for name in ("id", "txt", "img")}
     outputs = {name: LearnerOutput(torch.randn(5, 8), table[:n_items]) for name, table in tables.items()}
     scores = StandardisedScores(outputs, n_warm_items=20)
     fusion = AdaptiveFusion(3, 8, 2, [16], 0.2).eval()
-    fusion.expect_cold(odds)
+    fusion.expect_cold(rate)
     states = torch.stack([out.states for out in outputs.values()])
     fused = fusion(scores(slice(None)), states, torch.zeros(5, 2), n_warm_items=20)
     return fused.exp(), WeightedSum(scores, dict.fromkeys(outputs, 1 / 3)).scores(slice(None)), fusion
@@ -125,11 +125,10 @@ def test_adaptive_fusion_starts_as_the_mean_and_knows_no_catalogue_size() -> Non
 
 
 @pytest.mark.parametrize("n_items", [21, 22, 30, 60])
-def test_all_cold_items_together_have_the_probability_that_the_next_item_is_cold(n_items: int) -> None:
+def test_cold_items_together_are_as_probable_as_their_number_and_rate_say(n_items: int) -> None:
     fused, _, _ = fused_probabilities(n_items, 0.3)
-    share = 0.0 if n_items == 21 else 0.3
-    torch.testing.assert_close(fused[:, 21:].sum(1), torch.full((5,), share))
-    torch.testing.assert_close(fused[:, 1:21].sum(1), torch.full((5,), 1 - share))
+    torch.testing.assert_close(fused[:, 1:21].sum(1), torch.full((5,), 20.0))
+    torch.testing.assert_close(fused[:, 21:].sum(1), torch.full((5,), 0.3 * (n_items - 21)))
 
 
 def test_fingerprint_of_features_looks_at_known_items_only() -> None:

@@ -74,6 +74,20 @@ def test_the_later_of_file_and_source_wins(tmp_path: Path) -> None:
     assert loaded["learners"]["img"] == {"item_feat_emb": "img_emb.pth"}
 
 
+def test_mistakes_in_any_source_show_before_the_first_is_encoded(
+    tiny_data: Path, arguments: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {
+        "learners.txt.item_feat_emb": "DROP",
+        "learners.txt.source": "{csv: item_text.csv, columns: [title, description]}",
+        "learners.img.item_feat_emb": "DROP",
+        "learners.img.source.folder": "nope",
+    }
+    assert run_meta.main(arguments(tiny_data, tmp_path / "output", **settings)) == 2
+    assert "config: key 'learners.img.source': nope does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "output").exists()
+
+
 # --- whole runs -----------------------------------------------------------------------------------------------------
 
 

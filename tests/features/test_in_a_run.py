@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,11 @@ def data(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def result_of(output: Path) -> dict[str, Any]:
     return json.loads((output / "tiny" / "latest" / "result.json").read_text())  # type: ignore[no-any-return]
+
+
+def test_the_readme_has_the_lines_for_genres(repo_root: Path) -> None:
+    lines = textwrap.indent(GENRES.strip(), "    ")
+    assert lines in (repo_root / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("lines", "name"), [(GENRES, "genre"), (SOUND, "sound")])

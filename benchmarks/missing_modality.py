@@ -22,7 +22,7 @@ import numpy as np
 from mml.config import Config
 from mml.errors import InputError
 from mml.features.raw import list_pictures
-from mml.logs import setup_logging
+from mml.logs import log_to, setup_logging
 from mml.pipeline import run_meta
 from mml.run_folder import RunFolder
 
@@ -59,7 +59,8 @@ def one_run(dataset: str, pictures: Path, seed: int, words: Sequence[str]) -> di
     own = [f"--seed={seed}", f"--learners.img.source.folder={pictures}"]
     config = Config(dataset, arguments=[*own, *words])
     setup_logging(config["state"])
-    return run_meta(config, RunFolder(config))[0]
+    folder = RunFolder(config)
+    return run_meta(config, folder, on_start=lambda: log_to(folder.path / "run.log"))[0]
 
 
 def measure(

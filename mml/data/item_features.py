@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from mml.errors import InputError
 from mml.features.files import FeatureTable, join_features, read_features
-from mml.features.sources import ItemFile, encode_source
+from mml.features.sources import ItemFile, open_source
 
 if TYPE_CHECKING:
     from mml.config import Config
@@ -60,7 +61,7 @@ def load_item_features(
     Raises:
         InputError: for an unreadable file, or one without any of the dataset's items.
     """
-    features: dict[str, ItemFeatures] = {}
+    tables: dict[str, Callable[[], FeatureTable]] = {}
     cache_dir = Path(config["output_dir"]) / config["dataset"] / "features"
     tokens = [str(token) for token in item_tokens]
     item_file = ItemFile(
@@ -78,8 +79,9 @@ def load_item_features(
                     f"{path} (learners.{name}.item_feat_emb): none of the dataset's {len(tokens) - 1} items "
                     f"has a feature row; its first is for '{table.tokens[0]}', the log's first item is '{tokens[1]}'."
                 )
+            tables[name] = partial(_itself, table)
         elif "source" in learner:
-            table = encode_source(
+            tables[name] = open_source(
                 learner["source"],
                 tokens[1:],
                 item_file,
@@ -88,10 +90,11 @@ def load_item_features(
                 device=str(config["device"]),
                 progress=config["show_progress"],
             )
-        else:
-            continue
-        features[name] = _scaled(table, tokens, n_warm_items)
-    return features
+    return {name: _scaled(table(), tokens, n_warm_items) for name, table in tables.items()}
+
+
+def _itself(table: FeatureTable) -> FeatureTable:
+    return table
 
 
 def find_file(name: str, data_path: Path, key: str) -> Path:

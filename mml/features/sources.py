@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class ItemFile:
         return read_header(self.path, self.field_separator)
 
 
-def encode_source(
+def open_source(
     source: Mapping[str, Any],
     item_tokens: Sequence[str],
     item_file: ItemFile,
@@ -52,8 +53,8 @@ def encode_source(
     key: str,
     device: str = "auto",
     progress: bool = True,
-) -> FeatureTable:
-    """Encode the items' texts, pictures or columns, or read what an earlier call encoded of the same content.
+) -> Callable[[], FeatureTable]:
+    """Read the items' texts, columns or list of pictures, and say how they are encoded.
 
     Args:
         source: `columns` of `csv` (a table with a header; the dataset's `.item` if there is no `csv`, with
@@ -68,12 +69,16 @@ def encode_source(
         device: where models run unless the source says so itself.
         progress: whether to show a progress bar.
 
+    Returns:
+        A function that encodes, or reads what an earlier call encoded of the same content. It is apart from the
+        reading, so that the mistakes of all sources show before the first is encoded, which may take hours.
+
     Raises:
         InputError: naming the key, for an unknown key or encoder, a wrong value, a missing file or column, or a
             source without any of the items.
     """
     given = _checked(source, key)
-    try:
+    with _naming(key):
         encoder, found = _read(given, item_file, device)
         tokens = sorted(found.keys() & set(item_tokens))  # sorted, so that ids, given by the log, do not matter
         if not tokens:
@@ -81,8 +86,20 @@ def encode_source(
                 f"none of the dataset's {len(item_tokens)} items is in it: the dataset has items like "
                 f"{item_tokens[0]!r}, the source has {next(iter(found))!r}; check the item ids in the source"
             )
-        rows = {token: found[token] for token in tokens}
-        return encode_once(encoder, rows, [_content(row) for row in rows.values()], cache_dir, key, progress)
+    rows = {token: found[token] for token in tokens}
+
+    def encode() -> FeatureTable:
+        with _naming(key):
+            return encode_once(encoder, rows, [_content(row) for row in rows.values()], cache_dir, key, progress)
+
+    return encode
+
+
+@contextmanager
+def _naming(key: str) -> Iterator[None]:
+    """Put the config key before what an InputError says."""
+    try:
+        yield
     except InputError as error:
         raise InputError(f"config: key '{key}': {error}") from error
 
@@ -91,7 +108,7 @@ def why_off(source: Mapping[str, Any] | None, data_path: Path, key: str) -> str 
     """Why there is nothing to encode, which is no mistake: no place is set, or the folder is empty; None if there is.
 
     Args:
-        source: as for encode_source, or None.
+        source: as for open_source, or None.
         data_path: the dataset's folder.
         key: the config key of the source.
     """

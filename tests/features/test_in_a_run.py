@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,20 @@ def test_the_later_of_file_and_source_wins(tmp_path: Path) -> None:
     assert loaded["learners"]["img"] == {"item_feat_emb": "img_emb.pth"}
 
 
+def test_mistakes_in_any_source_show_before_the_first_is_encoded(
+    tiny_data: Path, arguments: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {
+        "learners.txt.item_feat_emb": "DROP",
+        "learners.txt.source": "{csv: item_text.csv, columns: [title, description]}",
+        "learners.img.item_feat_emb": "DROP",
+        "learners.img.source.folder": "nope",
+    }
+    assert run_meta.main(arguments(tiny_data, tmp_path / "output", **settings)) == 2
+    assert "config: key 'learners.img.source': nope does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "output").exists()
+
+
 # --- whole runs -----------------------------------------------------------------------------------------------------
 
 
@@ -95,6 +110,11 @@ def data(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def result_of(output: Path) -> dict[str, Any]:
     return json.loads((output / "tiny" / "latest" / "result.json").read_text())  # type: ignore[no-any-return]
+
+
+def test_the_readme_has_the_lines_for_genres(repo_root: Path) -> None:
+    lines = textwrap.indent(GENRES.strip(), "    ")
+    assert lines in (repo_root / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("lines", "name"), [(GENRES, "genre"), (SOUND, "sound")])

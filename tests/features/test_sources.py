@@ -16,7 +16,7 @@ from mml.features import cache
 from mml.features.encoders import descriptor
 from mml.features.encoders.tfidf import TfidfEncoder
 from mml.features.files import FeatureTable
-from mml.features.sources import ItemFile, encode_source, why_off
+from mml.features.sources import ItemFile, open_source, why_off
 
 KEY = "learners.x.source"
 ITEMS = ["a", "b", "c", "d"]
@@ -47,7 +47,8 @@ def shop(tmp_path: Path) -> Path:
 
 
 def encode(shop: Path, items: Sequence[str] = ITEMS, **source: Any) -> FeatureTable:
-    return encode_source(source, items, ItemFile(shop / "shop.item"), shop.parent.parent / "cache", KEY, progress=False)
+    item_file, cache_dir = ItemFile(shop / "shop.item"), shop.parent.parent / "cache"
+    return open_source(source, items, item_file, cache_dir, KEY, progress=False)()
 
 
 def rows(table: FeatureTable) -> dict[str, list[float]]:
@@ -105,7 +106,7 @@ def test_an_item_file_written_in_another_way(shop: Path) -> None:
     path.write_text("sku:token;kind:token_seq\na;x|y z\nb;x\n")
     item_file = ItemFile(path, id_field="sku", field_separator=";", seq_separator="|")
     source = {"columns": ["kind"], "encoder": "multihot"}
-    assert rows(encode_source(source, ITEMS, item_file, shop / "cache", KEY)) == {"a": [1, 1], "b": [1, 0]}
+    assert rows(open_source(source, ITEMS, item_file, shop / "cache", KEY)()) == {"a": [1, 1], "b": [1, 0]}
 
 
 def test_pictures_that_cannot_be_read_are_listed(shop: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -192,7 +193,7 @@ def test_a_file_system_without_locks(shop: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_cache_that_cannot_be_written(shop: Path) -> None:
     (shop / "file").write_text("")
     with pytest.raises(InputError, match="set output_dir to another place"):
-        encode_source({"columns": ["title"]}, ITEMS, ItemFile(shop / "shop.item"), shop / "file" / "cache", KEY)
+        open_source({"columns": ["title"]}, ITEMS, ItemFile(shop / "shop.item"), shop / "file" / "cache", KEY)()
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------
@@ -260,7 +261,7 @@ def test_a_name_that_is_not_built_in_is_taken_for_a_model(shop: Path, monkeypatc
         ({"columns": None}, "learners.x.source.columns is not set"),
         ({"folder": "empty"}, "holds no picture (learners.x.source.folder)"),
         ({"folder": "images"}, None),
-        ({"folder": "nope"}, None),  # a mistake, which encode_source names
+        ({"folder": "nope"}, None),  # a mistake, which open_source names
         ({"encoder": "tfidf"}, None),
         ({"columns": ["title"], "folder": None}, None),
     ],

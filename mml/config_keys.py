@@ -45,6 +45,7 @@ KEYS: dict[str, Key] = {
     "dataset": Key((str,), "run"),
     "gpu_id": Key((str, int), "run"),
     "use_gpu": Key((bool,), "run"),
+    "cpu_threads": Key((int,), "run", low=1),
     "seed": Key((int,), "data", low=0),
     "state": Key((str,), "run", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
     "show_progress": Key((bool,), "run"),

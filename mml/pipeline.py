@@ -312,6 +312,7 @@ def run_meta(
     config: Config, folder: RunFolder, on_start: Callable[[], None] = lambda: None
 ) -> tuple[dict[str, Any], Path]:
     """Run all stages; returns result.json's content and the run's folder."""
+    torch.set_num_threads(config["cpu_threads"])
     return Run(config, folder, on_start).run(), folder.path
 
 

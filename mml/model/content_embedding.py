@@ -27,8 +27,9 @@ class ContentEmbedding(nn.Module):
         self.projection = nn.ModuleDict()
         for name, item_features in features.items():
             dim = item_features.vectors.shape[1]
-            self.projection[name] = nn.Linear(dim, hidden_size, bias=False)
-            nn.init.normal_(self.projection[name].weight, std=std * dim**-0.5)
+            projection = nn.Linear(dim, hidden_size, bias=False)
+            nn.init.normal_(projection.weight, std=std * dim**-0.5)
+            self.projection[name] = projection
             self.register_buffer(f"vectors_{name}", torch.from_numpy(item_features.vectors), persistent=False)
 
     def forward(self, items: slice) -> Tensor:

@@ -89,8 +89,9 @@ class FusionTrainer(StageTrainer):
 
     def _speed_up_what_all_cases_share(self, copies: nn.ModuleList) -> None:
         """Let the few parameters common to all cases settle before the many that tell cases apart."""
-        shared = [parameter for layer in copies for parameter in (layer.head.bias, layer.log_scale)]
-        others = [parameter for parameter in copies.parameters() if all(parameter is not one for one in shared)]
+        named = dict(copies.named_parameters())
+        shared = [value for name, value in named.items() if name.endswith(("head.bias", "log_scale"))]
+        others = [value for name, value in named.items() if not name.endswith(("head.bias", "log_scale"))]
         rate = self.config["fusion_learning_rate"]
         self.optimizer = torch.optim.Adam(
             [{"params": shared, "lr": _SHARED_SPEED * rate}, {"params": others, "lr": rate}]

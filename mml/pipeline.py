@@ -140,7 +140,7 @@ class Run:
         generator = self.generator
 
         def build(seed: int) -> tuple[State, int]:
-            trainer = GeneratorTrainer(config, generator, learner, self.adaptations["id"], self.folder.path, seed)
+            trainer = GeneratorTrainer(config, generator, learner, self.folder.path, seed)
             trainer.train(self.dataset, self.validation)
             return {"weights": generator.state_dict()}, len(trainer.train_loss_dict) * len(self.training_tasks)
 

@@ -44,10 +44,13 @@ def chunk_size(learner: Learner, configured: int, max_length: int) -> int:
 
 
 @torch.no_grad()
-def unadapted_states(learner: Learner, tasks: TaskSet, chunk: int) -> Tensor:
-    """State of each task's user after all its inputs, under the learner's own weights; [N, d]."""
+def unadapted_states(learner: Learner, tasks: TaskSet, chunk: int, table: Tensor | None = None) -> Tensor:
+    """State of each task's user after all its inputs, under the learner's own weights; [N, d].
+
+    `table`, [n_items, d], is used instead of the learner's own item vectors if given.
+    """
     learner.eval()
-    table = learner.item_table()
+    table = learner.item_table() if table is None else table
     states = table.new_empty(len(tasks), learner.hidden_size)
     for rows in length_sorted_chunks(tasks.length, chunk):
         batch = tasks.batch(rows).to(learner.device)

@@ -11,12 +11,14 @@ from torch import Tensor
 from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet, length_sorted_chunks
-from mml.evaluation.states import Adaptation, chunk_size
+from mml.evaluation.states import chunk_size
 from mml.meta.inner import adapt
 from mml.model.generator import ItemEmbeddingGenerator
 from mml.model.learner import IDLearner
 from mml.trainer.base import StageTrainer, Valid
 from mml.trainer.validation import Validation
+
+_FOLDS = 5  # of the warm items, for validation
 
 
 class GeneratorTrainer(StageTrainer):
@@ -30,7 +32,6 @@ class GeneratorTrainer(StageTrainer):
         config, run_dir: as for StageTrainer.
         generator: what is trained.
         learner: the trained ID learner; it is not changed.
-        how: the learner's adaptation at test, with which the generator is validated.
         seed: of batches and replacements.
     """
 
@@ -39,16 +40,17 @@ class GeneratorTrainer(StageTrainer):
         config: Config,
         generator: ItemEmbeddingGenerator,
         learner: IDLearner,
-        how: Adaptation,
         run_dir: Path,
         seed: int,
     ) -> None:
         epochs, rate = config["generator_epochs"], config["generator_learning_rate"]
         super().__init__(config, generator, "generator", run_dir, epochs, rate)
-        self._learner, self._how, self._seed = learner, how, seed
+        self._learner, self._seed = learner, seed
         self._steps = config.for_learner("id", "num_local_update")
         self._rate = config.for_learner("id", "local_learning_rate")
         self._chunk = chunk_size(learner, config["task_chunk_size"], learner.max_seq_length)
+        folds = np.random.default_rng(seed).permutation(learner.n_warm_items) % _FOLDS
+        self._fold = torch.from_numpy(np.concatenate([[-1], folds]))  # of each warm item; the padding has none
 
     def _train_epoch(self, train_data: MMLDataset, epoch_idx: int, *_: object, **__: object) -> float:
         rng = np.random.default_rng([self._seed, epoch_idx])
@@ -98,6 +100,19 @@ class GeneratorTrainer(StageTrainer):
         return loss
 
     def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+        """Mean of `valid_metric` over folds of the warm items, each fold in turn treated as if it were cold.
+
+        The validation users touch few items that are really cold, and their scores hardly move with the generator.
+        """
         self.model.eval()
-        self._learner.set_cold_embeddings(self.model.cold_embeddings(self._learner.n_items))
-        return valid_data.score_learner(self._learner, self._how)
+        with torch.no_grad():
+            trained = self._learner.warm_table()
+            generated = self.model(torch.arange(self._learner.n_items, device=self.device))
+        cold = generated[len(trained) :]
+        scores = []
+        for fold in range(_FOLDS):
+            pretended = (self._fold == fold).to(self.device)[:, None]
+            table = torch.cat([torch.where(pretended, generated[: len(trained)], trained), cold])
+            scores.append(valid_data.score_table(self._learner, table)[0])
+        score = float(np.mean(scores))
+        return score, {valid_data.metric: score}

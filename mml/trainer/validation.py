@@ -6,13 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import Ranking, Scorer, StateScorer, rank_targets
-from mml.evaluation.states import Adaptation, adapted_states, chunk_size, states_along_adaptation
+from mml.evaluation.states import (
+    Adaptation,
+    adapted_states,
+    chunk_size,
+    states_along_adaptation,
+    unadapted_states,
+)
 from mml.model.learner import Learner
 
 
@@ -53,6 +60,12 @@ class Validation:
         with torch.no_grad():
             table = learner.item_table()[: self.n_candidates]
         return self.score(self.rank(StateScorer(states, table)))
+
+    def score_table(self, learner: Learner, table: Tensor) -> tuple[float, dict[str, float]]:
+        """Score of a learner before adaptation if its items had these vectors, [n_items, d]."""
+        chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
+        states = unadapted_states(learner, self.tasks, chunk, table)
+        return self.score(self.rank(StateScorer(states, table[: self.n_candidates])))
 
     def choose_adaptation(self, learner: Learner, rates: list[float], max_steps: int) -> Adaptation:
         """The inner rate and number of steps that score best; the fewest steps among equals, 0 included."""

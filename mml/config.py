@@ -131,8 +131,11 @@ class Config(RecBoleConfig):
         final["train_neg_sample_args"] = (
             None if final["loss_type"] != "BPR" else {"distribution": "uniform", "sample_num": 1}
         )
+        loss_type = final["loss_type"]
+        if loss_type == "sampled":
+            final["loss_type"] = "CE"  # RecBole knows no other that draws its negatives itself
         super()._set_default_parameters()
-        final["repeatable"] = repeatable
+        final["repeatable"], final["loss_type"] = repeatable, loss_type
         if self.dataset != "ml-100k" or own_folder.is_dir():
             final["data_path"] = str(own_folder)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -133,9 +133,9 @@ def _paths(
         table = learner.item_table()
     bar = tqdm(total=len(tasks), desc=progress, unit="user", disable=progress is None, leave=False)
     for rows in length_sorted_chunks(tasks.length, chunk):
-        batch = tasks.batch(rows)
-        if learner.loss_type == "BPR":
-            batch = batch.with_noise(learner.n_warm_items, torch.Generator().manual_seed(0), negatives=True)
+        batch = learner.with_noise(tasks.batch(rows), torch.Generator().manual_seed(0))
+        if batch.negatives is not None:
+            batch = replace(batch, negatives=tasks.fixed_negatives(rows, learner.n_warm_items))
         batch = batch.to(learner.device)
         with torch.no_grad():
             episode = learner.episode(batch, table)

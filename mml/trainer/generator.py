@@ -68,7 +68,7 @@ class GeneratorTrainer(StageTrainer):
 
     def _meta_step(self, tasks: TaskSet, rows: np.ndarray, noise: torch.Generator) -> float:
         learner, n_warm = self._learner, self._learner.n_warm_items
-        batch = tasks.batch(rows).with_noise(n_warm, noise, negatives=learner.loss_type == "BPR")
+        batch = learner.with_noise(tasks.batch(rows), noise)
         replaced = 1 + (torch.rand(n_warm, generator=noise) < self.config["generate_rate"]).nonzero()[:, 0]
         if not len(replaced):
             return 0.0

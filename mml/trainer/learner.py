@@ -39,9 +39,7 @@ class PretrainTrainer(StageTrainer):
         self.model.train()
         total = 0.0
         for rows in batches:
-            batch = tasks.batch(rows)
-            if self.model.loss_type == "BPR":
-                batch = batch.with_noise(self.model.n_warm_items, generator, negatives=True)
+            batch = self.model.with_noise(tasks.batch(rows), generator)
             self.optimizer.zero_grad()
             loss = self.model.batch_loss(batch.to(self.device))
             self._check_nan(loss)
@@ -88,10 +86,7 @@ class MetaTrainer(StageTrainer):
         total = 0.0
         for begin in range(0, len(order), self.config["meta_batch_size"]):
             rows = order[begin : begin + self.config["meta_batch_size"]]
-            batch = tasks.batch(rows).with_noise(
-                self.model.n_warm_items, generator, negatives=self.model.loss_type == "BPR"
-            )
-            total += self.meta_step(batch)
+            total += self.meta_step(self.model.with_noise(tasks.batch(rows), generator))
         self.show(total / len(order))
         return total / len(order)
 

@@ -20,7 +20,7 @@ from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.evaluation import report
-from mml.evaluation.ranking import Ranking, Scorer, StateScorer
+from mml.evaluation.ranking import BlockScorer, Ranking, StateScorer
 from mml.evaluation.states import (
     Adaptation,
     adapted_states,
@@ -199,7 +199,7 @@ class Run:
         rankings: dict[str, Ranking] = {}
         metrics = self._metrics()
 
-        def rank(method: str, scorer: Scorer) -> None:
+        def rank(method: str, scorer: BlockScorer) -> None:
             rankings[method] = rank_cases(self.config, scorer, tasks, metrics.top_items_needed)
 
         if self.generator is not None:
@@ -214,7 +214,7 @@ class Run:
             rank(f"{name}_no_adapt", self._scorer(name, tasks, adapted=False))
         scores = StandardisedScores(outputs, self.dataset.n_warm_items)
         equal = dict.fromkeys(self.learners, 1.0 / len(self.learners))
-        fusions: dict[str, Scorer] = {
+        fusions: dict[str, BlockScorer] = {
             "mean": WeightedSum(scores, equal),
             "weight": WeightedSum(scores, self.fixed_weights),
             "adaptive": adaptive_scorer(self.fusion, scores, case_context(tasks, self.dataset)),

@@ -21,6 +21,8 @@ from mml.data.split import UserSplit, split_users
 from mml.data.tasks import TaskSet, evaluation_tasks, training_tasks
 from mml.errors import InputError
 
+_BLOCK = 65536  # tasks looked at together
+
 
 @dataclass(frozen=True)
 class UserGroups:
@@ -246,8 +248,11 @@ class MMLDataset(SequentialDataset):
     @staticmethod
     def target_in_history(tasks: TaskSet) -> np.ndarray:
         """bool [N]: the target is already among the inputs, so that it is no candidate unless `repeatable`."""
-        inputs = tasks.batch(np.arange(len(tasks))).item_seq.numpy()
-        return (inputs == tasks.target[:, None]).any(1)
+        target, found = tasks.target, np.zeros(len(tasks), dtype=bool)
+        for begin in range(0, len(tasks), _BLOCK):
+            rows = slice(begin, begin + _BLOCK)
+            found[rows] = (tasks.inputs(rows) == target[rows, None]).any(1)
+        return found
 
     def summary(self) -> dict[str, Any]:
         """The counts of everything, as they stand in result.json."""

@@ -124,6 +124,13 @@ class TaskSet:
         picked = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "items"}
         return TaskSet(items=self.items, **picked)
 
+    def inputs(self, rows: np.ndarray | slice) -> np.ndarray:
+        """The padded inputs of the tasks `rows`, int64 [U, L]."""
+        start, length = self.start[rows, None], self.length[rows, None]
+        steps = np.arange(int(length.max(initial=1)))[None]
+        valid = steps < length
+        return np.where(valid, self.items[np.where(valid, start + steps, 0)], 0)
+
     def batch(self, rows: np.ndarray) -> TaskBatch:
         """The padded batch of the tasks `rows` [U]."""
         start, length = self.start[rows, None], self.length[rows, None]

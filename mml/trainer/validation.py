@@ -12,7 +12,7 @@ from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.evaluation.metrics import Metrics
-from mml.evaluation.ranking import Ranking, Scorer, StateScorer, rank_targets
+from mml.evaluation.ranking import BlockScorer, Ranking, Scorer, StateScorer, rank_targets
 from mml.evaluation.states import (
     Adaptation,
     adapted_states,
@@ -44,7 +44,7 @@ class Validation:
     def __len__(self) -> int:
         return len(self.tasks)
 
-    def rank(self, scorer: Scorer, tasks: TaskSet | None = None, topk: int = 0) -> Ranking:
+    def rank(self, scorer: Scorer | BlockScorer, tasks: TaskSet | None = None, topk: int = 0) -> Ranking:
         """Ranks of the tasks' targets (all validation tasks if None), history excluded unless repeatable."""
         return rank_cases(self.config, scorer, self.tasks if tasks is None else tasks, topk)
 
@@ -89,11 +89,19 @@ class Validation:
         return [self.score(Ranking(ranks[step], candidates, None))[0] for step in range(max_steps + 1)]
 
 
-def rank_cases(config: Config, scorer: Scorer, tasks: TaskSet, topk: int = 0) -> Ranking:
+class _Inputs:
+    """The tasks' inputs, padded slice by slice."""
+
+    def __init__(self, tasks: TaskSet) -> None:
+        self._tasks = tasks
+
+    def __getitem__(self, cases: slice) -> np.ndarray:
+        return self._tasks.inputs(cases)
+
+
+def rank_cases(config: Config, scorer: Scorer | BlockScorer, tasks: TaskSet, topk: int = 0) -> Ranking:
     """Rank the tasks' targets among all items, by the config's `repeatable`, `seed` and `eval_batch_size`."""
-    history = None
-    if not config["repeatable"]:
-        history = tasks.batch(np.arange(len(tasks))).item_seq.numpy()
+    history = None if config["repeatable"] else _Inputs(tasks)
     return rank_targets(scorer, tasks.target, history, config["seed"], config["eval_batch_size"], topk)
 
 

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mml import distributed
+
 _TIE = 1e-6  # relative; scores of equal vectors differ by rounding only
 _SCALE_ITEMS = 8192  # so many items tell how large a case's scores are
 _CELLS = 2**22  # scores held at a time
@@ -96,6 +98,8 @@ def rank_targets(
     block: int,
     topk: int = 0,
     cells: int = _CELLS,
+    draws: Tensor | None = None,
+    shared: bool = False,
 ) -> Ranking:
     """Rank each case's target among all items.
 
@@ -110,21 +114,32 @@ def rank_targets(
         block: cases scored at a time.
         topk: how many best items to return.
         cells: scores held at a time, `block` times a block of items.
+        draws: float64 [N], taken instead of the seed's, for cases that are part of others.
+        shared: whether the processes of a run share the cases; then all must call this with the same cases.
     """
-    draws = torch.rand(len(targets), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    draws = tie_draws(len(targets), seed) if draws is None else draws
     item_block = max(cells // block, 1)
-    ranks, candidates, tops = [], [], []
-    for begin in range(0, len(targets), block):
+    ranks = np.zeros(len(targets), dtype=np.int64)
+    candidates, tops = np.zeros_like(ranks), np.zeros((len(targets), topk), dtype=np.int64)
+    blocks = range(0, len(targets), block)
+    for begin in blocks[distributed.rank() :: distributed.size()] if shared else blocks:
         cases = slice(begin, min(begin + block, len(targets)))
         n_items, item_scores = _item_scores(scorer, cases, item_block)
         target = torch.from_numpy(targets[cases])
         known = target.new_zeros(len(target), 1) if history is None else torch.from_numpy(history[cases])
         ranking = _rank_slice(item_scores, n_items, target, known, item_block, topk)
-        ranks.append(1 + ranking.above + (draws[cases] * (ranking.ties + 1)).long())
-        candidates.append(n_items - 1 - _n_different(known))
-        tops.append(ranking.top_items)
-    top_items = torch.cat(tops).numpy() if topk else None
-    return Ranking(torch.cat(ranks).numpy(), torch.cat(candidates).numpy(), top_items)
+        ranks[cases] = (1 + ranking.above + (draws[cases] * (ranking.ties + 1)).long()).numpy()
+        candidates[cases] = (n_items - 1 - _n_different(known)).numpy()
+        if topk:
+            tops[cases] = ranking.top_items.numpy()
+    if shared:
+        ranks, candidates, tops = map(distributed.add_array, (ranks, candidates, tops))
+    return Ranking(ranks, candidates, tops if topk else None)
+
+
+def tie_draws(n: int, seed: int) -> Tensor:
+    """What decides the cases' places among equals, float64 [n] in [0, 1)."""
+    return torch.rand(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def _item_scores(scorer: Scorer | BlockScorer, cases: slice, item_block: int) -> tuple[int, ItemScores]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from mml import distributed
 from mml.data.tasks import TaskSet, length_sorted_chunks
 from mml.meta.inner import Rates, adaptation_path
 from mml.model.learner import Learner
@@ -47,15 +48,17 @@ def chunk_size(learner: Learner, configured: int, max_length: int) -> int:
 def unadapted_states(learner: Learner, tasks: TaskSet, chunk: int, table: Tensor | None = None) -> Tensor:
     """State of each task's user after all its inputs, under the learner's own weights; [N, d].
 
-    `table`, [n_items, d], is used instead of the learner's own item vectors if given.
+    `table`, [n_items, d], is used instead of the learner's own item vectors if given. The processes of a run share
+    the tasks.
     """
     learner.eval()
     table = learner.item_table() if table is None else table
-    states = table.new_empty(len(tasks), learner.hidden_size)
-    for rows in length_sorted_chunks(tasks.length, chunk):
-        batch = tasks.batch(rows).to(learner.device)
+    own = distributed.share(tasks.length)
+    states = table.new_empty(len(own), learner.hidden_size)
+    for rows in length_sorted_chunks(tasks.length[own], chunk):
+        batch = tasks.batch(own[rows]).to(learner.device)
         states[torch.from_numpy(rows).to(table.device)] = learner.states(batch.item_seq, table)[batch.query]
-    return states
+    return distributed.gather(own, states, len(tasks))
 
 
 def states_along_adaptation(
@@ -81,15 +84,16 @@ def states_along_adaptation(
 def adapted_states(
     learner: Learner, tasks: TaskSet, how: Adaptation, chunk: int, progress: str | None = None
 ) -> Tensor:
-    """State of each task's user after adaptation to its support, [N, d]."""
+    """State of each task's user after adaptation to its support, [N, d]. The processes of a run share the tasks."""
     if how.steps == 0:
         return unadapted_states(learner, tasks, chunk)
-    result = torch.empty(len(tasks), learner.hidden_size, device=learner.device)
+    own = distributed.share(tasks.length)
+    result = torch.empty(len(own), learner.hidden_size, device=learner.device)
     rates = learner.inner_rates(how.rate)
-    for rows, step, states in states_along_adaptation(learner, tasks, rates, how.steps, chunk, progress):
+    for rows, step, states in states_along_adaptation(learner, tasks.take(own), rates, how.steps, chunk, progress):
         if step == how.steps:
             result[torch.from_numpy(rows).to(result.device)] = states
-    return result
+    return distributed.gather(own, result, len(tasks))
 
 
 def states_at_best_valid_step(

@@ -26,7 +26,7 @@ _active_key: list[Tensor] = []
 
 @contextmanager
 def task_noise(key: Tensor) -> Iterator[None]:
-    """Within this context `TaskDropout` draws from `key`, an int64 scalar (batched under vmap)."""
+    """Within this context `TaskDropout` draws from `key`: int64, a scalar (batched under vmap), or [B], one per row."""
     _active_key.append(key)
     try:
         yield
@@ -56,7 +56,7 @@ class TaskDropout(nn.Module):
         if not _active_key:
             return functional.dropout(x, self.p)
         places = _active_key[-1] + self.site * _SITE_STRIDE
-        for dim, size in enumerate(x.shape):
+        for dim, size in list(enumerate(x.shape))[places.dim() :]:
             from_last = x.dim() - 1 - dim
             places = places[..., None] + _STRIDES[from_last] * torch.arange(size, device=x.device)
         keep = self.table[places % _TABLE_SIZE] >= self.p

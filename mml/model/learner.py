@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from mml.data.item_features import ItemFeatures
 from mml.data.tasks import TaskBatch
 from mml.errors import InputError
 from mml.model.content_embedding import ContentEmbedding
+from mml.model.dropout import task_noise
 from mml.model.encoder import CausalEncoder, initialise
 from mml.model.feature_attention import FeatureAttention
 from mml.model.losses import bpr_loss, full_softmax_loss, sampled_softmax_loss
@@ -106,9 +107,10 @@ class Learner(SequentialRecommender):
 
     # -- states and losses -----------------------------------------------------------------------------------------
 
-    def states(self, item_seq: Tensor, table: Tensor) -> Tensor:
-        """States under the learner's own weights: int64 [B, L], [n, d] -> [B, L, d]."""
-        states: Tensor = self.encoder(embedding(item_seq, table), self.attention_bias(item_seq))
+    def states(self, item_seq: Tensor, table: Tensor, noise_keys: Tensor | None = None) -> Tensor:
+        """States under the learner's own weights: int64 [B, L], [n, d], dropout keys int64 [B] -> [B, L, d]."""
+        with nullcontext() if noise_keys is None else task_noise(noise_keys):
+            states: Tensor = self.encoder(embedding(item_seq, table), self.attention_bias(item_seq))
         return states
 
     def prediction_loss(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
@@ -124,12 +126,17 @@ class Learner(SequentialRecommender):
         """The batch with what is random about it: dropout keys, and the negatives that the loss needs."""
         return batch.with_noise(self.n_warm_items, generator, self.loss_type == "BPR", self.n_negatives)
 
-    def batch_loss(self, batch: TaskBatch) -> Tensor:
-        """Mean loss over the query positions of a batch, under the learner's own weights; a scalar."""
+    def batch_loss(self, batch: TaskBatch, n_positions: int | None = None) -> Tensor:
+        """Mean loss over the query positions of a batch, under the learner's own weights; a scalar.
+
+        `n_positions` is what the sum is divided by if the batch is a part of a larger one.
+        """
         table = self.warm_table()
         picked = batch.query.nonzero(as_tuple=True)
-        states = self.states(batch.item_seq, table)[picked]
-        return self.prediction_loss(states, table, batch.targets[picked], batch.negatives_of(picked)).mean()
+        states = self.states(batch.item_seq, table, batch.noise_keys)[picked]
+        return self.prediction_loss(states, table, batch.targets[picked], batch.negatives_of(picked)).sum() / (
+            len(states) if n_positions is None else n_positions
+        )
 
     # -- meta-learning ---------------------------------------------------------------------------------------------
 

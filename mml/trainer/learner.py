@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mml import distributed
 from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskBatch, length_sorted_chunks, windows
@@ -40,14 +41,24 @@ class PretrainTrainer(StageTrainer):
         total = 0.0
         for rows in batches:
             batch = self.model.with_noise(tasks.batch(rows), generator)
-            self.optimizer.zero_grad()
-            loss = self.model.batch_loss(batch.to(self.device))
-            self._check_nan(loss)
-            loss.backward()
-            self.step()
-            total += float(loss.detach()) * len(rows)
+            total += self._plain_step(batch, tasks.length[rows]) * len(rows)
         self.show(total / len(tasks))
         return total / len(tasks)
+
+    def _plain_step(self, batch: TaskBatch, lengths: np.ndarray) -> float:
+        """One step from a batch of tasks of these lengths [U]; returns the mean loss of its positions."""
+        self.optimizer.zero_grad()
+        rows, loss = distributed.share(lengths), 0.0
+        if len(rows):
+            own = batch.select(torch.from_numpy(rows)).to(self.device)
+            mean = self.model.batch_loss(own, int(batch.query.sum()))
+            mean.backward()
+            loss = float(mean.detach())
+        loss = distributed.add_number(loss)
+        self._check_nan(torch.tensor(loss))
+        distributed.add_gradients(self.model.parameters())
+        self.step()
+        return loss
 
     def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
         return valid_data.score_learner(self.model, Adaptation(0.0, 0))
@@ -97,13 +108,17 @@ class MetaTrainer(StageTrainer):
         rates = learner.inner_rates(self._inner.rate)
         self.optimizer.zero_grad()
         loss = 0.0
-        for rows in length_sorted_chunks((batch.item_seq != 0).sum(1).numpy(), self._chunk):
-            episode = learner.episode(batch.select(torch.from_numpy(rows)).to(self.device))
+        lengths = (batch.item_seq != 0).sum(1).numpy()
+        own = distributed.share(lengths)
+        for chunk in length_sorted_chunks(lengths[own], self._chunk):
+            episode = learner.episode(batch.select(torch.from_numpy(own[chunk])).to(self.device))
             gradient = meta_gradient(self._algorithm, episode, fast, slow, rates, self._inner.steps)
             for params, grads in ((fast, gradient.fast), (slow, gradient.slow), (rates, gradient.rates)):
                 accumulate(params, grads, 1.0 / len(batch))
             loss += gradient.query_loss
+        loss = distributed.add_number(loss)
         self._check_nan(torch.tensor(loss))
+        distributed.add_gradients(learner.parameters())
         self.step()
         return loss
 

@@ -53,10 +53,10 @@ def split_users(
         InputError: if no user is new, or fewer than two are old; says which T would do.
     """
     n_users = int(users.max()) + 1
-    by_time = np.lexsort((np.arange(len(users)), times))  # ties in file order
+    by_time = np.argsort(times, kind="stable")  # ties in file order
     first = np.full(n_users, -1, dtype=np.int64)
     first[users[by_time[::-1]]] = np.arange(len(users))[::-1]  # place of each user's first row in time order
-    arrival = times[by_time][first]
+    arrival = times[by_time[first]]
 
     if new_users is None:
         time = float(np.quantile(arrival, split_quantile)) if split_time is None else float(split_time)

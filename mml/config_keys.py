@@ -67,6 +67,7 @@ KEYS: dict[str, Key] = {
     "data_split_quantile": Key((float,), "data", low=0.0, high=1.0),
     "new_users_file": Key((str,), "data", optional=True),
     "valid_user_ratio": Key((float,), "data", low=0.0, high=0.5),
+    "valid_user_max": Key((int,), "data", optional=True, low=1),
     "cold_user_max_inter": Key((int,), "data", optional=True, low=2),
     "eval_shots": Key((str, list), "data", choices=("last",), low=1),
     "repeatable": Key((bool,), "data"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from mml.errors import InputError
 FIRST_ROW_LINE = 2
 """Line number of the first row, the header being line 1."""
 _BLOCK = 1 << 24  # bytes looked at together
+_ROWS = 1 << 20  # rows read together
 
 
 def read_header(path: Path, separator: str = "\t") -> dict[str, str]:
@@ -60,13 +62,14 @@ def read_atomic(
     types = read_header(path, separator)
     wanted = [name for name in types if columns is None or name in columns]
     floats = [name for name in wanted if types[name] == "float"]
-    kinds: dict[str, str] = {name: "category" if categories and types[name] == "token" else "str" for name in wanted}
+    tokens = [name for name in wanted if categories and types[name] == "token"]
     _refuse_ragged(path, separator, len(types))
+    kinds = dict.fromkeys(wanted, "str")
     try:
         try:
-            frame = _read_csv(path, separator, list(types), kinds | dict.fromkeys(floats, "float64"))
+            frame = _read_csv(path, separator, list(types), kinds | dict.fromkeys(floats, "float64"), tokens)
         except ValueError:  # some cell is no number; the slow way finds it
-            frame = _read_csv(path, separator, list(types), kinds)
+            frame = _read_csv(path, separator, list(types), kinds, tokens)
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     if frame.empty:
@@ -76,8 +79,11 @@ def read_atomic(
     return frame
 
 
-def _read_csv(path: Path, separator: str, names: list[str], kinds: dict[str, str]) -> pd.DataFrame:
-    frame: pd.DataFrame = pd.read_csv(  # type: ignore[call-overload]
+def _read_csv(
+    path: Path, separator: str, names: list[str], kinds: dict[str, str], tokens: Collection[str]
+) -> pd.DataFrame:
+    """The columns of `kinds`; those of `tokens` become categories in order of appearance, piece by piece."""
+    pieces = pd.read_csv(  # type: ignore[call-overload]
         path,
         sep=separator,
         header=0,
@@ -91,8 +97,32 @@ def _read_csv(path: Path, separator: str, names: list[str], kinds: dict[str, str
         index_col=False,
         skip_blank_lines=False,
         float_precision="round_trip",
+        chunksize=_ROWS,
     )
-    return frame
+    columns: dict[str, list[Any]] = {name: [] for name in names if name in kinds}
+    for piece in pieces:
+        for name, parts in columns.items():
+            parts.append(pd.factorize(piece[name]) if name in tokens else piece[name])
+    if not any(columns.values()):
+        return pd.DataFrame(columns=list(columns))
+    # a column's parts are let go of as soon as they are joined
+    joined = {
+        name: _join_tokens(columns.pop(name)) if name in tokens else _join(columns.pop(name)) for name in [*columns]
+    }
+    return pd.DataFrame(joined, copy=False)
+
+
+def _join(parts: list[pd.Series]) -> pd.Series:
+    return pd.concat(parts, ignore_index=True)
+
+
+def _join_tokens(parts: list[tuple[np.ndarray, pd.Index]]) -> pd.Categorical:
+    """(codes, their tokens) of consecutive rows -> one column; a missing token has the code -1."""
+    all_codes, tokens = pd.factorize(np.concatenate([np.asarray(own, dtype=object) for _, own in parts]))
+    ends = np.cumsum([len(own) for _, own in parts])[:-1]
+    common = [np.append(codes, -1)[part] for (part, _), codes in zip(parts, np.split(all_codes, ends), strict=True)]
+    codes: Any = np.concatenate(common).astype(np.int32)
+    return pd.Categorical.from_codes(codes, categories=pd.Index(tokens))
 
 
 def require_values(path: Path, frame: pd.DataFrame, column: str) -> None:

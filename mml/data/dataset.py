@@ -183,6 +183,7 @@ class MMLDataset(SequentialDataset):
             split_time=config["data_split_time"] if has_time else None,
             split_quantile=config["data_split_quantile"],
             valid_user_ratio=config["valid_user_ratio"],
+            valid_user_max=config["valid_user_max"],
             new_users=self._listed_new_users(tokens),
         )
         self.inter_feat = log.iloc[self._split.rows].reset_index(drop=True)

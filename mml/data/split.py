@@ -37,6 +37,7 @@ def split_users(
     split_time: float | None,
     split_quantile: float,
     valid_user_ratio: float,
+    valid_user_max: int | None = None,
     new_users: Collection[int] | None = None,
 ) -> UserSplit:
     """Split a log by the time of the users' first interactions.
@@ -47,6 +48,7 @@ def split_users(
         split_time: T; if None, the quantile `split_quantile` of the users' first interaction times.
         split_quantile: see above, in [0, 1].
         valid_user_ratio: share of the old users, the latest to arrive, that become validation users.
+        valid_user_max: at most so many of them, if given.
         new_users: user codes that are new, whatever their times; then all of an old user's rows are used.
 
     Raises:
@@ -78,6 +80,8 @@ def split_users(
     rows = rows[np.argsort(rank[users[rows]], kind="stable")]
     n_before = int((~is_new).sum())
     n_valid = round(valid_user_ratio * n_before)
+    if valid_user_max is not None:
+        n_valid = min(n_valid, valid_user_max)
     return UserSplit(rows, rank[users[rows]], n_before - n_valid, n_valid, int(is_new.sum()), time)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from mml.config import Config
+from mml.trainer.averaging import WeightAverage
 
 Valid = tuple[float, dict[str, float]]
 
@@ -35,10 +36,18 @@ class StageTrainer(recbole_trainer.Trainer):
         run_dir: the run's folder.
         epochs: largest number of epochs.
         learning_rate: of Adam.
+        average: validate and keep the average of the weights over the steps instead of the last ones.
     """
 
     def __init__(
-        self, config: Config, model: nn.Module, stage: str, run_dir: Path, epochs: int, learning_rate: float
+        self,
+        config: Config,
+        model: nn.Module,
+        stage: str,
+        run_dir: Path,
+        epochs: int,
+        learning_rate: float,
+        average: bool = False,
     ) -> None:
         own = copy.copy(config)
         own.final_config_dict = {
@@ -57,6 +66,18 @@ class StageTrainer(recbole_trainer.Trainer):
         self.epochs = epochs
         self.saved_model_file = str(run_dir / "checkpoints" / f"{stage}.best.pth")
         self._bar: tqdm | None = None
+        self._average = WeightAverage(model) if average else None
+
+    def validate(self, valid_data: Any) -> Valid:
+        """The score that chooses the best epoch, and the same by name."""
+        raise NotImplementedError
+
+    def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> Valid:
+        with self._kept_weights():
+            return self.validate(valid_data)
+
+    def _kept_weights(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._average is None else self._average.applied()
 
     def train(self, train_data: Any, valid_data: Any) -> None:
         """Fit, then load the best epoch's weights. With `valid_data` empty the last epoch's are kept."""
@@ -90,6 +111,8 @@ class StageTrainer(recbole_trainer.Trainer):
         if self.clip_grad_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
         self.optimizer.step()
+        if self._average is not None:
+            self._average.update()
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         state = {
@@ -101,7 +124,8 @@ class StageTrainer(recbole_trainer.Trainer):
             "other_parameter": {},
             "optimizer": self.optimizer.state_dict(),
         }
-        save_atomically(state, Path(kwargs.get("saved_model_file", self.saved_model_file)))
+        with self._kept_weights():
+            save_atomically(state, Path(kwargs.get("saved_model_file", self.saved_model_file)))
 
     def _add_hparam_to_tensorboard(self, best_valid_result: float) -> None:
         self.tensorboard.add_scalar("best_valid_score", best_valid_result)

@@ -135,7 +135,7 @@ class FusionTrainer(StageTrainer):
         return total / len(order)
 
     @torch.no_grad()
-    def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+    def validate(self, valid_data: Validation) -> Valid:
         self.model.eval()
         total = 0.0
         for cases in torch.arange(len(self._targets), device=self._targets.device).split(_BATCH):

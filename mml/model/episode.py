@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.nn.functional import embedding  # unlike indexing, its gradient does 
 
 from mml.data.tasks import TaskBatch
 from mml.meta.inner import Params, Rates
+from mml.model.fused_encoder import Passes
 from mml.model.fused_gradients import Descent, collapsed
 
 if TYPE_CHECKING:
@@ -79,6 +80,14 @@ class Episode:
         return losses.new_zeros(len(self)).index_add(0, positions[0], losses)
 
 
+class _Run(NamedTuple):
+    """A forward pass, and the weights it was made with."""
+
+    weights: Params
+    states: Tensor
+    passes: Passes
+
+
 class SupportLoss:
     """The support losses of an episode. Only the positions up to the last support position are looked at.
 
@@ -88,22 +97,37 @@ class SupportLoss:
     def __init__(self, episode: Episode, positions: Positions) -> None:
         self._episode, self._positions = episode, positions
         self._length = int(positions[1].max()) + 1 if len(positions[1]) else 1
+        self._entering: dict[int, Tensor] = {}
+        self._seen: tuple[Params, _Run] | None = None
 
     def __call__(self, fast: Params) -> Tensor:
         states = self._episode._states(fast, self._length)
         return self._episode._mean_loss(states, self._positions)
 
     @torch.no_grad()
+    def look(self, fast: Params) -> Tensor:
+        """States [U, L, d] of all positions, without dropout and graph; `descend` from here needs no forward pass."""
+        run = self._run(fast, self._episode._vectors.shape[1])
+        self._seen = fast, run
+        return run.states
+
+    @torch.no_grad()
     def descend(self, fast: Params, rates: Rates) -> Params:
         """The fast weights after a step of gradient descent. Those given are used up: they may be changed in place."""
+        seen, self._seen = self._seen, None
+        run = seen[1] if seen is not None and seen[0] is fast else self._run(fast, self._length)
+        picked = self._gradient(run.states[self._positions])
+        dstates = torch.zeros_like(run.states).index_put_(self._positions, picked)
+        sink = Descent(dict(fast), rates)
+        self._episode._learner.encoder.fused.back(run.weights, dstates, run.passes, sink)
+        return sink.fast
+
+    def _run(self, fast: Params, length: int) -> _Run:
         encoder = self._episode._learner.encoder.fused
         first = encoder.lowest(fast)
         weights = {**self._own, **{name: collapsed(value) for name, value in fast.items()}}
-        states, passes = encoder.run(weights, self._inputs(first), self._mask, first=first)
-        dstates = torch.zeros_like(states).index_put(self._positions, self._gradient(states[self._positions]))
-        sink = Descent(dict(fast), rates)
-        encoder.back(weights, dstates, passes, sink)
-        return sink.fast
+        x, mask = self._inputs(first)[:, :length].contiguous(), self._mask[..., :length, :length]
+        return _Run(weights, *encoder.run(weights, x, mask, first=first))
 
     def _gradient(self, picked: Tensor) -> Tensor:
         """Gradient of the sum of losses by the states at the support positions, [P, d]."""
@@ -123,14 +147,14 @@ class SupportLoss:
 
     @cached_property
     def _mask(self) -> Tensor:
-        episode, length = self._episode, self._length
-        bias = None if episode._bias is None else episode._bias.detach()[:, :length, :length]
-        return episode._learner.encoder.fused.attention_mask(length, episode._vectors, bias)
+        episode = self._episode
+        bias = None if episode._bias is None else episode._bias.detach()
+        return episode._learner.encoder.fused.attention_mask(episode._vectors.shape[1], episode._vectors, bias)
 
     def _inputs(self, first: int) -> Tensor:
         """What enters the lowest layer with fast weights; the layers below it are run once."""
         if first not in self._entering:
-            x = self._episode._vectors.detach()[:, : self._length]
+            x = self._episode._vectors.detach()
             encoder = self._episode._learner.encoder.fused
             if first >= 0:
                 x, _ = encoder.embed(self._own, x)
@@ -138,10 +162,6 @@ class SupportLoss:
                 x, _ = encoder.layer(self._own, number, x, self._mask)
             self._entering[first] = x
         return self._entering[first]
-
-    @cached_property
-    def _entering(self) -> dict[int, Tensor]:
-        return {}
 
 
 @contextmanager

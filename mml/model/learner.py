@@ -101,9 +101,12 @@ class Learner(SequentialRecommender):
 
     # -- states and losses -----------------------------------------------------------------------------------------
 
-    def states(self, item_seq: Tensor, table: Tensor) -> Tensor:
-        """States under the learner's own weights: int64 [B, L], [n, d] -> [B, L, d]."""
-        states: Tensor = self.encoder(embedding(item_seq, table), self.attention_bias(item_seq))
+    def states(self, item_seq: Tensor, table: Tensor, noise_keys: Tensor | None = None) -> Tensor:
+        """States under the learner's own weights: int64 [B, L], [n, d] -> [B, L, d].
+
+        In training, dropout follows the rows' `noise_keys`, int64 [B], or else torch's generator, which is slow.
+        """
+        states: Tensor = self.encoder(embedding(item_seq, table), self.attention_bias(item_seq), noise_keys)
         return states
 
     def prediction_loss(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
@@ -118,7 +121,7 @@ class Learner(SequentialRecommender):
         table = self.warm_table()
         picked = batch.query
         negatives = None if batch.negatives is None else batch.negatives[picked]
-        states = self.states(batch.item_seq, table)[picked]
+        states = self.states(batch.item_seq, table, batch.noise_keys)[picked]
         return self.prediction_loss(states, table, batch.targets[picked], negatives).mean()
 
     # -- meta-learning ---------------------------------------------------------------------------------------------

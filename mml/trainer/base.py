@@ -91,6 +91,12 @@ class StageTrainer(recbole_trainer.Trainer):
             nn.utils.clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
         self.optimizer.step()
 
+    def _build_optimizer(self, **_: Any) -> torch.optim.Optimizer:
+        """Adam, in one operation over all parameters."""
+        return torch.optim.Adam(
+            self.model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
+
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         state = {
             "config": plain(self.config.external_config_dict),

@@ -114,6 +114,12 @@ class StageTrainer(recbole_trainer.Trainer):
         if self._average is not None:
             self._average.update()
 
+    def _build_optimizer(self, **_: Any) -> torch.optim.Optimizer:
+        """Adam, in one operation over all parameters."""
+        return torch.optim.Adam(
+            self.model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
+
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         state = {
             "config": plain(self.config.external_config_dict),

@@ -40,9 +40,8 @@ class PretrainTrainer(StageTrainer):
         self.model.train()
         total = 0.0
         for rows in batches:
-            batch = tasks.batch(rows)
-            if self.model.loss_type == "BPR":
-                batch = batch.with_noise(self.model.n_warm_items, generator, negatives=True)
+            negatives = self.model.loss_type == "BPR"
+            batch = tasks.batch(rows).with_noise(self.model.n_warm_items, generator, negatives)
             self.optimizer.zero_grad()
             loss = self.model.batch_loss(batch.to(self.device))
             self._check_nan(loss)

@@ -100,6 +100,7 @@ KEYS: dict[str, Key] = {
     "num_local_update": Key((int,), "learners", low=0),
     "local_learning_rate": Key((float,), "learners", low=0.0),
     "local_modules": Key((list,), "learners"),
+    "average_weights": Key((bool,), "learners"),
     "weight_decay": Key((float,), "learners", low=0.0),
     "clip_grad_norm": Key((dict,), "learners", optional=True),
     "eval_step": Key((int,), "learners", low=1),

@@ -11,8 +11,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mml import distributed
-from mml.data.tasks import TaskSet, length_sorted_chunks
-from mml.meta.inner import Rates, adaptation_path
+from mml.data.tasks import TaskBatch, TaskSet, length_sorted_chunks
+from mml.meta.inner import Rates, adapt, adaptation_path
+from mml.model.episode import Episode
 from mml.model.learner import Learner
 
 _CPU_CHUNK = 32  # stacked weights of a chunk should stay near the cache
@@ -89,10 +90,10 @@ def adapted_states(
         return unadapted_states(learner, tasks, chunk)
     own = distributed.share(tasks.length)
     result = torch.empty(len(own), learner.hidden_size, device=learner.device)
-    rates = learner.inner_rates(how.rate)
-    for rows, step, states in states_along_adaptation(learner, tasks.take(own), rates, how.steps, chunk, progress):
-        if step == how.steps:
-            result[torch.from_numpy(rows).to(result.device)] = states
+    rates, phi = learner.inner_rates(how.rate), learner.fast_parameters()
+    for rows, batch, episode in _episodes(learner, tasks.take(own), chunk, progress):
+        fast = adapt(episode.support_loss, phi, len(rows), rates, how.steps)
+        result[torch.from_numpy(rows).to(result.device)] = episode.support_loss.look(fast)[batch.query]
     return distributed.gather(own, result, len(tasks))
 
 
@@ -132,6 +133,16 @@ def _paths(
     learner: Learner, tasks: TaskSet, rates: Rates, max_steps: int, chunk: int, progress: str | None
 ) -> Iterator[tuple[np.ndarray, int, Tensor, Tensor]]:
     """(rows, step, states [c, L, d], query bool [c, L]) along the adaptation of each chunk."""
+    for rows, batch, episode in _episodes(learner, tasks, chunk, progress):
+        path = adaptation_path(episode.support_loss, learner.fast_parameters(), len(rows), rates)
+        for step in range(max_steps + 1):
+            yield rows, step, episode.support_loss.look(next(path)), batch.query
+
+
+def _episodes(
+    learner: Learner, tasks: TaskSet, chunk: int, progress: str | None
+) -> Iterator[tuple[np.ndarray, TaskBatch, Episode]]:
+    """(rows, batch, episode) of each chunk, the learner in eval mode."""
     learner.eval()
     with torch.no_grad():
         table = learner.item_table()
@@ -143,10 +154,6 @@ def _paths(
         batch = batch.to(learner.device)
         with torch.no_grad():
             episode = learner.episode(batch, table)
-        path = adaptation_path(episode.support_loss, learner.fast_parameters(), len(rows), rates)
-        for step in range(max_steps + 1):
-            fast = next(path)
-            with torch.no_grad():
-                yield rows, step, episode.states(fast), batch.query
+        yield rows, batch, episode
         bar.update(len(rows))
     bar.close()

@@ -7,12 +7,13 @@ is a window of a fixed table of uniform numbers whose place follows from key and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.functional import embedding
 
 _TABLE_SIZE = 1 << 20
 _SITE_STRIDE = 0x9E3779B1  # odd, so that the sites' windows are spread over the whole table
@@ -20,6 +21,8 @@ _SITE_STRIDE = 0x9E3779B1  # odd, so that the sites' windows are spread over the
 # Steps through the table per dimension, from the last on: an element's place must not depend on how far its
 # neighbours are padded.
 _STRIDES = (1, 4099, 262147, 524309)
+
+_LONGEST_ROW = 1 << 13  # the table goes on from its beginning for so many numbers, so that a row is one slice of it
 
 _active_key: list[Tensor] = []
 
@@ -48,19 +51,34 @@ class TaskDropout(nn.Module):
         super().__init__()
         self.p, self.site = p, site
         uniform = torch.rand(_TABLE_SIZE, generator=torch.Generator().manual_seed(0))
-        self.register_buffer("table", uniform, persistent=False)
+        self.register_buffer("table", torch.cat([uniform, uniform[:_LONGEST_ROW]]), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0.0:
             return x
         if not _active_key:
             return functional.dropout(x, self.p)
-        places = _active_key[-1] + self.site * _SITE_STRIDE
-        for dim, size in list(enumerate(x.shape))[places.dim() :]:
-            from_last = x.dim() - 1 - dim
-            places = places[..., None] + _STRIDES[from_last] * torch.arange(size, device=x.device)
+        places = _places(_active_key[-1] + self.site * _SITE_STRIDE, x.shape)
         keep = self.table[places % _TABLE_SIZE] >= self.p
         return x * keep / (1.0 - self.p)
+
+    def factors(self, keys: Tensor, shape: Sequence[int]) -> Tensor:
+        """What `forward` multiplies tasks' inputs with: keys int64 [U], shape of a task's input -> [U, *shape]."""
+        *rows, width = shape
+        if width > _LONGEST_ROW:
+            numbers = self.table[_places(keys + self.site * _SITE_STRIDE, shape) % _TABLE_SIZE]
+        else:  # a row is a slice of the table; so it is fetched as one
+            first = _places(keys + self.site * _SITE_STRIDE, [*rows, 1])[..., 0] % _TABLE_SIZE
+            numbers = embedding(first, self.table.as_strided((_TABLE_SIZE, width), (1, 1)))
+        return (numbers >= self.p).to(numbers.dtype).div_(1.0 - self.p)
+
+
+def _places(first: Tensor, shape: Sequence[int]) -> Tensor:
+    """Places in the (endless) table of the elements of `shape`: int64 [...] -> [..., *shape]."""
+    for dim, size in enumerate(shape):
+        stride = _STRIDES[len(shape) - 1 - dim]
+        first = first[..., None] + stride * torch.arange(size, device=first.device)
+    return first
 
 
 def use_task_dropout(module: nn.Module) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,8 +14,8 @@ from mml.data.item_features import ItemFeatures
 from mml.data.tasks import TaskBatch
 from mml.errors import InputError
 from mml.model.content_embedding import ContentEmbedding
-from mml.model.dropout import task_noise
 from mml.model.encoder import CausalEncoder, initialise
+from mml.model.episode import Episode
 from mml.model.feature_attention import FeatureAttention
 from mml.model.losses import bpr_loss, full_softmax_loss, sampled_softmax_loss
 
@@ -108,9 +107,11 @@ class Learner(SequentialRecommender):
     # -- states and losses -----------------------------------------------------------------------------------------
 
     def states(self, item_seq: Tensor, table: Tensor, noise_keys: Tensor | None = None) -> Tensor:
-        """States under the learner's own weights: int64 [B, L], [n, d], dropout keys int64 [B] -> [B, L, d]."""
-        with nullcontext() if noise_keys is None else task_noise(noise_keys):
-            states: Tensor = self.encoder(embedding(item_seq, table), self.attention_bias(item_seq))
+        """States under the learner's own weights: int64 [B, L], [n, d] -> [B, L, d].
+
+        In training, dropout follows the rows' `noise_keys`, int64 [B], or else torch's generator, which is slow.
+        """
+        states: Tensor = self.encoder(embedding(item_seq, table), self.attention_bias(item_seq), noise_keys)
         return states
 
     def prediction_loss(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
@@ -166,46 +167,6 @@ class Learner(SequentialRecommender):
             table: item vectors to use for inputs and candidates, [n, d]; the warm items' if None.
         """
         return Episode(self, batch, self.warm_table() if table is None else table)
-
-
-class Episode:
-    """U tasks of one learner. What does not depend on the fast weights is computed once, here.
-
-    The support loss is taken without dropout, in training as in adaptation, so that both inner loops are the same.
-    """
-
-    def __init__(self, learner: Learner, batch: TaskBatch, table: Tensor) -> None:
-        self._learner, self._batch, self._table = learner, batch, table
-        self._vectors = embedding(batch.item_seq, table)  # [U, L, d]
-        self._bias = learner.attention_bias(batch.item_seq)
-        warm = batch.targets <= learner.n_warm_items  # a new user's support may hold cold items: no candidates
-        self._support = (batch.support & warm).nonzero(as_tuple=True)
-        self._query = (batch.query & warm).nonzero(as_tuple=True)
-
-    def __len__(self) -> int:
-        return len(self._batch)
-
-    def states(self, fast: Params, dropout: bool = False) -> Tensor:
-        """States [U, L, d] under stacked fast weights."""
-        with training_mode(self._learner.encoder, dropout and self._learner.training):
-            return self._learner.encoder.forward_tasks(fast, self._vectors, self._bias, self._batch.noise_keys)
-
-    def support_loss(self, fast: Params) -> Tensor:
-        """Mean loss over each task's support positions, [U]; 0 for a task without support."""
-        return self._mean_loss(self.states(fast), self._support)
-
-    def query_loss(self, fast: Params) -> Tensor:
-        """Mean loss over each task's query positions, [U]."""
-        return self._mean_loss(self.states(fast, dropout=True), self._query)
-
-    def _mean_loss(self, states: Tensor, positions: tuple[Tensor, ...]) -> Tensor:
-        rows, columns = positions
-        batch = self._batch
-        losses = self._learner.prediction_loss(
-            states[rows, columns], self._table, batch.targets[rows, columns], batch.negatives_of(positions)
-        )
-        count = torch.bincount(rows, minlength=len(batch)).clamp(min=1)
-        return losses.new_zeros(len(batch)).index_add(0, rows, losses) / count
 
 
 class IDLearner(Learner):
@@ -321,14 +282,3 @@ def local_parameter_names(encoder: nn.Module, modules: Sequence[str]) -> list[st
             )
         found.update(inside)
     return [name for name in names if name in found]
-
-
-@contextmanager
-def training_mode(module: nn.Module, mode: bool) -> Iterator[None]:
-    """Set the module's training flag for a while."""
-    before = module.training
-    module.train(mode)
-    try:
-        yield
-    finally:
-        module.train(before)

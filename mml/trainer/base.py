@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from mml import distributed
 from mml.config import Config
+from mml.trainer.averaging import WeightAverage
 
 Valid = tuple[float, dict[str, float]]
 
@@ -36,10 +37,18 @@ class StageTrainer(recbole_trainer.Trainer):
         run_dir: the run's folder.
         epochs: largest number of epochs.
         learning_rate: of Adam.
+        average: validate and keep the average of the weights over the steps instead of the last ones.
     """
 
     def __init__(
-        self, config: Config, model: nn.Module, stage: str, run_dir: Path, epochs: int, learning_rate: float
+        self,
+        config: Config,
+        model: nn.Module,
+        stage: str,
+        run_dir: Path,
+        epochs: int,
+        learning_rate: float,
+        average: bool = False,
     ) -> None:
         own = copy.copy(config)
         own.final_config_dict = {
@@ -58,6 +67,19 @@ class StageTrainer(recbole_trainer.Trainer):
         self.epochs = epochs
         self.saved_model_file = str(run_dir / "checkpoints" / f"{stage}.best.pth")
         self._bar: tqdm | None = None
+        self._average = WeightAverage(model) if average else None
+
+    def validate(self, valid_data: Any) -> Valid:
+        """The score that chooses the best epoch, and the same by name."""
+        raise NotImplementedError
+
+    def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> Valid:
+        with self._kept_weights():
+            valid = self.validate(valid_data)
+        return distributed.from_main(lambda: valid)  # so that all processes stop at the same epoch
+
+    def _kept_weights(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._average is None else self._average.applied()
 
     def train(self, train_data: Any, valid_data: Any) -> None:
         """Fit, then load the best epoch's weights. With `valid_data` empty the last epoch's are kept."""
@@ -95,6 +117,14 @@ class StageTrainer(recbole_trainer.Trainer):
         if self.clip_grad_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
         self.optimizer.step()
+        if self._average is not None:
+            self._average.update()
+
+    def _build_optimizer(self, **_: Any) -> torch.optim.Optimizer:
+        """Adam, in one operation over all parameters."""
+        return torch.optim.Adam(
+            self.model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         if not distributed.is_main():
@@ -108,7 +138,8 @@ class StageTrainer(recbole_trainer.Trainer):
             "other_parameter": {},
             "optimizer": self.optimizer.state_dict(),
         }
-        save_atomically(state, Path(kwargs.get("saved_model_file", self.saved_model_file)))
+        with self._kept_weights():
+            save_atomically(state, Path(kwargs.get("saved_model_file", self.saved_model_file)))
 
     def _add_hparam_to_tensorboard(self, best_valid_result: float) -> None:
         self.tensorboard.add_scalar("best_valid_score", best_valid_result)

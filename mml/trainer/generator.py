@@ -104,7 +104,7 @@ class GeneratorTrainer(StageTrainer):
         loss: Tensor = self.config["reconstruction_weight"] * distance
         return loss
 
-    def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+    def validate(self, valid_data: Validation) -> Valid:
         """Mean of `valid_metric` over folds of the warm items, each fold in turn treated as if it were cold.
 
         The validation users touch few items that are really cold, and their scores hardly move with the generator.

@@ -29,7 +29,8 @@ class PretrainTrainer(StageTrainer):
     def __init__(self, config: Config, learner: Learner, run_dir: Path, seed: int) -> None:
         epochs = config.for_learner(learner.name, "pretrain_epochs")
         rate = config.for_learner(learner.name, "pretrain_learning_rate")
-        super().__init__(config, learner, f"{learner.name}.pretrain", run_dir, epochs, rate)
+        average = config["average_weights"]
+        super().__init__(config, learner, f"{learner.name}.pretrain", run_dir, epochs, rate, average)
         self._seed = seed
 
     def _train_epoch(self, train_data: MMLDataset, epoch_idx: int, *_: object, **__: object) -> float:
@@ -60,7 +61,7 @@ class PretrainTrainer(StageTrainer):
         self.step()
         return loss
 
-    def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+    def validate(self, valid_data: Validation) -> Valid:
         return valid_data.score_learner(self.model, Adaptation(0.0, 0))
 
 
@@ -79,7 +80,8 @@ class MetaTrainer(StageTrainer):
     def __init__(self, config: Config, learner: Learner, run_dir: Path, seed: int) -> None:
         epochs = config.for_learner(learner.name, "meta_epochs")
         rate = config.for_learner(learner.name, "learning_rate")
-        super().__init__(config, learner, f"{learner.name}.meta", run_dir, epochs, rate)
+        average = config["average_weights"]
+        super().__init__(config, learner, f"{learner.name}.meta", run_dir, epochs, rate, average)
         self._seed = seed
         self._algorithm = config["meta_algorithm"]
         self._inner = Adaptation(
@@ -122,7 +124,7 @@ class MetaTrainer(StageTrainer):
         self.step()
         return loss
 
-    def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+    def validate(self, valid_data: Validation) -> Valid:
         return valid_data.score_learner(self.model, self._inner)
 
 

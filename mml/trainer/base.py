@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from mml import distributed
 from mml.config import Config
 from mml.trainer.averaging import WeightAverage
 
@@ -86,10 +87,14 @@ class StageTrainer(recbole_trainer.Trainer):
         with tqdm(total=self.epochs, desc=self.stage, unit="epoch", disable=not self.config["show_progress"]) as bar:
             self._bar = bar
             self.fit(train_data, valid_data, verbose=True, saved=True)
-        state = torch.load(self.saved_model_file, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state["state_dict"])
-        Path(self.saved_model_file).unlink()
+        self.model.load_state_dict(distributed.from_main(self._take_best))
         self.tensorboard.close()
+
+    def _take_best(self) -> dict[str, Any]:
+        state = torch.load(self.saved_model_file, map_location=self.device, weights_only=True)
+        Path(self.saved_model_file).unlink()
+        best: dict[str, Any] = state["state_dict"]
+        return best
 
     def start_from(self, valid_data: Any) -> None:
         """Make the untrained model the first best one, so that training that only harms is not kept."""
@@ -121,6 +126,8 @@ class StageTrainer(recbole_trainer.Trainer):
         )
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        if not distributed.is_main():
+            return
         state = {
             "config": plain(self.config.external_config_dict),
             "epoch": epoch,
@@ -162,11 +169,19 @@ def seed_stage(seed: int, stage: str) -> int:
     return own
 
 
+class _NoEvents:
+    """The part of a SummaryWriter that trainers use, for the processes that write nothing."""
+
+    def add_scalar(self, *_: object) -> None: ...
+
+    def close(self) -> None: ...
+
+
 @contextmanager
 def _tensorboard_in(folder: Path) -> Iterator[None]:
     """RecBole's Trainer writes its events below the working directory; send them to `folder` instead."""
     original = recbole_trainer.get_tensorboard
-    recbole_trainer.get_tensorboard = lambda _logger: SummaryWriter(str(folder))
+    recbole_trainer.get_tensorboard = lambda _: SummaryWriter(str(folder)) if distributed.is_main() else _NoEvents()
     try:
         yield
     finally:

@@ -67,8 +67,8 @@ class Episode:
 
     def _losses(self, picked: Tensor, table: Tensor, positions: Positions) -> Tensor:
         """Loss of each position: states [P, d] -> [P]."""
-        batch = self._batch
-        return self._learner.prediction_loss(picked, table, batch.targets[positions], batch.negatives_of(positions))
+        negatives = self._batch.negatives_of(positions)
+        return self._learner.prediction_loss(picked, table, self._batch.targets[positions], negatives)
 
     def _weights(self, positions: Positions) -> Tensor:
         """What each position counts in its task's mean, [P]."""

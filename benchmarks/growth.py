@@ -5,8 +5,7 @@ python -m benchmarks.growth [--full] [--work FOLDER] [--key=value ...]
 Random logs of growing size (20 interactions a user), the ID learner alone. Each size is a process of its own: build
 the dataset, meta-train on a fraction of an epoch, adapt new users and rank their targets among all items. With
 50,000 items and more the loss is the sampled one. Seconds are CPU time of one thread, so that other work on the machine
-does not count. `--full` adds 1e6 users and 2e5 items. Any other `--key=value` is
-a key of the config.
+does not count. `--full` adds 1e6 users and 2e5 items. Any other `--key=value` is a key of the config.
 """
 
 from __future__ import annotations
@@ -27,8 +26,9 @@ from benchmarks.measured import Record, in_fresh_process, machine, peak_mb, tabl
 SIZES = [(1_000, 20_000), (10_000, 20_000), (100_000, 20_000), (10_000, 1_000), (10_000, 100_000)]
 FULL_SIZES = [(10_000, 1_000_000), (1_000_000, 200_000)]
 SAMPLED_FROM = 50_000  # items
-TRAINED, EVALUATED = 1024, 512  # users, cases
+TRAINED, EVALUATED = 512, 256  # users, cases
 STEPS = 5
+ON_THE_CPU = ["--use_gpu=False", "--show_progress=False"]
 COLUMNS = {
     "users": "users",
     "items": "items",
@@ -72,7 +72,7 @@ def parts_of_a_run(folder: str, words: Sequence[str]) -> Record:
     from mml.trainer.validation import Validation, rank_cases
 
     path = Path(folder)
-    config = Config(path.name, arguments=[f"--data_path={path.parent}", "--show_progress=False", *words])
+    config = Config(path.name, arguments=[f"--data_path={path.parent}", *ON_THE_CPU, *words])
     begin = time.process_time()
     dataset = MMLDataset(config)
     record: Record = {"interactions": dataset.summary()["interactions"], "loss_type": config["loss_type"]}

@@ -27,9 +27,9 @@ Params = dict[str, Tensor]
 class Learner(SequentialRecommender):
     """A recommender whose score of item i after a history is h.w_i + b_i, h the encoder's state and w_i i's vector.
 
-    b_i is 0, or the log of i's popularity for a learner with `popularity_prior`. The encoder's `local_modules` adapt to a
-    user; the items' vectors never do, so one state [d] says all about a user. Items 1..n_warm_items are warm; only
-    they are candidates in training.
+    b_i is 0, or the log of i's popularity for a learner with `popularity_prior`. The encoder's `local_modules` adapt
+    to a user; the items' vectors never do, so one state [d] says all about a user. Items 1..n_warm_items are warm;
+    only they are candidates in training.
 
     Args:
         config: mml's Config.

@@ -3,7 +3,7 @@
 python -m benchmarks.meta_training [--users 64] [--threads 1 0] ...
 
 - `mml`: the engine.
-- `published`, `single pass`: one user at a time, see benchmarks.published.
+- `published, as imported`, `published`, `single pass`: one user at a time, see benchmarks.published.
 - `shared, modules` and `shared, fused`: as many passes over the same positions with one set of weights for all users,
   by RecBole's modules and by the engine's passes. They adapt nobody: no engine that gives each user weights of its own
   can be expected to be faster. The faster of the two is the bound.
@@ -95,7 +95,13 @@ def prepare(chosen: argparse.Namespace, case: str, device: torch.device) -> tupl
     batch = tasks.batch(np.arange(len(tasks))).with_noise(learner.n_warm_items, noise, negatives=False)
     batched, n = Batched(learner, batch, chosen.chunk), chosen.single
     adam, own_adam = torch.optim.Adam(sasrec.parameters()), torch.optim.Adam(plain.parameters())
+
+    def as_imported() -> None:
+        with published.as_imported():
+            published.train(sasrec, adam, tasks, n, STEPS)
+
     ways: Ways = {
+        "published, as imported": (n, as_imported),
         "published": (n, lambda: published.train(sasrec, adam, tasks, n, STEPS)),
         "single pass": (n, lambda: published.train_single_pass(plain, own_adam, tasks, n, STEPS)),
         "shared, modules": (len(tasks), lambda: batched.shared(False)),

@@ -1,13 +1,15 @@
 """The published way of working, rebuilt from RecBole's own parts, and a plain loop over our single-pass loss.
 
 Published: a user's task is a RecBole batch of prefix-augmented rows padded to MAX_ITEM_LIST_LENGTH; the model is copied
-for each user and adapted by torch's SGD; one user at a time.
+for each user and adapted by torch's SGD; one user at a time. Autograd's anomaly mode, which RecBole turns on by
+accident (its sine.py), is off: the published way is faster here than whoever runs it finds it. `as_imported` has it on.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -20,6 +22,9 @@ from benchmarks.speed import RATE, RandomItems, Settings
 from mml.data.tasks import TaskSet
 from mml.model.learner import Learner, local_parameter_names
 
+# Importing RecBole's sequential models turns it on, which slows all of autograd down.
+torch.autograd.set_detect_anomaly(False)
+
 LOCAL = ("position_embedding", "trm_encoder", "LayerNorm")
 
 
@@ -27,6 +32,13 @@ def new_sasrec(device: torch.device) -> SASRec:
     """RecBole's SASRec of the default size."""
     torch.manual_seed(0)
     return SASRec(Settings(device), RandomItems()).to(device)
+
+
+@contextmanager
+def as_imported() -> Iterator[None]:
+    """RecBole as one gets it, autograd's anomaly mode on."""
+    with torch.autograd.set_detect_anomaly(True):
+        yield
 
 
 def augmented(tasks: TaskSet, row: int, max_length: int, device: torch.device) -> Interaction:

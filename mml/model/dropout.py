@@ -30,7 +30,7 @@ _active_key: list[Tensor] = []
 
 @contextmanager
 def task_noise(key: Tensor) -> Iterator[None]:
-    """Within this context `TaskDropout` draws from `key`, an int64 scalar (batched under vmap)."""
+    """Within this context `TaskDropout` draws from `key`: int64, a scalar (batched under vmap), or [B], one per row."""
     _active_key.append(key)
     try:
         yield

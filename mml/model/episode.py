@@ -67,7 +67,7 @@ class Episode:
 
     def _losses(self, picked: Tensor, table: Tensor, positions: Positions) -> Tensor:
         """Loss of each position: states [P, d] -> [P]."""
-        negatives = None if self._batch.negatives is None else self._batch.negatives[positions]
+        negatives = self._batch.negatives_of(positions)
         return self._learner.prediction_loss(picked, table, self._batch.targets[positions], negatives)
 
     def _weights(self, positions: Positions) -> Tensor:

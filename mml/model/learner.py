@@ -17,7 +17,7 @@ from mml.model.content_embedding import ContentEmbedding
 from mml.model.encoder import CausalEncoder, initialise
 from mml.model.episode import Episode
 from mml.model.feature_attention import FeatureAttention
-from mml.model.losses import bpr_loss, full_softmax_loss
+from mml.model.losses import bpr_loss, full_softmax_loss, sampled_softmax_loss
 
 Params = dict[str, Tensor]
 
@@ -41,6 +41,7 @@ class Learner(SequentialRecommender):
         self.initializer_range = config["initializer_range"]
         self.loss_type = config["loss_type"]
         self.n_warm_items: int = getattr(dataset, "n_warm_items", self.n_items - 1)
+        self.n_negatives: int = config["n_negatives"] if self.loss_type == "sampled" else 0
         self.encoder = CausalEncoder(
             n_layers=config["n_layers"],
             n_heads=config["n_heads"],
@@ -87,7 +88,11 @@ class Learner(SequentialRecommender):
         targets = interaction[self.POS_ITEM_ID]
         warm = targets <= self.n_warm_items
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])[warm]
-        negatives = interaction[self.NEG_ITEM_ID][warm] if self.loss_type == "BPR" else None
+        negatives = None
+        if self.loss_type == "BPR":
+            negatives = interaction[self.NEG_ITEM_ID][warm]
+        elif self.loss_type == "sampled":
+            negatives = 1 + torch.randperm(self.n_warm_items, device=targets.device)[: self.n_negatives]
         return self.prediction_loss(states, self.item_table(), targets[warm], negatives).mean()
 
     def predict(self, interaction: Any) -> Tensor:
@@ -110,19 +115,29 @@ class Learner(SequentialRecommender):
         return states
 
     def prediction_loss(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
-        """Loss of each prediction: states [P, d], targets int64 [P] -> [P]."""
+        """Loss of each prediction: states [P, d], targets int64 [P], negatives of `TaskBatch.negatives_of` -> [P]."""
+        if self.loss_type == "CE":
+            return full_softmax_loss(states, table[: self.n_warm_items + 1], targets)
+        assert negatives is not None, f"{self.loss_type} needs negatives"
         if self.loss_type == "BPR":
-            assert negatives is not None, "BPR needs negatives"
             return bpr_loss(states, table, targets, negatives)
-        return full_softmax_loss(states, table[: self.n_warm_items + 1], targets)
+        return sampled_softmax_loss(states, table[: self.n_warm_items + 1], targets, negatives)
 
-    def batch_loss(self, batch: TaskBatch) -> Tensor:
-        """Mean loss over the query positions of a batch, under the learner's own weights; a scalar."""
+    def with_noise(self, batch: TaskBatch, generator: torch.Generator) -> TaskBatch:
+        """The batch with what is random about it: dropout keys, and the negatives that the loss needs."""
+        return batch.with_noise(self.n_warm_items, generator, self.loss_type == "BPR", self.n_negatives)
+
+    def batch_loss(self, batch: TaskBatch, n_positions: int | None = None) -> Tensor:
+        """Mean loss over the query positions of a batch, under the learner's own weights; a scalar.
+
+        `n_positions` is what the sum is divided by if the batch is a part of a larger one.
+        """
         table = self.warm_table()
-        picked = batch.query
-        negatives = None if batch.negatives is None else batch.negatives[picked]
+        picked = batch.query.nonzero(as_tuple=True)
         states = self.states(batch.item_seq, table, batch.noise_keys)[picked]
-        return self.prediction_loss(states, table, batch.targets[picked], negatives).mean()
+        return self.prediction_loss(states, table, batch.targets[picked], batch.negatives_of(picked)).sum() / (
+            len(states) if n_positions is None else n_positions
+        )
 
     # -- meta-learning ---------------------------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ class Validation:
 
     def score(self, ranking: Ranking, cases: np.ndarray | slice = slice(None)) -> tuple[float, dict[str, float]]:
         """The value of `valid_metric` over some cases, and the same by name, as RecBole's fit wants it."""
-        result = distributed.from_main(lambda: self.metrics(ranking, cases))  # so that all stop at the same epoch
+        result = distributed.from_main(lambda: self.metrics(ranking, cases))  # so that all choose alike
         return result[self.metric], result
 
     def score_learner(self, learner: Learner, how: Adaptation) -> tuple[float, dict[str, float]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -45,13 +46,9 @@ class TaskDropout(nn.Module):
         site: number of this layer within its encoder.
     """
 
-    table: Tensor
-
     def __init__(self, p: float, site: int) -> None:
         super().__init__()
         self.p, self.site = p, site
-        uniform = torch.rand(_TABLE_SIZE, generator=torch.Generator().manual_seed(0))
-        self.register_buffer("table", torch.cat([uniform, uniform[:_LONGEST_ROW]]), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0.0:
@@ -59,18 +56,25 @@ class TaskDropout(nn.Module):
         if not _active_key:
             return functional.dropout(x, self.p)
         places = _places(_active_key[-1] + self.site * _SITE_STRIDE, x.shape)
-        keep = self.table[places % _TABLE_SIZE] >= self.p
+        keep = _table(x.device)[places % _TABLE_SIZE] >= self.p
         return x * keep / (1.0 - self.p)
 
-    def factors(self, keys: Tensor, shape: Sequence[int]) -> Tensor:
+    def factors(self, keys: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """What `forward` multiplies tasks' inputs with: keys int64 [U], shape of a task's input -> [U, *shape]."""
         *rows, width = shape
+        table = _table(keys.device)
         if width > _LONGEST_ROW:
-            numbers = self.table[_places(keys + self.site * _SITE_STRIDE, shape) % _TABLE_SIZE]
+            numbers = table[_places(keys + self.site * _SITE_STRIDE, shape) % _TABLE_SIZE]
         else:  # a row is a slice of the table; so it is fetched as one
             first = _places(keys + self.site * _SITE_STRIDE, [*rows, 1])[..., 0] % _TABLE_SIZE
-            numbers = embedding(first, self.table.as_strided((_TABLE_SIZE, width), (1, 1)))
-        return (numbers >= self.p).to(numbers.dtype).div_(1.0 - self.p)
+            numbers = embedding(first, table.as_strided((_TABLE_SIZE, width), (1, 1)))
+        return (numbers >= self.p).to(dtype).div_(1.0 - self.p)
+
+
+@cache
+def _table(device: torch.device) -> Tensor:
+    uniform = torch.rand(_TABLE_SIZE, generator=torch.Generator().manual_seed(0))
+    return torch.cat([uniform, uniform[:_LONGEST_ROW]]).to(device)
 
 
 def _places(first: Tensor, shape: Sequence[int]) -> Tensor:

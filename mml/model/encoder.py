@@ -140,7 +140,7 @@ class CausalEncoder(nn.Module):
             if site.p == 0.0:
                 return None
             if noise_keys is not None:
-                return site.factors(noise_keys.to(like.device), shape[1:])
+                return site.factors(noise_keys.to(like.device), shape[1:], like.dtype)
             return like.new_empty(shape).bernoulli_(1.0 - site.p).div_(1.0 - site.p)
 
         return factors

@@ -37,8 +37,9 @@ def in_fresh_process(module: str, function: str, case: Mapping[str, Any], launch
     if done.returncode or not lines:
         why = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
         return {**case, "error": why}
-    record: Record = json.loads(lines[0][len(_MARK) :])
-    return {**case, **record}
+    record: Record = {**case, **json.loads(lines[0][len(_MARK) :])}
+    print(f"{function}: {json.dumps(record)}", file=sys.stderr, flush=True)
+    return record
 
 
 def peak_mb() -> float:

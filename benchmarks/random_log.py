@@ -13,7 +13,7 @@ MEAN_LENGTH = 20
 
 
 def write_random_log(folder: Path, n_users: int, n_items: int, seed: int = 0) -> int:
-    """Write `folder/<name of the folder>.inter`; returns the number of interactions.
+    """Write `folder/<name of the folder>.inter` and `.item`; returns the number of interactions.
 
     Users arrive evenly over time and have 3 to 37 interactions, 20 in the mean, within a tenth of the whole time. Items
     are skewed (a tenth of them take about half of the log), and each is there from a random time on, so that some are
@@ -21,7 +21,7 @@ def write_random_log(folder: Path, n_users: int, n_items: int, seed: int = 0) ->
 
     Args:
         folder: made if it is not there.
-        n_users, n_items: of the log; a few items may have no interaction.
+        n_users, n_items: of the log; the `.item` file has all items, also those without an interaction.
         seed: of everything.
     """
     rng = np.random.default_rng(seed)
@@ -38,6 +38,9 @@ def write_random_log(folder: Path, n_users: int, n_items: int, seed: int = 0) ->
         for begin in range(0, len(users), _BLOCK):
             rows = slice(begin, begin + _BLOCK)
             file.write(_lines(users[rows], items[rows], _START + times[rows]))
+    numbers = np.arange(n_items)
+    names = np.hstack([_text(b"i", n_items), _digits(numbers, 7), _text(b"\n", n_items)])
+    (folder / f"{folder.name}.item").write_bytes(b"item_id:token\n" + names.tobytes())
     return len(users)
 
 

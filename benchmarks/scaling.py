@@ -22,7 +22,7 @@ from benchmarks.growth import STEPS, Fraction
 from benchmarks.measured import Record, in_fresh_process, machine, table, write_json
 
 USERS, ITEMS = 10_000, 10_000
-TRAINED, EVALUATED = 1024, 1024
+TRAINED, EVALUATED = 512, 512
 COLUMNS = {
     "processes": "processes",
     "training users/s": "training_rate",

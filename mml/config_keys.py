@@ -85,6 +85,7 @@ KEYS: dict[str, Key] = {
     "initializer_range": Key((float,), "learners", low=0.0),
     "loss_type": Key((str,), "learners", choices=("BPR", "CE", "sampled")),
     "n_negatives": Key((int,), "learners", low=1),
+    "popularity_prior": Key((bool,), "learners"),
     "content_embedding": Key((bool,), "learners"),
     "feature_attention": Key((bool,), "learners"),
     "feature_attention_scale": Key((float,), "learners"),

@@ -247,7 +247,7 @@ class Run:
         chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
         progress = f"adapting {name}" if self.config["show_progress"] else None
         with torch.no_grad():
-            table = learner.item_table()
+            table = learner.candidate_table()
         if not adapted:
             states = unadapted_states(learner, tasks, chunk)
         elif self.config["choose_epoch_by_valid_item"]:

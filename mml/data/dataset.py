@@ -220,6 +220,11 @@ class MMLDataset(SequentialDataset):
         self._split = replace(split, rows=np.empty(0, dtype=np.int64), users=np.empty(0, dtype=np.int64))
 
     @property
+    def item_counts(self) -> np.ndarray:
+        """int64 [n_items]; number of the old users' interactions with each item, 0 for cold ones."""
+        return np.bincount(self.users.old.items, minlength=self.item_num)
+
+    @property
     def item_tokens(self) -> np.ndarray:
         """str [n_items]; item_tokens[i] is the token of item id i, and item_tokens[0] the padding's."""
         return self.field2id_token[self.iid_field]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mml import distributed
+from mml.model.scores import dot_scores
 
 _TIE = 1e-6  # relative; scores of equal vectors differ by rounding only
 _SCALE_ITEMS = 8192  # so many items tell how large a case's scores are
@@ -52,11 +53,11 @@ class CaseHistories(Protocol):
 
 @dataclass(frozen=True)
 class StateScorer:
-    """score(case, item) = h_case . w_item.
+    """score(case, item) = h_case . w_item, plus the item's offset if the table has one (see `dot_scores`).
 
     Args:
         states: [N, d].
-        table: [n_items, d].
+        table: [n_items, d or d + 1].
     """
 
     states: Tensor
@@ -71,7 +72,7 @@ class StateScorer:
 
     def of_cases(self, cases: slice) -> ItemScores:
         states = self.states[cases]
-        return lambda items: states @ self.table[items].T
+        return lambda items: dot_scores(states, self.table[items])
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mml.model.scores import with_constant
+
 
 @dataclass(frozen=True)
 class LearnerOutput:
@@ -17,7 +19,7 @@ class LearnerOutput:
 
     Args:
         states: [N, d].
-        table: [n_items, d].
+        table: [n_items, d], or [n_items, d + 1] (see `dot_scores`).
     """
 
     states: Tensor
@@ -64,7 +66,7 @@ class StandardisedScores:
         """Items, a slice or int64 [n], -> scores [M, c, n] of the cases."""
         parts = []
         for out, mean, covariance in zip(self.outputs.values(), self._mean, self._covariance, strict=True):
-            h = out.states[cases]
+            h = with_constant(out.states[cases], out.table)
             deviation = (h @ covariance * h).sum(1, keepdim=True).clamp(min=1e-12).sqrt()
             parts.append((h, out.table, (h @ mean)[:, None], deviation))
         return lambda items: torch.stack([(h @ table[items].T - mean) / std for h, table, mean, std in parts])

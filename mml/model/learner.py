@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor, nn
@@ -18,21 +19,25 @@ from mml.model.encoder import CausalEncoder, initialise
 from mml.model.episode import Episode
 from mml.model.feature_attention import FeatureAttention
 from mml.model.losses import bpr_loss, full_softmax_loss, sampled_softmax_loss
+from mml.model.scores import dot_scores, with_constant
 
 Params = dict[str, Tensor]
 
 
 class Learner(SequentialRecommender):
-    """A recommender whose score of item i after a history is h.w_i, h the encoder's state and w_i i's vector.
+    """A recommender whose score of item i after a history is h.w_i + b_i, h the encoder's state and w_i i's vector.
 
-    The encoder's `local_modules` adapt to a user; the items' vectors never do, so one state [d] says all about a user.
-    Items 1..n_warm_items are warm; only they are candidates in training.
+    b_i is 0, or the log of i's popularity for a learner with `popularity_prior`. The encoder's `local_modules` adapt
+    to a user; the items' vectors never do, so one state [d] says all about a user. Items 1..n_warm_items are warm;
+    only they are candidates in training.
 
     Args:
         config: mml's Config.
         dataset: an MMLDataset, or any RecBole sequential dataset (then all items are warm and none has features).
         name: the learner's name under `learners`.
     """
+
+    prior: Tensor
 
     def __init__(self, config: Any, dataset: Any, name: str) -> None:
         super().__init__(config, dataset)
@@ -41,6 +46,7 @@ class Learner(SequentialRecommender):
         self.initializer_range = config["initializer_range"]
         self.loss_type = config["loss_type"]
         self.n_warm_items: int = getattr(dataset, "n_warm_items", self.n_items - 1)
+        self.register_buffer("prior", torch.zeros(0), persistent=False)
         self.n_negatives: int = config["n_negatives"] if self.loss_type == "sampled" else 0
         self.encoder = CausalEncoder(
             n_layers=config["n_layers"],
@@ -75,6 +81,14 @@ class Learner(SequentialRecommender):
         """What to add to the attention logits, [B, L, L], or None."""
         return None
 
+    def candidates(self, table: Tensor) -> Tensor:
+        """What items are scored by: vectors of the first n items, [n, d] -> with the last column b, [n, d or d + 1]."""
+        return torch.cat([table, self.prior[: len(table), None]], 1) if len(self.prior) else table
+
+    def candidate_table(self) -> Tensor:
+        """`candidates` of all items."""
+        return self.candidates(self.item_table())
+
     # -- RecBole's interface ---------------------------------------------------------------------------------------
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
@@ -98,11 +112,13 @@ class Learner(SequentialRecommender):
     def predict(self, interaction: Any) -> Tensor:
         """Scores [B] of the given items."""
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
-        return (states * self.item_table()[interaction[self.ITEM_ID]]).sum(-1)
+        table = self.candidate_table()
+        return (with_constant(states, table) * table[interaction[self.ITEM_ID]]).sum(-1)
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Scores [B, n_items] of all items."""
-        return self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]) @ self.item_table().T
+        states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        return dot_scores(states, self.candidate_table())
 
     # -- states and losses -----------------------------------------------------------------------------------------
 
@@ -116,12 +132,14 @@ class Learner(SequentialRecommender):
 
     def prediction_loss(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
         """Loss of each prediction: states [P, d], targets int64 [P], negatives of `TaskBatch.negatives_of` -> [P]."""
+        table = self.candidates(table[: self.n_warm_items + 1])
+        states = with_constant(states, table)
         if self.loss_type == "CE":
-            return full_softmax_loss(states, table[: self.n_warm_items + 1], targets)
+            return full_softmax_loss(states, table, targets)
         assert negatives is not None, f"{self.loss_type} needs negatives"
         if self.loss_type == "BPR":
             return bpr_loss(states, table, targets, negatives)
-        return sampled_softmax_loss(states, table[: self.n_warm_items + 1], targets, negatives)
+        return sampled_softmax_loss(states, table, targets, negatives)
 
     def with_noise(self, batch: TaskBatch, generator: torch.Generator) -> TaskBatch:
         """The batch with what is random about it: dropout keys, and the negatives that the loss needs."""
@@ -227,6 +245,11 @@ class IDLearner(Learner):
 class FeatureLearner(Learner):
     """An auxiliary learner: an item's vector is a projection of its feature; an item without one has a learned vector.
 
+    With `popularity_prior` its logits start from the items' popularity, so that h.w_i has to tell only by how much the
+    history changes an item's share (logit adjustment, Menon et al., ICLR 2021): how popular an item is, its content
+    cannot know, and cold items are not held to be unpopular for it. A cold item counts as popular as the geometric
+    mean of the warm ones. It is for softmax losses; BPR has none.
+
     Args:
         config, dataset: as for Learner.
         name: the learner's name, which is its modality's.
@@ -240,6 +263,8 @@ class FeatureLearner(Learner):
         features: ItemFeatures = dataset.item_features[name]
         self.register_buffer("vectors", torch.from_numpy(features.vectors), persistent=False)
         self.register_buffer("present", torch.from_numpy(features.present), persistent=False)
+        if config["popularity_prior"] and self.loss_type != "BPR":
+            self.prior = popularity_prior(dataset, self.n_items, self.n_warm_items)
         self.projection = nn.Linear(features.vectors.shape[1], self.hidden_size)
         self.missing = nn.Parameter(torch.zeros(self.hidden_size))
         nn.init.normal_(self.projection.weight, std=self.initializer_range)
@@ -259,6 +284,20 @@ class FeatureLearner(Learner):
 def build_learner(config: Any, dataset: Any, name: str) -> Learner:
     """The learner `name` of the config: `id`, or any modality with features."""
     return IDLearner(config, dataset, name) if name == "id" else FeatureLearner(config, dataset, name)
+
+
+def popularity_prior(dataset: Any, n_items: int, n_warm_items: int) -> Tensor:
+    """Log of each item's number of interactions among the old users, less the warm items' mean; [n_items].
+
+    The padding and the cold items have 0. A RecBole dataset without old users has no prior: [0].
+    """
+    counts = getattr(dataset, "item_counts", None)
+    if counts is None:
+        return torch.zeros(0)
+    prior = torch.zeros(n_items)
+    logs = torch.from_numpy(np.log(counts[1 : n_warm_items + 1])).float()
+    prior[1 : n_warm_items + 1] = logs - logs.mean()
+    return prior
 
 
 def local_parameter_names(encoder: nn.Module, modules: Sequence[str]) -> list[str]:

@@ -75,7 +75,8 @@ class StageTrainer(recbole_trainer.Trainer):
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> Valid:
         with self._kept_weights():
-            return self.validate(valid_data)
+            valid = self.validate(valid_data)
+        return distributed.from_main(lambda: valid)  # so that all processes stop at the same epoch
 
     def _kept_weights(self) -> AbstractContextManager[None]:
         return nullcontext() if self._average is None else self._average.applied()

@@ -51,7 +51,7 @@ class Validation:
 
     def score(self, ranking: Ranking, cases: np.ndarray | slice = slice(None)) -> tuple[float, dict[str, float]]:
         """The value of `valid_metric` over some cases, and the same by name, as RecBole's fit wants it."""
-        result = distributed.from_main(lambda: self.metrics(ranking, cases))  # so that all stop at the same epoch
+        result = distributed.from_main(lambda: self.metrics(ranking, cases))  # so that all choose alike
         return result[self.metric], result
 
     def score_learner(self, learner: Learner, how: Adaptation) -> tuple[float, dict[str, float]]:
@@ -59,14 +59,14 @@ class Validation:
         chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
         states = adapted_states(learner, self.tasks, how, chunk)
         with torch.no_grad():
-            table = learner.item_table()[: self.n_candidates]
+            table = learner.candidate_table()[: self.n_candidates]
         return self.score(self.rank(StateScorer(states, table)))
 
     def score_table(self, learner: Learner, table: Tensor) -> tuple[float, dict[str, float]]:
         """Score of a learner before adaptation if its items had these vectors, [n_items, d]."""
         chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
         states = unadapted_states(learner, self.tasks, chunk, table)
-        return self.score(self.rank(StateScorer(states, table[: self.n_candidates])))
+        return self.score(self.rank(StateScorer(states, learner.candidates(table[: self.n_candidates]))))
 
     def choose_adaptation(self, learner: Learner, rates: list[float], max_steps: int) -> Adaptation:
         """The inner rate and number of steps that score best; the fewest steps among equals, 0 included."""
@@ -83,7 +83,7 @@ class Validation:
         candidates = np.zeros(len(self.tasks), dtype=np.int64)
         own, draws = distributed.share(self.tasks.length), tie_draws(len(self.tasks), self.config["seed"])
         with torch.no_grad():
-            table = learner.item_table()[: self.n_candidates]
+            table = learner.candidate_table()[: self.n_candidates]
         rates = learner.inner_rates(rate)
         for chosen, step, states in states_along_adaptation(learner, self.tasks.take(own), rates, max_steps, chunk):
             rows = own[chosen]
@@ -120,6 +120,5 @@ def rank_cases(
 
 def dataset_metrics(config: Config, dataset: MMLDataset, metrics: Sequence[str], topk: Sequence[int]) -> Metrics:
     """RecBole's metrics over the dataset; popularity is that among the old users."""
-    counts = np.bincount(dataset.users.old.items, minlength=dataset.item_num)
-    item_counts = {item: int(n) for item, n in enumerate(counts) if n}
+    item_counts = {item: int(n) for item, n in enumerate(dataset.item_counts) if n}
     return Metrics(metrics, topk, config["metric_decimal_place"], dataset.item_num, dataset.user_num, item_counts)

@@ -23,11 +23,13 @@ SETTINGS = {"learners.img.item_feat_emb": "DROP", "meta_epochs": 2, "meta_batch_
 NO_INFLUENCE = "key.bias"  # attention's softmax takes it out: its gradient is rounding alone, which Adam blows up
 
 DYING = """
-import os, signal, sys
+import os, signal, sys, time
 import mml.pipeline, run_meta
 stage = mml.pipeline.Run._generator_stage
 def dying(self):
     if os.environ["RANK"] == "1":
+        if os.environ["HOW"] == "hangs":
+            time.sleep(1000)
         os.kill(os.getpid(), signal.SIGKILL)
     stage(self)
 mml.pipeline.Run._generator_stage = dying
@@ -35,9 +37,9 @@ sys.exit(run_meta.main(sys.argv[1:]))
 """
 
 
-def launch(script: Path, words: list[str], root: Path, n: int = 2) -> subprocess.CompletedProcess[str]:
+def launch(script: Path, words: list[str], root: Path, n: int = 2, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={n}", str(script)]
-    env = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    env = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", **env}
     return subprocess.run(
         [*command, *words], cwd=root, env=env, capture_output=True, text=True, timeout=300, check=False
     )
@@ -86,17 +88,20 @@ def test_two_processes_give_the_result_of_one(
     assert_same(tmp_path, single)
 
 
-def test_a_dead_process_stops_the_others_and_the_run_resumes(
-    single: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path, repo_root: Path
+@pytest.mark.parametrize("how", ["dies", "hangs"])
+def test_a_lost_process_stops_the_others_and_the_run_resumes(
+    single: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path, repo_root: Path, how: str
 ) -> None:
     script, words = tmp_path / "dying.py", arguments(tiny_data, tmp_path / "output", **SETTINGS)
     script.write_text(DYING)
     begin = time.monotonic()
-    done = launch(script, words, repo_root)
+    done = launch(script, [*words, "--process_timeout=20"], repo_root, HOW=how)
     assert time.monotonic() - begin < 60 + 120  # a minute after the death, plus what was done before it
     assert done.returncode != 0
     assert "another process of the run" in done.stderr
     assert "start the same command again" in done.stderr
+    if how == "hangs":
+        return
     again = launch(repo_root / "run_meta.py", words, repo_root)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("skipped.") == 2  # id and txt

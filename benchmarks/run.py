@@ -1,6 +1,6 @@
-"""All benchmarks of speed, each in a process of its own.
+"""All benchmarks of speed and size, each in a process of its own.
 
-python -m benchmarks.run [--only NAME ...] [options of the benchmarks]
+python -m benchmarks.run [--only NAME ...] [options of the benchmarks of speed]
 
 Each prints a table and writes output/benchmarks/NAME.json.
 """
@@ -14,7 +14,10 @@ from collections.abc import Sequence
 
 from benchmarks.measured import ROOT
 
-BENCHMARKS = ("meta_training", "adaptation", "fusion_speed")
+SPEED = ("meta_training", "adaptation", "fusion_speed")
+"""These share the options of benchmarks.speed."""
+SIZE = ("data", "growth", "scaling")
+BENCHMARKS = (*SPEED, *SIZE)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,7 +27,8 @@ def main(arguments: Sequence[str]) -> int:
     chosen, words = parser.parse_known_args(arguments)
     failed = 0
     for name in chosen.only:
-        done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *words], cwd=ROOT, check=False)
+        command = [sys.executable, "-m", f"benchmarks.{name}", *(words if name in SPEED else ())]
+        done = subprocess.run(command, cwd=ROOT, check=False)
         failed += done.returncode != 0
     return failed
 

@@ -46,6 +46,7 @@ KEYS: dict[str, Key] = {
     "gpu_id": Key((str, int), "run"),
     "use_gpu": Key((bool,), "run"),
     "cpu_threads": Key((int,), "run", low=1),
+    "tf32": Key((bool,), "learners"),
     "process_timeout": Key((float,), "run", low=1.0),
     "seed": Key((int,), "data", low=0),
     "state": Key((str,), "run", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),

@@ -75,8 +75,8 @@ class Ours:
         self._fusion.train()
         for _ in range(EPOCHS):
             for cases in torch.arange(len(self._tasks), device=self._targets.device).split(64):
-                states = torch.stack([out.states[cases] for out in scores.outputs.values()])
-                fused = self._fusion(scores(cases), states, self._context[cases], N_ITEMS)
+                weights = self._fusion.weights(scores.states(cases), self._context[cases])
+                fused = self._fusion(scores(cases), weights)
                 self._optimizer.zero_grad()
                 nn.functional.cross_entropy(fused, self._targets[cases]).backward()
                 self._optimizer.step()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -58,6 +57,10 @@ class StandardisedScores:
         """Where the scores are."""
         return next(iter(self.outputs.values())).table.device
 
+    def states(self, cases: slice | Tensor) -> Tensor:
+        """The learners' states [M, c, d]."""
+        return torch.stack([out.states[cases] for out in self.outputs.values()])
+
     def __call__(self, cases: slice | Tensor) -> Tensor:
         """Scores [M, c, n_items]."""
         return self.of_cases(cases)(slice(None))
@@ -99,16 +102,13 @@ class WeightedSum:
 
 
 class AdaptiveFusion(nn.Module):
-    """A case's distribution over the next item: whether it is warm or cold, and which one.
+    """A case's weights of the learners: score_i = tau sum_m w_m z_mi, w a softmax over learners.
 
-    From LayerNorm(h_m) of every learner and what is known of the user, an MLP gives the rate r at which a cold item is
-    chosen, a warm item's being 1, and two softmax weightings of the learners, w for warm and v for cold items:
-
-        p(i) ~ n_warm softmax_warm(tau_w sum_m w_m z_m)_i, or r n_cold softmax_cold(tau_c sum_m v_m z_m)_i.
-
-    So how often cold items are recommended depends on their number and on r, not on how a learner scores things that
-    nobody has touched, and the order among warm items is that of the warm weighting alone. It starts as the plain
-    mean of each kind, and learns nothing that is tied to the catalogue's size.
+    w comes from LayerNorm(h_m) of every learner and what is known of the user, by an MLP that starts at equal weights;
+    tau, common to all cases, makes the scores log probabilities up to a constant, and changes no ranking. Nothing in
+    it is tied to the catalogue's size. Cold items have no weights of their own: their scores are comparable to warm
+    ones already (`content_embedding`, `popularity_prior`), and what few cold items validation users meet teaches less
+    than it costs (docs/results.md).
 
     Args:
         n_learners: M.
@@ -122,114 +122,26 @@ class AdaptiveFusion(nn.Module):
         self, n_learners: int, hidden_size: int, n_context: int, mlp_sizes: Sequence[int], dropout: float
     ) -> None:
         super().__init__()
-        self.n_learners = n_learners
         self.norm = nn.ModuleList(nn.LayerNorm(hidden_size) for _ in range(n_learners))
         sizes = [n_learners * hidden_size + n_context, *mlp_sizes]
         layers: list[nn.Module] = []
         for n_in, n_out in itertools.pairwise(sizes):
             layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
         self.mlp = nn.Sequential(*layers)
-        self.head = nn.Linear(sizes[-1], 2 * n_learners + 1)
+        self.head = nn.Linear(sizes[-1], n_learners)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self.log_scale = nn.Parameter(torch.zeros(2))  # log tau_w, log tau_c / tau_w
+        self.log_scale = nn.Parameter(torch.zeros(()))  # log tau
 
-    def expect_cold(self, rate: float) -> None:
-        """Set r of every case to `rate` until training says otherwise."""
-        nn.init.constant_(self.head.bias[-1:], math.log(rate))
-
-    def weights(self, states: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights of a case's learners.
-
-        Args:
-            states: [M, c, d].
-            context: [c, n_context].
-
-        Returns:
-            warm weights [c, M], cold weights [c, M], log r [c].
-        """
+    def weights(self, states: Tensor, context: Tensor) -> Tensor:
+        """Weights of a case's learners, their sum 1: states [M, c, d], context [c, n_context] -> [c, M]."""
         normed = [norm(h) for norm, h in zip(self.norm, states, strict=True)]
-        out = self.head(self.mlp(torch.cat([*normed, context], -1)))
-        warm, cold, log_rate = out.split([self.n_learners, self.n_learners, 1], -1)
-        return warm.softmax(-1), cold.softmax(-1), log_rate[:, 0]
+        logits: Tensor = self.head(self.mlp(torch.cat([*normed, context], -1)))
+        return logits.softmax(-1)
 
-    def forward(self, z: Tensor, states: Tensor, context: Tensor, n_warm_items: int) -> Tensor:
-        """Log probability of every item, up to a constant per case.
-
-        Args:
-            z: standardised scores [M, c, n_items].
-            states: [M, c, d].
-            context: [c, n_context].
-            n_warm_items: items up to this id are warm.
-
-        Returns:
-            [c, n_items]; the padding item's means nothing.
-        """
-        warm, cold, log_rate = self.weights(states, context)
-        scale, n = self.log_scale.cumsum(0).exp(), n_warm_items + 1
-        of_warm = torch.einsum("cm,mci->ci", scale[0] * warm, z[..., :n])
-        of_warm = of_warm - _log_mean_exp(of_warm[:, 1:])
-        of_cold = torch.einsum("cm,mci->ci", scale[1] * cold, z[..., n:])
-        if of_cold.shape[1]:
-            of_cold = of_cold - _log_mean_exp(of_cold) + log_rate[:, None]
-        return torch.cat([of_warm, of_cold], -1)
-
-    def of_cases(
-        self,
-        z: Callable[[slice | Tensor], Tensor],
-        states: Tensor,
-        context: Tensor,
-        n_warm_items: int,
-        n_items: int,
-        block: int = 8192,
-    ) -> Callable[[slice | Tensor], Tensor]:
-        """As `forward`, for some items at a time.
-
-        Args:
-            z: items, a slice or int64 [n], -> standardised scores [M, c, n].
-            states, context, n_warm_items: as for `forward`.
-            n_items: number of items, the padding item included.
-            block: items whose scores are held at a time for the normalisers.
-
-        Returns:
-            Items -> log probabilities [c, n].
-        """
-        warm, cold, log_rate = self.weights(states, context)
-        scale, n = self.log_scale.cumsum(0).exp(), n_warm_items + 1
-        weights = (scale[0] * warm, scale[1] * cold)
-
-        def fused(items: slice | Tensor, kind: int) -> Tensor:
-            return torch.einsum("cm,mci->ci", weights[kind], z(items))
-
-        shifts = [_blockwise_log_mean_exp(lambda items: fused(items, 0), 1, n, block)]
-        if n_items > n:
-            shifts.append(_blockwise_log_mean_exp(lambda items: fused(items, 1), n, n_items, block) - log_rate[:, None])
-
-        def log_probabilities(items: slice | Tensor) -> Tensor:
-            ids = torch.arange(n_items, device=states.device)[items]
-            places = torch.arange(len(ids), device=states.device)
-            result = states.new_empty(states.shape[1], len(ids))
-            for kind, mask in enumerate((ids < n, ids >= n)):
-                if mask.any():
-                    result[:, places[mask]] = fused(ids[mask], kind) - shifts[kind]
-            return result
-
-        return log_probabilities
-
-
-def _blockwise_log_mean_exp(scores: Callable[[slice], Tensor], begin: int, end: int, block: int) -> Tensor:
-    """Log of the mean exp of the scores of the items begin..end-1, a block at a time; [c, 1]."""
-    total: Tensor | None = None
-    for first in range(begin, end, block):
-        part = scores(slice(first, min(first + block, end))).logsumexp(-1, keepdim=True)
-        total = part if total is None else torch.logaddexp(total, part)
-    assert total is not None
-    return total - math.log(end - begin)
-
-
-def _log_mean_exp(scores: Tensor) -> Tensor:
-    """[c, n] -> [c, 1]."""
-    return scores.logsumexp(-1, keepdim=True) - math.log(scores.shape[-1])
+    def forward(self, z: Tensor, weights: Tensor) -> Tensor:
+        """Fused scores: standardised scores [M, c, n], weights [c, M] -> [c, n]."""
+        return self.log_scale.exp() * torch.einsum("cm,mci->ci", weights, z)
 
 
 class AdaptiveScorer:
@@ -255,6 +167,6 @@ class AdaptiveScorer:
     def of_cases(self, cases: slice) -> Callable[[slice | Tensor], Tensor]:
         """Items -> log probabilities [c, n], up to a constant per case."""
         scores = self.standardised
-        states = torch.stack([out.states[cases] for out in scores.outputs.values()])
+        weights = self.fusion.weights(scores.states(cases), self.context[cases])
         z = scores.of_cases(cases)
-        return self.fusion.of_cases(z, states, self.context[cases], scores.n_warm_items, self.n_items)
+        return lambda items: self.fusion(z(items), weights)

@@ -24,7 +24,6 @@ _CONTEXT_BLOCK = 65536
 _GRID_POINTS = 100
 _PENALTY = 1.0  # on what makes the weights differ between cases
 _SHARED_SPEED = 10.0
-_PRIOR_TARGETS = 10.0  # so many cold targets seen as often as expected: the belief that cold items do as well as warm
 
 
 def case_context(tasks: TaskSet, dataset: MMLDataset) -> Tensor:
@@ -83,12 +82,7 @@ class FusionTrainer(StageTrainer):
 
     def _new_layer(self, config: Config) -> AdaptiveFusion:
         torch.manual_seed(self._seed)  # all copies start alike
-        layer = new_fusion(config, len(self._scores.names), self._context.shape[1])
-        n_warm, n_items = self._scores.n_warm_items, self._scores.n_items
-        observed = int((self._targets > n_warm).sum())
-        expected = len(self._targets) * (n_items - n_warm) / n_items
-        layer.expect_cold((observed + _PRIOR_TARGETS) / (expected + _PRIOR_TARGETS))
-        return layer
+        return new_fusion(config, len(self._scores.names), self._context.shape[1])
 
     def _speed_up_what_all_cases_share(self, copies: nn.ModuleList) -> None:
         """Let the few parameters common to all cases settle before the many that tell cases apart."""
@@ -109,11 +103,10 @@ class FusionTrainer(StageTrainer):
 
     def _losses(self, cases: Tensor) -> Tensor:
         """Cross-entropy [n_copies, c] of every copy on the cases."""
-        z = self._scores(cases)
-        states = torch.stack([out.states[cases] for out in self._scores.outputs.values()])
+        z, states = self._scores(cases), self._scores.states(cases)
         losses = []
         for layer in self.model:
-            fused = layer(z, states, self._context[cases], self._scores.n_warm_items)
+            fused = layer(z, layer.weights(states, self._context[cases]))
             fused = fused.index_fill(1, torch.zeros(1, dtype=torch.int64, device=fused.device), -torch.inf)
             if self._excluded is not None:
                 fused = fused.scatter(1, self._excluded[cases], -torch.inf)

@@ -9,7 +9,7 @@ import torch
 from mml.data.item_features import ItemFeatures
 from mml.errors import InputError
 from mml.model.feature_attention import FeatureAttention
-from mml.model.fusion import AdaptiveFusion, LearnerOutput, StandardisedScores, WeightedSum
+from mml.model.fusion import AdaptiveFusion, AdaptiveScorer, LearnerOutput, StandardisedScores, WeightedSum
 from mml.model.generator import ItemEmbeddingGenerator, nearest_warm_items
 from mml.model.learner import FeatureLearner, IDLearner, local_parameter_names
 from tests.model.stubs import StubDataset, random_features, stub_config
@@ -104,47 +104,34 @@ def test_standardised_scores_are_standardised_over_the_warm_items() -> None:
         torch.testing.assert_close(z[m], expected, atol=1e-4, rtol=1e-4)
 
 
-def fused_probabilities(n_items: int, rate: float) -> tuple[torch.Tensor, torch.Tensor, AdaptiveFusion]:
-    """Probabilities [5, n_items] up to a constant, 20 of the items warm, and the plain mean's scores."""
+def outputs_of(*names: str, n_items: int = 30) -> dict[str, LearnerOutput]:
     torch.manual_seed(0)
-    tables = {name: torch.randn(60, 8) for name in ("id", "txt", "img")}
-    outputs = {name: LearnerOutput(torch.randn(5, 8), table[:n_items]) for name, table in tables.items()}
-    scores = StandardisedScores(outputs, n_warm_items=20)
-    fusion = AdaptiveFusion(3, 8, 2, [16], 0.2).eval()
-    fusion.expect_cold(rate)
-    states = torch.stack([out.states for out in outputs.values()])
-    fused = fusion(scores(slice(None)), states, torch.zeros(5, 2), n_warm_items=20)
-    return fused.exp(), WeightedSum(scores, dict.fromkeys(outputs, 1 / 3)).of_cases(slice(None))(slice(None)), fusion
+    return {name: LearnerOutput(torch.randn(5, 8), torch.randn(n_items, 8)) for name in names}
 
 
 def test_adaptive_fusion_starts_as_the_mean_and_knows_no_catalogue_size() -> None:
-    fused, mean, fusion = fused_probabilities(30, 0.3)
-    for kind in (slice(1, 21), slice(21, None)):
-        assert torch.equal(fused[:, kind].argsort(), mean[:, kind].argsort())
+    scores = StandardisedScores(outputs_of("id", "txt", "img"), n_warm_items=20)
+    fusion = AdaptiveFusion(3, 8, 2, [16], 0.2).eval()
+    fused = AdaptiveScorer(fusion, scores, torch.zeros(5, 2)).of_cases(slice(None))(slice(None))
+    mean = WeightedSum(scores, dict.fromkeys(scores.names, 1 / 3)).of_cases(slice(None))(slice(None))
+    torch.testing.assert_close(fused, mean)
     assert all(30 not in value.shape and 20 not in value.shape for value in fusion.state_dict().values())
 
 
-@pytest.mark.parametrize("n_items", [21, 22, 30, 60])
-def test_cold_items_together_are_as_probable_as_their_number_and_rate_say(n_items: int) -> None:
-    fused, _, _ = fused_probabilities(n_items, 0.3)
-    torch.testing.assert_close(fused[:, 1:21].sum(1), torch.full((5,), 20.0))
-    torch.testing.assert_close(fused[:, 21:].sum(1), torch.full((5,), 0.3 * (n_items - 21)))
-
-
-@pytest.mark.parametrize("n_items", [21, 22, 60])
-@pytest.mark.parametrize("block", [1, 7, 100])
-def test_adaptive_fusion_item_by_item_is_the_same(n_items: int, block: int) -> None:
-    torch.manual_seed(0)
-    outputs = {name: LearnerOutput(torch.randn(5, 8), torch.randn(n_items, 8)) for name in ("id", "txt")}
-    scores = StandardisedScores(outputs, n_warm_items=20)
+def test_adaptive_fusion_weighs_the_learners_case_by_case() -> None:
+    scores = StandardisedScores(outputs_of("id", "txt"), n_warm_items=20)
     fusion = AdaptiveFusion(2, 8, 2, [16], 0.2).eval()
     torch.nn.init.normal_(fusion.head.weight)
-    states, context = torch.stack([out.states for out in outputs.values()]), torch.rand(5, 2)
-    whole = fusion(scores(slice(None)), states, context, n_warm_items=20)
-    parts = fusion.of_cases(scores.of_cases(slice(None)), states, context, 20, n_items, block)
-    torch.testing.assert_close(parts(slice(1, n_items)), whole[:, 1:])
-    some = torch.tensor([20, 3, n_items - 1])
-    torch.testing.assert_close(parts(some), whole[:, some])
+    torch.nn.init.constant_(fusion.log_scale, 0.7)
+    context = torch.rand(5, 2)
+    weights = fusion.weights(scores.states(slice(None)), context)
+    torch.testing.assert_close(weights.sum(1), torch.ones(5))
+    assert float(weights[:, 0].std()) > 0.01
+    by_case = AdaptiveScorer(fusion, scores, context).of_cases(slice(1, 4))
+    z, tau = scores(slice(1, 4)), float(np.exp(0.7))
+    for items in (slice(3, 25), torch.tensor([20, 3, 29])):
+        expected = tau * sum(weights[1:4, m, None] * z[m][:, items] for m in range(2))
+        torch.testing.assert_close(by_case(items), expected)
 
 
 def test_fingerprint_of_features_looks_at_known_items_only() -> None:

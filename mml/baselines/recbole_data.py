@@ -40,13 +40,16 @@ def old_users(dataset: MMLDataset) -> UserSequences:
     return UserSequences(1 + np.arange(len(dataset.users.old)), dataset.users.old)
 
 
-def supports(tasks: TaskSet, first_user: int) -> UserSequences:
-    """What is known of each task's user and may be trained on: the support's items, at most one task per user.
+def first_interactions(users: PackedSequences, k: int, first_user: int) -> UserSequences:
+    """The first k interactions of each user: all that may be trained on where item k + 1 is a target.
 
-    Args:
-        tasks: see TaskSet; the first item of a sequence is no target, so the support's items are n_support + 1.
-        first_user: RecBole's id of the first user of the tasks' kind.
+    Of every user, so that nothing depends on whether that item exists. `first_user` is RecBole's id of the first.
     """
+    return UserSequences(first_user + np.arange(len(users)), users.head(k))
+
+
+def supports(tasks: TaskSet, first_user: int) -> UserSequences:
+    """The support's items of each task (n_support + 1, as the first is no target), at most one task per user."""
     lengths = tasks.n_support + 1
     places = np.concatenate([start + np.arange(n) for start, n in zip(tasks.start, lengths, strict=True)] or [[]])
     packed = PackedSequences(tasks.items[places.astype(np.int64)], np.concatenate(([0], np.cumsum(lengths))))

@@ -12,7 +12,7 @@ import recbole
 import torch
 from torch import Tensor
 
-from mml.baselines.recbole_data import UserSequences, old_users, supports, training_data
+from mml.baselines.recbole_data import UserSequences, first_interactions, old_users, supports, training_data
 from mml.baselines.recbole_model import BaselineTrainer, ModelScorer, new_model
 from mml.baselines.registry import recbole_class
 from mml.baselines.settings import Baseline, ModelConfig, model_defaults
@@ -31,13 +31,13 @@ class Group:
     Args:
         name: of its stage.
         cases: int64 [n], places in the test tasks.
-        tasks: the n test tasks.
+        known: what may be trained on of the new and the validation users.
         validation: validation users after equally many interactions.
     """
 
     name: str
     cases: np.ndarray
-    tasks: TaskSet
+    known: list[UserSequences]
     validation: Validation
 
 
@@ -107,21 +107,26 @@ class RecBoleRun:
         shots = self._baseline.config["eval_shots"]
         if isinstance(shots, str):
             valid, _ = evaluation_tasks(self._dataset.users.valid, self._dataset.max_item_list_len, shots)
+            known = [supports(tasks, self._first_new), supports(valid, self._first_valid)]
             if not self._baseline.config["repeatable"]:
                 valid = valid.take(~self._dataset.target_in_history(valid))
-            return [Group(shots, np.arange(len(tasks)), tasks, _restricted(self._validation, valid))]
+            return [Group(shots, np.arange(len(tasks)), known, _restricted(self._validation, valid))]
         groups = []
         for k in np.unique(tasks.shots):
-            cases = np.flatnonzero(tasks.shots == k)
+            users = self._dataset.users
+            known = [
+                first_interactions(users.new, k, self._first_new),
+                first_interactions(users.valid, k, self._first_valid),
+            ]
             valid = self._validation.tasks.take(self._validation.tasks.shots == k)
-            groups.append(Group(str(k), cases, tasks.take(cases), _restricted(self._validation, valid)))
+            cases = np.flatnonzero(tasks.shots == k)
+            groups.append(Group(str(k), cases, known, _restricted(self._validation, valid)))
         return groups
 
     def _treated(self, group: Group) -> tuple[ModelConfig, Any]:
         """The model of a group: fine-tuned from the old users' one, or trained anew."""
         how = self._baseline.settings["new_users"]
-        known = [supports(group.tasks, self._first_new), supports(group.validation.tasks, self._first_valid)]
-        parts = [old_users(self._dataset), *known] if how == "full_retrain" else known
+        parts = [old_users(self._dataset), *group.known] if how == "full_retrain" else group.known
         start = None
         if how == "trans":
             _, model = self._trained(self._baseline.name, [old_users(self._dataset)], self._validation, None)

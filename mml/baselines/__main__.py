@@ -26,7 +26,9 @@ def main(arguments: Sequence[str]) -> int:
     setup_logging("INFO")
     try:
         options, files, words = common_arguments(
-            arguments, "Train and evaluate a baseline on mml's split.", {"model": "RecBole's model, or one of mml's own"}
+            arguments,
+            "Train and evaluate a baseline on mml's split.",
+            {"model": "RecBole's model, or one of mml's own"},
         )
         baseline = read_baseline(options.model, options.dataset, files, words)
         setup_logging(baseline.config["state"])

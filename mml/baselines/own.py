@@ -153,8 +153,8 @@ class OwnRun:
 
         def fresh(seed: int) -> Learner:
             torch.manual_seed(seed)
-            learner = ContentInitLearner(config, dataset, bound) if kind == "init" else build_learner(
-                config, dataset, name
+            learner = (
+                ContentInitLearner(config, dataset, bound) if kind == "init" else build_learner(config, dataset, name)
             )
             return learner.to(config["device"])
 

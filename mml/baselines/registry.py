@@ -11,7 +11,9 @@ import torch
 
 from mml.errors import InputError
 
-torch.autograd.set_detect_anomaly(False)  # importing RecBole's SINE switches it on for everything, at a third of the speed
+torch.autograd.set_detect_anomaly(
+    False
+)  # importing RecBole's SINE switches it on for everything, at a third of the speed
 
 OWN = ("Pop", "Random", "ContentKNN", "IDSASRec", "ContentSASRec", "ContentInitSASRec", "SumIDContent", "SumAll")
 """Our own; see `mml.baselines.own`."""

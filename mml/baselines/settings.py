@@ -15,7 +15,7 @@ from recbole.config import Config as RecBoleConfig
 from recbole.utils import ModelType
 
 from mml import config_keys
-from mml.baselines.registry import OWN, check_name, recbole_class
+from mml.baselines.registry import OWN, check_name
 from mml.config import Config, config_dir, parse_arguments, set_numpy_aliases
 from mml.data.atomic import read_header
 from mml.errors import InputError

@@ -86,7 +86,10 @@ def audit(config: Config, dataset: MMLDataset) -> Audit:
 
 
 def copied_users(old: PackedSequences, new: PackedSequences) -> int:
-    """How many new users have a sequence of at least three items that begins an old user's, or is another new user's."""
+    """How many new users have a sequence of at least three items that is not theirs alone.
+
+    It begins an old user's sequence, or is another new user's.
+    """
     mine = [tuple(part) for part in _split(new) if len(part) >= _SHORTEST_COPY]
     lengths = {len(part) for part in mine}
     begun = {tuple(part[:n]) for part in _split(old) for n in lengths if len(part) >= n}
@@ -108,8 +111,8 @@ def audit_lines(found: Audit) -> list[str]:
         *lines,
         f"{found.users} new users, {found.cases} cases, {found.candidates:.0f} candidates on average",
         f"cold targets: {found.cold_target_share:.1%} of the cases",
-        f"new users' histories: {found.unseen_history_items} of {found.history_items} interactions ({share:.1%}) are with "
-        "items unseen in training",
+        f"new users' histories: {found.unseen_history_items} of {found.history_items} interactions ({share:.1%}) are "
+        "with items unseen in training",
         f"targets in their own history: {found.targets_in_history}",
         f"training interactions after T: {found.late_training_rows}; users on both sides: {found.users_on_both_sides}; "
         f"copied users: {found.copied_users}",

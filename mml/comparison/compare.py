@@ -95,7 +95,7 @@ def run_methods(
             logger.info("%s is left out: %s.", method.name, why)
             results.skipped[method.name] = why
             continue
-        for wanted in {method.settings_of, method.name} & plan.methods.keys():
+        for wanted in sorted({method.settings_of or method.name, method.name}):
             _tune(executor, plan, plan.methods[wanted], seeds[0], trials, log, chosen)
         settings = chosen.get(method.settings_of or "", {})
         results.families[method.name] = method.family

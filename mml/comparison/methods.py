@@ -121,5 +121,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def as_words(settings: Mapping[str, Any]) -> list[str]:
     """`--key=value` words of settings."""
-    return [f"--{key}={yaml.safe_dump(value, default_flow_style=True).removesuffix(chr(10)).removesuffix('...').strip()}"
-            for key, value in flat(settings).items()]
+    return [
+        f"--{key}={yaml.safe_dump(value, default_flow_style=True).removesuffix(chr(10)).removesuffix('...').strip()}"
+        for key, value in flat(settings).items()
+    ]

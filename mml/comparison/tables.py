@@ -63,7 +63,12 @@ def markdown(results: Results, tests: Sequence[Test], audit: Audit, dataset: str
         _rows(
             ["method", "kind", *wanted, "training, s"],
             [
-                [m, results.families[m], *(spread(results.values(m, "all", w)) for w in wanted), f"{_seconds(results, m):.0f}"]
+                [
+                    m,
+                    results.families[m],
+                    *(spread(results.values(m, "all", w)) for w in wanted),
+                    f"{_seconds(results, m):.0f}",
+                ]
                 for m in names
             ],
         ),
@@ -82,8 +87,8 @@ def markdown(results: Results, tests: Sequence[Test], audit: Audit, dataset: str
 
 
 _TESTS = (
-    "Difference of mml to each method, mean over seeds and cases, with a 95 percent interval (bootstrap of users), and p "
-    "of a two-sided permutation test that swaps the two methods user by user; Holm's correction within baselines and "
+    "Difference of mml to each method, mean over seeds and cases, with a 95 percent interval (bootstrap of users), and "
+    "p of a two-sided permutation test that swaps the two methods user by user; Holm's correction within baselines and "
     "within ablations."
 )
 _TEST_HEAD = ("mml against", "kind", "difference", "95 %", "p", "p, Holm")

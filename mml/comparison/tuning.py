@@ -21,7 +21,7 @@ Settings = dict[str, Any]
 def draws(ranges: Mapping[str, Sequence[Any]], n: int, seed: int = 0) -> list[Settings]:
     """`n` settings to try: the defaults ({}), then different random combinations of the ranges; fewer if there are."""
     every = [dict(zip(ranges, values, strict=True)) for values in itertools.product(*ranges.values())]
-    order = np.random.default_rng(seed).permutation(len(every)) if ranges else []
+    order = np.random.default_rng(seed).permutation(len(every) if ranges else 0)
     return [{}, *(every[place] for place in order[: max(n - 1, 0)])]
 
 

@@ -105,9 +105,7 @@ def test_what_is_trained_on_by_shots(tiny_data: Path) -> None:
     assert int(old.sequences.items.max()) == dataset.n_warm_items
 
 
-def test_cold_items_are_no_better_than_warm_ones_without_content(
-    tiny_data: Path, words: Words, tmp_path: Path
-) -> None:
+def test_cold_items_are_no_better_than_warm_ones_without_content(tiny_data: Path, words: Words, tmp_path: Path) -> None:
     """An ID model knows nothing of cold items: over the whole catalogue their targets rank near the end under CE,
     which pushes down what is never a target."""
     given = {"epochs": 30, "hidden_size": 32, "learning_rate": 0.01, "eval_shots": "[1, 2, 3]"}

@@ -49,7 +49,13 @@ def mml_run(tiny_data: Path, arguments: Words, tmp_path_factory: pytest.TempPath
     ],
 )
 def test_reports_as_mml_does(
-    model: str, method: str, settings: dict[str, Any] | None, mml_run: Path, tiny_data: Path, words: Words, tmp_path: Path
+    model: str,
+    method: str,
+    settings: dict[str, Any] | None,
+    mml_run: Path,
+    tiny_data: Path,
+    words: Words,
+    tmp_path: Path,
 ) -> None:
     line = words(model, tiny_data, tmp_path, recbole=settings is not None, **(settings or {}))
     assert main(line) == 0
@@ -136,7 +142,12 @@ def test_feature_models_read_token_columns(tiny_data: Path, words: Words, tmp_pa
     ],
 )
 def test_mistakes(
-    model: str, settings: dict[str, Any], message: str, tiny_data: Path, words: Words, tmp_path: Path,
+    model: str,
+    settings: dict[str, Any],
+    message: str,
+    tiny_data: Path,
+    words: Words,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(words(model, tiny_data, tmp_path, **settings)) == 2

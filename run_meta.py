@@ -1,11 +1,13 @@
 """Train and evaluate mml on a dataset: the one entry point, called by script/run_meta.sh.
 
 python run_meta.py --dataset ml-100k [--config_files "a.yaml b.yaml"] [--gpu_id 0] [--key=value ...]
+torchrun --nproc_per_node=2 run_meta.py --dataset ml-100k ...
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import warnings
@@ -14,6 +16,7 @@ from collections.abc import Sequence
 from mml.errors import InputError
 
 EXIT_INPUT_ERROR = 2
+EXIT_PEER_LOST = 3
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
@@ -34,26 +37,32 @@ def parse(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run, print the table, and return the exit code: 0, or 2 for a mistake in the input."""
+    """Run, print the table, and return the exit code: 0, 2 for a mistake in the input, 3 if a process is lost."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+    from mml import distributed
     from mml.config import Config
     from mml.evaluation.printing import result_table
     from mml.logs import log_to, setup_logging
     from mml.pipeline import run_meta
     from mml.run_folder import RunFolder
 
-    setup_logging("INFO")
+    is_main = int(os.environ.get("RANK", "0")) == 0  # one of torchrun's processes speaks for all
+    setup_logging("INFO" if is_main else "ERROR")
     try:
         dataset, files, words = parse(arguments)
         config = Config(dataset, files, arguments=words)
-        setup_logging(config["state"])
         folder = RunFolder(config)
-        result, path = run_meta(config, folder, on_start=lambda: log_to(folder.path / "run.log"))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT_ERROR
-    print(result_table(result))
-    print(f"\nWritten to {path}")
+        if is_main:
+            setup_logging(config["state"])
+        else:
+            config["show_progress"] = False
+        result, path = run_meta(config, folder, lambda: log_to(folder.path / "run.log") if is_main else None)
+    except (InputError, distributed.PeerLost) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return EXIT_INPUT_ERROR if isinstance(error, InputError) else EXIT_PEER_LOST
+    if is_main:
+        print(result_table(result))
+        print(f"\nWritten to {path}")
     return 0
 
 

@@ -21,7 +21,7 @@ from recbole.config import Config as RecBoleConfig
 from recbole.evaluator import metric_types
 from recbole.utils import EvaluatorType
 
-from mml import config_keys
+from mml import config_keys, distributed
 from mml.errors import InputError
 from mml.features.sources import why_off
 
@@ -131,8 +131,11 @@ class Config(RecBoleConfig):
         final["train_neg_sample_args"] = (
             None if final["loss_type"] != "BPR" else {"distribution": "uniform", "sample_num": 1}
         )
+        loss_type = final["loss_type"]
+        if loss_type == "sampled":
+            final["loss_type"] = "CE"  # RecBole knows no other that draws its negatives itself
         super()._set_default_parameters()
-        final["repeatable"] = repeatable
+        final["repeatable"], final["loss_type"] = repeatable, loss_type
         if self.dataset != "ml-100k" or own_folder.is_dir():
             final["data_path"] = str(own_folder)
 
@@ -140,10 +143,10 @@ class Config(RecBoleConfig):
         """Choose the device and say so in one line when the wanted GPU is not there."""
         final = self.final_config_dict
         final["gpu_id"] = str(final["gpu_id"])
-        final.update(single_spec=True, local_rank=0)
+        final.update(single_spec=True, local_rank=0)  # torchrun's processes are mml.distributed's, not RecBole's
         wanted = final["use_gpu"] and final["gpu_id"] not in ("", "-1", "cpu")
         if wanted:
-            os.environ["CUDA_VISIBLE_DEVICES"] = final["gpu_id"]
+            os.environ["CUDA_VISIBLE_DEVICES"] = own_gpu(final["gpu_id"], distributed.local_rank())
         if wanted and torch.cuda.is_available():
             final["device"] = torch.device("cuda")
             return
@@ -210,6 +213,19 @@ class Config(RecBoleConfig):
             for key, value in self.external_config_dict.items()
             if config_keys.stage_of(key) in config_keys.STAGES[: last + 1]
         }
+
+
+def own_gpu(gpu_id: str, local_rank: int) -> str:
+    """The GPU of one of torchrun's processes: its own of the list `gpu_id`, or so many further than the only one."""
+    listed = [name.strip() for name in gpu_id.split(",")]
+    if local_rank < len(listed):
+        return listed[local_rank] if len(listed) > 1 else gpu_id
+    if len(listed) > 1 or not gpu_id.isdigit():
+        raise InputError(
+            f"config: key 'gpu_id' lists {len(listed)} GPU(s), '{gpu_id}', but torchrun has started more processes; "
+            "name one for each, or a single first one."
+        )
+    return str(int(gpu_id) + local_rank)
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Settings:

@@ -46,6 +46,7 @@ KEYS: dict[str, Key] = {
     "gpu_id": Key((str, int), "run"),
     "use_gpu": Key((bool,), "run"),
     "cpu_threads": Key((int,), "run", low=1),
+    "process_timeout": Key((float,), "run", low=1.0),
     "seed": Key((int,), "data", low=0),
     "state": Key((str,), "run", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
     "show_progress": Key((bool,), "run"),
@@ -66,6 +67,7 @@ KEYS: dict[str, Key] = {
     "data_split_quantile": Key((float,), "data", low=0.0, high=1.0),
     "new_users_file": Key((str,), "data", optional=True),
     "valid_user_ratio": Key((float,), "data", low=0.0, high=0.5),
+    "valid_user_max": Key((int,), "data", optional=True, low=1),
     "cold_user_max_inter": Key((int,), "data", optional=True, low=2),
     "eval_shots": Key((str, list), "data", choices=("last",), low=1),
     "repeatable": Key((bool,), "data"),
@@ -80,7 +82,9 @@ KEYS: dict[str, Key] = {
     "hidden_act": Key((str,), "learners", choices=("gelu", "relu", "swish", "tanh", "sigmoid")),
     "layer_norm_eps": Key((float,), "learners", low=0.0),
     "initializer_range": Key((float,), "learners", low=0.0),
-    "loss_type": Key((str,), "learners", choices=("BPR", "CE")),
+    "loss_type": Key((str,), "learners", choices=("BPR", "CE", "sampled")),
+    "n_negatives": Key((int,), "learners", low=1),
+    "popularity_prior": Key((bool,), "learners"),
     "content_embedding": Key((bool,), "learners"),
     "feature_attention": Key((bool,), "learners"),
     "feature_attention_scale": Key((float,), "learners"),
@@ -97,6 +101,7 @@ KEYS: dict[str, Key] = {
     "num_local_update": Key((int,), "learners", low=0),
     "local_learning_rate": Key((float,), "learners", low=0.0),
     "local_modules": Key((list,), "learners"),
+    "average_weights": Key((bool,), "learners"),
     "weight_decay": Key((float,), "learners", low=0.0),
     "clip_grad_norm": Key((dict,), "learners", optional=True),
     "eval_step": Key((int,), "learners", low=1),
@@ -146,6 +151,7 @@ LEARNER_KEYS: dict[str, Key] = {
 }
 """Keys inside `learners.<name>`; those that are also top-level keys override them for that learner."""
 
+_TORCHRUN = "torchrun --nproc_per_node=N run_meta.py ... (several machines: its --nnodes and --rdzv_endpoint)"
 _NO_EFFECT = {
     "epochs": "pretrain_epochs and meta_epochs",
     "train_batch_size": "pretrain_batch_size and meta_batch_size",
@@ -156,8 +162,7 @@ _NO_EFFECT = {
     "train_neg_sample_args": "loss_type",
     "preload_weight": "learners.<name>.item_feat_emb",
     "additional_feat_suffix": "learners.<name>.item_feat_emb",
-    "nproc": "one process",
-    "world_size": "one process",
+    **dict.fromkeys(("nproc", "world_size", "local_rank", "offset", "group_offset", "ip", "port"), _TORCHRUN),
     "benchmark_filename": "data_split_time",
 }
 _RECBOLE_DATA_KEYS = frozenset(dataset_arguments) - _NO_EFFECT.keys() - KEYS.keys()

@@ -16,11 +16,12 @@ from typing import Any
 import torch
 
 import mml
+from mml import distributed
 from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.evaluation import report
-from mml.evaluation.ranking import Ranking, Scorer, StateScorer
+from mml.evaluation.ranking import BlockScorer, Ranking, StateScorer, tie_draws
 from mml.evaluation.states import (
     Adaptation,
     adapted_states,
@@ -174,19 +175,20 @@ class Run:
     def _meta_test_stage(self) -> dict[str, Any]:
         data = [self.config.of_stage("meta_test"), self._fingerprint, self.dataset.fingerprint(with_new_users=True)]
         path = self.folder.path / "result.json"
-        if not path.is_file():
+        if distributed.is_main() and not path.is_file():
             (self.folder.checkpoints / "meta_test.json").unlink(missing_ok=True)
         holder: list[dict[str, Ranking]] = []
 
         def build(seed: int) -> tuple[State, int]:
             tasks, _ = self.dataset.test_tasks()
             holder.append(self._rank_all(tasks))
-            self.folder.write_text("predictions.csv", report.predictions_csv(holder[0], tasks, self.dataset))
+            if distributed.is_main():
+                self.folder.write_text("predictions.csv", report.predictions_csv(holder[0], tasks, self.dataset))
             return {}, len(tasks) * len(holder[0])
 
         self._stage("meta_test", data, build)
         if not holder:
-            result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            result: dict[str, Any] = distributed.from_main(lambda: json.loads(path.read_text(encoding="utf-8")))
             return result
         result = self._result(holder[0])
         self.folder.write_text("result.json", report.to_json(result))
@@ -199,8 +201,8 @@ class Run:
         rankings: dict[str, Ranking] = {}
         metrics = self._metrics()
 
-        def rank(method: str, scorer: Scorer) -> None:
-            rankings[method] = rank_cases(self.config, scorer, tasks, metrics.top_items_needed)
+        def rank(method: str, scorer: BlockScorer) -> None:
+            rankings[method] = rank_cases(self.config, scorer, tasks, metrics.top_items_needed, shared=True)
 
         if self.generator is not None:
             self._set_cold_embeddings(generated=False)
@@ -214,7 +216,7 @@ class Run:
             rank(f"{name}_no_adapt", self._scorer(name, tasks, adapted=False))
         scores = StandardisedScores(outputs, self.dataset.n_warm_items)
         equal = dict.fromkeys(self.learners, 1.0 / len(self.learners))
-        fusions: dict[str, Scorer] = {
+        fusions: dict[str, BlockScorer] = {
             "mean": WeightedSum(scores, equal),
             "weight": WeightedSum(scores, self.fixed_weights),
             "adaptive": adaptive_scorer(self.fusion, scores, case_context(tasks, self.dataset)),
@@ -244,7 +246,7 @@ class Run:
         chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
         progress = f"adapting {name}" if self.config["show_progress"] else None
         with torch.no_grad():
-            table = learner.item_table()
+            table = learner.candidate_table()
         if not adapted:
             states = unadapted_states(learner, tasks, chunk)
         elif self.config["choose_epoch_by_valid_item"]:
@@ -254,10 +256,11 @@ class Run:
         return StateScorer(states, table)
 
     def _rank_valid(self, tasks: TaskSet, table: torch.Tensor) -> Callable[..., torch.Tensor]:
-        before = tasks.before_last()
+        before, draws = tasks.before_last(), tie_draws(len(tasks), self.config["seed"])
 
         def rank(rows: Any, states: torch.Tensor) -> torch.Tensor:
-            return torch.from_numpy(rank_cases(self.config, StateScorer(states, table), before.take(rows)).ranks)
+            scorer, own = StateScorer(states, table), draws[torch.from_numpy(rows)]
+            return torch.from_numpy(rank_cases(self.config, scorer, before.take(rows), draws=own).ranks)
 
         return rank
 
@@ -299,7 +302,8 @@ class Run:
             return state
         logger.info("Stage %s ...", stage)
         begin = time.perf_counter()
-        state, n_tasks = build(seed_stage(self.config["seed"], stage))
+        built, n_tasks = build(seed_stage(self.config["seed"], stage))
+        state = distributed.from_main(lambda: built)
         seconds = time.perf_counter() - begin
         record = StageRecord(fingerprint, seconds, n_tasks / max(seconds, 1e-9), _peak_memory_mb(self.config["device"]))
         self.folder.save_stage(stage, state, record)
@@ -313,7 +317,8 @@ def run_meta(
 ) -> tuple[dict[str, Any], Path]:
     """Run all stages; returns result.json's content and the run's folder."""
     torch.set_num_threads(config["cpu_threads"])
-    return Run(config, folder, on_start).run(), folder.path
+    with distributed.processes(config["device"], config["process_timeout"]):
+        return Run(config, folder, on_start).run(), folder.path
 
 
 def _peak_memory_mb(device: torch.device) -> float:

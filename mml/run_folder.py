@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import yaml
 
+from mml import distributed
 from mml.config import Config
 from mml.trainer.base import plain, save_atomically
 
@@ -50,7 +51,9 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
 
     def create(self) -> None:
-        """Make the folder, point `latest` to it and write `config.yaml`."""
+        """Make the folder, point `latest` to it and write `config.yaml`. Only rank 0 writes, here and below."""
+        if not distributed.is_main():
+            return
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         link = self.dataset_dir / f".latest{os.getpid()}"
         link.symlink_to(self.path.name)
@@ -62,6 +65,8 @@ class RunFolder:
     def write_text(self, name: str, text: str) -> Path:
         """Write a file under a temporary name, then rename it."""
         path = self.path / name
+        if not distributed.is_main():
+            return path
         temporary = path.with_name(f".{name}.tmp{os.getpid()}")
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
@@ -69,6 +74,9 @@ class RunFolder:
 
     def find_stage(self, stage: str, fingerprint: str) -> tuple[dict[str, Any], StageRecord] | None:
         """The stage's saved state and record, from this run or another of the dataset; None if there is none."""
+        return distributed.from_main(lambda: self._find_stage(stage, fingerprint))
+
+    def _find_stage(self, stage: str, fingerprint: str) -> tuple[dict[str, Any], StageRecord] | None:
         candidates = [self.checkpoints, *sorted(self.dataset_dir.glob("*/checkpoints"))]
         for folder in candidates:
             record = _read_record(folder / f"{stage}.json")
@@ -84,6 +92,8 @@ class RunFolder:
 
     def save_stage(self, stage: str, state: dict[str, Any], record: StageRecord) -> None:
         """Save a finished stage; the record comes last, so that a stage is finished only when it is whole."""
+        if not distributed.is_main():
+            return
         save_atomically(state, self.checkpoints / f"{stage}.pth")
         temporary = self.checkpoints / f".{stage}.json.tmp{os.getpid()}"
         temporary.write_text(json.dumps(asdict(record)), encoding="utf-8")

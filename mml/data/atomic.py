@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ from mml.errors import InputError
 
 FIRST_ROW_LINE = 2
 """Line number of the first row, the header being line 1."""
+_BLOCK = 1 << 24  # bytes looked at together
+_ROWS = 1 << 20  # rows read together
 
 
 def read_header(path: Path, separator: str = "\t") -> dict[str, str]:
@@ -39,13 +42,16 @@ def read_header(path: Path, separator: str = "\t") -> dict[str, str]:
     return types
 
 
-def read_atomic(path: Path, columns: Collection[str] | None = None, separator: str = "\t") -> pd.DataFrame:
+def read_atomic(
+    path: Path, columns: Collection[str] | None = None, separator: str = "\t", categories: bool = False
+) -> pd.DataFrame:
     """Read an atomic file with tokens and sequences as text and `float` columns as float64.
 
     Args:
         path: the file.
         columns: names to read, all if None; names the file lacks are passed over.
         separator: between columns.
+        categories: whether `token` columns are pandas categories instead, which hold each text once.
 
     Returns:
         Frame with the columns in file order. Empty cells are None (tokens) or NaN (floats).
@@ -54,32 +60,69 @@ def read_atomic(path: Path, columns: Collection[str] | None = None, separator: s
         InputError: file missing, empty or ragged, or a float that cannot be parsed (with its line).
     """
     types = read_header(path, separator)
-    names = list(types)
-    wanted = [name for name in names if columns is None or name in columns]
-    _refuse_ragged(path, separator, len(names))
+    wanted = [name for name in types if columns is None or name in columns]
+    floats = [name for name in wanted if types[name] == "float"]
+    tokens = [name for name in wanted if categories and types[name] == "token"]
+    _refuse_ragged(path, separator, len(types))
+    kinds = dict.fromkeys(wanted, "str")
     try:
-        frame = pd.read_csv(
-            path,
-            sep=separator,
-            header=0,
-            names=names,
-            usecols=wanted,
-            dtype=str,
-            encoding="utf-8",
-            quoting=csv.QUOTE_NONE,  # atomic files have no quotes: a title may begin with one
-            keep_default_na=False,  # an item may be called "NA" or "null"
-            na_values=[""],
-            index_col=False,
-            skip_blank_lines=False,
-        )
+        try:
+            frame = _read_csv(path, separator, list(types), kinds | dict.fromkeys(floats, "float64"), tokens)
+        except ValueError:  # some cell is no number; the slow way finds it
+            frame = _read_csv(path, separator, list(types), kinds, tokens)
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     if frame.empty:
         raise InputError(f"{path} has a header but no rows.")
-    for name in wanted:
-        if types[name] == "float":
-            frame[name] = _to_float(path, name, frame[name])
+    for name in floats:
+        frame[name] = _to_float(path, name, frame[name])
     return frame
+
+
+def _read_csv(
+    path: Path, separator: str, names: list[str], kinds: dict[str, str], tokens: Collection[str]
+) -> pd.DataFrame:
+    """The columns of `kinds`; those of `tokens` become categories in order of appearance, piece by piece."""
+    pieces = pd.read_csv(  # type: ignore[call-overload]
+        path,
+        sep=separator,
+        header=0,
+        names=names,
+        usecols=list(kinds),
+        dtype=kinds,
+        encoding="utf-8",
+        quoting=csv.QUOTE_NONE,  # atomic files have no quotes: a title may begin with one
+        keep_default_na=False,  # an item may be called "NA" or "null"
+        na_values=[""],
+        index_col=False,
+        skip_blank_lines=False,
+        float_precision="round_trip",
+        chunksize=_ROWS,
+    )
+    columns: dict[str, list[Any]] = {name: [] for name in names if name in kinds}
+    for piece in pieces:
+        for name, parts in columns.items():
+            parts.append(pd.factorize(piece[name]) if name in tokens else piece[name])
+    if not any(columns.values()):
+        return pd.DataFrame(columns=list(columns))
+    # a column's parts are let go of as soon as they are joined
+    joined = {
+        name: _join_tokens(columns.pop(name)) if name in tokens else _join(columns.pop(name)) for name in [*columns]
+    }
+    return pd.DataFrame(joined, copy=False)
+
+
+def _join(parts: list[pd.Series]) -> pd.Series:
+    return pd.concat(parts, ignore_index=True)
+
+
+def _join_tokens(parts: list[tuple[np.ndarray, pd.Index]]) -> pd.Categorical:
+    """(codes, their tokens) of consecutive rows -> one column; a missing token has the code -1."""
+    all_codes, tokens = pd.factorize(np.concatenate([np.asarray(own, dtype=object) for _, own in parts]))
+    ends = np.cumsum([len(own) for _, own in parts])[:-1]
+    common = [np.append(codes, -1)[part] for (part, _), codes in zip(parts, np.split(all_codes, ends), strict=True)]
+    codes: Any = np.concatenate(common).astype(np.int32)
+    return pd.Categorical.from_codes(codes, categories=pd.Index(tokens))
 
 
 def require_values(path: Path, frame: pd.DataFrame, column: str) -> None:
@@ -98,22 +141,41 @@ def require_values(path: Path, frame: pd.DataFrame, column: str) -> None:
 
 def _refuse_ragged(path: Path, separator: str, n_columns: int) -> None:
     """pandas would cut or fill such rows without a word."""
+    mark, n_before, rest = separator.encode(), 0, b""
     with path.open("rb") as file:
-        wanted, mark = n_columns - 1, separator.encode()
-        for number, line in enumerate(file, start=1):
-            if line.count(mark) != wanted:
-                raise InputError(
-                    f"{path}, line {number}: {line.count(mark) + 1} columns, but the header names {n_columns}; "
-                    "mend or remove the line."
-                )
+        while block := file.read(_BLOCK):
+            rest = _refuse_ragged_lines(path, rest + block, mark, n_columns, n_before)
+            n_before += block.count(b"\n")
+        if rest:
+            _refuse_ragged_lines(path, rest + b"\n", mark, n_columns, n_before)
 
 
-def _to_float(path: Path, name: str, text: pd.Series) -> pd.Series:
-    values = pd.to_numeric(text, errors="coerce").astype(np.float64)
-    bad = np.flatnonzero((values.isna() & text.notna()).to_numpy() | np.isinf(values.to_numpy()))
+def _refuse_ragged_lines(path: Path, text: bytes, mark: bytes, n_columns: int, n_before: int) -> bytes:
+    """Check the whole lines of `text`, before which there are `n_before` lines; returns what follows them."""
+    end = text.rfind(b"\n") + 1
+    data = np.frombuffer(text, dtype=np.uint8, count=end)
+    breaks = np.flatnonzero(data == ord("\n"))
+    if len(mark) == 1:
+        counts = np.diff(np.searchsorted(np.flatnonzero(data == mark[0]), breaks), prepend=0)
+    else:
+        counts = np.array([line.count(mark) for line in text[:end].split(b"\n")[:-1]], dtype=np.int64)
+    wrong = np.flatnonzero(counts != n_columns - 1)
+    if len(wrong):
+        raise InputError(
+            f"{path}, line {n_before + wrong[0] + 1}: {counts[wrong[0]] + 1} columns, but the header names "
+            f"{n_columns}; mend or remove the line."
+        )
+    return text[end:]
+
+
+def _to_float(path: Path, name: str, column: pd.Series) -> pd.Series:
+    if column.dtype == np.float64 and not np.isinf(column.to_numpy()).any():
+        return column
+    values = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    bad = np.flatnonzero((values.isna() & column.notna()).to_numpy() | np.isinf(values.to_numpy()))
     if len(bad):
         raise InputError(
-            f"{path}, line {bad[0] + FIRST_ROW_LINE}: '{text.iloc[bad[0]]}' is not a number, but column '{name}' is a "
-            f"float ({len(bad)} such lines)."
+            f"{path}, line {bad[0] + FIRST_ROW_LINE}: '{column.iloc[bad[0]]}' is not a number, but column '{name}' is "
+            f"a float ({len(bad)} such lines)."
         )
     return values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from mml.data.sequences import PackedSequences
 from mml.data.split import UserSplit, split_users
 from mml.data.tasks import TaskSet, evaluation_tasks, training_tasks
 from mml.errors import InputError
+
+_BLOCK = 65536  # tasks looked at together
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class MMLDataset(SequentialDataset):
             self._require_columns(path, columns)
         if types.get(self.time_field, "float") != "float":
             raise InputError(f"{path}, line 1: column '{self.time_field}' must be {self.time_field}:float.")
-        frame = read_atomic(path, columns, separator)
+        frame = read_atomic(path, columns, separator, categories=source == FeatureSource.INTERACTION)
         if source == FeatureSource.INTERACTION:
             for column in (self.uid_field, self.iid_field, self.time_field):
                 if column in frame:
@@ -123,6 +125,29 @@ class MMLDataset(SequentialDataset):
                     f"Rename the column, or set {key} to its name."
                 )
 
+    def _filter_by_inter_num(self) -> None:
+        """RecBole's k-core filter; it counts in pure Python, so not for the intervals that let all pass."""
+        intervals = (self.config["user_inter_num_interval"], self.config["item_inter_num_interval"])
+        if any(text is not None and text.replace(" ", "") not in ("[0,inf)", "[0,inf]") for text in intervals):
+            super()._filter_by_inter_num()
+
+    def _remap(self, remap_list: list[tuple[pd.DataFrame, str, FeatureType]]) -> None:
+        """As RecBole's, ids by first appearance, but each different token is looked at once instead of each row."""
+        if not remap_list or any(kind != FeatureType.TOKEN for _, _, kind in remap_list):
+            super()._remap(remap_list)
+            return
+        factorised = [pd.factorize(feat[field]) for feat, field, _ in remap_list]
+        # the categories may be many more than those that are left: as objects, numpy cannot pad them to the longest
+        different = [np.asarray(tokens, dtype=object) for _, tokens in factorised]
+        ids, tokens = pd.factorize(np.concatenate(different))
+        id_token = np.array(["[PAD]", *tokens])
+        token_id = {token: number for number, token in enumerate(id_token)}
+        ends = np.cumsum([len(part) for part in different])[:-1]
+        for (feat, field, _), (codes, _), own_ids in zip(remap_list, factorised, np.split(ids + 1, ends), strict=True):
+            self.field2id_token.setdefault(field, id_token)
+            self.field2token_id.setdefault(field, token_id)
+            feat[field] = np.append(own_ids, 0)[codes]  # a missing token has the code -1, and gets the padding's id
+
     def _fill_nan(self) -> None:
         """As RecBole's, but by assignment: its in-place filling does nothing on pandas 3."""
         for feat_name in self.feat_name_list:
@@ -143,8 +168,9 @@ class MMLDataset(SequentialDataset):
         super()._data_filtering()
         config, log = self.config, self.inter_feat
         codes, tokens = pd.factorize(log[self.uid_field])
-        listed = [] if self.item_feat is None else [self.item_feat[self.iid_field]]
-        self._tokens_in_file_order = pd.unique(pd.concat([*listed, log[self.iid_field]]))
+        listed = [] if self.item_feat is None else [self.item_feat[self.iid_field].to_numpy(dtype=object)]
+        touched = np.asarray(log[self.iid_field].unique(), dtype=object)
+        self._tokens_in_file_order = pd.unique(np.concatenate([*listed, touched]))
         has_time = self.time_field in log
         if not has_time and config["data_split_time"] is not None:
             self.logger.warning(
@@ -157,10 +183,11 @@ class MMLDataset(SequentialDataset):
             split_time=config["data_split_time"] if has_time else None,
             split_quantile=config["data_split_quantile"],
             valid_user_ratio=config["valid_user_ratio"],
+            valid_user_max=config["valid_user_max"],
             new_users=self._listed_new_users(tokens),
         )
         self.inter_feat = log.iloc[self._split.rows].reset_index(drop=True)
-        self.user_tokens = tokens.to_numpy()[codes[self._split.rows[_first_of_each(self._split.users)]]]
+        self.user_tokens = np.asarray(tokens, dtype=object)[codes[self._split.rows[_first_of_each(self._split.users)]]]
 
     def _listed_new_users(self, tokens: pd.Index) -> np.ndarray | None:
         name = self.config["new_users_file"]
@@ -190,6 +217,12 @@ class MMLDataset(SequentialDataset):
         self.n_warm_items = int(groups[0].items.max())
         self.n_known_items = max(self.n_warm_items, int(groups[1].items.max(initial=0)))
         self._n_interactions = len(items)
+        self._split = replace(split, rows=np.empty(0, dtype=np.int64), users=np.empty(0, dtype=np.int64))
+
+    @property
+    def item_counts(self) -> np.ndarray:
+        """int64 [n_items]; number of the old users' interactions with each item, 0 for cold ones."""
+        return np.bincount(self.users.old.items, minlength=self.item_num)
 
     @property
     def item_tokens(self) -> np.ndarray:
@@ -246,8 +279,11 @@ class MMLDataset(SequentialDataset):
     @staticmethod
     def target_in_history(tasks: TaskSet) -> np.ndarray:
         """bool [N]: the target is already among the inputs, so that it is no candidate unless `repeatable`."""
-        inputs = tasks.batch(np.arange(len(tasks))).item_seq.numpy()
-        return (inputs == tasks.target[:, None]).any(1)
+        target, found = tasks.target, np.zeros(len(tasks), dtype=bool)
+        for begin in range(0, len(tasks), _BLOCK):
+            rows = slice(begin, begin + _BLOCK)
+            found[rows] = (tasks.inputs(rows) == target[rows, None]).any(1)
+        return found
 
     def summary(self) -> dict[str, Any]:
         """The counts of everything, as they stand in result.json."""

@@ -37,6 +37,7 @@ def split_users(
     split_time: float | None,
     split_quantile: float,
     valid_user_ratio: float,
+    valid_user_max: int | None = None,
     new_users: Collection[int] | None = None,
 ) -> UserSplit:
     """Split a log by the time of the users' first interactions.
@@ -47,16 +48,17 @@ def split_users(
         split_time: T; if None, the quantile `split_quantile` of the users' first interaction times.
         split_quantile: see above, in [0, 1].
         valid_user_ratio: share of the old users, the latest to arrive, that become validation users.
+        valid_user_max: at most so many of them, if given.
         new_users: user codes that are new, whatever their times; then all of an old user's rows are used.
 
     Raises:
         InputError: if no user is new, or fewer than two are old; says which T would do.
     """
     n_users = int(users.max()) + 1
-    by_time = np.lexsort((np.arange(len(users)), times))  # ties in file order
+    by_time = np.argsort(times, kind="stable")  # ties in file order
     first = np.full(n_users, -1, dtype=np.int64)
     first[users[by_time[::-1]]] = np.arange(len(users))[::-1]  # place of each user's first row in time order
-    arrival = times[by_time][first]
+    arrival = times[by_time[first]]
 
     if new_users is None:
         time = float(np.quantile(arrival, split_quantile)) if split_time is None else float(split_time)
@@ -78,6 +80,8 @@ def split_users(
     rows = rows[np.argsort(rank[users[rows]], kind="stable")]
     n_before = int((~is_new).sum())
     n_valid = round(valid_user_ratio * n_before)
+    if valid_user_max is not None:
+        n_valid = min(n_valid, valid_user_max)
     return UserSplit(rows, rank[users[rows]], n_before - n_valid, n_valid, int(is_new.sum()), time)
 
 

@@ -26,6 +26,7 @@ class TaskBatch:
         query: bool [U, L], positions of the outer loss.
         negatives: int64 [U, L], sampled negatives, or None.
         noise_keys: int64 [U], the keys of the tasks' dropout noise, or None.
+        shared_negatives: int64 [K], sampled negatives of every position of every task, or None.
     """
 
     item_seq: Tensor
@@ -34,6 +35,7 @@ class TaskBatch:
     query: Tensor
     negatives: Tensor | None = None
     noise_keys: Tensor | None = None
+    shared_negatives: Tensor | None = None
 
     def __len__(self) -> int:
         return self.item_seq.shape[0]
@@ -44,15 +46,29 @@ class TaskBatch:
         picked: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None:
+            if value is not None and field.name != "shared_negatives":
                 picked[field.name] = value[rows][:, :length] if value.dim() == 2 else value[rows]
-        return TaskBatch(**picked)
+        return TaskBatch(**picked, shared_negatives=self.shared_negatives)
 
-    def with_noise(self, n_warm_items: int, generator: torch.Generator, negatives: bool) -> TaskBatch:
+    def negatives_of(self, positions: tuple[Tensor, ...]) -> Tensor | None:
+        """The negatives of P positions: their own, [P], or those that all share, [K]; None if none were drawn."""
+        return self.shared_negatives if self.negatives is None else self.negatives[positions]
+
+    def with_noise(
+        self, n_warm_items: int, generator: torch.Generator, negatives: bool, n_shared: int = 0
+    ) -> TaskBatch:
         """Draw what is random about the tasks: dropout keys and, if wanted, uniform warm negatives.
 
         Drawn for the whole batch at once, so that nothing depends on how it is cut into chunks.
+
+        Args:
+            n_warm_items: negatives are in 1..n_warm_items.
+            generator: of the draws.
+            negatives: whether to draw one negative for each position.
+            n_shared: how many different negatives to draw that all positions share.
         """
+        # the shared ones first: they must not depend on the number of tasks
+        shared = 1 + torch.randperm(n_warm_items, generator=generator)[:n_shared] if n_shared else None
         keys = torch.randint(2**31, (len(self),), generator=generator)
         sampled = None
         if negatives:
@@ -60,7 +76,7 @@ class TaskBatch:
             draw = torch.randint(1, max(n_warm_items, 2), self.targets.shape, generator=generator)
             sampled = draw + (draw >= self.targets).long()
             sampled = sampled.clamp(max=n_warm_items)
-        return replace(self, negatives=sampled, noise_keys=keys)
+        return replace(self, negatives=sampled, noise_keys=keys, shared_negatives=shared)
 
     def to(self, device: torch.device) -> TaskBatch:
         """The same batch on `device`."""
@@ -108,6 +124,13 @@ class TaskSet:
         picked = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "items"}
         return TaskSet(items=self.items, **picked)
 
+    def inputs(self, rows: np.ndarray | slice) -> np.ndarray:
+        """The padded inputs of the tasks `rows`, int64 [U, L]."""
+        start, length = self.start[rows, None], self.length[rows, None]
+        steps = np.arange(int(length.max(initial=1)))[None]
+        valid = steps < length
+        return np.where(valid, self.items[np.where(valid, start + steps, 0)], 0)
+
     def batch(self, rows: np.ndarray) -> TaskBatch:
         """The padded batch of the tasks `rows` [U]."""
         start, length = self.start[rows, None], self.length[rows, None]
@@ -119,6 +142,18 @@ class TaskSet:
         support = steps < self.n_support[rows, None]
         query = valid & (steps >= length - self.n_query[rows, None])
         return TaskBatch(*(torch.from_numpy(array) for array in (inputs, targets, support, query)))
+
+    def fixed_negatives(self, rows: np.ndarray, n_warm_items: int) -> Tensor:
+        """One warm negative for each position of the batch of the tasks `rows`, int64 [U, L].
+
+        It follows from the position's place in the log alone, so it is the same in any batch.
+        """
+        places = (self.start[rows, None] + np.arange(int(self.length[rows].max()))[None]).astype(np.uint64)
+        mixed = places * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+        draw = 1 + ((mixed >> np.uint64(33)) % np.uint64(max(n_warm_items - 1, 1))).astype(np.int64)
+        targets = self.items[np.minimum(places.astype(np.int64) + 1, len(self.items) - 1)]
+        return torch.from_numpy(np.minimum(draw + (draw >= targets), n_warm_items))
 
 
 def training_tasks(

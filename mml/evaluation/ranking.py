@@ -1,7 +1,8 @@
-"""Ranks of the targets among all items, in blocks: never a [users, n_items] matrix."""
+"""Ranks of the targets among all items, in blocks of cases and items: never a [users, n_items] matrix."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mml import distributed
+from mml.model.scores import dot_scores
+
 _TIE = 1e-6  # relative; scores of equal vectors differ by rounding only
+_SCALE_ITEMS = 8192  # so many items tell how large a case's scores are
+_CELLS = 2**22  # scores held at a time
+
+ItemScores = Callable[[slice | Tensor], Tensor]
+"""Items, a slice or int64 [n], -> scores [c, n] of some cases, a new tensor that the caller may write to."""
 
 
 class Scorer(Protocol):
@@ -22,13 +31,33 @@ class Scorer(Protocol):
         """[c, n_items]; column 0 is the padding item's and is ignored."""
 
 
+class BlockScorer(Protocol):
+    """A scorer that can be asked for some items at a time, as large catalogues need."""
+
+    def __len__(self) -> int:
+        """Number of cases."""
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, the padding item included."""
+
+    def of_cases(self, cases: slice) -> ItemScores:
+        """The scores of a slice of the cases; what they need once, such as a normaliser, is computed here."""
+
+
+class CaseHistories(Protocol):
+    """int64 [c, H] of a slice of the cases: item ids that are no candidates, 0 pads. An array [N, H] is one."""
+
+    def __getitem__(self, cases: slice, /) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class StateScorer:
-    """score(case, item) = h_case . w_item.
+    """score(case, item) = h_case . w_item, plus the item's offset if the table has one (see `dot_scores`).
 
     Args:
         states: [N, d].
-        table: [n_items, d].
+        table: [n_items, d or d + 1].
     """
 
     states: Tensor
@@ -37,8 +66,13 @@ class StateScorer:
     def __len__(self) -> int:
         return len(self.states)
 
-    def scores(self, cases: slice) -> Tensor:
-        return self.states[cases] @ self.table.T
+    @property
+    def n_items(self) -> int:
+        return len(self.table)
+
+    def of_cases(self, cases: slice) -> ItemScores:
+        states = self.states[cases]
+        return lambda items: dot_scores(states, self.table[items])
 
 
 @dataclass(frozen=True)
@@ -58,12 +92,15 @@ class Ranking:
 
 @torch.no_grad()
 def rank_targets(
-    scorer: Scorer,
+    scorer: Scorer | BlockScorer,
     targets: np.ndarray,
-    history: np.ndarray | None,
+    history: CaseHistories | None,
     seed: int,
     block: int,
     topk: int = 0,
+    cells: int = _CELLS,
+    draws: Tensor | None = None,
+    shared: bool = False,
 ) -> Ranking:
     """Rank each case's target among all items.
 
@@ -71,32 +108,117 @@ def rank_targets(
     scorer, so that ties are neither a gain nor a loss: a scorer that scores all items alike comes out at chance.
 
     Args:
-        scorer: N cases.
+        scorer: N cases. One that has no `of_cases` holds [block, n_items] scores.
         targets: int64 [N].
-        history: int64 [N, H], item ids that are no candidates (0 pads), or None.
+        history: what are no candidates, or None.
         seed: of the draws.
         block: cases scored at a time.
         topk: how many best items to return.
+        cells: scores held at a time, `block` times a block of items.
+        draws: float64 [N], taken instead of the seed's, for cases that are part of others.
+        shared: whether the processes of a run share the cases; then all must call this with the same cases.
     """
-    draws = torch.rand(len(targets), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    ranks, candidates, tops = [], [], []
-    for begin in range(0, len(targets), block):
-        cases = slice(begin, begin + block)
-        scores = scorer.scores(cases).clone()
-        rows = torch.arange(len(scores), device=scores.device)
-        target = torch.from_numpy(targets[cases]).to(scores.device)
-        scale = scores[:, 1:].abs().mean(1, keepdim=True)
-        scores[:, 0] = -torch.inf
-        if history is not None:
-            scores[rows[:, None], torch.from_numpy(history[cases]).to(scores.device)] = -torch.inf
-        own = scores[rows, target][:, None]
-        margin = _TIE * (own.abs() + scale)
-        above = (scores > own + margin).sum(1)
-        ties = (scores >= own - margin).sum(1) - above - 1
-        place = (draws[cases].to(scores.device) * (ties + 1)).long()
-        ranks.append((1 + above + place).cpu())
-        candidates.append(torch.isfinite(scores).sum(1).cpu())
+    draws = tie_draws(len(targets), seed) if draws is None else draws
+    item_block = max(cells // block, 1)
+    ranks = np.zeros(len(targets), dtype=np.int64)
+    candidates, tops = np.zeros_like(ranks), np.zeros((len(targets), topk), dtype=np.int64)
+    blocks = range(0, len(targets), block)
+    for begin in blocks[distributed.rank() :: distributed.size()] if shared else blocks:
+        cases = slice(begin, min(begin + block, len(targets)))
+        n_items, item_scores = _item_scores(scorer, cases, item_block)
+        target = torch.from_numpy(targets[cases])
+        known = target.new_zeros(len(target), 1) if history is None else torch.from_numpy(history[cases])
+        ranking = _rank_slice(item_scores, n_items, target, known, item_block, topk)
+        ranks[cases] = (1 + ranking.above + (draws[cases] * (ranking.ties + 1)).long()).numpy()
+        candidates[cases] = (n_items - 1 - _n_different(known)).numpy()
         if topk:
-            tops.append(scores.topk(topk).indices.cpu())
-    top_items = torch.cat(tops).numpy() if topk else None
-    return Ranking(torch.cat(ranks).numpy(), torch.cat(candidates).numpy(), top_items)
+            tops[cases] = ranking.top_items.numpy()
+    if shared:
+        ranks, candidates, tops = map(distributed.add_array, (ranks, candidates, tops))
+    return Ranking(ranks, candidates, tops if topk else None)
+
+
+def tie_draws(n: int, seed: int) -> Tensor:
+    """What decides the cases' places among equals, float64 [n] in [0, 1)."""
+    return torch.rand(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def _item_scores(scorer: Scorer | BlockScorer, cases: slice, item_block: int) -> tuple[int, ItemScores]:
+    """Number of items, and the scores of the cases: computed anew at each call, or once if they fit one block."""
+    of_cases = getattr(scorer, "of_cases", None)
+    if of_cases is None:
+        assert hasattr(scorer, "scores")
+        whole = scorer.scores(cases)
+    else:
+        n_items: int = scorer.n_items  # type: ignore[union-attr]
+        by_block: ItemScores = of_cases(cases)
+        if n_items > item_block:
+            return n_items, by_block
+        whole = by_block(slice(0, n_items))
+    return whole.shape[1], lambda items: whole[:, items].clone()
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Of c cases, on the CPU: items above the target [c], others equal to it [c], the best items [c, topk]."""
+
+    above: Tensor
+    ties: Tensor
+    top_items: Tensor
+
+
+def _rank_slice(
+    item_scores: ItemScores, n_items: int, target: Tensor, known: Tensor, item_block: int, topk: int
+) -> _Counts:
+    own = _of_targets(item_scores, target)
+    device = own.device
+    target, excluded = target.to(device), torch.cat([known, target[:, None]], 1).to(device)
+    margin = _TIE * (own.abs() + item_scores(slice(1, 1 + _SCALE_ITEMS)).abs().mean(1, keepdim=True))
+    above = torch.zeros_like(target)
+    level = torch.zeros_like(target)  # above or equal
+    best = _Best(target[:, None], own, topk)
+    for begin in range(0, n_items, item_block):
+        items = slice(begin, min(begin + item_block, n_items))
+        scores = item_scores(items)
+        inside = (excluded >= items.start) & (excluded < items.stop)
+        rows, columns = inside.nonzero(as_tuple=True)
+        scores[rows, excluded[rows, columns] - items.start] = -torch.inf
+        if begin == 0:
+            scores[:, 0] = -torch.inf
+        above += (scores > own + margin).sum(1)
+        level += (scores >= own - margin).sum(1)
+        best.add(scores, items.start)
+    return _Counts(above.cpu(), (level - above).cpu(), best.items.cpu())
+
+
+def _of_targets(item_scores: ItemScores, target: Tensor, block: int = 256) -> Tensor:
+    """The targets' own scores [c, 1]."""
+    own = []
+    for rows in torch.arange(len(target)).split(block):
+        scores = item_scores(target[rows])
+        own.append(scores[rows.to(scores.device), torch.arange(len(rows), device=scores.device)])
+    return torch.cat(own)[:, None]
+
+
+class _Best:
+    """The running best `k` items of c cases; it starts with the targets [c, 1] of scores [c, 1]."""
+
+    def __init__(self, targets: Tensor, scores: Tensor, k: int) -> None:
+        self.items, self._scores, self._k = targets, scores, k
+
+    def add(self, scores: Tensor, first: int) -> None:
+        """Take the items first.. of scores [c, n] into account; those that are no candidates have -inf."""
+        if not self._k:
+            return
+        value, place = scores.topk(min(self._k, scores.shape[1]), dim=1)
+        value, items = torch.cat([self._scores, value], 1), torch.cat([self.items, place + first], 1)
+        self._scores, place = value.topk(min(self._k, value.shape[1]), dim=1)
+        self.items = items.gather(1, place)
+
+
+def _n_different(known: Tensor) -> Tensor:
+    """Number of different ids but 0 in each row: int64 [c, H] -> [c]."""
+    ordered = known.sort(1).values
+    first = torch.ones_like(ordered, dtype=torch.bool)
+    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    return (first & (ordered != 0)).sum(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import platform
 from collections.abc import Mapping
@@ -46,10 +45,10 @@ def predictions_csv(rankings: Mapping[str, Ranking], tasks: TaskSet, dataset: MM
             "shots": tasks.shots,
         }
     )
-    frames = [cases.assign(method=method, rank=ranking.ranks) for method, ranking in rankings.items()]
-    buffer = io.StringIO()
-    pd.concat(frames).to_csv(buffer, index=False)
-    return buffer.getvalue()
+    parts: list[str] = []
+    for method, ranking in rankings.items():  # one after the other: together the frames would be many times the text
+        parts.append(cases.assign(method=method, rank=ranking.ranks).to_csv(index=False, header=not parts))
+    return "".join(parts)
 
 
 def versions() -> dict[str, str]:

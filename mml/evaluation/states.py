@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mml.data.tasks import TaskSet, length_sorted_chunks
-from mml.meta.inner import Rates, adaptation_path
+from mml import distributed
+from mml.data.tasks import TaskBatch, TaskSet, length_sorted_chunks
+from mml.meta.inner import Rates, adapt, adaptation_path
+from mml.model.episode import Episode
 from mml.model.learner import Learner
 
 _CPU_CHUNK = 32  # stacked weights of a chunk should stay near the cache
@@ -47,15 +49,17 @@ def chunk_size(learner: Learner, configured: int, max_length: int) -> int:
 def unadapted_states(learner: Learner, tasks: TaskSet, chunk: int, table: Tensor | None = None) -> Tensor:
     """State of each task's user after all its inputs, under the learner's own weights; [N, d].
 
-    `table`, [n_items, d], is used instead of the learner's own item vectors if given.
+    `table`, [n_items, d], is used instead of the learner's own item vectors if given. The processes of a run share
+    the tasks.
     """
     learner.eval()
     table = learner.item_table() if table is None else table
-    states = table.new_empty(len(tasks), learner.hidden_size)
-    for rows in length_sorted_chunks(tasks.length, chunk):
-        batch = tasks.batch(rows).to(learner.device)
+    own = distributed.share(tasks.length)
+    states = table.new_empty(len(own), learner.hidden_size)
+    for rows in length_sorted_chunks(tasks.length[own], chunk):
+        batch = tasks.batch(own[rows]).to(learner.device)
         states[torch.from_numpy(rows).to(table.device)] = learner.states(batch.item_seq, table)[batch.query]
-    return states
+    return distributed.gather(own, states, len(tasks))
 
 
 def states_along_adaptation(
@@ -81,15 +85,16 @@ def states_along_adaptation(
 def adapted_states(
     learner: Learner, tasks: TaskSet, how: Adaptation, chunk: int, progress: str | None = None
 ) -> Tensor:
-    """State of each task's user after adaptation to its support, [N, d]."""
+    """State of each task's user after adaptation to its support, [N, d]. The processes of a run share the tasks."""
     if how.steps == 0:
         return unadapted_states(learner, tasks, chunk)
-    result = torch.empty(len(tasks), learner.hidden_size, device=learner.device)
-    rates = learner.inner_rates(how.rate)
-    for rows, step, states in states_along_adaptation(learner, tasks, rates, how.steps, chunk, progress):
-        if step == how.steps:
-            result[torch.from_numpy(rows).to(result.device)] = states
-    return result
+    own = distributed.share(tasks.length)
+    result = torch.empty(len(own), learner.hidden_size, device=learner.device)
+    rates, phi = learner.inner_rates(how.rate), learner.fast_parameters()
+    for rows, batch, episode in _episodes(learner, tasks.take(own), chunk, progress):
+        fast = adapt(episode.support_loss, phi, len(rows), rates, how.steps)
+        result[torch.from_numpy(rows).to(result.device)] = episode.support_loss.look(fast)[batch.query]
+    return distributed.gather(own, result, len(tasks))
 
 
 def states_at_best_valid_step(
@@ -128,21 +133,27 @@ def _paths(
     learner: Learner, tasks: TaskSet, rates: Rates, max_steps: int, chunk: int, progress: str | None
 ) -> Iterator[tuple[np.ndarray, int, Tensor, Tensor]]:
     """(rows, step, states [c, L, d], query bool [c, L]) along the adaptation of each chunk."""
+    for rows, batch, episode in _episodes(learner, tasks, chunk, progress):
+        path = adaptation_path(episode.support_loss, learner.fast_parameters(), len(rows), rates)
+        for step in range(max_steps + 1):
+            yield rows, step, episode.support_loss.look(next(path)), batch.query
+
+
+def _episodes(
+    learner: Learner, tasks: TaskSet, chunk: int, progress: str | None
+) -> Iterator[tuple[np.ndarray, TaskBatch, Episode]]:
+    """(rows, batch, episode) of each chunk, the learner in eval mode."""
     learner.eval()
     with torch.no_grad():
         table = learner.item_table()
     bar = tqdm(total=len(tasks), desc=progress, unit="user", disable=progress is None, leave=False)
     for rows in length_sorted_chunks(tasks.length, chunk):
-        batch = tasks.batch(rows)
-        if learner.loss_type == "BPR":
-            batch = batch.with_noise(learner.n_warm_items, torch.Generator().manual_seed(0), negatives=True)
+        batch = learner.with_noise(tasks.batch(rows), torch.Generator().manual_seed(0))
+        if batch.negatives is not None:
+            batch = replace(batch, negatives=tasks.fixed_negatives(rows, learner.n_warm_items))
         batch = batch.to(learner.device)
         with torch.no_grad():
             episode = learner.episode(batch, table)
-        path = adaptation_path(episode.support_loss, learner.fast_parameters(), len(rows), rates)
-        for step in range(max_steps + 1):
-            fast = next(path)
-            with torch.no_grad():
-                yield rows, step, episode.states(fast), batch.query
+        yield rows, batch, episode
         bar.update(len(rows))
     bar.close()

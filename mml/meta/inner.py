@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,6 +12,19 @@ Params = dict[str, Tensor]
 Rates = float | Mapping[str, Tensor]
 TaskLosses = Callable[[Params], Tensor]
 """Stacked fast weights {name: [U, ...]} -> one loss per task [U]; task u's loss depends on row u only."""
+
+
+@runtime_checkable
+class Descending(Protocol):
+    """Task losses that know how to go down their own gradients, faster than autograd does."""
+
+    def __call__(self, fast: Params) -> Tensor: ...
+
+    def descend(self, fast: Params, rates: Rates) -> Params:
+        """The stacked weights after one step of gradient descent.
+
+        Those given may be changed in place, but for weights that are repeated without copying, which others own.
+        """
 
 
 def stack(params: Mapping[str, Tensor], n_tasks: int) -> Params:
@@ -37,6 +51,8 @@ def sgd_step(fast: Params, grads: Params, rates: Rates) -> Params:
 def adaptation_path(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: int, rates: Rates) -> Iterator[Params]:
     """The stacked weights after 0, 1, 2, ... steps, without end and without graph.
 
+    Weights that were yielded are not to be used any more once the next are asked for: they change in place.
+
     Args:
         losses: the support losses.
         initial: phi, one copy for all tasks.
@@ -44,6 +60,8 @@ def adaptation_path(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: 
         rates: inner learning rate, or one tensor per parameter.
     """
     fast = _leaves(stack(initial, n_tasks))
+    if isinstance(losses, Descending):
+        yield from _descents(losses, fast, rates)
     while True:
         yield fast
         with torch.enable_grad():
@@ -51,6 +69,15 @@ def adaptation_path(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: 
         with torch.no_grad():
             stepped = sgd_step(fast, grads, rates)
         fast = _leaves(stepped)
+
+
+def _descents(losses: Descending, fast: Params, rates: Rates) -> Iterator[Params]:
+    fast = {name: value.detach() for name, value in fast.items()}
+    if next(iter(fast.values())).shape[0] == 1:  # the only copy is the original
+        fast = {name: value.clone() for name, value in fast.items()}
+    while True:
+        yield fast
+        fast = losses.descend(fast, rates)
 
 
 def adapt(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: int, rates: Rates, steps: int) -> Params:

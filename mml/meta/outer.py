@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -22,6 +22,14 @@ class Episode(Protocol):
     def support_loss(self, fast: Params) -> Tensor: ...
 
     def query_loss(self, fast: Params) -> Tensor: ...
+
+
+@runtime_checkable
+class SummingEpisode(Episode, Protocol):
+    """An episode that can sum the first-order gradient over its tasks without holding each task's own."""
+
+    def query_loss_at(self, fast: Params, leaves: Params) -> Tensor:
+        """The query losses [U] at `fast`; their gradient by it, summed over tasks, goes to `leaves` {name: [...]}."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +77,29 @@ def meta_gradient(
         return _through_the_inner_loop(episode, fast, slow, rates, steps)
     inner = episode.support_loss if algorithm == "fomaml" else _support_and_query(episode)
     adapted = adapt(inner, fast, len(episode), rates, steps)
-    loss = episode.query_loss(adapted).sum()
-    grads = _gradients(loss, [*adapted.values(), *slow.values()])
-    by_fast = {name: grad.sum(0) for name, grad in zip(fast, grads, strict=False)}
-    by_slow = dict(zip(slow, grads[len(fast) :], strict=True))
+    loss, by_fast, by_slow = _first_order(episode, adapted, fast, slow)
     if algorithm == "reptile":
         assert isinstance(rates, float), "reptile has one inner rate"
         with torch.no_grad():
             by_fast = {name: (value - adapted[name]).sum(0) / rates for name, value in fast.items()}
-    return MetaGradient(by_fast, by_slow, {}, float(loss.detach()))
+    return MetaGradient(by_fast, by_slow, {}, loss)
+
+
+def _first_order(
+    episode: Episode, adapted: Params, fast: Mapping[str, Tensor], slow: Mapping[str, Tensor]
+) -> tuple[float, Params, Params]:
+    """Query loss and its gradients by the adapted weights and by psi, summed over tasks."""
+    if isinstance(episode, SummingEpisode):
+        leaves = {name: value.detach().requires_grad_() for name, value in fast.items()}
+        loss = episode.query_loss_at(adapted, leaves).sum()
+        grads = _gradients(loss, [*leaves.values(), *slow.values()])
+    else:
+        loss = episode.query_loss(adapted).sum()
+        grads = _gradients(loss, [*adapted.values(), *slow.values()])
+        grads = [grad.sum(0) for grad in grads[: len(fast)]] + grads[len(fast) :]
+    found = iter(grads)
+    by_fast, by_slow = ({name: next(found) for name in group} for group in (fast, slow))
+    return float(loss.detach()), by_fast, by_slow
 
 
 def _through_the_inner_loop(

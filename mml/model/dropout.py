@@ -7,12 +7,14 @@ is a window of a fixed table of uniform numbers whose place follows from key and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.functional import embedding
 
 _TABLE_SIZE = 1 << 20
 _SITE_STRIDE = 0x9E3779B1  # odd, so that the sites' windows are spread over the whole table
@@ -21,12 +23,14 @@ _SITE_STRIDE = 0x9E3779B1  # odd, so that the sites' windows are spread over the
 # neighbours are padded.
 _STRIDES = (1, 4099, 262147, 524309)
 
+_LONGEST_ROW = 1 << 13  # the table goes on from its beginning for so many numbers, so that a row is one slice of it
+
 _active_key: list[Tensor] = []
 
 
 @contextmanager
 def task_noise(key: Tensor) -> Iterator[None]:
-    """Within this context `TaskDropout` draws from `key`, an int64 scalar (batched under vmap)."""
+    """Within this context `TaskDropout` draws from `key`: int64, a scalar (batched under vmap), or [B], one per row."""
     _active_key.append(key)
     try:
         yield
@@ -42,25 +46,43 @@ class TaskDropout(nn.Module):
         site: number of this layer within its encoder.
     """
 
-    table: Tensor
-
     def __init__(self, p: float, site: int) -> None:
         super().__init__()
         self.p, self.site = p, site
-        uniform = torch.rand(_TABLE_SIZE, generator=torch.Generator().manual_seed(0))
-        self.register_buffer("table", uniform, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0.0:
             return x
         if not _active_key:
             return functional.dropout(x, self.p)
-        places = _active_key[-1] + self.site * _SITE_STRIDE
-        for dim, size in enumerate(x.shape):
-            from_last = x.dim() - 1 - dim
-            places = places[..., None] + _STRIDES[from_last] * torch.arange(size, device=x.device)
-        keep = self.table[places % _TABLE_SIZE] >= self.p
+        places = _places(_active_key[-1] + self.site * _SITE_STRIDE, x.shape)
+        keep = _table(x.device)[places % _TABLE_SIZE] >= self.p
         return x * keep / (1.0 - self.p)
+
+    def factors(self, keys: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """What `forward` multiplies tasks' inputs with: keys int64 [U], shape of a task's input -> [U, *shape]."""
+        *rows, width = shape
+        table = _table(keys.device)
+        if width > _LONGEST_ROW:
+            numbers = table[_places(keys + self.site * _SITE_STRIDE, shape) % _TABLE_SIZE]
+        else:  # a row is a slice of the table; so it is fetched as one
+            first = _places(keys + self.site * _SITE_STRIDE, [*rows, 1])[..., 0] % _TABLE_SIZE
+            numbers = embedding(first, table.as_strided((_TABLE_SIZE, width), (1, 1)))
+        return (numbers >= self.p).to(dtype).div_(1.0 - self.p)
+
+
+@cache
+def _table(device: torch.device) -> Tensor:
+    uniform = torch.rand(_TABLE_SIZE, generator=torch.Generator().manual_seed(0))
+    return torch.cat([uniform, uniform[:_LONGEST_ROW]]).to(device)
+
+
+def _places(first: Tensor, shape: Sequence[int]) -> Tensor:
+    """Places in the (endless) table of the elements of `shape`: int64 [...] -> [..., *shape]."""
+    for dim, size in enumerate(shape):
+        stride = _STRIDES[len(shape) - 1 - dim]
+        first = first[..., None] + stride * torch.arange(size, device=first.device)
+    return first
 
 
 def use_task_dropout(module: nn.Module) -> None:

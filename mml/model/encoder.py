@@ -9,9 +9,9 @@ from recbole.model.layers import TransformerEncoder
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from mml.model.dropout import task_noise, use_task_dropout
-
-_MASKED = -10000.0  # RecBole's value, so that scores equal its SASRec's
+from mml.model.dropout import TaskDropout, task_noise, use_task_dropout
+from mml.model.fused_encoder import MASKED, Dropout, FusedEncoder, no_dropout
+from mml.model.fused_gradients import Call, collapsed, encode
 
 
 class CausalEncoder(nn.Module):
@@ -55,26 +55,32 @@ class CausalEncoder(nn.Module):
         )
         self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
         self.dropout = nn.Dropout(hidden_dropout_prob)
+        self.fused = FusedEncoder(n_layers, n_heads, layer_norm_eps, hidden_act)
         use_task_dropout(self)
         initialise(self, initializer_range)
 
-    def forward(self, item_vectors: Tensor, attention_bias: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        item_vectors: Tensor,
+        attention_bias: Tensor | None = None,
+        noise_keys: Tensor | None = None,
+        fused: bool = True,
+    ) -> Tensor:
         """States of a batch.
 
         Args:
             item_vectors: [B, L, d].
             attention_bias: [B, L, L], added to every head's attention logits, or None.
+            noise_keys: int64 [B], the rows' dropout keys; None for torch's generator.
+            fused: False computes by RecBole's modules and their autograd: slower, and what the fused passes must equal.
 
         Returns:
             [B, L, d].
         """
-        length = item_vectors.shape[1]
-        x = item_vectors + self.position_embedding.weight[:length]  # [B, L, d]
-        x = self.dropout(self.LayerNorm(x))
-        mask = torch.full((length, length), _MASKED, device=x.device, dtype=x.dtype).triu(1)
-        mask = mask[None, None] if attention_bias is None else mask + attention_bias[:, None]  # [B or 1, 1, L, L]
-        states: Tensor = self.trm_encoder(x, mask, output_all_encoded_layers=False)[-1]
-        return states
+        if not fused:
+            return self._by_modules(item_vectors, attention_bias)
+        own = dict(self.named_parameters())
+        return self._fused(own, own, item_vectors, attention_bias, noise_keys)
 
     def forward_tasks(
         self,
@@ -82,29 +88,93 @@ class CausalEncoder(nn.Module):
         item_vectors: Tensor,
         attention_bias: Tensor | None = None,
         noise_keys: Tensor | None = None,
+        leaves: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        """States of U tasks, each under its own weights, in one vectorised pass.
+        """States of U tasks, each under its own weights, in one pass.
 
         Args:
             fast: parameter name -> stacked weights [U, ...]; parameters not named are shared.
             item_vectors: [U, L, d].
             attention_bias: [U, L, L] or None.
             noise_keys: int64 [U], dropout keys; None if no dropout is wanted (then the encoder must be in eval mode).
+            leaves: name -> [...]; if given, the gradients by the fast weights, summed over tasks, go to these.
 
         Returns:
             [U, L, d].
         """
+        own = dict(self.named_parameters())
+        return self._fused({**own, **fast}, {**own, **(leaves or fast)}, item_vectors, attention_bias, noise_keys)
+
+    def _fused(
+        self,
+        weights: Mapping[str, Tensor],
+        leaves: Mapping[str, Tensor],
+        item_vectors: Tensor,
+        attention_bias: Tensor | None,
+        noise_keys: Tensor | None,
+    ) -> Tensor:
+        dims = {name: value.dim() for name, value in self.named_parameters()}
+        names = tuple(leaves)
+        values = {name: value.detach() for name, value in weights.items()}
+        call = Call(
+            encoder=self.fused,
+            weights={name: collapsed(v) if v.dim() > dims[name] else v for name, v in values.items()},
+            names=names,
+            stacked=tuple(leaves[name].dim() > dims[name] for name in names),
+            dropout=self.dropout_factors(noise_keys),
+            reference=lambda vectors, bias, *given: self.by_vmap(
+                dict(zip(names, given, strict=True)), vectors, bias, noise_keys
+            ),
+        )
+        return encode(call, item_vectors, attention_bias, list(leaves.values()))
+
+    def dropout_factors(self, noise_keys: Tensor | None) -> Dropout:
+        """Dropout of the fused passes in the present mode."""
+        if not self.training:
+            return no_dropout
+        sites = [module for module in self.modules() if isinstance(module, TaskDropout)]
+        like = self.LayerNorm.weight
+
+        def factors(number: int, shape: tuple[int, ...]) -> Tensor | None:
+            site = sites[number]
+            if site.p == 0.0:
+                return None
+            if noise_keys is not None:
+                return site.factors(noise_keys.to(like.device), shape[1:], like.dtype)
+            return like.new_empty(shape).bernoulli_(1.0 - site.p).div_(1.0 - site.p)
+
+        return factors
+
+    def by_vmap(
+        self,
+        fast: Mapping[str, Tensor],
+        item_vectors: Tensor,
+        attention_bias: Tensor | None = None,
+        noise_keys: Tensor | None = None,
+    ) -> Tensor:
+        """As `forward_tasks`, by RecBole's modules under vmap; its gradients have gradients."""
         keys = torch.zeros(len(item_vectors), dtype=torch.int64) if noise_keys is None else noise_keys
         keys = keys.to(item_vectors.device)
+        own = {name: value.dim() for name, value in self.named_parameters()}
+        stacked = {name: 0 if value.dim() > own[name] else None for name, value in fast.items()}
 
         def one(weights: dict[str, Tensor], vectors: Tensor, bias: Tensor | None, key: Tensor) -> Tensor:
             with task_noise(key):
                 batch = (vectors[None], None if bias is None else bias[None])
-                states: Tensor = functional_call(self, weights, batch)
+                states: Tensor = functional_call(self, weights, batch, {"fused": False})
             return states[0]
 
-        in_dims = (0, 0, None if attention_bias is None else 0, 0)
+        in_dims = (stacked, 0, None if attention_bias is None else 0, 0)
         states: Tensor = vmap(one, in_dims=in_dims)(dict(fast), item_vectors, attention_bias, keys)
+        return states
+
+    def _by_modules(self, item_vectors: Tensor, attention_bias: Tensor | None) -> Tensor:
+        length = item_vectors.shape[1]
+        x = item_vectors + self.position_embedding.weight[:length]  # [B, L, d]
+        x = self.dropout(self.LayerNorm(x))
+        mask = torch.full((length, length), MASKED, device=x.device, dtype=x.dtype).triu(1)
+        mask = mask[None, None] if attention_bias is None else mask + attention_bias[:, None]  # [B or 1, 1, L, L]
+        states: Tensor = self.trm_encoder(x, mask, output_all_encoded_layers=False)[-1]
         return states
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from mml.model.scores import with_constant
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class LearnerOutput:
 
     Args:
         states: [N, d].
-        table: [n_items, d].
+        table: [n_items, d], or [n_items, d + 1] (see `dot_scores`).
     """
 
     states: Tensor
@@ -51,14 +53,23 @@ class StandardisedScores:
         """Number of items without the padding item."""
         return len(next(iter(self.outputs.values())).table) - 1
 
+    @property
+    def device(self) -> torch.device:
+        """Where the scores are."""
+        return next(iter(self.outputs.values())).table.device
+
     def __call__(self, cases: slice | Tensor) -> Tensor:
         """Scores [M, c, n_items]."""
-        scores = []
+        return self.of_cases(cases)(slice(None))
+
+    def of_cases(self, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
+        """Items, a slice or int64 [n], -> scores [M, c, n] of the cases."""
+        parts = []
         for out, mean, covariance in zip(self.outputs.values(), self._mean, self._covariance, strict=True):
-            h = out.states[cases]
+            h = with_constant(out.states[cases], out.table)
             deviation = (h @ covariance * h).sum(1, keepdim=True).clamp(min=1e-12).sqrt()
-            scores.append((h @ out.table.T - (h @ mean)[:, None]) / deviation)
-        return torch.stack(scores)
+            parts.append((h, out.table, (h @ mean)[:, None], deviation))
+        return lambda items: torch.stack([(h @ table[items].T - mean) / std for h, table, mean, std in parts])
 
 
 class WeightedSum:
@@ -76,10 +87,15 @@ class WeightedSum:
     def __len__(self) -> int:
         return len(self._scores)
 
-    def scores(self, cases: slice) -> Tensor:
-        """Fused scores [c, n_items]."""
-        z = self._scores(cases)
-        return torch.einsum("m,mci->ci", self._weights.to(z), z)
+    @property
+    def n_items(self) -> int:
+        """Number of items, the padding item included."""
+        return self._scores.n_items + 1
+
+    def of_cases(self, cases: slice) -> Callable[[slice | Tensor], Tensor]:
+        """Items -> fused scores [c, n]."""
+        z = self._scores.of_cases(cases)
+        return lambda items: torch.einsum("m,mci->ci", self._weights.to(self._scores.device), z(items))
 
 
 class AdaptiveFusion(nn.Module):
@@ -158,6 +174,58 @@ class AdaptiveFusion(nn.Module):
             of_cold = of_cold - _log_mean_exp(of_cold) + log_rate[:, None]
         return torch.cat([of_warm, of_cold], -1)
 
+    def of_cases(
+        self,
+        z: Callable[[slice | Tensor], Tensor],
+        states: Tensor,
+        context: Tensor,
+        n_warm_items: int,
+        n_items: int,
+        block: int = 8192,
+    ) -> Callable[[slice | Tensor], Tensor]:
+        """As `forward`, for some items at a time.
+
+        Args:
+            z: items, a slice or int64 [n], -> standardised scores [M, c, n].
+            states, context, n_warm_items: as for `forward`.
+            n_items: number of items, the padding item included.
+            block: items whose scores are held at a time for the normalisers.
+
+        Returns:
+            Items -> log probabilities [c, n].
+        """
+        warm, cold, log_rate = self.weights(states, context)
+        scale, n = self.log_scale.cumsum(0).exp(), n_warm_items + 1
+        weights = (scale[0] * warm, scale[1] * cold)
+
+        def fused(items: slice | Tensor, kind: int) -> Tensor:
+            return torch.einsum("cm,mci->ci", weights[kind], z(items))
+
+        shifts = [_blockwise_log_mean_exp(lambda items: fused(items, 0), 1, n, block)]
+        if n_items > n:
+            shifts.append(_blockwise_log_mean_exp(lambda items: fused(items, 1), n, n_items, block) - log_rate[:, None])
+
+        def log_probabilities(items: slice | Tensor) -> Tensor:
+            ids = torch.arange(n_items, device=states.device)[items]
+            places = torch.arange(len(ids), device=states.device)
+            result = states.new_empty(states.shape[1], len(ids))
+            for kind, mask in enumerate((ids < n, ids >= n)):
+                if mask.any():
+                    result[:, places[mask]] = fused(ids[mask], kind) - shifts[kind]
+            return result
+
+        return log_probabilities
+
+
+def _blockwise_log_mean_exp(scores: Callable[[slice], Tensor], begin: int, end: int, block: int) -> Tensor:
+    """Log of the mean exp of the scores of the items begin..end-1, a block at a time; [c, 1]."""
+    total: Tensor | None = None
+    for first in range(begin, end, block):
+        part = scores(slice(first, min(first + block, end))).logsumexp(-1, keepdim=True)
+        total = part if total is None else torch.logaddexp(total, part)
+    assert total is not None
+    return total - math.log(end - begin)
+
 
 def _log_mean_exp(scores: Tensor) -> Tensor:
     """[c, n] -> [c, 1]."""
@@ -179,9 +247,14 @@ class AdaptiveScorer:
     def __len__(self) -> int:
         return len(self.standardised)
 
-    def scores(self, cases: slice | Tensor) -> Tensor:
-        """Log probabilities [c, n_items], up to a constant per case."""
-        states = torch.stack([out.states[cases] for out in self.standardised.outputs.values()])
-        z = self.standardised(cases)
-        fused: Tensor = self.fusion(z, states, self.context[cases], self.standardised.n_warm_items)
-        return fused
+    @property
+    def n_items(self) -> int:
+        """Number of items, the padding item included."""
+        return self.standardised.n_items + 1
+
+    def of_cases(self, cases: slice) -> Callable[[slice | Tensor], Tensor]:
+        """Items -> log probabilities [c, n], up to a constant per case."""
+        scores = self.standardised
+        states = torch.stack([out.states[cases] for out in scores.outputs.values()])
+        z = scores.of_cases(cases)
+        return self.fusion.of_cases(z, states, self.context[cases], scores.n_warm_items, self.n_items)

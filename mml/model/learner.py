@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor, nn
@@ -16,23 +16,28 @@ from mml.data.tasks import TaskBatch
 from mml.errors import InputError
 from mml.model.content_embedding import ContentEmbedding
 from mml.model.encoder import CausalEncoder, initialise
+from mml.model.episode import Episode
 from mml.model.feature_attention import FeatureAttention
-from mml.model.losses import bpr_loss, full_softmax_loss
+from mml.model.losses import bpr_loss, full_softmax_loss, sampled_softmax_loss
+from mml.model.scores import dot_scores, with_constant
 
 Params = dict[str, Tensor]
 
 
 class Learner(SequentialRecommender):
-    """A recommender whose score of item i after a history is h.w_i, h the encoder's state and w_i i's vector.
+    """A recommender whose score of item i after a history is h.w_i + b_i, h the encoder's state and w_i i's vector.
 
-    The encoder's `local_modules` adapt to a user; the items' vectors never do, so one state [d] says all about a user.
-    Items 1..n_warm_items are warm; only they are candidates in training.
+    b_i is 0, or the log of i's popularity for a learner with `popularity_prior`. The encoder's `local_modules` adapt
+    to a user; the items' vectors never do, so one state [d] says all about a user. Items 1..n_warm_items are warm;
+    only they are candidates in training.
 
     Args:
         config: mml's Config.
         dataset: an MMLDataset, or any RecBole sequential dataset (then all items are warm and none has features).
         name: the learner's name under `learners`.
     """
+
+    prior: Tensor
 
     def __init__(self, config: Any, dataset: Any, name: str) -> None:
         super().__init__(config, dataset)
@@ -41,6 +46,8 @@ class Learner(SequentialRecommender):
         self.initializer_range = config["initializer_range"]
         self.loss_type = config["loss_type"]
         self.n_warm_items: int = getattr(dataset, "n_warm_items", self.n_items - 1)
+        self.register_buffer("prior", torch.zeros(0), persistent=False)
+        self.n_negatives: int = config["n_negatives"] if self.loss_type == "sampled" else 0
         self.encoder = CausalEncoder(
             n_layers=config["n_layers"],
             n_heads=config["n_heads"],
@@ -74,6 +81,14 @@ class Learner(SequentialRecommender):
         """What to add to the attention logits, [B, L, L], or None."""
         return None
 
+    def candidates(self, table: Tensor) -> Tensor:
+        """What items are scored by: vectors of the first n items, [n, d] -> with the last column b, [n, d or d + 1]."""
+        return torch.cat([table, self.prior[: len(table), None]], 1) if len(self.prior) else table
+
+    def candidate_table(self) -> Tensor:
+        """`candidates` of all items."""
+        return self.candidates(self.item_table())
+
     # -- RecBole's interface ---------------------------------------------------------------------------------------
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
@@ -87,39 +102,60 @@ class Learner(SequentialRecommender):
         targets = interaction[self.POS_ITEM_ID]
         warm = targets <= self.n_warm_items
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])[warm]
-        negatives = interaction[self.NEG_ITEM_ID][warm] if self.loss_type == "BPR" else None
+        negatives = None
+        if self.loss_type == "BPR":
+            negatives = interaction[self.NEG_ITEM_ID][warm]
+        elif self.loss_type == "sampled":
+            negatives = 1 + torch.randperm(self.n_warm_items, device=targets.device)[: self.n_negatives]
         return self.prediction_loss(states, self.item_table(), targets[warm], negatives).mean()
 
     def predict(self, interaction: Any) -> Tensor:
         """Scores [B] of the given items."""
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
-        return (states * self.item_table()[interaction[self.ITEM_ID]]).sum(-1)
+        table = self.candidate_table()
+        return (with_constant(states, table) * table[interaction[self.ITEM_ID]]).sum(-1)
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Scores [B, n_items] of all items."""
-        return self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]) @ self.item_table().T
+        states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        return dot_scores(states, self.candidate_table())
 
     # -- states and losses -----------------------------------------------------------------------------------------
 
-    def states(self, item_seq: Tensor, table: Tensor) -> Tensor:
-        """States under the learner's own weights: int64 [B, L], [n, d] -> [B, L, d]."""
-        states: Tensor = self.encoder(embedding(item_seq, table), self.attention_bias(item_seq))
+    def states(self, item_seq: Tensor, table: Tensor, noise_keys: Tensor | None = None) -> Tensor:
+        """States under the learner's own weights: int64 [B, L], [n, d] -> [B, L, d].
+
+        In training, dropout follows the rows' `noise_keys`, int64 [B], or else torch's generator, which is slow.
+        """
+        states: Tensor = self.encoder(embedding(item_seq, table), self.attention_bias(item_seq), noise_keys)
         return states
 
     def prediction_loss(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
-        """Loss of each prediction: states [P, d], targets int64 [P] -> [P]."""
+        """Loss of each prediction: states [P, d], targets int64 [P], negatives of `TaskBatch.negatives_of` -> [P]."""
+        table = self.candidates(table[: self.n_warm_items + 1])
+        states = with_constant(states, table)
+        if self.loss_type == "CE":
+            return full_softmax_loss(states, table, targets)
+        assert negatives is not None, f"{self.loss_type} needs negatives"
         if self.loss_type == "BPR":
-            assert negatives is not None, "BPR needs negatives"
             return bpr_loss(states, table, targets, negatives)
-        return full_softmax_loss(states, table[: self.n_warm_items + 1], targets)
+        return sampled_softmax_loss(states, table, targets, negatives)
 
-    def batch_loss(self, batch: TaskBatch) -> Tensor:
-        """Mean loss over the query positions of a batch, under the learner's own weights; a scalar."""
+    def with_noise(self, batch: TaskBatch, generator: torch.Generator) -> TaskBatch:
+        """The batch with what is random about it: dropout keys, and the negatives that the loss needs."""
+        return batch.with_noise(self.n_warm_items, generator, self.loss_type == "BPR", self.n_negatives)
+
+    def batch_loss(self, batch: TaskBatch, n_positions: int | None = None) -> Tensor:
+        """Mean loss over the query positions of a batch, under the learner's own weights; a scalar.
+
+        `n_positions` is what the sum is divided by if the batch is a part of a larger one.
+        """
         table = self.warm_table()
-        picked = batch.query
-        negatives = None if batch.negatives is None else batch.negatives[picked]
-        states = self.states(batch.item_seq, table)[picked]
-        return self.prediction_loss(states, table, batch.targets[picked], negatives).mean()
+        picked = batch.query.nonzero(as_tuple=True)
+        states = self.states(batch.item_seq, table, batch.noise_keys)[picked]
+        return self.prediction_loss(states, table, batch.targets[picked], batch.negatives_of(picked)).sum() / (
+            len(states) if n_positions is None else n_positions
+        )
 
     # -- meta-learning ---------------------------------------------------------------------------------------------
 
@@ -149,47 +185,6 @@ class Learner(SequentialRecommender):
             table: item vectors to use for inputs and candidates, [n, d]; the warm items' if None.
         """
         return Episode(self, batch, self.warm_table() if table is None else table)
-
-
-class Episode:
-    """U tasks of one learner. What does not depend on the fast weights is computed once, here.
-
-    The support loss is taken without dropout, in training as in adaptation, so that both inner loops are the same.
-    """
-
-    def __init__(self, learner: Learner, batch: TaskBatch, table: Tensor) -> None:
-        self._learner, self._batch, self._table = learner, batch, table
-        self._vectors = embedding(batch.item_seq, table)  # [U, L, d]
-        self._bias = learner.attention_bias(batch.item_seq)
-        warm = batch.targets <= learner.n_warm_items  # a new user's support may hold cold items: no candidates
-        self._support = (batch.support & warm).nonzero(as_tuple=True)
-        self._query = (batch.query & warm).nonzero(as_tuple=True)
-
-    def __len__(self) -> int:
-        return len(self._batch)
-
-    def states(self, fast: Params, dropout: bool = False) -> Tensor:
-        """States [U, L, d] under stacked fast weights."""
-        with training_mode(self._learner.encoder, dropout and self._learner.training):
-            return self._learner.encoder.forward_tasks(fast, self._vectors, self._bias, self._batch.noise_keys)
-
-    def support_loss(self, fast: Params) -> Tensor:
-        """Mean loss over each task's support positions, [U]; 0 for a task without support."""
-        return self._mean_loss(self.states(fast), self._support)
-
-    def query_loss(self, fast: Params) -> Tensor:
-        """Mean loss over each task's query positions, [U]."""
-        return self._mean_loss(self.states(fast, dropout=True), self._query)
-
-    def _mean_loss(self, states: Tensor, positions: tuple[Tensor, ...]) -> Tensor:
-        rows, columns = positions
-        batch = self._batch
-        negatives = None if batch.negatives is None else batch.negatives[rows, columns]
-        losses = self._learner.prediction_loss(
-            states[rows, columns], self._table, batch.targets[rows, columns], negatives
-        )
-        count = torch.bincount(rows, minlength=len(batch)).clamp(min=1)
-        return losses.new_zeros(len(batch)).index_add(0, rows, losses) / count
 
 
 class IDLearner(Learner):
@@ -250,6 +245,11 @@ class IDLearner(Learner):
 class FeatureLearner(Learner):
     """An auxiliary learner: an item's vector is a projection of its feature; an item without one has a learned vector.
 
+    With `popularity_prior` its logits start from the items' popularity, so that h.w_i has to tell only by how much the
+    history changes an item's share (logit adjustment, Menon et al., ICLR 2021): how popular an item is, its content
+    cannot know, and cold items are not held to be unpopular for it. A cold item counts as popular as the geometric
+    mean of the warm ones. It is for softmax losses; BPR has none.
+
     Args:
         config, dataset: as for Learner.
         name: the learner's name, which is its modality's.
@@ -263,6 +263,8 @@ class FeatureLearner(Learner):
         features: ItemFeatures = dataset.item_features[name]
         self.register_buffer("vectors", torch.from_numpy(features.vectors), persistent=False)
         self.register_buffer("present", torch.from_numpy(features.present), persistent=False)
+        if config["popularity_prior"] and self.loss_type != "BPR":
+            self.prior = popularity_prior(dataset, self.n_items, self.n_warm_items)
         self.projection = nn.Linear(features.vectors.shape[1], self.hidden_size)
         self.missing = nn.Parameter(torch.zeros(self.hidden_size))
         nn.init.normal_(self.projection.weight, std=self.initializer_range)
@@ -282,6 +284,20 @@ class FeatureLearner(Learner):
 def build_learner(config: Any, dataset: Any, name: str) -> Learner:
     """The learner `name` of the config: `id`, or any modality with features."""
     return IDLearner(config, dataset, name) if name == "id" else FeatureLearner(config, dataset, name)
+
+
+def popularity_prior(dataset: Any, n_items: int, n_warm_items: int) -> Tensor:
+    """Log of each item's number of interactions among the old users, less the warm items' mean; [n_items].
+
+    The padding and the cold items have 0. A RecBole dataset without old users has no prior: [0].
+    """
+    counts = getattr(dataset, "item_counts", None)
+    if counts is None:
+        return torch.zeros(0)
+    prior = torch.zeros(n_items)
+    logs = torch.from_numpy(np.log(counts[1 : n_warm_items + 1])).float()
+    prior[1 : n_warm_items + 1] = logs - logs.mean()
+    return prior
 
 
 def local_parameter_names(encoder: nn.Module, modules: Sequence[str]) -> list[str]:
@@ -305,14 +321,3 @@ def local_parameter_names(encoder: nn.Module, modules: Sequence[str]) -> list[st
             )
         found.update(inside)
     return [name for name in names if name in found]
-
-
-@contextmanager
-def training_mode(module: nn.Module, mode: bool) -> Iterator[None]:
-    """Set the module's training flag for a while."""
-    before = module.training
-    module.train(mode)
-    try:
-        yield
-    finally:
-        module.train(before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from mml import distributed
 from mml.config import Config
+from mml.trainer.averaging import WeightAverage
 
 Valid = tuple[float, dict[str, float]]
 
@@ -35,10 +37,18 @@ class StageTrainer(recbole_trainer.Trainer):
         run_dir: the run's folder.
         epochs: largest number of epochs.
         learning_rate: of Adam.
+        average: validate and keep the average of the weights over the steps instead of the last ones.
     """
 
     def __init__(
-        self, config: Config, model: nn.Module, stage: str, run_dir: Path, epochs: int, learning_rate: float
+        self,
+        config: Config,
+        model: nn.Module,
+        stage: str,
+        run_dir: Path,
+        epochs: int,
+        learning_rate: float,
+        average: bool = False,
     ) -> None:
         own = copy.copy(config)
         own.final_config_dict = {
@@ -57,6 +67,19 @@ class StageTrainer(recbole_trainer.Trainer):
         self.epochs = epochs
         self.saved_model_file = str(run_dir / "checkpoints" / f"{stage}.best.pth")
         self._bar: tqdm | None = None
+        self._average = WeightAverage(model) if average else None
+
+    def validate(self, valid_data: Any) -> Valid:
+        """The score that chooses the best epoch, and the same by name."""
+        raise NotImplementedError
+
+    def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> Valid:
+        with self._kept_weights():
+            valid = self.validate(valid_data)
+        return distributed.from_main(lambda: valid)  # so that all processes stop at the same epoch
+
+    def _kept_weights(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._average is None else self._average.applied()
 
     def train(self, train_data: Any, valid_data: Any) -> None:
         """Fit, then load the best epoch's weights. With `valid_data` empty the last epoch's are kept."""
@@ -65,10 +88,14 @@ class StageTrainer(recbole_trainer.Trainer):
         with tqdm(total=self.epochs, desc=self.stage, unit="epoch", disable=not self.config["show_progress"]) as bar:
             self._bar = bar
             self.fit(train_data, valid_data, verbose=True, saved=True)
-        state = torch.load(self.saved_model_file, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state["state_dict"])
-        Path(self.saved_model_file).unlink()
+        self.model.load_state_dict(distributed.from_main(self._take_best))
         self.tensorboard.close()
+
+    def _take_best(self) -> dict[str, Any]:
+        state = torch.load(self.saved_model_file, map_location=self.device, weights_only=True)
+        Path(self.saved_model_file).unlink()
+        best: dict[str, Any] = state["state_dict"]
+        return best
 
     def start_from(self, valid_data: Any) -> None:
         """Make the untrained model the first best one, so that training that only harms is not kept."""
@@ -90,8 +117,18 @@ class StageTrainer(recbole_trainer.Trainer):
         if self.clip_grad_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
         self.optimizer.step()
+        if self._average is not None:
+            self._average.update()
+
+    def _build_optimizer(self, **_: Any) -> torch.optim.Optimizer:
+        """Adam, in one operation over all parameters."""
+        return torch.optim.Adam(
+            self.model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        if not distributed.is_main():
+            return
         state = {
             "config": plain(self.config.external_config_dict),
             "epoch": epoch,
@@ -101,7 +138,8 @@ class StageTrainer(recbole_trainer.Trainer):
             "other_parameter": {},
             "optimizer": self.optimizer.state_dict(),
         }
-        save_atomically(state, Path(kwargs.get("saved_model_file", self.saved_model_file)))
+        with self._kept_weights():
+            save_atomically(state, Path(kwargs.get("saved_model_file", self.saved_model_file)))
 
     def _add_hparam_to_tensorboard(self, best_valid_result: float) -> None:
         self.tensorboard.add_scalar("best_valid_score", best_valid_result)
@@ -132,11 +170,19 @@ def seed_stage(seed: int, stage: str) -> int:
     return own
 
 
+class _NoEvents:
+    """The part of a SummaryWriter that trainers use, for the processes that write nothing."""
+
+    def add_scalar(self, *_: object) -> None: ...
+
+    def close(self) -> None: ...
+
+
 @contextmanager
 def _tensorboard_in(folder: Path) -> Iterator[None]:
     """RecBole's Trainer writes its events below the working directory; send them to `folder` instead."""
     original = recbole_trainer.get_tensorboard
-    recbole_trainer.get_tensorboard = lambda _logger: SummaryWriter(str(folder))
+    recbole_trainer.get_tensorboard = lambda _: SummaryWriter(str(folder)) if distributed.is_main() else _NoEvents()
     try:
         yield
     finally:

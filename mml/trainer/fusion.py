@@ -20,6 +20,7 @@ from mml.trainer.validation import Validation
 N_FOLDS = 5
 _DROPOUT = 0.2
 _BATCH = 64
+_CONTEXT_BLOCK = 65536
 _GRID_POINTS = 100
 _PENALTY = 1.0  # on what makes the weights differ between cases
 _SHARED_SPEED = 10.0
@@ -32,13 +33,15 @@ def case_context(tasks: TaskSet, dataset: MMLDataset) -> Tensor:
     Returns:
         float32 [N, 2 + number of modalities].
     """
-    items = tasks.batch(np.arange(len(tasks))).item_seq.numpy()
-    valid = items > 0
-    count = valid.sum(1)
-    shares = [items > dataset.n_warm_items]
-    shares += [~features.present[items] for features in dataset.item_features.values()]
-    columns = [np.log1p(tasks.shots), *((share & valid).sum(1) / count for share in shares)]
-    return torch.from_numpy(np.stack(columns, 1).astype(np.float32))
+    blocks = [np.zeros((0, 1 + len(dataset.item_features)))]
+    for begin in range(0, len(tasks), _CONTEXT_BLOCK):
+        items = tasks.inputs(slice(begin, begin + _CONTEXT_BLOCK))
+        valid = items > 0
+        shares = [items > dataset.n_warm_items]
+        shares += [~features.present[items] for features in dataset.item_features.values()]
+        blocks.append(np.stack([(share & valid).sum(1) / valid.sum(1) for share in shares], 1))
+    columns = np.column_stack([np.log1p(tasks.shots), np.concatenate(blocks)])
+    return torch.from_numpy(columns.astype(np.float32))
 
 
 class FusionTrainer(StageTrainer):
@@ -135,7 +138,7 @@ class FusionTrainer(StageTrainer):
         return total / len(order)
 
     @torch.no_grad()
-    def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+    def validate(self, valid_data: Validation) -> Valid:
         self.model.eval()
         total = 0.0
         for cases in torch.arange(len(self._targets), device=self._targets.device).split(_BATCH):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mml import distributed
 from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet, length_sorted_chunks
@@ -68,7 +69,7 @@ class GeneratorTrainer(StageTrainer):
 
     def _meta_step(self, tasks: TaskSet, rows: np.ndarray, noise: torch.Generator) -> float:
         learner, n_warm = self._learner, self._learner.n_warm_items
-        batch = tasks.batch(rows).with_noise(n_warm, noise, negatives=learner.loss_type == "BPR")
+        batch = learner.with_noise(tasks.batch(rows), noise)
         replaced = 1 + (torch.rand(n_warm, generator=noise) < self.config["generate_rate"]).nonzero()[:, 0]
         if not len(replaced):
             return 0.0
@@ -77,17 +78,21 @@ class GeneratorTrainer(StageTrainer):
         stand_in = generated.detach().requires_grad_()  # each chunk's gradient stops here, then goes back at once
         fast = {name: value.detach() for name, value in learner.fast_parameters().items()}
         total = 0.0
-        for chunk in length_sorted_chunks((batch.item_seq != 0).sum(1).numpy(), self._chunk):
+        lengths = (batch.item_seq != 0).sum(1).numpy()
+        own = distributed.share(lengths)
+        stand_in.grad = torch.zeros_like(stand_in)
+        for chunk in length_sorted_chunks(lengths[own], self._chunk):
             table = learner.warm_table().detach().index_put((replaced.to(self.device),), stand_in)
-            episode = learner.episode(batch.select(torch.from_numpy(chunk)).to(self.device), table)
+            episode = learner.episode(batch.select(torch.from_numpy(own[chunk])).to(self.device), table)
             adapted = adapt(episode.support_loss, fast, len(chunk), self._inner_rates(), self._steps)
             loss = episode.query_loss(adapted).sum()
             (loss / len(batch)).backward(inputs=[stand_in])
             total += float(loss.detach())
+        distributed.add(stand_in.grad)
         objective = (generated * stand_in.grad).sum() + self._reconstruction(replaced, generated)
         objective.backward()
         self.step()
-        return total
+        return distributed.add_number(total)
 
     def _inner_rates(self) -> float | dict[str, Tensor]:
         rates = self._learner.inner_rates(self._rate)
@@ -99,7 +104,7 @@ class GeneratorTrainer(StageTrainer):
         loss: Tensor = self.config["reconstruction_weight"] * distance
         return loss
 
-    def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+    def validate(self, valid_data: Validation) -> Valid:
         """Mean of `valid_metric` over folds of the warm items, each fold in turn treated as if it were cold.
 
         The validation users touch few items that are really cold, and their scores hardly move with the generator.

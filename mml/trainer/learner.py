@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mml import distributed
 from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskBatch, length_sorted_chunks, windows
@@ -28,7 +29,8 @@ class PretrainTrainer(StageTrainer):
     def __init__(self, config: Config, learner: Learner, run_dir: Path, seed: int) -> None:
         epochs = config.for_learner(learner.name, "pretrain_epochs")
         rate = config.for_learner(learner.name, "pretrain_learning_rate")
-        super().__init__(config, learner, f"{learner.name}.pretrain", run_dir, epochs, rate)
+        average = config["average_weights"]
+        super().__init__(config, learner, f"{learner.name}.pretrain", run_dir, epochs, rate, average)
         self._seed = seed
 
     def _train_epoch(self, train_data: MMLDataset, epoch_idx: int, *_: object, **__: object) -> float:
@@ -39,19 +41,27 @@ class PretrainTrainer(StageTrainer):
         self.model.train()
         total = 0.0
         for rows in batches:
-            batch = tasks.batch(rows)
-            if self.model.loss_type == "BPR":
-                batch = batch.with_noise(self.model.n_warm_items, generator, negatives=True)
-            self.optimizer.zero_grad()
-            loss = self.model.batch_loss(batch.to(self.device))
-            self._check_nan(loss)
-            loss.backward()
-            self.step()
-            total += float(loss.detach()) * len(rows)
+            batch = self.model.with_noise(tasks.batch(rows), generator)
+            total += self._plain_step(batch, tasks.length[rows]) * len(rows)
         self.show(total / len(tasks))
         return total / len(tasks)
 
-    def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+    def _plain_step(self, batch: TaskBatch, lengths: np.ndarray) -> float:
+        """One step from a batch of tasks of these lengths [U]; returns the mean loss of its positions."""
+        self.optimizer.zero_grad()
+        rows, loss = distributed.share(lengths), 0.0
+        if len(rows):
+            own = batch.select(torch.from_numpy(rows)).to(self.device)
+            mean = self.model.batch_loss(own, int(batch.query.sum()))
+            mean.backward()
+            loss = float(mean.detach())
+        loss = distributed.add_number(loss)
+        self._check_nan(torch.tensor(loss))
+        distributed.add_gradients(self.model.parameters())
+        self.step()
+        return loss
+
+    def validate(self, valid_data: Validation) -> Valid:
         return valid_data.score_learner(self.model, Adaptation(0.0, 0))
 
 
@@ -70,7 +80,8 @@ class MetaTrainer(StageTrainer):
     def __init__(self, config: Config, learner: Learner, run_dir: Path, seed: int) -> None:
         epochs = config.for_learner(learner.name, "meta_epochs")
         rate = config.for_learner(learner.name, "learning_rate")
-        super().__init__(config, learner, f"{learner.name}.meta", run_dir, epochs, rate)
+        average = config["average_weights"]
+        super().__init__(config, learner, f"{learner.name}.meta", run_dir, epochs, rate, average)
         self._seed = seed
         self._algorithm = config["meta_algorithm"]
         self._inner = Adaptation(
@@ -88,10 +99,7 @@ class MetaTrainer(StageTrainer):
         total = 0.0
         for begin in range(0, len(order), self.config["meta_batch_size"]):
             rows = order[begin : begin + self.config["meta_batch_size"]]
-            batch = tasks.batch(rows).with_noise(
-                self.model.n_warm_items, generator, negatives=self.model.loss_type == "BPR"
-            )
-            total += self.meta_step(batch)
+            total += self.meta_step(self.model.with_noise(tasks.batch(rows), generator))
         self.show(total / len(order))
         return total / len(order)
 
@@ -102,17 +110,21 @@ class MetaTrainer(StageTrainer):
         rates = learner.inner_rates(self._inner.rate)
         self.optimizer.zero_grad()
         loss = 0.0
-        for rows in length_sorted_chunks((batch.item_seq != 0).sum(1).numpy(), self._chunk):
-            episode = learner.episode(batch.select(torch.from_numpy(rows)).to(self.device))
+        lengths = (batch.item_seq != 0).sum(1).numpy()
+        own = distributed.share(lengths)
+        for chunk in length_sorted_chunks(lengths[own], self._chunk):
+            episode = learner.episode(batch.select(torch.from_numpy(own[chunk])).to(self.device))
             gradient = meta_gradient(self._algorithm, episode, fast, slow, rates, self._inner.steps)
             for params, grads in ((fast, gradient.fast), (slow, gradient.slow), (rates, gradient.rates)):
                 accumulate(params, grads, 1.0 / len(batch))
             loss += gradient.query_loss
+        loss = distributed.add_number(loss)
         self._check_nan(torch.tensor(loss))
+        distributed.add_gradients(learner.parameters())
         self.step()
         return loss
 
-    def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+    def validate(self, valid_data: Validation) -> Valid:
         return valid_data.score_learner(self.model, self._inner)
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mml import distributed
 from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.evaluation.metrics import Metrics
-from mml.evaluation.ranking import Ranking, Scorer, StateScorer, rank_targets
+from mml.evaluation.ranking import BlockScorer, Ranking, Scorer, StateScorer, rank_targets, tie_draws
 from mml.evaluation.states import (
     Adaptation,
     adapted_states,
@@ -44,13 +45,13 @@ class Validation:
     def __len__(self) -> int:
         return len(self.tasks)
 
-    def rank(self, scorer: Scorer, tasks: TaskSet | None = None, topk: int = 0) -> Ranking:
+    def rank(self, scorer: Scorer | BlockScorer, tasks: TaskSet | None = None, topk: int = 0) -> Ranking:
         """Ranks of the tasks' targets (all validation tasks if None), history excluded unless repeatable."""
-        return rank_cases(self.config, scorer, self.tasks if tasks is None else tasks, topk)
+        return rank_cases(self.config, scorer, self.tasks if tasks is None else tasks, topk, shared=True)
 
     def score(self, ranking: Ranking, cases: np.ndarray | slice = slice(None)) -> tuple[float, dict[str, float]]:
         """The value of `valid_metric` over some cases, and the same by name, as RecBole's fit wants it."""
-        result = self.metrics(ranking, cases)
+        result = distributed.from_main(lambda: self.metrics(ranking, cases))  # so that all choose alike
         return result[self.metric], result
 
     def score_learner(self, learner: Learner, how: Adaptation) -> tuple[float, dict[str, float]]:
@@ -58,14 +59,14 @@ class Validation:
         chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
         states = adapted_states(learner, self.tasks, how, chunk)
         with torch.no_grad():
-            table = learner.item_table()[: self.n_candidates]
+            table = learner.candidate_table()[: self.n_candidates]
         return self.score(self.rank(StateScorer(states, table)))
 
     def score_table(self, learner: Learner, table: Tensor) -> tuple[float, dict[str, float]]:
         """Score of a learner before adaptation if its items had these vectors, [n_items, d]."""
         chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
         states = unadapted_states(learner, self.tasks, chunk, table)
-        return self.score(self.rank(StateScorer(states, table[: self.n_candidates])))
+        return self.score(self.rank(StateScorer(states, learner.candidates(table[: self.n_candidates]))))
 
     def choose_adaptation(self, learner: Learner, rates: list[float], max_steps: int) -> Adaptation:
         """The inner rate and number of steps that score best; the fewest steps among equals, 0 included."""
@@ -80,25 +81,44 @@ class Validation:
         chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
         ranks = np.zeros((max_steps + 1, len(self.tasks)), dtype=np.int64)
         candidates = np.zeros(len(self.tasks), dtype=np.int64)
+        own, draws = distributed.share(self.tasks.length), tie_draws(len(self.tasks), self.config["seed"])
         with torch.no_grad():
-            table = learner.item_table()[: self.n_candidates]
+            table = learner.candidate_table()[: self.n_candidates]
         rates = learner.inner_rates(rate)
-        for rows, step, states in states_along_adaptation(learner, self.tasks, rates, max_steps, chunk):
-            ranking = self.rank(StateScorer(states, table), self.tasks.take(rows))
+        for chosen, step, states in states_along_adaptation(learner, self.tasks.take(own), rates, max_steps, chunk):
+            rows = own[chosen]
+            scorer = StateScorer(states, table)
+            ranking = rank_cases(self.config, scorer, self.tasks.take(rows), draws=draws[torch.from_numpy(rows)])
             ranks[step, rows], candidates[rows] = ranking.ranks, ranking.n_candidates
+        ranks, candidates = distributed.add_array(ranks), distributed.add_array(candidates)
         return [self.score(Ranking(ranks[step], candidates, None))[0] for step in range(max_steps + 1)]
 
 
-def rank_cases(config: Config, scorer: Scorer, tasks: TaskSet, topk: int = 0) -> Ranking:
-    """Rank the tasks' targets among all items, by the config's `repeatable`, `seed` and `eval_batch_size`."""
-    history = None
-    if not config["repeatable"]:
-        history = tasks.batch(np.arange(len(tasks))).item_seq.numpy()
-    return rank_targets(scorer, tasks.target, history, config["seed"], config["eval_batch_size"], topk)
+class _Inputs:
+    """The tasks' inputs, padded slice by slice."""
+
+    def __init__(self, tasks: TaskSet) -> None:
+        self._tasks = tasks
+
+    def __getitem__(self, cases: slice) -> np.ndarray:
+        return self._tasks.inputs(cases)
+
+
+def rank_cases(
+    config: Config,
+    scorer: Scorer | BlockScorer,
+    tasks: TaskSet,
+    topk: int = 0,
+    draws: Tensor | None = None,
+    shared: bool = False,
+) -> Ranking:
+    """`rank_targets` of the tasks' targets, by the config's `repeatable`, `seed` and `eval_batch_size`."""
+    history = None if config["repeatable"] else _Inputs(tasks)
+    block = config["eval_batch_size"]
+    return rank_targets(scorer, tasks.target, history, config["seed"], block, topk, draws=draws, shared=shared)
 
 
 def dataset_metrics(config: Config, dataset: MMLDataset, metrics: Sequence[str], topk: Sequence[int]) -> Metrics:
     """RecBole's metrics over the dataset; popularity is that among the old users."""
-    counts = np.bincount(dataset.users.old.items, minlength=dataset.item_num)
-    item_counts = {item: int(n) for item, n in enumerate(counts) if n}
+    item_counts = {item: int(n) for item, n in enumerate(dataset.item_counts) if n}
     return Metrics(metrics, topk, config["metric_decimal_place"], dataset.item_num, dataset.user_num, item_counts)

@@ -116,3 +116,43 @@ def test_history_is_no_candidate() -> None:
     ranking = rank_targets(MatrixScorer(scores), np.array([3]), np.array([[1, 2, 0]]), seed=0, block=1)
     assert ranking.ranks.tolist() == [1]
     assert ranking.n_candidates.tolist() == [1]
+
+
+@pytest.mark.parametrize("cells", [7, 64, 10**6])
+def test_blocks_of_items_change_nothing(cells: int) -> None:
+    torch.manual_seed(0)
+    states, table = torch.randn(30, 8), torch.randn(101, 8)
+    table[50:70] = table[30:50]  # ties across blocks
+    rng = np.random.default_rng(0)
+    targets = rng.integers(1, 101, 30)
+    history = rng.integers(0, 101, (30, 6))
+    history = np.where(history == targets[:, None], 0, history)
+    whole = rank_targets(MatrixScorer(states @ table.T), targets, history, seed=4, block=8, topk=5)
+    blocks = rank_targets(StateScorer(states, table), targets, history, seed=4, block=8, topk=5, cells=cells)
+    assert np.array_equal(whole.ranks, blocks.ranks)
+    assert np.array_equal(whole.n_candidates, blocks.n_candidates)
+    assert whole.top_items is not None
+    assert blocks.top_items is not None
+    for row in range(30):
+        best = (states[row] @ table.T)[torch.from_numpy(np.stack([whole.top_items[row], blocks.top_items[row]]))]
+        torch.testing.assert_close(best[0], best[1])
+        assert len(set(blocks.top_items[row])) == 5
+
+
+def test_no_more_scores_are_held_than_asked_for() -> None:
+    class Watched(StateScorer):
+        largest = 0
+
+        def of_cases(self, cases: slice):  # type: ignore[no-untyped-def]
+            scores = super().of_cases(cases)
+
+            def watched(items):  # type: ignore[no-untyped-def]
+                result = scores(items)
+                Watched.largest = max(Watched.largest, result.numel())
+                return result
+
+            return watched
+
+    scorer = Watched(torch.randn(16, 4), torch.randn(50_001, 4))
+    rank_targets(scorer, np.arange(1, 17), None, seed=0, block=16, topk=3, cells=16 * 9000)
+    assert Watched.largest == 16 * 9000

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskBatch, training_tasks
 from mml.meta.inner import adapt
 from mml.meta.outer import meta_gradient
 from mml.model.dropout import TaskDropout, task_noise
+from mml.model.episode import Episode
 from mml.model.learner import IDLearner, Learner
 from tests.model.stubs import StubDataset, random_features, stub_config
 
@@ -21,10 +24,14 @@ N_ITEMS = 20
 RATE, STEPS = 0.05, 3
 
 
-def make_learner(loss_type: str) -> Learner:
+DEFAULT = ["position_embedding", "trm_encoder", "LayerNorm"]
+
+
+def make_learner(loss_type: str, **over: Any) -> Learner:
     torch.manual_seed(0)
     features = {"txt": random_features(N_ITEMS)}
-    return IDLearner(stub_config(loss_type=loss_type), StubDataset(N_ITEMS, features=features)).double().eval()
+    config = stub_config(loss_type=loss_type, **over)
+    return IDLearner(config, StubDataset(N_ITEMS, features=features)).double().eval()
 
 
 def make_batch() -> TaskBatch:
@@ -41,12 +48,13 @@ def make_batch() -> TaskBatch:
 def plain_adapt(learner: Learner, batch: TaskBatch, user: int) -> dict[str, Tensor]:
     """deepcopy and torch.optim.SGD, one user."""
     copied = copy.deepcopy(learner)
-    optimizer = torch.optim.SGD(copied.encoder.parameters(), lr=RATE)
+    optimizer = torch.optim.SGD(copied.fast_parameters().values(), lr=RATE)
     n = int((batch.item_seq[user] != 0).sum())
     picked = batch.support[user, :n]
     for _ in range(STEPS if picked.any() else 0):
         optimizer.zero_grad()
-        states = copied.states(batch.item_seq[user : user + 1, :n], copied.warm_table())[0, picked]
+        items, table = batch.item_seq[user : user + 1, :n], copied.warm_table()
+        states = copied.encoder(embedding(items, table), copied.attention_bias(items), fused=False)[0, picked]
         assert batch.negatives is not None
         negatives = batch.negatives[user, :n][picked]
         loss = copied.prediction_loss(states, copied.warm_table().detach(), batch.targets[user, :n][picked], negatives)
@@ -55,16 +63,84 @@ def plain_adapt(learner: Learner, batch: TaskBatch, user: int) -> dict[str, Tens
     return dict(copied.encoder.named_parameters())
 
 
+@pytest.mark.parametrize(
+    "local_modules",
+    [DEFAULT, ["trm_encoder.layer.1"], ["LayerNorm"], ["position_embedding"], ["bias"], ["query", "dense_2"]],
+)
 @pytest.mark.parametrize("loss_type", ["CE", "BPR"])
-def test_inner_loop_equals_a_plain_loop(loss_type: str) -> None:
-    learner, batch = make_learner(loss_type), make_batch()
+def test_inner_loop_equals_a_plain_loop(loss_type: str, local_modules: list[str]) -> None:
+    learner, batch = make_learner(loss_type, local_modules=local_modules), make_batch()
+    before = copy.deepcopy(learner.fast_parameters())
     fast = adapt(learner.episode(batch).support_loss, learner.fast_parameters(), 4, RATE, STEPS)
     for user in range(4):
-        for name, expected in plain_adapt(learner, batch, user).items():
+        plain = plain_adapt(learner, batch, user)
+        for name in fast:
+            expected = plain[name]
             torch.testing.assert_close(fast[name][user], expected, atol=1e-9, rtol=1e-9)
     unadapted = learner.fast_parameters()
+    assert all(torch.equal(value, unadapted[name]) for name, value in before.items())
     assert all(torch.equal(value[3], unadapted[name]) for name, value in fast.items())
-    assert not torch.equal(fast["LayerNorm.weight"][0], unadapted["LayerNorm.weight"])
+    assert any(not torch.equal(value[0], unadapted[name]) for name, value in fast.items())
+
+
+@pytest.mark.parametrize("hidden_act", ["relu", "swish", "tanh", "sigmoid"])
+def test_descent_equals_autograd(hidden_act: str) -> None:
+    learner, batch = make_learner("CE", hidden_act=hidden_act), make_batch()
+    episode, phi = learner.episode(batch), learner.fast_parameters()
+    fast = adapt(episode.support_loss, phi, 4, RATE, STEPS)
+    by_autograd = adapt(lambda weights: episode.support_loss(weights), phi, 4, RATE, STEPS)
+    for name, value in by_autograd.items():
+        torch.testing.assert_close(fast[name], value, atol=1e-11, rtol=1e-11)
+
+
+def test_learned_rates_and_a_single_task() -> None:
+    learner, batch = make_learner("CE", meta_algorithm="metasgd"), make_batch()
+    rates = {name: torch.rand_like(value) * RATE for name, value in learner.fast_parameters().items()}
+    phi = learner.fast_parameters()
+    fast = adapt(learner.episode(batch).support_loss, phi, 4, rates, STEPS)
+    before = copy.deepcopy(phi)
+    alone = learner.episode(batch.select(torch.tensor([1])))
+    one = adapt(alone.support_loss, phi, 1, rates, STEPS)
+    plain = adapt(lambda weights: alone.support_loss(weights), phi, 1, rates, STEPS)
+    for name, value in plain.items():
+        torch.testing.assert_close(one[name][0], value[0], atol=1e-11, rtol=1e-11)
+        torch.testing.assert_close(fast[name][1], value[0], atol=1e-11, rtol=1e-11)
+        assert torch.equal(phi[name], before[name])
+
+
+@pytest.mark.parametrize("algorithm", ["fomaml", "reptile"])
+@pytest.mark.parametrize("loss_type", ["CE", "BPR"])
+def test_first_order_gradient_of_a_learner(loss_type: str, algorithm: str) -> None:
+    """Against each task alone, adapted and differentiated by autograd."""
+    learner, batch = make_learner(loss_type), make_batch()
+    phi, psi = learner.fast_parameters(), learner.slow_parameters()
+    gradient = meta_gradient(algorithm, learner.episode(batch), phi, psi, RATE, STEPS)
+    total = {name: torch.zeros_like(value) for name, value in (phi | psi).items()}
+    for user in range(4):
+        episode = learner.episode(batch.select(torch.tensor([user])))
+        inner = Both(episode) if algorithm == "reptile" else lambda fast, one=episode: one.support_loss(fast)
+        adapted = adapt(inner, phi, 1, RATE, STEPS)
+        leaves = {name: value.detach().requires_grad_() for name, value in adapted.items()}
+        inputs = [*leaves.values(), *psi.values()]
+        grads = torch.autograd.grad(episode.query_loss(leaves).sum(), inputs, allow_unused=True)
+        found = dict(zip(phi | psi, grads, strict=True))
+        if algorithm == "reptile":
+            found |= {name: (phi[name].detach() - value.detach()) / RATE for name, value in adapted.items()}
+        for name, grad in found.items():
+            if grad is not None:
+                total[name] += grad[0] if name in phi else grad
+    for name, value in (gradient.fast | gradient.slow).items():
+        torch.testing.assert_close(value, total[name], atol=1e-9, rtol=1e-9)
+
+
+class Both:
+    """Support and query loss together, under autograd."""
+
+    def __init__(self, episode: Episode) -> None:
+        self._episode = episode
+
+    def __call__(self, fast: dict[str, Tensor]) -> Tensor:
+        return self._episode.support_loss(fast) + self._episode.query_loss(fast)
 
 
 class SmallEpisode:

@@ -114,7 +114,7 @@ def fused_probabilities(n_items: int, rate: float) -> tuple[torch.Tensor, torch.
     fusion.expect_cold(rate)
     states = torch.stack([out.states for out in outputs.values()])
     fused = fusion(scores(slice(None)), states, torch.zeros(5, 2), n_warm_items=20)
-    return fused.exp(), WeightedSum(scores, dict.fromkeys(outputs, 1 / 3)).scores(slice(None)), fusion
+    return fused.exp(), WeightedSum(scores, dict.fromkeys(outputs, 1 / 3)).of_cases(slice(None))(slice(None)), fusion
 
 
 def test_adaptive_fusion_starts_as_the_mean_and_knows_no_catalogue_size() -> None:
@@ -129,6 +129,22 @@ def test_cold_items_together_are_as_probable_as_their_number_and_rate_say(n_item
     fused, _, _ = fused_probabilities(n_items, 0.3)
     torch.testing.assert_close(fused[:, 1:21].sum(1), torch.full((5,), 20.0))
     torch.testing.assert_close(fused[:, 21:].sum(1), torch.full((5,), 0.3 * (n_items - 21)))
+
+
+@pytest.mark.parametrize("n_items", [21, 22, 60])
+@pytest.mark.parametrize("block", [1, 7, 100])
+def test_adaptive_fusion_item_by_item_is_the_same(n_items: int, block: int) -> None:
+    torch.manual_seed(0)
+    outputs = {name: LearnerOutput(torch.randn(5, 8), torch.randn(n_items, 8)) for name in ("id", "txt")}
+    scores = StandardisedScores(outputs, n_warm_items=20)
+    fusion = AdaptiveFusion(2, 8, 2, [16], 0.2).eval()
+    torch.nn.init.normal_(fusion.head.weight)
+    states, context = torch.stack([out.states for out in outputs.values()]), torch.rand(5, 2)
+    whole = fusion(scores(slice(None)), states, context, n_warm_items=20)
+    parts = fusion.of_cases(scores.of_cases(slice(None)), states, context, 20, n_items, block)
+    torch.testing.assert_close(parts(slice(1, n_items)), whole[:, 1:])
+    some = torch.tensor([20, 3, n_items - 1])
+    torch.testing.assert_close(parts(some), whole[:, some])
 
 
 def test_fingerprint_of_features_looks_at_known_items_only() -> None:

@@ -22,7 +22,7 @@ class PlainLearner(IDLearner):
         super().__init__(config, dataset)
 
 
-@pytest.mark.parametrize("loss_type", ["CE", "BPR"])
+@pytest.mark.parametrize("loss_type", ["CE", "BPR", "sampled"])
 def test_recboles_own_trainer_trains_a_learner(
     tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss_type: str
 ) -> None:

@@ -1,0 +1,87 @@
+"""Users per second of adapting new users in 5 steps and ranking all items for them.
+
+python -m benchmarks.adaptation [--users 64] [--threads 1 0] ...
+
+The ways are those of benchmarks.meta_training; each ends with the rank of the user's next item.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding
+
+from benchmarks import published
+from benchmarks.speed import LENGTHS, RATE, STEPS, Ways, everywhere, new_learner, options, random_users, report
+from mml.data.tasks import TaskSet, evaluation_tasks, length_sorted_chunks
+from mml.evaluation.ranking import StateScorer, rank_targets
+from mml.evaluation.states import Adaptation, adapted_states
+from mml.model.learner import Learner
+
+
+def shared_states(learner: Learner, tasks: TaskSet, chunk: int, fused: bool) -> Tensor:
+    """States after as many passes with one set of weights for all users; nobody is adapted."""
+    learner.eval()
+    table = learner.item_table().detach()
+    fast = list(learner.fast_parameters().values())
+    result = table.new_empty(len(tasks), learner.hidden_size)
+    for rows in length_sorted_chunks(tasks.length, chunk):
+        batch = tasks.batch(rows).to(learner.device)
+        length = int(batch.support.sum(1).max())
+        vectors, support = embedding(batch.item_seq, table), batch.support[:, :length]
+        for _ in range(STEPS):
+            states = learner.encoder(vectors[:, :length], fused=fused)[support]
+            loss = learner.prediction_loss(states, table, batch.targets[:, :length][support], None).mean()
+            torch.autograd.grad(loss, fast)
+        with torch.no_grad():
+            result[torch.from_numpy(rows).to(result.device)] = learner.encoder(vectors, fused=fused)[batch.query]
+    return result
+
+
+def rank(states: Tensor, learner: Learner, tasks: TaskSet) -> None:
+    """Rank the targets among all items."""
+    items = tasks.batch(np.arange(len(tasks))).item_seq.numpy()
+    rank_targets(StateScorer(states, learner.item_table().detach()), tasks.target, items, 0, 256)
+
+
+def prepare(chosen: argparse.Namespace, case: str, device: torch.device) -> tuple[Ways, dict[str, float]]:
+    """The ways of adapting to one kind of users."""
+    tasks, _ = evaluation_tasks(random_users(chosen.users, LENGTHS[case]), 50, "last")
+    learner, sasrec = new_learner(device), published.new_sasrec(device)
+    few, how, chunk = tasks.take(np.arange(chosen.single)), Adaptation(RATE, STEPS), chosen.chunk
+
+    def one_by_one() -> None:
+        for scores in published.test_scores(sasrec, few, len(few), STEPS):
+            scores.argsort(descending=True)
+
+    def as_imported() -> None:
+        with published.as_imported():
+            one_by_one()
+
+    ways: Ways = {
+        "published, as imported": (len(few), as_imported),
+        "published": (len(few), one_by_one),
+        "single pass": (
+            len(few),
+            lambda: rank(published.states_single_pass(learner, few, len(few), STEPS), learner, few),
+        ),
+        "shared, modules": (len(tasks), lambda: rank(shared_states(learner, tasks, chunk, False), learner, tasks)),
+        "shared, fused": (len(tasks), lambda: rank(shared_states(learner, tasks, chunk, True), learner, tasks)),
+        "mml": (len(tasks), lambda: rank(adapted_states(learner, tasks, how, chunk), learner, tasks)),
+    }
+    return ways, {}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print, write."""
+    chosen = options(arguments, "Users per second of adaptation and ranking.")
+    return report("adaptation", everywhere(chosen, LENGTHS, prepare), chosen.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,102 @@
+"""How much faster several processes of torchrun are than one: meta-training and adaptation with evaluation.
+
+python -m benchmarks.scaling [--processes 1 2] [--work FOLDER] [--key=value ...]
+
+The same work is shared by one process and by several on this machine, one thread each. Efficiency is the speed divided
+by the number of processes times the speed of one; with more processes than free cores it cannot come near 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.data import random_log
+from benchmarks.growth import STEPS, Fraction
+from benchmarks.measured import Record, in_fresh_process, machine, table, write_json
+
+USERS, ITEMS = 10_000, 10_000
+TRAINED, EVALUATED = 512, 512
+COLUMNS = {
+    "processes": "processes",
+    "training users/s": "training_rate",
+    "efficiency": "training_efficiency",
+    "cases adapted and ranked/s": "evaluation_rate",
+    "its efficiency": "evaluation_efficiency",
+    "peak MB each": "peak_mb",
+}
+
+
+def shared_work(folder: str, words: Sequence[str]) -> Record:
+    """Rates of this run's processes together."""
+    from mml import distributed
+    from mml.config import Config
+    from mml.data.dataset import MMLDataset
+    from mml.evaluation.ranking import StateScorer
+    from mml.evaluation.states import Adaptation, adapted_states, chunk_size
+    from mml.model.learner import build_learner
+    from mml.trainer.learner import MetaTrainer
+    from mml.trainer.validation import rank_cases
+
+    path = Path(folder)
+    config = Config(path.name, arguments=[f"--data_path={path.parent}", "--show_progress=False", *words])
+    dataset = MMLDataset(config)
+    learner = build_learner(config, dataset, "id").to(config["device"])
+    tasks = dataset.test_tasks()[0]
+    tasks = tasks.take(np.linspace(0, len(tasks) - 1, min(EVALUATED, len(tasks))).astype(np.int64))
+    chunk = chunk_size(learner, config["task_chunk_size"], learner.max_seq_length)
+    record: Record = {}
+    with distributed.processes(config["device"], config["process_timeout"]), tempfile.TemporaryDirectory() as run_dir:
+        trainer = MetaTrainer(config, learner, Path(run_dir), seed=1)
+        trainer._train_epoch(Fraction(dataset, config["meta_batch_size"]), 0)  # type: ignore[arg-type]
+        begin = time.perf_counter()
+        trainer._train_epoch(Fraction(dataset, TRAINED), 1)  # type: ignore[arg-type]
+        record["training_rate"] = TRAINED / (time.perf_counter() - begin)
+        begin = time.perf_counter()
+        states = adapted_states(learner, tasks, Adaptation(0.03, STEPS), chunk)
+        rank_cases(config, StateScorer(states, learner.item_table().detach()), tasks, shared=True)
+        record["evaluation_rate"] = len(tasks) / (time.perf_counter() - begin)
+    return record
+
+
+def measure(folder: Path, processes: int, words: Sequence[str]) -> Record:
+    """One line of the table."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    case = {"folder": str(folder), "words": list(words)}
+    record = in_fresh_process("benchmarks.scaling", "shared_work", case, launcher)
+    return {"processes": processes, **{key: value for key, value in record.items() if key != "folder"}}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description="One process against several.", allow_abbrev=False)
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--work", type=Path, default=Path("output/benchmarks/logs"), help="where the logs are kept")
+    parser.add_argument("--output", type=Path, default=Path("output/benchmarks"))
+    options, words = parser.parse_known_args(arguments)
+    folder = random_log(options.work, USERS, ITEMS)
+    records = [measure(folder, n, words) for n in options.processes]
+    for kind in ("training", "evaluation"):
+        one = next(
+            (record[f"{kind}_rate"] / record["processes"] for record in records if f"{kind}_rate" in record), None
+        )
+        for record in records:
+            if one and f"{kind}_rate" in record:
+                record[f"{kind}_efficiency"] = record[f"{kind}_rate"] / record["processes"] / one
+    print(f"{TRAINED} users trained on, {EVALUATED} cases adapted in {STEPS} steps and ranked; {machine()}")
+    print(table(records, COLUMNS))
+    for record in records:
+        if "error" in record:
+            print(f"{record['processes']} processes: {record['error']}")
+    print(f"\nWritten to {write_json('scaling', records, options.output)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

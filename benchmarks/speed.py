@@ -1,0 +1,197 @@
+"""What the benchmarks of speed share: random users, models, timing, and the machine's own bounds.
+
+Ways of doing the same work are timed in turn (A B A B ...) in one process and compared by medians, because machines are
+shared. On one thread time is the processor time of the process, which other processes disturb least; on several threads
+or a GPU it is the wall's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from benchmarks.measured import ROOT, Record, machine, table, write_json
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import TaskSet
+from mml.model.learner import FeatureLearner, IDLearner, Learner
+
+N_ITEMS = 1682  # as many as ml-100k has
+STEPS, RATE = 5, 0.01
+FEATURE_DIM = 64
+LENGTHS = {"long": (11, 50), "cold": (10, 11)}  # interactions per user, mean 30; and those of a cold user's task
+COLUMNS = {"case": "case", "threads": "threads", "device": "device", "way": "way", "users/s": "rate"} | {
+    "of the bound": "of_bound",
+    "x published": "of_published",
+}
+
+
+class Settings(dict):  # type: ignore[type-arg]
+    """The defaults of configs/overall.yaml, as the models read them; unknown keys give None."""
+
+    def __init__(self, device: torch.device, **over: Any) -> None:
+        text = (ROOT / "configs" / "overall.yaml").read_text(encoding="utf-8")
+        super().__init__(yaml.safe_load(text))
+        names = {"LIST_SUFFIX": "_list", "ITEM_LIST_LENGTH_FIELD": "item_length", "NEG_PREFIX": "neg_"}
+        self.update(names, layer_norm_eps=float(self["layer_norm_eps"]), device=device, **over)
+
+    def __missing__(self, key: str) -> None:
+        return None
+
+    def for_learner(self, _name: str, key: str) -> Any:
+        """The common value of a key."""
+        return self[key]
+
+
+class RandomItems:
+    """Stands for a dataset of `n` warm items without features."""
+
+    item_features: Mapping[str, Any] = {}
+
+    def __init__(self, n: int = N_ITEMS) -> None:
+        self.n_warm_items = n
+
+    def num(self, _field: str) -> int:
+        """Items with the padding item."""
+        return self.n_warm_items + 1
+
+
+def new_learner(device: torch.device) -> Learner:
+    """An ID learner of the default size."""
+    torch.manual_seed(0)
+    return IDLearner(Settings(device), RandomItems()).to(device)
+
+
+def new_feature_learner(device: torch.device, name: str) -> Learner:
+    """A learner over random features."""
+    from mml.data.item_features import ItemFeatures
+
+    torch.manual_seed(0)
+    items = RandomItems()
+    vectors = np.random.default_rng(0).normal(size=(N_ITEMS + 1, FEATURE_DIM)).astype(np.float32)
+    items.item_features = {name: ItemFeatures(vectors, np.arange(N_ITEMS + 1) > 0)}
+    return FeatureLearner(Settings(device), items, name).to(device)
+
+
+def random_users(n: int, lengths: tuple[int, int]) -> PackedSequences:
+    """Users with a random number of random interactions, both ends included."""
+    rng = np.random.default_rng(0)
+    count = rng.integers(lengths[0], lengths[1] + 1, n)
+    return PackedSequences(rng.integers(1, N_ITEMS + 1, count.sum()), np.concatenate([[0], count.cumsum()]))
+
+
+Ways = Mapping[str, tuple[int, Callable[[], Any]]]
+"""Name of a way of working -> (users it treats, the work)."""
+
+
+def rates(ways: Ways, repetitions: int, device: torch.device, threads: int) -> dict[str, float]:
+    """Users per second of each way: the median over repetitions, taken in turn."""
+    clock = time.process_time if threads == 1 and device.type == "cpu" else time.perf_counter
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for repetition in range(repetitions + 1):  # the first is to warm up
+        for name, (_, work) in ways.items():
+            begin = clock()
+            work()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if repetition:
+                seconds[name].append(clock() - begin)
+    return {name: users / float(np.median(seconds[name])) for name, (users, _) in ways.items()}
+
+
+def _records(case: str, found: Mapping[str, float], where: Record) -> list[Record]:
+    """A line per way. The bound is the faster of the ways with shared weights."""
+    shares = {"of_published": found["published"]}
+    bounds = [rate for way, rate in found.items() if way.startswith("shared")]
+    if bounds:
+        shares["of_bound"] = max(bounds)
+    return [
+        {"case": case, **where, "way": way, "rate": rate, **{key: rate / of for key, of in shares.items()}}
+        for way, rate in found.items()
+    ]
+
+
+def options(arguments: Sequence[str], what: str) -> argparse.Namespace:
+    """The common options of the benchmarks of speed."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--users", type=int, default=64, help="users that the batched ways treat at a time")
+    parser.add_argument("--single", type=int, default=4, help="users that the ways of one user at a time treat")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--chunk", type=int, default=32, help="tasks adapted at once")
+    parser.add_argument("--threads", type=int, nargs="*", default=[1, 0], help="threads of torch; 0: one per core")
+    parser.add_argument("--output", type=Path, default=Path("output/benchmarks"))
+    return parser.parse_args(arguments)
+
+
+Prepare = Callable[[argparse.Namespace, str, torch.device], tuple[Ways, dict[str, float]]]
+"""(options, case, device) -> the ways, and rates that are known without timing."""
+
+
+def everywhere(chosen: argparse.Namespace, cases: Iterable[str], prepare: Prepare) -> list[Record]:
+    """Measure each case on each number of threads, and on the GPU if there is one."""
+    found: list[Record] = []
+    cores = torch.get_num_threads()
+    places = [(torch.device("cpu"), threads) for threads in dict.fromkeys(n or cores for n in chosen.threads)]
+    if torch.cuda.is_available():
+        places.append((torch.device("cuda"), cores))
+    for device, threads in places:
+        torch.set_num_threads(threads)
+        for case in cases:
+            ways, known = prepare(chosen, case, device)
+            speed = rates(ways, chosen.repetitions, device, threads) | known
+            found += _records(case, speed, {"threads": threads, "device": device.type})
+    return found
+
+
+def report(name: str, found: Sequence[Record], output: Path) -> int:
+    """Print the table and write the JSON."""
+    where = machine()
+    print(f"{name}: {where['processor']}, {where['cores']} cores, torch {where['torch']}, commit {where['commit']}")
+    print(table(found, COLUMNS))
+    print(f"Written to {write_json(name, found, output)}\n", flush=True)
+    return 0
+
+
+def hardware_bound(learner: Learner, tasks: TaskSet, steps: int, device: torch.device) -> float:
+    """Users/s if every multiplication ran like a large matrix product, and every byte of fast weights like a copy.
+
+    Counted: the products of encoder, attention and softmax, of `steps` inner passes over the support and an outer one
+    over all positions; and the fast weights, which each inner step reads forward, backward and to write, and writes.
+    """
+    n_fast = sum(value.numel() for value in learner.fast_parameters().values())
+    n_matrix = sum(value.numel() for value in learner.fast_parameters().values() if value.dim() == 2)
+    support, length = float(tasks.n_support.mean()), float(tasks.length.mean())
+    layers, d, items = learner.encoder.fused.n_layers, learner.hidden_size, learner.n_warm_items
+
+    def pass_flops(positions: float, predicted: float, by_items: bool) -> float:
+        products = 6 * positions * n_matrix + 12 * layers * positions**2 * d
+        return products + (6 if by_items else 4) * predicted * items * d
+
+    flops = steps * pass_flops(support, support, False) + pass_flops(length, float(tasks.n_query.mean()), True)
+    moved = 4 * n_fast * (4 * steps + 2)
+    return 1.0 / max(flops / _matmul_rate(device), moved / _copy_rate(device))
+
+
+def _timed(work: Callable[[], Any], device: torch.device) -> float:
+    return 1.0 / rates({"": (1, work)}, 5, device, torch.get_num_threads())[""]
+
+
+def _matmul_rate(device: torch.device) -> float:
+    """Measured floating-point operations per second of a large product."""
+    n = 1024 if device.type == "cpu" else 8192
+    a: Tensor = torch.randn(n, n, device=device)
+    return 2 * n**3 / _timed(lambda: a @ a, device)
+
+
+def _copy_rate(device: torch.device) -> float:
+    """Measured bytes per second, read and written, of a copy that no cache holds."""
+    a: Tensor = torch.ones(1 << 26, device=device)
+    b = torch.empty_like(a)
+    return 8 * len(a) / _timed(lambda: b.copy_(a), device)

@@ -1,0 +1,175 @@
+"""The losses of a batch of tasks as functions of stacked fast weights, for the engine in mml.meta."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding  # unlike indexing, its gradient does not depend on the threads
+
+from mml.data.tasks import TaskBatch
+from mml.meta.inner import Params, Rates
+from mml.model.fused_encoder import Passes
+from mml.model.fused_gradients import Descent, collapsed
+
+if TYPE_CHECKING:
+    from mml.model.learner import Learner
+
+Positions = tuple[Tensor, ...]
+"""Rows and columns, int64 [P] each."""
+
+
+class Episode:
+    """U tasks of one learner. What does not depend on the fast weights is computed once, here.
+
+    The support loss is taken without dropout, in training as in adaptation, so that both inner loops are the same.
+
+    Args:
+        learner: see Learner.
+        batch: U tasks.
+        table: vectors of inputs and candidates, [n, d].
+    """
+
+    def __init__(self, learner: Learner, batch: TaskBatch, table: Tensor) -> None:
+        self._learner, self._batch, self._table = learner, batch, table
+        self._vectors = embedding(batch.item_seq, table)  # [U, L, d]
+        self._bias = learner.attention_bias(batch.item_seq)
+        warm = batch.targets <= learner.n_warm_items  # a new user's support may hold cold items: no candidates
+        self._query: Positions = (batch.query & warm).nonzero(as_tuple=True)
+        self.support_loss = SupportLoss(self, (batch.support & warm).nonzero(as_tuple=True))
+        """Mean loss over each task's support positions, [U]; 0 for a task without support."""
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+    def states(self, fast: Params, dropout: bool = False, leaves: Params | None = None) -> Tensor:
+        """States [U, L, d] under stacked fast weights; `leaves` as in CausalEncoder.forward_tasks."""
+        return self._states(fast, self._batch.item_seq.shape[1], dropout, leaves)
+
+    def query_loss(self, fast: Params) -> Tensor:
+        """Mean loss over each task's query positions, [U]."""
+        return self._mean_loss(self.states(fast, dropout=True), self._query)
+
+    def query_loss_at(self, fast: Params, leaves: Params) -> Tensor:
+        """The query losses [U]; their gradient by the fast weights, summed over tasks, goes to `leaves`."""
+        return self._mean_loss(self.states(fast, dropout=True, leaves=leaves), self._query)
+
+    def _states(self, fast: Params, length: int, dropout: bool = False, leaves: Params | None = None) -> Tensor:
+        bias = None if self._bias is None else self._bias[:, :length, :length]
+        with training_mode(self._learner.encoder, dropout and self._learner.training):
+            return self._learner.encoder.forward_tasks(
+                fast, self._vectors[:, :length], bias, self._batch.noise_keys, leaves
+            )
+
+    def _losses(self, picked: Tensor, table: Tensor, positions: Positions) -> Tensor:
+        """Loss of each position: states [P, d] -> [P]."""
+        negatives = self._batch.negatives_of(positions)
+        return self._learner.prediction_loss(picked, table, self._batch.targets[positions], negatives)
+
+    def _weights(self, positions: Positions) -> Tensor:
+        """What each position counts in its task's mean, [P]."""
+        count = torch.bincount(positions[0], minlength=len(self))
+        return (1.0 / count.to(self._vectors.dtype))[positions[0]]
+
+    def _mean_loss(self, states: Tensor, positions: Positions) -> Tensor:
+        losses = self._losses(states[positions], self._table, positions) * self._weights(positions)
+        return losses.new_zeros(len(self)).index_add(0, positions[0], losses)
+
+
+class _Run(NamedTuple):
+    """A forward pass, and the weights it was made with."""
+
+    weights: Params
+    states: Tensor
+    passes: Passes
+
+
+class SupportLoss:
+    """The support losses of an episode. Only the positions up to the last support position are looked at.
+
+    Called, it gives the losses, differentiable. `descend` goes down their gradients without autograd.
+    """
+
+    def __init__(self, episode: Episode, positions: Positions) -> None:
+        self._episode, self._positions = episode, positions
+        self._length = int(positions[1].max()) + 1 if len(positions[1]) else 1
+        self._entering: dict[int, Tensor] = {}
+        self._seen: tuple[Params, _Run] | None = None
+
+    def __call__(self, fast: Params) -> Tensor:
+        states = self._episode._states(fast, self._length)
+        return self._episode._mean_loss(states, self._positions)
+
+    @torch.no_grad()
+    def look(self, fast: Params) -> Tensor:
+        """States [U, L, d] of all positions, without dropout and graph; `descend` from here needs no forward pass."""
+        run = self._run(fast, self._episode._vectors.shape[1])
+        self._seen = fast, run
+        return run.states
+
+    @torch.no_grad()
+    def descend(self, fast: Params, rates: Rates) -> Params:
+        """The fast weights after a step of gradient descent. Those given are used up: they may be changed in place."""
+        seen, self._seen = self._seen, None
+        run = seen[1] if seen is not None and seen[0] is fast else self._run(fast, self._length)
+        picked = self._gradient(run.states[self._positions])
+        dstates = torch.zeros_like(run.states).index_put_(self._positions, picked)
+        sink = Descent(dict(fast), rates)
+        self._episode._learner.encoder.fused.back(run.weights, dstates, run.passes, sink)
+        return sink.fast
+
+    def _run(self, fast: Params, length: int) -> _Run:
+        encoder = self._episode._learner.encoder.fused
+        first = encoder.lowest(fast)
+        weights = {**self._own, **{name: collapsed(value) for name, value in fast.items()}}
+        x, mask = self._inputs(first)[:, :length].contiguous(), self._mask[..., :length, :length]
+        return _Run(weights, *encoder.run(weights, x, mask, first=first))
+
+    def _gradient(self, picked: Tensor) -> Tensor:
+        """Gradient of the sum of losses by the states at the support positions, [P, d]."""
+        episode = self._episode
+        with torch.enable_grad():
+            picked = picked.detach().requires_grad_()
+            losses = episode._losses(picked, episode._table.detach(), self._positions)
+        return torch.autograd.grad(losses, picked, self._weight)[0]
+
+    @cached_property
+    def _weight(self) -> Tensor:
+        return self._episode._weights(self._positions)
+
+    @cached_property
+    def _own(self) -> Params:
+        return {name: value.detach() for name, value in self._episode._learner.encoder.named_parameters()}
+
+    @cached_property
+    def _mask(self) -> Tensor:
+        episode = self._episode
+        bias = None if episode._bias is None else episode._bias.detach()
+        return episode._learner.encoder.fused.attention_mask(episode._vectors.shape[1], episode._vectors, bias)
+
+    def _inputs(self, first: int) -> Tensor:
+        """What enters the lowest layer with fast weights; the layers below it are run once."""
+        if first not in self._entering:
+            x = self._episode._vectors.detach()
+            encoder = self._episode._learner.encoder.fused
+            if first >= 0:
+                x, _ = encoder.embed(self._own, x)
+            for number in range(first):
+                x, _ = encoder.layer(self._own, number, x, self._mask)
+            self._entering[first] = x
+        return self._entering[first]
+
+
+@contextmanager
+def training_mode(module: nn.Module, mode: bool) -> Iterator[None]:
+    """Set the module's training flag for a while."""
+    before = module.training
+    module.train(mode)
+    try:
+        yield
+    finally:
+        module.train(before)

@@ -1,0 +1,50 @@
+"""Averaged weights: validated and kept instead of the last step's, which are noisy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+_ETA = 8.0  # the average reaches back over about the last ninth of the steps, however many there are
+
+
+class WeightAverage:
+    """Polynomial-decay average of a module's weights over training (Shamir and Zhang, ICML 2013, section 4).
+
+    After step t the average moves towards the weights by (eta + 1) / (t + eta + 1). So it forgets the beginning at
+    any length of training, and has no horizon to tune.
+
+    Args:
+        module: whose parameters are averaged.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._parameters = list(module.parameters())
+        self._average = [value.detach().clone() for value in self._parameters]
+        self._steps = 0
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the weights after an optimiser step."""
+        self._steps += 1
+        weight = (_ETA + 1) / (self._steps + _ETA + 1)
+        torch._foreach_lerp_(self._average, [value.detach() for value in self._parameters], weight)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Within this context the module has the averaged weights."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for value, average in zip(self._parameters, self._average, strict=True):
+            kept = value.detach().clone()
+            value.copy_(average)
+            average.copy_(kept)

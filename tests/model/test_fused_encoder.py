@@ -1,0 +1,104 @@
+"""The passes that are written out against RecBole's modules under autograd, in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from mml.model.encoder import CausalEncoder
+
+U, L, D, MAX_LENGTH = 3, 7, 16, 12
+
+
+def make_encoder(hidden_act: str = "gelu", n_layers: int = 2, n_heads: int = 2, dropout: float = 0.0) -> CausalEncoder:
+    torch.manual_seed(0)
+    encoder = CausalEncoder(
+        n_layers=n_layers,
+        n_heads=n_heads,
+        hidden_size=D,
+        inner_size=24,
+        hidden_dropout_prob=dropout,
+        attn_dropout_prob=dropout,
+        hidden_act=hidden_act,
+        layer_norm_eps=1e-12,
+        initializer_range=0.5,
+        max_length=MAX_LENGTH,
+    ).double()
+    return encoder.train(dropout > 0)
+
+
+def random(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64).requires_grad_()
+
+
+def random_weights(encoder: CausalEncoder) -> dict[str, Tensor]:
+    """Another weight for each task, [U, ...]."""
+    own = {name: value.detach() for name, value in encoder.named_parameters()}
+    return {name: (value + 0.1 * torch.randn(U, *value.shape)).requires_grad_() for name, value in own.items()}
+
+
+def assert_same_gradients(ours: Tensor, theirs: Tensor, inputs: list[Tensor], second: bool = False) -> None:
+    torch.testing.assert_close(ours, theirs, atol=1e-11, rtol=1e-11)
+    weight = torch.randn(ours.shape, dtype=torch.float64)
+    found = [torch.autograd.grad((states * weight).sum(), inputs, create_graph=second) for states in (ours, theirs)]
+    for mine, expected in zip(*found, strict=True):
+        torch.testing.assert_close(mine, expected, atol=1e-10, rtol=1e-10)
+    if second:
+        again = [
+            torch.autograd.grad(sum(g.square().sum() for g in grads), inputs, allow_unused=True) for grads in found
+        ]
+        for mine, expected in zip(*again, strict=True):
+            assert (mine is None) == (expected is None)
+            if mine is not None:
+                torch.testing.assert_close(mine, expected, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("with_bias", [False, True])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("hidden_act", ["gelu", "relu", "swish", "tanh", "sigmoid"])
+def test_stacked_weights(hidden_act: str, dropout: float, with_bias: bool) -> None:
+    encoder = make_encoder(hidden_act, dropout=dropout)
+    fast, vectors, bias = random_weights(encoder), random(U, L, D), random(U, L, L) if with_bias else None
+    keys = torch.randint(2**31, (U,))
+    inputs = [vectors, *fast.values()] + ([] if bias is None else [bias])
+    ours = encoder.forward_tasks(fast, vectors, bias, keys)
+    assert_same_gradients(ours, encoder.by_vmap(fast, vectors, bias, keys), inputs)
+
+
+@pytest.mark.parametrize(("n_layers", "n_heads"), [(1, 1), (3, 4)])
+def test_shared_weights(n_layers: int, n_heads: int) -> None:
+    encoder = make_encoder(n_layers=n_layers, n_heads=n_heads)
+    vectors, bias = random(U, L, D), random(U, L, L)
+    theirs = encoder(vectors, bias, fused=False)
+    used = dict(encoder.named_parameters())
+    assert_same_gradients(encoder(vectors, bias), theirs, [vectors, bias, *used.values()])
+
+
+@pytest.mark.parametrize("names", ["trm_encoder.layer.1", "LayerNorm", "position_embedding", "bias"])
+def test_some_weights_stacked(names: str) -> None:
+    encoder = make_encoder()
+    fast = {name: value for name, value in random_weights(encoder).items() if names in name}
+    vectors = random(U, L, D)
+    inputs = [vectors, *fast.values()]
+    assert_same_gradients(encoder.forward_tasks(fast, vectors), encoder.by_vmap(fast, vectors), inputs)
+
+
+def test_gradients_of_gradients() -> None:
+    encoder = make_encoder(dropout=0.3)
+    fast, vectors, bias, keys = random_weights(encoder), random(U, L, D), random(U, L, L), torch.arange(U)
+    ours, theirs = encoder.forward_tasks(fast, vectors, bias, keys), encoder.by_vmap(fast, vectors, bias, keys)
+    assert_same_gradients(ours, theirs, [vectors, bias, *fast.values()], second=True)
+
+
+def test_leaves_get_the_sum_over_tasks() -> None:
+    encoder = make_encoder()
+    fast, vectors = random_weights(encoder), random(U, L, D)
+    leaves = {name: value.detach().requires_grad_() for name, value in encoder.named_parameters()}
+    weight = torch.randn(U, L, D, dtype=torch.float64)
+    summed = torch.autograd.grad(
+        (encoder.forward_tasks(fast, vectors, leaves=leaves) * weight).sum(), list(leaves.values())
+    )
+    each = torch.autograd.grad((encoder.by_vmap(fast, vectors) * weight).sum(), list(fast.values()))
+    for mine, expected in zip(summed, each, strict=True):
+        torch.testing.assert_close(mine, expected.sum(0), atol=1e-10, rtol=1e-10)

@@ -27,7 +27,6 @@ methods:
   Pop: {run: Pop, family: baseline}
   SASRec: {run: SASRec, family: baseline, tune: SASRec,
            set: {hidden_size: 16, inner_size: 16, n_layers: 1, epochs: 1}}
-  FDSA: {run: FDSA, family: baseline}
 profiles: {quick: [Pop]}
 ranges:
   mml: {hidden_dropout_prob: [0.1, 0.2]}
@@ -66,7 +65,6 @@ def test_one_command_gives_everything_and_resumes(
     }
     assert "cold targets" in out
     assert "no_sound is left out" in err  # there is no such learner
-    assert "FDSA is left out" in err  # there are no attributes
     rows = pd.read_csv(folder / "results.csv")
     assert set(rows["method"]) == {"mml", "no_fusion", "Pop", "SASRec"}
     assert set(rows["seed"]) == {1, 2}

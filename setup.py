@@ -32,6 +32,7 @@ IMAGES = ["pillow>=10.0", "scikit-image>=0.22"]
 EXTRAS_REQUIRE = {
     "images": IMAGES,
     "encoders": ["transformers>=4.41", "sentence-transformers>=3.0", "timm>=1.0", *IMAGES],
+    "plots": ["matplotlib>=3.8"],
     "dev": [
         "pytest>=8.0",
         "hypothesis>=6.100",

@@ -42,9 +42,10 @@ def aligned(rows: Sequence[Sequence[str]], n_left: int = 1) -> str:
 def result_table(result: Mapping[str, Any]) -> str:
     """All methods over all new users, with NDCG (or the first metric) by warm and cold target."""
     methods = result["metrics"]
-    titles = metric_titles(methods[FULL_METHOD]["all"])
+    full = methods.get(FULL_METHOD) or next(iter(methods.values()))
+    titles = metric_titles(full["all"])
     main = "ndcg@10" if "ndcg@10" in titles else next(iter(titles))
-    groups = [group for group in ("warm_target", "cold_target") if group in methods[FULL_METHOD]]
+    groups = [group for group in ("warm_target", "cold_target") if group in full]
     head = ["method", *titles.values(), *(f"{titles[main]} {group.split('_')[0]}" for group in groups)]
     rows = [head]
     for method, by_group in methods.items():

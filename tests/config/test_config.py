@@ -17,7 +17,8 @@ from mml.errors import InputError
 
 NOT_IN_OVERALL = {"dataset"}
 """Keys without a default: the dataset is named on the command line."""
-DATASETS = sorted(path.stem for path in config_dir().glob("*.yaml") if path.stem not in ("overall", "paper"))
+NOT_DATASETS = ("overall", "paper", "baselines", "compare")
+DATASETS = sorted(path.stem for path in config_dir().glob("*.yaml") if path.stem not in NOT_DATASETS)
 
 WriteYaml = Callable[..., Path]
 

@@ -1,0 +1,45 @@
+"""Run a baseline: `python -m mml.baselines`, called by script/run_baseline.sh.
+
+python -m mml.baselines SASRec --dataset ml-100k [--config_files "a.yaml b.yaml"] [--gpu_id 0] [--key=value ...]
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+from mml.errors import InputError
+
+EXIT_INPUT_ERROR = 2
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run, print the table, and return the exit code: 0, or 2 for a mistake in the input."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+    from mml.baselines.run import run_baseline
+    from mml.baselines.settings import read_baseline
+    from mml.evaluation.printing import result_table
+    from mml.logs import log_to, setup_logging
+    from mml.words import common_arguments
+
+    setup_logging("INFO")
+    try:
+        options, files, words = common_arguments(
+            arguments,
+            "Train and evaluate a baseline on mml's split.",
+            {"model": "RecBole's model, or one of mml's own"},
+        )
+        baseline = read_baseline(options.model, options.dataset, files, words)
+        setup_logging(baseline.config["state"])
+        result, path = run_baseline(baseline, on_start=lambda folder: log_to(folder / "run.log"))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_INPUT_ERROR
+    print(result_table(result))
+    print(f"\nWritten to {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,193 @@
+"""mml's own baselines: popularity, content neighbours, plain learners and sums of their standardised scores."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mml.baselines.content_init import ContentInitLearner
+from mml.baselines.settings import Baseline
+from mml.baselines.stages import Stages, State
+from mml.config import Config
+from mml.data.dataset import MMLDataset
+from mml.data.tasks import TaskSet
+from mml.errors import InputError
+from mml.evaluation.ranking import Scorer, StateScorer
+from mml.evaluation.states import chunk_size, unadapted_states
+from mml.model.fusion import LearnerOutput, StandardisedScores, WeightedSum
+from mml.model.learner import Learner, build_learner
+from mml.trainer.learner import PretrainTrainer
+from mml.trainer.validation import Validation
+
+PARTS = {
+    "IDSASRec": ("id",),
+    "ContentSASRec": ("content",),
+    "ContentInitSASRec": ("init",),
+    "SumIDContent": ("id", "content"),
+    "SumAll": ("id", "init", "content"),
+}
+"""The independently trained models of a baseline."""
+
+
+@dataclass(frozen=True)
+class SameScores:
+    """The same scores for every case.
+
+    Args:
+        values: [n_items].
+        n_cases: N.
+    """
+
+    values: Tensor
+    n_cases: int
+
+    def __len__(self) -> int:
+        return self.n_cases
+
+    def scores(self, cases: slice) -> Tensor:
+        """[c, n_items]."""
+        n = len(range(*cases.indices(self.n_cases)))
+        return self.values.expand(n, -1)
+
+
+def content_states(vectors: Tensor, tasks: TaskSet, decay: float) -> Tensor:
+    """Mean of the histories' content vectors, the item j before the last weighing decay**j; [N, d]."""
+    items = tasks.batch(np.arange(len(tasks))).item_seq
+    age = torch.from_numpy(tasks.length)[:, None] - 1 - torch.arange(items.shape[1])
+    weights = torch.where(items > 0, torch.tensor(decay, dtype=torch.float32) ** age.clamp(min=0), 0.0)
+    return torch.einsum("nl,nld->nd", weights.to(vectors.device), vectors[items.to(vectors.device)])
+
+
+def unit_content(dataset: MMLDataset, n_items: int) -> Tensor:
+    """Each modality's vectors at unit length, side by side, at unit length again; [n_items, d], zero where missing."""
+    parts = [torch.from_numpy(features.vectors[:n_items]) for features in dataset.item_features.values()]
+    units = [torch.nn.functional.normalize(part, dim=1) for part in parts]
+    return torch.nn.functional.normalize(torch.cat(units, dim=1), dim=1)
+
+
+class OwnRun:
+    """Trains and scores one of our own baselines.
+
+    Args:
+        baseline, dataset, validation, stages, run_dir: as for RecBoleRun.
+    """
+
+    def __init__(
+        self, baseline: Baseline, dataset: MMLDataset, validation: Validation, stages: Stages, run_dir: Path
+    ) -> None:
+        self._baseline, self._dataset, self._validation = baseline, dataset, validation
+        self._stages, self._run_dir = stages, run_dir
+        if baseline.name not in ("Pop", "Random", "IDSASRec") and not dataset.item_features:
+            raise InputError(
+                f"baseline {baseline.name} needs item features, and {dataset.dataset_name} has none; give it some, "
+                "such as learners.txt.item_feat_emb=FILE."
+            )
+        self._modality = self._chosen_modality() if dataset.item_features else ""
+
+    def scorers(self, tasks: TaskSet) -> tuple[Scorer, Scorer | None]:
+        """Scores of the test tasks, and of the validation tasks."""
+        name, valid = self._baseline.name, self._validation
+        if name in ("Pop", "Random"):
+            values = self._popularity() if name == "Pop" else torch.zeros(self._dataset.item_num)
+            return SameScores(values, len(tasks)), SameScores(values[: valid.n_candidates], len(valid))
+        if name == "ContentKNN":
+            decay = self._choose_decay()
+            return self._content_scorer(tasks, decay, None), self._content_scorer(
+                valid.tasks, decay, valid.n_candidates
+            )
+        learners = {kind: self._trained(kind) for kind in PARTS[name]}
+        return self._fused(learners, tasks, None), self._fused(learners, valid.tasks, valid.n_candidates)
+
+    # -- without training --------------------------------------------------------------------------------------------
+
+    def _popularity(self) -> Tensor:
+        counts = np.bincount(self._dataset.users.old.items, minlength=self._dataset.item_num)
+        return torch.from_numpy(counts.astype(np.float64))
+
+    def _content_scorer(self, tasks: TaskSet, decay: float, n_items: int | None) -> StateScorer:
+        table = unit_content(self._dataset, self._dataset.item_num)
+        return StateScorer(content_states(table, tasks, decay), table[:n_items])
+
+    def _choose_decay(self) -> float:
+        """The decay that is best on the validation users, the first among equals."""
+        decays: list[float] = self._baseline.settings["decay"]
+        if not len(self._validation):
+            return decays[-1]
+        values = []
+        for decay in decays:
+            scorer = self._content_scorer(self._validation.tasks, decay, self._validation.n_candidates)
+            values.append(self._validation.score(self._validation.rank(scorer))[0])
+        return decays[int(np.argmax(values))]
+
+    # -- learners ------------------------------------------------------------------------------------------------------
+
+    def _chosen_modality(self) -> str:
+        names = list(self._dataset.item_features)
+        modality = self._baseline.settings["modality"] or names[0]
+        if modality not in names:
+            raise InputError(
+                f"config: key 'modality': '{modality}' is none of the modalities; take one of {', '.join(names)}."
+            )
+        return str(modality)
+
+    def _plain_config(self) -> Config:
+        """The config for plain learners: no content part and no feature-aware attention in the ID learner."""
+        own = copy.copy(self._baseline.config)
+        changes = {"content_embedding": False, "feature_attention": False, "meta_algorithm": "fomaml"}
+        own.final_config_dict = {**own.final_config_dict, **changes}
+        own.external_config_dict = {**own.external_config_dict, **changes}
+        return own
+
+    def _trained(self, kind: str) -> Learner:
+        """A plainly trained learner; each kind has a seed of its own, that of its stage."""
+        config, dataset = self._plain_config(), self._dataset
+        name = self._modality if kind == "content" else "id"
+        bound = self._baseline.settings["delta_max_norm"]
+        stage = {"id": "IDSASRec", "init": "ContentInitSASRec", "content": f"ContentSASRec.{name}"}[kind]
+
+        def fresh(seed: int) -> Learner:
+            torch.manual_seed(seed)
+            learner = (
+                ContentInitLearner(config, dataset, bound) if kind == "init" else build_learner(config, dataset, name)
+            )
+            return learner.to(config["device"])
+
+        def build(seed: int) -> tuple[State, int]:
+            learner = fresh(seed)
+            trainer = PretrainTrainer(config, learner, self._run_dir, seed)
+            trainer.train(dataset, self._validation)
+            return {"weights": learner.state_dict()}, len(trainer.train_loss_dict) * len(dataset.users.old)
+
+        state = self._stages(stage, self._fingerprint(config, kind), build)
+        learner = fresh(0)
+        learner.load_state_dict(state["weights"])
+        return learner
+
+    def _fingerprint(self, config: Config, kind: str) -> list[Any]:
+        rest = {key: value for key, value in config.of_stage("learners").items() if key != "learners"}
+        features = self._dataset.item_features
+        used = {"id": [], "content": [self._modality], "init": list(features)}[kind]
+        parts: list[Any] = [rest, self._dataset.fingerprint(with_new_users=False)]
+        parts += [features[name].fingerprint(self._dataset.n_known_items) for name in used]
+        parts += [config["learners"]["id" if kind != "content" else self._modality]]
+        return [*parts, self._baseline.settings["delta_max_norm"]] if kind == "init" else parts
+
+    def _fused(self, learners: dict[str, Learner], tasks: TaskSet, n_items: int | None) -> Scorer:
+        """The only learner's scores, or the plain sum of the standardised ones."""
+        outputs = {}
+        for kind, learner in learners.items():
+            chunk = chunk_size(learner, self._baseline.config["task_chunk_size"], learner.max_seq_length)
+            with torch.no_grad():
+                table = learner.item_table()
+            outputs[kind] = LearnerOutput(unadapted_states(learner, tasks, chunk), table[:n_items])
+        if len(outputs) == 1:
+            only = next(iter(outputs.values()))
+            return StateScorer(only.states, only.table)
+        scores = StandardisedScores(outputs, self._dataset.n_warm_items)
+        return WeightedSum(scores, dict.fromkeys(outputs, 1.0 / len(outputs)))

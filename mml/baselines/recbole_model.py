@@ -1,0 +1,115 @@
+"""Training and scoring of RecBole's sequential models, unmodified, on mml's tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data.interaction import Interaction
+from recbole.data.transform import InverseItemSequence
+from torch import Tensor
+
+from mml.baselines.settings import ModelConfig
+from mml.data.tasks import TaskSet
+from mml.errors import InputError
+from mml.evaluation.ranking import Scorer
+from mml.trainer.base import StageTrainer, Valid
+from mml.trainer.validation import Validation
+
+
+class ModelScorer:
+    """A RecBole model's scores of all items after each task's history.
+
+    Args:
+        config: the model's.
+        model: any of RecBole's sequential models.
+        tasks: N tasks.
+        first_user: RecBole's id of the first user of the tasks' kind.
+        n_candidates: items from this id on are cut off; None for all.
+    """
+
+    def __init__(
+        self, config: ModelConfig, model: Any, tasks: TaskSet, first_user: int, n_candidates: int | None = None
+    ) -> None:
+        self._config, self._model, self._tasks = config, model, tasks
+        self._first_user, self._n = first_user, n_candidates
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @torch.no_grad()
+    def scores(self, cases: slice | np.ndarray) -> Tensor:
+        """[c, n_items]."""
+        config = self._config
+        rows = np.arange(len(self))[cases]
+        history, lengths = latest(self._tasks, rows, config["MAX_ITEM_LIST_LENGTH"])
+        batch = Interaction(
+            {
+                config["USER_ID_FIELD"]: torch.from_numpy(self._first_user + self._tasks.users[rows]),
+                config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]: history,
+                config["ITEM_LIST_LENGTH_FIELD"]: lengths,
+            }
+        )
+        if config["transform"] == "inverse_itemseq":
+            batch = InverseItemSequence(config)(None, batch)
+        self._model.eval()
+        scores: Tensor = self._model.full_sort_predict(batch.to(config["device"]))
+        return scores.view(len(rows), -1)[:, : self._n]
+
+
+def latest(tasks: TaskSet, rows: np.ndarray, width: int) -> tuple[Tensor, Tensor]:
+    """The latest `width` items of each history, left-aligned, and their number: int64 [c, width], int64 [c].
+
+    It is always padded to the full width, which some models need.
+    """
+    length = tasks.length[rows]
+    kept = np.minimum(length, width)
+    steps = np.arange(width)[None]
+    inside = steps < kept[:, None]
+    places = np.where(inside, (tasks.start[rows] + length - kept)[:, None] + steps, 0)
+    history = np.where(inside, tasks.items[places], 0)
+    return torch.from_numpy(history), torch.from_numpy(kept)
+
+
+class BaselineTrainer(StageTrainer):
+    """RecBole's training loop, stopped by the validation users' tasks that mml is stopped by.
+
+    Args:
+        config: the model's.
+        model: RecBole's.
+        stage, run_dir: as for StageTrainer.
+        first_user: RecBole's id of the first validation user.
+        n_candidates: the validation's, so that nothing after T can sway it.
+    """
+
+    def __init__(
+        self, config: ModelConfig, model: Any, stage: str, run_dir: Path, first_user: int, n_candidates: int
+    ) -> None:
+        super().__init__(config, model, stage, run_dir, config["epochs"], config["learning_rate"])
+        self._first_user, self._n_candidates = first_user, n_candidates
+
+    def scorer(self, tasks: TaskSet) -> Scorer:
+        """The model's scores of validation tasks."""
+        return ModelScorer(self.config, self.model, tasks, self._first_user, self._n_candidates)
+
+    def _train_epoch(self, train_data: Any, epoch_idx: int, *_: object, **__: object) -> Any:
+        loss = super(StageTrainer, self)._train_epoch(train_data, epoch_idx, show_progress=False)
+        self.show((sum(loss) if isinstance(loss, tuple) else loss) / max(len(train_data), 1))
+        return loss
+
+    def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+        return valid_data.score(valid_data.rank(self.scorer(valid_data.tasks)))
+
+
+def new_model(name: str, model: type, config: ModelConfig, dataset: Any) -> Any:
+    """An untrained model.
+
+    Raises:
+        InputError: where RecBole's model refuses its settings.
+    """
+    try:
+        return model(config, dataset).to(config["device"])
+    except (ValueError, NotImplementedError, AssertionError) as error:
+        raise InputError(f"baseline {name}: RecBole refuses its settings: {error}") from error

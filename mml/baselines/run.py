@@ -1,0 +1,90 @@
+"""One baseline's run: train what is not trained yet, rank the new users' targets, report as mml's runs do."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mml.baselines.own import OwnRun
+from mml.baselines.recbole_run import RecBoleRun
+from mml.baselines.settings import Baseline
+from mml.baselines.stages import BaselineFolder, Stages, State
+from mml.data.dataset import MMLDataset
+from mml.evaluation import report
+from mml.run_folder import StageRecord
+from mml.trainer.base import plain
+from mml.trainer.validation import Validation, dataset_metrics, rank_cases
+
+logger = logging.getLogger(__name__)
+
+
+def run_baseline(
+    baseline: Baseline, on_start: Callable[[Path], None] = lambda path: None
+) -> tuple[dict[str, Any], Path]:
+    """Run a baseline; returns result.json's content and the run's folder.
+
+    Args:
+        baseline: what is asked for.
+        on_start: called with the folder once it is there; nothing is written before the data have been read.
+    """
+    config = baseline.config
+    torch.set_num_threads(config["cpu_threads"])
+    folder = BaselineFolder(baseline)
+    stages = Stages(folder, config["seed"])
+    dataset = MMLDataset(config)
+    summary = dataset.summary()
+    tasks, _ = dataset.test_tasks()
+    validation = Validation(config, dataset)
+    kind = OwnRun if baseline.is_own else RecBoleRun
+    model = kind(baseline, dataset, validation, stages, folder.path)
+    folder.create()
+    on_start(folder.path)
+    parts = [
+        baseline.method,
+        plain(baseline.settings),
+        config.of_stage("meta_test"),
+        dataset.fingerprint(with_new_users=True),
+        [features.fingerprint(dataset.item_num) for features in dataset.item_features.values()],
+    ]
+    done = folder.path / "result.json"
+    known = folder.find_stage("meta_test", stages.fingerprint("meta_test", parts)) if done.is_file() else None
+    if known is not None:
+        logger.info("%s: finished before with the same settings.", baseline.method)
+        result: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
+        return result, folder.path
+    metrics = dataset_metrics(config, dataset, config["metrics"], config["topk"])
+    scorer, valid_scorer = model.scorers(tasks)
+    ranking = rank_cases(config, scorer, tasks, metrics.top_items_needed)
+    folder.write_text("predictions.csv", report.predictions_csv({baseline.method: ranking}, tasks, dataset))
+    valid: Mapping[str, float] = {}
+    if valid_scorer is not None and len(validation):
+        valid = validation.score(validation.rank(valid_scorer))[1]
+    result = {
+        "dataset": config["dataset"],
+        "synthetic": dataset.is_synthetic,
+        "seed": config["seed"],
+        "versions": report.versions(),
+        "device": report.device_name(config["device"]),
+        "data": summary,
+        "stages": {stage: _without_fingerprint(record) for stage, record in stages.records.items()},
+        "adaptation": {},
+        "validation": dict(valid),
+        "metrics": {baseline.method: report.group_metrics(ranking, tasks, dataset.n_warm_items, metrics)},
+    }
+    folder.write_text("result.json", report.to_json(result))
+
+    def nothing(_: int) -> tuple[State, int]:
+        return {}, len(tasks)
+
+    stages("meta_test", parts, nothing)  # marks the run as finished, last
+    return result, folder.path
+
+
+def _without_fingerprint(record: StageRecord) -> dict[str, Any]:
+    return {key: value for key, value in asdict(record).items() if key != "fingerprint"}

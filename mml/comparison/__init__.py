@@ -1,0 +1,1 @@
+"""The comparison of mml, its ablations and the baselines over several seeds."""

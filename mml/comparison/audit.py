@@ -1,0 +1,167 @@
+"""Leak and sanity audit of a split: what a comparison's figures rest on.
+
+python -m mml.comparison.audit --dataset ml-100k [--config_files ...] [--key=value ...]
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mml.baselines.own import SameScores
+from mml.config import Config
+from mml.data.dataset import MMLDataset
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import TaskSet
+from mml.errors import InputError
+from mml.evaluation.significance import per_case_ndcg
+from mml.trainer.validation import rank_cases
+
+_SHORTEST_COPY = 3  # shorter sequences coincide by chance
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Counts and floors of a split.
+
+    Args:
+        cases, users: evaluated cases and new users.
+        cold_target_share: share of the cases whose target no old user has touched.
+        history_items, unseen_history_items: interactions in the new users' longest histories, and how many of them are
+            with items that no old user has touched.
+        targets_in_history: cases whose target is in their own history (none unless `repeatable`).
+        late_training_rows: interactions of old and validation users after T (must be 0).
+        users_on_both_sides: users that are both old and new (must be 0).
+        copied_users: new users whose sequence of at least three items is an old user's beginning or another new
+            user's sequence.
+        popularity_ndcg, random_ndcg: NDCG@10 of popularity, and expected of a random order.
+        candidates: mean number of ranked items.
+    """
+
+    cases: int
+    users: int
+    cold_target_share: float
+    history_items: int
+    unseen_history_items: int
+    targets_in_history: int
+    late_training_rows: int
+    users_on_both_sides: int
+    copied_users: int
+    popularity_ndcg: float
+    random_ndcg: float
+    candidates: float
+
+
+def audit(config: Config, dataset: MMLDataset) -> Audit:
+    """Audit the split that all methods of a comparison are run on."""
+    tasks, _ = dataset.test_tasks()
+    n_warm = dataset.n_warm_items
+    history = _longest_histories(tasks)
+    counts = np.bincount(dataset.users.old.items, minlength=dataset.item_num).astype(np.float64)
+    popular = rank_cases(config, SameScores(torch.from_numpy(counts), len(tasks)), tasks)
+    gains = per_case_ndcg(np.arange(1, 11))
+    chance = [gains[: int(n)].sum() / n for n in popular.n_candidates]
+    tokens = dataset.user_tokens
+    n_before = len(dataset.users.old) + len(dataset.users.valid)
+    return Audit(
+        cases=len(tasks),
+        users=len(np.unique(tasks.users)),
+        cold_target_share=float((tasks.target > n_warm).mean()),
+        history_items=len(history),
+        unseen_history_items=int((history > n_warm).sum()),
+        targets_in_history=int(dataset.target_in_history(tasks).sum()),
+        late_training_rows=_late_rows(dataset),
+        users_on_both_sides=len(set(tokens[:n_before]) & set(tokens[n_before:])),
+        copied_users=copied_users(dataset.users.old, dataset.users.new),
+        popularity_ndcg=float(per_case_ndcg(popular.ranks).mean()),
+        random_ndcg=float(np.mean(chance)),
+        candidates=float(popular.n_candidates.mean()),
+    )
+
+
+def copied_users(old: PackedSequences, new: PackedSequences) -> int:
+    """How many new users have a sequence of at least three items that is not theirs alone.
+
+    It begins an old user's sequence, or is another new user's.
+    """
+    mine = [tuple(part) for part in _split(new) if len(part) >= _SHORTEST_COPY]
+    lengths = {len(part) for part in mine}
+    begun = {tuple(part[:n]) for part in _split(old) for n in lengths if len(part) >= n}
+    times = Counter(mine)
+    return sum(part in begun or times[part] > 1 for part in mine)
+
+
+def audit_lines(found: Audit) -> list[str]:
+    """The audit for people, the warnings first."""
+    lines = []
+    if found.late_training_rows:
+        lines.append(f"WARNING: {found.late_training_rows} training interactions lie after T.")
+    if found.users_on_both_sides:
+        lines.append(f"WARNING: {found.users_on_both_sides} users are both old and new.")
+    if found.copied_users:
+        lines.append(f"WARNING: {found.copied_users} new users copy another user's sequence.")
+    share = found.unseen_history_items / max(found.history_items, 1)
+    return [
+        *lines,
+        f"{found.users} new users, {found.cases} cases, {found.candidates:.0f} candidates on average",
+        f"cold targets: {found.cold_target_share:.1%} of the cases",
+        f"new users' histories: {found.unseen_history_items} of {found.history_items} interactions ({share:.1%}) are "
+        "with items unseen in training",
+        f"targets in their own history: {found.targets_in_history}",
+        f"training interactions after T: {found.late_training_rows}; users on both sides: {found.users_on_both_sides}; "
+        f"copied users: {found.copied_users}",
+        f"NDCG@10 floors: random {found.random_ndcg:.4f}, popularity {found.popularity_ndcg:.4f}",
+    ]
+
+
+def _split(sequences: PackedSequences) -> list[np.ndarray]:
+    return np.split(sequences.items, sequences.offsets[1:-1])
+
+
+def _longest_histories(tasks: TaskSet) -> np.ndarray:
+    """The items of each user's longest history, one after the other."""
+    longest = {}
+    for row in np.argsort(tasks.length, kind="stable"):
+        longest[tasks.users[row]] = row
+    rows = np.array(list(longest.values()))
+    items = tasks.batch(rows).item_seq.numpy()
+    return items[items > 0]
+
+
+def _late_rows(dataset: MMLDataset) -> int:
+    """Rows of old and validation users after T; 0 where a list made the split."""
+    split = dataset._split
+    if split.time is None:
+        return 0
+    times = dataset.inter_feat
+    if dataset.time_field not in times:
+        return 0
+    trained_on = split.users < split.n_old + split.n_valid
+    return int((times[dataset.time_field].to_numpy()[trained_on] > split.time).sum())
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the audit of a dataset; exit code 2 for a mistake in the input."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+    from mml.logs import setup_logging
+    from mml.words import common_arguments
+
+    setup_logging("WARNING")
+    try:
+        options, files, words = common_arguments(arguments, "Audit a dataset's split.")
+        config = Config(options.dataset, files, arguments=words)
+        print("\n".join(audit_lines(audit(config, MMLDataset(config)))))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,179 @@
+"""Running one method of a comparison with given settings and seed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from mml.baselines.run import run_baseline
+from mml.baselines.settings import read_baseline
+from mml.comparison.methods import Method, as_words, flat
+from mml.config import Config, config_dir, parse_arguments
+from mml.config_keys import stage_of
+from mml.data.tasks import TaskSet
+from mml.evaluation.states import adapted_states, chunk_size
+from mml.model.fusion import LearnerOutput, StandardisedScores, WeightedSum
+from mml.pipeline import Run
+from mml.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
+
+PROTOCOL = (
+    "data_split_time",
+    "data_split_quantile",
+    "new_users_file",
+    "valid_user_ratio",
+    "cold_user_max_inter",
+    "eval_shots",
+    "repeatable",
+    "valid_metric",
+    "metrics",
+    "topk",
+    "metric_decimal_place",
+)
+"""Keys that are the same for all methods: those of the comparison's own config."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gave.
+
+    Args:
+        result: result.json.
+        path: the run's folder.
+        valid: `valid_metric` on the validation users, NaN where there is none.
+        method: the line of the result that counts.
+    """
+
+    result: dict[str, Any]
+    path: Path
+    valid: float
+    method: str
+
+    @property
+    def groups(self) -> dict[str, dict[str, float]]:
+        """Group -> metric -> value."""
+        groups: dict[str, dict[str, float]] = self.result["metrics"][self.method]
+        return groups
+
+    @property
+    def seconds(self) -> float:
+        """Training time: all stages but the last."""
+        stages = self.result["stages"]
+        return float(sum(record["seconds"] for stage, record in stages.items() if stage != "meta_test"))
+
+    def cases(self) -> pd.DataFrame:
+        """The method's rows of predictions.csv, in an order that is the same for every method."""
+        rows = pd.read_csv(self.path / "predictions.csv", dtype={"user_id": str, "target_item": str})
+        rows = rows[rows["method"] == self.method]
+        return rows.sort_values(["user_id", "shots", "target_item"], kind="stable").reset_index(drop=True)
+
+
+class QuietFolder(RunFolder):
+    """A run's folder; `latest` keeps pointing to the last run that somebody asked for."""
+
+    def create(self) -> None:
+        """Make the folder and put `latest` back."""
+        link = self.dataset_dir / "latest"
+        before = link.readlink() if link.is_symlink() else None
+        super().create()
+        link.unlink()
+        if before is not None:
+            link.symlink_to(before)
+
+
+class Executor:
+    """Runs methods on one dataset.
+
+    Args:
+        dataset: its name.
+        files: config files for all methods.
+        words: `--key=value` words for all methods that know the key: those of data, features and evaluation for all,
+            others for mml and its ablations.
+    """
+
+    def __init__(self, dataset: str, files: Sequence[str], words: Sequence[str]) -> None:
+        self._dataset, self._files, self._words = dataset, list(files), list(words)
+        self.config = Config(dataset, files, arguments=words)
+        self._protocol = {key: self.config[key] for key in PROTOCOL}
+
+    def lacks(self, method: Method) -> str | None:
+        """Why the method is left out on this dataset, or None."""
+        for key, value in flat(method.set).items():
+            _, _, learner = key.partition("learners.")
+            if key.startswith("learners.") and value is None and learner not in self.config["learners"]:
+                return f"there is no learner {learner} to leave out"
+        return None
+
+    def run(self, method: Method, settings: Mapping[str, Any], seed: int) -> Outcome:
+        """Run, or find what was run before with the same settings."""
+        merged = {**settings, **flat(method.set), "seed": seed}
+        return self._run_mml(method, merged) if method.run == "mml" else self._run_baseline(method, merged)
+
+    def _run_mml(self, method: Method, settings: Mapping[str, Any]) -> Outcome:
+        files = [*self._files, *(str(config_dir() / name) for name in method.files)]
+        nested = parse_arguments(as_words({**settings, **flat(self._protocol)}))
+        config = Config(self._dataset, files, nested, self._words if not method.alone else self._data_words())
+        torch.set_num_threads(config["cpu_threads"])
+        run = Run(config, QuietFolder(config))
+        result = run.run()
+        return Outcome(result, run.folder.path, validation_score(run), method.method)
+
+    def _run_baseline(self, method: Method, settings: Mapping[str, Any]) -> Outcome:
+        words = _joined([*self._data_words(), *as_words(flat(self._protocol)), *as_words(settings)])
+        baseline = read_baseline(method.run, self._dataset, self._files, words)
+        result, path = run_baseline(baseline)
+        valid = next(iter(result["validation"].values()), float("nan"))
+        return Outcome(result, path, valid, baseline.method)
+
+    def _data_words(self) -> list[str]:
+        """The words that mean the same to everybody: data, features, run."""
+        kept = []
+        for word in self._words:
+            top = word.removeprefix("--").partition("=")[0].partition(".")[0]
+            if top == "learners" or stage_of(top) in ("run", "data", "meta_test"):
+                kept.append(word)
+        return kept
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """The last word of each key."""
+    return list({word.partition("=")[0]: word for word in words}.values())
+
+
+def validation_score(run: Run) -> float:
+    """`valid_metric` of the plain sum of a run's adapted learners on the validation users, cached beside its result.
+
+    The fusion layer is not judged by it, as it is fitted to the same users.
+    """
+    path = run.folder.path / "validation.json"
+    fingerprint = run.records["meta_test"].fingerprint
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if known["fingerprint"] == fingerprint:
+            return float(known["value"])
+    except (OSError, ValueError, KeyError):
+        pass
+    value = _score(run) if len(run.validation) else float("nan")
+    run.folder.write_text(path.name, json.dumps({"fingerprint": fingerprint, "value": value}))
+    return value
+
+
+def _score(run: Run) -> float:
+    tasks: TaskSet = run.validation.tasks
+    outputs = {}
+    for name, learner in run.learners.items():
+        chunk = chunk_size(learner, run.config["task_chunk_size"], learner.max_seq_length)
+        with torch.no_grad():
+            table = learner.item_table()[: run.validation.n_candidates]
+        outputs[name] = LearnerOutput(adapted_states(learner, tasks, run.adaptations[name], chunk), table)
+    scores = StandardisedScores(outputs, run.dataset.n_warm_items)
+    scorer = WeightedSum(scores, dict.fromkeys(outputs, 1.0 / len(outputs)))
+    return run.validation.score(run.validation.rank(scorer))[0]

@@ -1,0 +1,145 @@
+"""The tables of a comparison: Markdown, LaTeX, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mml.comparison.audit import Audit, audit_lines
+
+if TYPE_CHECKING:
+    from mml.comparison.compare import Results, Test
+
+MAIN = "ndcg@10"
+_COUNTS = ("n_users", "n_cases")
+_ORDER = ("mml", "ablation", "baseline")
+
+
+def ordered(results: Results) -> list[str]:
+    """Methods by family, the best first."""
+    return sorted(results.outcomes, key=lambda m: (_ORDER.index(results.families[m]), -results.mean(m, "all", MAIN)))
+
+
+def groups(results: Results) -> list[str]:
+    """The groups that any method has."""
+    names: dict[str, None] = {}
+    for outcomes in results.outcomes.values():
+        names |= dict.fromkeys(outcomes[0].groups)
+    return list(names)
+
+
+def spread(values: Sequence[float]) -> str:
+    """`mean ± std`; the sample deviation, and none of a single seed."""
+    if not values:
+        return "-"
+    mean = f"{np.mean(values):.4f}"
+    return f"{mean} ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else mean
+
+
+def _metrics(results: Results) -> list[str]:
+    first = next(iter(results.outcomes.values()))[0].groups["all"]
+    return [name for name in first if name not in _COUNTS]
+
+
+def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def markdown(results: Results, tests: Sequence[Test], audit: Audit, dataset: str) -> str:
+    """results.md: all metrics, groups, tests, training time, audit."""
+    counts = next(iter(results.outcomes.values()))[0].groups
+    wanted = [name for name in _metrics(results) if name.endswith("@10")] or _metrics(results)
+    names = ordered(results)
+    parts = [
+        f"# {dataset}",
+        f"{int(counts['all']['n_users'])} new users, {int(counts['all']['n_cases'])} cases; seeds "
+        f"{', '.join(map(str, results.seeds))}; mean ± standard deviation over them.",
+        "## All new users",
+        _rows(
+            ["method", "kind", *wanted, "training, s"],
+            [
+                [
+                    m,
+                    results.families[m],
+                    *(spread(results.values(m, "all", w)) for w in wanted),
+                    f"{_seconds(results, m):.0f}",
+                ]
+                for m in names
+            ],
+        ),
+        f"## {MAIN} by group",
+        _rows(
+            ["method", *(f"{g} ({int(counts[g]['n_cases'])})" if g in counts else g for g in groups(results))],
+            [[m, *(spread(results.values(m, g, MAIN)) for g in groups(results))] for m in names],
+        ),
+    ]
+    if tests:
+        parts += [f"## Tests of mml, {MAIN}", _TESTS, _rows(_TEST_HEAD, [_test_row(test) for test in tests])]
+    if results.skipped:
+        parts += ["## Left out", "\n".join(f"- {name}: {why}" for name, why in results.skipped.items())]
+    parts += ["## Audit", "\n".join(f"- {line}" for line in audit_lines(audit))]
+    return "\n\n".join(parts) + "\n"
+
+
+_TESTS = (
+    "Difference of mml to each method, mean over seeds and cases, with a 95 percent interval (bootstrap of users), and "
+    "p of a two-sided permutation test that swaps the two methods user by user; Holm's correction within baselines and "
+    "within ablations."
+)
+_TEST_HEAD = ("mml against", "kind", "difference", "95 %", "p", "p, Holm")
+
+
+def _test_row(test: Test) -> list[str]:
+    paired = test.paired
+    interval = f"{paired.low:+.4f} to {paired.high:+.4f}"
+    return [test.second, test.family, f"{paired.difference:+.4f}", interval, f"{paired.p:.4f}", f"{test.p_holm:.4f}"]
+
+
+def _seconds(results: Results, method: str) -> float:
+    return float(np.mean([outcome.seconds for outcome in results.outcomes[method]]))
+
+
+def latex(results: Results, tests: Sequence[Test], dataset: str) -> str:
+    """results.tex: a tabular of the main metric over all, warm and cold targets, with Holm-corrected p."""
+    p = {test.second: f"{test.p_holm:.3f}" for test in tests}
+    columns = [group for group in ("all", "warm_target", "cold_target") if group in groups(results)]
+    head = " & ".join(["method", *(group.replace("_", " ") for group in columns), "$p$"])
+    lines = [f"% {dataset}: {MAIN}", rf"\begin{{tabular}}{{l{'r' * len(columns)}r}}", r"\toprule", head + r" \\"]
+    for name in ordered(results):
+        cells = [spread(results.values(name, group, MAIN)).replace("±", r"$\pm$") for group in columns]
+        lines.append(" & ".join([name.replace("_", r"\_"), *cells, p.get(name, "")]) + r" \\")
+    lines[4:4] = [r"\midrule"]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def as_csv(results: Results) -> str:
+    """results.csv: one row per method, seed and group."""
+    metrics = _metrics(results)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["method", "kind", "seed", "group", *_COUNTS, *metrics, "training_seconds", "run"])
+    for name in ordered(results):
+        for seed, outcome in zip(results.seeds, results.outcomes[name], strict=True):
+            for group, values in outcome.groups.items():
+                cells = [values[key] for key in (*_COUNTS, *metrics)]
+                writer.writerow(
+                    [name, results.families[name], seed, group, *cells, round(outcome.seconds, 1), outcome.path.name]
+                )
+    return buffer.getvalue()
+
+
+def tests_csv(tests: Sequence[Test]) -> str:
+    """tests.csv: one row per test."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["first", "second", "family", "difference", "low", "high", "p", "p_holm", "n_users"])
+    for test in tests:
+        paired = test.paired
+        row = [paired.difference, paired.low, paired.high, paired.p, test.p_holm, paired.n_users]
+        writer.writerow([test.first, test.second, test.family, *row])
+    return buffer.getvalue()

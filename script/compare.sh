@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# bash script/compare.sh NAME [GPU] [--seeds N] [--trials N] [--methods A,B] [--profile quick|full] [--key=value ...]
+set -euo pipefail
+if [[ $# -lt 1 || $1 == -* ]]; then
+    echo "usage: bash script/compare.sh NAME [GPU] [--seeds N] [--trials N] [--methods A,B] [--profile quick|full]" \
+        "[--key=value ...]" >&2
+    exit 2
+fi
+name=$1
+shift
+gpu=0
+if [[ $# -gt 0 && $1 != --* ]]; then
+    gpu=$1
+    shift
+fi
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source "$root/script/python.sh"
+exec "$python" -m mml.comparison --dataset "$name" --gpu_id "$gpu" "$@"

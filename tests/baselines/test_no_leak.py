@@ -1,0 +1,115 @@
+"""No target of a new user reaches a baseline's weights, whatever the treatment of new users."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mml.baselines.__main__ import main
+from mml.baselines.recbole_data import first_interactions, old_users
+from mml.baselines.settings import read_baseline
+from mml.data.dataset import MMLDataset
+
+Words = Callable[..., list[str]]
+USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
+
+
+def weights(output: Path) -> dict[str, str]:
+    """Stage -> hash of its weights."""
+    hashes = {}
+    for path in sorted((output / "tiny").glob("*/checkpoints/*.pth")):
+        if path.stem != "meta_test":
+            state = torch.load(path, weights_only=True)["weights"]
+            hashes[path.stem] = hashlib.sha256(b"".join(v.numpy().tobytes() for v in state.values())).hexdigest()
+    return hashes
+
+
+def split_time(tiny_data: Path) -> float:
+    baseline = read_baseline("Pop", "tiny", [], [f"--data_path={tiny_data}", "--repeatable=True", "--use_gpu=False"])
+    return float(MMLDataset(baseline.config).summary()["split_time"])
+
+
+def with_permuted(tiny_data: Path, folder: Path, first: int) -> None:
+    """A copy of `tiny` whose new users' warm items from interaction number `first` (from 0) on are exchanged.
+
+    Only warm ones, as cold items get their ids in order of appearance, and with it their untrained initial values.
+    """
+    shutil.copytree(tiny_data / "tiny", folder / "tiny", ignore=shutil.ignore_patterns("images", "*.npz", "*.csv"))
+    log = pd.read_csv(folder / "tiny" / "tiny.inter", sep="\t", dtype=str)
+    time = log[TIME].astype(float)
+    rows = []
+    time_t = split_time(tiny_data)
+    warm = set(log[ITEM][time <= time_t])
+    for _, own in time.groupby(log[USER], sort=False):
+        if own.min() > time_t:
+            rows += [row for row in own.sort_values(kind="stable").index[first:] if log[ITEM][row] in warm]
+    before = log[ITEM].copy()
+    log.loc[rows, ITEM] = log.loc[np.random.default_rng(0).permutation(rows), ITEM].to_numpy()
+    assert (log[ITEM] != before).sum() > 10
+    log.to_csv(folder / "tiny" / "tiny.inter", sep="\t", index=False)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [
+        ("SASRec", {}),
+        ("SASRec", {"loss_type": "BPR"}),
+        ("SASRec", {"new_users": "trans"}),
+        ("SASRec", {"new_users": "full_retrain"}),
+        ("SASRec", {"new_users": "down"}),
+        ("SumAll", None),
+    ],
+)
+def test_permuted_targets_change_no_weight(
+    model: str, settings: dict[str, str] | None, tiny_data: Path, words: Words, tmp_path: Path
+) -> None:
+    """With eval_shots [3], the first three interactions are support, whatever comes later must not matter."""
+    with_permuted(tiny_data, tmp_path / "data", first=3)
+    given = {"eval_shots": "[3]", "recbole": settings is not None, **(settings or {})}
+    assert main(words(model, tiny_data, tmp_path / "a", **given)) == 0
+    assert main(words(model, tmp_path / "data", tmp_path / "b", **given)) == 0
+    assert weights(tmp_path / "a")
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+
+
+def test_the_supports_do_reach_the_weights(tiny_data: Path, words: Words, tmp_path: Path) -> None:
+    """The control: permuting the supports changes the models that train on them, and no other."""
+    with_permuted(tiny_data, tmp_path / "data", first=0)
+    given = {"eval_shots": "[3]", "new_users": "full_retrain"}
+    assert main(words("SASRec", tiny_data, tmp_path / "a", **given)) == 0
+    assert main(words("SASRec", tmp_path / "data", tmp_path / "b", **given)) == 0
+    assert weights(tmp_path / "a") != weights(tmp_path / "b")
+
+
+def test_what_is_trained_on_by_shots(tiny_data: Path) -> None:
+    """A model for k shots gets each user's first k items, once, and never item k + 1, whether or not that exists."""
+    words = [f"--data_path={tiny_data}", "--repeatable=True", "--use_gpu=False", "--eval_shots=[1, 2, 4]"]
+    dataset = MMLDataset(read_baseline("Pop", "tiny", [], words).config)
+    new = dataset.users.new
+    for k in (1, 2, 4):
+        part = first_interactions(new, k, first_user=100)
+        assert part.sequences.lengths.max() == k
+        assert len(np.unique(part.users)) == len(part.users) == len(new)
+        assert part.users.min() == 100
+        expected = [new.items[begin : min(begin + k, end)] for begin, end in itertools.pairwise(new.offsets)]
+        assert np.array_equal(part.sequences.items, np.concatenate(expected))
+    old = old_users(dataset)
+    assert int(old.sequences.items.max()) == dataset.n_warm_items
+
+
+def test_cold_items_are_no_better_than_warm_ones_without_content(tiny_data: Path, words: Words, tmp_path: Path) -> None:
+    """An ID model knows nothing of cold items: over the whole catalogue their targets rank near the end under CE,
+    which pushes down what is never a target."""
+    given = {"epochs": 30, "hidden_size": 32, "learning_rate": 0.01, "eval_shots": "[1, 2, 3]"}
+    assert main(words("SASRec", tiny_data, tmp_path, **given)) == 0
+    rows = pd.read_csv(next((tmp_path / "tiny").glob("SASRec-seed*/predictions.csv")))
+    by_group = rows.groupby("target_is_cold")["rank"]
+    assert by_group.median()[1] > by_group.median()[0]

@@ -1,0 +1,172 @@
+"""Baselines report as mml does, treat new users as told, and are not run twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import run_meta
+from mml.baselines.__main__ import main
+from mml.baselines.registry import CANNOT, recbole_names
+
+Words = Callable[..., list[str]]
+GRU = {"inner_size": "DROP", "n_layers": "DROP", "embedding_size": 16}
+
+
+def only_run(output: Path, prefix: str) -> Path:
+    runs = [path for path in (output / "tiny").glob(f"{prefix}-seed*")]
+    assert len(runs) == 1
+    return runs[0]
+
+
+def result_of(path: Path) -> dict[str, Any]:
+    return json.loads((path / "result.json").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def mml_run(tiny_data: Path, arguments: Words, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("mml")
+    assert run_meta.main(arguments(tiny_data, output, use_gpu=False)) == 0
+    return output / "tiny" / "latest"
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "settings"),
+    [
+        ("SASRec", "SASRec", {}),
+        ("SASRec", "SASRec-BPR", {"loss_type": "BPR"}),
+        ("GRU4Rec", "GRU4Rec", GRU),
+        ("BERT4Rec", "BERT4Rec", {}),
+        ("Pop", "Pop", None),
+        ("ContentKNN", "ContentKNN", None),
+        ("SumAll", "SumAll", None),
+    ],
+)
+def test_reports_as_mml_does(
+    model: str,
+    method: str,
+    settings: dict[str, Any] | None,
+    mml_run: Path,
+    tiny_data: Path,
+    words: Words,
+    tmp_path: Path,
+) -> None:
+    line = words(model, tiny_data, tmp_path, recbole=settings is not None, **(settings or {}))
+    assert main(line) == 0
+    path = only_run(tmp_path, method)
+    ours, theirs = result_of(path), result_of(mml_run)
+    assert ours.keys() - {"validation"} == theirs.keys()
+    assert list(ours["metrics"]) == [method]
+    full = theirs["metrics"]["mml"]
+    assert {group: set(values) for group, values in ours["metrics"][method].items()} == {
+        group: set(values) for group, values in full.items()
+    }
+    counts = [(g, v["n_users"], v["n_cases"]) for g, v in full.items()]
+    assert [(g, v["n_users"], v["n_cases"]) for g, v in ours["metrics"][method].items()] == counts
+    assert set(ours["validation"]) == {"ndcg@10"}
+    keys = ["user_id", "target_item", "target_is_cold", "shots"]
+    theirs_rows = pd.read_csv(mml_run / "predictions.csv").query("method == 'mml'")
+    ours_rows = pd.read_csv(path / "predictions.csv")
+    assert list(ours_rows) == list(theirs_rows)
+    assert ours_rows[keys].equals(theirs_rows[keys].reset_index(drop=True))
+    assert ours_rows["rank"].between(1, ours["data"]["items"]).all()
+    assert not (tmp_path / "tiny" / "latest").exists()
+
+
+def test_a_finished_run_is_not_repeated(
+    tiny_data: Path, words: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = words("SASRec", tiny_data, tmp_path)
+    assert main(line) == 0
+    first = capsys.readouterr()
+    assert main(line) == 0
+    second = capsys.readouterr()
+    assert second.out == first.out
+    assert "finished before" in second.err
+    assert "Stage" not in second.err
+    assert main([*line, "--topk=[3, 10]"]) == 0  # the weights serve again
+    assert "Stage SASRec: finished before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("treatment", ["trans", "full_retrain", "down"])
+def test_treatments_of_new_users(treatment: str, tiny_data: Path, words: Words, tmp_path: Path) -> None:
+    assert main(words("SASRec", tiny_data, tmp_path, new_users=treatment, eval_shots="[1, 4]")) == 0
+    path = only_run(tmp_path, f"SASRec_{treatment}")
+    stages = set(result_of(path)["stages"])
+    assert {f"SASRec_{treatment}_1", f"SASRec_{treatment}_4"} <= stages
+    assert ("SASRec" in stages) == (treatment == "trans")
+    plain = tmp_path / "plain"
+    assert main(words("SASRec", tiny_data, plain, eval_shots="[1, 4]")) == 0
+    ours = pd.read_csv(path / "predictions.csv")
+    theirs = pd.read_csv(only_run(plain, "SASRec") / "predictions.csv")
+    same = np.array(ours["rank"] == theirs["rank"])
+    if treatment == "trans":  # after one interaction there is nothing to fine-tune on
+        assert same[ours["shots"] == 1].all()
+    else:
+        assert not same[ours["shots"] == 4].all()
+
+
+def test_feature_models_read_token_columns(tiny_data: Path, words: Words, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "tiny"
+    folder.mkdir(parents=True)
+    for name in ("tiny.inter", "txt_emb.pth", "img_emb.pth"):
+        (folder / name).write_bytes((tiny_data / "tiny" / name).read_bytes())
+    items = sorted(pd.read_csv(folder / "tiny.inter", sep="\t", dtype=str)["item_id:token"].unique())
+    rows = [f"{item}\tbrand{i % 3}\tred blue" for i, item in enumerate(items)]
+    (folder / "tiny.item").write_text("\n".join(["item_id:token\tbrand:token\tcolours:token_seq", *rows]) + "\n")
+    for model in ("SASRecF", "FDSA"):
+        assert main(words(model, tmp_path / "data", tmp_path)) == 0
+        config = (only_run(tmp_path, model) / "config.yaml").read_text()
+        assert "brand" in config
+        assert "colours" in config
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "message"),
+    [
+        ("SASRek", {}, "there is no baseline 'SASRek'. Did you mean 'SASRec'?"),
+        ("DIN", {}, "it scores single items"),
+        ("SASRec", {"new_users": "maybe"}, "must be one of none, trans, full_retrain, down"),
+        ("SASRec", {"meta_epochs": 3}, "key 'meta_epochs' means nothing to SASRec"),
+        ("SASRec", {"epochs": "many"}, "key 'epochs' has the value 'many'"),
+        ("SASRec", {"hiden_size": 8}, "Did you mean 'hidden_size'?"),
+        ("SASRec", {"loss_type": "MSE"}, "it must be CE or BPR"),
+        ("SASRec", {"n_heads": 3}, "RecBole refuses its settings"),
+        ("SASRecF", {"selected_features": "[colour]"}, "has no column 'colour'"),
+    ],
+)
+def test_mistakes(
+    model: str,
+    settings: dict[str, Any],
+    message: str,
+    tiny_data: Path,
+    words: Words,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(words(model, tiny_data, tmp_path, **settings)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.strip().splitlines()[-1].startswith("error: ")
+
+
+def test_own_baselines_say_what_they_lack(
+    tiny_data: Path, words: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drop = {"learners.txt.item_feat_emb": "DROP", "learners.img.item_feat_emb": "DROP"}
+    assert main(words("ContentKNN", tiny_data, tmp_path, recbole=False, **drop)) == 2
+    assert "needs item features" in capsys.readouterr().err
+    assert main(words("ContentSASRec", tiny_data, tmp_path, recbole=False, modality="sound")) == 2
+    assert "take one of txt, img" in capsys.readouterr().err
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_the_registry_has_the_models() -> None:
+    assert {"GRU4Rec", "SASRec", "SASRecF", "BERT4Rec", "FDSA"} <= recbole_names().keys()
+    assert not CANNOT.keys() & recbole_names().keys()

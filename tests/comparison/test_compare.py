@@ -1,0 +1,195 @@
+"""The comparison as one command: files, resumption, choices, mistakes; and its parts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mml.comparison.__main__ import main
+from mml.comparison.audit import copied_users
+from mml.comparison.audit import main as audit_main
+from mml.comparison.methods import as_words, read_plan
+from mml.comparison.tuning import TrialLog, draws, search
+from mml.config import parse_arguments
+from mml.data.sequences import PackedSequences
+from mml.errors import InputError
+from tests.conftest import SMALL
+
+PLAN = """
+methods:
+  mml: {run: mml, family: mml, tune: mml}
+  no_fusion: {run: mml, family: ablation, method: id}
+  no_sound: {run: mml, family: ablation, set: {learners: {sound: ~}}}
+  Pop: {run: Pop, family: baseline}
+  SASRec: {run: SASRec, family: baseline, tune: SASRec,
+           set: {hidden_size: 16, inner_size: 16, n_layers: 1, epochs: 1}}
+profiles: {quick: [Pop]}
+ranges:
+  mml: {hidden_dropout_prob: [0.1, 0.2]}
+  SASRec: {learning_rate: [0.001, 0.01]}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    path = tmp_path / "plan.yaml"
+    path.write_text(PLAN)
+    return path
+
+
+def words(data: Path, output: Path, plan: Path, *more: str) -> list[str]:
+    settings = {**SMALL, "repeatable": True, "use_gpu": False, "learners.txt.item_feat_emb": "txt_emb.pth"}
+    settings |= {"data_path": data, "output_dir": output, "eval_shots": "[1, 2]"}
+    line = ["--dataset", "tiny", "--plan", str(plan), "--seeds", "2", "--trials", "2"]
+    return [*line, *more, *(f"--{key}={value}" for key, value in settings.items())]
+
+
+def test_one_command_gives_everything_and_resumes(
+    tiny_data: Path, plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = words(tiny_data, tmp_path / "out", plan)
+    assert main(line) == 0
+    out, err = capsys.readouterr()
+    folder = tmp_path / "out" / "tiny" / "compare"
+    assert {path.name for path in folder.iterdir()} >= {
+        "results.md",
+        "results.tex",
+        "results.csv",
+        "tests.csv",
+        "trials.csv",
+        "chosen.json",
+    }
+    assert "cold targets" in out
+    assert "no_sound is left out" in err  # there is no such learner
+    rows = pd.read_csv(folder / "results.csv")
+    assert set(rows["method"]) == {"mml", "no_fusion", "Pop", "SASRec"}
+    assert set(rows["seed"]) == {1, 2}
+    assert {"all", "warm_target", "cold_target", "shots_1", "shots_2"} <= set(rows["group"])
+    trials = pd.read_csv(folder / "trials.csv")
+    assert trials.groupby("method").size().to_dict() == {"mml": 2, "SASRec": 2}
+    found = pd.read_csv(folder / "tests.csv")
+    assert list(found["second"]) == ["Pop", "SASRec", "no_fusion"]
+    assert (found["p_holm"] >= found["p"]).all()
+    mean = rows.query("group == 'all'").groupby("method")["ndcg@10"].mean()
+    assert found["difference"].to_numpy() == pytest.approx([mean["mml"] - mean[m] for m in found["second"]], abs=1e-5)
+    assert not (tmp_path / "out" / "tiny" / "latest").exists()
+
+    before = (folder / "results.md").read_text()
+    assert main(line) == 0
+    assert "users/s." not in capsys.readouterr().err  # no stage was run again
+    assert (folder / "results.md").read_text() == before
+
+
+def test_choices(tiny_data: Path, plan: Path, tmp_path: Path) -> None:
+    assert main(words(tiny_data, tmp_path / "out", plan, "--profile", "quick", "--seeds", "1")) == 0
+    rows = pd.read_csv(tmp_path / "out" / "tiny" / "compare" / "results.csv")
+    assert set(rows["method"]) == {"Pop"}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--methods", "SASRek"], "there is no method 'SASRek'. Did you mean 'SASRec'?"),
+        (["--profile", "slow"], "there are quick, full"),
+        (["--seeds", "0"], "--seeds is 0"),
+        (["--plan", "nowhere.yaml"], "nowhere.yaml does not exist"),
+    ],
+)
+def test_mistakes(
+    more: list[str], message: str, tiny_data: Path, plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(tiny_data, tmp_path / "out", plan, *more)) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists() or not (tmp_path / "out" / "tiny" / "compare").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("methods: {a: {run: mml}}", "methods.a: it needs run, and a family"),
+        ("methods: {a: {run: mml, family: mml, sett: 1}}", "unknown key 'sett'"),
+        ("methods: {a: {run: SASRek, family: baseline}}", "no baseline 'SASRek'"),
+        ("methods: {a: {run: mml, family: mml, tune: x}}", "there is no ranges.x"),
+    ],
+)
+def test_a_wrong_plan(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_plan(path)
+
+
+def test_the_shipped_plan() -> None:
+    plan = read_plan()
+    for profile in (*plan.profiles, "full"):
+        assert plan.chosen([], profile)
+    families = {method.family for method in plan.methods.values()}
+    assert families == {"mml", "ablation", "baseline"}
+    runs = {method.run for method in plan.methods.values()}
+    assert {"Pop", "GRU4Rec", "SASRec", "SASRecF", "BERT4Rec", "FDSA", "ContentKNN", "SumIDContent", "SumAll"} <= runs
+
+
+def test_every_method_gets_as_many_trials() -> None:
+    ranges = {"a": [1, 2, 3], "b": [1, 2]}
+    tried = draws(ranges, 4)
+    assert tried[0] == {}
+    assert len(tried) == 4 == len({str(settings) for settings in tried})
+    assert draws(ranges, 4) == tried
+    assert len(draws(ranges, 50)) == 7
+    assert draws(ranges, 1) == [{}]
+
+
+def test_the_best_on_validation_users_is_chosen(tmp_path: Path) -> None:
+    values = {0: float("nan"), 1: 0.2, 2: 0.3, 3: 0.3}
+    log = TrialLog(tmp_path / "trials.csv")
+    trials = [{"n": n} for n in values]
+    assert search("x", trials, lambda settings: (values[settings["n"]], 1.0), log) == {"n": 2}
+    assert len(pd.read_csv(tmp_path / "trials.csv")) == 4
+
+
+def test_words_say_the_settings() -> None:
+    settings = {"a": {"b": None, "c": [1, 2]}, "d": 0.00001, "e": "x", "f": True}
+    from recbole.config import Config
+
+    assert parse_arguments(as_words(settings), Config._build_yaml_loader(None)) == settings
+
+
+def packed(*sequences: list[int]) -> PackedSequences:
+    lengths = [len(sequence) for sequence in sequences]
+    return PackedSequences(np.concatenate(sequences), np.concatenate(([0], np.cumsum(lengths))))
+
+
+def test_copied_users() -> None:
+    old = packed([1, 2, 3, 4], [5, 6])
+    new = packed([1, 2, 3], [5, 6], [7, 8, 9], [7, 8, 9], [2, 3, 4])
+    assert copied_users(old, new) == 3  # a beginning of an old user's, and two alike; two items are too few to tell
+
+
+def test_audit_of_a_log_made_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = ["user_id:token\titem_id:token\ttimestamp:float"]
+    log = {"o1": "abcde", "o2": "bcdea", "o3": "cdeab", "v": "deab", "n1": "axb", "n2": "yzc"}
+    for start, (user, items) in enumerate(log.items()):
+        begin = start * 10 + (1000 if user.startswith("n") else 0)
+        rows += [f"{user}\t{item}\t{begin + step}" for step, item in enumerate(items)]
+    (tmp_path / "hand").mkdir()
+    (tmp_path / "hand" / "hand.inter").write_text("\n".join(rows) + "\n")
+    settings = {"data_path": tmp_path, "output_dir": tmp_path, "data_split_time": 500, "valid_user_ratio": 0.25}
+    settings |= {"eval_shots": "[1, 2]", "topk": "[5]", "use_gpu": False}
+    assert audit_main(["--dataset", "hand", *(f"--{key}={value}" for key, value in settings.items())]) == 0
+    out = capsys.readouterr().out
+    assert "2 new users, 4 cases" in out
+    assert "cold targets: 50.0%" in out  # x and z, not b and c
+    assert "3 of 4 interactions (75.0%) are with items unseen in training" in out  # a x, y z
+    assert "training interactions after T: 0; users on both sides: 0; copied users: 0" in out
+
+
+def test_chosen_settings_reach_the_ablations(tiny_data: Path, plan: Path, tmp_path: Path) -> None:
+    assert main(words(tiny_data, tmp_path / "out", plan, "--methods", "no_fusion", "--seeds", "1")) == 0
+    folder = tmp_path / "out" / "tiny" / "compare"
+    chosen = json.loads((folder / "chosen.json").read_text())
+    assert set(chosen) == {"mml"}
+    assert len(pd.read_csv(folder / "trials.csv")) == 2

@@ -47,9 +47,9 @@ def set_numpy_aliases() -> None:
         "str": np.str_,
         "unicode": np.str_,
     }
-    if not hasattr(np, "long"):
+    if "long" not in vars(np):
         aliases["long"] = np.int64
-    if not hasattr(np, "bool"):
+    if "bool" not in vars(np):  # asked by name, numpy 1.26 warns
         aliases["bool"] = np.bool_
     for name, kind in aliases.items():
         setattr(np, name, kind)

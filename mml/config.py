@@ -193,6 +193,10 @@ class Config(RecBoleConfig):
             )
         if self["choose_epoch_by_valid_item"] and self["eval_shots"] != "last":
             raise InputError("config: key 'choose_epoch_by_valid_item' needs eval_shots: last.")
+        if self["generator"] == "content" and not self["content_embedding"]:
+            raise InputError(
+                "config: key 'generator': content needs content_embedding: True; or set generator: attention."
+            )
         weights = self["fusion_weight"]
         if weights is not None and (
             set(weights) != set(self["learners"]) or not all(type(w) in (int, float) for w in weights.values())

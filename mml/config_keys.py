@@ -115,7 +115,7 @@ KEYS: dict[str, Key] = {
     "adapt_learning_rate": Key((float, list), "learners", low=0.0),
     "choose_epoch_by_valid_item": Key((bool,), "learners"),
     # generator
-    "generator": Key((str,), "generator", choices=("attention", "paper")),
+    "generator": Key((str,), "generator", optional=True, choices=("content", "attention", "paper")),
     "generate_rate": Key((float,), "generator", low=0.0, high=1.0),
     "item_neighbour_num": Key((int,), "generator", low=1),
     "generator_epochs": Key((int,), "generator", low=0),

@@ -18,7 +18,7 @@ from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
-from mml.evaluation.ranking import Scorer, StateScorer
+from mml.evaluation.ranking import BlockScorer, Scorer, StateScorer
 from mml.evaluation.states import chunk_size, unadapted_states
 from mml.model.fusion import LearnerOutput, StandardisedScores, WeightedSum
 from mml.model.learner import Learner, build_learner
@@ -90,7 +90,7 @@ class OwnRun:
             )
         self._modality = self._chosen_modality() if dataset.item_features else ""
 
-    def scorers(self, tasks: TaskSet) -> tuple[Scorer, Scorer | None]:
+    def scorers(self, tasks: TaskSet) -> tuple[Scorer | BlockScorer, Scorer | BlockScorer | None]:
         """Scores of the test tasks, and of the validation tasks."""
         name, valid = self._baseline.name, self._validation
         if name in ("Pop", "Random"):
@@ -137,9 +137,14 @@ class OwnRun:
         return str(modality)
 
     def _plain_config(self) -> Config:
-        """The config for plain learners: no content part and no feature-aware attention in the ID learner."""
+        """The config for plain learners, trained as mml's are but without the parts that are mml's method."""
         own = copy.copy(self._baseline.config)
-        changes = {"content_embedding": False, "feature_attention": False, "meta_algorithm": "fomaml"}
+        changes = {
+            "content_embedding": False,
+            "feature_attention": False,
+            "popularity_prior": False,
+            "meta_algorithm": "fomaml",
+        }
         own.final_config_dict = {**own.final_config_dict, **changes}
         own.external_config_dict = {**own.external_config_dict, **changes}
         return own
@@ -178,13 +183,13 @@ class OwnRun:
         parts += [config["learners"]["id" if kind != "content" else self._modality]]
         return [*parts, self._baseline.settings["delta_max_norm"]] if kind == "init" else parts
 
-    def _fused(self, learners: dict[str, Learner], tasks: TaskSet, n_items: int | None) -> Scorer:
+    def _fused(self, learners: dict[str, Learner], tasks: TaskSet, n_items: int | None) -> BlockScorer:
         """The only learner's scores, or the plain sum of the standardised ones."""
         outputs = {}
         for kind, learner in learners.items():
             chunk = chunk_size(learner, self._baseline.config["task_chunk_size"], learner.max_seq_length)
             with torch.no_grad():
-                table = learner.item_table()
+                table = learner.candidate_table()
             outputs[kind] = LearnerOutput(unadapted_states(learner, tasks, chunk), table[:n_items])
         if len(outputs) == 1:
             only = next(iter(outputs.values()))

@@ -140,7 +140,7 @@ def read_baseline(name: str, dataset: str, files: Sequence[str], words: Sequence
         logging.disable(logging.NOTSET)
     settings = {**defaults, **own}
     if settings["MAX_ITEM_LIST_LENGTH"] is None:
-        settings["MAX_ITEM_LIST_LENGTH"] = config["cold_user_max_inter"] or config["MAX_ITEM_LIST_LENGTH"]
+        settings["MAX_ITEM_LIST_LENGTH"] = config["MAX_ITEM_LIST_LENGTH"]
     if "selected_features" in model_defaults(name):
         settings["selected_features"] = _item_columns(config, name, settings["selected_features"])
         shared["load_col"] = {**config["load_col"], "item": [config["ITEM_ID_FIELD"], *settings["selected_features"]]}

@@ -172,7 +172,7 @@ def _score(run: Run) -> float:
     for name, learner in run.learners.items():
         chunk = chunk_size(learner, run.config["task_chunk_size"], learner.max_seq_length)
         with torch.no_grad():
-            table = learner.item_table()[: run.validation.n_candidates]
+            table = learner.candidate_table()[: run.validation.n_candidates]
         outputs[name] = LearnerOutput(adapted_states(learner, tasks, run.adaptations[name], chunk), table)
     scores = StandardisedScores(outputs, run.dataset.n_warm_items)
     scorer = WeightedSum(scores, dict.fromkeys(outputs, 1.0 / len(outputs)))

@@ -25,6 +25,9 @@ def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]
     parser.add_argument("--trials", type=int, default=4, help="settings tried per method (default: 4; 1: the defaults)")
     parser.add_argument("--methods", nargs="*", default=[], help="names of configs/compare.yaml")
     parser.add_argument("--profile", default="full", help="quick or full (default), where --methods is not given")
+    parser.add_argument(
+        "--wiring_epochs", type=int, default=3, help="of the check against RecBole's evaluation (default: 3; 0: none)"
+    )
     parser.add_argument("--plan", type=Path, default=None, help="another compare.yaml")
     options, rest = parser.parse_known_args(arguments)
     for name in ("config_files", "methods"):
@@ -41,10 +44,13 @@ def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]
 def main(arguments: Sequence[str]) -> int:
     """Run, print the tables, and return the exit code: 0, or 2 for a mistake in the input."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+    import torch
+
     from mml.comparison.audit import audit, audit_lines
     from mml.comparison.compare import run_methods, write_all
     from mml.comparison.execute import Executor
     from mml.comparison.methods import read_plan
+    from mml.comparison.wiring import known_wiring, wiring_lines
     from mml.data.dataset import MMLDataset
     from mml.logs import setup_logging
 
@@ -55,14 +61,20 @@ def main(arguments: Sequence[str]) -> int:
         methods = plan.chosen(options.methods, options.profile)
         executor = Executor(options.dataset, options.config_files, words)
         setup_logging(executor.config["state"])
-        found = audit(executor.config, MMLDataset(executor.config))
-        print("\n".join(audit_lines(found)))
+        dataset = MMLDataset(executor.config)
         folder = Path(executor.config["output_dir"]) / options.dataset / "compare"
+        lines = audit_lines(audit(executor.config, dataset))
+        print("\n".join(lines))
+        if options.wiring_epochs > 0 and executor.config["TIME_FIELD"] in dataset.inter_feat:
+            torch.set_num_threads(executor.config["cpu_threads"])
+            checked = wiring_lines(known_wiring(executor.config, dataset, options.wiring_epochs, folder))
+            print("\n".join(checked))
+            lines += checked
         seeds = list(range(options.first_seed, options.first_seed + options.seeds))
         results = run_methods(executor, plan, methods, seeds, options.trials, folder)
         if not results.outcomes:
             raise InputError(f"none of the methods can run on {options.dataset}: {results.skipped}")
-        print("\n" + write_all(results, found, options.dataset, folder))
+        print("\n" + write_all(results, lines, options.dataset, folder))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_INPUT_ERROR

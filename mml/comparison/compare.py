@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mml.comparison.audit import Audit
 from mml.comparison.execute import Executor, Outcome
 from mml.comparison.methods import Method, Plan
 from mml.comparison.tuning import Settings, TrialLog, draws, search
@@ -153,8 +152,8 @@ def tests(results: Results) -> list[Test]:
     return found
 
 
-def write_all(results: Results, audit: Audit, dataset: str, folder: Path) -> str:
-    """Write tables and plots; returns the Markdown."""
+def write_all(results: Results, audit: Sequence[str], dataset: str, folder: Path) -> str:
+    """Write tables, with the lines of the audit, and plots; returns the Markdown."""
     from mml.comparison import plots, tables
 
     found = tests(results)

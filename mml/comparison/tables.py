@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mml.comparison.audit import Audit, audit_lines
-
 if TYPE_CHECKING:
     from mml.comparison.compare import Results, Test
 
@@ -50,8 +48,8 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
-def markdown(results: Results, tests: Sequence[Test], audit: Audit, dataset: str) -> str:
-    """results.md: all metrics, groups, tests, training time, audit."""
+def markdown(results: Results, tests: Sequence[Test], audit: Sequence[str], dataset: str) -> str:
+    """results.md: all metrics, groups, tests, training time, the lines of the audit."""
     counts = next(iter(results.outcomes.values()))[0].groups
     wanted = [name for name in _metrics(results) if name.endswith("@10")] or _metrics(results)
     names = ordered(results)
@@ -82,7 +80,7 @@ def markdown(results: Results, tests: Sequence[Test], audit: Audit, dataset: str
         parts += [f"## Tests of mml, {MAIN}", _TESTS, _rows(_TEST_HEAD, [_test_row(test) for test in tests])]
     if results.skipped:
         parts += ["## Left out", "\n".join(f"- {name}: {why}" for name, why in results.skipped.items())]
-    parts += ["## Audit", "\n".join(f"- {line}" for line in audit_lines(audit))]
+    parts += ["## Audit", "\n".join(f"- {line}" for line in audit)]
     return "\n\n".join(parts) + "\n"
 
 

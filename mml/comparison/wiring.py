@@ -1,0 +1,189 @@
+"""Sanity of the wiring: RecBole's SASRec on RecBole's own leave-one-out split, judged by RecBole and by us.
+
+python -m mml.comparison.wiring --dataset ml-100k [--epochs N] [--config_files ...] [--key=value ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import recbole
+import torch
+from recbole.data.dataset import SequentialDataset
+from recbole.data.utils import data_preparation
+from recbole.trainer import Trainer
+from recbole.utils import init_seed
+
+import mml
+from mml.baselines.recbole_model import ModelScorer
+from mml.baselines.registry import recbole_class
+from mml.baselines.settings import ModelConfig
+from mml.config import Config
+from mml.data.atomic import read_header
+from mml.data.dataset import MMLDataset
+from mml.data.tasks import TaskSet
+from mml.errors import InputError
+from mml.evaluation.metrics import Metrics
+from mml.evaluation.ranking import rank_targets
+from mml.trainer.base import _tensorboard_in
+
+EPOCHS = 3
+MOST_USERS = 2000
+_METRICS = ["Recall", "MRR", "NDCG"]
+_TOLERANCE = 1e-3  # RecBole and we part equal scores differently
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """The same trained model's figures on the same cases.
+
+    Args:
+        cases: one per user, its last interaction.
+        epochs: of RecBole's own training loop.
+        recbole: metric -> value, by RecBole's Trainer.evaluate.
+        ours: the same by our scorer, ranking and metrics.
+    """
+
+    cases: int
+    epochs: int
+    recbole: dict[str, float]
+    ours: dict[str, float]
+
+    @property
+    def difference(self) -> float:
+        """The largest one of any metric."""
+        return max(abs(value - self.ours[name]) for name, value in self.recbole.items())
+
+
+def check_wiring(config: Config, epochs: int = EPOCHS, most_users: int = MOST_USERS) -> Wiring:
+    """Train RecBole's SASRec by RecBole's loop on RecBole's split of the whole log, and evaluate it twice.
+
+    As RecBole does for its sequential models, the history is not excluded.
+
+    Args:
+        config: where the log is, and topk, seed, device, length of histories.
+        epochs: the two must agree whether or not the model is good.
+        most_users: the first so many users are taken; RecBole stores each prefix of each user's sequence.
+
+    Raises:
+        InputError: for a log without a time column, which RecBole's sequential models need.
+    """
+    path = Path(config["data_path"]) / f"{config['dataset']}.inter"
+    if config["TIME_FIELD"] not in read_header(path, config["field_separator"]):
+        raise InputError(f"RecBole's own split needs a time column, and {path} has none.")
+    model_class = recbole_class("SASRec")
+    settings = {"epochs": epochs, "train_batch_size": 256, "metrics": _METRICS, "metric_decimal_place": 6}
+    with tempfile.TemporaryDirectory() as folder, _silent():
+        own = ModelConfig(model_class, config, {**settings, "checkpoint_dir": folder})
+        init_seed(config["seed"], reproducibility=True)
+        dataset = SequentialDataset(own)
+        dataset.inter_feat = dataset.inter_feat[dataset.inter_feat[dataset.uid_field] <= most_users]
+        train_data, _, test_data = data_preparation(own, dataset)
+        model = model_class(own, train_data.dataset).to(own["device"])
+        with _tensorboard_in(Path(folder)):
+            trainer = Trainer(own, model)
+        trainer.fit(train_data, saved=False, verbose=False, show_progress=False)
+        theirs = trainer.evaluate(test_data, load_best_model=False)
+    tasks = _tasks(test_data.dataset)
+    scorer = ModelScorer(own, model, tasks, first_user=0)
+    ranking = rank_targets(scorer, tasks.target, None, config["seed"], config["eval_batch_size"])
+    metrics = Metrics(_METRICS, own["topk"], own["metric_decimal_place"], dataset.item_num, dataset.user_num, {})
+    return Wiring(len(tasks), epochs, {name: float(value) for name, value in theirs.items()}, metrics(ranking))
+
+
+def known_wiring(config: Config, dataset: MMLDataset, epochs: int, folder: Path) -> Wiring:
+    """`check_wiring`, kept in `wiring.json` for the next time."""
+    keys = {key: config[key] for key in ("dataset", "seed", "topk", "MAX_ITEM_LIST_LENGTH")}
+    parts = [mml.__version__, recbole.__version__, keys, epochs, dataset.fingerprint(with_new_users=True)]
+    fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    path = folder / "wiring.json"
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if known.pop("fingerprint") == fingerprint:
+            return Wiring(**known)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    found = check_wiring(config, epochs)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"fingerprint": fingerprint, **asdict(found)}, indent=2)
+    path.write_text(text + "\n", encoding="utf-8")
+    return found
+
+
+def wiring_lines(found: Wiring) -> list[str]:
+    """The check for people, a warning first if the two disagree."""
+    warning = []
+    if found.difference > _TOLERANCE:
+        warning = [f"WARNING: our figures of one of RecBole's models differ from RecBole's by {found.difference:.4f}."]
+    pairs = [f"{name} {value:.4f} / {found.ours[name]:.4f}" for name, value in found.recbole.items()]
+    return [
+        *warning,
+        f"wiring: SASRec after {found.epochs} epochs on RecBole's own leave-one-out split, {found.cases} cases, by "
+        f"RecBole / by us: {', '.join(pairs)}; largest difference {found.difference:.6f}",
+    ]
+
+
+def _tasks(test_set: Any) -> TaskSet:
+    """RecBole's test rows as tasks: the history, and the target after it."""
+    rows = test_set.inter_feat
+    histories = rows[test_set.item_id_list_field].numpy()
+    lengths = rows[test_set.item_list_length_field].numpy().astype(np.int64)
+    targets, users = rows[test_set.iid_field].numpy(), rows[test_set.uid_field].numpy()
+    sequences = [[*row[:n], target] for row, n, target in zip(histories, lengths, targets, strict=True)]
+    return TaskSet(
+        items=np.concatenate(sequences).astype(np.int64),
+        users=users.astype(np.int64),
+        start=np.concatenate(([0], np.cumsum(lengths + 1)[:-1])),
+        length=lengths,
+        n_support=lengths - 1,
+        n_query=np.ones_like(lengths),
+        shots=lengths,
+    )
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without RecBole's log of data and epochs."""
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the check of a dataset; exit code 1 if the two disagree, 2 for a mistake in the input."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+    from mml.logs import setup_logging
+    from mml.words import common_arguments
+
+    setup_logging("WARNING")
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of training")
+    own, rest = parser.parse_known_args(arguments)
+    try:
+        options, files, words = common_arguments(rest, "Check our evaluation against RecBole's (--epochs N).")
+        config = Config(options.dataset, files, arguments=words)
+        torch.set_num_threads(config["cpu_threads"])
+        found = check_wiring(config, own.epochs)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(wiring_lines(found)))
+    return int(found.difference > _TOLERANCE)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cache
-from typing import NamedTuple, Protocol
+from functools import cache, partial
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -208,5 +208,5 @@ class Ops(NamedTuple):
 def ops(hidden_act: str, compiled: bool) -> Ops:
     """The building blocks for an activation, as they are or compiled for tensors of any size."""
     act = ACTIVATIONS[hidden_act]
-    plain = Ops(layer_norm, attention, attention_backward, act.forward, act.backward)
-    return Ops(*(torch.compile(block, dynamic=True) for block in plain)) if compiled else plain
+    how: Any = partial(torch.compile, dynamic=True) if compiled else lambda block: block
+    return Ops(how(layer_norm), how(attention), how(attention_backward), how(act.forward), how(act.backward))

@@ -32,7 +32,7 @@ from mml.evaluation.states import (
 from mml.model.fusion import AdaptiveFusion, LearnerOutput, StandardisedScores, WeightedSum
 from mml.model.generator import ItemEmbeddingGenerator
 from mml.model.learner import IDLearner, Learner, build_learner
-from mml.precision import set_precision
+from mml.precision import check_compile, set_precision
 from mml.run_folder import RunFolder, StageRecord
 from mml.trainer.base import plain, seed_stage
 from mml.trainer.fusion import FusionTrainer, adaptive_scorer, case_context, choose_weights, new_fusion
@@ -323,6 +323,8 @@ def run_meta(
     """Run all stages; returns result.json's content and the run's folder."""
     torch.set_num_threads(config["cpu_threads"])
     set_precision(config["device"], config["tf32"])
+    if config["compile"]:
+        check_compile(config["device"])
     with distributed.processes(config["device"], config["process_timeout"]):
         return Run(config, folder, on_start).run(), folder.path
 

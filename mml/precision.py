@@ -1,10 +1,12 @@
-"""How exactly matrix products of 32-bit numbers are computed."""
+"""How exactly matrix products of 32-bit numbers are computed, and whether code can be compiled here."""
 
 from __future__ import annotations
 
 import logging
 
 import torch
+
+from mml.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -14,3 +16,18 @@ def set_precision(device: torch.device, tf32: bool) -> None:
     if tf32 and device.type != "cuda":
         logger.info("tf32 is for CUDA: on the %s products stay in full precision.", device.type)
     torch.set_float32_matmul_precision("high" if tf32 and device.type == "cuda" else "highest")
+
+
+def check_compile(device: torch.device) -> None:
+    """Compile something small.
+
+    Raises:
+        InputError: where torch.compile does not work.
+    """
+    try:
+        torch.compile(lambda x: torch.softmax(2 * x, -1), dynamic=True)(torch.ones(2, 3, device=device))
+    except Exception as error:  # of many kinds: no compiler, no Triton, an unknown platform
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(
+            f"config: key 'compile': torch.compile does not work here ({lines[0]}); leave it False."
+        ) from None

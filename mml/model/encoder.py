@@ -27,6 +27,7 @@ class CausalEncoder(nn.Module):
         max_length: longest sequence.
         products: format of the numbers that the fused passes multiply with the layers' matrices; None for that of the
             weights.
+        compiled: whether to compile the fused passes' building blocks.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class CausalEncoder(nn.Module):
         initializer_range: float,
         max_length: int,
         products: torch.dtype | None = None,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.products = products
@@ -59,7 +61,7 @@ class CausalEncoder(nn.Module):
         )
         self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
         self.dropout = nn.Dropout(hidden_dropout_prob)
-        self.fused = FusedEncoder(n_layers, n_heads, layer_norm_eps, hidden_act)
+        self.fused = FusedEncoder(n_layers, n_heads, layer_norm_eps, hidden_act, compiled)
         use_task_dropout(self)
         initialise(self, initializer_range)
 

@@ -16,17 +16,15 @@ import torch
 from torch import Tensor
 
 from mml.model.fused_ops import (
-    ACTIVATIONS,
     Attended,
     Normed,
+    Ops,
     Sink,
-    attention,
-    attention_backward,
     join_heads,
-    layer_norm,
     layer_norm_backward,
     linear,
     linear_input,
+    ops,
     split_heads,
 )
 
@@ -86,12 +84,18 @@ class FusedEncoder:
 
     Args:
         n_layers, n_heads, layer_norm_eps, hidden_act: as in RecBole's SASRec.
+        compiled: whether to compile the building blocks.
     """
 
     n_layers: int
     n_heads: int
     layer_norm_eps: float
     hidden_act: str
+    compiled: bool = False
+
+    @property
+    def _ops(self) -> Ops:
+        return ops(self.hidden_act, self.compiled)
 
     def attention_mask(self, length: int, like: Tensor, bias: Tensor | None) -> Tensor:
         """Causal mask plus bias [U, L, L]: [L, L], or [U * H, L, L] with a bias."""
@@ -114,7 +118,7 @@ class FusedEncoder:
     def embed(self, weights: Weights, vectors: Tensor, dropout: Dropout = no_dropout) -> tuple[Tensor, EndPass]:
         """What enters the first layer: item vectors [U, L, d] -> [U, L, d]."""
         positions = weights["position_embedding.weight"][..., : vectors.shape[1], :]
-        normed, saved = layer_norm(
+        normed, saved = self._ops.normalise(
             vectors + positions, weights["LayerNorm.weight"], weights["LayerNorm.bias"], self.layer_norm_eps
         )
         factor = dropout(3 * self.n_layers, tuple(normed.shape))
@@ -132,11 +136,11 @@ class FusedEncoder:
         q, k, v = (split_heads(apply(f"{attend}.{part}", x), self.n_heads) for part in _QKV)
         n, length, _ = x.shape
         attention_factor = dropout(site, (n, self.n_heads, length, length))
-        heads, attended = attention(q, k, v, mask, attention_factor)
+        heads, attended = self._ops.attend(q, k, v, mask, attention_factor)
         context = join_heads(heads, self.n_heads)
         h, attention_end = self._close(weights, attend, apply(f"{attend}.dense", context), x, dropout, site + 1)
         inner = apply(f"{feed}.dense_1", h)
-        active = ACTIVATIONS[self.hidden_act].forward(inner)
+        active = self._ops.activate(inner)
         y, end = self._close(weights, feed, apply(f"{feed}.dense_2", active), h, dropout, site + 2)
         return y, LayerPass(x, attended, attention_factor, context, attention_end, h, inner, active, end)
 
@@ -149,7 +153,8 @@ class FusedEncoder:
             y *= factor
         y += residual
         eps = self.layer_norm_eps
-        out, normed = layer_norm(y, weights[f"{name}.LayerNorm.weight"], weights[f"{name}.LayerNorm.bias"], eps)
+        norm = f"{name}.LayerNorm"
+        out, normed = self._ops.normalise(y, weights[f"{norm}.weight"], weights[f"{norm}.bias"], eps)
         return out, EndPass(normed, factor)
 
     def run(
@@ -223,11 +228,11 @@ class FusedEncoder:
 
         d, ended = self._close_back(weights, feed, dy, saved.end, sink)
         dactive = through(f"{feed}.dense_2", ended, saved.active)
-        dinner = ACTIVATIONS[self.hidden_act].backward(dactive, saved.inner, saved.active)
+        dinner = self._ops.activate_back(dactive, saved.inner, saved.active)
         d = through(f"{feed}.dense_1", dinner, saved.h, onto=d)
         d, ended = self._close_back(weights, attend, d, saved.attention_end, sink)
         dheads = split_heads(through(f"{attend}.dense", ended, saved.context), self.n_heads)
-        *dqkv, dlogits = attention_backward(dheads, saved.attended, saved.attention_factor)
+        *dqkv, dlogits = self._ops.attend_back(dheads, saved.attended, saved.attention_factor)
         for part, dpart in zip(_QKV, dqkv, strict=True):
             d = through(f"{attend}.{part}", join_heads(dpart, self.n_heads), saved.x, onto=d, needed=below)
         return d, dlogits

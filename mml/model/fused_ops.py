@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from functools import cache, partial
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -182,3 +183,30 @@ def attention_backward(dy: Tensor, saved: Attended, dropout: Tensor | None) -> t
     dq = torch.bmm(dlogits, saved.k).mul_(scale)
     dk = torch.bmm(dlogits.transpose(1, 2), saved.q).mul_(scale)
     return dq, dk, dv, dlogits
+
+
+# -- all of them --------------------------------------------------------------------------------------------------
+
+
+class Ops(NamedTuple):
+    """The building blocks that are functions of tensors alone and large in number of operations.
+
+    Args:
+        normalise: `layer_norm`.
+        attend, attend_back: `attention` and `attention_backward`.
+        activate, activate_back: an activation's two functions.
+    """
+
+    normalise: Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Normed]]
+    attend: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Attended]]
+    attend_back: Callable[[Tensor, Attended, Tensor | None], tuple[Tensor, Tensor, Tensor, Tensor]]
+    activate: Callable[[Tensor], Tensor]
+    activate_back: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@cache
+def ops(hidden_act: str, compiled: bool) -> Ops:
+    """The building blocks for an activation, as they are or compiled for tensors of any size."""
+    act = ACTIVATIONS[hidden_act]
+    how: Any = partial(torch.compile, dynamic=True) if compiled else lambda block: block
+    return Ops(how(layer_norm), how(attention), how(attention_backward), how(act.forward), how(act.backward))

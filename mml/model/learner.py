@@ -61,6 +61,7 @@ class Learner(SequentialRecommender):
             initializer_range=self.initializer_range,
             max_length=self.max_seq_length,
             products=self.products,
+            compiled=bool(config["compile"]),
         )
         self._local_names = local_parameter_names(self.encoder, config["local_modules"])
         self.local_rates = nn.ParameterDict()

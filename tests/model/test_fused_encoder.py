@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor
 
 from mml.model.encoder import CausalEncoder
+from mml.model.fused_ops import ops
 
 U, L, D, MAX_LENGTH = 3, 7, 16, 12
 
 
-def make_encoder(hidden_act: str = "gelu", n_layers: int = 2, n_heads: int = 2, dropout: float = 0.0) -> CausalEncoder:
+def make_encoder(
+    hidden_act: str = "gelu", n_layers: int = 2, n_heads: int = 2, dropout: float = 0.0, compiled: bool = False
+) -> CausalEncoder:
     torch.manual_seed(0)
     encoder = CausalEncoder(
         n_layers=n_layers,
@@ -24,6 +30,7 @@ def make_encoder(hidden_act: str = "gelu", n_layers: int = 2, n_heads: int = 2, 
         layer_norm_eps=1e-12,
         initializer_range=0.5,
         max_length=MAX_LENGTH,
+        compiled=compiled,
     ).double()
     return encoder.train(dropout > 0)
 
@@ -102,3 +109,34 @@ def test_leaves_get_the_sum_over_tasks() -> None:
     each = torch.autograd.grad((encoder.by_vmap(fast, vectors) * weight).sum(), list(fast.values()))
     for mine, expected in zip(summed, each, strict=True):
         torch.testing.assert_close(mine, expected.sum(0), atol=1e-10, rtol=1e-10)
+
+
+@pytest.fixture
+def fresh_ops() -> Iterator[None]:
+    ops.cache_clear()
+    yield
+    ops.cache_clear()
+
+
+BACKENDS = [
+    "eager",
+    pytest.param(
+        "inductor",
+        marks=[
+            pytest.mark.slow,
+            pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++"),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_compiled_blocks(backend: str, fresh_ops: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda block, **how: compile_(block, backend=backend, **how))
+    encoder = make_encoder(dropout=0.3, compiled=True)
+    fast, keys = random_weights(encoder), torch.randint(2**31, (U,))
+    for length in (L, L - 2):
+        vectors, bias = random(U, length, D), random(U, length, length)
+        ours = encoder.forward_tasks(fast, vectors, bias, keys)
+        assert_same_gradients(ours, encoder.by_vmap(fast, vectors, bias, keys), [vectors, bias, *fast.values()])

@@ -17,7 +17,7 @@ import run_meta
 from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.evaluation import printing
-from mml.evaluation.states import Adaptation
+from mml.evaluation.states import Adaptation, adapted_states
 from mml.model.learner import build_learner
 from mml.trainer.learner import MetaTrainer
 from mml.trainer.validation import Validation
@@ -113,24 +113,46 @@ def test_same_seed_same_result(finished: Path, tiny_data: Path, arguments: Argum
     assert weights_hash(tmp_path / "a") == weights_hash(finished)
 
 
+LOSSES = pytest.mark.parametrize("loss_type", ["CE", "BPR", "sampled"])
+
+
+@LOSSES
 @pytest.mark.parametrize("chunk", [1, 5, 1000])
 def test_the_outer_gradient_does_not_depend_on_the_chunks(
-    chunk: int, tiny_data: Path, arguments: Arguments, tmp_path: Path
+    chunk: int, loss_type: str, tiny_data: Path, arguments: Arguments, tmp_path: Path
 ) -> None:
     """Compared before Adam, which makes whole steps of rounding where a gradient is nearly zero."""
+    over = {"loss_type": loss_type, "n_negatives": 20, "hidden_dropout_prob": 0.4, "clip_grad_norm": "~"}
     gradients = []
     for size in (chunk, 7):
-        words = arguments(tiny_data, tmp_path, task_chunk_size=size, hidden_dropout_prob=0.4, clip_grad_norm="~")
+        words = arguments(tiny_data, tmp_path, task_chunk_size=size, **over)
         config = Config("tiny", arguments=words[2:])
         dataset = MMLDataset(config)
         torch.manual_seed(0)
         trainer = MetaTrainer(config, build_learner(config, dataset, "id"), tmp_path, seed=0)
         trainer.model.train()
         batch = dataset.training_tasks().batch(np.arange(40))
-        trainer.meta_step(batch.with_noise(dataset.n_warm_items, torch.Generator().manual_seed(1), negatives=False))
+        trainer.meta_step(trainer.model.with_noise(batch, torch.Generator().manual_seed(1)))
         gradients.append({name: value.grad for name, value in trainer.model.named_parameters()})
     for name, value in gradients[0].items():
         torch.testing.assert_close(value, gradients[1][name], atol=1e-6, rtol=1e-4)
+
+
+@LOSSES
+def test_adapted_states_do_not_depend_on_the_chunks(
+    loss_type: str, tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    words = arguments(tiny_data, tmp_path, loss_type=loss_type, n_negatives=20)
+    config = Config("tiny", arguments=words[2:])
+    dataset = MMLDataset(config)
+    tasks = dataset.test_tasks()[0].take(np.arange(40))
+    for name in ("id", "txt"):
+        torch.manual_seed(0)
+        learner = build_learner(config, dataset, name)
+        one, *others = (adapted_states(learner, tasks, Adaptation(0.03, 5), chunk) for chunk in (7, 1, 5, 1000))
+        assert not torch.allclose(one, adapted_states(learner, tasks, Adaptation(0.03, 0), 7), atol=1e-3)
+        for states in others:
+            torch.testing.assert_close(states, one, atol=1e-5, rtol=1e-4)
 
 
 def test_the_outer_step_moves_the_original_parameters(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:

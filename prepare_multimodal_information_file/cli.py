@@ -19,7 +19,7 @@ ENCODERS = """encoders:
                    sentence-transformers/all-MiniLM-L6-v2, openai/clip-vit-base-patch32,
                    facebook/dinov2-base, microsoft/resnet-50
 
-All but the first two need: pip install -e ".[encoders]"
+All but the first two need: pip install -e ".[encoders]" -c requirements.lock
 """
 
 

@@ -1,13 +1,16 @@
 """Encoders without downloads, on made-up texts and real picture files."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mml.errors import InputError
-from mml.features.encoders import get_image_encoder, get_text_encoder
+from mml.features.encoders import get_image_encoder, get_text_encoder, pretrained
 from mml.features.encoders.tfidf import words
 
 SPORT = ["football match goal", "goal keeper football", "tennis match player", "football player tennis"]
@@ -165,10 +168,58 @@ def test_wrong_names_and_options_are_named(make, name, options, match) -> None: 
         make(name, **options)
 
 
-def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(InputError, match=r'needs transformers.*pip install -e "\.\[encoders\]"'):
-        get_text_encoder("bert-base-uncased").encode(["a"])
+@pytest.mark.parametrize(
+    ("make", "name", "package"),
+    [
+        (get_text_encoder, "bert-base-uncased", "transformers"),
+        (get_image_encoder, "microsoft/resnet-50", "transformers"),
+        (get_image_encoder, "timm:resnet18", "timm"),
+    ],
+)
+def test_a_missing_package_names_the_extra(
+    make, name, package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=rf'needs {package}.*pip install -e "\.\[encoders\]"'):
+        make(name).encode([tmp_path])
+
+
+def torchvision_modules() -> list[str]:
+    return [name for name in sys.modules if name.partition(".")[0] == "torchvision"]
+
+
+@pytest.fixture
+def wrong_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A torchvision that was built for another torch."""
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "ops.py").write_text("")
+    code = "import torchvision.ops\nraise RuntimeError('operator torchvision::nms does not exist')\n"
+    (tmp_path / "torchvision" / "__init__.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    kept = {name: sys.modules.pop(name) for name in torchvision_modules()}
+    pretrained.torchvision_fault.cache_clear()
+    yield
+    for name in torchvision_modules():
+        del sys.modules[name]
+    sys.modules.update(kept)
+    pretrained.torchvision_fault.cache_clear()
+
+
+@pytest.mark.usefixtures("wrong_torchvision")
+def test_a_torchvision_of_another_torch_is_named_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "timm.py").write_text("import torchvision")
+    match = r"needs torchvision, which cannot be imported \(operator torchvision::nms does not exist\): install the"
+    with pytest.raises(InputError, match=match):
+        get_image_encoder("timm:resnet18").encode([tmp_path])
+    assert torchvision_modules() == ["torchvision"]
+    with pytest.raises(ModuleNotFoundError):
+        import torchvision  # noqa: F401
+
+
+def test_no_half_precision_on_the_cpu() -> None:
+    weights = torch.eye(3)
+    result = pretrained.run(lambda: weights @ torch.tensor([[1 / 3], [2e-30], [1e5]]), torch.device("cpu"))
+    np.testing.assert_array_equal(result[:, 0], np.array([1 / 3, 2e-30, 1e5], dtype=np.float32))
 
 
 def test_identity_tells_what_changes_the_vectors_only(tmp_path: Path) -> None:

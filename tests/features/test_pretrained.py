@@ -13,10 +13,12 @@ from PIL import Image
 
 from mml.errors import InputError
 from mml.features.encoders import get_image_encoder, get_text_encoder
+from mml.features.encoders.pretrained import torchvision_fault
 
 pytestmark = pytest.mark.encoders
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the import: nothing here may ask the network
 
+FAULT = torchvision_fault()  # before the import too, as in the encoders: transformers does without one that is broken
 transformers = pytest.importorskip("transformers", reason="pip install -e .[encoders]")
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "noodle", "soup", "football", "goal", "with", "rice"]
@@ -183,8 +185,8 @@ def test_the_text_half_of_clip(tmp_path: Path) -> None:
 
 
 def test_timm_models_from_a_folder(tmp_path: Path, pictures: list[Path]) -> None:
-    if importlib.util.find_spec("timm") is None or importlib.util.find_spec("torchvision") is None:
-        pytest.skip("timm and torchvision are not installed")
+    if FAULT or importlib.util.find_spec("timm") is None or importlib.util.find_spec("torchvision") is None:
+        pytest.skip(f"timm and its torchvision are not installed, or cannot be imported ({FAULT})")
     import timm
 
     torch.manual_seed(0)

@@ -154,7 +154,8 @@ def needs(package: str, extra: str = "encoders", who: str = "this encoder") -> M
         return importlib.import_module(package)
     except ImportError as error:
         raise InputError(
-            f'{who} needs {package}, which cannot be imported ({error}): pip install -e ".[{extra}]"'
+            f"{who} needs {package}, which cannot be imported ({error}): "
+            f'pip install -e ".[{extra}]" -c requirements.lock'
         ) from error
 
 

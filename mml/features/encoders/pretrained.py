@@ -1,8 +1,11 @@
 """What the encoders that load a pre-trained network share: where it runs, how it is found, half precision."""
 
+import importlib.util
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
@@ -73,7 +76,35 @@ class PretrainedEncoder(BatchEncoder[Item], Generic[Item]):
 
     def needs(self, package: str) -> ModuleType:
         """Import an optional package, or say what it is needed for and how to install it."""
+        fault = torchvision_fault()
+        if fault and package == "timm" and importlib.util.find_spec("timm"):
+            raise InputError(
+                f"{self.taken_for()}, and needs torchvision, which cannot be imported ({fault}): install the one that "
+                f"was built for torch {torch.__version__}, from where that torch came"
+            )
         return needs(package, who=f"{self.taken_for()}, and")
+
+
+@cache
+def torchvision_fault() -> str | None:
+    """Why the torchvision installed cannot be imported; from then on it counts as not installed.
+
+    One that was built for another torch raises an error that would take transformers down, which can do without it.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except ModuleNotFoundError as error:
+        if error.name == "torchvision":
+            return None
+        fault = str(error)
+    except Exception as error:  # RuntimeError or OSError, by what of it does not fit
+        fault = (str(error).strip() or type(error).__name__).splitlines()[0]
+    else:
+        return None
+    for name in [name for name in sys.modules if name.startswith("torchvision.")]:
+        del sys.modules[name]
+    sys.modules["torchvision"] = None  # type: ignore[assignment]
+    return fault
 
 
 @torch.no_grad()

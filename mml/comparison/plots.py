@@ -38,7 +38,8 @@ def _shots(results: Results, path: Path) -> Path:
         line = 2.5 if results.families[name] == "mml" else 1.0
         axes.plot(shots, [sum(v) / len(v) if v else float("nan") for v in values], "o-", linewidth=line, label=name)
     axes.set(xlabel="interactions of the new user", ylabel="NDCG@10", xticks=shots)
-    axes.legend(fontsize="x-small")
+    if shown:
+        axes.legend(fontsize="x-small")
     figure.savefig(path, dpi=150)
     return path
 

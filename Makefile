@@ -1,4 +1,5 @@
 # make demo    train and evaluate on ml-100k, print the results
+# make install .venv with all of it and no more; the other targets do this by themselves
 # make check   lint, types and tests
 # make PYTHON=python3.12 test    any target with another Python; .venv is made anew for it
 #
@@ -18,11 +19,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Everything below runs in .venv, and the scripts take their Python from this variable.
 RUN := PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: demo test lint types check bench lock clean
+.PHONY: demo install test lint types check bench lock clean
 
 demo: $(INSTALLED)
 	$(RUN) bash script/run_meta.sh ml-100k 0
 	$(RUN) bash script/print_result.sh --all ml-100k
+
+install: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(RUN) $(BIN)/python -m pytest

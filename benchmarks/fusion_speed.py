@@ -2,6 +2,8 @@
 
 python -m benchmarks.fusion_speed [--users 64] [--threads 1 0] ...
 
+Of the users half are treated in batches, and a quarter of those treated singly.
+
 - `published`: one user at a time, each of three learners adapted in 50 steps (one for each of its epochs); the scores
   of all items are stored per row, and fused by an MLP over them.
 - `mml, 50 steps`: the engine with as many steps. A user is three states; scores are made from them when needed.
@@ -125,8 +127,8 @@ class Published:
 
 def prepare(chosen: argparse.Namespace, case: str, device: torch.device) -> tuple[Ways, dict[str, float]]:
     """The ways of training or of testing."""
-    tasks, _ = evaluation_tasks(random_users(chosen.users, COLD), 50, "last")
-    few = tasks.take(np.arange(max(chosen.single // 2, 1)))
+    tasks, _ = evaluation_tasks(random_users(max(chosen.users // 2, 1), COLD), 50, "last")
+    few = tasks.take(np.arange(max(chosen.single // 4, 1)))
     learners = [new_learner(device), new_feature_learner(device, "txt"), new_feature_learner(device, "img")]
     theirs = Published(few, device)
     ours = {

@@ -26,7 +26,7 @@ from benchmarks.measured import Record, in_fresh_process, machine, peak_mb, tabl
 SIZES = [(1_000, 20_000), (10_000, 20_000), (100_000, 20_000), (10_000, 1_000), (10_000, 100_000)]
 FULL_SIZES = [(10_000, 1_000_000), (1_000_000, 200_000)]
 SAMPLED_FROM = 50_000  # items
-TRAINED, EVALUATED = 512, 256  # users, cases
+TRAINED, EVALUATED = 256, 128  # users, cases
 STEPS = 5
 ON_THE_CPU = ["--use_gpu=False", "--show_progress=False"]
 COLUMNS = {

@@ -123,7 +123,7 @@ def options(arguments: Sequence[str], what: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=what)
     parser.add_argument("--users", type=int, default=64, help="users that the batched ways treat at a time")
     parser.add_argument("--single", type=int, default=4, help="users that the ways of one user at a time treat")
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--chunk", type=int, default=32, help="tasks adapted at once")
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 0], help="threads of torch; 0: one per core")
     parser.add_argument("--output", type=Path, default=Path("output/benchmarks"))

@@ -47,9 +47,9 @@ def set_numpy_aliases() -> None:
         "str": np.str_,
         "unicode": np.str_,
     }
-    if not hasattr(np, "long"):
+    if "long" not in vars(np):
         aliases["long"] = np.int64
-    if not hasattr(np, "bool"):
+    if "bool" not in vars(np):  # asked by name, numpy 1.26 warns
         aliases["bool"] = np.bool_
     for name, kind in aliases.items():
         setattr(np, name, kind)
@@ -193,6 +193,10 @@ class Config(RecBoleConfig):
             )
         if self["choose_epoch_by_valid_item"] and self["eval_shots"] != "last":
             raise InputError("config: key 'choose_epoch_by_valid_item' needs eval_shots: last.")
+        if self["generator"] == "content" and not self["content_embedding"]:
+            raise InputError(
+                "config: key 'generator': content needs content_embedding: True; or set generator: attention."
+            )
         weights = self["fusion_weight"]
         if weights is not None and (
             set(weights) != set(self["learners"]) or not all(type(w) in (int, float) for w in weights.values())

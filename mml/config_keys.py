@@ -47,6 +47,7 @@ KEYS: dict[str, Key] = {
     "use_gpu": Key((bool,), "run"),
     "cpu_threads": Key((int,), "run", low=1),
     "tf32": Key((bool,), "learners"),
+    "amp": Key((str,), "learners", optional=True, choices=("bf16",)),
     "process_timeout": Key((float,), "run", low=1.0),
     "seed": Key((int,), "data", low=0),
     "state": Key((str,), "run", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
@@ -114,7 +115,7 @@ KEYS: dict[str, Key] = {
     "adapt_learning_rate": Key((float, list), "learners", low=0.0),
     "choose_epoch_by_valid_item": Key((bool,), "learners"),
     # generator
-    "generator": Key((str,), "generator", choices=("attention", "paper")),
+    "generator": Key((str,), "generator", optional=True, choices=("content", "attention", "paper")),
     "generate_rate": Key((float,), "generator", low=0.0, high=1.0),
     "item_neighbour_num": Key((int,), "generator", low=1),
     "generator_epochs": Key((int,), "generator", low=0),
@@ -165,6 +166,7 @@ _NO_EFFECT = {
     "additional_feat_suffix": "learners.<name>.item_feat_emb",
     **dict.fromkeys(("nproc", "world_size", "local_rank", "offset", "group_offset", "ip", "port"), _TORCHRUN),
     "benchmark_filename": "data_split_time",
+    "enable_amp": "amp",
 }
 _RECBOLE_DATA_KEYS = frozenset(dataset_arguments) - _NO_EFFECT.keys() - KEYS.keys()
 

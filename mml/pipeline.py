@@ -127,8 +127,10 @@ class Run:
         config, learner = self.config, self.learners["id"]
         assert isinstance(learner, IDLearner)
         features = self.dataset.item_features
-        if not features:
-            logger.info("No item features: cold items have no ID embedding, and there is no generator.")
+        if not features or config["generator"] is None:
+            logger.info(
+                "No generator%s: cold items have no ID embedding.", "" if features else " without item features"
+            )
             return
         seed_stage(config["seed"], "generator")  # its first weights, whatever ran before
         self.generator = ItemEmbeddingGenerator(
@@ -142,6 +144,8 @@ class Run:
         generator = self.generator
 
         def build(seed: int) -> tuple[State, int]:
+            if config["generator"] == "content":
+                return {"weights": generator.state_dict()}, 0
             trainer = GeneratorTrainer(config, generator, learner, self.folder.path, seed)
             trainer.train(self.dataset, self.validation)
             return {"weights": generator.state_dict()}, len(trainer.train_loss_dict) * len(self.training_tasks)

@@ -128,7 +128,7 @@ def test_version_is_the_packages(repo_root: Path) -> None:
     assert result.stdout.split()[-1] == mml.__version__
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "types", "check", "bench", "clean"])
+@pytest.mark.parametrize("target", ["demo", "install", "test", "lint", "types", "check", "bench", "clean"])
 def test_makefile_has_target(repo_root: Path, target: str) -> None:
     makefile = (repo_root / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:", makefile, re.MULTILINE)

@@ -32,6 +32,15 @@ class SummingEpisode(Episode, Protocol):
         """The query losses [U] at `fast`; their gradient by it, summed over tasks, goes to `leaves` {name: [...]}."""
 
 
+@runtime_checkable
+class JoinedEpisode(Episode, Protocol):
+    """An episode that has support and query as one loss, for the whole inner loop of `reptile`."""
+
+    @property
+    def joined_loss(self) -> TaskLosses:
+        """The sum of the support and the query loss."""
+
+
 @dataclass(frozen=True)
 class MetaGradient:
     """Gradients summed over U tasks (divide by the number of users of the meta batch).
@@ -114,6 +123,8 @@ def _through_the_inner_loop(
 
 
 def _support_and_query(episode: Episode) -> TaskLosses:
+    if isinstance(episode, JoinedEpisode):
+        return episode.joined_loss
     return lambda fast: episode.support_loss(fast) + episode.query_loss(fast)
 
 

@@ -25,6 +25,8 @@ class CausalEncoder(nn.Module):
         layer_norm_eps: as in RecBole's SASRec.
         initializer_range: standard deviation of the initial weights.
         max_length: longest sequence.
+        products: format of the numbers that the fused passes multiply with the layers' matrices; None for that of the
+            weights.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class CausalEncoder(nn.Module):
         layer_norm_eps: float,
         initializer_range: float,
         max_length: int,
+        products: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        self.products = products
         self.position_embedding = nn.Embedding(max_length, hidden_size)
         self.trm_encoder = TransformerEncoder(
             n_layers=n_layers,
@@ -118,7 +122,9 @@ class CausalEncoder(nn.Module):
         values = {name: value.detach() for name, value in weights.items()}
         call = Call(
             encoder=self.fused,
-            weights={name: collapsed(v) if v.dim() > dims[name] else v for name, v in values.items()},
+            weights=self.fused.in_format(
+                {name: collapsed(v) if v.dim() > dims[name] else v for name, v in values.items()}, self.products
+            ),
             names=names,
             stacked=tuple(leaves[name].dim() > dims[name] for name in names),
             dropout=self.dropout_factors(noise_keys),

@@ -26,7 +26,7 @@ Positions = tuple[Tensor, ...]
 class Episode:
     """U tasks of one learner. What does not depend on the fast weights is computed once, here.
 
-    The support loss is taken without dropout, in training as in adaptation, so that both inner loops are the same.
+    What a task adapts to is taken without dropout, in training as in adaptation, so that both inner loops are the same.
 
     Args:
         learner: see Learner.
@@ -40,7 +40,8 @@ class Episode:
         self._bias = learner.attention_bias(batch.item_seq)
         warm = batch.targets <= learner.n_warm_items  # a new user's support may hold cold items: no candidates
         self._query: Positions = (batch.query & warm).nonzero(as_tuple=True)
-        self.support_loss = SupportLoss(self, (batch.support & warm).nonzero(as_tuple=True))
+        self._support: Positions = (batch.support & warm).nonzero(as_tuple=True)
+        self.support_loss = InnerLoss(self, self._support, self._weights(self._support))
         """Mean loss over each task's support positions, [U]; 0 for a task without support."""
 
     def __len__(self) -> int:
@@ -49,6 +50,12 @@ class Episode:
     def states(self, fast: Params, dropout: bool = False, leaves: Params | None = None) -> Tensor:
         """States [U, L, d] under stacked fast weights; `leaves` as in CausalEncoder.forward_tasks."""
         return self._states(fast, self._batch.item_seq.shape[1], dropout, leaves)
+
+    @cached_property
+    def joined_loss(self) -> InnerLoss:
+        """Support loss plus query loss, [U], both without dropout: what `reptile` adapts to."""
+        positions = tuple(torch.cat(pair) for pair in zip(self._support, self._query, strict=True))
+        return InnerLoss(self, positions, torch.cat([self._weights(self._support), self._weights(self._query)]))
 
     def query_loss(self, fast: Params) -> Tensor:
         """Mean loss over each task's query positions, [U]."""
@@ -76,7 +83,11 @@ class Episode:
         return (1.0 / count.to(self._vectors.dtype))[positions[0]]
 
     def _mean_loss(self, states: Tensor, positions: Positions) -> Tensor:
-        losses = self._losses(states[positions], self._table, positions) * self._weights(positions)
+        return self._summed(states, positions, self._weights(positions))
+
+    def _summed(self, states: Tensor, positions: Positions, weights: Tensor) -> Tensor:
+        """Weighted sum of the losses of each task's positions, [U]."""
+        losses = self._losses(states[positions], self._table, positions) * weights
         return losses.new_zeros(len(self)).index_add(0, positions[0], losses)
 
 
@@ -88,21 +99,26 @@ class _Run(NamedTuple):
     passes: Passes
 
 
-class SupportLoss:
-    """The support losses of an episode. Only the positions up to the last support position are looked at.
+class InnerLoss:
+    """What the tasks of an episode adapt to. Only the positions up to the last one that counts are looked at.
 
     Called, it gives the losses, differentiable. `descend` goes down their gradients without autograd.
+
+    Args:
+        episode: the tasks.
+        positions: those that count.
+        weights: what each of them counts, [P].
     """
 
-    def __init__(self, episode: Episode, positions: Positions) -> None:
-        self._episode, self._positions = episode, positions
+    def __init__(self, episode: Episode, positions: Positions, weights: Tensor) -> None:
+        self._episode, self._positions, self._weight = episode, positions, weights
         self._length = int(positions[1].max()) + 1 if len(positions[1]) else 1
         self._entering: dict[int, Tensor] = {}
         self._seen: tuple[Params, _Run] | None = None
 
     def __call__(self, fast: Params) -> Tensor:
         states = self._episode._states(fast, self._length)
-        return self._episode._mean_loss(states, self._positions)
+        return self._episode._summed(states, self._positions, self._weight)
 
     @torch.no_grad()
     def look(self, fast: Params) -> Tensor:
@@ -123,9 +139,9 @@ class SupportLoss:
         return sink.fast
 
     def _run(self, fast: Params, length: int) -> _Run:
-        encoder = self._episode._learner.encoder.fused
+        encoder, products = self._episode._learner.encoder.fused, self._episode._learner.products
         first = encoder.lowest(fast)
-        weights = {**self._own, **{name: collapsed(value) for name, value in fast.items()}}
+        weights = self._own | encoder.in_format({name: collapsed(v) for name, v in fast.items()}, products)
         x, mask = self._inputs(first)[:, :length].contiguous(), self._mask[..., :length, :length]
         return _Run(weights, *encoder.run(weights, x, mask, first=first))
 
@@ -138,12 +154,10 @@ class SupportLoss:
         return torch.autograd.grad(losses, picked, self._weight)[0]
 
     @cached_property
-    def _weight(self) -> Tensor:
-        return self._episode._weights(self._positions)
-
-    @cached_property
     def _own(self) -> Params:
-        return {name: value.detach() for name, value in self._episode._learner.encoder.named_parameters()}
+        learner = self._episode._learner
+        own = {name: value.detach() for name, value in learner.encoder.named_parameters()}
+        return learner.encoder.fused.in_format(own, learner.products)
 
     @cached_property
     def _mask(self) -> Tensor:

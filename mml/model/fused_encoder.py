@@ -98,6 +98,12 @@ class FusedEncoder:
         mask = torch.full((length, length), MASKED, device=like.device, dtype=like.dtype).triu(1)
         return mask if bias is None else (mask + bias).repeat_interleave(self.n_heads, 0)
 
+    def in_format(self, weights: Weights, products: torch.dtype | None) -> dict[str, Tensor]:
+        """The weights with the layers' matrices in the format `products`, if there is one."""
+        if products is None:
+            return dict(weights)
+        return {name: value.to(products) if _is_matrix(name) else value for name, value in weights.items()}
+
     def lowest(self, names: Iterable[str]) -> int:
         """The lowest layer that has one of the parameters `names`; -1 for what is below the layers."""
         layers = [int(name.split(".")[2]) if name.startswith("trm_encoder.layer.") else -1 for name in names]
@@ -208,9 +214,10 @@ class FusedEncoder:
         attend, feed = f"{_LAYER}{number}.multi_head_attention", f"{_LAYER}{number}.feed_forward"
 
         def through(name: str, d: Tensor, x: Tensor, onto: Tensor | None = None, needed: bool = True) -> Tensor:
-            dx = linear_input(d, weights[f"{name}.weight"], onto) if needed else d
+            weight = weights[f"{name}.weight"]
+            dx = linear_input(d, weight, onto) if needed else d
             if sink.wants(f"{name}."):
-                sink.matrix(f"{name}.weight", d, x)
+                sink.matrix(f"{name}.weight", d.to(weight.dtype), x.to(weight.dtype))
                 sink.vector(f"{name}.bias", d)
             return dx
 
@@ -240,6 +247,10 @@ _EMBED = ("LayerNorm.", "position_embedding.")
 def _below(number: int) -> tuple[str, ...]:
     """Prefixes of the parameters that need the gradient by what enters the projections of layer `number`."""
     return (*_EMBED, *(f"{_LAYER}{n}." for n in range(number)))
+
+
+def _is_matrix(name: str) -> bool:
+    return name.startswith(_LAYER) and name.endswith(".weight") and ".LayerNorm." not in name
 
 
 def _times(x: Tensor, factor: Tensor | None) -> Tensor:

@@ -24,10 +24,11 @@ class Collected:
 
     Args:
         stacked: name of each wanted parameter -> whether each task's own gradient, [U, ...], is wanted.
+        dtype: of the gradients.
     """
 
-    def __init__(self, stacked: Mapping[str, bool]) -> None:
-        self._stacked = stacked
+    def __init__(self, stacked: Mapping[str, bool], dtype: torch.dtype) -> None:
+        self._stacked, self._dtype = stacked, dtype
         self._tasks = tuple(stacked)
         self.grads: dict[str, Tensor] = {}
 
@@ -38,9 +39,10 @@ class Collected:
         if name not in self._stacked:
             return
         if self._stacked[name]:
-            self.grads[name] = torch.bmm(dy.transpose(1, 2), x)
+            grad = torch.bmm(dy.transpose(1, 2), x)
         else:
-            self.grads[name] = dy.reshape(-1, dy.shape[-1]).t() @ x.reshape(-1, x.shape[-1])
+            grad = dy.reshape(-1, dy.shape[-1]).t() @ x.reshape(-1, x.shape[-1])
+        self.grads[name] = grad.to(self._dtype)
 
     def vector(self, name: str, terms: Tensor) -> None:
         if name in self._stacked:
@@ -70,10 +72,10 @@ class Descent:
     def matrix(self, name: str, dy: Tensor, x: Tensor) -> None:
         if name not in self.fast:
             return
-        if isinstance(self._rates, Mapping):
+        value = self.fast[name]
+        if isinstance(self._rates, Mapping) or dy.dtype != value.dtype:
             self._step(name, torch.bmm(dy.transpose(1, 2), x))
             return
-        value = self.fast[name]
         start = collapsed(value)
         if start is value:
             value.baddbmm_(dy.transpose(1, 2), x, alpha=-self._rates)
@@ -96,7 +98,7 @@ class Descent:
         if grad.shape != value.shape:
             value = value[:, : grad.shape[1]]
         if isinstance(self._rates, Mapping):
-            value.addcmul_(grad, self._rates[name].detach()[: value.shape[1]], value=-1)
+            value.addcmul_(grad.to(value.dtype), self._rates[name].detach()[: value.shape[1]], value=-1)
         else:
             value.sub_(grad, alpha=self._rates)
 
@@ -150,7 +152,7 @@ class _Encode(torch.autograd.Function):
 def _written_out(
     call: Call, passes: Passes, inputs: tuple[Tensor | None, ...], wanted: tuple[bool, ...], dstates: Tensor
 ) -> list[Tensor | None]:
-    sink = Collected({n: s for n, s, w in zip(call.names, call.stacked, wanted[2:], strict=True) if w})
+    sink = Collected({n: s for n, s, w in zip(call.names, call.stacked, wanted[2:], strict=True) if w}, dstates.dtype)
     below = call.encoder.back(call.weights, dstates.contiguous(), passes, sink, inputs=wanted[0] or wanted[1])
     dbias = None
     if wanted[1]:

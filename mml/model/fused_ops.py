@@ -5,6 +5,9 @@ gradient is handed to a sink as soon as it is known and in the form in which it 
 product dY^T X), so that whoever takes it need not hold it: an update in place writes the product straight into the
 weights.
 
+A layer's matrix may come in a shorter format than everything else (bfloat16): then its products, forward and backward,
+are of numbers in that format, and their results are turned back at once.
+
 Legend: U tasks, L positions, d hidden size, H heads, k = d / H.
 """
 
@@ -47,6 +50,10 @@ def per_task(vector: Tensor) -> Tensor:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x W^T + b: [U, L, in] -> [U, L, out]."""
+    if weight.dtype != x.dtype:
+        short = x.to(weight.dtype)
+        y = torch.bmm(short, weight.transpose(1, 2)) if weight.dim() == 3 else functional.linear(short, weight)
+        return y + per_task(bias)  # in the bias's format
     if weight.dim() == 3:
         return torch.baddbmm(per_task(bias), x, weight.transpose(1, 2))
     if bias.dim() == 1:
@@ -56,6 +63,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def linear_input(dy: Tensor, weight: Tensor, onto: Tensor | None = None) -> Tensor:
     """The gradient by a linear layer's input, dy W: [U, L, out] -> [U, L, in]; added to `onto`, in place, if given."""
+    if weight.dtype != dy.dtype:
+        dx = torch.matmul(dy.to(weight.dtype), weight)
+        return dx.to(dy.dtype) if onto is None else onto.add_(dx)
     if weight.dim() == 2:
         if onto is None:
             return dy @ weight

@@ -45,9 +45,9 @@ def nearest_warm_items(features: ItemFeatures, n_warm_items: int, k: int) -> tup
 class ItemEmbeddingGenerator(nn.Module):
     """Makes item embeddings from features, so that items nobody has touched can be recommended by ID.
 
-    - `attention`: e_i = c_i + W f_i + sum_j a_ij V_j, c_i the content part of the ID learner's own embeddings (zero if
-      it has none), V_j the rest of the warm neighbour j's trained embedding. Linear, so that every direction of the
-      embedding space can be reached.
+    - `content`: e_i = c_i, the content part of the ID learner's own embeddings, which was trained with them.
+    - `attention`: e_i = c_i + W f_i + sum_j a_ij V_j, c_i zero if the ID learner has no content part, V_j the rest of
+      the warm neighbour j's trained embedding. Linear, so that every direction of the space can be reached.
     - `paper`: e_i = ReLU(W f_i + sum_j a_ij W f_j), graph attention over the neighbours' features.
 
     a is a softmax over neighbours of a learned score of the pair. The result is the mean over the modalities that
@@ -58,7 +58,7 @@ class ItemEmbeddingGenerator(nn.Module):
         trained: the ID learner's table, [n_warm + 1, d]; it is not trained here.
         content: the content parts of all items' embeddings, [n_items, d].
         n_neighbours: neighbours per item and modality.
-        kind: `attention` or `paper`.
+        kind: `content`, which has nothing to train, `attention` or `paper`.
         initializer_range: standard deviation of the initial weights.
     """
 
@@ -86,11 +86,13 @@ class ItemEmbeddingGenerator(nn.Module):
         self.projection = nn.ModuleDict()
         self.attention = nn.ModuleDict()
         for name, item_features in features.items():
+            self.register_buffer(f"present_{name}", torch.from_numpy(item_features.present), persistent=False)
+            if kind == "content":
+                continue
             ids, found = nearest_warm_items(item_features, len(trained) - 1, n_neighbours)
             self.register_buffer(f"ids_{name}", ids, persistent=False)
             self.register_buffer(f"found_{name}", found, persistent=False)
             self.register_buffer(f"vectors_{name}", torch.from_numpy(item_features.vectors), persistent=False)
-            self.register_buffer(f"present_{name}", torch.from_numpy(item_features.present), persistent=False)
             self.projection[name] = nn.Linear(item_features.vectors.shape[1], hidden_size)
             self.attention[name] = nn.Linear(2 * hidden_size, 1, bias=False)
         initialise(self, initializer_range)
@@ -106,6 +108,8 @@ class ItemEmbeddingGenerator(nn.Module):
         return torch.where(count > 0, total / count.clamp(min=1), self.get_buffer("mean_embedding"))
 
     def _of_modality(self, name: str, items: Tensor) -> Tensor:
+        if self.kind == "content":
+            return self.content[items]
         vectors = self.get_buffer(f"vectors_{name}")
         neighbours = self.get_buffer(f"ids_{name}")[items]  # [n, k]
         found = self.get_buffer(f"found_{name}")[items]

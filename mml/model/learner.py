@@ -48,6 +48,7 @@ class Learner(SequentialRecommender):
         self.n_warm_items: int = getattr(dataset, "n_warm_items", self.n_items - 1)
         self.register_buffer("prior", torch.zeros(0), persistent=False)
         self.n_negatives: int = config["n_negatives"] if self.loss_type == "sampled" else 0
+        self.products: torch.dtype | None = torch.bfloat16 if config["amp"] == "bf16" else None
         self.encoder = CausalEncoder(
             n_layers=config["n_layers"],
             n_heads=config["n_heads"],
@@ -59,6 +60,7 @@ class Learner(SequentialRecommender):
             layer_norm_eps=config["layer_norm_eps"],
             initializer_range=self.initializer_range,
             max_length=self.max_seq_length,
+            products=self.products,
         )
         self._local_names = local_parameter_names(self.encoder, config["local_modules"])
         self.local_rates = nn.ParameterDict()
@@ -135,11 +137,11 @@ class Learner(SequentialRecommender):
         table = self.candidates(table[: self.n_warm_items + 1])
         states = with_constant(states, table)
         if self.loss_type == "CE":
-            return full_softmax_loss(states, table, targets)
+            return full_softmax_loss(states, table, targets, self.products)
         assert negatives is not None, f"{self.loss_type} needs negatives"
         if self.loss_type == "BPR":
             return bpr_loss(states, table, targets, negatives)
-        return sampled_softmax_loss(states, table, targets, negatives)
+        return sampled_softmax_loss(states, table, targets, negatives, self.products)
 
     def with_noise(self, batch: TaskBatch, generator: torch.Generator) -> TaskBatch:
         """The batch with what is random about it: dropout keys, and the negatives that the loss needs."""

@@ -30,19 +30,21 @@ def bpr_loss(states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor) 
     return -torch.log(_GAMMA + torch.sigmoid(positive - negative))
 
 
-def full_softmax_loss(states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+def full_softmax_loss(states: Tensor, table: Tensor, targets: Tensor, products: torch.dtype | None = None) -> Tensor:
     """Cross-entropy of the target among all warm items.
 
     Args:
         states: [..., d].
         table: [n_warm + 1, d], row 0 the padding.
         targets: int64 [...], in 1..n_warm.
+        products: format of the numbers that are multiplied, forward and backward; None for that of the states. The
+            softmax itself, and gradients of gradients, are computed in the states' format in any case.
 
     Returns:
         [...].
     """
     flat = states.reshape(-1, states.shape[-1])
-    losses: Tensor = _FullSoftmax.apply(flat, table, targets.reshape(-1))
+    losses: Tensor = _FullSoftmax.apply(flat, table, targets.reshape(-1), products or states.dtype)
     return losses.view(targets.shape)
 
 
@@ -56,55 +58,68 @@ class _FullSoftmax(torch.autograd.Function):
     """Block by block, with the gradient by the states computed on the way and that by the table from kept softmaxes."""
 
     @staticmethod
-    def forward(ctx: Any, states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
-        by_states, by_table, _ = ctx.needs_input_grad
-        items, n = table[1:], len(states)
+    def forward(ctx: Any, states: Tensor, table: Tensor, targets: Tensor, products: torch.dtype) -> Tensor:
+        by_states, by_table, *_ = ctx.needs_input_grad
+        items, n = table[1:].to(products), len(states)
         rows = max(_BLOCK // max(len(items), 1), _FEWEST_ROWS)
         losses, slope = states.new_empty(n), states.new_empty(states.shape if by_states or by_table else 0)
         kept: list[Tensor] | None = [] if by_table and n * len(items) <= _KEPT else None
         for begin in range(0, n, rows):
             block = slice(begin, begin + rows)
-            logits = states[block] @ items.T  # [rows, n_warm]
+            logits = (states[block].to(products) @ items.T).to(states.dtype)  # [rows, n_warm]
             at_target = logits.gather(1, (targets[block] - 1)[:, None])[:, 0]
             if not (by_states or by_table):
                 losses[block] = torch.logsumexp(logits, 1) - at_target
                 continue
             share = torch.softmax(logits, 1)
             losses[block] = logits.amax(1) - torch.log(share.amax(1)) - at_target
-            torch.mm(share, items, out=slope[block])
+            share = share.to(products)
+            if products == states.dtype:
+                torch.mm(share, items, out=slope[block])
+            else:
+                slope[block] = share @ items
             if kept is not None:
                 kept.append(share)
         ctx.save_for_backward(states, table, targets)
         ctx.slope = slope.sub_(embedding(targets, table)) if by_states else slope
-        ctx.kept, ctx.rows = kept, rows
+        ctx.kept, ctx.rows, ctx.products = kept, rows, products
         return losses
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         states, table, targets = ctx.saved_tensors
-        by_states, by_table, _ = ctx.needs_input_grad
+        by_states, by_table, *_ = ctx.needs_input_grad
         if torch.is_grad_enabled():  # gradients of gradients are wanted
             chosen = [value for value, want in ((states, by_states), (table, by_table)) if want]
             found = iter(
                 torch.autograd.grad(plain_softmax_loss(states, table, targets), chosen, grads[0], create_graph=True)
             )
-            return next(found) if by_states else None, next(found) if by_table else None, None
+            return next(found) if by_states else None, next(found) if by_table else None, None, None
         dstates = ctx.slope * grads[0][:, None] if by_states else None
-        return dstates, _by_table(ctx, states, table, targets, grads[0]) if by_table else None, None
+        return dstates, _by_table(ctx, states, table, targets, grads[0]) if by_table else None, None, None
 
 
 def _by_table(ctx: Any, states: Tensor, table: Tensor, targets: Tensor, grad: Tensor) -> Tensor:
     weighted = states * grad[:, None]
+    items = table[1:].to(ctx.products) if ctx.kept is None else table[:0]
     result: Tensor = torch.ops.aten.embedding_dense_backward(weighted, targets, len(table), -1, False).neg_()
     for number, begin in enumerate(range(0, len(states), ctx.rows)):
         block = slice(begin, begin + ctx.rows)
-        kept = ctx.kept
-        share = torch.softmax(states[block] @ table[1:].T, 1) if kept is None else kept[number]
-        result[1:].addmm_(share.T, weighted[block])
+        share = _share(ctx, states[block], items) if ctx.kept is None else ctx.kept[number]
+        if share.dtype == result.dtype:
+            result[1:].addmm_(share.T, weighted[block])
+        else:
+            result[1:] += share.T @ weighted[block].to(share.dtype)
     return result
 
 
-def sampled_softmax_loss(states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor) -> Tensor:
+def _share(ctx: Any, states: Tensor, items: Tensor) -> Tensor:
+    return torch.softmax((states.to(ctx.products) @ items.T).to(states.dtype), 1).to(ctx.products)
+
+
+def sampled_softmax_loss(
+    states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor, products: torch.dtype | None = None
+) -> Tensor:
     """Cross-entropy of the target among all warm items, the others' part estimated from a uniform sample of them.
 
     Each sampled item stands for as many as it was drawn from: its logit is corrected by minus the log of its expected
@@ -116,15 +131,17 @@ def sampled_softmax_loss(states: Tensor, table: Tensor, targets: Tensor, negativ
         table: [n_warm + 1, d], row 0 the padding.
         targets: int64 [P], in 1..n_warm.
         negatives: int64 [K], different items in 1..n_warm, shared by all positions.
+        products: format of the numbers whose products the logits of the sampled items are; None for the states' own.
 
     Returns:
         [P].
     """
-    n_others = len(table) - 2
+    n_others, products = len(table) - 2, products or states.dtype
     positive = (states * embedding(targets, table)).sum(-1)  # [P]
     if not n_others:
         return torch.zeros_like(positive)
-    logits = states @ embedding(negatives, table).T  # [P, K]
+    logits = states.to(products) @ embedding(negatives, table).to(products).T  # [P, K]
+    logits = logits.to(states.dtype)
     is_target = negatives == targets[:, None]
     n_drawn = len(negatives) - is_target.sum(-1)
     correction = torch.log(n_others / n_drawn.clamp(min=1).to(logits))  # [P]

@@ -133,6 +133,19 @@ def test_first_order_gradient_of_a_learner(loss_type: str, algorithm: str) -> No
         torch.testing.assert_close(value, total[name], atol=1e-9, rtol=1e-9)
 
 
+def test_joined_loss_is_support_plus_query() -> None:
+    """And descending it is what autograd does, when dropout is on for the outer loss too."""
+    for loss_type in ("CE", "BPR"):
+        learner, batch = make_learner(loss_type, hidden_dropout_prob=0.5), make_batch()
+        episode, phi = learner.episode(batch), learner.fast_parameters()
+        expected = adapt(Both(episode), phi, 4, RATE, STEPS)
+        for mode in (False, True):
+            learner.train(mode)
+            found = adapt(episode.joined_loss, phi, 4, RATE, STEPS)
+            for name, value in expected.items():
+                torch.testing.assert_close(found[name], value, atol=1e-11, rtol=1e-11)
+
+
 class Both:
     """Support and query loss together, under autograd."""
 

@@ -104,6 +104,18 @@ def test_standardised_scores_are_standardised_over_the_warm_items() -> None:
         torch.testing.assert_close(z[m], expected, atol=1e-4, rtol=1e-4)
 
 
+def test_content_generator_is_the_content_part_where_there_is_content() -> None:
+    torch.manual_seed(0)
+    content, trained = torch.randn(N + 1, 6), torch.randn(9, 6)
+    features = {"txt": random_features(N, missing=(10, 11)), "img": random_features(N, missing=(9, 10))}
+    generator = ItemEmbeddingGenerator(features, trained, content, 3, "content", 0.02)
+    assert not list(generator.parameters())
+    cold = generator.cold_embeddings(N + 1)
+    has_content = [item - 9 for item in range(9, N + 1) if item != 10]
+    torch.testing.assert_close(cold[has_content], content[9:][has_content])
+    torch.testing.assert_close(cold[1], trained[1:].mean(0))
+
+
 def outputs_of(*names: str, n_items: int = 30) -> dict[str, LearnerOutput]:
     torch.manual_seed(0)
     return {name: LearnerOutput(torch.randn(5, 8), torch.randn(n_items, 8)) for name in names}

@@ -18,7 +18,13 @@ import run_meta
 
 Arguments = Callable[..., list[str]]
 USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
-SETTINGS = {"learners.img.item_feat_emb": "DROP", "use_gpu": False, "eval_shots": "last", "pretrain_epochs": 1}
+SETTINGS = {
+    "learners.img.item_feat_emb": "DROP",
+    "use_gpu": False,
+    "eval_shots": "last",
+    "pretrain_epochs": 1,
+    "generator": "attention",  # has weights of its own
+}
 
 
 def stages(output: Path) -> dict[str, str]:

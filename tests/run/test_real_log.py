@@ -14,7 +14,7 @@ def test_toys_loads(repo_root: Path, tmp_path: Path) -> None:
     shared = repo_root.parent / "shared" / "data"
     if not (shared / "toys" / "toys.inter").is_file():
         pytest.skip(f"no real data: {shared / 'toys'} is absent")
-    settings = {"data_path": str(shared), "output_dir": str(tmp_path), "data_split_time": 1000000, "use_gpu": False}
+    settings = {"data_path": str(shared), "output_dir": str(tmp_path), "use_gpu": False, "learners": {"txt": None}}
     summary = MMLDataset(Config("toys", config_dict=settings)).summary()
     assert summary["old_users"] + summary["valid_users"] == 14_429
     assert summary["valid_users"] == 1_443

@@ -131,8 +131,8 @@ def wiring_lines(found: Wiring) -> list[str]:
     pairs = [f"{name} {found.recbole[name]:.4f} / {found.ours[name]:.4f}" for name in shown]
     return [
         *warning,
-        f"wiring: one SASRec ({found.epochs} x all of RecBole's own leave-one-out split, {found.cases} cases) by RecBole / "
-        f"by us: {', '.join(pairs)}; largest difference of any metric {found.difference:.6f}",
+        f"wiring: one SASRec (epochs: {found.epochs}) on RecBole's own leave-one-out split, {found.cases} cases, "
+        f"by RecBole / by us: {', '.join(pairs)}; largest difference of any metric {found.difference:.6f}",
     ]
 
 

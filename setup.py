@@ -28,11 +28,13 @@ INSTALL_REQUIRES = [
 
 # Pictures: the descriptor encoder and the synthetic data writer.
 IMAGES = ["pillow>=10.0", "scikit-image>=0.22"]
+# The comparison's plots.
+PLOTS = ["matplotlib>=3.8"]
 
 EXTRAS_REQUIRE = {
     "images": IMAGES,
     "encoders": ["transformers>=4.41", "sentence-transformers>=3.0", "timm>=1.0", *IMAGES],
-    "plots": ["matplotlib>=3.8"],
+    "plots": PLOTS,
     "dev": [
         "pytest>=8.0",
         "hypothesis>=6.100",
@@ -42,6 +44,7 @@ EXTRAS_REQUIRE = {
         "types-PyYAML",
         "types-tqdm",
         *IMAGES,
+        *PLOTS,
     ],
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mml.comparison.compare import Results
@@ -26,34 +26,47 @@ def draw(results: Results, folder: Path) -> list[Path]:
 def _shots(results: Results, path: Path) -> Path:
     import matplotlib.figure
 
-    from mml.comparison.tables import groups, ordered
+    from mml.comparison.tables import groups
 
     shots = sorted(int(group.removeprefix("shots_")) for group in groups(results) if group.startswith("shots_"))
-    figure = matplotlib.figure.Figure(figsize=(6, 4), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    names = ordered(results)
-    shown = [m for m in names if results.families[m] == "mml"] + [m for m in names if results.families[m] == "baseline"]
-    for name in shown[:_MOST_LINES]:
+    for name in _shown(results)[:_MOST_LINES]:
         values = [results.values(name, f"shots_{k}", "ndcg@10") for k in shots]
-        line = 2.5 if results.families[name] == "mml" else 1.0
-        axes.plot(shots, [sum(v) / len(v) if v else float("nan") for v in values], "o-", linewidth=line, label=name)
+        ours = results.families[name] == "mml"
+        means = [sum(v) / len(v) if v else float("nan") for v in values]
+        axes.plot(shots, means, "o-", linewidth=2.5 if ours else 1.0, zorder=3 if ours else 2, label=name)
     axes.set(xlabel="interactions of the new user", ylabel="NDCG@10", xticks=shots)
-    axes.legend(fontsize="x-small")
-    figure.savefig(path, dpi=150)
+    _finish(figure, axes, path)
     return path
 
 
 def _time(results: Results, path: Path) -> Path:
     import matplotlib.figure
+    from matplotlib import colormaps
 
-    figure = matplotlib.figure.Figure(figsize=(6, 4), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    colours = {"mml": "tab:red", "ablation": "tab:orange", "baseline": "tab:blue"}
-    for name, outcomes in results.outcomes.items():
+    for place, name in enumerate(_shown(results)):
+        outcomes = results.outcomes[name]
         seconds = max(sum(outcome.seconds for outcome in outcomes) / len(outcomes), 0.1)
-        accuracy = results.mean(name)
-        axes.scatter(seconds, accuracy, color=colours[results.families[name]])
-        axes.annotate(name, (seconds, accuracy), fontsize="x-small", xytext=(3, 3), textcoords="offset points")
+        ours = results.families[name] == "mml"
+        marker, size, colour = "*" if ours else "osD^v"[place % 5], 180 if ours else 45, colormaps["tab20"](place % 20)
+        axes.scatter(seconds, results.mean(name), size, color=colour, marker=marker, label=name)
     axes.set(xlabel="training time, s (0.1 for none)", ylabel="NDCG@10", xscale="log")
-    figure.savefig(path, dpi=150)
+    _finish(figure, axes, path)
     return path
+
+
+def _shown(results: Results) -> list[str]:
+    """mml, then the baselines, the best first; ablations train much as mml does, and would hide it."""
+    from mml.comparison.tables import ordered
+
+    return [name for name in ordered(results) if results.families[name] != "ablation"]
+
+
+def _finish(figure: Any, axes: Any, path: Path) -> None:
+    axes.grid(alpha=0.3)
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(loc="outside right upper", fontsize="small", frameon=False)
+    figure.savefig(path, dpi=150)

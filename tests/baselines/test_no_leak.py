@@ -106,10 +106,18 @@ def test_what_is_trained_on_by_shots(tiny_data: Path) -> None:
 
 
 def test_cold_items_are_no_better_than_warm_ones_without_content(tiny_data: Path, words: Words, tmp_path: Path) -> None:
-    """An ID model knows nothing of cold items: over the whole catalogue their targets rank near the end under CE,
-    which pushes down what is never a target."""
+    """An ID model knows nothing of cold items: their targets rank near the end, as CE pushes down what is no target.
+
+    Not so a cold item that the user has touched before, which `tiny` with `repeatable` has: the encoder's residual path
+    carries the item's own vector to the state, so even an untrained model ranks the last item first, warm or cold. That
+    is the history, which every model sees, and no leak; here only targets new to their user count.
+    """
     given = {"epochs": 30, "hidden_size": 32, "learning_rate": 0.01, "eval_shots": "[1, 2, 3]"}
-    assert main(words("SASRec", tiny_data, tmp_path, **given)) == 0
-    rows = pd.read_csv(next((tmp_path / "tiny").glob("SASRec-seed*/predictions.csv")))
-    by_group = rows.groupby("target_is_cold")["rank"]
-    assert by_group.median()[1] > by_group.median()[0]
+    line = words("SASRec", tiny_data, tmp_path, **given)
+    assert main(line) == 0
+    dataset = MMLDataset(read_baseline("SASRec", "tiny", [], line[3:]).config)
+    tasks, _ = dataset.test_tasks()
+    rows = pd.read_csv(next((tmp_path / "tiny").glob("SASRec-seed*/predictions.csv")), dtype={"target_item": str})
+    assert list(rows["target_item"]) == list(dataset.id2token(dataset.iid_field, tasks.target))
+    by_group = rows[~dataset.target_in_history(tasks)].groupby("target_is_cold")["rank"]
+    assert by_group.median()[1] > 0.6 * dataset.n_known_items > by_group.median()[0]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mml.comparison.compare import Results
+from mml.comparison.results import Results
 
 logger = logging.getLogger(__name__)
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from mml.comparison.compare import Results, Test
+from mml.comparison.results import Results, Test
 
 MAIN = "ndcg@10"
 _COUNTS = ("n_users", "n_cases")

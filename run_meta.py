@@ -6,9 +6,7 @@ torchrun --nproc_per_node=2 run_meta.py --dataset ml-100k ...
 
 from __future__ import annotations
 
-import argparse
 import os
-import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -19,21 +17,8 @@ EXIT_INPUT_ERROR = 2
 EXIT_PEER_LOST = 3
 
 
-def parse(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
-    """Dataset, config files, and the `--key=value` words for the Config."""
-    parser = argparse.ArgumentParser(
-        description="Meta-learn, adapt and fuse sequential recommenders for new users.",
-        epilog="Any key of configs/overall.yaml can be set with --key=value, nested ones as --learners.id.key=value.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--dataset", default="ml-100k", help="a folder below data_path (default: ml-100k)")
-    parser.add_argument("--config_files", nargs="*", default=[], help="YAML files, separated by spaces or commas")
-    parser.add_argument("--gpu_id", default=None, help="the GPU to use; the CPU serves where there is none")
-    known, rest = parser.parse_known_args(arguments)
-    files = [name for text in known.config_files for name in re.split(r"[\s,]+", text) if name]
-    if known.gpu_id is not None:
-        rest.append(f"--gpu_id={known.gpu_id}")
-    return known.dataset, files, rest
+DESCRIPTION = "Meta-learn, adapt and fuse sequential recommenders for new users."
+EPILOG = "Any key of configs/overall.yaml can be set with --key=value, nested ones as --learners.id.key=value."
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -45,12 +30,13 @@ def main(arguments: Sequence[str]) -> int:
     from mml.logs import log_to, setup_logging
     from mml.pipeline import run_meta
     from mml.run_folder import RunFolder
+    from mml.words import common_arguments
 
     is_main = int(os.environ.get("RANK", "0")) == 0  # one of torchrun's processes speaks for all
     setup_logging("INFO" if is_main else "ERROR")
     try:
-        dataset, files, words = parse(arguments)
-        config = Config(dataset, files, arguments=words)
+        options, files, words = common_arguments(arguments, DESCRIPTION, epilog=EPILOG)
+        config = Config(options.dataset, files, arguments=words)
         folder = RunFolder(config)
         if is_main:
             setup_logging(config["state"])

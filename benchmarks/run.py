@@ -16,8 +16,9 @@ from benchmarks.measured import ROOT
 
 SPEED = ("meta_training", "adaptation", "fusion_speed")
 """These share the options of benchmarks.speed."""
+PRODUCTS = ("products",)
 SIZE = ("data", "growth", "scaling")
-BENCHMARKS = (*SPEED, *SIZE)
+BENCHMARKS = (*SPEED, *PRODUCTS, *SIZE)
 
 
 def main(arguments: Sequence[str]) -> int:

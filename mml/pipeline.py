@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import resource
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +12,6 @@ from typing import Any
 
 import torch
 
-import mml
 from mml import distributed
 from mml.config import Config
 from mml.data.dataset import MMLDataset
@@ -33,18 +29,15 @@ from mml.model.fusion import AdaptiveFusion, LearnerOutput, StandardisedScores, 
 from mml.model.generator import ItemEmbeddingGenerator
 from mml.model.learner import IDLearner, Learner, build_learner
 from mml.precision import check_compile, set_precision
-from mml.run_folder import RunFolder, StageRecord
-from mml.trainer.base import plain, seed_stage
+from mml.run_folder import RunFolder
+from mml.stages import Build, Stages, State
+from mml.trainer.base import seed_stage
 from mml.trainer.fusion import FusionTrainer, adaptive_scorer, case_context, choose_weights, new_fusion
 from mml.trainer.generator import GeneratorTrainer
 from mml.trainer.learner import MetaTrainer, PretrainTrainer
 from mml.trainer.validation import Validation, dataset_metrics, rank_cases
 
 logger = logging.getLogger(__name__)
-
-State = dict[str, Any]
-Build = Callable[[int], tuple[State, int]]
-"""Runs a stage from its seed; returns the state to save and the number of user tasks processed."""
 
 
 class Run:
@@ -65,7 +58,7 @@ class Run:
         self.learners: dict[str, Learner] = {}
         self.adaptations: dict[str, Adaptation] = {}
         self.generator: ItemEmbeddingGenerator | None = None
-        self.records: dict[str, StageRecord] = {}
+        self.stages = Stages(folder, config["seed"])
         self._fingerprint = ""
         build_learner(config, self.dataset, "id")  # refuses what does not fit before anything is written
         folder.create()
@@ -284,7 +277,7 @@ class Run:
             "data": self.summary,
             "stages": {
                 stage: {key: value for key, value in asdict(record).items() if key != "fingerprint"}
-                for stage, record in self.records.items()
+                for stage, record in self.stages.records.items()
             },
             "adaptation": {name: asdict(how) for name, how in self.adaptations.items()},
             "metrics": {
@@ -293,28 +286,11 @@ class Run:
             },
         }
 
-    # -- the frame of a stage --------------------------------------------------------------------------------------
-
     def _stage(self, stage: str, parts: list[Any], build: Build) -> State:
         """The stage's saved state if its fingerprint has not changed, else what `build` makes, saved."""
-        text = json.dumps([mml.__version__, stage, self.config["seed"], plain(parts)], sort_keys=True)
-        fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        fingerprint = self.stages.fingerprint(stage, parts)
         self._fingerprint = hashlib.sha256((self._fingerprint + fingerprint).encode()).hexdigest()
-        found = self.folder.find_stage(stage, fingerprint)
-        if found is not None:
-            state, self.records[stage] = found
-            logger.info("Stage %s: finished before with the same settings, skipped.", stage)
-            return state
-        logger.info("Stage %s ...", stage)
-        begin = time.perf_counter()
-        built, n_tasks = build(seed_stage(self.config["seed"], stage))
-        state = distributed.from_main(lambda: built)
-        seconds = time.perf_counter() - begin
-        record = StageRecord(fingerprint, seconds, n_tasks / max(seconds, 1e-9), _peak_memory_mb(self.config["device"]))
-        self.folder.save_stage(stage, state, record)
-        self.records[stage] = record
-        logger.info("Stage %s: %.1f s, %.0f users/s.", stage, seconds, record.users_per_second)
-        return state
+        return self.stages(stage, parts, build)
 
 
 def run_meta(
@@ -327,10 +303,3 @@ def run_meta(
         check_compile(config["device"])
     with distributed.processes(config["device"], config["process_timeout"]):
         return Run(config, folder, on_start).run(), folder.path
-
-
-def _peak_memory_mb(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

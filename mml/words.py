@@ -1,4 +1,4 @@
-"""The words of the command line that the entry points beside run_meta.py share."""
+"""The words of the command line that the entry points share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 
 def common_arguments(
-    arguments: Sequence[str], description: str, positional: Mapping[str, str] | None = None
+    arguments: Sequence[str], description: str, positional: Mapping[str, str] | None = None, epilog: str | None = None
 ) -> tuple[argparse.Namespace, list[str], list[str]]:
     """Options, config files, and the `--key=value` words for the Config.
 
@@ -16,8 +16,9 @@ def common_arguments(
         arguments: of the command line.
         description: of the command.
         positional: name -> help of what comes first.
+        epilog: what the help ends with.
     """
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    parser = argparse.ArgumentParser(description=description, epilog=epilog, allow_abbrev=False)
     for name, text in (positional or {}).items():
         parser.add_argument(name, help=text)
     parser.add_argument("--dataset", default="ml-100k", help="a folder below data_path (default: ml-100k)")

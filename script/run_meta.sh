@@ -7,11 +7,7 @@ if [[ $# -lt 1 || $1 == -* ]]; then
 fi
 name=$1
 shift
-gpu=0
-if [[ $# -gt 0 && $1 != --* ]]; then
-    gpu=$1
-    shift
-fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source "$root/script/gpu.sh"
 source "$root/script/python.sh"
 exec "$python" "$root/run_meta.py" --dataset "$name" --gpu_id "$gpu" "$@"

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from mml.baselines.content_init import ContentInitLearner
 from mml.baselines.settings import Baseline
-from mml.baselines.stages import Stages, State
 from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
@@ -22,6 +21,7 @@ from mml.evaluation.ranking import BlockScorer, Scorer, StateScorer
 from mml.evaluation.states import chunk_size, unadapted_states
 from mml.model.fusion import LearnerOutput, StandardisedScores, WeightedSum
 from mml.model.learner import Learner, build_learner
+from mml.stages import Stages, State
 from mml.trainer.learner import PretrainTrainer
 from mml.trainer.validation import Validation
 

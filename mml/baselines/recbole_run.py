@@ -16,10 +16,10 @@ from mml.baselines.recbole_data import UserSequences, first_interactions, old_us
 from mml.baselines.recbole_model import BaselineTrainer, ModelScorer, new_model
 from mml.baselines.registry import recbole_class
 from mml.baselines.settings import Baseline, ModelConfig, model_defaults
-from mml.baselines.stages import Stages, State
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet, evaluation_tasks
 from mml.evaluation.ranking import Scorer
+from mml.stages import Stages, State
 from mml.trainer.base import plain
 from mml.trainer.validation import Validation
 

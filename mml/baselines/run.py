@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 
+from mml.baselines.folder import BaselineFolder
 from mml.baselines.own import OwnRun
 from mml.baselines.recbole_run import RecBoleRun
 from mml.baselines.settings import Baseline
-from mml.baselines.stages import BaselineFolder, Stages, State
 from mml.data.dataset import MMLDataset
 from mml.evaluation import report
 from mml.run_folder import StageRecord
+from mml.stages import Stages, State
 from mml.trainer.base import plain
 from mml.trainer.validation import Validation, dataset_metrics, rank_cases
 

@@ -154,7 +154,7 @@ def validation_score(run: Run) -> float:
     The fusion layer is not judged by it, as it is fitted to the same users.
     """
     path = run.folder.path / "validation.json"
-    fingerprint = run.records["meta_test"].fingerprint
+    fingerprint = run.stages.records["meta_test"].fingerprint
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
         if known["fingerprint"] == fingerprint:

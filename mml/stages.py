@@ -1,45 +1,28 @@
-"""The folder of a baseline's run, and its stages: each is taken from any run of the dataset that finished it."""
+"""The frame of a stage: taken from any run of the dataset that finished it alike, or built and saved."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
+import resource
+import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import yaml
+import torch
 
 import mml
-from mml.baselines.settings import Baseline
-from mml.pipeline import _peak_memory_mb
+from mml import distributed
 from mml.run_folder import RunFolder, StageRecord
 from mml.trainer.base import plain, seed_stage
 
 logger = logging.getLogger(__name__)
 
 State = dict[str, Any]
-
-
-class BaselineFolder(RunFolder):
-    """`output/<dataset>/<method>-seed<seed>-<hash>/`; `latest` keeps pointing to a run of mml."""
-
-    def __init__(self, baseline: Baseline) -> None:
-        super().__init__(baseline.config)
-        self._settings = {**plain(baseline.config.of_stage("meta_test")), **plain(baseline.settings)}
-        if self.config["run_name"] is None:
-            digest = hashlib.sha256(json.dumps(self._settings, sort_keys=True).encode()).hexdigest()[:8]
-            self.path: Path = self.dataset_dir / f"{baseline.method}-seed{self.config['seed']}-{digest}"
-            self.checkpoints = self.path / "checkpoints"
-        self._name = baseline.name
-
-    def create(self) -> None:
-        """Make the folder and write `config.yaml`."""
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        settings = {"baseline": self._name, "dataset": self.config["dataset"], **self._settings}
-        self.write_text("config.yaml", yaml.safe_dump(settings, sort_keys=True, allow_unicode=True))
+Build = Callable[[int], tuple[State, int]]
+"""Runs a stage from its seed; returns the state to save and the number of user tasks processed."""
 
 
 class Stages:
@@ -59,11 +42,8 @@ class Stages:
         text = json.dumps([mml.__version__, stage, self._seed, plain(parts)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def __call__(self, stage: str, parts: list[Any], build: Callable[[int], tuple[State, int]]) -> State:
-        """The stage's saved state if one has this fingerprint, else what `build` makes of the stage's seed, saved.
-
-        `build` returns the state and the number of user tasks processed.
-        """
+    def __call__(self, stage: str, parts: list[Any], build: Build) -> State:
+        """The stage's saved state if one has this fingerprint, else what `build` makes of the stage's seed, saved."""
         fingerprint = self.fingerprint(stage, parts)
         found = self._folder.find_stage(stage, fingerprint)
         if found is not None:
@@ -72,7 +52,8 @@ class Stages:
             return state
         logger.info("Stage %s ...", stage)
         begin = time.perf_counter()
-        state, n_tasks = build(seed_stage(self._seed, stage))
+        built, n_tasks = build(seed_stage(self._seed, stage))
+        state = distributed.from_main(lambda: built)
         seconds = time.perf_counter() - begin
         device = self._folder.config["device"]
         record = StageRecord(fingerprint, seconds, n_tasks / max(seconds, 1e-9), _peak_memory_mb(device))
@@ -80,3 +61,10 @@ class Stages:
         self.records[stage] = record
         logger.info("Stage %s: %.1f s, %.0f users/s.", stage, seconds, record.users_per_second)
         return state
+
+
+def _peak_memory_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

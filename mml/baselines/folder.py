@@ -1,0 +1,32 @@
+"""The folder of a baseline's run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import yaml
+
+from mml.baselines.settings import Baseline
+from mml.run_folder import RunFolder
+from mml.trainer.base import plain
+
+
+class BaselineFolder(RunFolder):
+    """`output/<dataset>/<method>-seed<seed>-<hash>/`; `latest` keeps pointing to a run of mml."""
+
+    def __init__(self, baseline: Baseline) -> None:
+        super().__init__(baseline.config)
+        self._settings = {**plain(baseline.config.of_stage("meta_test")), **plain(baseline.settings)}
+        if self.config["run_name"] is None:
+            digest = hashlib.sha256(json.dumps(self._settings, sort_keys=True).encode()).hexdigest()[:8]
+            self.path: Path = self.dataset_dir / f"{baseline.method}-seed{self.config['seed']}-{digest}"
+            self.checkpoints = self.path / "checkpoints"
+        self._name = baseline.name
+
+    def create(self) -> None:
+        """Make the folder and write `config.yaml`."""
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        settings = {"baseline": self._name, "dataset": self.config["dataset"], **self._settings}
+        self.write_text("config.yaml", yaml.safe_dump(settings, sort_keys=True, allow_unicode=True))

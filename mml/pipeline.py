@@ -28,7 +28,7 @@ from mml.evaluation.states import (
 from mml.model.fusion import AdaptiveFusion, LearnerOutput, StandardisedScores, WeightedSum
 from mml.model.generator import ItemEmbeddingGenerator
 from mml.model.learner import IDLearner, Learner, build_learner
-from mml.precision import check_compile, set_precision
+from mml.precision import set_up_torch
 from mml.run_folder import RunFolder
 from mml.stages import Build, Stages, State
 from mml.trainer.base import seed_stage
@@ -297,9 +297,6 @@ def run_meta(
     config: Config, folder: RunFolder, on_start: Callable[[], None] = lambda: None
 ) -> tuple[dict[str, Any], Path]:
     """Run all stages; returns result.json's content and the run's folder."""
-    torch.set_num_threads(config["cpu_threads"])
-    set_precision(config["device"], config["tf32"])
-    if config["compile"]:
-        check_compile(config["device"])
+    set_up_torch(config)
     with distributed.processes(config["device"], config["process_timeout"]):
         return Run(config, folder, on_start).run(), folder.path

@@ -1,4 +1,4 @@
-"""How exactly matrix products of 32-bit numbers are computed, and whether code can be compiled here."""
+"""How torch computes in this process: threads, precision of matrix products, compiled code."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ import logging
 
 import torch
 
+from mml.config import Config
 from mml.errors import InputError
 
 logger = logging.getLogger(__name__)
+
+
+def set_up_torch(config: Config) -> None:
+    """Threads and precision of the process, by the config."""
+    torch.set_num_threads(config["cpu_threads"])
+    set_precision(config["device"], config["tf32"])
+    if config["compile"]:
+        check_compile(config["device"])
 
 
 def set_precision(device: torch.device, tf32: bool) -> None:

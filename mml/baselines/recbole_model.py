@@ -99,7 +99,7 @@ class BaselineTrainer(StageTrainer):
         self.show((sum(loss) if isinstance(loss, tuple) else loss) / max(len(train_data), 1))
         return loss
 
-    def _valid_epoch(self, valid_data: Validation, show_progress: bool = False) -> Valid:
+    def validate(self, valid_data: Validation) -> Valid:
         return valid_data.score(valid_data.rank(self.scorer(valid_data.tasks)))
 
 

@@ -9,14 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from mml.baselines.folder import BaselineFolder
 from mml.baselines.own import OwnRun
 from mml.baselines.recbole_run import RecBoleRun
 from mml.baselines.settings import Baseline
 from mml.data.dataset import MMLDataset
 from mml.evaluation import report
+from mml.precision import set_up_torch
 from mml.run_folder import StageRecord
 from mml.stages import Stages, State
 from mml.trainer.base import plain
@@ -35,7 +34,7 @@ def run_baseline(
         on_start: called with the folder once it is there; nothing is written before the data have been read.
     """
     config = baseline.config
-    torch.set_num_threads(config["cpu_threads"])
+    set_up_torch(config)
     folder = BaselineFolder(baseline)
     stages = Stages(folder, config["seed"])
     dataset = MMLDataset(config)

@@ -44,7 +44,6 @@ def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]
 def main(arguments: Sequence[str]) -> int:
     """Run, print the tables, and return the exit code: 0, or 2 for a mistake in the input."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
-    import torch
 
     from mml.comparison.audit import audit, audit_lines
     from mml.comparison.compare import run_methods, write_all
@@ -53,6 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     from mml.comparison.wiring import known_wiring, wiring_lines
     from mml.data.dataset import MMLDataset
     from mml.logs import setup_logging
+    from mml.precision import set_up_torch
 
     setup_logging("INFO")
     try:
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
         lines = audit_lines(audit(executor.config, dataset))
         print("\n".join(lines))
         if options.wiring_epochs > 0 and executor.config["TIME_FIELD"] in dataset.inter_feat:
-            torch.set_num_threads(executor.config["cpu_threads"])
+            set_up_torch(executor.config)
             checked = wiring_lines(known_wiring(executor.config, dataset, options.wiring_epochs, folder))
             print("\n".join(checked))
             lines += checked

@@ -21,6 +21,7 @@ from mml.data.tasks import TaskSet
 from mml.evaluation.states import adapted_states, chunk_size
 from mml.model.fusion import LearnerOutput, StandardisedScores, WeightedSum
 from mml.pipeline import Run
+from mml.precision import set_up_torch
 from mml.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ class Executor:
         files = [*self._files, *(str(config_dir() / name) for name in method.files)]
         nested = parse_arguments(as_words({**settings, **flat(self._protocol)}))
         config = Config(self._dataset, files, nested, self._words if not method.alone else self._data_words())
-        torch.set_num_threads(config["cpu_threads"])
+        set_up_torch(config)
         run = Run(config, QuietFolder(config))
         result = run.run()
         return Outcome(result, run.folder.path, validation_score(run), method.method)

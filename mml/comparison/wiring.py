@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import recbole
-import torch
 from recbole.data.dataset import SequentialDataset
 from recbole.data.utils import data_preparation
 from recbole.trainer import Trainer
@@ -37,6 +36,7 @@ from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import rank_targets
+from mml.precision import set_up_torch
 from mml.trainer.base import _tensorboard_in
 
 EPOCHS = 3
@@ -177,7 +177,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options, files, words = common_arguments(rest, "Check our evaluation against RecBole's (--epochs N).")
         config = Config(options.dataset, files, arguments=words)
-        torch.set_num_threads(config["cpu_threads"])
+        set_up_torch(config)
         found = check_wiring(config, own.epochs)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -59,7 +59,7 @@ class Ours:
         self._learners, self._tasks, self._how, self._chunk = learners, tasks, Adaptation(RATE, steps), chunk
         device = learners[0].device
         self._context = torch.zeros(len(tasks), 4, device=device)
-        self._fusion = AdaptiveFusion(N_LEARNERS, learners[0].hidden_size, 4, [64], 0.2).to(device)
+        self._fusion = AdaptiveFusion(N_LEARNERS, N_LEARNERS, learners[0].hidden_size, 4, [64], 0.2).to(device)
         self._optimizer = torch.optim.Adam(self._fusion.parameters())
         self._targets = torch.from_numpy(tasks.target).to(device)
 
@@ -67,8 +67,8 @@ class Ours:
         outputs = {}
         for number, learner in enumerate(self._learners):
             states = adapted_states(learner, self._tasks, self._how, self._chunk)
-            outputs[str(number)] = LearnerOutput(states, learner.item_table().detach())
-        return AdaptiveScorer(self._fusion, StandardisedScores(outputs, N_ITEMS), self._context)
+            outputs[str(number)] = LearnerOutput(states, learner.item_table().detach(), N_ITEMS)
+        return AdaptiveScorer(self._fusion, StandardisedScores(outputs), self._context)
 
     def train(self) -> None:
         """Adapt, then train the layer."""

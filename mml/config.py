@@ -156,12 +156,13 @@ class Config(RecBoleConfig):
 
     def _drop_absent_learners(self) -> None:
         """`learners.<name>: ~` drops the learner, and so does one without features on purpose, with a line."""
+        named = list(self["learners"])
         learners = {name: spec for name, spec in self["learners"].items() if spec is not None}
         if "id" not in learners:
             raise InputError("config: key 'learners' must hold the learner 'id', the main one.")
         for name, spec in list(learners.items()):
             learners[name] = {key: value for key, value in spec.items() if value is not None}
-            if name == "id" or "item_feat_emb" in learners[name]:
+            if name in config_keys.BUILT_IN or "item_feat_emb" in learners[name]:
                 continue
             if not {"item_feat_emb", "source"} & spec.keys():
                 raise InputError(
@@ -172,7 +173,11 @@ class Config(RecBoleConfig):
             if why is not None:
                 logger.info("This run has no %s learner: %s.", name, why)
                 del learners[name]
+        with_content = self["content_embedding"] or self["feature_attention"]
+        if not with_content or not learners.keys() - set(config_keys.BUILT_IN):
+            learners.pop("cf", None)  # it would be the same as id
         self.final_config_dict["learners"] = self.external_config_dict["learners"] = learners
+        self.dropped_learners: list[str] = [name for name in named if name not in learners]
 
     def _check_metrics(self) -> None:
         final = self.final_config_dict

@@ -154,6 +154,16 @@ LEARNER_KEYS: dict[str, Key] = {
 }
 """Keys inside `learners.<name>`; those that are also top-level keys override them for that learner."""
 
+LINEAR_KEYS: dict[str, Key] = {
+    "decay": Key((float, list), "learners", low=0.0, high=1.0),
+    "penalty": Key((float, list), "learners", low=1e-6),
+    "max_items": Key((int,), "learners", low=1),
+}
+"""Keys inside `learners.linear`."""
+
+BUILT_IN = ("id", "cf", "linear")
+"""Learners of the log alone; any other is a modality's and needs features."""
+
 _TORCHRUN = "torchrun --nproc_per_node=N run_meta.py ... (several machines: its --nnodes and --rdzv_endpoint)"
 _NO_EFFECT = {
     "epochs": "pretrain_epochs and meta_epochs",
@@ -207,10 +217,16 @@ def _check_learner(source: str, name: str, learner: Any) -> None:
         return
     if not isinstance(learner, dict):
         raise InputError(f"{source}: learners.{name} must be a mapping of keys, or ~ to drop the learner.")
+    known = LINEAR_KEYS if name == "linear" else LEARNER_KEYS
     for key, value in learner.items():
-        if key not in LEARNER_KEYS:
-            raise InputError(f"{source}: unknown key 'learners.{name}.{key}'.{_nearest(key, LEARNER_KEYS)}")
-        _check_value(source, f"learners.{name}.{key}", value, LEARNER_KEYS[key])
+        if name in BUILT_IN and key in ("item_feat_emb", "source"):
+            raise InputError(
+                f"{source}: learners.{name} learns from the log alone and takes no {key}; give the "
+                "modality another name."
+            )
+        if key not in known:
+            raise InputError(f"{source}: unknown key 'learners.{name}.{key}'.{_nearest(key, known)}")
+        _check_value(source, f"learners.{name}.{key}", value, known[key])
     if learner.get("item_feat_emb") is not None and learner.get("source") is not None:
         raise InputError(f"{source}: learners.{name} has both item_feat_emb and source; keep one of them.")
 

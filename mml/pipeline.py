@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -28,6 +29,7 @@ from mml.evaluation.states import (
 from mml.model.fusion import AdaptiveFusion, LearnerOutput, StandardisedScores, WeightedSum
 from mml.model.generator import ItemEmbeddingGenerator
 from mml.model.learner import IDLearner, Learner, build_learner
+from mml.model.linear import LinearOutput
 from mml.precision import set_up_torch
 from mml.run_folder import RunFolder
 from mml.stages import Build, Stages, State
@@ -35,6 +37,7 @@ from mml.trainer.base import seed_stage
 from mml.trainer.fusion import FusionTrainer, adaptive_scorer, case_context, choose_weights, new_fusion
 from mml.trainer.generator import GeneratorTrainer
 from mml.trainer.learner import MetaTrainer, PretrainTrainer
+from mml.trainer.linear import LinearFit
 from mml.trainer.validation import Validation, dataset_metrics, rank_cases
 
 logger = logging.getLogger(__name__)
@@ -68,7 +71,10 @@ class Run:
     def run(self) -> dict[str, Any]:
         """Do what is not done yet, and return result.json's content."""
         for name in self.config["learners"]:
-            self._learner_stage(name)
+            if name == "linear":
+                self._linear_stage()
+            else:
+                self._learner_stage(name)
         self._generator_stage()
         self._fusion_stage()
         return self._meta_test_stage()
@@ -78,9 +84,10 @@ class Run:
     def _learner_stage(self, name: str) -> None:
         config = self.config
         rest = {key: value for key, value in config.of_stage("learners").items() if key != "learners"}
-        used = self.dataset.item_features if name == "id" else {name: self.dataset.item_features[name]}
+        features = self.dataset.item_features
+        used = features if name == "id" else {key: features[key] for key in (name,) if key in features}
         parts = [rest, config["learners"][name], self.dataset.fingerprint(with_new_users=False)]
-        parts += [features.fingerprint(self.dataset.n_known_items) for features in used.values()]
+        parts += [one.fingerprint(self.dataset.n_known_items) for one in used.values()]
         holder: list[Learner] = []
 
         def new_learner(seed: int) -> Learner:
@@ -106,6 +113,19 @@ class Run:
         self.learners[name] = learner
         self.adaptations[name] = Adaptation(**state["adaptation"])
         logger.info("%s adapts in %d steps at rate %g.", name, *reversed(state["adaptation"].values()))
+
+    def _linear_stage(self) -> None:
+        settings, data = self.config["learners"]["linear"], self.dataset
+        fit = LinearFit(self.config, data, self.validation)
+        parts = [settings, self.config["MAX_ITEM_LIST_LENGTH"], self.config["valid_metric"]]
+
+        def build(_: int) -> tuple[State, int]:
+            decay, penalty = fit.choose()
+            return {"decay": decay, "penalty": penalty}, len(self.validation)
+
+        choice = self._stage("linear", [*parts, data.fingerprint(with_new_users=False)], build)
+        logger.info("linear has decay %g and penalty %g.", choice["decay"], choice["penalty"])
+        self._linear = functools.cache(lambda: fit.model(**choice))  # quicker to fit than to keep
 
     def _choose_adaptation(self, learner: Learner) -> Adaptation:
         config, name = self.config, learner.name
@@ -151,13 +171,15 @@ class Run:
     def _fusion_stage(self) -> None:
         config, tasks = self.config, self.validation.tasks
         context_size = 2 + len(self.dataset.item_features)
-        self.fusion: AdaptiveFusion = new_fusion(config, len(self.learners), context_size).to(config["device"])
+        names = config["learners"]
+        layer = new_fusion(config, len(self.learners), len(names), context_size)
+        self.fusion: AdaptiveFusion = layer.to(config["device"])
 
         def build(seed: int) -> tuple[State, int]:
-            equal = dict.fromkeys(self.learners, 1.0 / len(self.learners))
+            equal = dict.fromkeys(names, 1.0 / len(names))
             if not len(tasks):
                 return {"weights": self.fusion.state_dict(), "fixed": config["fusion_weight"] or equal}, 0
-            scores = StandardisedScores(self._outputs(tasks, self.dataset.n_known_items + 1), self.dataset.n_warm_items)
+            scores = self.scores(tasks, self.dataset.n_known_items + 1)
             fixed = config["fusion_weight"] or choose_weights(scores, self.validation)
             context = case_context(tasks, self.dataset)
             trainer = FusionTrainer(config, scores, context, tasks, self.folder.path, seed)
@@ -206,14 +228,15 @@ class Run:
             self._set_cold_embeddings(generated=False)
             rank("id_no_generator", self._scorer("id", tasks, adapted=True))
             self._set_cold_embeddings(generated=True)
-        outputs: dict[str, LearnerOutput] = {}
-        for name in self.learners:
-            scorer = self._scorer(name, tasks, adapted=True)
-            outputs[name] = LearnerOutput(scorer.states, scorer.table)
-            rank(name, scorer)
-            rank(f"{name}_no_adapt", self._scorer(name, tasks, adapted=False))
-        scores = StandardisedScores(outputs, self.dataset.n_warm_items)
-        equal = dict.fromkeys(self.learners, 1.0 / len(self.learners))
+        outputs = self._outputs(tasks, self.dataset.item_num)
+        for name, output in outputs.items():
+            if isinstance(output, LearnerOutput):
+                rank(name, StateScorer(output.states, output.table))
+                rank(f"{name}_no_adapt", self._scorer(name, tasks, adapted=False))
+            else:
+                rank(name, output)
+        scores = StandardisedScores(outputs)
+        equal = dict.fromkeys(outputs, 1.0 / len(outputs))
         fusions: dict[str, BlockScorer] = {
             "mean": WeightedSum(scores, equal),
             "weight": WeightedSum(scores, self.fixed_weights),
@@ -224,13 +247,20 @@ class Run:
         rank("mml", fusions[self.config["fusion_method"]])
         return rankings
 
-    def _outputs(self, tasks: TaskSet, n_items: int) -> dict[str, LearnerOutput]:
-        """Every learner's adapted states and the vectors of the first `n_items` items, cold ones generated."""
+    def scores(self, tasks: TaskSet, n_items: int) -> StandardisedScores:
+        """What every learner says about the first `n_items` items, cold ones' ID embeddings generated."""
+        return StandardisedScores(self._outputs(tasks, n_items))
+
+    def _outputs(self, tasks: TaskSet, n_items: int) -> dict[str, LearnerOutput | LinearOutput]:
         self._set_cold_embeddings(generated=self.generator is not None)
-        outputs = {}
-        for name in self.learners:
-            scorer = self._scorer(name, tasks, adapted=True)
-            outputs[name] = LearnerOutput(scorer.states, scorer.table[:n_items])
+        outputs: dict[str, LearnerOutput | LinearOutput] = {}
+        for name in self.config["learners"]:
+            if name == "linear":
+                outputs[name] = LinearOutput(self._linear(), tasks, n_items)
+                continue
+            learner, scorer = self.learners[name], self._scorer(name, tasks, adapted=True)
+            table, n_warm = scorer.table[:n_items], self.dataset.n_warm_items
+            outputs[name] = LearnerOutput(scorer.states, table, n_warm, learner.knows_cold_items)
         return outputs
 
     def _set_cold_embeddings(self, generated: bool) -> None:

@@ -59,7 +59,10 @@ class RunFolder:
         link.symlink_to(self.path.name)
         os.replace(link, self.dataset_dir / "latest")
         settings = {key: value for key, value in sorted(self.config.external_config_dict.items())}
-        settings |= {"dataset": self.config["dataset"], "learners": self.config["learners"]}
+        learners = (
+            dict.fromkeys(self.config.dropped_learners) | self.config["learners"]
+        )  # or the defaults bring them back
+        settings |= {"dataset": self.config["dataset"], "learners": learners}
         self.write_text("config.yaml", yaml.safe_dump(plain(settings), sort_keys=True, allow_unicode=True))
 
     def write_text(self, name: str, text: str) -> Path:

@@ -21,8 +21,10 @@ from mml.evaluation.ranking import BlockScorer, Scorer, StateScorer
 from mml.evaluation.states import chunk_size, unadapted_states
 from mml.model.fusion import LearnerOutput, StandardisedScores, WeightedSum
 from mml.model.learner import Learner, build_learner
+from mml.model.linear import LinearModel, LinearOutput
 from mml.stages import Stages, State
 from mml.trainer.learner import PretrainTrainer
+from mml.trainer.linear import LinearFit
 from mml.trainer.validation import Validation
 
 PARTS = {
@@ -83,7 +85,7 @@ class OwnRun:
     ) -> None:
         self._baseline, self._dataset, self._validation = baseline, dataset, validation
         self._stages, self._run_dir = stages, run_dir
-        if baseline.name not in ("Pop", "Random", "IDSASRec") and not dataset.item_features:
+        if baseline.name not in ("Pop", "Random", "Linear", "IDSASRec") and not dataset.item_features:
             raise InputError(
                 f"baseline {baseline.name} needs item features, and {dataset.dataset_name} has none; give it some, "
                 "such as learners.txt.item_feat_emb=FILE."
@@ -96,6 +98,11 @@ class OwnRun:
         if name in ("Pop", "Random"):
             values = self._popularity() if name == "Pop" else torch.zeros(self._dataset.item_num)
             return SameScores(values, len(tasks)), SameScores(values[: valid.n_candidates], len(valid))
+        if name == "Linear":
+            model = self._linear()
+            return LinearOutput(model, tasks, self._dataset.item_num), LinearOutput(
+                model, valid.tasks, valid.n_candidates
+            )
         if name == "ContentKNN":
             decay = self._choose_decay()
             return self._content_scorer(tasks, decay, None), self._content_scorer(
@@ -109,6 +116,20 @@ class OwnRun:
     def _popularity(self) -> Tensor:
         counts = np.bincount(self._dataset.users.old.items, minlength=self._dataset.item_num)
         return torch.from_numpy(counts.astype(np.float64))
+
+    def _linear(self) -> LinearModel:
+        """The linear learner alone, whose settings are `learners.linear`."""
+        config = self._baseline.config
+        if "linear" not in config["learners"]:
+            raise InputError("baseline Linear is the learner linear, which learners.linear: ~ takes away.")
+        fit = LinearFit(config, self._dataset, self._validation)
+
+        def build(_: int) -> tuple[State, int]:
+            decay, penalty = fit.choose()
+            return {"decay": decay, "penalty": penalty}, len(self._validation)
+
+        parts = [config["learners"]["linear"], config["MAX_ITEM_LIST_LENGTH"], config["valid_metric"]]
+        return fit.model(**self._stages("Linear", [*parts, self._dataset.fingerprint(with_new_users=False)], build))
 
     def _content_scorer(self, tasks: TaskSet, decay: float, n_items: int | None) -> StateScorer:
         table = unit_content(self._dataset, self._dataset.item_num)
@@ -190,9 +211,10 @@ class OwnRun:
             chunk = chunk_size(learner, self._baseline.config["task_chunk_size"], learner.max_seq_length)
             with torch.no_grad():
                 table = learner.candidate_table()
-            outputs[kind] = LearnerOutput(unadapted_states(learner, tasks, chunk), table[:n_items])
+            states = unadapted_states(learner, tasks, chunk)
+            outputs[kind] = LearnerOutput(states, table[:n_items], self._dataset.n_warm_items)
         if len(outputs) == 1:
             only = next(iter(outputs.values()))
             return StateScorer(only.states, only.table)
-        scores = StandardisedScores(outputs, self._dataset.n_warm_items)
+        scores = StandardisedScores(outputs)
         return WeightedSum(scores, dict.fromkeys(outputs, 1.0 / len(outputs)))

@@ -15,7 +15,17 @@ torch.autograd.set_detect_anomaly(
     False
 )  # importing RecBole's SINE switches it on for everything, at a third of the speed
 
-OWN = ("Pop", "Random", "ContentKNN", "IDSASRec", "ContentSASRec", "ContentInitSASRec", "SumIDContent", "SumAll")
+OWN = (
+    "Pop",
+    "Random",
+    "Linear",
+    "ContentKNN",
+    "IDSASRec",
+    "ContentSASRec",
+    "ContentInitSASRec",
+    "SumIDContent",
+    "SumAll",
+)
 """Our own; see `mml.baselines.own`."""
 
 CANNOT = {

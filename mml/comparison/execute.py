@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from mml.baselines.run import run_baseline
 from mml.baselines.settings import read_baseline
 from mml.comparison.methods import Method, as_words, flat
 from mml.config import Config, config_dir, parse_arguments
 from mml.config_keys import stage_of
-from mml.data.tasks import TaskSet
-from mml.evaluation.states import adapted_states, chunk_size
-from mml.model.fusion import LearnerOutput, StandardisedScores, WeightedSum
+from mml.model.fusion import WeightedSum
 from mml.pipeline import Run
 from mml.precision import set_up_torch
 from mml.run_folder import RunFolder
@@ -168,13 +165,6 @@ def validation_score(run: Run) -> float:
 
 
 def _score(run: Run) -> float:
-    tasks: TaskSet = run.validation.tasks
-    outputs = {}
-    for name, learner in run.learners.items():
-        chunk = chunk_size(learner, run.config["task_chunk_size"], learner.max_seq_length)
-        with torch.no_grad():
-            table = learner.candidate_table()[: run.validation.n_candidates]
-        outputs[name] = LearnerOutput(adapted_states(learner, tasks, run.adaptations[name], chunk), table)
-    scores = StandardisedScores(outputs, run.dataset.n_warm_items)
-    scorer = WeightedSum(scores, dict.fromkeys(outputs, 1.0 / len(outputs)))
+    scores = run.scores(run.validation.tasks, run.validation.n_candidates)
+    scorer = WeightedSum(scores, dict.fromkeys(scores.names, 1.0 / len(scores.names)))
     return run.validation.score(run.validation.rank(scorer))[0]

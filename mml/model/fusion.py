@@ -4,62 +4,108 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from mml.model.scores import with_constant
 
+_LEAST = 1e-6
+_UNKNOWN = -3.0  # deviations from a case's mean score
 
-@dataclass(frozen=True)
+
+class Output(Protocol):
+    """What one learner says about N cases; it may abstain from items."""
+
+    def __len__(self) -> int:
+        """Number of cases."""
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, the padding item included."""
+
+    @property
+    def known(self) -> Tensor | None:
+        """bool [n_items], the items that it does not abstain from; None for all."""
+
+    def standardised(self, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
+        """Items -> scores [c, n], per case of mean 0 and deviation 1 over the warm items it knows; 0 where unknown."""
+
+
 class LearnerOutput:
-    """What one learner says about N cases.
+    """States of N cases and vectors of all items, whose products are the scores.
+
+    Mean and deviation of h.w over the warm items follow from their mean vector and covariance, so no score is stored.
+    Cold items are left out of both, so that scores do not depend on how many of them the catalogue has.
 
     Args:
         states: [N, d].
         table: [n_items, d], or [n_items, d + 1] (see `dot_scores`).
-    """
-
-    states: Tensor
-    table: Tensor
-
-
-class StandardisedScores:
-    """The learners' scores, each learner's standardised per case over the warm items (mean 0, deviation 1).
-
-    Mean and deviation of h.w over the items follow from their mean vector and covariance, so no score is stored.
-    Cold items are left out of both, so that scores do not depend on how many of them the catalogue has.
-
-    Args:
-        outputs: learner name -> its states and table, over the same cases and items.
         n_warm_items: items up to this id are warm.
+        knows_cold_items: False if it abstains from cold items.
     """
 
-    def __init__(self, outputs: Mapping[str, LearnerOutput], n_warm_items: int) -> None:
-        self.outputs = dict(outputs)
-        self.names = list(outputs)
-        self.n_warm_items = n_warm_items
-        warm = [out.table[1 : n_warm_items + 1] for out in outputs.values()]
-        self._mean = [table.mean(0) for table in warm]
-        self._covariance = [torch.cov(table.T, correction=0) for table in warm]
+    def __init__(self, states: Tensor, table: Tensor, n_warm_items: int, knows_cold_items: bool = True) -> None:
+        self.states, self.table = states, table
+        self.known = None if knows_cold_items else torch.arange(len(table), device=table.device) <= n_warm_items
+        warm = table[1 : n_warm_items + 1]
+        self._mean, self._covariance = warm.mean(0), torch.cov(warm.T, correction=0)
 
     def __len__(self) -> int:
-        return len(next(iter(self.outputs.values())).states)
+        return len(self.states)
 
     @property
     def n_items(self) -> int:
-        """Number of items without the padding item."""
-        return len(next(iter(self.outputs.values())).table) - 1
+        return len(self.table)
+
+    def standardised(self, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
+        h = with_constant(self.states[cases], self.table)
+        deviation = (h @ self._covariance * h).sum(1, keepdim=True).clamp(min=1e-12).sqrt()
+        mean = (h @ self._mean)[:, None]
+
+        def scores(items: slice | Tensor) -> Tensor:
+            z = (h @ self.table[items].T - mean) / deviation
+            return z if self.known is None else z * self.known[items]
+
+        return scores
+
+
+class StandardisedScores:
+    """The learners' scores, each learner's standardised per case.
+
+    Args:
+        outputs: learner name -> what it says, over the same cases and items.
+    """
+
+    def __init__(self, outputs: Mapping[str, Output]) -> None:
+        self._outputs = dict(outputs)
+        self.names = list(outputs)
+        first = next(iter(outputs.values()))
+        self._n_cases = len(first)
+        self.n_items = first.n_items
+        """Number of items, the padding item included."""
+        self._states = [out.states for out in outputs.values() if isinstance(out, LearnerOutput)]
+        self.device = self._states[0].device
+        known = [out.known for out in outputs.values()]
+        everything = torch.ones(self.n_items, dtype=torch.bool, device=self.device)
+        self._known = torch.stack([everything if one is None else one for one in known]).float()
+
+    def __len__(self) -> int:
+        return self._n_cases
 
     @property
-    def device(self) -> torch.device:
-        """Where the scores are."""
-        return next(iter(self.outputs.values())).table.device
+    def n_states(self) -> int:
+        """S, the number of learners that have states."""
+        return len(self._states)
 
     def states(self, cases: slice | Tensor) -> Tensor:
-        """The learners' states [M, c, d]."""
-        return torch.stack([out.states[cases] for out in self.outputs.values()])
+        """The states of those learners that have some, [S, c, d]."""
+        return torch.stack([states[cases] for states in self._states])
+
+    def known(self, items: slice | Tensor = slice(None)) -> Tensor:
+        """Whether a learner knows an item, 1 or 0: [M, n]."""
+        return self._known[:, items]
 
     def __call__(self, cases: slice | Tensor) -> Tensor:
         """Scores [M, c, n_items]."""
@@ -67,12 +113,18 @@ class StandardisedScores:
 
     def of_cases(self, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
         """Items, a slice or int64 [n], -> scores [M, c, n] of the cases."""
-        parts = []
-        for out, mean, covariance in zip(self.outputs.values(), self._mean, self._covariance, strict=True):
-            h = with_constant(out.states[cases], out.table)
-            deviation = (h @ covariance * h).sum(1, keepdim=True).clamp(min=1e-12).sqrt()
-            parts.append((h, out.table, (h @ mean)[:, None], deviation))
-        return lambda items: torch.stack([(h @ table[items].T - mean) / std for h, table, mean, std in parts])
+        parts = [out.standardised(cases) for out in self._outputs.values()]
+        return lambda items: torch.stack([part(items) for part in parts])
+
+
+def weighted_mean(z: Tensor, weights: Tensor, known: Tensor) -> Tensor:
+    """Mean of an item's scores over the learners that know it: [M, c, n], [c, M], [M, n] -> [c, n].
+
+    Where a learner does not know an item its z is 0. An item that none of them knows comes behind nearly all others.
+    """
+    total = weights @ known
+    mean = torch.einsum("cm,mci->ci", weights, z) / total.clamp(min=_LEAST)
+    return torch.where(total > _LEAST, mean, _UNKNOWN)
 
 
 class WeightedSum:
@@ -85,7 +137,7 @@ class WeightedSum:
 
     def __init__(self, scores: StandardisedScores, weights: Mapping[str, float]) -> None:
         self._scores = scores
-        self._weights = torch.tensor([weights[name] for name in scores.names])
+        self._weights = torch.tensor([[weights[name] for name in scores.names]], device=scores.device)
 
     def __len__(self) -> int:
         return len(self._scores)
@@ -93,37 +145,48 @@ class WeightedSum:
     @property
     def n_items(self) -> int:
         """Number of items, the padding item included."""
-        return self._scores.n_items + 1
+        return self._scores.n_items
 
     def of_cases(self, cases: slice) -> Callable[[slice | Tensor], Tensor]:
         """Items -> fused scores [c, n]."""
         z = self._scores.of_cases(cases)
-        return lambda items: torch.einsum("m,mci->ci", self._weights.to(self._scores.device), z(items))
+        return lambda items: weighted_mean(z(items), self._weights, self._scores.known(items))
 
 
 class AdaptiveFusion(nn.Module):
-    """A case's weights of the learners: score_i = tau sum_m w_m z_mi, w a softmax over learners.
+    """A case's weights of the learners: score_i = tau sum_m w_m z_mi / sum_m w_m, w a softmax over learners.
 
-    w comes from LayerNorm(h_m) of every learner and what is known of the user, by an MLP that starts at equal weights;
-    tau, common to all cases, makes the scores log probabilities up to a constant, and changes no ranking. Nothing in
-    it is tied to the catalogue's size. Cold items have no weights of their own: their scores are comparable to warm
-    ones already (`content_embedding`, `popularity_prior`), and what few cold items validation users meet teaches less
-    than it costs (docs/results.md).
+    The sums are over the learners that know item i. w comes from LayerNorm(h_m) of the learners that have states and
+    what is known of the user, by an MLP that starts at equal weights; tau, common to all cases, makes the scores log
+    probabilities up to a constant, and changes no ranking. Once trained, the weights are drawn towards equal ones by
+    `shrinkage`, a share that is large where few users were there to learn from. Nothing is tied to the catalogue's
+    size. Cold items have no weights of their own: their scores are comparable to warm ones already
+    (`content_embedding`, `popularity_prior`), and what few cold items validation users meet teaches less than it costs
+    (docs/results.md).
 
     Args:
-        n_learners: M.
-        hidden_size: d of the learners' states.
+        n_states: S, the learners that have states.
+        n_learners: M, all learners.
+        hidden_size: d of the states.
         n_context: number of values in a case's context (see `mml.trainer.fusion.case_context`).
         mlp_sizes: hidden sizes of the MLP.
         dropout: on the MLP's hidden layers.
     """
 
+    shrinkage: Tensor
+
     def __init__(
-        self, n_learners: int, hidden_size: int, n_context: int, mlp_sizes: Sequence[int], dropout: float
+        self,
+        n_states: int,
+        n_learners: int,
+        hidden_size: int,
+        n_context: int,
+        mlp_sizes: Sequence[int],
+        dropout: float,
     ) -> None:
         super().__init__()
-        self.norm = nn.ModuleList(nn.LayerNorm(hidden_size) for _ in range(n_learners))
-        sizes = [n_learners * hidden_size + n_context, *mlp_sizes]
+        self.norm = nn.ModuleList(nn.LayerNorm(hidden_size) for _ in range(n_states))
+        sizes = [n_states * hidden_size + n_context, *mlp_sizes]
         layers: list[nn.Module] = []
         for n_in, n_out in itertools.pairwise(sizes):
             layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
@@ -132,16 +195,17 @@ class AdaptiveFusion(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.log_scale = nn.Parameter(torch.zeros(()))  # log tau
+        self.register_buffer("shrinkage", torch.zeros(()))
 
     def weights(self, states: Tensor, context: Tensor) -> Tensor:
-        """Weights of a case's learners, their sum 1: states [M, c, d], context [c, n_context] -> [c, M]."""
+        """Weights of a case's learners, their sum 1: states [S, c, d], context [c, n_context] -> [c, M]."""
         normed = [norm(h) for norm, h in zip(self.norm, states, strict=True)]
         logits: Tensor = self.head(self.mlp(torch.cat([*normed, context], -1)))
-        return logits.softmax(-1)
+        return torch.lerp(logits.softmax(-1), torch.full_like(logits, 1 / logits.shape[-1]), self.shrinkage)
 
-    def forward(self, z: Tensor, weights: Tensor) -> Tensor:
-        """Fused scores: standardised scores [M, c, n], weights [c, M] -> [c, n]."""
-        return self.log_scale.exp() * torch.einsum("cm,mci->ci", weights, z)
+    def forward(self, z: Tensor, weights: Tensor, known: Tensor) -> Tensor:
+        """Fused scores: standardised scores [M, c, n], weights [c, M], 1 where known [M, n] -> [c, n]."""
+        return self.log_scale.exp() * weighted_mean(z, weights, known)
 
 
 class AdaptiveScorer:
@@ -162,11 +226,11 @@ class AdaptiveScorer:
     @property
     def n_items(self) -> int:
         """Number of items, the padding item included."""
-        return self.standardised.n_items + 1
+        return self.standardised.n_items
 
     def of_cases(self, cases: slice) -> Callable[[slice | Tensor], Tensor]:
         """Items -> log probabilities [c, n], up to a constant per case."""
         scores = self.standardised
         weights = self.fusion.weights(scores.states(cases), self.context[cases])
         z = scores.of_cases(cases)
-        return lambda items: self.fusion(z(items), weights)
+        return lambda items: self.fusion(z(items), weights, scores.known(items))

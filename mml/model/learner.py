@@ -70,6 +70,9 @@ class Learner(SequentialRecommender):
             for key, value in self.fast_parameters().items():
                 self.local_rates[key.replace(".", "/")] = nn.Parameter(torch.full_like(value, rate))
 
+    knows_cold_items = True
+    """Whether its vectors of cold items mean anything; if not, it abstains from them in fusion."""
+
     # -- what a kind of learner must say ---------------------------------------------------------------------------
 
     def warm_table(self) -> Tensor:
@@ -191,19 +194,25 @@ class Learner(SequentialRecommender):
 
 
 class IDLearner(Learner):
-    """The main learner: a table of item embeddings, and attention that looks at the items' features.
+    """A table of item embeddings: the main learner `id`, and `cf`, the same without content.
 
-    The table has rows for warm items only. Cold items' vectors come from outside (`set_cold_embeddings`): they are
-    generated, or untrained initial values, and are not part of the checkpoint.
+    In `id` an embedding holds content too, and the attention looks at the items' features. The table has rows for
+    warm items only. Cold items' vectors come from outside (`set_cold_embeddings`): they are generated, or untrained
+    initial values, and are not part of the checkpoint.
+
+    Args:
+        config, dataset, name: as for Learner.
+        with_content: whether features are used at all, as far as the config says so.
     """
 
     cold_embedding: Tensor
 
-    def __init__(self, config: Any, dataset: Any, name: str = "id") -> None:
+    def __init__(self, config: Any, dataset: Any, name: str = "id", with_content: bool = True) -> None:
         super().__init__(config, dataset, name)
         self.item_embedding = nn.Embedding(self.n_warm_items + 1, self.hidden_size, padding_idx=0)
         initialise(self.item_embedding, self.initializer_range)
-        features: Mapping[str, ItemFeatures] = getattr(dataset, "item_features", {})
+        features: Mapping[str, ItemFeatures] = getattr(dataset, "item_features", {}) if with_content else {}
+        self.knows_cold_items = False
         self.feature_attention: FeatureAttention | None = None
         self.content: ContentEmbedding | None = None
         if config["content_embedding"] and features:
@@ -222,6 +231,7 @@ class IDLearner(Learner):
 
     def set_cold_embeddings(self, vectors: Tensor | None) -> None:
         """Give the cold items their vectors, [n_cold, d]; None for untrained initial values."""
+        self.knows_cold_items = vectors is not None
         if vectors is None:
             vectors = self._untrained(len(self.cold_embedding), self._seed)
         if vectors.shape != self.cold_embedding.shape:
@@ -285,8 +295,10 @@ class FeatureLearner(Learner):
 
 
 def build_learner(config: Any, dataset: Any, name: str) -> Learner:
-    """The learner `name` of the config: `id`, or any modality with features."""
-    return IDLearner(config, dataset, name) if name == "id" else FeatureLearner(config, dataset, name)
+    """The learner `name` of the config: `id`, `cf`, or any modality with features."""
+    if name in ("id", "cf"):
+        return IDLearner(config, dataset, name, with_content=name == "id")
+    return FeatureLearner(config, dataset, name)
 
 
 def popularity_prior(dataset: Any, n_items: int, n_warm_items: int) -> Tensor:

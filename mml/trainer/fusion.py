@@ -24,6 +24,7 @@ _CONTEXT_BLOCK = 65536
 _GRID_POINTS = 100
 _PENALTY = 1.0  # on what makes the weights differ between cases
 _SHARED_SPEED = 10.0
+_EQUAL_USERS = 50.0  # equal weights are worth so many validation users
 
 
 def case_context(tasks: TaskSet, dataset: MMLDataset) -> Tensor:
@@ -45,6 +46,9 @@ def case_context(tasks: TaskSet, dataset: MMLDataset) -> Tensor:
 
 class FusionTrainer(StageTrainer):
     """Fits an AdaptiveFusion by cross-entropy over all items, and chooses the number of epochs by cross-validation.
+
+    The learners stopped on the same validation users, so their best one looks better there than it is; and few users
+    tell little. So the weights are shrunk towards equal ones by 50 / (50 + number of users).
 
     One copy is trained per fold of the validation users, and one on all of them. An epoch is as good as the log
     likelihood of the folds' held-out users; the copy trained on all users is the result.
@@ -69,6 +73,7 @@ class FusionTrainer(StageTrainer):
         self._seed = seed
         device = config["device"]
         users = np.unique(tasks.users)
+        self._n_users = len(users)
         self._n_folds = min(N_FOLDS, len(users)) if len(users) > 1 else 0
         fold_of_user = np.random.default_rng(seed).permutation(len(users)) % max(self._n_folds, 1)
         self._fold = torch.from_numpy(fold_of_user[np.searchsorted(users, tasks.users)]).to(device)
@@ -82,7 +87,7 @@ class FusionTrainer(StageTrainer):
 
     def _new_layer(self, config: Config) -> AdaptiveFusion:
         torch.manual_seed(self._seed)  # all copies start alike
-        return new_fusion(config, len(self._scores.names), self._context.shape[1])
+        return new_fusion(config, self._scores.n_states, len(self._scores.names), self._context.shape[1])
 
     def _speed_up_what_all_cases_share(self, copies: nn.ModuleList) -> None:
         """Let the few parameters common to all cases settle before the many that tell cases apart."""
@@ -94,6 +99,11 @@ class FusionTrainer(StageTrainer):
             [{"params": shared, "lr": _SHARED_SPEED * rate}, {"params": others, "lr": rate}]
         )
 
+    def train(self, train_data: Validation, valid_data: Validation) -> None:
+        """Fit, then shrink."""
+        super().train(train_data, valid_data)
+        self.fusion.shrinkage.fill_(_EQUAL_USERS / (_EQUAL_USERS + self._n_users))
+
     @property
     def fusion(self) -> AdaptiveFusion:
         """The layer trained on all validation users."""
@@ -103,10 +113,10 @@ class FusionTrainer(StageTrainer):
 
     def _losses(self, cases: Tensor) -> Tensor:
         """Cross-entropy [n_copies, c] of every copy on the cases."""
-        z, states = self._scores(cases), self._scores.states(cases)
+        z, states, known = self._scores(cases), self._scores.states(cases), self._scores.known()
         losses = []
         for layer in self.model:
-            fused = layer(z, layer.weights(states, self._context[cases]))
+            fused = layer(z, layer.weights(states, self._context[cases]), known)
             fused = fused.index_fill(1, torch.zeros(1, dtype=torch.int64, device=fused.device), -torch.inf)
             if self._excluded is not None:
                 fused = fused.scatter(1, self._excluded[cases], -torch.inf)
@@ -141,9 +151,10 @@ class FusionTrainer(StageTrainer):
         return score, {"held_out_log_likelihood": score}
 
 
-def new_fusion(config: Config, n_learners: int, n_context: int) -> AdaptiveFusion:
+def new_fusion(config: Config, n_states: int, n_learners: int, n_context: int) -> AdaptiveFusion:
     """An untrained AdaptiveFusion of the config's sizes."""
-    return AdaptiveFusion(n_learners, config["hidden_size"], n_context, config["fusion_hidden_size"], _DROPOUT)
+    sizes = config["fusion_hidden_size"]
+    return AdaptiveFusion(n_states, n_learners, config["hidden_size"], n_context, sizes, _DROPOUT)
 
 
 def adaptive_scorer(fusion: AdaptiveFusion, scores: StandardisedScores, context: Tensor) -> AdaptiveScorer:

@@ -45,6 +45,7 @@ def mml_run(tiny_data: Path, arguments: Words, tmp_path_factory: pytest.TempPath
         ("BERT4Rec", "BERT4Rec", {}),
         ("Pop", "Pop", None),
         ("ContentKNN", "ContentKNN", None),
+        ("Linear", "Linear", None),
         ("SumAll", "SumAll", None),
     ],
 )

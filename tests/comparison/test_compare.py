@@ -131,7 +131,18 @@ def test_the_shipped_plan() -> None:
     families = {method.family for method in plan.methods.values()}
     assert families == {"mml", "ablation", "baseline"}
     runs = {method.run for method in plan.methods.values()}
-    assert {"Pop", "GRU4Rec", "SASRec", "SASRecF", "BERT4Rec", "FDSA", "ContentKNN", "SumIDContent", "SumAll"} <= runs
+    assert {
+        "Pop",
+        "GRU4Rec",
+        "SASRec",
+        "SASRecF",
+        "BERT4Rec",
+        "FDSA",
+        "Linear",
+        "ContentKNN",
+        "SumIDContent",
+        "SumAll",
+    } <= runs
 
 
 def test_every_method_gets_as_many_trials() -> None:

@@ -95,8 +95,8 @@ def test_the_generator_starts_from_the_content_part() -> None:
 
 def test_standardised_scores_are_standardised_over_the_warm_items() -> None:
     torch.manual_seed(0)
-    outputs = {name: LearnerOutput(torch.randn(5, 8), torch.randn(30, 8)) for name in ("id", "txt")}
-    z = StandardisedScores(outputs, n_warm_items=20)(slice(None))
+    outputs = outputs_of("id", "txt")
+    z = StandardisedScores(outputs)(slice(None))
     for m, out in enumerate(outputs.values()):
         scores = out.states @ out.table.T
         own = scores[:, 1:21]
@@ -117,13 +117,14 @@ def test_content_generator_is_the_content_part_where_there_is_content() -> None:
 
 
 def outputs_of(*names: str, n_items: int = 30) -> dict[str, LearnerOutput]:
+    """Learners over 20 warm items; `cf` abstains from the others."""
     torch.manual_seed(0)
-    return {name: LearnerOutput(torch.randn(5, 8), torch.randn(n_items, 8)) for name in names}
+    return {name: LearnerOutput(torch.randn(5, 8), torch.randn(n_items, 8), 20, name != "cf") for name in names}
 
 
 def test_adaptive_fusion_starts_as_the_mean_and_knows_no_catalogue_size() -> None:
-    scores = StandardisedScores(outputs_of("id", "txt", "img"), n_warm_items=20)
-    fusion = AdaptiveFusion(3, 8, 2, [16], 0.2).eval()
+    scores = StandardisedScores(outputs_of("id", "txt", "img"))
+    fusion = AdaptiveFusion(3, 3, 8, 2, [16], 0.2).eval()
     fused = AdaptiveScorer(fusion, scores, torch.zeros(5, 2)).of_cases(slice(None))(slice(None))
     mean = WeightedSum(scores, dict.fromkeys(scores.names, 1 / 3)).of_cases(slice(None))(slice(None))
     torch.testing.assert_close(fused, mean)
@@ -131,8 +132,8 @@ def test_adaptive_fusion_starts_as_the_mean_and_knows_no_catalogue_size() -> Non
 
 
 def test_adaptive_fusion_weighs_the_learners_case_by_case() -> None:
-    scores = StandardisedScores(outputs_of("id", "txt"), n_warm_items=20)
-    fusion = AdaptiveFusion(2, 8, 2, [16], 0.2).eval()
+    scores = StandardisedScores(outputs_of("id", "txt"))
+    fusion = AdaptiveFusion(2, 2, 8, 2, [16], 0.2).eval()
     torch.nn.init.normal_(fusion.head.weight)
     torch.nn.init.constant_(fusion.log_scale, 0.7)
     context = torch.rand(5, 2)
@@ -144,6 +145,25 @@ def test_adaptive_fusion_weighs_the_learners_case_by_case() -> None:
     for items in (slice(3, 25), torch.tensor([20, 3, 29])):
         expected = tau * sum(weights[1:4, m, None] * z[m][:, items] for m in range(2))
         torch.testing.assert_close(by_case(items), expected)
+
+
+def test_a_learner_that_abstains_leaves_an_item_to_the_others() -> None:
+    scores = StandardisedScores(outputs_of("id", "cf", "txt"))
+    z = scores(slice(None))
+    fused = WeightedSum(scores, {"id": 0.2, "cf": 0.5, "txt": 0.3}).of_cases(slice(None))(slice(None))
+    torch.testing.assert_close(fused[:, 1:21], (0.2 * z[0] + 0.5 * z[1] + 0.3 * z[2])[:, 1:21])
+    torch.testing.assert_close(fused[:, 21:], ((0.2 * z[0] + 0.3 * z[2]) / 0.5)[:, 21:])
+    alone = WeightedSum(StandardisedScores(outputs_of("cf")), {"cf": 1.0}).of_cases(slice(None))(slice(None))
+    assert bool((alone[:, 21:] == -3.0).all())
+
+
+def test_shrunk_weights_are_nearer_to_equal_ones() -> None:
+    fusion = AdaptiveFusion(2, 3, 8, 2, [16], 0.2).eval()
+    torch.nn.init.normal_(fusion.head.weight)
+    states, context = torch.randn(2, 5, 8), torch.rand(5, 2)
+    free = fusion.weights(states, context)
+    fusion.shrinkage.fill_(0.25)
+    torch.testing.assert_close(fusion.weights(states, context), 0.75 * free + 0.25 / 3)
 
 
 def test_fingerprint_of_features_looks_at_known_items_only() -> None:

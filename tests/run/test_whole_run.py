@@ -24,7 +24,7 @@ from mml.trainer.validation import Validation
 
 Arguments = Callable[..., list[str]]
 METHODS = {"id", "id_no_adapt", "id_no_generator", "txt", "txt_no_adapt", "img", "img_no_adapt", "fusion_mean"}
-METHODS |= {"fusion_weight", "mml"}
+METHODS |= {"cf", "cf_no_adapt", "linear", "fusion_weight", "mml"}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_what_a_run_leaves(finished: Path) -> None:
     assert result["seed"] == 2020
     assert {"old_users", "valid_users", "new_users", "evaluated_users", "skipped_users", "items", "cold_items",
             "interactions", "modality_coverage"} <= set(result["data"])  # fmt: skip
-    assert set(result["stages"]) == {"id", "txt", "img", "generator", "fusion", "meta_test"}
+    assert set(result["stages"]) == {"id", "cf", "linear", "txt", "img", "generator", "fusion", "meta_test"}
     for stage in result["stages"].values():
         assert set(stage) == {"seconds", "users_per_second", "peak_memory_mb"}
     groups = result["metrics"]["mml"]
@@ -96,14 +96,14 @@ def test_finished_stages_are_skipped(
     shutil.copytree(finished, output, symlinks=True)
     before = result_of(output)
     assert run_meta.main(arguments(tiny_data, output)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 6
+    assert capsys.readouterr().err.count("skipped.") == 8
     assert result_of(output) == before
     assert run_meta.main(arguments(tiny_data, output, fusion_epochs=4)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 4  # three learners and the generator
+    assert capsys.readouterr().err.count("skipped.") == 6  # five learners and the generator
     assert run_meta.main(arguments(tiny_data, output, **{"learners.txt.learning_rate": 0.1})) == 0
-    assert capsys.readouterr().err.count("skipped.") == 2  # id and img
+    assert capsys.readouterr().err.count("skipped.") == 4  # all learners but txt
     assert run_meta.main(arguments(tiny_data, output, topk="[5]")) == 0
-    assert capsys.readouterr().err.count("skipped.") == 5
+    assert capsys.readouterr().err.count("skipped.") == 7
     assert set(result_of(output)["metrics"]["mml"]["all"]) == {"recall@5", "mrr@5", "ndcg@5", "n_users", "n_cases"}
 
 
@@ -201,7 +201,7 @@ def test_a_log_without_time_and_without_features(tiny_data: Path, arguments: Arg
     assert run_meta.main(words) == 0
     result = json.loads((tmp_path / "output" / "bare" / "latest" / "result.json").read_text())
     assert result["synthetic"] is False
-    assert set(result["metrics"]) == {"id", "id_no_adapt", "fusion_mean", "fusion_weight", "mml"}
+    assert set(result["metrics"]) == {"id", "id_no_adapt", "linear", "fusion_mean", "fusion_weight", "mml"}
 
 
 def test_print_result(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,7 +244,7 @@ def test_nothing_after_t_reaches_a_weight(
     assert run_meta.main(words) == 0
     ours, theirs = weights_hash(tmp_path / "output"), weights_hash(finished)
     assert {stage for stage in ours if ours[stage] != theirs[stage]} == set()
-    assert len(ours) == 6
+    assert len(ours) == 8
     assert result_of(tmp_path / "output")["metrics"] != result_of(finished)["metrics"]
 
 

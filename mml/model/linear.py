@@ -1,0 +1,165 @@
+"""The linear learner: the next item as a linear function of the history, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import TaskSet
+
+_LEAST = 1e-3  # weight of an interaction that is too old to count
+_FLOOR = 0.2  # popularity's weight beside the linear prediction
+_BLOCK = 2**18  # positions whose histories are held at a time
+
+
+class LinearModel:
+    """score(i | history) = log( max(0, x.B_i) + 0.2 p_i ), x the history and p_i the item's share of all interactions.
+
+    x_j is the sum of decay^age over j's places in the history, over their norm. B is the ridge regression of
+    the next item on x over all positions of the old users, so x.B_i estimates i's probability: a relative of EASE
+    (Steck, WWW 2019) and SLIST (Choi et al., WWW 2021). It remembers what comes after what, where an encoder has to
+    generalise; so their errors differ, and their sum gains. It abstains from cold items, of which it knows nothing.
+
+    Args:
+        weights: B, [k + 1, k + 1], row and column 0 are for what it does not know.
+        floor: 0.2 p, [k + 1].
+        place: int64 [n_items], an item's row, 0 for those it does not know.
+        decay: see above.
+    """
+
+    def __init__(self, weights: Tensor, floor: Tensor, place: Tensor, decay: float) -> None:
+        self._weights, self._floor, self.place, self._decay = weights, floor, place, decay
+
+    def scores(self, items: np.ndarray) -> Tensor:
+        """Scores [c, k + 1] after histories int64 [c, L], 0 padded at the end."""
+        age = (items > 0).sum(1)[:, None] - 1 - np.arange(items.shape[1])[None]
+        weights = np.where(age >= 0, self._decay ** np.maximum(age, 0.0), 0.0)
+        weights /= np.maximum(np.sqrt(np.square(weights).sum(1, keepdims=True)), 1e-12)
+        rows = self.place[torch.from_numpy(items).to(self.place.device)]
+        x = torch.from_numpy(weights).to(self._weights)
+        predicted = embedding_bag(rows, self._weights, per_sample_weights=x, mode="sum")
+        return (predicted.clamp(min=0) + self._floor).log()
+
+
+@dataclass(frozen=True)
+class LinearOutput:
+    """What a LinearModel says about N cases.
+
+    Args:
+        model: the model.
+        tasks: the cases.
+        n_items: number of items, the padding item included.
+    """
+
+    model: LinearModel
+    tasks: TaskSet
+    n_items: int
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    @property
+    def known(self) -> Tensor:
+        """bool [n_items], the items that it does not abstain from."""
+        return self.model.place[: self.n_items] > 0
+
+    def of_cases(self, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
+        """Items -> scores [c, n]; unknown items come last."""
+        scores = self._scores(cases)
+        scores[:, 0] = scores.min() - 1.0
+        return lambda items: scores[:, self.model.place[: self.n_items][items]]
+
+    def standardised(self, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
+        """Items -> scores [c, n], per case of mean 0 and deviation 1 over the known items; unknown ones have 0."""
+        scores = self._scores(cases)
+        known = scores[:, 1:]
+        z = (known - known.mean(1, keepdim=True)) / known.std(1, correction=0, keepdim=True).clamp(min=1e-6)
+        scores = torch.cat([torch.zeros_like(z[:, :1]), z], 1)
+        return lambda items: scores[:, self.model.place[: self.n_items][items]]
+
+    def _scores(self, cases: slice | Tensor) -> Tensor:
+        return self.model.scores(self.tasks.inputs(cases if isinstance(cases, slice) else cases.cpu().numpy()))
+
+
+class LinearRegression:
+    """What the fits of one decay share: the products of all histories with themselves and with the next items.
+
+    Memory is O(k^2) and a block of positions.
+
+    Args:
+        sequences: the old users'.
+        n_items: number of items, the padding item included.
+        max_items: only so many items take part, the most popular ones; k is their number.
+        max_length: longest history.
+        decay: weight of an interaction against the next one's.
+        device: where the model will be.
+    """
+
+    def __init__(
+        self,
+        sequences: PackedSequences,
+        n_items: int,
+        max_items: int,
+        max_length: int,
+        decay: float,
+        device: torch.device,
+    ) -> None:
+        counts = np.bincount(sequences.items, minlength=n_items)
+        items = np.sort(np.argsort(-counts, kind="stable")[: min(max_items, int((counts > 0).sum()))])
+        place = np.zeros(n_items, dtype=np.int64)
+        place[items] = np.arange(1, len(items) + 1)
+        popularity = np.concatenate(([0.0], counts[items] / counts.sum()))
+        self._place = torch.from_numpy(place).to(device)
+        self._floor = torch.from_numpy(_FLOOR * popularity).float().to(device)
+        self._floor[0] = _FLOOR * popularity[1:].min()
+        self._decay = decay
+        size = len(items) + 1
+        self._gram = np.zeros((size, size), dtype=np.float32)
+        self._next = np.zeros((size, size), dtype=np.float32)
+        weights = decay ** np.arange(max_length)
+        weights = weights[weights >= _LEAST]
+        for histories, following in _positions(place[sequences.items], sequences.offsets, weights, size):
+            self._gram += (histories.T @ histories).toarray()
+            self._next += (histories.T @ following).toarray()
+        self._device = device
+
+    def solve(self, penalty: float) -> LinearModel:
+        """The model of a penalty: B = (X'X + penalty I)^-1 X'Y."""
+        gram = torch.from_numpy(self._gram).to(self._device, copy=True)
+        gram.diagonal().add_(penalty)
+        weights = torch.cholesky_solve(torch.from_numpy(self._next).to(self._device), torch.linalg.cholesky(gram))
+        weights[0] = 0.0
+        return LinearModel(weights, self._floor, self._place, self._decay)
+
+
+def _positions(
+    items: np.ndarray, offsets: np.ndarray, weights: np.ndarray, size: int
+) -> Iterator[tuple[sp.csr_matrix, sp.csr_matrix]]:
+    """Histories X and next items Y of a block of positions, each [positions, size].
+
+    Args:
+        items: int64 [n], places in the matrices; 0 is left out.
+        offsets: of the users.
+        weights: float64 [n_lags], an item's weight by its age.
+    """
+    lengths = np.diff(offsets)
+    number = np.arange(len(items)) - np.repeat(offsets[:-1], lengths)  # of a position in its sequence
+    inputs = np.flatnonzero(number < np.repeat(lengths, lengths) - 1)
+    norms = np.sqrt(np.cumsum(weights**2))
+    for begin in range(0, len(inputs), _BLOCK):
+        rows = inputs[begin : begin + _BLOCK]
+        x = sp.csr_matrix((len(rows), size), dtype=np.float32)
+        for lag, weight in enumerate(weights):
+            has = np.flatnonzero((number[rows] >= lag) & (items[rows - lag] > 0))
+            values = (weight / norms[np.minimum(number[rows[has]], len(weights) - 1)]).astype(np.float32)
+            x += sp.csr_matrix((values, (has, items[rows[has] - lag])), shape=x.shape)
+        has = np.flatnonzero(items[rows + 1] > 0)
+        y = sp.csr_matrix((np.ones(len(has), np.float32), (has, items[rows[has] + 1])), shape=x.shape)
+        yield x, y

@@ -1,0 +1,57 @@
+"""Fit of the linear learner: the decay and the penalty that are best on the validation users."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mml.config import Config
+from mml.data.dataset import MMLDataset
+from mml.model.linear import LinearModel, LinearOutput, LinearRegression
+from mml.trainer.validation import Validation
+
+
+class LinearFit:
+    """Fits a LinearModel to the old users.
+
+    Args:
+        config: mml's Config, with `learners.linear`.
+        dataset: whose old users.
+        validation: its validation users.
+    """
+
+    def __init__(self, config: Config, dataset: MMLDataset, validation: Validation) -> None:
+        self._config, self._dataset, self._validation = config, dataset, validation
+        settings = config["learners"]["linear"]
+        self._decays, self._penalties = _list(settings["decay"]), _list(settings["penalty"])
+        self._max_items: int = settings["max_items"]
+
+    def choose(self) -> tuple[float, float]:
+        """The best decay at the middle penalty, then the best penalty at that decay; the middle ones without users."""
+        decay, penalty = self._decays[len(self._decays) // 2], self._penalties[len(self._penalties) // 2]
+        if not len(self._validation):
+            return decay, penalty
+        decay = _best(self._decays, [self._score(self._regression(value), penalty) for value in self._decays])
+        regression = self._regression(decay)
+        return decay, _best(self._penalties, [self._score(regression, value) for value in self._penalties])
+
+    def model(self, decay: float, penalty: float) -> LinearModel:
+        """The model of these values."""
+        return self._regression(decay).solve(penalty)
+
+    def _regression(self, decay: float) -> LinearRegression:
+        data = self._dataset
+        length, device = data.max_item_list_len, self._config["device"]
+        return LinearRegression(data.users.old, data.item_num, self._max_items, length, decay, device)
+
+    def _score(self, regression: LinearRegression, penalty: float) -> float:
+        validation = self._validation
+        output = LinearOutput(regression.solve(penalty), validation.tasks, validation.n_candidates)
+        return validation.score(validation.rank(output))[0]
+
+
+def _list(value: float | list[float]) -> list[float]:
+    return [float(one) for one in (value if isinstance(value, list) else [value])]
+
+
+def _best(values: list[float], scores: list[float]) -> float:
+    return values[int(np.argmax(scores))]

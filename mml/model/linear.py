@@ -119,7 +119,7 @@ class LinearRegression:
         self._place = torch.from_numpy(place).to(device)
         self._floor = torch.from_numpy(_FLOOR * popularity).float().to(device)
         self._floor[0] = _FLOOR * popularity[1:].min()
-        self._decay = decay
+        self.decay = decay
         size = len(items) + 1
         self._gram = np.zeros((size, size), dtype=np.float32)
         self._next = np.zeros((size, size), dtype=np.float32)
@@ -136,7 +136,7 @@ class LinearRegression:
         gram.diagonal().add_(penalty)
         weights = torch.cholesky_solve(torch.from_numpy(self._next).to(self._device), torch.linalg.cholesky(gram))
         weights[0] = 0.0
-        return LinearModel(weights, self._floor, self._place, self._decay)
+        return LinearModel(weights, self._floor, self._place, self.decay)
 
 
 def _positions(

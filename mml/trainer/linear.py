@@ -24,19 +24,34 @@ class LinearFit:
         settings = config["learners"]["linear"]
         self._decays, self._penalties = _list(settings["decay"]), _list(settings["penalty"])
         self._max_items: int = settings["max_items"]
+        self._regression_of_choice: LinearRegression | None = None
 
     def choose(self) -> tuple[float, float]:
         """The best decay at the middle penalty, then the best penalty at that decay; the middle ones without users."""
-        decay, penalty = self._decays[len(self._decays) // 2], self._penalties[len(self._penalties) // 2]
+        decay, middle = self._decays[len(self._decays) // 2], self._penalties[len(self._penalties) // 2]
         if not len(self._validation):
-            return decay, penalty
-        decay = _best(self._decays, [self._score(self._regression(value), penalty) for value in self._decays])
-        regression = self._regression(decay)
-        return decay, _best(self._penalties, [self._score(regression, value) for value in self._penalties])
+            return decay, middle
+        best_score = -np.inf
+        for value in self._decays:
+            regression = self._regression(value)
+            score = self._score(regression, middle)
+            if score > best_score:
+                best_score, self._regression_of_choice = score, regression
+        chosen = self._regression_of_choice
+        assert chosen is not None
+        penalty = middle
+        for value in self._penalties:
+            score = -np.inf if value == middle else self._score(chosen, value)
+            if score > best_score:
+                best_score, penalty = score, value
+        return chosen.decay, penalty
 
     def model(self, decay: float, penalty: float) -> LinearModel:
         """The model of these values."""
-        return self._regression(decay).solve(penalty)
+        regression, self._regression_of_choice = self._regression_of_choice, None  # large, and needed once
+        if regression is None or regression.decay != decay:
+            regression = self._regression(decay)
+        return regression.solve(penalty)
 
     def _regression(self, decay: float) -> LinearRegression:
         data = self._dataset
@@ -51,7 +66,3 @@ class LinearFit:
 
 def _list(value: float | list[float]) -> list[float]:
     return [float(one) for one in (value if isinstance(value, list) else [value])]
-
-
-def _best(values: list[float], scores: list[float]) -> float:
-    return values[int(np.argmax(scores))]

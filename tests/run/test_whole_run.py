@@ -71,6 +71,8 @@ def test_what_a_run_leaves(finished: Path) -> None:
     assert {"all", "warm_target", "cold_target", "shots_1", "shots_3"} <= set(groups)
     assert groups["all"]["n_cases"] == groups["warm_target"]["n_cases"] + groups["cold_target"]["n_cases"]
     assert groups["all"]["n_users"] == result["data"]["evaluated_users"]
+    fusion = torch.load(latest(finished) / "checkpoints" / "fusion.pth", weights_only=True)["weights"]
+    assert 50 / (50 + 12) <= float(fusion["shrinkage"]) < 50 / (50 + 9)  # 12 validation users, some of them too short
 
 
 def test_predictions_give_the_metrics(finished: Path) -> None:

@@ -35,6 +35,7 @@ from mml.run_folder import RunFolder
 from mml.stages import Build, Stages, State
 from mml.trainer.base import seed_stage
 from mml.trainer.fusion import FusionTrainer, adaptive_scorer, case_context, choose_weights, new_fusion
+from mml.trainer.fusion_cases import fusion_cases
 from mml.trainer.generator import GeneratorTrainer
 from mml.trainer.learner import MetaTrainer, PretrainTrainer
 from mml.trainer.linear import LinearFit
@@ -180,9 +181,9 @@ class Run:
             if not len(tasks):
                 return {"weights": self.fusion.state_dict(), "fixed": config["fusion_weight"] or equal}, 0
             scores = self.scores(tasks, self.dataset.n_known_items + 1)
-            fixed = config["fusion_weight"] or choose_weights(scores, self.validation)
-            context = case_context(tasks, self.dataset)
-            trainer = FusionTrainer(config, scores, context, tasks, self.folder.path, seed)
+            cases = fusion_cases(scores, case_context(tasks, self.dataset), tasks, config["repeatable"], seed)
+            fixed = config["fusion_weight"] or choose_weights(scores.names, cases, self.validation)
+            trainer = FusionTrainer(config, cases, tasks, self.folder.path, seed)
             trainer.start_from(self.validation)
             trainer.train(self.validation, self.validation)
             n_tasks = (1 + len(trainer.train_loss_dict)) * len(tasks)

@@ -143,6 +143,21 @@ def tie_draws(n: int, seed: int) -> Tensor:
     return torch.rand(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def above_and_ties(scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """How many of the scores [c, n] are above the target's, and how many equal to it; -inf is no candidate.
+
+    Args:
+        scores: all of them; the target's own is finite.
+        target: int64 [c], the targets' columns.
+    """
+    own = scores.gather(1, target[:, None])
+    finite = scores > -torch.inf
+    size = scores.masked_fill(~finite, 0.0).abs().sum(1, keepdim=True) / finite.sum(1, keepdim=True)
+    margin = _TIE * (own.abs() + size)
+    above = (scores > own + margin).sum(1)
+    return above, (scores >= own - margin).sum(1) - above - 1
+
+
 def _item_scores(scorer: Scorer | BlockScorer, cases: slice, item_block: int) -> tuple[int, ItemScores]:
     """Number of items, and the scores of the cases: computed anew at each call, or once if they fit one block."""
     of_cases = getattr(scorer, "of_cases", None)

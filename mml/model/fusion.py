@@ -118,11 +118,11 @@ class StandardisedScores:
 
 
 def weighted_mean(z: Tensor, weights: Tensor, known: Tensor) -> Tensor:
-    """Mean of an item's scores over the learners that know it: [M, c, n], [c, M], [M, n] -> [c, n].
+    """Mean of an item's scores over the learners that know it: [M, c, n], [c, M], [M, n] or [M, c, n] -> [c, n].
 
     Where a learner does not know an item its z is 0. An item that none of them knows comes behind nearly all others.
     """
-    total = weights @ known
+    total = weights @ known if known.dim() == 2 else torch.einsum("cm,mci->ci", weights, known)
     mean = torch.einsum("cm,mci->ci", weights, z) / total.clamp(min=_LEAST)
     return torch.where(total > _LEAST, mean, _UNKNOWN)
 
@@ -204,7 +204,7 @@ class AdaptiveFusion(nn.Module):
         return torch.lerp(logits.softmax(-1), torch.full_like(logits, 1 / logits.shape[-1]), self.shrinkage)
 
     def forward(self, z: Tensor, weights: Tensor, known: Tensor) -> Tensor:
-        """Fused scores: standardised scores [M, c, n], weights [c, M], 1 where known [M, n] -> [c, n]."""
+        """Fused scores [c, n] from z, weights and known as of `weighted_mean`."""
         return self.log_scale.exp() * weighted_mean(z, weights, known)
 
 

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
-from mml.model.fusion import AdaptiveFusion, AdaptiveScorer, StandardisedScores, WeightedSum
+from mml.evaluation.ranking import Ranking, above_and_ties, tie_draws
+from mml.model.fusion import AdaptiveFusion, AdaptiveScorer, StandardisedScores, weighted_mean
 from mml.trainer.base import StageTrainer, Valid
+from mml.trainer.fusion_cases import FusionCases
 from mml.trainer.validation import Validation
 
 N_FOLDS = 5
@@ -22,6 +24,7 @@ _DROPOUT = 0.2
 _BATCH = 64
 _CONTEXT_BLOCK = 65536
 _GRID_POINTS = 100
+_RANKED = 512  # cases ranked at a time
 _PENALTY = 1.0  # on what makes the weights differ between cases
 _SHARED_SPEED = 10.0
 _EQUAL_USERS = 50.0  # equal weights are worth so many validation users
@@ -45,7 +48,7 @@ def case_context(tasks: TaskSet, dataset: MMLDataset) -> Tensor:
 
 
 class FusionTrainer(StageTrainer):
-    """Fits an AdaptiveFusion by cross-entropy over all items, and chooses the number of epochs by cross-validation.
+    """Fits an AdaptiveFusion by cross-entropy over candidates, and chooses the number of epochs by cross-validation.
 
     The learners stopped on the same validation users, so their best one looks better there than it is; and few users
     tell little. So the weights are shrunk towards equal ones by 50 / (50 + number of users).
@@ -55,39 +58,28 @@ class FusionTrainer(StageTrainer):
 
     Args:
         config, run_dir: as for StageTrainer.
-        scores: the learners' scores of the validation tasks.
-        context: [N, n_context], see `case_context`.
-        tasks: the N validation tasks.
+        cases: of the validation tasks.
+        tasks: the validation tasks.
         seed: of folds and batches.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        scores: StandardisedScores,
-        context: Tensor,
-        tasks: TaskSet,
-        run_dir: Path,
-        seed: int,
-    ) -> None:
-        self._seed = seed
+    def __init__(self, config: Config, cases: FusionCases, tasks: TaskSet, run_dir: Path, seed: int) -> None:
+        self._seed, self._cases = seed, cases
         device = config["device"]
-        users = np.unique(tasks.users)
+        own_users = tasks.users[cases.rows]
+        users = np.unique(own_users)
         self._n_users = len(users)
         self._n_folds = min(N_FOLDS, len(users)) if len(users) > 1 else 0
         fold_of_user = np.random.default_rng(seed).permutation(len(users)) % max(self._n_folds, 1)
-        self._fold = torch.from_numpy(fold_of_user[np.searchsorted(users, tasks.users)]).to(device)
-        self._targets = torch.from_numpy(tasks.target).to(device)
-        self._scores, self._context = scores, context.to(device)
-        items = tasks.batch(np.arange(len(tasks))).item_seq.to(device)
-        self._excluded = None if config["repeatable"] else items
+        self._fold = torch.from_numpy(fold_of_user[np.searchsorted(users, own_users)]).to(device)
         copies = nn.ModuleList(self._new_layer(config) for _ in range(self._n_folds + 1)).to(device)
         super().__init__(config, copies, "fusion", run_dir, config["fusion_epochs"], config["fusion_learning_rate"])
         self._speed_up_what_all_cases_share(copies)
 
     def _new_layer(self, config: Config) -> AdaptiveFusion:
         torch.manual_seed(self._seed)  # all copies start alike
-        return new_fusion(config, self._scores.n_states, len(self._scores.names), self._context.shape[1])
+        cases = self._cases
+        return new_fusion(config, len(cases.states), len(cases.z), cases.context.shape[1])
 
     def _speed_up_what_all_cases_share(self, copies: nn.ModuleList) -> None:
         """Let the few parameters common to all cases settle before the many that tell cases apart."""
@@ -111,21 +103,19 @@ class FusionTrainer(StageTrainer):
         assert isinstance(layer, AdaptiveFusion)
         return layer
 
-    def _losses(self, cases: Tensor) -> Tensor:
+    def _losses(self, rows: Tensor) -> Tensor:
         """Cross-entropy [n_copies, c] of every copy on the cases."""
-        z, states, known = self._scores(cases), self._scores.states(cases), self._scores.known()
+        own = self._cases
+        z, known = own.z[:, rows], own.known[:, rows].to(own.z.dtype)
         losses = []
         for layer in self.model:
-            fused = layer(z, layer.weights(states, self._context[cases]), known)
-            fused = fused.index_fill(1, torch.zeros(1, dtype=torch.int64, device=fused.device), -torch.inf)
-            if self._excluded is not None:
-                fused = fused.scatter(1, self._excluded[cases], -torch.inf)
-            losses.append(nn.functional.cross_entropy(fused, self._targets[cases], reduction="none"))
+            fused = layer(z, layer.weights(own.states[:, rows], own.context[rows]), known) + own.offset[rows]
+            losses.append(nn.functional.cross_entropy(fused, own.target[rows], reduction="none"))
         return torch.stack(losses)
 
     def _train_epoch(self, train_data: Validation, epoch_idx: int, *_: object, **__: object) -> float:
         generator = torch.Generator().manual_seed(self._seed + epoch_idx)
-        order = torch.randperm(len(self._targets), generator=generator).to(self._targets.device)
+        order = torch.randperm(len(self._cases), generator=generator).to(self._fold.device)
         self.model.train()
         total = 0.0
         for cases in order.split(_BATCH):
@@ -144,10 +134,10 @@ class FusionTrainer(StageTrainer):
     def validate(self, valid_data: Validation) -> Valid:
         self.model.eval()
         total = 0.0
-        for cases in torch.arange(len(self._targets), device=self._targets.device).split(_BATCH):
+        for cases in torch.arange(len(self._cases), device=self._fold.device).split(_BATCH):
             losses = self._losses(cases)
             total -= float(losses[self._fold[cases], torch.arange(len(cases))].sum())
-        score = total / len(self._targets)
+        score = total / len(self._cases)
         return score, {"held_out_log_likelihood": score}
 
 
@@ -163,16 +153,25 @@ def adaptive_scorer(fusion: AdaptiveFusion, scores: StandardisedScores, context:
     return AdaptiveScorer(fusion, scores, context.to(next(fusion.parameters()).device))
 
 
-def choose_weights(scores: StandardisedScores, validation: Validation) -> dict[str, float]:
+def choose_weights(names: Sequence[str], cases: FusionCases, validation: Validation) -> dict[str, float]:
     """The fixed weights, on a grid over the simplex, that score best on the validation users."""
-    best: dict[str, float] = dict.fromkeys(scores.names, 1.0 / len(scores.names))
-    best_score = -np.inf
-    for weights in _simplex(len(scores.names)):
-        candidate = dict(zip(scores.names, weights, strict=True))
-        score, _ = validation.score(validation.rank(WeightedSum(scores, candidate)))
-        if score > best_score:
-            best, best_score = candidate, score
-    return best
+    draws = tie_draws(len(validation), validation.config["seed"])[torch.from_numpy(cases.rows)].to(cases.z.device)
+    points = _simplex(len(names))
+    scores = [validation.score(_ranking(cases, torch.tensor(weights), draws))[0] for weights in points]
+    return dict(zip(names, points[int(np.argmax(scores))], strict=True))
+
+
+def _ranking(cases: FusionCases, weights: Tensor, draws: Tensor) -> Ranking:
+    """The targets' ranks among the candidates under fixed weights [M]."""
+    ranks = torch.zeros_like(cases.target)
+    for rows in torch.arange(len(cases), device=ranks.device).split(_RANKED):
+        known = cases.known[:, rows].to(cases.z.dtype)
+        fused = weighted_mean(cases.z[:, rows], weights.to(known).expand(len(rows), -1), known)
+        fused = fused.masked_fill(cases.offset[rows] == -torch.inf, -torch.inf)
+        above, ties = above_and_ties(fused, cases.target[rows])
+        ranks[rows] = 1 + above + (draws[rows] * (ties + 1)).long()
+    n_candidates = (cases.offset > -torch.inf).sum(1)
+    return Ranking(ranks.cpu().numpy(), n_candidates.cpu().numpy(), None)
 
 
 def _simplex(n: int) -> list[Sequence[float]]:

@@ -116,15 +116,8 @@ class Run:
         logger.info("%s adapts in %d steps at rate %g.", name, *reversed(state["adaptation"].values()))
 
     def _linear_stage(self) -> None:
-        settings, data = self.config["learners"]["linear"], self.dataset
-        fit = LinearFit(self.config, data, self.validation)
-        parts = [settings, self.config["MAX_ITEM_LIST_LENGTH"], self.config["valid_metric"]]
-
-        def build(_: int) -> tuple[State, int]:
-            decay, penalty = fit.choose()
-            return {"decay": decay, "penalty": penalty}, len(self.validation)
-
-        choice = self._stage("linear", [*parts, data.fingerprint(with_new_users=False)], build)
+        fit = LinearFit(self.config, self.dataset, self.validation)
+        choice = self._stage("linear", fit.depends_on(), fit.stage)
         logger.info("linear has decay %g and penalty %g.", choice["decay"], choice["penalty"])
         self._linear = functools.cache(lambda: fit.model(**choice))  # quicker to fit than to keep
 

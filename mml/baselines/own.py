@@ -123,13 +123,7 @@ class OwnRun:
         if "linear" not in config["learners"]:
             raise InputError("baseline Linear is the learner linear, which learners.linear: ~ takes away.")
         fit = LinearFit(config, self._dataset, self._validation)
-
-        def build(_: int) -> tuple[State, int]:
-            decay, penalty = fit.choose()
-            return {"decay": decay, "penalty": penalty}, len(self._validation)
-
-        parts = [config["learners"]["linear"], config["MAX_ITEM_LIST_LENGTH"], config["valid_metric"]]
-        return fit.model(**self._stages("Linear", [*parts, self._dataset.fingerprint(with_new_users=False)], build))
+        return fit.model(**self._stages("Linear", fit.depends_on(), fit.stage))
 
     def _content_scorer(self, tasks: TaskSet, decay: float, n_items: int | None) -> StateScorer:
         table = unit_content(self._dataset, self._dataset.item_num)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mml.config import Config
@@ -25,6 +27,17 @@ class LinearFit:
         self._decays, self._penalties = _list(settings["decay"]), _list(settings["penalty"])
         self._max_items: int = settings["max_items"]
         self._regression_of_choice: LinearRegression | None = None
+
+    def depends_on(self) -> list[Any]:
+        """All that the choice and the model depend on."""
+        config = self._config
+        parts = [config["learners"]["linear"], config["MAX_ITEM_LIST_LENGTH"], config["valid_metric"]]
+        return [*parts, self._dataset.fingerprint(with_new_users=False)]
+
+    def stage(self, _: int) -> tuple[dict[str, Any], int]:
+        """The choice as a stage's state (`mml.stages.Build`)."""
+        decay, penalty = self.choose()
+        return {"decay": decay, "penalty": penalty}, len(self._validation)
 
     def choose(self) -> tuple[float, float]:
         """The best decay at the middle penalty, then the best penalty at that decay; the middle ones without users."""

@@ -89,6 +89,7 @@ KEYS: dict[str, Key] = {
     "n_negatives": Key((int,), "learners", low=1),
     "popularity_prior": Key((bool,), "learners"),
     "content_embedding": Key((bool,), "learners"),
+    "spectral_embedding": Key((bool,), "learners"),
     "feature_attention": Key((bool,), "learners"),
     "feature_attention_scale": Key((float,), "learners"),
     # pre-training and meta-training

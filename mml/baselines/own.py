@@ -190,7 +190,8 @@ class OwnRun:
         return learner
 
     def _fingerprint(self, config: Config, kind: str) -> list[Any]:
-        rest = {key: value for key, value in config.of_stage("learners").items() if key != "learners"}
+        without = ("learners", "spectral_embedding")  # which plain learners do not use
+        rest = {key: value for key, value in config.of_stage("learners").items() if key not in without}
         features = self._dataset.item_features
         used = {"id": [], "content": [self._modality], "init": list(features)}[kind]
         parts: list[Any] = [rest, self._dataset.fingerprint(with_new_users=False)]

@@ -22,6 +22,7 @@ from mml.model.losses import bpr_loss, full_softmax_loss, sampled_softmax_loss
 from mml.model.scores import dot_scores, with_constant
 
 Params = dict[str, Tensor]
+_NOISE = 0.1  # of the usual initial values, where vectors start from others
 
 
 class Learner(SequentialRecommender):
@@ -228,6 +229,14 @@ class IDLearner(Learner):
         width = -(-self.hidden_size // 16) * 16  # torch draws normals in blocks of 16
         values = torch.randn(n, width, generator=torch.Generator().manual_seed(seed))
         return values[:, : self.hidden_size] * self.initializer_range
+
+    def start_from(self, vectors: Tensor) -> None:
+        """Let the free vectors start near these, [n_warm + 1, d] of mean norm 1, at their own initial norm."""
+        with torch.no_grad():
+            free = self.item_embedding.weight
+            norm = self.initializer_range * self.hidden_size**0.5
+            free.mul_(_NOISE).add_(norm * vectors.to(free))
+            free[0] = 0.0
 
     def set_cold_embeddings(self, vectors: Tensor | None) -> None:
         """Give the cold items their vectors, [n_cold, d]; None for untrained initial values."""

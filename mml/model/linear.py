@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
+from mml.model.transitions import positions
 
-_LEAST = 1e-3  # weight of an interaction that is too old to count
 _FLOOR = 0.2  # popularity's weight beside the linear prediction
-_BLOCK = 2**18  # positions whose histories are held at a time
 
 
 class LinearModel:
@@ -123,9 +121,7 @@ class LinearRegression:
         size = len(items) + 1
         self._gram = np.zeros((size, size), dtype=np.float32)
         self._next = np.zeros((size, size), dtype=np.float32)
-        weights = decay ** np.arange(max_length)
-        weights = weights[weights >= _LEAST]
-        for histories, following in _positions(place[sequences.items], sequences.offsets, weights, size):
+        for histories, following in positions(place[sequences.items], sequences.offsets, decay, max_length, size):
             self._gram += (histories.T @ histories).toarray()
             self._next += (histories.T @ following).toarray()
         self._device = device
@@ -137,29 +133,3 @@ class LinearRegression:
         weights = torch.cholesky_solve(torch.from_numpy(self._next).to(self._device), torch.linalg.cholesky(gram))
         weights[0] = 0.0
         return LinearModel(weights, self._floor, self._place, self.decay)
-
-
-def _positions(
-    items: np.ndarray, offsets: np.ndarray, weights: np.ndarray, size: int
-) -> Iterator[tuple[sp.csr_matrix, sp.csr_matrix]]:
-    """Histories X and next items Y of a block of positions, each [positions, size].
-
-    Args:
-        items: int64 [n], places in the matrices; 0 is left out.
-        offsets: of the users.
-        weights: float64 [n_lags], an item's weight by its age.
-    """
-    lengths = np.diff(offsets)
-    number = np.arange(len(items)) - np.repeat(offsets[:-1], lengths)  # of a position in its sequence
-    inputs = np.flatnonzero(number < np.repeat(lengths, lengths) - 1)
-    norms = np.sqrt(np.cumsum(weights**2))
-    for begin in range(0, len(inputs), _BLOCK):
-        rows = inputs[begin : begin + _BLOCK]
-        x = sp.csr_matrix((len(rows), size), dtype=np.float32)
-        for lag, weight in enumerate(weights):
-            has = np.flatnonzero((number[rows] >= lag) & (items[rows - lag] > 0))
-            values = (weight / norms[np.minimum(number[rows[has]], len(weights) - 1)]).astype(np.float32)
-            x += sp.csr_matrix((values, (has, items[rows[has] - lag])), shape=x.shape)
-        has = np.flatnonzero(items[rows + 1] > 0)
-        y = sp.csr_matrix((np.ones(len(has), np.float32), (has, items[rows[has] + 1])), shape=x.shape)
-        yield x, y

@@ -8,7 +8,7 @@ import torch
 
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import evaluation_tasks
-from mml.model import linear
+from mml.model import transitions
 from mml.model.linear import LinearOutput, LinearRegression
 
 N_ITEMS, N_WARM = 13, 10  # the padding item included in the first
@@ -36,7 +36,7 @@ def history(items: list[int], decay: float, size: int = N_ITEMS) -> np.ndarray:
 @pytest.mark.parametrize("decay", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("block", [7, 10**6])
 def test_it_is_the_ridge_regression_of_the_next_item(decay: float, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear, "_BLOCK", block)
+    monkeypatch.setattr(transitions, "_BLOCK", block)
     data, penalty = sequences(), 2.0
     rows, targets = [], []
     for begin, end in zip(data.offsets[:-1], data.offsets[1:], strict=True):

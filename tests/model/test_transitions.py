@@ -1,0 +1,60 @@
+"""The vectors that ID embeddings start from."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from mml.data.sequences import PackedSequences
+from mml.model.learner import IDLearner
+from mml.model.transitions import positions, spectral_embedding
+
+N_ITEMS = 21
+
+
+def sequences() -> PackedSequences:
+    """Most users stay among the items 1 to 10, or among 11 to 19; nobody touches 20."""
+    rng = np.random.default_rng(0)
+    bounds = [(1, 11), (11, 20), (1, 11), (11, 20), (1, 20)]
+    rows = [rng.integers(*bounds[user % 5], 8) for user in range(60)]
+    return PackedSequences.from_sorted(np.repeat(np.arange(60), 8), np.concatenate(rows), 60)
+
+
+def test_it_spans_the_leading_eigenvectors() -> None:
+    data = sequences()
+    follows = sum((x.T @ y).toarray() for x, y in positions(data.items, data.offsets, 0.8, 50, N_ITEMS))
+    both = follows + follows.T
+    scale = np.maximum(both.sum(1), 1e-12) ** -0.5
+    values, vectors = np.linalg.eigh(scale[:, None] * both * scale)
+    found = spectral_embedding(data, N_ITEMS, 5, 50).double().numpy()
+    expected = vectors[:, -6:-1] * np.sqrt(values[-6:-1])
+    expected /= np.linalg.norm(expected[1:], axis=1).mean()
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-4)
+    assert (found[[0, 20]] == 0).all()
+    assert torch.equal(torch.from_numpy(found).float(), spectral_embedding(data, N_ITEMS, 5, 50))
+
+
+def test_items_of_the_same_users_are_near() -> None:
+    vectors = torch.nn.functional.normalize(spectral_embedding(sequences(), N_ITEMS, 8, 50), dim=1)
+    near = vectors @ vectors.T
+    assert float(near[1:11, 1:11].mean()) > 0.1 + float(near[1:11, 11:20].mean())
+
+
+def test_more_dimensions_than_items_leave_zeros() -> None:
+    vectors = spectral_embedding(sequences(), N_ITEMS, 64, 50)
+    assert vectors.shape == (N_ITEMS, 64)
+    assert bool((vectors[:, N_ITEMS - 2 :] == 0).all())
+    assert bool(vectors.isfinite().all())
+
+
+def test_an_id_learner_starts_near_them() -> None:
+    learner = IDLearner.__new__(IDLearner)
+    torch.nn.Module.__init__(learner)
+    learner.hidden_size, learner.initializer_range = 16, 0.02
+    learner.item_embedding = torch.nn.Embedding(N_ITEMS, 16, padding_idx=0)
+    torch.nn.init.normal_(learner.item_embedding.weight, std=0.02)
+    vectors = spectral_embedding(sequences(), N_ITEMS, 16, 50)
+    learner.start_from(vectors)
+    table = learner.item_embedding.weight.detach()
+    assert float((table[1:20] - 0.08 * vectors[1:20]).norm(dim=1).max()) < 0.03
+    assert bool((table[0] == 0).all())

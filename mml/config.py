@@ -173,9 +173,6 @@ class Config(RecBoleConfig):
             if why is not None:
                 logger.info("This run has no %s learner: %s.", name, why)
                 del learners[name]
-        with_content = self["content_embedding"] or self["feature_attention"]
-        if not with_content or not learners.keys() - set(config_keys.BUILT_IN):
-            learners.pop("cf", None)  # it would be the same as id
         self.final_config_dict["learners"] = self.external_config_dict["learners"] = learners
         self.dropped_learners: list[str] = [name for name in named if name not in learners]
 

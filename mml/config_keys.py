@@ -162,7 +162,7 @@ LINEAR_KEYS: dict[str, Key] = {
 }
 """Keys inside `learners.linear`."""
 
-BUILT_IN = ("id", "cf", "linear")
+BUILT_IN = ("id", "linear")
 """Learners of the log alone; any other is a modality's and needs features."""
 
 _TORCHRUN = "torchrun --nproc_per_node=N run_meta.py ... (several machines: its --nnodes and --rdzv_endpoint)"

@@ -85,7 +85,7 @@ class Run:
 
     def _learner_stage(self, name: str) -> None:
         config = self.config
-        without = ("learners",) if name in ("id", "cf") else ("learners", "spectral_embedding")
+        without = ("learners",) if name == "id" else ("learners", "spectral_embedding")
         rest = {key: value for key, value in config.of_stage("learners").items() if key not in without}
         features = self.dataset.item_features
         used = features if name == "id" else {key: features[key] for key in (name,) if key in features}
@@ -101,7 +101,9 @@ class Run:
         def build(seed: int) -> tuple[State, int]:
             learner = new_learner(seed)
             if config["spectral_embedding"] and isinstance(learner, IDLearner):
-                learner.start_from(self._spectral_embedding())
+                data, size = self.dataset, config["hidden_size"]
+                users, n = data.users.old, data.n_warm_items + 1
+                learner.start_from(spectral_embedding(users, n, size, data.max_item_list_len))
             pretrain = PretrainTrainer(config, learner, self.folder.path, seed)
             pretrain.train(self.dataset, self.validation)
             meta = MetaTrainer(config, learner, self.folder.path, seed)
@@ -118,11 +120,6 @@ class Run:
         self.learners[name] = learner
         self.adaptations[name] = Adaptation(**state["adaptation"])
         logger.info("%s adapts in %d steps at rate %g.", name, *reversed(state["adaptation"].values()))
-
-    @functools.cache  # noqa: B019 - a run lives as long as its process
-    def _spectral_embedding(self) -> torch.Tensor:
-        data, size = self.dataset, self.config["hidden_size"]
-        return spectral_embedding(data.users.old, data.n_warm_items + 1, size, data.max_item_list_len)
 
     def _linear_stage(self) -> None:
         fit = LinearFit(self.config, self.dataset, self.validation)

@@ -195,24 +195,19 @@ class Learner(SequentialRecommender):
 
 
 class IDLearner(Learner):
-    """A table of item embeddings: the main learner `id`, and `cf`, the same without content.
+    """The main learner: a table of item embeddings, and attention that looks at the items' features.
 
-    In `id` an embedding holds content too, and the attention looks at the items' features. The table has rows for
-    warm items only. Cold items' vectors come from outside (`set_cold_embeddings`): they are generated, or untrained
-    initial values, and are not part of the checkpoint.
-
-    Args:
-        config, dataset, name: as for Learner.
-        with_content: whether features are used at all, as far as the config says so.
+    The table has rows for warm items only. Cold items' vectors come from outside (`set_cold_embeddings`): they are
+    generated, or untrained initial values, from which it abstains in fusion, and are not part of the checkpoint.
     """
 
     cold_embedding: Tensor
 
-    def __init__(self, config: Any, dataset: Any, name: str = "id", with_content: bool = True) -> None:
+    def __init__(self, config: Any, dataset: Any, name: str = "id") -> None:
         super().__init__(config, dataset, name)
         self.item_embedding = nn.Embedding(self.n_warm_items + 1, self.hidden_size, padding_idx=0)
         initialise(self.item_embedding, self.initializer_range)
-        features: Mapping[str, ItemFeatures] = getattr(dataset, "item_features", {}) if with_content else {}
+        features: Mapping[str, ItemFeatures] = getattr(dataset, "item_features", {})
         self.knows_cold_items = False
         self.feature_attention: FeatureAttention | None = None
         self.content: ContentEmbedding | None = None
@@ -304,10 +299,8 @@ class FeatureLearner(Learner):
 
 
 def build_learner(config: Any, dataset: Any, name: str) -> Learner:
-    """The learner `name` of the config: `id`, `cf`, or any modality with features."""
-    if name in ("id", "cf"):
-        return IDLearner(config, dataset, name, with_content=name == "id")
-    return FeatureLearner(config, dataset, name)
+    """The learner `name` of the config: `id`, or any modality with features."""
+    return IDLearner(config, dataset, name) if name == "id" else FeatureLearner(config, dataset, name)
 
 
 def popularity_prior(dataset: Any, n_items: int, n_warm_items: int) -> Tensor:

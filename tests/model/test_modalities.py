@@ -117,9 +117,9 @@ def test_content_generator_is_the_content_part_where_there_is_content() -> None:
 
 
 def outputs_of(*names: str, n_items: int = 30) -> dict[str, LearnerOutput]:
-    """Learners over 20 warm items; `cf` abstains from the others."""
+    """Learners over 20 warm items; `linear` abstains from the others."""
     torch.manual_seed(0)
-    return {name: LearnerOutput(torch.randn(5, 8), torch.randn(n_items, 8), 20, name != "cf") for name in names}
+    return {name: LearnerOutput(torch.randn(5, 8), torch.randn(n_items, 8), 20, name != "linear") for name in names}
 
 
 def test_adaptive_fusion_starts_as_the_mean_and_knows_no_catalogue_size() -> None:
@@ -148,12 +148,12 @@ def test_adaptive_fusion_weighs_the_learners_case_by_case() -> None:
 
 
 def test_a_learner_that_abstains_leaves_an_item_to_the_others() -> None:
-    scores = StandardisedScores(outputs_of("id", "cf", "txt"))
+    scores = StandardisedScores(outputs_of("id", "linear", "txt"))
     z = scores(slice(None))
-    fused = WeightedSum(scores, {"id": 0.2, "cf": 0.5, "txt": 0.3}).of_cases(slice(None))(slice(None))
+    fused = WeightedSum(scores, {"id": 0.2, "linear": 0.5, "txt": 0.3}).of_cases(slice(None))(slice(None))
     torch.testing.assert_close(fused[:, 1:21], (0.2 * z[0] + 0.5 * z[1] + 0.3 * z[2])[:, 1:21])
     torch.testing.assert_close(fused[:, 21:], ((0.2 * z[0] + 0.3 * z[2]) / 0.5)[:, 21:])
-    alone = WeightedSum(StandardisedScores(outputs_of("cf")), {"cf": 1.0}).of_cases(slice(None))(slice(None))
+    alone = WeightedSum(StandardisedScores(outputs_of("linear")), {"linear": 1.0}).of_cases(slice(None))(slice(None))
     assert bool((alone[:, 21:] == -3.0).all())
 
 

@@ -24,7 +24,7 @@ from mml.trainer.validation import Validation
 
 Arguments = Callable[..., list[str]]
 METHODS = {"id", "id_no_adapt", "id_no_generator", "txt", "txt_no_adapt", "img", "img_no_adapt", "fusion_mean"}
-METHODS |= {"cf", "cf_no_adapt", "linear", "fusion_weight", "mml"}
+METHODS |= {"linear", "fusion_weight", "mml"}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_what_a_run_leaves(finished: Path) -> None:
     assert result["seed"] == 2020
     assert {"old_users", "valid_users", "new_users", "evaluated_users", "skipped_users", "items", "cold_items",
             "interactions", "modality_coverage"} <= set(result["data"])  # fmt: skip
-    assert set(result["stages"]) == {"id", "cf", "linear", "txt", "img", "generator", "fusion", "meta_test"}
+    assert set(result["stages"]) == {"id", "linear", "txt", "img", "generator", "fusion", "meta_test"}
     for stage in result["stages"].values():
         assert set(stage) == {"seconds", "users_per_second", "peak_memory_mb"}
     groups = result["metrics"]["mml"]
@@ -98,14 +98,14 @@ def test_finished_stages_are_skipped(
     shutil.copytree(finished, output, symlinks=True)
     before = result_of(output)
     assert run_meta.main(arguments(tiny_data, output)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 8
+    assert capsys.readouterr().err.count("skipped.") == 7
     assert result_of(output) == before
     assert run_meta.main(arguments(tiny_data, output, fusion_epochs=4)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 6  # five learners and the generator
+    assert capsys.readouterr().err.count("skipped.") == 5  # four learners and the generator
     assert run_meta.main(arguments(tiny_data, output, **{"learners.txt.learning_rate": 0.1})) == 0
-    assert capsys.readouterr().err.count("skipped.") == 4  # all learners but txt
+    assert capsys.readouterr().err.count("skipped.") == 3  # all learners but txt
     assert run_meta.main(arguments(tiny_data, output, topk="[5]")) == 0
-    assert capsys.readouterr().err.count("skipped.") == 7
+    assert capsys.readouterr().err.count("skipped.") == 6
     assert set(result_of(output)["metrics"]["mml"]["all"]) == {"recall@5", "mrr@5", "ndcg@5", "n_users", "n_cases"}
 
 
@@ -246,7 +246,7 @@ def test_nothing_after_t_reaches_a_weight(
     assert run_meta.main(words) == 0
     ours, theirs = weights_hash(tmp_path / "output"), weights_hash(finished)
     assert {stage for stage in ours if ours[stage] != theirs[stage]} == set()
-    assert len(ours) == 8
+    assert len(ours) == 7
     assert result_of(tmp_path / "output")["metrics"] != result_of(finished)["metrics"]
 
 

@@ -15,7 +15,7 @@ from mml.trainer import fusion_cases as module
 from mml.trainer.fusion_cases import FusionCases, fusion_cases
 
 N_ITEMS, N_WARM = 400, 350
-WEIGHTS = {"id": 0.5, "cf": 0.2, "txt": 0.3}
+WEIGHTS = {"id": 0.5, "linear": 0.2, "txt": 0.3}
 
 
 def tasks(n_users: int = 30) -> TaskSet:
@@ -27,10 +27,10 @@ def tasks(n_users: int = 30) -> TaskSet:
 
 
 def scores(n: int) -> StandardisedScores:
-    """`cf` abstains from cold items."""
+    """`linear` abstains from cold items."""
     torch.manual_seed(0)
     return StandardisedScores(
-        {name: LearnerOutput(torch.randn(n, 8), torch.randn(N_ITEMS, 8), N_WARM, name != "cf") for name in WEIGHTS}
+        {name: LearnerOutput(torch.randn(n, 8), torch.randn(N_ITEMS, 8), N_WARM, name != "linear") for name in WEIGHTS}
     )
 
 

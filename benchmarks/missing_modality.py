@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mml.config import Config
 from mml.errors import InputError
+from mml.evaluation.significance import paired_difference, per_case_ndcg
 from mml.features.raw import list_pictures
 from mml.logs import log_to, setup_logging
 from mml.pipeline import run_meta
@@ -55,12 +57,13 @@ def thinned(pictures: Path, share: int, seed: int, folder: Path) -> Path:
 
 
 def one_run(dataset: str, pictures: Path, seed: int, words: Sequence[str]) -> dict[str, Any]:
-    """result.json of a run with these pictures; words are `--key=value` for the config."""
+    """result.json of a run with these pictures, and its folder as `run`; words are `--key=value` for the config."""
     own = [f"--seed={seed}", f"--learners.img.source.folder={pictures}"]
     config = Config(dataset, arguments=[*own, *words])
     setup_logging(config["state"])
     folder = RunFolder(config)
-    return run_meta(config, folder, on_start=lambda: log_to(folder.path / "run.log"))[0]
+    result, path = run_meta(config, folder, on_start=lambda: log_to(folder.path / "run.log"))
+    return {**result, "run": str(path)}
 
 
 def measure(
@@ -82,21 +85,37 @@ def values(runs: Sequence[dict[str, Any]], method: str, group: str) -> list[floa
 
 
 def table(results: dict[int, list[dict[str, Any]]]) -> str:
-    """Mean and standard deviation over seeds, a line per share; and the mean of the paired difference."""
+    """Mean and standard deviation over seeds, a line per share; and the paired difference with its p over users."""
     head = ["removed", "items with a picture", *COLUMNS]
     without = results.get(100)
     if without:
-        head.append("mml minus mml without img")
+        head += ["mml minus mml without img", "p"]
     lines = [head]
     for share, runs in results.items():
         coverage = np.mean([run["data"]["modality_coverage"].get("img", 0.0) for run in runs])
         line = [f"{share} %", f"{coverage:.1%}", *(_mean(values(runs, *where)) for where in COLUMNS.values())]
         if without:
             pairs = zip(values(runs, "mml", "all"), values(without, "mml", "all"), strict=True)
-            line.append(_mean([one - other for one, other in pairs], sign="+"))
+            line += [_mean([one - other for one, other in pairs], sign="+"), f"{paired_p(runs, without):.3f}"]
         lines.append(line)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+
+
+def paired_p(runs: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> float:
+    """p of mml's difference between two lists of runs over the same seeds, users resampled (`paired_difference`)."""
+    (first, users), (second, _) = case_values(runs), case_values(others)
+    return paired_difference(first, second, users).p
+
+
+def case_values(runs: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """NDCG@10 of mml's cases, the mean over the runs, and the cases' users."""
+    values = []
+    for run in runs:
+        rows = pd.read_csv(Path(run["run"]) / "predictions.csv", dtype={"user_id": str, "target_item": str})
+        rows = rows[rows["method"] == "mml"].sort_values(["user_id", "shots", "target_item"], kind="stable")
+        values.append(per_case_ndcg(rows["rank"].to_numpy()))
+    return np.mean(values, axis=0), rows["user_id"].to_numpy()
 
 
 def _mean(numbers: Sequence[float], sign: str = "") -> str:

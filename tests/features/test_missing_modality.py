@@ -29,7 +29,7 @@ def test_the_curve_and_its_reuse(
     assert lines[0] == "NDCG@10 on tiny, mean ± std over 2 seeds"
     assert lines[2].split()[:2] == ["50", "%"]
     assert lines[3].split()[:3] == ["100", "%", "0.0%"]
-    assert lines[3].endswith("+0.0000 ± 0.0000")
+    assert lines[3].endswith("+0.0000 ± 0.0000  1.000")
     content = json.loads((tmp_path / "b" / "missing_modality.json").read_text())
     assert [run["seed"] for run in content["results"]["50"]] == [1, 2]
     assert "img" not in content["results"]["100"][0]["metrics"]

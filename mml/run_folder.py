@@ -59,9 +59,8 @@ class RunFolder:
         link.symlink_to(self.path.name)
         os.replace(link, self.dataset_dir / "latest")
         settings = {key: value for key, value in sorted(self.config.external_config_dict.items())}
-        learners = (
-            dict.fromkeys(self.config.dropped_learners) | self.config["learners"]
-        )  # or the defaults bring them back
+        # dropped ones are written as such, or the defaults would bring them back
+        learners = dict.fromkeys(self.config.dropped_learners) | self.config["learners"]
         settings |= {"dataset": self.config["dataset"], "learners": learners}
         self.write_text("config.yaml", yaml.safe_dump(plain(settings), sort_keys=True, allow_unicode=True))
 

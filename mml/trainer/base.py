@@ -67,6 +67,7 @@ class StageTrainer(recbole_trainer.Trainer):
         self.epochs = epochs
         self.saved_model_file = str(run_dir / "checkpoints" / f"{stage}.best.pth")
         self._bar: tqdm | None = None
+        self._score_name = "score"
         self._average = WeightAverage(model) if average else None
 
     def validate(self, valid_data: Any) -> Valid:
@@ -76,6 +77,7 @@ class StageTrainer(recbole_trainer.Trainer):
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> Valid:
         with self._kept_weights():
             valid = self.validate(valid_data)
+        self._score_name = next(iter(valid[1]), self._score_name)
         return distributed.from_main(lambda: valid)  # so that all processes stop at the same epoch
 
     def _kept_weights(self) -> AbstractContextManager[None]:
@@ -109,7 +111,7 @@ class StageTrainer(recbole_trainer.Trainer):
         if self._bar is not None:
             best = self.best_valid_score
             shown = f"{best:.4f}" if np.isfinite(best) else "-"
-            self._bar.set_postfix_str(f"loss {epoch_loss:.4f}, best {self.valid_metric} {shown}")
+            self._bar.set_postfix_str(f"loss {epoch_loss:.4f}, best {self._score_name} {shown}")
             self._bar.update()
 
     def step(self) -> None:

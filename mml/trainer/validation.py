@@ -22,6 +22,7 @@ from mml.evaluation.states import (
     unadapted_states,
 )
 from mml.model.learner import Learner
+from mml.model.linear import LinearModel, LinearOutput
 from mml.model.losses import full_softmax_loss
 from mml.model.scores import with_constant
 
@@ -49,7 +50,8 @@ class Validation:
         self.metrics = dataset_metrics(config, dataset, [name], [int(k)])
         self._warm_targets = self.tasks.target <= dataset.n_warm_items
         likelihood = config["choose_by"] == "log_likelihood" and config["loss_type"] != "BPR"
-        self._by_likelihood = likelihood and bool(self._warm_targets.any())
+        self.by_likelihood = likelihood and bool(self._warm_targets.any())
+        """Whether learners are scored by likelihood."""
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -67,12 +69,26 @@ class Validation:
         """Score of a learner after adaptation, and the same by name."""
         chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
         states = adapted_states(learner, self.tasks, how, chunk)
-        if self._by_likelihood:
+        if self.by_likelihood:
             score = self._mean(log_likelihoods(learner, states, self.tasks))
             return score, {"log_likelihood": score}
         with torch.no_grad():
             table = learner.candidate_table()[: self.n_candidates]
         return self.score(self.rank(StateScorer(states, table)))
+
+    def score_linear(self, model: LinearModel) -> float:
+        """Score of a LinearModel; likelihoods are of its predictions as shares, among the items it knows."""
+        if not self.by_likelihood:
+            return self.score(self.rank(LinearOutput(model, self.tasks, self.n_candidates)))[0]
+        place = model.place[torch.from_numpy(self.tasks.target).to(model.place.device)]
+        total = count = 0.0
+        for rows in torch.arange(len(self.tasks)).split(self.config["eval_batch_size"]):
+            scores = model.scores(self.tasks.inputs(rows.numpy()))[:, 1:].log_softmax(1)
+            target = place[rows]
+            known = target > 0
+            total += float(scores[known].gather(1, target[known, None] - 1).sum())
+            count += float(known.sum())
+        return total / max(count, 1.0)
 
     def score_table(self, learner: Learner, table: Tensor) -> tuple[float, dict[str, float]]:
         """Score of a learner before adaptation if its items had these vectors, [n_items, d]."""
@@ -93,7 +109,7 @@ class Validation:
         chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
         own, draws = distributed.share(self.tasks.length), tie_draws(len(self.tasks), self.config["seed"])
         shape = (max_steps + 1, len(self.tasks))
-        values = np.zeros(shape) if self._by_likelihood else np.zeros(shape, dtype=np.int64)
+        values = np.zeros(shape) if self.by_likelihood else np.zeros(shape, dtype=np.int64)
         candidates = np.zeros(len(self.tasks), dtype=np.int64)
         with torch.no_grad():
             table = learner.candidate_table()[: self.n_candidates]
@@ -101,13 +117,13 @@ class Validation:
         for chosen, step, states in states_along_adaptation(learner, self.tasks.take(own), rates, max_steps, chunk):
             rows = own[chosen]
             tasks = self.tasks.take(rows)
-            if self._by_likelihood:
+            if self.by_likelihood:
                 values[step, rows] = log_likelihoods(learner, states, tasks)
                 continue
             ranking = rank_cases(self.config, StateScorer(states, table), tasks, draws=draws[torch.from_numpy(rows)])
             values[step, rows], candidates[rows] = ranking.ranks, ranking.n_candidates
         values, candidates = distributed.add_array(values), distributed.add_array(candidates)
-        if self._by_likelihood:
+        if self.by_likelihood:
             return [self._mean(of_step) for of_step in values]
         return [self.score(Ranking(ranks, candidates, None))[0] for ranks in values]
 

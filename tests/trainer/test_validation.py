@@ -12,6 +12,7 @@ from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.evaluation.states import Adaptation, adapted_states
 from mml.model.learner import FeatureLearner, IDLearner, Learner
+from mml.model.linear import LinearOutput, LinearRegression
 from mml.trainer.validation import Validation, log_likelihoods
 
 STEPS, RATE = 3, 0.5
@@ -63,3 +64,21 @@ def test_bpr_has_no_likelihood_to_choose_by(tiny_data: Path) -> None:
     config, dataset = of(tiny_data, loss_type="BPR")
     learner = untrained(config, dataset, "id")
     assert set(Validation(config, dataset).score_learner(learner, Adaptation(RATE, 0))[1]) == {"ndcg@10"}
+
+
+def test_likelihood_of_a_linear_model_is_that_of_its_predictions_as_shares(tiny_data: Path) -> None:
+    config, dataset = of(tiny_data, eval_batch_size=7)
+    validation = Validation(config, dataset)
+    users = dataset.users.old
+    model = LinearRegression(users, dataset.item_num, 20, 10, 0.8, torch.device("cpu")).solve(30.0)
+    logs = []
+    for row, target in enumerate(validation.tasks.target):
+        place = int(model.place[target])
+        if place:  # it knows 20 items only
+            shares = model.scores(validation.tasks.inputs(np.array([row])))[0, 1:].double().exp()
+            logs.append(float((shares[place - 1] / shares.sum()).log()))
+    assert 0 < len(logs) < len(validation)
+    assert validation.score_linear(model) == pytest.approx(np.mean(logs), abs=1e-5)
+    by_metric = Validation(of(tiny_data, choose_by="valid_metric")[0], dataset)
+    output = LinearOutput(model, by_metric.tasks, by_metric.n_candidates)
+    assert by_metric.score_linear(model) == by_metric.score(by_metric.rank(output))[0]

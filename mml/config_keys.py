@@ -112,7 +112,6 @@ KEYS: dict[str, Key] = {
     "stopping_step": Key((int,), "learners", low=0),
     "loss_decimal_place": Key((int,), "run", low=0),
     "valid_metric": Key((str,), "learners"),
-    "choose_by": Key((str,), "learners", choices=("log_likelihood", "valid_metric")),
     # adaptation
     "adapt_max_steps": Key((int,), "learners", low=0),
     "adapt_learning_rate": Key((float, list), "learners", low=0.0),

@@ -13,6 +13,8 @@ from mml.evaluation.ranking import Ranking
 
 NEEDS_TOP_ITEMS = frozenset({"itemcoverage", "averagepopularity", "shannonentropy", "giniindex", "tailpercentage"})
 
+_BLOCK = 4096  # cases at a time: RecBole's metrics hold [cases, k] several times over
+
 
 class Metrics:
     """Computes the metrics of the config for groups of cases.
@@ -42,18 +44,26 @@ class Metrics:
 
     def __call__(self, ranking: Ranking, cases: np.ndarray | slice = slice(None)) -> dict[str, float]:
         """Metric name (`ndcg@10`) -> mean over the cases."""
-        ranks = torch.from_numpy(ranking.ranks[cases])
-        hits = torch.zeros(len(ranks), self._topk + 1, dtype=torch.int)
-        inside = ranks <= self._topk
-        hits[inside.nonzero()[:, 0], ranks[inside] - 1] = 1
+        ranks, n_candidates = ranking.ranks[cases], ranking.n_candidates[cases]
+        if ranking.top_items is not None or len(ranks) <= _BLOCK:
+            return self._of(ranks, n_candidates, None if ranking.top_items is None else ranking.top_items[cases])
+        blocks = range(0, len(ranks), _BLOCK)
+        parts = [self._of(ranks[begin : begin + _BLOCK], n_candidates[begin : begin + _BLOCK]) for begin in blocks]
+        sizes = [len(ranks[begin : begin + _BLOCK]) for begin in blocks]
+        return {name: float(np.average([part[name] for part in parts], weights=sizes)) for name in parts[0]}
+
+    def _of(self, ranks: np.ndarray, n_candidates: np.ndarray, top_items: np.ndarray | None = None) -> dict[str, float]:
+        place = torch.from_numpy(ranks)
+        hits = torch.zeros(len(place), self._topk + 1, dtype=torch.int)
+        inside = place <= self._topk
+        hits[inside.nonzero()[:, 0], place[inside] - 1] = 1
         hits[:, -1] = 1  # RecBole's last column: number of positives, always one target
-        n_candidates = torch.from_numpy(ranking.n_candidates[cases])
         data = DataStruct()
         data.set("rec.topk", hits)
         # RecBole's columns: rank of the positive, number of candidates, number of positives
-        data.set("rec.meanrank", torch.stack([ranks, n_candidates, torch.ones_like(ranks)], 1))
-        if ranking.top_items is not None:
-            data.set("rec.items", torch.from_numpy(ranking.top_items[cases]))
+        data.set("rec.meanrank", torch.stack([place, torch.from_numpy(n_candidates), torch.ones_like(place)], 1))
+        if top_items is not None:
+            data.set("rec.items", torch.from_numpy(top_items))
         for name, value in self._common.items():
             data.set(name, value)
         return {name: float(value) for name, value in self._evaluator.evaluate(data).items()}

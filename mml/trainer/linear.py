@@ -8,7 +8,7 @@ import numpy as np
 
 from mml.config import Config
 from mml.data.dataset import MMLDataset
-from mml.model.linear import LinearModel, LinearRegression
+from mml.model.linear import LinearModel, LinearOutput, LinearRegression
 from mml.trainer.validation import Validation
 
 
@@ -32,7 +32,7 @@ class LinearFit:
         """All that the choice and the model depend on."""
         config = self._config
         parts = [config["learners"]["linear"], config["MAX_ITEM_LIST_LENGTH"], config["valid_metric"]]
-        return [*parts, self._validation.by_likelihood, self._dataset.fingerprint(with_new_users=False)]
+        return [*parts, self._dataset.fingerprint(with_new_users=False)]
 
     def stage(self, _: int) -> tuple[dict[str, Any], int]:
         """The choice as a stage's state (`mml.stages.Build`)."""
@@ -72,7 +72,9 @@ class LinearFit:
         return LinearRegression(data.users.old, data.item_num, self._max_items, length, decay, device)
 
     def _score(self, regression: LinearRegression, penalty: float) -> float:
-        return self._validation.score_linear(regression.solve(penalty))
+        validation = self._validation
+        output = LinearOutput(regression.solve(penalty), validation.tasks, validation.n_candidates)
+        return validation.score(validation.rank(output))[0]
 
 
 def _list(value: float | list[float]) -> list[float]:

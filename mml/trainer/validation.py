@@ -22,17 +22,10 @@ from mml.evaluation.states import (
     unadapted_states,
 )
 from mml.model.learner import Learner
-from mml.model.linear import LinearModel, LinearOutput
-from mml.model.losses import full_softmax_loss
-from mml.model.scores import with_constant
 
 
 class Validation:
-    """Ranks validation users' next items and scores them by `valid_metric`; or scores a learner by their likelihood.
-
-    With `choose_by: log_likelihood` a learner's score is the mean log probability of the next items, among the warm
-    ones as in training. On a few dozen users it chooses an epoch far more steadily than a count of hits does. BPR gives
-    no probabilities, so there `valid_metric` chooses.
+    """Ranks validation users' next items and scores them by `valid_metric`.
 
     Args:
         config: mml's Config.
@@ -48,10 +41,6 @@ class Validation:
         self.metric = config["valid_metric"].lower()
         name, _, k = config["valid_metric"].partition("@")
         self.metrics = dataset_metrics(config, dataset, [name], [int(k)])
-        self._warm_targets = self.tasks.target <= dataset.n_warm_items
-        likelihood = config["choose_by"] == "log_likelihood" and config["loss_type"] != "BPR"
-        self.by_likelihood = likelihood and bool(self._warm_targets.any())
-        """Whether learners are scored by likelihood."""
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -66,29 +55,12 @@ class Validation:
         return result[self.metric], result
 
     def score_learner(self, learner: Learner, how: Adaptation) -> tuple[float, dict[str, float]]:
-        """Score of a learner after adaptation, and the same by name."""
+        """Score of a learner after adaptation."""
         chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
         states = adapted_states(learner, self.tasks, how, chunk)
-        if self.by_likelihood:
-            score = self._mean(log_likelihoods(learner, states, self.tasks))
-            return score, {"log_likelihood": score}
         with torch.no_grad():
             table = learner.candidate_table()[: self.n_candidates]
         return self.score(self.rank(StateScorer(states, table)))
-
-    def score_linear(self, model: LinearModel) -> float:
-        """Score of a LinearModel; likelihoods are of its predictions as shares, among the items it knows."""
-        if not self.by_likelihood:
-            return self.score(self.rank(LinearOutput(model, self.tasks, self.n_candidates)))[0]
-        place = model.place[torch.from_numpy(self.tasks.target).to(model.place.device)]
-        total = count = 0.0
-        for rows in torch.arange(len(self.tasks)).split(self.config["eval_batch_size"]):
-            scores = model.scores(self.tasks.inputs(rows.numpy()))[:, 1:].log_softmax(1)
-            target = place[rows]
-            known = target > 0
-            total += float(scores[known].gather(1, target[known, None] - 1).sum())
-            count += float(known.sum())
-        return total / max(count, 1.0)
 
     def score_table(self, learner: Learner, table: Tensor) -> tuple[float, dict[str, float]]:
         """Score of a learner before adaptation if its items had these vectors, [n_items, d]."""
@@ -107,41 +79,19 @@ class Validation:
 
     def _scores_along(self, learner: Learner, rate: float, max_steps: int) -> list[float]:
         chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
-        own, draws = distributed.share(self.tasks.length), tie_draws(len(self.tasks), self.config["seed"])
-        shape = (max_steps + 1, len(self.tasks))
-        values = np.zeros(shape) if self.by_likelihood else np.zeros(shape, dtype=np.int64)
+        ranks = np.zeros((max_steps + 1, len(self.tasks)), dtype=np.int64)
         candidates = np.zeros(len(self.tasks), dtype=np.int64)
+        own, draws = distributed.share(self.tasks.length), tie_draws(len(self.tasks), self.config["seed"])
         with torch.no_grad():
             table = learner.candidate_table()[: self.n_candidates]
         rates = learner.inner_rates(rate)
         for chosen, step, states in states_along_adaptation(learner, self.tasks.take(own), rates, max_steps, chunk):
             rows = own[chosen]
-            tasks = self.tasks.take(rows)
-            if self.by_likelihood:
-                values[step, rows] = log_likelihoods(learner, states, tasks)
-                continue
-            ranking = rank_cases(self.config, StateScorer(states, table), tasks, draws=draws[torch.from_numpy(rows)])
-            values[step, rows], candidates[rows] = ranking.ranks, ranking.n_candidates
-        values, candidates = distributed.add_array(values), distributed.add_array(candidates)
-        if self.by_likelihood:
-            return [self._mean(of_step) for of_step in values]
-        return [self.score(Ranking(ranks, candidates, None))[0] for ranks in values]
-
-    def _mean(self, likelihoods: np.ndarray) -> float:
-        return distributed.from_main(lambda: float(likelihoods[self._warm_targets].mean()))
-
-
-@torch.no_grad()
-def log_likelihoods(learner: Learner, states: Tensor, tasks: TaskSet) -> np.ndarray:
-    """Log probability of each task's target among the warm items, [N] from states [N, d]; 0 where it is cold."""
-    table = learner.candidates(learner.warm_table())
-    target = torch.from_numpy(tasks.target).to(states.device)
-    warm = target <= learner.n_warm_items
-    losses = full_softmax_loss(with_constant(states[warm], table), table, target[warm])
-    result: np.ndarray = (
-        states.new_zeros(len(states), dtype=torch.float64).masked_scatter(warm, -losses.double()).cpu().numpy()
-    )
-    return result
+            scorer = StateScorer(states, table)
+            ranking = rank_cases(self.config, scorer, self.tasks.take(rows), draws=draws[torch.from_numpy(rows)])
+            ranks[step, rows], candidates[rows] = ranking.ranks, ranking.n_candidates
+        ranks, candidates = distributed.add_array(ranks), distributed.add_array(candidates)
+        return [self.score(Ranking(ranks[step], candidates, None))[0] for step in range(max_steps + 1)]
 
 
 class _Inputs:

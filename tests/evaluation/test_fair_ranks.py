@@ -10,7 +10,7 @@ from recbole.evaluator import Collector, Evaluator
 from mml.config import set_numpy_aliases
 from mml.data.item_features import ItemFeatures
 from mml.evaluation.metrics import Metrics
-from mml.evaluation.ranking import StateScorer, rank_targets
+from mml.evaluation.ranking import Ranking, StateScorer, rank_targets
 from mml.model.learner import FeatureLearner
 from tests.model.stubs import StubDataset, stub_config
 
@@ -66,6 +66,18 @@ def test_metrics_equal_recboles(with_history: bool) -> None:
         if name != "gauc":  # RecBole counts the excluded items as candidates of GAUC too
             assert ours[name] == pytest.approx(float(value), abs=2e-6), name
     assert 0.0 <= ours["gauc"] <= 1.0
+
+
+def test_many_cases_are_taken_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_numpy_aliases()
+    rng = np.random.default_rng(0)
+    ranking = Ranking(rng.integers(1, 200, 50), np.full(50, 200), None)
+    metrics = Metrics(EVERY_METRIC[:7], [10, 1000], 6, 201, 51, {})
+    whole = metrics(ranking)
+    monkeypatch.setattr("mml.evaluation.metrics._BLOCK", 7)
+    assert metrics(ranking) == pytest.approx(whole, abs=2e-6)
+    ndcg = np.where(ranking.ranks <= 10, 1 / np.log2(1 + ranking.ranks), 0.0)
+    assert metrics(ranking, slice(3, 30))["ndcg@10"] == pytest.approx(ndcg[3:30].mean(), abs=2e-6)
 
 
 def test_equal_scores_come_out_at_chance() -> None:

@@ -36,6 +36,7 @@ def test_recboles_own_trainer_trains_a_learner(
         epochs=3,
         learning_rate=0.003,
         learner="adam",
+        valid_metric="NDCG@10",  # RecBole wants one of its topk
         train_batch_size=256,
         checkpoint_dir=str(tmp_path),
         eval_args={

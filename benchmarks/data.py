@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.measured import Record, in_fresh_process, machine, peak_mb, table, write_json
+from benchmarks.measured import Record, in_fresh_process, machine, peak_mb, show
 from benchmarks.random_log import write_random_log
 
 SIZES = [(1_000, 20_000), (10_000, 20_000), (100_000, 20_000), (10_000, 1_000), (10_000, 100_000)]
@@ -108,11 +108,7 @@ def main(arguments: Sequence[str]) -> int:
     largest = ITS_FULL if options.full else LARGEST_FOR_RECBOLE
     records = [measure(options.work, users, items, largest) for users, items in sizes]
     print(f"Building a dataset, CPU seconds, MB above the imports; {machine()}")
-    print(table(records, COLUMNS))
-    for record in records:
-        for key in {"error", "recbole_error"} & record.keys():
-            print(f"{record['users']} users, {record['items']} items: {key}: {record[key]}")
-    print(f"\nWritten to {write_json('data', records, options.output)}")
+    show("data", records, COLUMNS, options.output)
     return 0
 
 

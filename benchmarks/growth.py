@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.data import random_log
-from benchmarks.measured import Record, in_fresh_process, machine, peak_mb, table, write_json
+from benchmarks.measured import Record, in_fresh_process, machine, peak_mb, show
 
 SIZES = [(1_000, 20_000), (10_000, 20_000), (100_000, 20_000), (10_000, 1_000), (10_000, 100_000)]
 FULL_SIZES = [(10_000, 1_000_000), (1_000_000, 200_000)]
@@ -120,11 +120,7 @@ def main(arguments: Sequence[str]) -> int:
     print(
         f"{TRAINED} users trained on, {EVALUATED} cases adapted in {STEPS} steps and ranked, CPU seconds; {machine()}"
     )
-    print(table(records, COLUMNS))
-    for record in records:
-        if "error" in record:
-            print(f"{record['users']} users, {record['items']} items: {record['error']}")
-    print(f"\nWritten to {write_json('growth', records, options.output)}")
+    show("growth", records, COLUMNS, options.output)
     return 0
 
 

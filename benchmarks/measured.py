@@ -85,6 +85,17 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def show(name: str, records: Sequence[Record], columns: Mapping[str, str], output: Path) -> None:
+    """Print the records as a table and, each on a line, what went wrong; write the JSON."""
+    print(table(records, columns))
+    title, key = next(iter(columns.items()))
+    for record in records:
+        for kind in ("error", "recbole_error"):
+            if kind in record:
+                print(f"{title} {_cell(record.get(key))}: {kind}: {record[kind]}")
+    print(f"Written to {write_json(name, records, output)}\n", flush=True)
+
+
 def write_json(name: str, records: Sequence[Record], output: Path) -> Path:
     """Write `<output>/<name>.json`: command, machine, records."""
     output.mkdir(parents=True, exist_ok=True)

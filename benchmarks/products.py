@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.measured import Record, machine, table, write_json
+from benchmarks.measured import Record, machine, show
 
 N_IN, N_OUT = 64, 256
 COLUMNS = {
@@ -66,8 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     torch.set_num_threads(1)
     records = [measure(positions, options.users, options.repetitions) for positions in (5, 10, 30)]
     print(f"{options.users} users, {N_IN} x {N_OUT}, 1e9 operations per CPU second; {machine()}")
-    print(table(records, COLUMNS))
-    print(f"Written to {write_json('products', records, options.output)}")
+    show("products", records, COLUMNS, options.output)
     return 0
 
 

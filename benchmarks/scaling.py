@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.data import random_log
 from benchmarks.growth import STEPS, Fraction
-from benchmarks.measured import Record, in_fresh_process, machine, table, write_json
+from benchmarks.measured import Record, in_fresh_process, machine, show
 
 USERS, ITEMS = 10_000, 10_000
 TRAINED, EVALUATED = 512, 256
@@ -97,11 +97,7 @@ def main(arguments: Sequence[str]) -> int:
                 record[f"{kind}_efficiency"] = record[f"{kind}_rate"] / record["processes"] / one
                 record[f"{kind}_thrift"] = records[0].get(f"{kind}_cpu", np.nan) / record[f"{kind}_cpu"]
     print(f"{TRAINED} users trained on, {EVALUATED} cases adapted in {STEPS} steps and ranked; {machine()}")
-    print(table(records, COLUMNS))
-    for record in records:
-        if "error" in record:
-            print(f"{record['processes']} processes: {record['error']}")
-    print(f"\nWritten to {write_json('scaling', records, options.output)}")
+    show("scaling", records, COLUMNS, options.output)
     return 0
 
 

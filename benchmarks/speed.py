@@ -18,7 +18,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from benchmarks.measured import ROOT, Record, machine, table, write_json
+from benchmarks.measured import ROOT, Record, machine, show
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.model.learner import FeatureLearner, IDLearner, Learner
@@ -154,8 +154,7 @@ def report(name: str, found: Sequence[Record], output: Path) -> int:
     """Print the table and write the JSON."""
     where = machine()
     print(f"{name}: {where['processor']}, {where['cores']} cores, torch {where['torch']}, commit {where['commit']}")
-    print(table(found, COLUMNS))
-    print(f"Written to {write_json(name, found, output)}\n", flush=True)
+    show(name, found, COLUMNS, output)
     return 0
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 Params = dict[str, Tensor]
+Fast = dict[str, Any]
+"""Stacked weights, or whatever stands for them with losses that are `Descending`."""
 Rates = float | Mapping[str, Tensor]
 TaskLosses = Callable[[Params], Tensor]
 """Stacked fast weights {name: [U, ...]} -> one loss per task [U]; task u's loss depends on row u only."""
@@ -20,11 +23,14 @@ class Descending(Protocol):
 
     def __call__(self, fast: Params) -> Tensor: ...
 
-    def descend(self, fast: Params, rates: Rates) -> Params:
-        """The stacked weights after one step of gradient descent.
+    def descend(self, fast: Fast, rates: Rates) -> Fast:
+        """The weights after one step of gradient descent.
 
         Those given may be changed in place, but for weights that are repeated without copying, which others own.
         """
+
+    def tensors(self, fast: Fast) -> Params:
+        """The stacked weights."""
 
 
 def stack(params: Mapping[str, Tensor], n_tasks: int) -> Params:
@@ -48,8 +54,9 @@ def sgd_step(fast: Params, grads: Params, rates: Rates) -> Params:
     return {name: torch.sub(value, grads[name], alpha=rates) for name, value in fast.items()}
 
 
-def adaptation_path(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: int, rates: Rates) -> Iterator[Params]:
-    """The stacked weights after 0, 1, 2, ... steps, without end and without graph.
+def adaptation_path(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: int, rates: Rates) -> Iterator[Fast]:
+    """The weights after 0, 1, 2, ... steps, without end and without graph; `tensors` of `Descending` losses makes them
+    tensors.
 
     Weights that were yielded are not to be used any more once the next are asked for: they change in place.
 
@@ -71,7 +78,7 @@ def adaptation_path(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: 
         fast = _leaves(stepped)
 
 
-def _descents(losses: Descending, fast: Params, rates: Rates) -> Iterator[Params]:
+def _descents(losses: Descending, fast: Fast, rates: Rates) -> Iterator[Fast]:
     fast = {name: value.detach() for name, value in fast.items()}
     if next(iter(fast.values())).shape[0] == 1:  # the only copy is the original
         fast = {name: value.clone() for name, value in fast.items()}
@@ -82,10 +89,8 @@ def _descents(losses: Descending, fast: Params, rates: Rates) -> Iterator[Params
 
 def adapt(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: int, rates: Rates, steps: int) -> Params:
     """The stacked weights after `steps` steps, without graph."""
-    path = adaptation_path(losses, initial, n_tasks, rates)
-    for _ in range(steps):
-        next(path)
-    return next(path)
+    fast = next(itertools.islice(adaptation_path(losses, initial, n_tasks, rates), steps, None))
+    return losses.tensors(fast) if isinstance(losses, Descending) else fast
 
 
 def differentiable_adapt(

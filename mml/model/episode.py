@@ -13,8 +13,8 @@ from torch.nn.functional import embedding  # unlike indexing, its gradient does 
 
 from mml.data.tasks import TaskBatch
 from mml.meta.inner import Params, Rates
-from mml.model.fused_encoder import Passes
-from mml.model.fused_gradients import Descent, collapsed
+from mml.model.fused_encoder import Passes, Weights
+from mml.model.fused_gradients import Descent, Fast, collapsed, formed
 
 if TYPE_CHECKING:
     from mml.model.learner import Learner
@@ -94,7 +94,7 @@ class Episode:
 class _Run(NamedTuple):
     """A forward pass, and the weights it was made with."""
 
-    weights: Params
+    weights: Weights
     states: Tensor
     passes: Passes
 
@@ -114,21 +114,21 @@ class InnerLoss:
         self._episode, self._positions, self._weight = episode, positions, weights
         self._length = int(positions[1].max()) + 1 if len(positions[1]) else 1
         self._entering: dict[int, Tensor] = {}
-        self._seen: tuple[Params, _Run] | None = None
+        self._seen: tuple[Fast, _Run] | None = None
 
     def __call__(self, fast: Params) -> Tensor:
         states = self._episode._states(fast, self._length)
         return self._episode._summed(states, self._positions, self._weight)
 
     @torch.no_grad()
-    def look(self, fast: Params) -> Tensor:
+    def look(self, fast: Fast) -> Tensor:
         """States [U, L, d] of all positions, without dropout and graph; `descend` from here needs no forward pass."""
         run = self._run(fast, self._episode._vectors.shape[1])
         self._seen = fast, run
         return run.states
 
     @torch.no_grad()
-    def descend(self, fast: Params, rates: Rates) -> Params:
+    def descend(self, fast: Fast, rates: Rates) -> Fast:
         """The fast weights after a step of gradient descent. Those given are used up: they may be changed in place."""
         seen, self._seen = self._seen, None
         run = seen[1] if seen is not None and seen[0] is fast else self._run(fast, self._length)
@@ -138,7 +138,11 @@ class InnerLoss:
         self._episode._learner.encoder.fused.back(run.weights, dstates, run.passes, sink)
         return sink.fast
 
-    def _run(self, fast: Params, length: int) -> _Run:
+    def tensors(self, fast: Fast) -> Params:
+        """The fast weights as stacked tensors."""
+        return formed(fast)
+
+    def _run(self, fast: Fast, length: int) -> _Run:
         encoder, products = self._episode._learner.encoder.fused, self._episode._learner.products
         first = encoder.lowest(fast)
         weights = self._own | encoder.in_format({name: collapsed(v) for name, v in fast.items()}, products)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,8 +30,8 @@ from mml.model.fused_ops import (
 
 MASKED = -10000.0  # RecBole's value, so that scores equal its SASRec's
 
-Weights = Mapping[str, Tensor]
-"""Every parameter of the encoder by name: shared [...] or stacked [U, ...]."""
+Weights = Mapping[str, Any]
+"""Every parameter of the encoder by name: shared [...] or stacked [U, ...]; a layer's matrix may be a LowRank."""
 
 Dropout = Callable[[int, tuple[int, ...]], "Tensor | None"]
 """(site, shape [U, ...]) -> what to multiply with, or None. Sites are numbered in the order of the encoder's modules:
@@ -102,7 +102,7 @@ class FusedEncoder:
         mask = torch.full((length, length), MASKED, device=like.device, dtype=like.dtype).triu(1)
         return mask if bias is None else (mask + bias).repeat_interleave(self.n_heads, 0)
 
-    def in_format(self, weights: Weights, products: torch.dtype | None) -> dict[str, Tensor]:
+    def in_format(self, weights: Weights, products: torch.dtype | None) -> dict[str, Any]:
         """The weights with the layers' matrices in the format `products`, if there is one."""
         if products is None:
             return dict(weights)

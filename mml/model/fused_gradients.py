@@ -10,13 +10,25 @@ import torch
 from torch import Tensor
 
 from mml.model.fused_encoder import Dropout, FusedEncoder, Passes, Weights
+from mml.model.fused_ops import LowRank, pays
 
 Rates = float | Mapping[str, Tensor]
 
 
-def collapsed(stacked: Tensor) -> Tensor:
+Fast = dict[str, Any]
+"""Fast weights by name: stacked [U, ...], or a LowRank."""
+
+
+def collapsed(stacked: Any) -> Any:
     """Stacked weights [U, ...] as one tensor [...] if they are that tensor repeated without copying."""
+    if isinstance(stacked, LowRank):
+        return stacked
     return stacked[0] if stacked.stride(0) == 0 and len(stacked) > 1 else stacked
+
+
+def formed(fast: Fast) -> dict[str, Tensor]:
+    """The fast weights as stacked tensors."""
+    return {name: value.formed() if isinstance(value, LowRank) else value for name, value in fast.items()}
 
 
 class Collected:
@@ -56,13 +68,15 @@ class Collected:
 class Descent:
     """A sink that takes a step of gradient descent as the gradients come; no matrix gradient is ever held.
 
+    With one rate, a matrix that starts as the same for all tasks becomes a LowRank, as long as that pays.
+
     Args:
-        fast: stacked weights [U, ...]. Those that are repetitions of one tensor are replaced, all others are
-            changed in place.
+        fast: the weights. Stacked tensors that are repetitions of one tensor are replaced, other tensors are changed in
+            place.
         rates: one rate, or one of each parameter's shape.
     """
 
-    def __init__(self, fast: dict[str, Tensor], rates: Rates) -> None:
+    def __init__(self, fast: Fast, rates: Rates) -> None:
         self.fast = fast
         self._rates = rates
 
@@ -77,10 +91,15 @@ class Descent:
             self._step(name, torch.bmm(dy.transpose(1, 2), x))
             return
         start = collapsed(value)
-        if start is value:
+        if start is value and not isinstance(value, LowRank):
             value.baddbmm_(dy.transpose(1, 2), x, alpha=-self._rates)
-        else:
-            self.fast[name] = torch.baddbmm(start, dy.transpose(1, 2), x, alpha=-self._rates)
+            return
+        first = not isinstance(start, LowRank)
+        after = LowRank(start, dy, x, self._rates) if first else start.stepped(dy, x)
+        if not pays(after.x.shape[1], after.shared):
+            self.fast[name] = after.formed()
+        else:  # dy will be added to in place
+            self.fast[name] = after._replace(dy=dy.clone()) if first else after
 
     def vector(self, name: str, terms: Tensor) -> None:
         if name in self.fast:

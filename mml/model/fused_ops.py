@@ -24,6 +24,8 @@ from torch.nn import functional
 
 aten = torch.ops.aten
 
+_LOW = 0.5  # share of a matrix's numbers up to which two thin ones are quicker (`python -m benchmarks.products`)
+
 
 class Sink(Protocol):
     """Takes the gradients of parameters, by name."""
@@ -44,13 +46,53 @@ class Sink(Protocol):
 # -- linear layer --------------------------------------------------------------------------------------------------
 
 
+class LowRank(NamedTuple):
+    """A matrix for each task that is not formed: shared - rate dy^T x.
+
+    It is what few steps of gradient descent over few positions make of one matrix.
+
+    Args:
+        shared: [out, in].
+        dy: [U, r, out].
+        x: [U, r, in].
+        rate: inner learning rate.
+    """
+
+    shared: Tensor
+    dy: Tensor
+    x: Tensor
+    rate: float
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of its numbers."""
+        return self.shared.dtype
+
+    def stepped(self, dy: Tensor, x: Tensor) -> LowRank:
+        """After one more step, along dy^T x: [U, L, out], [U, L, in]."""
+        return LowRank(self.shared, torch.cat([self.dy, dy], 1), torch.cat([self.x, x], 1), self.rate)
+
+    def formed(self) -> Tensor:
+        """[U, out, in]."""
+        return torch.baddbmm(self.shared, self.dy.transpose(1, 2), self.x, alpha=-self.rate)
+
+
+def pays(rank: int, matrix: Tensor) -> bool:
+    """Whether a LowRank of this rank is quicker to work with than [..., out, in] formed and updated in each step."""
+    n_out, n_in = matrix.shape[-2:]
+    return rank * (n_out + n_in) <= _LOW * n_out * n_in
+
+
 def per_task(vector: Tensor) -> Tensor:
     """A shared [n] or stacked [U, n] vector, ready to be added to [U, L, n]."""
     return vector if vector.dim() == 1 else vector[:, None]
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def linear(x: Tensor, weight: Tensor | LowRank, bias: Tensor) -> Tensor:
     """x W^T + b: [U, L, in] -> [U, L, out]."""
+    if isinstance(weight, LowRank):
+        thin = torch.bmm(x, weight.x.transpose(1, 2))
+        return linear(x, weight.shared, bias).baddbmm_(thin, weight.dy, alpha=-weight.rate)
     if weight.dtype != x.dtype:
         short = x.to(weight.dtype)
         y = torch.bmm(short, weight.transpose(1, 2)) if weight.dim() == 3 else functional.linear(short, weight)
@@ -62,8 +104,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return functional.linear(x, weight).add_(bias[:, None])
 
 
-def linear_input(dy: Tensor, weight: Tensor, onto: Tensor | None = None) -> Tensor:
+def linear_input(dy: Tensor, weight: Tensor | LowRank, onto: Tensor | None = None) -> Tensor:
     """The gradient by a linear layer's input, dy W: [U, L, out] -> [U, L, in]; added to `onto`, in place, if given."""
+    if isinstance(weight, LowRank):
+        thin = torch.bmm(dy, weight.dy.transpose(1, 2))
+        return linear_input(dy, weight.shared, onto).baddbmm_(thin, weight.x, alpha=-weight.rate)
     if weight.dtype != dy.dtype:
         dx = torch.matmul(dy.to(weight.dtype), weight)
         return dx.to(dy.dtype) if onto is None else onto.add_(dx)

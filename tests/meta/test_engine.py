@@ -13,10 +13,12 @@ from torch.nn.functional import embedding
 
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskBatch, training_tasks
-from mml.meta.inner import adapt
+from mml.meta.inner import adapt, adaptation_path
 from mml.meta.outer import meta_gradient
+from mml.model import fused_ops
 from mml.model.dropout import TaskDropout, task_noise
 from mml.model.episode import Episode
+from mml.model.fused_ops import LowRank
 from mml.model.learner import IDLearner, Learner
 from tests.model.stubs import StubDataset, random_features, stub_config
 
@@ -68,7 +70,11 @@ def plain_adapt(learner: Learner, batch: TaskBatch, user: int) -> dict[str, Tens
     [DEFAULT, ["trm_encoder.layer.1"], ["LayerNorm"], ["position_embedding"], ["bias"], ["query", "dense_2"]],
 )
 @pytest.mark.parametrize("loss_type", ["CE", "BPR"])
-def test_inner_loop_equals_a_plain_loop(loss_type: str, local_modules: list[str]) -> None:
+@pytest.mark.parametrize("low", [0.0, 2.0, 100.0])  # matrices always formed, formed in the middle, not until the end
+def test_inner_loop_equals_a_plain_loop(
+    loss_type: str, local_modules: list[str], low: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fused_ops, "_LOW", low)
     learner, batch = make_learner(loss_type, local_modules=local_modules), make_batch()
     before = copy.deepcopy(learner.fast_parameters())
     fast = adapt(learner.episode(batch).support_loss, learner.fast_parameters(), 4, RATE, STEPS)
@@ -91,6 +97,22 @@ def test_descent_equals_autograd(hidden_act: str) -> None:
     by_autograd = adapt(lambda weights: episode.support_loss(weights), phi, 4, RATE, STEPS)
     for name, value in by_autograd.items():
         torch.testing.assert_close(fast[name], value, atol=1e-11, rtol=1e-11)
+
+
+def test_few_steps_over_few_positions_form_no_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused_ops, "_LOW", 100.0)
+    learner, batch = make_learner("CE"), make_batch()
+    loss = learner.episode(batch).support_loss
+    path = adaptation_path(loss, learner.fast_parameters(), 4, RATE)
+    for step in range(STEPS + 1):
+        fast = next(path)
+        kinds = {
+            name: type(value) for name, value in fast.items() if "dense_1.weight" in name or "query.weight" in name
+        }
+        assert set(kinds.values()) == ({LowRank} if step else {Tensor})
+        looked, weights = loss.look(fast), loss.tensors(fast)
+        torch.testing.assert_close(looked, loss.look(weights), atol=1e-11, rtol=1e-11)
+        loss.look(fast)  # what the next step goes down from
 
 
 def test_learned_rates_and_a_single_task() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mml.model.encoder import CausalEncoder
-from mml.model.fused_ops import ops
+from mml.model.fused_ops import LowRank, linear, linear_input, ops
 
 U, L, D, MAX_LENGTH = 3, 7, 16, 12
 
@@ -59,6 +59,19 @@ def assert_same_gradients(ours: Tensor, theirs: Tensor, inputs: list[Tensor], se
             assert (mine is None) == (expected is None)
             if mine is not None:
                 torch.testing.assert_close(mine, expected, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("stacked_bias", [False, True])
+def test_a_matrix_of_low_rank_is_as_good_as_the_formed_one(stacked_bias: bool) -> None:
+    torch.manual_seed(0)
+    x, dy, bias = random(U, L, D), random(U, L, 24), random(U, 24) if stacked_bias else random(24)
+    weight = LowRank(random(24, D), random(U, 2, 24), random(U, 2, D), 0.3).stepped(random(U, 3, 24), random(U, 3, D))
+    formed = weight.shared - 0.3 * weight.dy.transpose(1, 2) @ weight.x
+    torch.testing.assert_close(weight.formed(), formed)
+    torch.testing.assert_close(linear(x, weight, bias), linear(x, formed, bias))
+    torch.testing.assert_close(linear_input(dy, weight), linear_input(dy, formed))
+    onto = torch.randn(U, L, D, dtype=torch.float64)
+    torch.testing.assert_close(linear_input(dy, weight, onto.clone()), linear_input(dy, formed, onto.clone()))
 
 
 @pytest.mark.parametrize("with_bias", [False, True])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -13,7 +12,7 @@ from tqdm import tqdm
 
 from mml import distributed
 from mml.data.tasks import TaskBatch, TaskSet, length_sorted_chunks
-from mml.meta.inner import Rates, adaptation_path
+from mml.meta.inner import Rates, adaptation_path, descended
 from mml.model.episode import Episode
 from mml.model.learner import Learner
 
@@ -93,8 +92,7 @@ def adapted_states(
     result = torch.empty(len(own), learner.hidden_size, device=learner.device)
     rates, phi = learner.inner_rates(how.rate), learner.fast_parameters()
     for rows, batch, episode in _episodes(learner, tasks.take(own), chunk, progress):
-        path = adaptation_path(episode.support_loss, phi, len(rows), rates)
-        fast = next(itertools.islice(path, how.steps, None))
+        fast = descended(episode.support_loss, phi, len(rows), rates, how.steps)
         result[torch.from_numpy(rows).to(result.device)] = episode.support_loss.look(fast)[batch.query]
     return distributed.gather(own, result, len(tasks))
 

@@ -55,8 +55,7 @@ def sgd_step(fast: Params, grads: Params, rates: Rates) -> Params:
 
 
 def adaptation_path(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: int, rates: Rates) -> Iterator[Fast]:
-    """The weights after 0, 1, 2, ... steps, without end and without graph; `tensors` of `Descending` losses makes them
-    tensors.
+    """The weights after 0, 1, 2, ... steps, without end and without graph; `tensors` makes stacked tensors of them.
 
     Weights that were yielded are not to be used any more once the next are asked for: they change in place.
 
@@ -89,7 +88,16 @@ def _descents(losses: Descending, fast: Fast, rates: Rates) -> Iterator[Fast]:
 
 def adapt(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: int, rates: Rates, steps: int) -> Params:
     """The stacked weights after `steps` steps, without graph."""
-    fast = next(itertools.islice(adaptation_path(losses, initial, n_tasks, rates), steps, None))
+    return tensors(losses, descended(losses, initial, n_tasks, rates, steps))
+
+
+def descended(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: int, rates: Rates, steps: int) -> Fast:
+    """As `adapt`, but `Descending` losses' weights as they come."""
+    return next(itertools.islice(adaptation_path(losses, initial, n_tasks, rates), steps, None))
+
+
+def tensors(losses: TaskLosses, fast: Fast) -> Params:
+    """The stacked weights that the losses' `fast` stands for."""
     return losses.tensors(fast) if isinstance(losses, Descending) else fast
 
 

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from mml.meta.inner import Params, Rates, TaskLosses, adapt, differentiable_adapt
+from mml.meta.inner import Fast, Params, Rates, TaskLosses, descended, differentiable_adapt, tensors
 
 ALGORITHMS = ("fomaml", "maml", "reptile", "metasgd")
 
@@ -28,7 +28,7 @@ class Episode(Protocol):
 class SummingEpisode(Episode, Protocol):
     """An episode that can sum the first-order gradient over its tasks without holding each task's own."""
 
-    def query_loss_at(self, fast: Params, leaves: Params) -> Tensor:
+    def query_loss_at(self, fast: Fast, leaves: Params) -> Tensor:
         """The query losses [U] at `fast`; their gradient by it, summed over tasks, goes to `leaves` {name: [...]}."""
 
 
@@ -85,17 +85,18 @@ def meta_gradient(
     if algorithm in ("maml", "metasgd"):
         return _through_the_inner_loop(episode, fast, slow, rates, steps)
     inner = episode.support_loss if algorithm == "fomaml" else _support_and_query(episode)
-    adapted = adapt(inner, fast, len(episode), rates, steps)
-    loss, by_fast, by_slow = _first_order(episode, adapted, fast, slow)
+    after = descended(inner, fast, len(episode), rates, steps)
+    loss, by_fast, by_slow = _first_order(episode, after, fast, slow)
     if algorithm == "reptile":
         assert isinstance(rates, float), "reptile has one inner rate"
         with torch.no_grad():
+            adapted = tensors(inner, after)
             by_fast = {name: (value - adapted[name]).sum(0) / rates for name, value in fast.items()}
     return MetaGradient(by_fast, by_slow, {}, loss)
 
 
 def _first_order(
-    episode: Episode, adapted: Params, fast: Mapping[str, Tensor], slow: Mapping[str, Tensor]
+    episode: Episode, adapted: Fast, fast: Mapping[str, Tensor], slow: Mapping[str, Tensor]
 ) -> tuple[float, Params, Params]:
     """Query loss and its gradients by the adapted weights and by psi, summed over tasks."""
     if isinstance(episode, SummingEpisode):

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from mml.model.dropout import TaskDropout, task_noise, use_task_dropout
-from mml.model.fused_encoder import MASKED, Dropout, FusedEncoder, no_dropout
+from mml.model.fused_encoder import MASKED, Dropout, FusedEncoder, Weights, no_dropout
 from mml.model.fused_gradients import Call, collapsed, encode
+from mml.model.fused_ops import LowRank
 
 
 class CausalEncoder(nn.Module):
@@ -90,7 +91,7 @@ class CausalEncoder(nn.Module):
 
     def forward_tasks(
         self,
-        fast: Mapping[str, Tensor],
+        fast: Weights,
         item_vectors: Tensor,
         attention_bias: Tensor | None = None,
         noise_keys: Tensor | None = None,
@@ -99,7 +100,8 @@ class CausalEncoder(nn.Module):
         """States of U tasks, each under its own weights, in one pass.
 
         Args:
-            fast: parameter name -> stacked weights [U, ...]; parameters not named are shared.
+            fast: parameter name -> stacked weights [U, ...], or with `leaves` a LowRank; parameters not named are
+                shared.
             item_vectors: [U, L, d].
             attention_bias: [U, L, L] or None.
             noise_keys: int64 [U], dropout keys; None if no dropout is wanted (then the encoder must be in eval mode).
@@ -113,7 +115,7 @@ class CausalEncoder(nn.Module):
 
     def _fused(
         self,
-        weights: Mapping[str, Tensor],
+        weights: Weights,
         leaves: Mapping[str, Tensor],
         item_vectors: Tensor,
         attention_bias: Tensor | None,
@@ -121,11 +123,12 @@ class CausalEncoder(nn.Module):
     ) -> Tensor:
         dims = {name: value.dim() for name, value in self.named_parameters()}
         names = tuple(leaves)
-        values = {name: value.detach() for name, value in weights.items()}
+        values = {name: v if isinstance(v, LowRank) else v.detach() for name, v in weights.items()}
         call = Call(
             encoder=self.fused,
             weights=self.fused.in_format(
-                {name: collapsed(v) if v.dim() > dims[name] else v for name, v in values.items()}, self.products
+                {n: collapsed(v) if not isinstance(v, LowRank) and v.dim() > dims[n] else v for n, v in values.items()},
+                self.products,
             ),
             names=names,
             stacked=tuple(leaves[name].dim() > dims[name] for name in names),

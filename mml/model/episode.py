@@ -47,7 +47,7 @@ class Episode:
     def __len__(self) -> int:
         return len(self._batch)
 
-    def states(self, fast: Params, dropout: bool = False, leaves: Params | None = None) -> Tensor:
+    def states(self, fast: Fast, dropout: bool = False, leaves: Params | None = None) -> Tensor:
         """States [U, L, d] under stacked fast weights; `leaves` as in CausalEncoder.forward_tasks."""
         return self._states(fast, self._batch.item_seq.shape[1], dropout, leaves)
 
@@ -61,11 +61,11 @@ class Episode:
         """Mean loss over each task's query positions, [U]."""
         return self._mean_loss(self.states(fast, dropout=True), self._query)
 
-    def query_loss_at(self, fast: Params, leaves: Params) -> Tensor:
+    def query_loss_at(self, fast: Fast, leaves: Params) -> Tensor:
         """The query losses [U]; their gradient by the fast weights, summed over tasks, goes to `leaves`."""
         return self._mean_loss(self.states(fast, dropout=True, leaves=leaves), self._query)
 
-    def _states(self, fast: Params, length: int, dropout: bool = False, leaves: Params | None = None) -> Tensor:
+    def _states(self, fast: Fast, length: int, dropout: bool = False, leaves: Params | None = None) -> Tensor:
         bias = None if self._bias is None else self._bias[:, :length, :length]
         with training_mode(self._learner.encoder, dropout and self._learner.training):
             return self._learner.encoder.forward_tasks(

@@ -132,8 +132,12 @@ def test_learned_rates_and_a_single_task() -> None:
 
 @pytest.mark.parametrize("algorithm", ["fomaml", "reptile"])
 @pytest.mark.parametrize("loss_type", ["CE", "BPR"])
-def test_first_order_gradient_of_a_learner(loss_type: str, algorithm: str) -> None:
+@pytest.mark.parametrize("low", [0.0, 2.0, 100.0])
+def test_first_order_gradient_of_a_learner(
+    loss_type: str, algorithm: str, low: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Against each task alone, adapted and differentiated by autograd."""
+    monkeypatch.setattr(fused_ops, "_LOW", low)
     learner, batch = make_learner(loss_type), make_batch()
     phi, psi = learner.fast_parameters(), learner.slow_parameters()
     gradient = meta_gradient(algorithm, learner.episode(batch), phi, psi, RATE, STEPS)

@@ -96,7 +96,7 @@ def table(results: dict[int, list[dict[str, Any]]]) -> str:
         line = [f"{share} %", f"{coverage:.1%}", *(_mean(values(runs, *where)) for where in COLUMNS.values())]
         if without:
             pairs = zip(values(runs, "mml", "all"), values(without, "mml", "all"), strict=True)
-            line += [_mean([one - other for one, other in pairs], sign="+"), f"{paired_p(runs, without):.3f}"]
+            line += [_mean([one - other for one, other in pairs], sign="+"), _p(paired_p(runs, without))]
         lines.append(line)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
@@ -116,6 +116,10 @@ def case_values(runs: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]
         rows = rows[rows["method"] == "mml"].sort_values(["user_id", "shots", "target_item"], kind="stable")
         values.append(per_case_ndcg(rows["rank"].to_numpy()))
     return np.mean(values, axis=0), rows["user_id"].to_numpy()
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def _mean(numbers: Sequence[float], sign: str = "") -> str:

@@ -40,6 +40,7 @@ from mml.evaluation.ranking import rank_targets
 from mml.evaluation.states import Adaptation, adapted_states
 from mml.model.fusion import AdaptiveFusion, AdaptiveScorer, LearnerOutput, StandardisedScores
 from mml.model.learner import Learner
+from mml.trainer.fusion_cases import fusion_cases
 
 N_LEARNERS, PUBLISHED_STEPS, DEFAULT_STEPS, EPOCHS = 3, 50, 10, 10
 COLD = LENGTHS["cold"]
@@ -61,7 +62,6 @@ class Ours:
         self._context = torch.zeros(len(tasks), 4, device=device)
         self._fusion = AdaptiveFusion(N_LEARNERS, N_LEARNERS, learners[0].hidden_size, 4, [64], 0.2).to(device)
         self._optimizer = torch.optim.Adam(self._fusion.parameters())
-        self._targets = torch.from_numpy(tasks.target).to(device)
 
     def _scorer(self) -> AdaptiveScorer:
         outputs = {}
@@ -72,15 +72,14 @@ class Ours:
 
     def train(self) -> None:
         """Adapt, then train the layer."""
-        scorer = self._scorer()
-        scores = scorer.standardised
+        own = fusion_cases(self._scorer().standardised, self._context, self._tasks, repeatable=True, seed=0)
         self._fusion.train()
         for _ in range(EPOCHS):
-            for cases in torch.arange(len(self._tasks), device=self._targets.device).split(64):
-                weights = self._fusion.weights(scores.states(cases), self._context[cases])
-                fused = self._fusion(scores(cases), weights)
+            for rows in torch.arange(len(own), device=own.target.device).split(64):
+                weights = self._fusion.weights(own.states[:, rows], own.context[rows])
+                fused = self._fusion(own.z[:, rows], weights, own.known[:, rows].to(own.z.dtype))
                 self._optimizer.zero_grad()
-                nn.functional.cross_entropy(fused, self._targets[cases]).backward()
+                nn.functional.cross_entropy(fused + own.offset[rows], own.target[rows]).backward()
                 self._optimizer.step()
 
     def test(self) -> None:

@@ -3,8 +3,8 @@
 python -m benchmarks.products [--users 32] [--repetitions 200]
 
 What the stacked products lack to the shared ones, an engine with weights per user lacks to the shared-weight bound. A
-matrix after few steps over few positions need not be formed (`mml.model.fused_ops.LowRank`); its extra operations are not
-counted. Floating point operations of a product per CPU second of one thread, in 1e9.
+matrix after few steps over few positions need not be formed (`mml.model.fused_ops.LowRank`); its extra operations are
+not counted. Floating point operations of a product per CPU second of one thread, in 1e9.
 """
 
 from __future__ import annotations

@@ -88,11 +88,12 @@ def _cell(value: Any) -> str:
 def show(name: str, records: Sequence[Record], columns: Mapping[str, str], output: Path) -> None:
     """Print the records as a table and, each on a line, what went wrong; write the JSON."""
     print(table(records, columns))
-    title, key = next(iter(columns.items()))
+    case = list(columns.items())[:2]  # what tells the records apart, where they can fail
     for record in records:
         for kind in ("error", "recbole_error"):
             if kind in record:
-                print(f"{title} {_cell(record.get(key))}: {kind}: {record[kind]}")
+                where = ", ".join(f"{_cell(record[key])} {title}" for title, key in case if key in record)
+                print(f"{where}: {kind}: {record[kind]}")
     print(f"Written to {write_json(name, records, output)}\n", flush=True)
 
 

@@ -47,9 +47,9 @@ class Metrics:
         ranks, n_candidates = ranking.ranks[cases], ranking.n_candidates[cases]
         if ranking.top_items is not None or len(ranks) <= _BLOCK:
             return self._of(ranks, n_candidates, None if ranking.top_items is None else ranking.top_items[cases])
-        blocks = range(0, len(ranks), _BLOCK)
-        parts = [self._of(ranks[begin : begin + _BLOCK], n_candidates[begin : begin + _BLOCK]) for begin in blocks]
-        sizes = [len(ranks[begin : begin + _BLOCK]) for begin in blocks]
+        blocks = [slice(begin, begin + _BLOCK) for begin in range(0, len(ranks), _BLOCK)]
+        parts = [self._of(ranks[block], n_candidates[block]) for block in blocks]
+        sizes = [len(ranks[block]) for block in blocks]
         return {name: float(np.average([part[name] for part in parts], weights=sizes)) for name in parts[0]}
 
     def _of(self, ranks: np.ndarray, n_candidates: np.ndarray, top_items: np.ndarray | None = None) -> dict[str, float]:

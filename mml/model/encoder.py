@@ -123,13 +123,17 @@ class CausalEncoder(nn.Module):
     ) -> Tensor:
         dims = {name: value.dim() for name, value in self.named_parameters()}
         names = tuple(leaves)
-        values = {name: v if isinstance(v, LowRank) else v.detach() for name, v in weights.items()}
+
+        def value(name: str) -> Tensor | LowRank:
+            own = weights[name]
+            if isinstance(own, LowRank):
+                return own
+            own = own.detach()
+            return collapsed(own) if own.dim() > dims[name] else own
+
         call = Call(
             encoder=self.fused,
-            weights=self.fused.in_format(
-                {n: collapsed(v) if not isinstance(v, LowRank) and v.dim() > dims[n] else v for n, v in values.items()},
-                self.products,
-            ),
+            weights=self.fused.in_format({name: value(name) for name in weights}, self.products),
             names=names,
             stacked=tuple(leaves[name].dim() > dims[name] for name in names),
             dropout=self.dropout_factors(noise_keys),

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding  # unlike indexing, its gradient does not depend on the threads
 
 from mml.data.tasks import TaskBatch
-from mml.meta.inner import Params, Rates
+from mml.meta.inner import Fast, Params, Rates
 from mml.model.fused_encoder import Passes, Weights
-from mml.model.fused_gradients import Descent, Fast, collapsed, formed
+from mml.model.fused_gradients import Descent, collapsed
+from mml.model.fused_ops import LowRank
 
 if TYPE_CHECKING:
     from mml.model.learner import Learner
@@ -140,7 +141,7 @@ class InnerLoss:
 
     def tensors(self, fast: Fast) -> Params:
         """The fast weights as stacked tensors."""
-        return formed(fast)
+        return {name: value.formed() if isinstance(value, LowRank) else value for name, value in fast.items()}
 
     def _run(self, fast: Fast, length: int) -> _Run:
         encoder, products = self._episode._learner.encoder.fused, self._episode._learner.products

@@ -9,14 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mml.meta.inner import Fast, Rates
 from mml.model.fused_encoder import Dropout, FusedEncoder, Passes, Weights
 from mml.model.fused_ops import LowRank, pays
-
-Rates = float | Mapping[str, Tensor]
-
-
-Fast = dict[str, Any]
-"""Fast weights by name: stacked [U, ...], or a LowRank."""
 
 
 def collapsed(stacked: Any) -> Any:
@@ -24,11 +19,6 @@ def collapsed(stacked: Any) -> Any:
     if isinstance(stacked, LowRank):
         return stacked
     return stacked[0] if stacked.stride(0) == 0 and len(stacked) > 1 else stacked
-
-
-def formed(fast: Fast) -> dict[str, Tensor]:
-    """The fast weights as stacked tensors."""
-    return {name: value.formed() if isinstance(value, LowRank) else value for name, value in fast.items()}
 
 
 class Collected:
@@ -71,8 +61,8 @@ class Descent:
     With one rate, a matrix that starts as the same for all tasks becomes a LowRank, as long as that pays.
 
     Args:
-        fast: the weights. Stacked tensors that are repetitions of one tensor are replaced, other tensors are changed in
-            place.
+        fast: stacked weights [U, ...], or LowRanks. Tensors that are repetitions of one tensor are replaced, others are
+            changed in place.
         rates: one rate, or one of each parameter's shape.
     """
 
@@ -90,16 +80,14 @@ class Descent:
         if isinstance(self._rates, Mapping) or dy.dtype != value.dtype:
             self._step(name, torch.bmm(dy.transpose(1, 2), x))
             return
-        start = collapsed(value)
-        if start is value and not isinstance(value, LowRank):
+        if isinstance(value, LowRank):
+            after = value.stepped(dy, x)
+        elif collapsed(value) is value:
             value.baddbmm_(dy.transpose(1, 2), x, alpha=-self._rates)
             return
-        first = not isinstance(start, LowRank)
-        after = LowRank(start, dy, x, self._rates) if first else start.stepped(dy, x)
-        if not pays(after.x.shape[1], after.shared):
-            self.fast[name] = after.formed()
         else:  # dy will be added to in place
-            self.fast[name] = after._replace(dy=dy.clone()) if first else after
+            after = LowRank(collapsed(value), dy.clone(), x, self._rates)
+        self.fast[name] = after if pays(after.x.shape[1], after.shared) else after.formed()
 
     def vector(self, name: str, terms: Tensor) -> None:
         if name in self.fast:

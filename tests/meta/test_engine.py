@@ -70,7 +70,7 @@ def plain_adapt(learner: Learner, batch: TaskBatch, user: int) -> dict[str, Tens
     [DEFAULT, ["trm_encoder.layer.1"], ["LayerNorm"], ["position_embedding"], ["bias"], ["query", "dense_2"]],
 )
 @pytest.mark.parametrize("loss_type", ["CE", "BPR"])
-@pytest.mark.parametrize("low", [0.0, 2.0, 100.0])  # matrices always formed, formed in the middle, not until the end
+@pytest.mark.parametrize("low", [0.0, 1.0, 100.0])  # matrices always formed, formed in the middle, not until the end
 def test_inner_loop_equals_a_plain_loop(
     loss_type: str, local_modules: list[str], low: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +132,7 @@ def test_learned_rates_and_a_single_task() -> None:
 
 @pytest.mark.parametrize("algorithm", ["fomaml", "reptile"])
 @pytest.mark.parametrize("loss_type", ["CE", "BPR"])
-@pytest.mark.parametrize("low", [0.0, 2.0, 100.0])
+@pytest.mark.parametrize("low", [0.0, 1.0, 100.0])
 def test_first_order_gradient_of_a_learner(
     loss_type: str, algorithm: str, low: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,7 +103,7 @@ class Run:
             if config["spectral_embedding"] and isinstance(learner, IDLearner):
                 data, size = self.dataset, config["hidden_size"]
                 users, n = data.users.old, data.n_warm_items + 1
-                learner.start_from(spectral_embedding(users, n, size, data.max_item_list_len))
+                learner.start_from(spectral_embedding(users, n, size))
             pretrain = PretrainTrainer(config, learner, self.folder.path, seed)
             pretrain.train(self.dataset, self.validation)
             meta = MetaTrainer(config, learner, self.folder.path, seed)

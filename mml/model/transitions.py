@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.sparse as sp
 import torch
-from scipy.sparse.linalg import eigsh
+from scipy.signal import lfilter
+from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
 from mml.data.sequences import PackedSequences
@@ -15,6 +16,7 @@ from mml.data.sequences import PackedSequences
 _LEAST = 1e-3  # weight of an interaction that is too old to count
 _BLOCK = 2**18  # positions whose histories are held at a time
 _DECAY = 0.8  # of the spectral embedding
+_TOLERANCE = 1e-6  # of its eigenvalues
 
 
 def positions(
@@ -49,21 +51,61 @@ def positions(
         yield x, y
 
 
-def spectral_embedding(sequences: PackedSequences, n_items: int, dim: int, max_length: int) -> Tensor:
+class Following:
+    """C + C' of all positions of the sequences, as a product with a vector; never formed, as C can have as many numbers
+    as users have pairs of interactions.
+
+    C_ij is the sum over positions of decay^age over the norm of the history's weights, i in the history at that age, j
+    next (`positions`, without its cuts). The sums over histories are recursions along the flat sequences,
+    s_p = z_p + decay s_(p-1), from which what comes from the user before is subtracted. Time and memory are O(N).
+
+    Args:
+        sequences: the users'.
+        n_items: number of items, the padding item included.
+        decay: weight of an interaction against the next one's.
+    """
+
+    def __init__(self, sequences: PackedSequences, n_items: int, decay: float) -> None:
+        self._items, self._decay, self._n_items = sequences.items, decay, n_items
+        self._lengths = np.diff(sequences.offsets)
+        self._first = np.minimum(sequences.offsets[:-1], max(len(self._items) - 1, 0))
+        self._last = np.maximum(sequences.offsets[1:] - 1, 0)
+        longest = int(self._lengths.max(initial=0))
+        number = np.arange(len(self._items)) - np.repeat(sequences.offsets[:-1], self._lengths)
+        powers = decay ** np.arange(longest + 1.0)
+        self._since_first = powers[number]
+        self._until_last = powers[np.repeat(self._lengths, self._lengths) - 1 - number]
+        norms = np.sqrt(np.cumsum(powers**2))
+        self._over_norm = np.where(number > 0, 1 / norms[number - 1], 0.0)  # of the history before each place
+
+    def __matmul__(self, vector: np.ndarray) -> np.ndarray:
+        """(C + C') v: float64 [n_items] -> [n_items]."""
+        values = vector[self._items]
+        after = np.append(self._decayed((values * self._over_norm)[::-1])[-2::-1], 0.0)  # of what follows each place
+        after -= self._until_last * np.repeat(after[self._last], self._lengths)
+        before = np.append(0.0, self._decayed(values)[:-1])
+        before -= self._since_first * np.repeat(before[self._first], self._lengths)
+        return np.bincount(self._items, weights=after + before * self._over_norm, minlength=self._n_items)
+
+    def _decayed(self, values: np.ndarray) -> np.ndarray:
+        """s_p = v_p + decay s_(p-1)."""
+        found: np.ndarray = lfilter([1.0], [1.0, -self._decay], values)
+        return found
+
+
+def spectral_embedding(sequences: PackedSequences, n_items: int, dim: int) -> Tensor:
     """Vectors of items such that those that follow each other are near: [n_items, dim], of mean norm 1.
 
     They are the leading eigenvectors, times the roots of their eigenvalues, of D^-1/2 (C + C') D^-1/2: C_ij is how much
     i is in the histories before j, D the row sums of C + C'. The first one, which tells popularity alone, is left out.
     Items that no one has touched have 0, and so have columns beyond the number of eigenvectors.
     """
-    follows = sp.csr_matrix((n_items, n_items), dtype=np.float64)
-    for histories, following in positions(sequences.items, sequences.offsets, _DECAY, max_length, n_items):
-        follows += (histories.T @ following).astype(np.float64)
-    both = follows + follows.T
-    scale = sp.diags_array(np.maximum(np.asarray(both.sum(1)).ravel(), 1e-12) ** -0.5)
+    both = Following(sequences, n_items, _DECAY)
+    scale = np.maximum(both @ np.ones(n_items), 1e-12) ** -0.5
+    scaled = LinearOperator((n_items, n_items), lambda v: scale * (both @ (scale * v.ravel())), dtype=np.float64)
     wanted = min(dim + 1, n_items - 1)
     start = np.random.default_rng(0).random(n_items)
-    values, vectors = eigsh(scale @ both @ scale, k=wanted, which="LA", v0=start)
+    values, vectors = eigsh(scaled, k=wanted, which="LA", v0=start, tol=_TOLERANCE)
     order = np.argsort(-values)[1:]
     found = vectors[:, order] * np.sqrt(np.maximum(values[order], 0.0))
     found *= np.sign(found[np.abs(found).argmax(0), np.arange(len(order))])  # the solver leaves signs open

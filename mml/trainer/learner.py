@@ -106,18 +106,22 @@ class MetaTrainer(StageTrainer):
     def meta_step(self, batch: TaskBatch) -> float:
         """One outer step from a meta batch; returns the sum of its query losses."""
         learner = self.model
-        fast, slow = learner.fast_parameters(), learner.slow_parameters()
+        table = learner.warm_table()  # once for all chunks: of many items or wide features it takes long
+        items = table.detach().requires_grad_()
+        fast, slow = learner.fast_parameters(), learner.slow_parameters() | {"table": items}
         rates = learner.inner_rates(self._inner.rate)
         self.optimizer.zero_grad()
         loss = 0.0
         lengths = (batch.item_seq != 0).sum(1).numpy()
         own = distributed.share(lengths)
         for chunk in length_sorted_chunks(lengths[own], self._chunk):
-            episode = learner.episode(batch.select(torch.from_numpy(own[chunk])).to(self.device))
+            episode = learner.episode(batch.select(torch.from_numpy(own[chunk])).to(self.device), items)
             gradient = meta_gradient(self._algorithm, episode, fast, slow, rates, self._inner.steps)
             for params, grads in ((fast, gradient.fast), (slow, gradient.slow), (rates, gradient.rates)):
                 accumulate(params, grads, 1.0 / len(batch))
             loss += gradient.query_loss
+        if items.grad is not None:
+            table.backward(items.grad)
         loss = distributed.add_number(loss)
         self._check_nan(torch.tensor(loss))
         distributed.add_gradients(learner.parameters())
@@ -133,7 +137,7 @@ def accumulate(params: Params | float, grads: Params, weight: float) -> None:
     for name, grad in grads.items():
         assert isinstance(params, dict)
         value = params[name]
-        value.grad = weight * grad if value.grad is None else value.grad + weight * grad
+        value.grad = weight * grad if value.grad is None else value.grad.add_(grad, alpha=weight)
 
 
 def bucketed_batches(lengths: np.ndarray, size: int, rng: np.random.Generator) -> list[np.ndarray]:

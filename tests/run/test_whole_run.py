@@ -18,6 +18,7 @@ from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.evaluation import printing
 from mml.evaluation.states import Adaptation, adapted_states
+from mml.meta.outer import meta_gradient
 from mml.model.learner import build_learner
 from mml.trainer.learner import MetaTrainer
 from mml.trainer.validation import Validation
@@ -138,6 +139,27 @@ def test_the_outer_gradient_does_not_depend_on_the_chunks(
         gradients.append({name: value.grad for name, value in trainer.model.named_parameters()})
     for name, value in gradients[0].items():
         torch.testing.assert_close(value, gradients[1][name], atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["id", "txt"])
+@pytest.mark.parametrize("algorithm", ["fomaml", "maml", "reptile"])
+def test_the_outer_gradient_is_that_of_all_tasks_at_once(
+    algorithm: str, name: str, tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    """The trainer makes the items' vectors once, before it cuts the batch."""
+    over = {"meta_algorithm": algorithm, "task_chunk_size": 7, "clip_grad_norm": "~"}
+    config = Config("tiny", arguments=arguments(tiny_data, tmp_path, **over)[2:])
+    dataset = MMLDataset(config)
+    torch.manual_seed(0)
+    learner = build_learner(config, dataset, name).train()
+    trainer = MetaTrainer(config, learner, tmp_path, seed=0)
+    batch = learner.with_noise(dataset.training_tasks().batch(np.arange(40)), torch.Generator().manual_seed(1))
+    fast, slow, inner = learner.fast_parameters(), learner.slow_parameters(), trainer._inner
+    whole = meta_gradient(algorithm, learner.episode(batch), fast, slow, inner.rate, inner.steps)
+    trainer.meta_step(batch)
+    for params, grads in ((fast, whole.fast), (slow, whole.slow)):
+        for key, grad in grads.items():
+            torch.testing.assert_close(params[key].grad, grad / len(batch), atol=1e-6, rtol=1e-4)
 
 
 @LOSSES

@@ -14,20 +14,23 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.model.transitions import positions
 
-_FLOOR = 0.2  # popularity's weight beside the linear prediction
+_FLOOR = 0.15  # weight of what newcomers take next, beside the linear prediction
+_LENGTHS = 10  # histories of so many interactions and more are alike in that
+_PRIOR = 50.0  # interactions that an item's overall popularity counts for in it
 
 
 class LinearModel:
-    """score(i | history) = log( max(0, x.B_i) + 0.2 p_i ), x the history and p_i the item's share of all interactions.
+    """score(i | history) = log( max(0, x.B_i) + 0.15 p_ni ), x the history and n its number of interactions.
 
     x_j is the sum of decay^age over j's places in the history, over their norm. B is the ridge regression of
     the next item on x over all positions of the old users, so x.B_i estimates i's probability: a relative of EASE
-    (Steck, WWW 2019) and SLIST (Choi et al., WWW 2021). It remembers what comes after what, where an encoder has to
-    generalise; so their errors differ, and their sum gains. It abstains from cold items, of which it knows nothing.
+    (Steck, WWW 2019) and SLIST (Choi et al., WWW 2021). p_ni is i's share of what the old users took after n
+    interactions (`next_shares`). The model remembers what comes after what, where an encoder has to generalise; so
+    their errors differ, and their sum gains. It abstains from cold items, of which it knows nothing.
 
     Args:
         weights: B, [k + 1, k + 1], row and column 0 are for what it does not know.
-        floor: 0.2 p, [k + 1].
+        floor: 0.15 p, [n, k + 1]; longer histories than n have the last row's.
         place: int64 [n_items], an item's row, 0 for those it does not know.
         decay: see above.
     """
@@ -43,7 +46,8 @@ class LinearModel:
         rows = self.place[torch.from_numpy(items).to(self.place.device)]
         x = torch.from_numpy(weights).to(self._weights)
         predicted = embedding_bag(rows, self._weights, per_sample_weights=x, mode="sum")
-        return (predicted.clamp(min=0) + self._floor).log()
+        lengths = torch.from_numpy((items > 0).sum(1)).to(rows.device)
+        return (predicted.clamp(min=0) + self._floor[(lengths - 1).clamp(0, len(self._floor) - 1)]).log()
 
 
 @dataclass(frozen=True)
@@ -113,12 +117,10 @@ class LinearRegression:
         items = np.sort(np.argsort(-counts, kind="stable")[: min(max_items, int((counts > 0).sum()))])
         place = np.zeros(n_items, dtype=np.int64)
         place[items] = np.arange(1, len(items) + 1)
-        popularity = np.concatenate(([0.0], counts[items] / counts.sum()))
-        self._place = torch.from_numpy(place).to(device)
-        self._floor = torch.from_numpy(_FLOOR * popularity).float().to(device)
-        self._floor[0] = _FLOOR * popularity[1:].min()
-        self.decay = decay
         size = len(items) + 1
+        self._place = torch.from_numpy(place).to(device)
+        self._floor = _FLOOR * next_shares(place[sequences.items], sequences.offsets, size).to(device)
+        self.decay = decay
         self._gram = np.zeros((size, size), dtype=np.float32)
         self._next = np.zeros((size, size), dtype=np.float32)
         for histories, following in positions(place[sequences.items], sequences.offsets, decay, max_length, size):
@@ -133,3 +135,24 @@ class LinearRegression:
         weights = torch.cholesky_solve(torch.from_numpy(self._next).to(self._device), torch.linalg.cholesky(gram))
         weights[0] = 0.0
         return LinearModel(weights, self._floor, self._place, self.decay)
+
+
+def next_shares(items: np.ndarray, offsets: np.ndarray, size: int) -> Tensor:
+    """What users take after n interactions: shares [10, size], row n - 1 for n, the last one for 10 and more.
+
+    Each is the mean of the shares counted there and of all interactions', the latter counting for 50 of them; column 0,
+    for what is left out, has the least share.
+
+    Args:
+        items: int64 [n_interactions], places in the result; 0 is left out.
+        offsets: of the users.
+        size: number of columns.
+    """
+    number = np.arange(len(items)) - np.repeat(offsets[:-1], np.diff(offsets))
+    counted = (number > 0) & (items > 0)
+    rows = np.minimum(number[counted], _LENGTHS) - 1
+    counts = np.bincount(rows * size + items[counted], minlength=_LENGTHS * size).reshape(_LENGTHS, size)
+    overall = np.bincount(items[items > 0], minlength=size) / max((items > 0).sum(), 1)
+    shares = (counts + _PRIOR * overall) / (counts.sum(1, keepdims=True) + _PRIOR)
+    shares[:, 0] = shares[:, 1:].min(1)
+    return torch.from_numpy(shares).float()

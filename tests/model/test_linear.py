@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ import torch
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import evaluation_tasks
 from mml.model import transitions
-from mml.model.linear import LinearOutput, LinearRegression
+from mml.model.linear import LinearOutput, LinearRegression, next_shares
 
 N_ITEMS, N_WARM = 13, 10  # the padding item included in the first
 
@@ -33,6 +35,29 @@ def history(items: list[int], decay: float, size: int = N_ITEMS) -> np.ndarray:
     return x
 
 
+def shares_after(n: int, data: PackedSequences) -> np.ndarray:
+    """What comes after n interactions, by hand; the popularity of all interactions counts as 50 more."""
+    rows = [data.items[begin:end] for begin, end in itertools.pairwise(data.offsets)]
+    after = [row[n] for row in rows if len(row) > n] if n < 10 else [item for row in rows for item in row[10:]]
+    popularity = np.bincount(data.items, minlength=N_ITEMS) / len(data.items)
+    return (np.bincount(np.array(after, dtype=int), minlength=N_ITEMS) + 50 * popularity) / (len(after) + 50)
+
+
+def test_what_comes_next_depends_on_the_number_of_interactions() -> None:
+    rng = np.random.default_rng(2)
+    lengths = rng.integers(1, 16, 60)
+    items = rng.integers(1, N_WARM + 1, lengths.sum())
+    items[:N_WARM] = np.arange(1, N_WARM + 1)
+    data = PackedSequences.from_sorted(np.repeat(np.arange(60), lengths), items, 60)
+    found = next_shares(data.items, data.offsets, N_WARM + 1).numpy()
+    for n in range(1, 11):
+        np.testing.assert_allclose(found[n - 1, 1:], shares_after(n, data)[1 : N_WARM + 1], rtol=1e-5)
+    model = regression(data, 0.5).solve(1e9)  # nothing but the shares is left
+    histories = np.array([[1] * n + [0] * (12 - n) for n in (1, 4, 10, 12)])
+    scores = model.scores(histories)[:, 1:].exp()
+    np.testing.assert_allclose(scores, 0.15 * found[[0, 3, 9, 9], 1:], rtol=1e-4)
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("block", [7, 10**6])
 def test_it_is_the_ridge_regression_of_the_next_item(decay: float, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,9 +71,8 @@ def test_it_is_the_ridge_regression_of_the_next_item(decay: float, block: int, m
             targets.append(np.eye(N_ITEMS)[items[k]])
     x, y = np.array(rows), np.array(targets)
     weights = np.linalg.solve(x.T @ x + penalty * np.eye(N_ITEMS), x.T @ y)
-    popularity = np.bincount(data.items, minlength=N_ITEMS) / len(data.items)
     seen = [3, 5, 3]
-    expected = np.log(np.maximum(history(seen, decay) @ weights, 0) + 0.2 * popularity + 1e-30)
+    expected = np.log(np.maximum(history(seen, decay) @ weights, 0) + 0.15 * shares_after(3, data) + 1e-30)
     model = regression(data, decay).solve(penalty)
     scores = model.scores(np.array([[*seen, 0], [1, 2, 3, 4]]))[0]
     np.testing.assert_allclose(scores[1:], expected[1 : N_WARM + 1], rtol=1e-4, atol=1e-4)
@@ -72,12 +96,11 @@ def test_it_abstains_from_what_it_does_not_know() -> None:
         assert bool((scores[:, ~output.known] < scores[:, output.known].min()).all())
 
 
-def test_a_history_of_unknown_items_gives_popularity() -> None:
+def test_a_history_of_unknown_items_gives_what_comes_after_so_many() -> None:
     data = sequences()
     model = regression(data, 0.8).solve(1.0)
-    scores = model.scores(np.array([[11, 12]]))[0, 1:]
-    popularity = np.bincount(data.items, minlength=N_WARM + 1)[1:]
-    assert np.argsort(scores.numpy(), kind="stable").tolist() == np.argsort(popularity, kind="stable").tolist()
+    scores = model.scores(np.array([[11, 12]]))[0, 1:].exp()
+    np.testing.assert_allclose(scores, 0.15 * shares_after(2, data)[1 : N_WARM + 1], rtol=1e-5)
 
 
 def test_items_and_cases_can_be_asked_for_in_parts() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import gammaln
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
@@ -16,7 +17,7 @@ from mml.model.transitions import positions
 
 _FLOOR = 0.15  # weight of what newcomers take next, beside the linear prediction
 _LENGTHS = 10  # histories of so many interactions and more are alike in that
-_PRIOR = 50.0  # interactions that an item's overall popularity counts for in it
+_PRIORS = 10 ** np.arange(1, 6.1, 0.25)  # interactions that overall popularity may count for in it
 
 
 class LinearModel:
@@ -140,8 +141,9 @@ class LinearRegression:
 def next_shares(items: np.ndarray, offsets: np.ndarray, size: int) -> Tensor:
     """What users take after n interactions: shares [10, size], row n - 1 for n, the last one for 10 and more.
 
-    Each is the mean of the shares counted there and of all interactions', the latter counting for 50 of them; column 0,
-    for what is left out, has the least share.
+    Each is the mean of the shares counted there and of all interactions' shares p. For how many interactions p counts
+    is chosen by the likelihood of the counts, drawn from shares that are Dirichlet around p: for few where newcomers
+    differ, for so many that p alone is left where they do not. Column 0, for what is left out, has the least share.
 
     Args:
         items: int64 [n_interactions], places in the result; 0 is left out.
@@ -152,7 +154,16 @@ def next_shares(items: np.ndarray, offsets: np.ndarray, size: int) -> Tensor:
     counted = (number > 0) & (items > 0)
     rows = np.minimum(number[counted], _LENGTHS) - 1
     counts = np.bincount(rows * size + items[counted], minlength=_LENGTHS * size).reshape(_LENGTHS, size)
-    overall = np.bincount(items[items > 0], minlength=size) / max((items > 0).sum(), 1)
-    shares = (counts + _PRIOR * overall) / (counts.sum(1, keepdims=True) + _PRIOR)
+    overall = np.bincount(items[items > 0], minlength=size)[1:] / max((items > 0).sum(), 1)
+    shares = np.zeros((_LENGTHS, size))
+    for row, found in enumerate(counts[:, 1:]):
+        prior = max(_PRIORS, key=lambda weight: _likelihood(found, weight * overall))
+        shares[row, 1:] = (found + prior * overall) / (found.sum() + prior)
     shares[:, 0] = shares[:, 1:].min(1)
     return torch.from_numpy(shares).float()
+
+
+def _likelihood(counts: np.ndarray, prior: np.ndarray) -> float:
+    """Log of the Dirichlet-multinomial likelihood of counts, without what does not depend on the prior."""
+    whole = gammaln(prior.sum()) - gammaln(prior.sum() + counts.sum())
+    return float(whole + (gammaln(counts + prior) - gammaln(prior)).sum())

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from scipy.stats import dirichlet_multinomial
 
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import evaluation_tasks
@@ -36,11 +37,15 @@ def history(items: list[int], decay: float, size: int = N_ITEMS) -> np.ndarray:
 
 
 def shares_after(n: int, data: PackedSequences) -> np.ndarray:
-    """What comes after n interactions, by hand; the popularity of all interactions counts as 50 more."""
+    """What comes after n interactions, by hand: popularity counts for as many more as makes the counts likeliest."""
     rows = [data.items[begin:end] for begin, end in itertools.pairwise(data.offsets)]
     after = [row[n] for row in rows if len(row) > n] if n < 10 else [item for row in rows for item in row[10:]]
-    popularity = np.bincount(data.items, minlength=N_ITEMS) / len(data.items)
-    return (np.bincount(np.array(after, dtype=int), minlength=N_ITEMS) + 50 * popularity) / (len(after) + 50)
+    popularity = np.bincount(data.items, minlength=N_ITEMS)[1 : N_WARM + 1] / len(data.items)
+    counts = np.bincount(np.array(after, dtype=int), minlength=N_ITEMS)[1 : N_WARM + 1]
+    priors = 10 ** np.arange(1, 6.1, 0.25)
+    fits = [dirichlet_multinomial(popularity * prior, len(after)).logpmf(counts) for prior in priors]
+    prior = priors[int(np.argmax(fits))]
+    return np.concatenate(([0], (counts + prior * popularity) / (len(after) + prior)))
 
 
 def test_what_comes_next_depends_on_the_number_of_interactions() -> None:
@@ -48,10 +53,14 @@ def test_what_comes_next_depends_on_the_number_of_interactions() -> None:
     lengths = rng.integers(1, 16, 60)
     items = rng.integers(1, N_WARM + 1, lengths.sum())
     items[:N_WARM] = np.arange(1, N_WARM + 1)
-    data = PackedSequences.from_sorted(np.repeat(np.arange(60), lengths), items, 60)
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    second = offsets[:-1][lengths > 1] + 1
+    items[second] = rng.integers(1, 4, len(second))  # newcomers differ
+    data = PackedSequences(items, offsets)
     found = next_shares(data.items, data.offsets, N_WARM + 1).numpy()
+    assert found[0, 1:4].sum() > 0.6 > found[4, 1:4].sum()
     for n in range(1, 11):
-        np.testing.assert_allclose(found[n - 1, 1:], shares_after(n, data)[1 : N_WARM + 1], rtol=1e-5)
+        np.testing.assert_allclose(found[n - 1, 1:], shares_after(n, data)[1:], rtol=1e-5)
     model = regression(data, 0.5).solve(1e9)  # nothing but the shares is left
     histories = np.array([[1] * n + [0] * (12 - n) for n in (1, 4, 10, 12)])
     scores = model.scores(histories)[:, 1:].exp()
@@ -71,8 +80,9 @@ def test_it_is_the_ridge_regression_of_the_next_item(decay: float, block: int, m
             targets.append(np.eye(N_ITEMS)[items[k]])
     x, y = np.array(rows), np.array(targets)
     weights = np.linalg.solve(x.T @ x + penalty * np.eye(N_ITEMS), x.T @ y)
-    seen = [3, 5, 3]
-    expected = np.log(np.maximum(history(seen, decay) @ weights, 0) + 0.15 * shares_after(3, data) + 1e-30)
+    seen, padded = [3, 5, 3], np.zeros(N_ITEMS)
+    padded[: N_WARM + 1] = shares_after(3, data)
+    expected = np.log(np.maximum(history(seen, decay) @ weights, 0) + 0.15 * padded + 1e-30)
     model = regression(data, decay).solve(penalty)
     scores = model.scores(np.array([[*seen, 0], [1, 2, 3, 4]]))[0]
     np.testing.assert_allclose(scores[1:], expected[1 : N_WARM + 1], rtol=1e-4, atol=1e-4)
@@ -100,7 +110,7 @@ def test_a_history_of_unknown_items_gives_what_comes_after_so_many() -> None:
     data = sequences()
     model = regression(data, 0.8).solve(1.0)
     scores = model.scores(np.array([[11, 12]]))[0, 1:].exp()
-    np.testing.assert_allclose(scores, 0.15 * shares_after(2, data)[1 : N_WARM + 1], rtol=1e-5)
+    np.testing.assert_allclose(scores, 0.15 * shares_after(2, data)[1:], rtol=1e-5)
 
 
 def test_items_and_cases_can_be_asked_for_in_parts() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import data, growth, measured
+from benchmarks import data, growth, measured, whole_run
 from benchmarks.random_log import write_random_log
 
 
@@ -31,6 +31,15 @@ def test_both_ways_of_building_see_the_same_log(log: str) -> None:
     ours, theirs = data.ours(log), data.recboles(log)
     assert 0 < ours["tasks"] < ours["interactions"]
     assert theirs["rows"] > ours["interactions"] // 2
+
+
+def test_a_whole_run(log: str, tmp_path: Path) -> None:
+    features = whole_run.features_of(Path(log), 100)
+    words = [*whole_run.ONE_EPOCH, "--hidden_size=8", "--inner_size=16", "--n_layers=1", "--adapt_max_steps=2"]
+    record = whole_run.whole_run(log, str(features), str(tmp_path), words)
+    names = ["data", "id", "linear", "txt", "generator", "fusion", "meta_test", "all"]
+    assert [stage["stage"] for stage in record["stages"]] == names
+    assert all(stage["seconds"] > 0 and stage["peak_memory_mb"] > 0 for stage in record["stages"])
 
 
 def test_a_fresh_process_tells_its_memory_or_its_error(tmp_path: Path) -> None:

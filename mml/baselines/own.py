@@ -118,10 +118,13 @@ class OwnRun:
         return torch.from_numpy(counts.astype(np.float64))
 
     def _linear(self) -> LinearModel:
-        """The linear learner alone, whose settings are `learners.linear`."""
-        config = self._baseline.config
-        if "linear" not in config["learners"]:
+        """The linear learner alone, whose settings are `learners.linear`, with overall popularity."""
+        config = copy.copy(self._baseline.config)
+        learners = config["learners"]
+        if "linear" not in learners:
             raise InputError("baseline Linear is the learner linear, which learners.linear: ~ takes away.")
+        plain = {**learners, "linear": {**learners["linear"], "newcomers": False}}
+        config.final_config_dict = {**config.final_config_dict, "learners": plain}
         fit = LinearFit(config, self._dataset, self._validation)
         return fit.model(**self._stages("Linear", fit.depends_on(), fit.stage))
 

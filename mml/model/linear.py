@@ -31,7 +31,7 @@ class LinearModel:
 
     Args:
         weights: B, [k + 1, k + 1], row and column 0 are for what it does not know.
-        floor: 0.15 p, [n, k + 1]; longer histories than n have the last row's.
+        floor: 0.15 p, [n, k + 1]; longer histories than n have the last row's. One row: p is the overall popularity.
         place: int64 [n_items], an item's row, 0 for those it does not know.
         decay: see above.
     """
@@ -102,6 +102,7 @@ class LinearRegression:
         max_items: only so many items take part, the most popular ones; k is their number.
         max_length: longest history.
         decay: weight of an interaction against the next one's.
+        newcomers: whether p depends on the number of interactions.
         device: where the model will be.
     """
 
@@ -112,6 +113,7 @@ class LinearRegression:
         max_items: int,
         max_length: int,
         decay: float,
+        newcomers: bool,
         device: torch.device,
     ) -> None:
         counts = np.bincount(sequences.items, minlength=n_items)
@@ -120,7 +122,10 @@ class LinearRegression:
         place[items] = np.arange(1, len(items) + 1)
         size = len(items) + 1
         self._place = torch.from_numpy(place).to(device)
-        self._floor = _FLOOR * next_shares(place[sequences.items], sequences.offsets, size).to(device)
+        shares = (
+            next_shares(place[sequences.items], sequences.offsets, size) if newcomers else overall_shares(counts[items])
+        )
+        self._floor = _FLOOR * shares.to(device)
         self.decay = decay
         self._gram = np.zeros((size, size), dtype=np.float32)
         self._next = np.zeros((size, size), dtype=np.float32)
@@ -136,6 +141,12 @@ class LinearRegression:
         weights = torch.cholesky_solve(torch.from_numpy(self._next).to(self._device), torch.linalg.cholesky(gram))
         weights[0] = 0.0
         return LinearModel(weights, self._floor, self._place, self.decay)
+
+
+def overall_shares(counts: np.ndarray) -> Tensor:
+    """Items' shares of all interactions, [1, n + 1], with the least one in front, for what is left out."""
+    shares = counts / counts.sum()
+    return torch.from_numpy(np.append(shares.min(), shares)).float()[None]
 
 
 def next_shares(items: np.ndarray, offsets: np.ndarray, size: int) -> Tensor:

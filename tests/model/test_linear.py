@@ -26,7 +26,7 @@ def sequences(seed: int = 0) -> PackedSequences:
 
 
 def regression(data: PackedSequences, decay: float, max_items: int = 100, max_length: int = 4) -> LinearRegression:
-    return LinearRegression(data, N_ITEMS, max_items, max_length, decay, torch.device("cpu"))
+    return LinearRegression(data, N_ITEMS, max_items, max_length, decay, True, torch.device("cpu"))
 
 
 def history(items: list[int], decay: float, size: int = N_ITEMS) -> np.ndarray:
@@ -65,6 +65,15 @@ def test_what_comes_next_depends_on_the_number_of_interactions() -> None:
     histories = np.array([[1] * n + [0] * (12 - n) for n in (1, 4, 10, 12)])
     scores = model.scores(histories)[:, 1:].exp()
     np.testing.assert_allclose(scores, 0.15 * found[[0, 3, 9, 9], 1:], rtol=1e-4)
+
+
+def test_without_newcomers_it_is_overall_popularity() -> None:
+    data = sequences()
+    model = LinearRegression(data, N_ITEMS, 100, 4, 0.8, False, torch.device("cpu")).solve(1e9)
+    popularity = np.bincount(data.items, minlength=N_ITEMS)[1 : N_WARM + 1] / len(data.items)
+    scores = model.scores(np.array([[1, 0], [2, 3], [11, 12]]))
+    np.testing.assert_allclose(scores[:, 1:].exp(), np.tile(0.15 * popularity, (3, 1)), rtol=1e-4)
+    torch.testing.assert_close(scores[:, 0], scores[:, 1:].min(1).values, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 1.0])

@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
     }
     record = in_fresh_process("benchmarks.whole_run", "whole_run", case)
     if "error" in record:
-        show("whole_run", [record], {"stage": "stage"}, options.output)
+        show("whole_run", [record], {"log": "folder"}, options.output)
         return 1
     print(f"{json.dumps(record['data'])}; {machine()}")
     show("whole_run", record["stages"], COLUMNS, options.output)

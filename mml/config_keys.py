@@ -159,7 +159,7 @@ LINEAR_KEYS: dict[str, Key] = {
     "decay": Key((float, list), "learners", low=0.0, high=1.0),
     "penalty": Key((float, list), "learners", low=1e-6),
     "max_items": Key((int,), "learners", low=1),
-    "newcomers": Key((bool,), "learners"),
+    "popularity_by_shots": Key((bool,), "learners"),
 }
 """Keys inside `learners.linear`."""
 

@@ -119,12 +119,11 @@ class OwnRun:
 
     def _linear(self) -> LinearModel:
         """The linear learner alone, whose settings are `learners.linear`, with overall popularity."""
-        config = copy.copy(self._baseline.config)
-        learners = config["learners"]
+        learners = self._baseline.config["learners"]
         if "linear" not in learners:
             raise InputError("baseline Linear is the learner linear, which learners.linear: ~ takes away.")
-        plain = {**learners, "linear": {**learners["linear"], "newcomers": False}}
-        config.final_config_dict = {**config.final_config_dict, "learners": plain}
+        plain = {**learners["linear"], "popularity_by_shots": False}
+        config = self._config_with(learners={**learners, "linear": plain})
         fit = LinearFit(config, self._dataset, self._validation)
         return fit.model(**self._stages("Linear", fit.depends_on(), fit.stage))
 
@@ -154,18 +153,18 @@ class OwnRun:
             )
         return str(modality)
 
-    def _plain_config(self) -> Config:
-        """The config for plain learners, trained as mml's are but without the parts that are mml's method."""
+    def _config_with(self, **changes: Any) -> Config:
+        """A copy of the config with other values."""
         own = copy.copy(self._baseline.config)
-        changes = {
-            "content_embedding": False,
-            "feature_attention": False,
-            "popularity_prior": False,
-            "meta_algorithm": "fomaml",
-        }
         own.final_config_dict = {**own.final_config_dict, **changes}
         own.external_config_dict = {**own.external_config_dict, **changes}
         return own
+
+    def _plain_config(self) -> Config:
+        """The config for plain learners, trained as mml's are but without the parts that are mml's method."""
+        return self._config_with(
+            content_embedding=False, feature_attention=False, popularity_prior=False, meta_algorithm="fomaml"
+        )
 
     def _trained(self, kind: str) -> Learner:
         """A plainly trained learner; each kind has a seed of its own, that of its stage."""

@@ -33,10 +33,14 @@ class PackedSequences:
         """int64 [n_users]."""
         return np.diff(self.offsets)
 
+    @property
+    def places(self) -> np.ndarray:
+        """int64 [n_interactions], each one's place in its user's sequence, from 0."""
+        return np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths)
+
     def head(self, n: int | None) -> PackedSequences:
         """Each user's first `n` interactions (all if None)."""
         if n is None:
             return self
-        place = np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths)
         lengths = np.minimum(self.lengths, n)
-        return PackedSequences(self.items[place < n], np.concatenate(([0], np.cumsum(lengths))))
+        return PackedSequences(self.items[self.places < n], np.concatenate(([0], np.cumsum(lengths))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,9 +15,9 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.model.transitions import positions
 
-_FLOOR = 0.15  # weight of what newcomers take next, beside the linear prediction
-_LENGTHS = 10  # histories of so many interactions and more are alike in that
-_PRIORS = 10 ** np.arange(1, 6.1, 0.25)  # interactions that overall popularity may count for in it
+_FLOOR = 0.15  # weight of popularity, beside the linear prediction
+_LENGTHS = 10  # shots; histories of so many and more are alike in popularity
+_PRIORS = 10 ** np.arange(1, 6.1, 0.25)  # interactions that overall popularity may count for in that by shots
 
 
 class LinearModel:
@@ -26,8 +26,8 @@ class LinearModel:
     x_j is the sum of decay^age over j's places in the history, over their norm. B is the ridge regression of
     the next item on x over all positions of the old users, so x.B_i estimates i's probability: a relative of EASE
     (Steck, WWW 2019) and SLIST (Choi et al., WWW 2021). p_ni is i's share of what the old users took after n
-    interactions (`next_shares`). The model remembers what comes after what, where an encoder has to generalise; so
-    their errors differ, and their sum gains. It abstains from cold items, of which it knows nothing.
+    interactions (`popularity_by_shots`). The model remembers what comes after what, where an encoder has to generalise;
+    so their errors differ, and their sum gains. It abstains from cold items, of which it knows nothing.
 
     Args:
         weights: B, [k + 1, k + 1], row and column 0 are for what it does not know.
@@ -102,7 +102,7 @@ class LinearRegression:
         max_items: only so many items take part, the most popular ones; k is their number.
         max_length: longest history.
         decay: weight of an interaction against the next one's.
-        newcomers: whether p depends on the number of interactions.
+        by_shots: whether p depends on the number of interactions.
         device: where the model will be.
     """
 
@@ -113,7 +113,7 @@ class LinearRegression:
         max_items: int,
         max_length: int,
         decay: float,
-        newcomers: bool,
+        by_shots: bool,
         device: torch.device,
     ) -> None:
         counts = np.bincount(sequences.items, minlength=n_items)
@@ -121,15 +121,14 @@ class LinearRegression:
         place = np.zeros(n_items, dtype=np.int64)
         place[items] = np.arange(1, len(items) + 1)
         size = len(items) + 1
+        known = replace(sequences, items=place[sequences.items])
         self._place = torch.from_numpy(place).to(device)
-        shares = (
-            next_shares(place[sequences.items], sequences.offsets, size) if newcomers else overall_shares(counts[items])
-        )
-        self._floor = _FLOOR * shares.to(device)
+        popularity = popularity_by_shots(known, size) if by_shots else overall_popularity(known, size)
+        self._floor = torch.from_numpy(_FLOOR * popularity).float().to(device)
         self.decay = decay
         self._gram = np.zeros((size, size), dtype=np.float32)
         self._next = np.zeros((size, size), dtype=np.float32)
-        for histories, following in positions(place[sequences.items], sequences.offsets, decay, max_length, size):
+        for histories, following in positions(known, decay, max_length, size):
             self._gram += (histories.T @ histories).toarray()
             self._next += (histories.T @ following).toarray()
         self._device = device
@@ -143,35 +142,34 @@ class LinearRegression:
         return LinearModel(weights, self._floor, self._place, self.decay)
 
 
-def overall_shares(counts: np.ndarray) -> Tensor:
-    """Items' shares of all interactions, [1, n + 1], with the least one in front, for what is left out."""
-    shares = counts / counts.sum()
-    return torch.from_numpy(np.append(shares.min(), shares)).float()[None]
+def overall_popularity(sequences: PackedSequences, size: int) -> np.ndarray:
+    """Items' shares of all interactions, [1, size]; arguments and column 0 as for `popularity_by_shots`."""
+    shares = np.bincount(sequences.items, minlength=size)[1:] / max((sequences.items > 0).sum(), 1)
+    return np.append(shares.min(), shares)[None]
 
 
-def next_shares(items: np.ndarray, offsets: np.ndarray, size: int) -> Tensor:
+def popularity_by_shots(sequences: PackedSequences, size: int) -> np.ndarray:
     """What users take after n interactions: shares [10, size], row n - 1 for n, the last one for 10 and more.
 
-    Each is the mean of the shares counted there and of all interactions' shares p. For how many interactions p counts
-    is chosen by the likelihood of the counts, drawn from shares that are Dirichlet around p: for few where newcomers
-    differ, for so many that p alone is left where they do not. Column 0, for what is left out, has the least share.
+    Each is the mean of the shares counted there and of overall popularity p. For how many interactions p counts is
+    chosen by the likelihood of the counts, drawn from shares that are Dirichlet around p: for few where users at their
+    start differ, for so many that p alone is left where they do not. Column 0, for what is left out, has the least one.
 
     Args:
-        items: int64 [n_interactions], places in the result; 0 is left out.
-        offsets: of the users.
+        sequences: the users', of places in the result; 0 is left out.
         size: number of columns.
     """
-    number = np.arange(len(items)) - np.repeat(offsets[:-1], np.diff(offsets))
+    items, number = sequences.items, sequences.places
     counted = (number > 0) & (items > 0)
     rows = np.minimum(number[counted], _LENGTHS) - 1
     counts = np.bincount(rows * size + items[counted], minlength=_LENGTHS * size).reshape(_LENGTHS, size)
-    overall = np.bincount(items[items > 0], minlength=size)[1:] / max((items > 0).sum(), 1)
+    overall = overall_popularity(sequences, size)[0, 1:]
     shares = np.zeros((_LENGTHS, size))
     for row, found in enumerate(counts[:, 1:]):
         prior = max(_PRIORS, key=lambda weight: _likelihood(found, weight * overall))
         shares[row, 1:] = (found + prior * overall) / (found.sum() + prior)
     shares[:, 0] = shares[:, 1:].min(1)
-    return torch.from_numpy(shares).float()
+    return shares
 
 
 def _likelihood(counts: np.ndarray, prior: np.ndarray) -> float:

@@ -20,15 +20,14 @@ _TOLERANCE = 1e-6  # of its eigenvalues
 
 
 def positions(
-    items: np.ndarray, offsets: np.ndarray, decay: float, max_length: int, size: int
+    sequences: PackedSequences, decay: float, max_length: int, size: int
 ) -> Iterator[tuple[sp.csr_matrix, sp.csr_matrix]]:
     """Histories X and next items Y of a block of positions, each [positions, size].
 
     x_j is the sum of decay^age over j's places in the history, over the norm of these weights.
 
     Args:
-        items: int64 [n], places in the matrices; 0 is left out.
-        offsets: of the users.
+        sequences: the users', of places in the matrices; 0 is left out.
         decay: weight of an interaction against the next one's.
         max_length: longest history.
         size: number of columns.
@@ -36,8 +35,7 @@ def positions(
     weights = decay ** np.arange(max_length)
     weights = weights[weights >= _LEAST]
     norms = np.sqrt(np.cumsum(weights**2))
-    lengths = np.diff(offsets)
-    number = np.arange(len(items)) - np.repeat(offsets[:-1], lengths)  # of a position in its sequence
+    items, lengths, number = sequences.items, sequences.lengths, sequences.places
     inputs = np.flatnonzero(number < np.repeat(lengths, lengths) - 1)
     for begin in range(0, len(inputs), _BLOCK):
         rows = inputs[begin : begin + _BLOCK]
@@ -51,7 +49,7 @@ def positions(
         yield x, y
 
 
-class Following:
+class Transitions:
     """C + C' of all positions of the sequences, as a product with a vector; never formed, as C can have as many numbers
     as users have pairs of interactions.
 
@@ -67,11 +65,10 @@ class Following:
 
     def __init__(self, sequences: PackedSequences, n_items: int, decay: float) -> None:
         self._items, self._decay, self._n_items = sequences.items, decay, n_items
-        self._lengths = np.diff(sequences.offsets)
+        self._lengths, number = sequences.lengths, sequences.places
         self._first = np.minimum(sequences.offsets[:-1], max(len(self._items) - 1, 0))
         self._last = np.maximum(sequences.offsets[1:] - 1, 0)
         longest = int(self._lengths.max(initial=0))
-        number = np.arange(len(self._items)) - np.repeat(sequences.offsets[:-1], self._lengths)
         powers = decay ** np.arange(longest + 1.0)
         self._since_first = powers[number]
         self._until_last = powers[np.repeat(self._lengths, self._lengths) - 1 - number]
@@ -100,7 +97,7 @@ def spectral_embedding(sequences: PackedSequences, n_items: int, dim: int) -> Te
     i is in the histories before j, D the row sums of C + C'. The first one, which tells popularity alone, is left out.
     Items that no one has touched have 0, and so have columns beyond the number of eigenvectors.
     """
-    both = Following(sequences, n_items, _DECAY)
+    both = Transitions(sequences, n_items, _DECAY)
     scale = np.maximum(both @ np.ones(n_items), 1e-12) ** -0.5
     scaled = LinearOperator((n_items, n_items), lambda v: scale * (both @ (scale * v.ravel())), dtype=np.float64)
     wanted = min(dim + 1, n_items - 1)

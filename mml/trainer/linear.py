@@ -26,7 +26,7 @@ class LinearFit:
         settings = config["learners"]["linear"]
         self._decays, self._penalties = _list(settings["decay"]), _list(settings["penalty"])
         self._max_items: int = settings["max_items"]
-        self._newcomers: bool = settings["newcomers"]
+        self._by_shots: bool = settings["popularity_by_shots"]
         self._regression_of_choice: LinearRegression | None = None
 
     def depends_on(self) -> list[Any]:
@@ -70,7 +70,7 @@ class LinearFit:
     def _regression(self, decay: float) -> LinearRegression:
         data = self._dataset
         length, device = data.max_item_list_len, self._config["device"]
-        return LinearRegression(data.users.old, data.item_num, self._max_items, length, decay, self._newcomers, device)
+        return LinearRegression(data.users.old, data.item_num, self._max_items, length, decay, self._by_shots, device)
 
     def _score(self, regression: LinearRegression, penalty: float) -> float:
         validation = self._validation

@@ -12,7 +12,7 @@ from scipy.stats import dirichlet_multinomial
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import evaluation_tasks
 from mml.model import transitions
-from mml.model.linear import LinearOutput, LinearRegression, next_shares
+from mml.model.linear import LinearOutput, LinearRegression, popularity_by_shots
 
 N_ITEMS, N_WARM = 13, 10  # the padding item included in the first
 
@@ -55,9 +55,9 @@ def test_what_comes_next_depends_on_the_number_of_interactions() -> None:
     items[:N_WARM] = np.arange(1, N_WARM + 1)
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     second = offsets[:-1][lengths > 1] + 1
-    items[second] = rng.integers(1, 4, len(second))  # newcomers differ
+    items[second] = rng.integers(1, 4, len(second))  # users at their start differ
     data = PackedSequences(items, offsets)
-    found = next_shares(data.items, data.offsets, N_WARM + 1).numpy()
+    found = popularity_by_shots(data, N_WARM + 1)
     assert found[0, 1:4].sum() > 0.6 > found[4, 1:4].sum()
     for n in range(1, 11):
         np.testing.assert_allclose(found[n - 1, 1:], shares_after(n, data)[1:], rtol=1e-5)
@@ -67,7 +67,7 @@ def test_what_comes_next_depends_on_the_number_of_interactions() -> None:
     np.testing.assert_allclose(scores, 0.15 * found[[0, 3, 9, 9], 1:], rtol=1e-4)
 
 
-def test_without_newcomers_it_is_overall_popularity() -> None:
+def test_not_by_shots_it_is_overall_popularity() -> None:
     data = sequences()
     model = LinearRegression(data, N_ITEMS, 100, 4, 0.8, False, torch.device("cpu")).solve(1e9)
     popularity = np.bincount(data.items, minlength=N_ITEMS)[1 : N_WARM + 1] / len(data.items)

@@ -10,7 +10,7 @@ import torch
 
 from mml.data.sequences import PackedSequences
 from mml.model.learner import IDLearner
-from mml.model.transitions import Following, positions, spectral_embedding
+from mml.model.transitions import Transitions, positions, spectral_embedding
 
 N_ITEMS = 21
 
@@ -25,7 +25,7 @@ def sequences() -> PackedSequences:
 
 def test_it_spans_the_leading_eigenvectors() -> None:
     data = sequences()
-    follows = sum((x.T @ y).toarray() for x, y in positions(data.items, data.offsets, 0.8, 50, N_ITEMS))
+    follows = sum((x.T @ y).toarray() for x, y in positions(data, 0.8, 50, N_ITEMS))
     both = follows + follows.T
     scale = np.maximum(both.sum(1), 1e-12) ** -0.5
     values, vectors = np.linalg.eigh(scale[:, None] * both * scale)
@@ -50,7 +50,7 @@ def test_a_product_with_all_that_follow_each_other(lengths: list[int]) -> None:
             for item, weight in zip(items[:place], weights / np.linalg.norm(weights), strict=True):
                 counts[item, items[place]] += weight
     vector = rng.standard_normal(N_ITEMS)
-    found = Following(data, N_ITEMS, 0.7) @ vector
+    found = Transitions(data, N_ITEMS, 0.7) @ vector
     np.testing.assert_allclose(found, (counts + counts.T) @ vector, atol=1e-12)
 
 

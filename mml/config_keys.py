@@ -88,6 +88,7 @@ KEYS: dict[str, Key] = {
     "loss_type": Key((str,), "learners", choices=("BPR", "CE", "sampled")),
     "n_negatives": Key((int,), "learners", low=1),
     "popularity_prior": Key((bool,), "learners"),
+    "popularity_by_shots": Key((bool,), "learners"),
     "content_embedding": Key((bool,), "learners"),
     "spectral_embedding": Key((bool,), "learners"),
     "feature_attention": Key((bool,), "learners"),
@@ -159,7 +160,6 @@ LINEAR_KEYS: dict[str, Key] = {
     "decay": Key((float, list), "learners", low=0.0, high=1.0),
     "penalty": Key((float, list), "learners", low=1e-6),
     "max_items": Key((int,), "learners", low=1),
-    "popularity_by_shots": Key((bool,), "learners"),
 }
 """Keys inside `learners.linear`."""
 

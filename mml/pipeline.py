@@ -85,7 +85,7 @@ class Run:
 
     def _learner_stage(self, name: str) -> None:
         config = self.config
-        without = ("learners",) if name == "id" else ("learners", "spectral_embedding")
+        without = ("learners", "popularity_by_shots") + (() if name == "id" else ("spectral_embedding",))
         rest = {key: value for key, value in config.of_stage("learners").items() if key not in without}
         features = self.dataset.item_features
         used = features if name == "id" else {key: features[key] for key in (name,) if key in features}
@@ -231,7 +231,7 @@ class Run:
         outputs = self._outputs(tasks, self.dataset.item_num)
         for name, output in outputs.items():
             if isinstance(output, LearnerOutput):
-                rank(name, StateScorer(output.states, output.table))
+                rank(name, StateScorer(output.states, output.table, output.columns))
                 rank(f"{name}_no_adapt", self._scorer(name, tasks, adapted=False))
             else:
                 rank(name, output)
@@ -260,7 +260,7 @@ class Run:
                 continue
             learner, scorer = self.learners[name], self._scorer(name, tasks, adapted=True)
             table, n_warm = scorer.table[:n_items], self.dataset.n_warm_items
-            outputs[name] = LearnerOutput(scorer.states, table, n_warm, learner.knows_cold_items)
+            outputs[name] = LearnerOutput(scorer.states, table, n_warm, learner.knows_cold_items, scorer.columns)
         return outputs
 
     def _set_cold_embeddings(self, generated: bool) -> None:
@@ -278,16 +278,19 @@ class Run:
         if not adapted:
             states = unadapted_states(learner, tasks, chunk)
         elif self.config["choose_epoch_by_valid_item"]:
-            states = states_at_best_valid_step(learner, tasks, how, chunk, self._rank_valid(tasks, table), progress)
+            rank_valid = self._rank_valid(learner, tasks, table)
+            states = states_at_best_valid_step(learner, tasks, how, chunk, rank_valid, progress)
         else:
             states = adapted_states(learner, tasks, how, chunk, progress)
-        return StateScorer(states, table)
+        return StateScorer(states, table, learner.prior_columns(torch.from_numpy(tasks.shots)))
 
-    def _rank_valid(self, tasks: TaskSet, table: torch.Tensor) -> Callable[..., torch.Tensor]:
+    def _rank_valid(self, learner: Learner, tasks: TaskSet, table: torch.Tensor) -> Callable[..., torch.Tensor]:
         before, draws = tasks.before_last(), tie_draws(len(tasks), self.config["seed"])
+        columns = learner.prior_columns(torch.from_numpy(before.shots))
 
         def rank(rows: Any, states: torch.Tensor) -> torch.Tensor:
-            scorer, own = StateScorer(states, table), draws[torch.from_numpy(rows)]
+            places = torch.from_numpy(rows)
+            scorer, own = StateScorer(states, table, columns[places]), draws[places]
             return torch.from_numpy(rank_cases(self.config, scorer, before.take(rows), draws=own).ranks)
 
         return rank

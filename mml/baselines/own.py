@@ -119,11 +119,9 @@ class OwnRun:
 
     def _linear(self) -> LinearModel:
         """The linear learner alone, whose settings are `learners.linear`, with overall popularity."""
-        learners = self._baseline.config["learners"]
-        if "linear" not in learners:
+        if "linear" not in self._baseline.config["learners"]:
             raise InputError("baseline Linear is the learner linear, which learners.linear: ~ takes away.")
-        plain = {**learners["linear"], "popularity_by_shots": False}
-        config = self._config_with(learners={**learners, "linear": plain})
+        config = self._config_with(popularity_by_shots=False)
         fit = LinearFit(config, self._dataset, self._validation)
         return fit.model(**self._stages("Linear", fit.depends_on(), fit.stage))
 
@@ -192,7 +190,7 @@ class OwnRun:
         return learner
 
     def _fingerprint(self, config: Config, kind: str) -> list[Any]:
-        without = ("learners", "spectral_embedding")  # which plain learners do not use
+        without = ("learners", "spectral_embedding", "popularity_by_shots")  # which plain learners do not use
         rest = {key: value for key, value in config.of_stage("learners").items() if key not in without}
         features = self._dataset.item_features
         used = {"id": [], "content": [self._modality], "init": list(features)}[kind]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mml import distributed
-from mml.model.scores import dot_scores
+from mml.model.scores import widened
 
 _TIE = 1e-6  # relative; scores of equal vectors differ by rounding only
 _SCALE_ITEMS = 8192  # so many items tell how large a case's scores are
@@ -53,15 +53,17 @@ class CaseHistories(Protocol):
 
 @dataclass(frozen=True)
 class StateScorer:
-    """score(case, item) = h_case . w_item, plus the item's offset if the table has one (see `dot_scores`).
+    """score(case, item) = h_case . w_item, plus one of the item's offsets if the table has some (see `widened`).
 
     Args:
         states: [N, d].
-        table: [n_items, d or d + 1].
+        table: [n_items, d + R].
+        columns: int64 [N], which of the R offsets each case has; the first one if None.
     """
 
     states: Tensor
     table: Tensor
+    columns: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.states)
@@ -71,8 +73,8 @@ class StateScorer:
         return len(self.table)
 
     def of_cases(self, cases: slice) -> ItemScores:
-        states = self.states[cases]
-        return lambda items: dot_scores(states, self.table[items])
+        states = widened(self.states[cases], self.table, None if self.columns is None else self.columns[cases])
+        return lambda items: states @ self.table[items].T
 
 
 @dataclass(frozen=True)

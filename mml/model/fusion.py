@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from mml.model.scores import with_constant
+from mml.model.scores import widened
 
 _LEAST = 1e-6
 _UNKNOWN = -3.0  # deviations from a case's mean score
@@ -41,13 +41,21 @@ class LearnerOutput:
 
     Args:
         states: [N, d].
-        table: [n_items, d], or [n_items, d + 1] (see `dot_scores`).
+        table: [n_items, d + R] (see `widened`).
         n_warm_items: items up to this id are warm.
         knows_cold_items: False if it abstains from cold items.
+        columns: int64 [N], which of the R offsets each case has; the first one if None.
     """
 
-    def __init__(self, states: Tensor, table: Tensor, n_warm_items: int, knows_cold_items: bool = True) -> None:
-        self.states, self.table = states, table
+    def __init__(
+        self,
+        states: Tensor,
+        table: Tensor,
+        n_warm_items: int,
+        knows_cold_items: bool = True,
+        columns: Tensor | None = None,
+    ) -> None:
+        self.states, self.table, self.columns = states, table, columns
         self.known = None if knows_cold_items else torch.arange(len(table), device=table.device) <= n_warm_items
         warm = table[1 : n_warm_items + 1]
         self._mean, self._covariance = warm.mean(0), torch.cov(warm.T, correction=0)
@@ -60,7 +68,7 @@ class LearnerOutput:
         return len(self.table)
 
     def standardised(self, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
-        h = with_constant(self.states[cases], self.table)
+        h = widened(self.states[cases], self.table, None if self.columns is None else self.columns[cases])
         deviation = (h @ self._covariance * h).sum(1, keepdim=True).clamp(min=1e-12).sqrt()
         mean = (h @ self._mean)[:, None]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor, nn
@@ -19,7 +18,8 @@ from mml.model.encoder import CausalEncoder, initialise
 from mml.model.episode import Episode
 from mml.model.feature_attention import FeatureAttention
 from mml.model.losses import bpr_loss, full_softmax_loss, sampled_softmax_loss
-from mml.model.scores import dot_scores, with_constant
+from mml.model.popularity import log_popularity
+from mml.model.scores import dot_scores, widened
 
 Params = dict[str, Tensor]
 _NOISE = 0.1  # of the usual initial values, where vectors start from others
@@ -47,7 +47,7 @@ class Learner(SequentialRecommender):
         self.initializer_range = config["initializer_range"]
         self.loss_type = config["loss_type"]
         self.n_warm_items: int = getattr(dataset, "n_warm_items", self.n_items - 1)
-        self.register_buffer("prior", torch.zeros(0), persistent=False)
+        self.register_buffer("prior", torch.zeros(0, 0), persistent=False)
         self.n_negatives: int = config["n_negatives"] if self.loss_type == "sampled" else 0
         self.products: torch.dtype | None = torch.bfloat16 if config["amp"] == "bf16" else None
         self.encoder = CausalEncoder(
@@ -89,12 +89,20 @@ class Learner(SequentialRecommender):
         return None
 
     def candidates(self, table: Tensor) -> Tensor:
-        """What items are scored by: vectors of the first n items, [n, d] -> with the last column b, [n, d or d + 1]."""
-        return torch.cat([table, self.prior[: len(table), None]], 1) if len(self.prior) else table
+        """What items are scored by: vectors of the first n, [n, d] -> with R columns b, [n, d + R] (see `widened`)."""
+        return self._with_offsets(table, self.prior)
+
+    @staticmethod
+    def _with_offsets(table: Tensor, offsets: Tensor) -> Tensor:
+        return torch.cat([table, offsets[: len(table)]], 1) if len(offsets) else table
 
     def candidate_table(self) -> Tensor:
         """`candidates` of all items."""
         return self.candidates(self.item_table())
+
+    def prior_columns(self, shots: Tensor) -> Tensor:
+        """Which of the columns b a user has after so many interactions, int64 [N] -> [N]: n, or 0 if there is none."""
+        return torch.where(shots < self.prior.shape[1], shots, 0).to(self.device)
 
     # -- RecBole's interface ---------------------------------------------------------------------------------------
 
@@ -120,12 +128,13 @@ class Learner(SequentialRecommender):
         """Scores [B] of the given items."""
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
         table = self.candidate_table()
-        return (with_constant(states, table) * table[interaction[self.ITEM_ID]]).sum(-1)
+        columns = self.prior_columns(interaction[self.ITEM_SEQ_LEN])
+        return (widened(states, table, columns) * table[interaction[self.ITEM_ID]]).sum(-1)
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Scores [B, n_items] of all items."""
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
-        return dot_scores(states, self.candidate_table())
+        return dot_scores(states, self.candidate_table(), self.prior_columns(interaction[self.ITEM_SEQ_LEN]))
 
     # -- states and losses -----------------------------------------------------------------------------------------
 
@@ -139,8 +148,8 @@ class Learner(SequentialRecommender):
 
     def prediction_loss(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
         """Loss of each prediction: states [P, d], targets int64 [P], negatives of `TaskBatch.negatives_of` -> [P]."""
-        table = self.candidates(table[: self.n_warm_items + 1])
-        states = with_constant(states, table)
+        table = self._with_offsets(table[: self.n_warm_items + 1], self.prior[:, :1])
+        states = widened(states, table)
         if self.loss_type == "CE":
             return full_softmax_loss(states, table, targets, self.products)
         assert negatives is not None, f"{self.loss_type} needs negatives"
@@ -267,6 +276,11 @@ class FeatureLearner(Learner):
     cannot know, and cold items are not held to be unpopular for it. A cold item counts as popular as the geometric
     mean of the warm ones. It is for softmax losses; BPR has none.
 
+    With `popularity_by_shots` what users take after up to three interactions is the prior of new users with so many: at
+    their start users take other items than later, and an encoder that tells items apart by content alone cannot say
+    which. It corrects rankings for the shift of the targets' shares (Saerens et al., Neural Computation 2002);
+    training, and the choice of epoch and adaptation, do without.
+
     Args:
         config, dataset: as for Learner.
         name: the learner's name, which is its modality's.
@@ -280,8 +294,9 @@ class FeatureLearner(Learner):
         features: ItemFeatures = dataset.item_features[name]
         self.register_buffer("vectors", torch.from_numpy(features.vectors), persistent=False)
         self.register_buffer("present", torch.from_numpy(features.present), persistent=False)
-        if config["popularity_prior"] and self.loss_type != "BPR":
-            self.prior = popularity_prior(dataset, self.n_items, self.n_warm_items)
+        users = getattr(dataset, "users", None)  # RecBole's datasets have no old users, and so no prior
+        if config["popularity_prior"] and self.loss_type != "BPR" and users is not None:
+            self.prior = log_popularity(users.old, self.n_items, bool(config["popularity_by_shots"]))
         self.projection = nn.Linear(features.vectors.shape[1], self.hidden_size)
         self.missing = nn.Parameter(torch.zeros(self.hidden_size))
         nn.init.normal_(self.projection.weight, std=self.initializer_range)
@@ -301,20 +316,6 @@ class FeatureLearner(Learner):
 def build_learner(config: Any, dataset: Any, name: str) -> Learner:
     """The learner `name` of the config: `id`, or any modality with features."""
     return IDLearner(config, dataset, name) if name == "id" else FeatureLearner(config, dataset, name)
-
-
-def popularity_prior(dataset: Any, n_items: int, n_warm_items: int) -> Tensor:
-    """Log of each item's number of interactions among the old users, less the warm items' mean; [n_items].
-
-    The padding and the cold items have 0. A RecBole dataset without old users has no prior: [0].
-    """
-    counts = getattr(dataset, "item_counts", None)
-    if counts is None:
-        return torch.zeros(0)
-    prior = torch.zeros(n_items)
-    logs = torch.from_numpy(np.log(counts[1 : n_warm_items + 1])).float()
-    prior[1 : n_warm_items + 1] = logs - logs.mean()
-    return prior
 
 
 def local_parameter_names(encoder: nn.Module, modules: Sequence[str]) -> list[str]:

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 
-def with_constant(states: Tensor, table: Tensor) -> Tensor:
-    """The states, with a last value of 1 if the table has a last column for it: [..., d] -> [..., d or d + 1]."""
-    if table.shape[-1] == states.shape[-1]:
+def widened(states: Tensor, table: Tensor, columns: Tensor | None = None) -> Tensor:
+    """The states with last values that pick one of the table's columns b, so that their product is h.w_i + b_i.
+
+    Args:
+        states: [..., d].
+        table: [n, d + R], the vectors and R columns b, of which there may be none.
+        columns: int64 [...], which of the R each state has; the first one if None.
+
+    Returns:
+        [..., d + R].
+    """
+    n = table.shape[-1] - states.shape[-1]
+    if n == 0:
         return states
-    return torch.cat([states, states.new_ones(*states.shape[:-1], 1)], -1)
+    if columns is None:
+        columns = torch.zeros(states.shape[:-1], dtype=torch.int64, device=states.device)
+    return torch.cat([states, one_hot(columns, n).to(states)], -1)
 
 
-def dot_scores(states: Tensor, table: Tensor) -> Tensor:
-    """h.w_i + b_i: states [N, d], table [n, d] of vectors, or [n, d + 1] with b in the last column -> [N, n]."""
-    d = states.shape[-1]
-    scores = states @ table[:, :d].T
-    return scores if table.shape[-1] == d else scores + table[:, d]
+def dot_scores(states: Tensor, table: Tensor, columns: Tensor | None = None) -> Tensor:
+    """h.w_i + b_i: states [N, d], table [n, d + R], columns [N] (see `widened`) -> [N, n]."""
+    return widened(states, table, columns) @ table.T

@@ -26,13 +26,13 @@ class LinearFit:
         settings = config["learners"]["linear"]
         self._decays, self._penalties = _list(settings["decay"]), _list(settings["penalty"])
         self._max_items: int = settings["max_items"]
-        self._by_shots: bool = settings["popularity_by_shots"]
+        self._by_shots: bool = config["popularity_by_shots"]
         self._regression_of_choice: LinearRegression | None = None
 
     def depends_on(self) -> list[Any]:
         """All that the choice and the model depend on."""
         config = self._config
-        parts = [config["learners"]["linear"], config["MAX_ITEM_LIST_LENGTH"], config["valid_metric"]]
+        parts = [config["learners"]["linear"], self._by_shots, config["MAX_ITEM_LIST_LENGTH"], config["valid_metric"]]
         return [*parts, self._dataset.fingerprint(with_new_users=False)]
 
     def stage(self, _: int) -> tuple[dict[str, Any], int]:

@@ -2,49 +2,87 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from mml.model.learner import FeatureLearner, Learner, popularity_prior
-from mml.model.scores import dot_scores, with_constant
+from mml.data.sequences import PackedSequences
+from mml.model.fusion import LearnerOutput
+from mml.model.learner import FeatureLearner, Learner
+from mml.model.popularity import log_popularity, popularity_by_shots
+from mml.model.scores import dot_scores, widened
 from tests.model.stubs import StubDataset, random_features, stub_config
 
 N, WARM = 12, 9
 
 
 class Counted(StubDataset):
-    """Item i has been touched i times."""
+    """Item i has been touched i times; the users begin with the rarest items, one after the other."""
 
-    @property
-    def item_counts(self) -> np.ndarray:
-        return np.where(np.arange(N + 1) <= WARM, np.arange(N + 1), 0)
+    def __init__(self) -> None:
+        super().__init__(N, warm=WARM, features={"txt": random_features(N)})
+        items = np.repeat(np.arange(1, WARM + 1), np.arange(1, WARM + 1))
+        self.users = SimpleNamespace(old=PackedSequences(items, np.array([0, 15, 30, len(items)])))
 
 
 def learner(**over: object) -> Learner:
     torch.manual_seed(0)
-    dataset = Counted(N, warm=WARM, features={"txt": random_features(N)})
-    return FeatureLearner(stub_config(popularity_prior=True, **over), dataset, "txt").eval()
+    return FeatureLearner(stub_config(popularity_prior=True, **over), Counted(), "txt").eval()
 
 
 def test_prior_is_the_centred_log_count() -> None:
-    prior = popularity_prior(Counted(N, warm=WARM), N + 1, WARM)
+    prior = log_popularity(Counted().users.old, N + 1, by_shots=False)
     logs = np.log(np.arange(1, WARM + 1))
-    np.testing.assert_allclose(prior[1 : WARM + 1], logs - logs.mean(), atol=1e-5)
+    assert prior.shape == (N + 1, 1)
+    np.testing.assert_allclose(prior[1 : WARM + 1, 0], logs - logs.mean(), atol=1e-5)
     assert not prior[WARM + 1 :].any()
-    assert not prior[0]
-    assert not len(popularity_prior(StubDataset(N), N + 1, N))
+    assert not prior[0].any()
+
+
+def test_after_up_to_three_interactions_it_is_what_users_take_then() -> None:
+    old = Counted().users.old
+    prior = log_popularity(old, N + 1, by_shots=True)
+    assert prior.shape == (N + 1, 4)
+    torch.testing.assert_close(prior[:, :1], log_popularity(old, N + 1, by_shots=False))
+    logs = np.log(popularity_by_shots(old, WARM + 1)[:3, 1:])
+    np.testing.assert_allclose(prior[1 : WARM + 1, 1:].T, logs - logs.mean(1, keepdims=True), atol=1e-5)
+    assert not prior[WARM + 1 :].any()
+
+
+def test_new_users_are_ranked_for_by_their_shots_and_training_is_without() -> None:
+    model, plain = learner(popularity_by_shots=True), learner()
+    states, shots = torch.randn(5, model.hidden_size), torch.tensor([1, 2, 3, 4, 50])
+    columns = model.prior_columns(shots)
+    assert columns.tolist() == [1, 2, 3, 0, 0]
+    assert plain.prior_columns(shots).tolist() == [0] * 5
+    expected = states @ model.item_table().T + model.prior[:, [1, 2, 3, 0, 0]].T
+    table = model.candidate_table()
+    torch.testing.assert_close(dot_scores(states, table, columns), expected)
+    warm = expected[:, 1 : WARM + 1]
+    z = (expected - warm.mean(1, keepdim=True)) / warm.std(1, correction=0, keepdim=True)
+    rows = slice(1, 4)
+    output = LearnerOutput(states, table, WARM, columns=columns)
+    torch.testing.assert_close(output.standardised(rows)(slice(None)), z[rows], rtol=1e-4, atol=1e-5)
+    history = {"item_id_list": torch.tensor([[3, 0, 0], [3, 4, 0]]), "item_length": torch.tensor([1, 2])}
+    full = model.full_sort_predict(history)
+    torch.testing.assert_close(model.predict(history | {"item_id": torch.tensor([5, 9])}), full[[0, 1], [5, 9]])
+    h = model.forward(history["item_id_list"], history["item_length"])
+    torch.testing.assert_close(full, h @ model.item_table().T + model.prior[:, 1:3].T)
+    targets = torch.tensor([1, 9, 4, 4, 2])
+    losses = [one.prediction_loss(states, one.item_table(), targets, None) for one in (model, plain)]
+    torch.testing.assert_close(*losses)
 
 
 def test_loss_and_scores_hold_the_prior() -> None:
     model = learner()
     states, targets = torch.randn(5, model.hidden_size), torch.tensor([1, 9, 4, 4, 2])
-    logits = states @ model.item_table().T + model.prior
+    logits = states @ model.item_table().T + model.prior.T
     expected = torch.nn.functional.cross_entropy(logits[:, 1 : WARM + 1], targets - 1, reduction="none")
     torch.testing.assert_close(model.prediction_loss(states, model.item_table(), targets, None), expected)
     torch.testing.assert_close(dot_scores(states, model.candidate_table()), logits)
-    widened = with_constant(states, model.candidate_table())
-    torch.testing.assert_close(widened @ model.candidate_table().T, logits)
+    torch.testing.assert_close(widened(states, model.candidate_table()) @ model.candidate_table().T, logits)
 
 
 def test_a_state_that_says_nothing_recommends_what_is_popular() -> None:
@@ -52,9 +90,14 @@ def test_a_state_that_says_nothing_recommends_what_is_popular() -> None:
     assert scores[1 : WARM + 1].argsort().tolist() == list(range(WARM))
 
 
+def test_a_dataset_without_old_users_has_none() -> None:
+    dataset = StubDataset(N, features={"txt": random_features(N)})
+    assert not len(FeatureLearner(stub_config(popularity_prior=True), dataset, "txt").prior)
+
+
 @pytest.mark.parametrize("over", [{"popularity_prior": False}, {"loss_type": "BPR"}])
 def test_without_it_scores_are_dot_products(over: dict[str, object]) -> None:
     torch.manual_seed(0)
-    config = stub_config(**{"popularity_prior": True, **over})
-    model = FeatureLearner(config, Counted(N, warm=WARM, features={"txt": random_features(N)}), "txt")
+    config = stub_config(**{"popularity_prior": True, "popularity_by_shots": True, **over})
+    model = FeatureLearner(config, Counted(), "txt")
     assert model.candidate_table().shape == (N + 1, 16)

@@ -4,7 +4,8 @@ python -m benchmarks.whole_run [--users N] [--items N] [--work FOLDER] [--key=va
 
 The log is that of benchmarks.growth, with a random vector per item as the text modality; so the learners are id, linear
 and txt. One epoch of each training, one rate of adaptation, the latest 5 % of the users new, one case each: what is
-measured is whether it fits and how long each stage takes, not accuracy. Any other `--key=value` is a key of the config.
+measured is whether it fits and how long each stage takes, not accuracy. Any other `--key=value` is a key of the config,
+over these.
 Not part of `make bench`, as its defaults take hours on one core.
 """
 
@@ -50,6 +51,12 @@ def features_of(log: Path, n_items: int) -> Path:
     return path
 
 
+def one_epoch(words: Sequence[str]) -> list[str]:
+    """ONE_EPOCH with these words over it."""
+    given = {word.partition("=")[0] for word in words}
+    return [*(word for word in ONE_EPOCH if word.partition("=")[0] not in given), *words]
+
+
 def whole_run(folder: str, features: str, output: str, words: Sequence[str]) -> Record:
     """Read, train, adapt, fuse, rank and write; stage -> seconds, users/s and the peak memory so far."""
     from mml.config import Config
@@ -82,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
         "folder": str(log.resolve()),
         "features": str(features_of(log, options.items).resolve()),
         "output": str((options.output / "whole_run").resolve()),
-        "words": [*ONE_EPOCH, *words],
+        "words": one_epoch(words),
     }
     record = in_fresh_process("benchmarks.whole_run", "whole_run", case)
     if "error" in record:

@@ -35,7 +35,9 @@ def test_both_ways_of_building_see_the_same_log(log: str) -> None:
 
 def test_a_whole_run(log: str, tmp_path: Path) -> None:
     features = whole_run.features_of(Path(log), 100)
-    words = [*whole_run.ONE_EPOCH, "--hidden_size=8", "--inner_size=16", "--n_layers=1", "--adapt_max_steps=2"]
+    own = ["--hidden_size=8", "--inner_size=16", "--n_layers=1", "--adapt_max_steps=2", "--pretrain_batch_size=64"]
+    words = whole_run.one_epoch(own)
+    assert len(words) == len(whole_run.ONE_EPOCH) + 4
     record = whole_run.whole_run(log, str(features), str(tmp_path), words)
     names = ["data", "id", "linear", "txt", "generator", "fusion", "meta_test", "all"]
     assert [stage["stage"] for stage in record["stages"]] == names

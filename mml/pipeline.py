@@ -44,6 +44,11 @@ from mml.trainer.validation import Validation, dataset_metrics, rank_cases
 
 logger = logging.getLogger(__name__)
 
+# keys of the learners' stages that some of them do not read
+_OF_ID = ("content_embedding", "spectral_embedding", "feature_attention", "feature_attention_scale")
+_OF_FEATURE_LEARNERS = ("popularity_prior",)
+_IN_RANKING = "popularity_by_shots"  # and in linear's stage; later stages depend on all of these keys
+
 
 class Run:
     """The stages of one run over a dataset.
@@ -85,7 +90,7 @@ class Run:
 
     def _learner_stage(self, name: str) -> None:
         config = self.config
-        without = ("learners", "popularity_by_shots") + (() if name == "id" else ("spectral_embedding",))
+        without = {"learners", _IN_RANKING, *(_OF_FEATURE_LEARNERS if name == "id" else _OF_ID)}
         rest = {key: value for key, value in config.of_stage("learners").items() if key not in without}
         features = self.dataset.item_features
         used = features if name == "id" else {key: features[key] for key in (name,) if key in features}

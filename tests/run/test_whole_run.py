@@ -110,6 +110,34 @@ def test_finished_stages_are_skipped(
     assert set(result_of(output)["metrics"]["mml"]["all"]) == {"recall@5", "mrr@5", "ndcg@5", "n_users", "n_cases"}
 
 
+@pytest.mark.parametrize(
+    ("changes", "skipped"),
+    [
+        ([{"popularity_prior": False}], 2),  # id and linear
+        ([{"feature_attention": False}], 3),  # linear, txt and img
+        ([{"popularity_by_shots": False}], 3),  # id, txt and img: only rankings change
+        ([{"learners.linear": "~"}, {"popularity_by_shots": False}], 3),  # and fusion sees it without linear, too
+    ],
+)
+def test_learners_are_trained_again_only_for_the_keys_they_read(
+    finished: Path,
+    tiny_data: Path,
+    arguments: Arguments,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changes: list[dict[str, object]],
+    skipped: int,
+) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(finished, output, symlinks=True)
+    keys: dict[str, object] = {}
+    for change in changes:
+        keys |= change
+        capsys.readouterr()
+        assert run_meta.main(arguments(tiny_data, output, **keys)) == 0
+    assert capsys.readouterr().err.count("skipped.") == skipped
+
+
 def test_same_seed_same_result(finished: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
     assert run_meta.main(arguments(tiny_data, tmp_path / "a")) == 0
     assert result_of(tmp_path / "a")["metrics"] == result_of(finished)["metrics"]

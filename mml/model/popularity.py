@@ -11,7 +11,7 @@ from mml.data.sequences import PackedSequences
 
 _LENGTHS = 10  # shots; histories of so many and more are alike in popularity
 _PRIORS = 10 ** np.arange(1, 6.1, 0.25)  # interactions that overall popularity may count for in that by shots
-_FIRST = 3  # shots after which a feature learner's prior is that by shots; later its encoder knows users at their start
+_FIRST = 3  # up to so many interactions a feature learner's prior is that by shots (docs/results.md)
 
 
 def overall_popularity(sequences: PackedSequences, size: int) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 
 def widened(states: Tensor, table: Tensor, columns: Tensor | None = None) -> Tensor:
@@ -21,9 +20,8 @@ def widened(states: Tensor, table: Tensor, columns: Tensor | None = None) -> Ten
     n = table.shape[-1] - states.shape[-1]
     if n == 0:
         return states
-    if columns is None:
-        columns = torch.zeros(states.shape[:-1], dtype=torch.int64, device=states.device)
-    return torch.cat([states, one_hot(columns, n).to(states)], -1)
+    picks = torch.eye(n, dtype=states.dtype, device=states.device)
+    return torch.cat([states, picks[0].expand(*states.shape[:-1], n) if columns is None else picks[columns]], -1)
 
 
 def dot_scores(states: Tensor, table: Tensor, columns: Tensor | None = None) -> Tensor:

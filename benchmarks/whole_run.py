@@ -4,9 +4,8 @@ python -m benchmarks.whole_run [--users N] [--items N] [--work FOLDER] [--key=va
 
 The log is that of benchmarks.growth, with a random vector per item as the text modality; so the learners are id, linear
 and txt. One epoch of each training, one rate of adaptation, the latest 5 % of the users new, one case each: what is
-measured is whether it fits and how long each stage takes, not accuracy. Any other `--key=value` is a key of the config,
-over these.
-Not part of `make bench`, as its defaults take hours on one core.
+measured is whether it fits and how long each stage takes, not accuracy. Any other `--key=value` is a key of the config
+and goes over these. Not part of `make bench`, as its defaults take hours on one core.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 # keys of the learners' stages that some of them do not read
 _OF_ID = ("content_embedding", "spectral_embedding", "feature_attention", "feature_attention_scale")
 _OF_FEATURE_LEARNERS = ("popularity_prior",)
-_IN_RANKING = "popularity_by_shots"  # and in linear's stage; later stages depend on all of these keys
+_IN_RANKING = "popularity_by_shots"  # trains none of them; linear's stage names it, later stages depend on all keys
 
 
 class Run:

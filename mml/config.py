@@ -23,11 +23,14 @@ from recbole.utils import EvaluatorType
 
 from mml import config_keys, distributed
 from mml.errors import InputError
+from mml.evaluation.metrics import NEEDS_TOP_ITEMS
 from mml.features.sources import why_off
 
 logger = logging.getLogger(__name__)
 
 Settings = dict[str, Any]
+
+_TAKEN_NAMES = ("latest", "compare", "features")  # of folders beside the runs
 
 
 def config_dir() -> Path:
@@ -183,15 +186,31 @@ class Config(RecBoleConfig):
         for name in names:
             if not isinstance(name, str) or name.lower() not in ranking:
                 raise InputError(f"config: key 'metrics' holds {name}; it must hold some of {', '.join(ranking)}.")
+        ranking = [name for name in ranking if name not in NEEDS_TOP_ITEMS]
         name, _, k = final["valid_metric"].partition("@")
         if name.lower() not in ranking or not k.isdigit() or int(k) < 1:
-            raise InputError(f"config: key 'valid_metric' is {final['valid_metric']!r}; write it as NDCG@10.")
+            raise InputError(
+                f"config: key 'valid_metric' is {final['valid_metric']!r}; write it as NDCG@10, with one of "
+                f"{', '.join(ranking)}."
+            )
 
     def _check_together(self) -> None:
         """What no key can be blamed for alone."""
         if self["hidden_size"] % self["n_heads"]:
             raise InputError(
                 f"config: key 'n_heads': hidden_size {self['hidden_size']} is no multiple of {self['n_heads']}."
+            )
+        clip = self["clip_grad_norm"] or {"max_norm": 1.0}
+        if "max_norm" not in clip or clip.keys() - {"max_norm", "norm_type"} or not all(map(_is_number, clip.values())):
+            raise InputError("config: key 'clip_grad_norm' must be a mapping like {max_norm: 5, norm_type: 2}, or ~.")
+        output = Path(self["output_dir"])
+        if output.exists() and not output.is_dir():
+            raise InputError(f"config: key 'output_dir': {output} is a file; name a folder.")
+        name = self["run_name"]
+        if name is not None and (Path(name).name != name or name in _TAKEN_NAMES):
+            raise InputError(
+                f"config: key 'run_name' is {name!r}; it must be the name of one folder, and none of "
+                f"{', '.join(_TAKEN_NAMES)}."
             )
         if self["choose_epoch_by_valid_item"] and self["eval_shots"] != "last":
             raise InputError("config: key 'choose_epoch_by_valid_item' needs eval_shots: last.")
@@ -201,7 +220,7 @@ class Config(RecBoleConfig):
             )
         weights = self["fusion_weight"]
         if weights is not None and (
-            set(weights) != set(self["learners"]) or not all(type(w) in (int, float) for w in weights.values())
+            set(weights) != set(self["learners"]) or not all(map(_is_number, weights.values()))
         ):
             raise InputError(
                 f"config: key 'fusion_weight' must give a number to each learner: {', '.join(self['learners'])}."
@@ -219,6 +238,10 @@ class Config(RecBoleConfig):
             for key, value in self.external_config_dict.items()
             if config_keys.stage_of(key) in config_keys.STAGES[: last + 1]
         }
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
 
 
 def own_gpu(gpu_id: str, local_rank: int) -> str:
@@ -285,6 +308,8 @@ def _parse_value(text: str, word: str, loader: type) -> Any:
     try:
         return yaml.load(text, Loader=loader)
     except yaml.YAMLError:
+        if re.fullmatch(r"[\[(][^\[\]()]*[\])]", text):  # an interval as RecBole writes it, [5,inf)
+            return text
         raise InputError(f"command line: the value of '{word}' is not valid YAML.") from None
 
 

@@ -80,8 +80,8 @@ KEYS: dict[str, Key] = {
     "n_heads": Key((int,), "learners", low=1),
     "hidden_size": Key((int,), "learners", low=1),
     "inner_size": Key((int,), "learners", low=1),
-    "hidden_dropout_prob": Key((float,), "learners", low=0.0, high=1.0),
-    "attn_dropout_prob": Key((float,), "learners", low=0.0, high=1.0),
+    "hidden_dropout_prob": Key((float,), "learners", low=0.0, high=0.99),
+    "attn_dropout_prob": Key((float,), "learners", low=0.0, high=0.99),
     "hidden_act": Key((str,), "learners", choices=("gelu", "relu", "swish", "tanh", "sigmoid")),
     "layer_norm_eps": Key((float,), "learners", low=0.0),
     "initializer_range": Key((float,), "learners", low=0.0),
@@ -241,13 +241,13 @@ def _check_value(source: str, name: str, value: Any, key: Key) -> None:
     typed = any(_is(value, kind) for kind in key.types)
     numbers = value if isinstance(value, list) else [value]
     typed = typed and bool(numbers)
-    whole = list in key.types and (int in key.types or key.choices)  # topk, eval_shots
+    whole = list in key.types and float not in key.types  # topk, eval_shots, fusion_hidden_size
     if whole and any(isinstance(number, float) for number in numbers):
         typed = False
     if not typed or (key.choices and isinstance(value, str) and value not in key.choices):
         raise InputError(f"{source}: key '{name}' has the value {value!r}; {_expected(key)}.")
     for number in numbers if key.low is not None else ():
-        if isinstance(number, str) and number in key.choices:
+        if isinstance(value, str) and value in key.choices:
             continue
         low_ok = _is(number, float) and number >= key.low
         if not low_ok or (key.high is not None and number > key.high):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
@@ -34,7 +33,7 @@ from mml.model.transitions import spectral_embedding
 from mml.precision import set_up_torch
 from mml.run_folder import RunFolder
 from mml.stages import Build, Stages, State
-from mml.trainer.base import seed_stage
+from mml.trainer.base import plain, seed_stage
 from mml.trainer.fusion import FusionTrainer, adaptive_scorer, case_context, choose_weights, new_fusion
 from mml.trainer.fusion_cases import fusion_cases
 from mml.trainer.generator import GeneratorTrainer
@@ -95,7 +94,7 @@ class Run:
         features = self.dataset.item_features
         used = features if name == "id" else {key: features[key] for key in (name,) if key in features}
         parts = [rest, config["learners"][name], self.dataset.fingerprint(with_new_users=False)]
-        parts += [one.fingerprint(self.dataset.n_known_items) for one in used.values()]
+        parts += [[key, one.fingerprint(self.dataset.n_known_items)] for key, one in used.items()]
         holder: list[Learner] = []
 
         def new_learner(seed: int) -> Learner:
@@ -169,7 +168,7 @@ class Run:
             return {"weights": generator.state_dict()}, len(trainer.train_loss_dict) * len(self.training_tasks)
 
         parts = [config.of_stage("generator"), self._fingerprint]
-        parts += [item_features.fingerprint(self.dataset.n_known_items) for item_features in features.values()]
+        parts += [[key, one.fingerprint(self.dataset.n_known_items)] for key, one in features.items()]
         generator.load_state_dict(self._stage("generator", parts, build)["weights"])
         generator.eval()
 
@@ -198,24 +197,26 @@ class Run:
         self.fixed_weights: dict[str, float] = state["fixed"]
 
     def _meta_test_stage(self) -> dict[str, Any]:
-        data = [self.config.of_stage("meta_test"), self._fingerprint, self.dataset.fingerprint(with_new_users=True)]
-        path = self.folder.path / "result.json"
-        if distributed.is_main() and not path.is_file():
-            (self.folder.checkpoints / "meta_test.json").unlink(missing_ok=True)
-        holder: list[dict[str, Ranking]] = []
+        """Rank, then write both files from the stage's state, whichever run it is from."""
+        dataset = self.dataset
+        data = [self.config.of_stage("meta_test"), self._fingerprint, dataset.fingerprint(with_new_users=True)]
+        data += [[key, one.fingerprint(dataset.item_num)] for key, one in dataset.item_features.items()]
 
         def build(seed: int) -> tuple[State, int]:
-            tasks, _ = self.dataset.test_tasks()
-            holder.append(self._rank_all(tasks))
-            if distributed.is_main():
-                self.folder.write_text("predictions.csv", report.predictions_csv(holder[0], tasks, self.dataset))
-            return {}, len(tasks) * len(holder[0])
+            tasks, _ = dataset.test_tasks()
+            rankings, metrics = self._rank_all(tasks), self._metrics()
+            by_group = {
+                method: report.group_metrics(ranking, tasks, dataset.n_warm_items, metrics)
+                for method, ranking in rankings.items()
+            }
+            ranks = {method: torch.from_numpy(ranking.ranks) for method, ranking in rankings.items()}
+            return {"metrics": plain(by_group), "ranks": ranks}, len(tasks) * len(rankings)
 
-        self._stage("meta_test", data, build)
-        if not holder:
-            result: dict[str, Any] = distributed.from_main(lambda: json.loads(path.read_text(encoding="utf-8")))
-            return result
-        result = self._result(holder[0])
+        state = self._stage("meta_test", data, build)
+        if distributed.is_main():
+            ranks = {method: places.cpu().numpy() for method, places in state["ranks"].items()}
+            self.folder.write_text("predictions.csv", report.predictions_csv(ranks, dataset.test_tasks()[0], dataset))
+        result = self._result(state["metrics"])
         self.folder.write_text("result.json", report.to_json(result))
         return result
 
@@ -303,9 +304,7 @@ class Run:
     def _metrics(self) -> Any:
         return dataset_metrics(self.config, self.dataset, self.config["metrics"], self.config["topk"])
 
-    def _result(self, rankings: dict[str, Ranking]) -> dict[str, Any]:
-        tasks, _ = self.dataset.test_tasks()
-        metrics = self._metrics()
+    def _result(self, metrics: dict[str, Any]) -> dict[str, Any]:
         return {
             "dataset": self.config["dataset"],
             "synthetic": self.dataset.is_synthetic,
@@ -318,10 +317,7 @@ class Run:
                 for stage, record in self.stages.records.items()
             },
             "adaptation": {name: asdict(how) for name, how in self.adaptations.items()},
-            "metrics": {
-                method: report.group_metrics(ranking, tasks, self.dataset.n_warm_items, metrics)
-                for method, ranking in rankings.items()
-            },
+            "metrics": metrics,
         }
 
     def _stage(self, stage: str, parts: list[Any], build: Build) -> State:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ import yaml
 
 from mml import distributed
 from mml.config import Config
-from mml.trainer.base import plain, save_atomically
+from mml.errors import InputError
+from mml.trainer.base import plain
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,9 @@ class RunFolder:
     of the dataset has finished with the same fingerprint is taken from there.
     """
 
+    is_latest = True
+    """Whether `latest` is pointed to it."""
+
     def __init__(self, config: Config) -> None:
         self.config = config
         settings = json.dumps(plain(config.of_stage("meta_test")), sort_keys=True)
@@ -54,10 +60,11 @@ class RunFolder:
         """Make the folder, point `latest` to it and write `config.yaml`. Only rank 0 writes, here and below."""
         if not distributed.is_main():
             return
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        link = self.dataset_dir / f".latest{os.getpid()}"
-        link.symlink_to(self.path.name)
-        os.replace(link, self.dataset_dir / "latest")
+        make_folder(self.checkpoints)
+        if self.is_latest:
+            link = self.dataset_dir / f".latest{os.getpid()}"
+            link.symlink_to(self.path.name)
+            os.replace(link, self.dataset_dir / "latest")
         settings = {key: value for key, value in sorted(self.config.external_config_dict.items())}
         # dropped ones are written as such, or the defaults would bring them back
         learners = dict.fromkeys(self.config.dropped_learners) | self.config["learners"]
@@ -85,21 +92,38 @@ class RunFolder:
             if record is None or record.fingerprint != fingerprint or not (folder / f"{stage}.pth").is_file():
                 continue
             if folder.resolve() != self.checkpoints.resolve():
-                for suffix in (".pth", ".json"):
-                    shutil.copy2(folder / f"{stage}{suffix}", self.checkpoints / f"{stage}{suffix}")
+                self._take(stage, functools.partial(shutil.copy2, folder / f"{stage}.pth"), record)
             path = self.checkpoints / f"{stage}.pth"
             state: dict[str, Any] = torch.load(path, map_location=self.config["device"], weights_only=True)
             return state, record
         return None
 
     def save_stage(self, stage: str, state: dict[str, Any], record: StageRecord) -> None:
-        """Save a finished stage; the record comes last, so that a stage is finished only when it is whole."""
-        if not distributed.is_main():
-            return
-        save_atomically(state, self.checkpoints / f"{stage}.pth")
-        temporary = self.checkpoints / f".{stage}.json.tmp{os.getpid()}"
+        """Save a finished stage."""
+        if distributed.is_main():
+            self._take(stage, lambda path: torch.save(state, path), record)
+
+    def _take(self, stage: str, write: Callable[[Path], object], record: StageRecord) -> None:
+        """`write` a stage's file; no record stands beside it meanwhile, so a finished stage is whole."""
+        record_path = self.checkpoints / f"{stage}.json"
+        record_path.unlink(missing_ok=True)
+        temporary = self.checkpoints / f".{stage}.tmp{os.getpid()}"
+        write(temporary)
+        os.replace(temporary, self.checkpoints / f"{stage}.pth")
         temporary.write_text(json.dumps(asdict(record)), encoding="utf-8")
-        os.replace(temporary, self.checkpoints / f"{stage}.json")
+        os.replace(temporary, record_path)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder below `output_dir`, and those above it.
+
+    Raises:
+        InputError: if that cannot be.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"config: key 'output_dir': {path} cannot be made: {error.strerror}.") from None
 
 
 def _read_record(path: Path) -> StageRecord | None:

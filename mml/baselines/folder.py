@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from mml.baselines.settings import Baseline
-from mml.run_folder import RunFolder
+from mml.run_folder import RunFolder, make_folder
 from mml.trainer.base import plain
 
 
@@ -27,6 +27,6 @@ class BaselineFolder(RunFolder):
 
     def create(self) -> None:
         """Make the folder and write `config.yaml`."""
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        make_folder(self.checkpoints)
         settings = {"baseline": self._name, "dataset": self.config["dataset"], **self._settings}
         self.write_text("config.yaml", yaml.safe_dump(settings, sort_keys=True, allow_unicode=True))

@@ -195,7 +195,7 @@ class OwnRun:
         features = self._dataset.item_features
         used = {"id": [], "content": [self._modality], "init": list(features)}[kind]
         parts: list[Any] = [rest, self._dataset.fingerprint(with_new_users=False)]
-        parts += [features[name].fingerprint(self._dataset.n_known_items) for name in used]
+        parts += [[name, features[name].fingerprint(self._dataset.n_known_items)] for name in used]
         parts += [config["learners"]["id" if kind != "content" else self._modality]]
         return [*parts, self._baseline.settings["delta_max_norm"]] if kind == "init" else parts
 

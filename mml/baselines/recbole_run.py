@@ -169,6 +169,7 @@ class RecBoleRun:
     def _fingerprint(self, parts: list[UserSequences], start: State | None) -> list[Any]:
         """All that a stage's weights depend on; the items of new users only where they are trained on."""
         settings = {**model_defaults(self._baseline.name), **plain(self._baseline.settings)}
+        del settings["new_users"]  # acts by what is trained on, and from where
         trained_on = [[part.users.tobytes().hex(), part.sequences.items.tobytes().hex()] for part in parts]
         base = [] if start is None else [float(value.double().sum()) for value in start.values()]
         return [
@@ -177,6 +178,7 @@ class RecBoleRun:
             self._baseline.config.of_stage("data"),
             self._baseline.config["valid_metric"],
             self._dataset.fingerprint(with_new_users=False),
+            self._dataset.attributes_fingerprint(),
             [self._dataset.item_num, self._dataset.user_num],
             trained_on,
             base,

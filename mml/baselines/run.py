@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mml.baselines.folder import BaselineFolder
 from mml.baselines.own import OwnRun
 from mml.baselines.recbole_run import RecBoleRun
@@ -50,39 +52,36 @@ def run_baseline(
         plain(baseline.settings),
         config.of_stage("meta_test"),
         dataset.fingerprint(with_new_users=True),
-        [features.fingerprint(dataset.item_num) for features in dataset.item_features.values()],
+        [[key, features.fingerprint(dataset.item_num)] for key, features in dataset.item_features.items()],
+        None if baseline.is_own else dataset.attributes_fingerprint(),
     ]
-    done = folder.path / "result.json"
-    known = folder.find_stage("meta_test", stages.fingerprint("meta_test", parts)) if done.is_file() else None
-    if known is not None:
-        logger.info("%s: finished before with the same settings.", baseline.method)
-        result: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-        return result, folder.path
-    metrics = dataset_metrics(config, dataset, config["metrics"], config["topk"])
-    scorer, valid_scorer = model.scorers(tasks)
-    ranking = rank_cases(config, scorer, tasks, metrics.top_items_needed)
-    folder.write_text("predictions.csv", report.predictions_csv({baseline.method: ranking}, tasks, dataset))
-    valid: Mapping[str, float] = {}
-    if valid_scorer is not None and len(validation):
-        valid = validation.score(validation.rank(valid_scorer))[1]
-    result = {
-        "dataset": config["dataset"],
-        "synthetic": dataset.is_synthetic,
-        "seed": config["seed"],
-        "versions": report.versions(),
-        "device": report.device_name(config["device"]),
-        "data": summary,
-        "stages": {stage: _without_fingerprint(record) for stage, record in stages.records.items()},
-        "adaptation": {},
-        "validation": dict(valid),
-        "metrics": {baseline.method: report.group_metrics(ranking, tasks, dataset.n_warm_items, metrics)},
-    }
-    folder.write_text("result.json", report.to_json(result))
 
-    def nothing(_: int) -> tuple[State, int]:
-        return {}, len(tasks)
+    def build(_: int) -> tuple[State, int]:
+        metrics = dataset_metrics(config, dataset, config["metrics"], config["topk"])
+        scorer, valid_scorer = model.scorers(tasks)
+        ranking = rank_cases(config, scorer, tasks, metrics.top_items_needed)
+        valid: Mapping[str, float] = {}
+        if valid_scorer is not None and len(validation):
+            valid = validation.score(validation.rank(valid_scorer))[1]
+        result = {
+            "dataset": config["dataset"],
+            "synthetic": dataset.is_synthetic,
+            "seed": config["seed"],
+            "versions": report.versions(),
+            "device": report.device_name(config["device"]),
+            "data": summary,
+            "stages": {stage: _without_fingerprint(record) for stage, record in stages.records.items()},
+            "adaptation": {},
+            "validation": dict(valid),
+            "metrics": {baseline.method: report.group_metrics(ranking, tasks, dataset.n_warm_items, metrics)},
+        }
+        return {"result": report.to_json(result), "ranks": torch.from_numpy(ranking.ranks)}, len(tasks)
 
-    stages("meta_test", parts, nothing)  # marks the run as finished, last
+    state = stages("meta_test", parts, build)
+    ranks = {baseline.method: state["ranks"].cpu().numpy()}
+    folder.write_text("predictions.csv", report.predictions_csv(ranks, tasks, dataset))
+    folder.write_text("result.json", state["result"])
+    result: dict[str, Any] = json.loads(state["result"])
     return result, folder.path
 
 

@@ -38,6 +38,12 @@ def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]
     for name in ("seeds", "trials"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name} is {getattr(options, name)}; it must be at least 1.")
+    for name, instead in (
+        ("seed", "--seeds N and --first_seed S"),
+        ("run_name", "no name: each run has its own folder"),
+    ):
+        if any(word.partition("=")[0] == f"--{name}" for word in rest):
+            raise InputError(f"--{name} is for one run, and a comparison has many; give {instead}.")
     return options, rest
 
 

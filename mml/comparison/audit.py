@@ -76,7 +76,7 @@ def audit(config: Config, dataset: MMLDataset) -> Audit:
         history_items=len(history),
         unseen_history_items=int((history > n_warm).sum()),
         targets_in_history=int(dataset.target_in_history(tasks).sum()),
-        late_training_rows=_late_rows(dataset),
+        late_training_rows=dataset.n_late_interactions,
         users_on_both_sides=len(set(tokens[:n_before]) & set(tokens[n_before:])),
         copied_users=copied_users(dataset.users.old, dataset.users.new),
         popularity_ndcg=float(per_case_ndcg(popular.ranks).mean()),
@@ -132,18 +132,6 @@ def _longest_histories(tasks: TaskSet) -> np.ndarray:
     rows = np.array(list(longest.values()))
     items = tasks.batch(rows).item_seq.numpy()
     return items[items > 0]
-
-
-def _late_rows(dataset: MMLDataset) -> int:
-    """Rows of old and validation users after T; 0 where a list made the split."""
-    split = dataset._split
-    if split.time is None:
-        return 0
-    times = dataset.inter_feat
-    if dataset.time_field not in times:
-        return 0
-    trained_on = split.users < split.n_old + split.n_valid
-    return int((times[dataset.time_field].to_numpy()[trained_on] > split.time).sum())
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ import pandas as pd
 from mml.baselines.run import run_baseline
 from mml.baselines.settings import read_baseline
 from mml.comparison.methods import Method, as_words, flat
-from mml.config import Config, config_dir, parse_arguments
+from mml.config import Config, config_dir, lay_over, parse_arguments
 from mml.config_keys import stage_of
 from mml.model.fusion import WeightedSum
 from mml.pipeline import Run
@@ -69,7 +69,10 @@ class Outcome:
 
     def cases(self) -> pd.DataFrame:
         """The method's rows of predictions.csv, in an order that is the same for every method."""
-        rows = pd.read_csv(self.path / "predictions.csv", dtype={"user_id": str, "target_item": str})
+        # a user may be called "NA" or "null"
+        rows = pd.read_csv(
+            self.path / "predictions.csv", dtype={"user_id": str, "target_item": str}, keep_default_na=False
+        )
         rows = rows[rows["method"] == self.method]
         return rows.sort_values(["user_id", "shots", "target_item"], kind="stable").reset_index(drop=True)
 
@@ -77,18 +80,13 @@ class Outcome:
 class QuietFolder(RunFolder):
     """A run's folder; `latest` keeps pointing to the last run that somebody asked for."""
 
-    def create(self) -> None:
-        """Make the folder and put `latest` back."""
-        link = self.dataset_dir / "latest"
-        before = link.readlink() if link.is_symlink() else None
-        super().create()
-        link.unlink()
-        if before is not None:
-            link.symlink_to(before)
+    is_latest = False
 
 
 class Executor:
     """Runs methods on one dataset.
+
+    A method's own settings, those chosen by its trials and the seed go over the words.
 
     Args:
         dataset: its name.
@@ -117,8 +115,9 @@ class Executor:
 
     def _run_mml(self, method: Method, settings: Mapping[str, Any]) -> Outcome:
         files = [*self._files, *(str(config_dir() / name) for name in method.files)]
-        nested = parse_arguments(as_words({**settings, **flat(self._protocol)}))
-        config = Config(self._dataset, files, nested, self._words if not method.alone else self._data_words())
+        words = self._data_words() if method.alone else self._words
+        own = parse_arguments(as_words({**settings, **flat(self._protocol)}))
+        config = Config(self._dataset, files, lay_over(parse_arguments(words, self.config.yaml_loader), own))
         set_up_torch(config)
         run = Run(config, QuietFolder(config))
         result = run.run()

@@ -26,8 +26,12 @@ def read_header(path: Path, separator: str = "\t") -> dict[str, str]:
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist; see dataset/README.md for the files a dataset needs.")
-    with path.open(encoding="utf-8") as file:
-        header = file.readline().rstrip("\r\n").lstrip("\ufeff")
+    with path.open("rb") as file:
+        first = file.readline()
+    try:
+        header = first.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}, line 1: not UTF-8 text ({error.reason}); save the file as UTF-8.") from None
     if not header:
         raise InputError(f"{path} is empty; its first line must name the columns, as in 'user_id:token'.")
     types: dict[str, str] = {}
@@ -70,7 +74,9 @@ def read_atomic(
             frame = _read_csv(path, separator, list(types), kinds | dict.fromkeys(floats, "float64"), tokens)
         except ValueError:  # some cell is no number; the slow way finds it
             frame = _read_csv(path, separator, list(types), kinds, tokens)
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error}); save the file as UTF-8.") from None
+    except pd.errors.ParserError as error:
         raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     if frame.empty:
         raise InputError(f"{path} has a header but no rows.")
@@ -159,6 +165,15 @@ def _refuse_ragged_lines(path: Path, text: bytes, mark: bytes, n_columns: int, n
         counts = np.diff(np.searchsorted(np.flatnonzero(data == mark[0]), breaks), prepend=0)
     else:
         counts = np.array([line.count(mark) for line in text[:end].split(b"\n")[:-1]], dtype=np.int64)
+    if b"\r" in text:
+        returns = np.flatnonzero(data[:-1] == ord("\r"))
+        lone = returns[data[returns + 1] != ord("\n")]
+        if len(lone):
+            line = n_before + np.searchsorted(breaks, lone[0]) + 1
+            raise InputError(
+                f"{path}, line {line}: there is a carriage return inside the line, which some programs take for its "
+                "end; remove it."
+            )
     wrong = np.flatnonzero(counts != n_columns - 1)
     if len(wrong):
         raise InputError(

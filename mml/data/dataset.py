@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,8 @@ class MMLDataset(SequentialDataset):
             ranks these only, so that nothing after T can sway it.
         item_features: one per modality, joined by item token.
         user_tokens: str [n_users], tokens in order of arrival: old, validation, new users.
+        n_late_interactions: interactions of old and validation users after T, counted for the audit (0 by
+            construction, and where a list made the split).
 
     Raises:
         InputError: for missing, empty or malformed files, and for a split that leaves no users of one kind.
@@ -67,14 +71,15 @@ class MMLDataset(SequentialDataset):
         self.users: UserGroups
         super().__init__(config)
         self._pack()
-        self.item_features: dict[str, ItemFeatures] = load_item_features(
-            config, list(self.item_tokens), self.n_warm_items, list(self._tokens_in_file_order), Path(self.dataset_path)
-        )
         if self.item_num - 1 < max(config["topk"]):
             raise InputError(
                 f"config: key 'topk' asks for {max(config['topk'])} items, but {self.dataset_name} has only "
                 f"{self.item_num - 1}."
             )
+        self.test_tasks()  # refuses new users that are all too short, before features are encoded and kept
+        self.item_features: dict[str, ItemFeatures] = load_item_features(
+            config, list(self.item_tokens), self.n_warm_items, list(self._tokens_in_file_order), Path(self.dataset_path)
+        )
 
     # -- RecBole's loading, with strict reading and without its slow parser ------------------------------------------
 
@@ -96,15 +101,12 @@ class MMLDataset(SequentialDataset):
         path, separator = Path(filepath), self.config["field_separator"]
         types = read_header(path, separator)
         columns = [c for c in types if (load_col is None or c in load_col) and c not in (unload_col or ())]
-        if source == FeatureSource.INTERACTION:
-            self._require_columns(path, columns)
+        needed = self._needed_columns(path, list(types), columns, source)
         if types.get(self.time_field, "float") != "float":
             raise InputError(f"{path}, line 1: column '{self.time_field}' must be {self.time_field}:float.")
         frame = read_atomic(path, columns, separator, categories=source == FeatureSource.INTERACTION)
-        if source == FeatureSource.INTERACTION:
-            for column in (self.uid_field, self.iid_field, self.time_field):
-                if column in frame:
-                    require_values(path, frame, column)
+        for column in needed:
+            require_values(path, frame, column)
         for name in columns:
             self.field2source[name], self.field2type[name] = source, FeatureType(types[name])
             if types[name].endswith("_seq"):
@@ -117,19 +119,50 @@ class MMLDataset(SequentialDataset):
                 self.field2bucketnum[name] = 2
         return frame
 
-    def _require_columns(self, path: Path, columns: list[str]) -> None:
-        for key, field in (("USER_ID_FIELD", self.uid_field), ("ITEM_ID_FIELD", self.iid_field)):
-            if field not in columns:
+    def _needed_columns(self, path: Path, there: list[str], columns: list[str], source: Any) -> list[str]:
+        """Those of the columns that must have a value in each row; refuses a file without the ids."""
+        ids = {"USER_ID_FIELD": self.uid_field, "ITEM_ID_FIELD": self.iid_field}
+        if source == FeatureSource.ITEM:
+            del ids["USER_ID_FIELD"]
+        elif source != FeatureSource.INTERACTION:
+            return []
+        for key, field in ids.items():
+            if field not in there:
                 raise InputError(
-                    f"{path}, line 1: there is no column '{field}:token'; it has {', '.join(columns) or 'none known'}. "
-                    f"Rename the column, or set {key} to its name."
+                    f"{path}, line 1: there is no column '{field}:token'; it has {', '.join(there)}. Rename the "
+                    f"column, or set {key} to its name."
                 )
+            if field not in columns:
+                raise InputError(f"config: load_col or unload_col leaves out '{field}' of {path.name}; it is needed.")
+        return [field for field in (*ids.values(), self.time_field) if field in columns]
+
+    def _init_alias(self) -> None:
+        with _blamed("the keys alias_of_..."):
+            super()._init_alias()
+            unknown = {str(field) for fields in self.alias.values() for field in fields} - self.field2type.keys()
+            if unknown:
+                raise ValueError(f"there is no column '{min(unknown)}'")
+
+    def _normalize(self) -> None:
+        with _blamed("the keys normalize_field and normalize_all"):
+            super()._normalize()
 
     def _filter_by_inter_num(self) -> None:
         """RecBole's k-core filter; it counts in pure Python, so not for the intervals that let all pass."""
         intervals = (self.config["user_inter_num_interval"], self.config["item_inter_num_interval"])
         if any(text is not None and text.replace(" ", "") not in ("[0,inf)", "[0,inf]") for text in intervals):
             super()._filter_by_inter_num()
+
+    def _remove_duplication(self) -> None:
+        """As RecBole's, but rows of the same time stay in the file's order."""
+        keep, log = self.config["rm_dup_inter"], self.inter_feat
+        if keep is None:
+            return
+        if keep not in ("first", "last"):
+            raise InputError(f"config: key 'rm_dup_inter' is {keep!r}; it must be first, last or ~.")
+        if self.time_field in log:
+            log = log.sort_values(self.time_field, kind="stable")
+        self.inter_feat = log.drop_duplicates([self.uid_field, self.iid_field], keep=keep)
 
     def _remap(self, remap_list: list[tuple[pd.DataFrame, str, FeatureType]]) -> None:
         """As RecBole's, ids by first appearance, but each different token is looked at once instead of each row."""
@@ -165,7 +198,8 @@ class MMLDataset(SequentialDataset):
 
     def _data_filtering(self) -> None:
         """RecBole's filters, then the split; ids are given afterwards, in the order of the kept rows."""
-        super()._data_filtering()
+        with _blamed("the filters of rows (user_inter_num_interval, item_inter_num_interval, val_interval, ...)"):
+            super()._data_filtering()
         config, log = self.config, self.inter_feat
         codes, tokens = pd.factorize(log[self.uid_field])
         listed = [] if self.item_feat is None else [self.item_feat[self.iid_field].to_numpy(dtype=object)]
@@ -196,7 +230,11 @@ class MMLDataset(SequentialDataset):
         path = next((p for p in (Path(name), Path(self.dataset_path) / name) if p.is_file()), None)
         if path is None:
             raise InputError(f"config: key 'new_users_file': {name} does not exist.")
-        listed = pd.Index(path.read_text(encoding="utf-8").split())
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not UTF-8 text ({error.reason}); save the file as UTF-8.") from None
+        listed = pd.Index([line.strip() for line in lines if line.strip()])
         unknown = listed.difference(tokens)
         if len(unknown) or listed.empty:
             what = f"'{unknown[0]}' is not a user of the log" if len(unknown) else "it lists no user"
@@ -217,7 +255,15 @@ class MMLDataset(SequentialDataset):
         self.n_warm_items = int(groups[0].items.max())
         self.n_known_items = max(self.n_warm_items, int(groups[1].items.max(initial=0)))
         self._n_interactions = len(items)
+        self.n_late_interactions = self._count_late_interactions()
         self._split = replace(split, rows=np.empty(0, dtype=np.int64), users=np.empty(0, dtype=np.int64))
+
+    def _count_late_interactions(self) -> int:
+        split = self._split
+        if split.time is None or self.time_field not in self.inter_feat:
+            return 0
+        times = self.inter_feat[self.time_field].to_numpy()
+        return int((times[split.users < split.n_old + split.n_valid] > split.time).sum())
 
     @property
     def item_counts(self) -> np.ndarray:
@@ -321,6 +367,28 @@ class MMLDataset(SequentialDataset):
         n_items = self.item_num if with_new_users else self.n_known_items + 1
         digest.update("\n".join(map(str, self.item_tokens[:n_items])).encode())
         return digest.hexdigest()[:16]
+
+    def attributes_fingerprint(self) -> str:
+        """Hash of the .item file's columns, as ids and tokens: what RecBole's feature models read."""
+        digest = hashlib.sha256()
+        for name in [] if self.item_feat is None else sorted(self.item_feat):
+            cells = np.asarray(self.item_feat[name])
+            values = [np.asarray(cell).tobytes() for cell in cells] if cells.dtype == object else [cells.tobytes()]
+            for part in (name.encode(), *values):
+                digest.update(len(part).to_bytes(8, "big") + part)
+            digest.update("\n".join(map(str, self.field2id_token.get(name, ()))).encode())
+        return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _blamed(what: str) -> Iterator[None]:
+    """Turn what RecBole raises over a user's settings into an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, KeyError) as error:
+        raise InputError(f"config: {what} do not fit the data: {' '.join(str(error).split())}") from error
 
 
 def _first_of_each(sorted_users: np.ndarray) -> np.ndarray:

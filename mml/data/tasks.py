@@ -134,7 +134,7 @@ class TaskSet:
     def batch(self, rows: np.ndarray) -> TaskBatch:
         """The padded batch of the tasks `rows` [U]."""
         start, length = self.start[rows, None], self.length[rows, None]
-        steps = np.arange(int(length.max()))[None]
+        steps = np.arange(int(length.max(initial=1)))[None]
         valid = steps < length
         places = np.where(valid, start + steps, start)
         inputs = np.where(valid, self.items[places], 0)

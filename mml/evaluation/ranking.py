@@ -149,7 +149,7 @@ def above_and_ties(scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """How many of the scores [c, n] are above the target's, and how many equal to it; -inf is no candidate.
 
     Args:
-        scores: all of them; the target's own is finite.
+        scores: all of them.
         target: int64 [c], the targets' columns.
     """
     own = scores.gather(1, target[:, None])
@@ -157,7 +157,14 @@ def above_and_ties(scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     size = scores.masked_fill(~finite, 0.0).abs().sum(1, keepdim=True) / finite.sum(1, keepdim=True)
     margin = _TIE * (own.abs() + size)
     above = (scores > own + margin).sum(1)
-    return above, (scores >= own - margin).sum(1) - above - 1
+    ties = (scores >= own - margin).sum(1) - above - 1
+    return _last_unless_finite(own + margin, above, ties, (scores != -torch.inf).sum(1) - 1)
+
+
+def _last_unless_finite(upper: Tensor, above: Tensor, ties: Tensor, n_others: Tensor) -> tuple[Tensor, Tensor]:
+    """`above` and `ties`, but all others above where the scores [c, 1] have no order, as those of a diverged model."""
+    lost = ~upper[:, 0].isfinite()
+    return torch.where(lost, n_others, above), torch.where(lost, 0, ties)
 
 
 def _item_scores(scorer: Scorer | BlockScorer, cases: slice, item_block: int) -> tuple[int, ItemScores]:
@@ -205,7 +212,9 @@ def _rank_slice(
         above += (scores > own + margin).sum(1)
         level += (scores >= own - margin).sum(1)
         best.add(scores, items.start)
-    return _Counts(above.cpu(), (level - above).cpu(), best.items.cpu())
+    n_others = (n_items - 1 - _n_different(known) - 1).to(device)
+    above, ties = _last_unless_finite(own + margin, above, level - above, n_others)
+    return _Counts(above.cpu(), ties.cpu(), best.items.cpu())
 
 
 def _of_targets(item_scores: ItemScores, target: Tensor, block: int = 256) -> Tensor:

@@ -34,8 +34,13 @@ def group_metrics(ranking: Ranking, tasks: TaskSet, n_warm_items: int, metrics: 
     }
 
 
-def predictions_csv(rankings: Mapping[str, Ranking], tasks: TaskSet, dataset: MMLDataset) -> str:
-    """One row per case and method: user_id, target_item, target_is_cold, shots, method, rank."""
+def predictions_csv(ranks: Mapping[str, np.ndarray], tasks: TaskSet, dataset: MMLDataset) -> str:
+    """One row per case and method: user_id, target_item, target_is_cold, shots, method, rank.
+
+    Args:
+        ranks: method -> the targets' ranks, int64 [N].
+        tasks, dataset: the cases.
+    """
     first_new = len(dataset.users.old) + len(dataset.users.valid)
     cases = pd.DataFrame(
         {
@@ -46,8 +51,8 @@ def predictions_csv(rankings: Mapping[str, Ranking], tasks: TaskSet, dataset: MM
         }
     )
     parts: list[str] = []
-    for method, ranking in rankings.items():  # one after the other: together the frames would be many times the text
-        parts.append(cases.assign(method=method, rank=ranking.ranks).to_csv(index=False, header=not parts))
+    for method, places in ranks.items():  # one after the other: together the frames would be many times the text
+        parts.append(cases.assign(method=method, rank=places).to_csv(index=False, header=not parts))
     return "".join(parts)
 
 

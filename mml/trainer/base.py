@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from mml import distributed
 from mml.config import Config
+from mml.errors import InputError
 from mml.trainer.averaging import WeightAverage
 
 Valid = tuple[float, dict[str, float]]
@@ -65,7 +66,7 @@ class StageTrainer(recbole_trainer.Trainer):
         with _tensorboard_in(run_dir / "tensorboard" / stage):
             super().__init__(own, model)
         self.epochs = epochs
-        self.saved_model_file = str(run_dir / "checkpoints" / f"{stage}.best.pth")
+        self.saved_model_file = str(run_dir / "checkpoints" / f"{stage}.best{os.getpid()}.pth")  # this process's own
         self._bar: tqdm | None = None
         self._score_name = "score"
         self._average = WeightAverage(model) if average else None
@@ -121,6 +122,12 @@ class StageTrainer(recbole_trainer.Trainer):
         self.optimizer.step()
         if self._average is not None:
             self._average.update()
+
+    def _check_nan(self, loss: torch.Tensor) -> None:
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"{self.stage}: the training loss is {float(loss)}; use smaller learning rates, or clip_grad_norm."
+            )
 
     def _build_optimizer(self, **_: Any) -> torch.optim.Optimizer:
         """Adam, in one operation over all parameters."""

@@ -32,7 +32,8 @@ class LinearFit:
     def depends_on(self) -> list[Any]:
         """All that the choice and the model depend on."""
         config = self._config
-        parts = [config["learners"]["linear"], self._by_shots, config["MAX_ITEM_LIST_LENGTH"], config["valid_metric"]]
+        keys = ("MAX_ITEM_LIST_LENGTH", "valid_metric", "repeatable")
+        parts = [config["learners"]["linear"], self._by_shots, *(config[key] for key in keys)]
         return [*parts, self._dataset.fingerprint(with_new_users=False)]
 
     def stage(self, _: int) -> tuple[dict[str, Any], int]:

@@ -23,6 +23,8 @@ from mml.evaluation.states import (
 )
 from mml.model.learner import Learner
 
+_DECIMALS = 6  # of validation scores, however many are reported
+
 
 class Validation:
     """Ranks validation users' next items and scores them by `valid_metric`.
@@ -40,7 +42,7 @@ class Validation:
         self.n_candidates = dataset.n_known_items + 1
         self.metric = config["valid_metric"].lower()
         name, _, k = config["valid_metric"].partition("@")
-        self.metrics = dataset_metrics(config, dataset, [name], [int(k)])
+        self.metrics = dataset_metrics(config, dataset, [name], [int(k)], _DECIMALS)
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -118,7 +120,13 @@ def rank_cases(
     return rank_targets(scorer, tasks.target, history, config["seed"], block, topk, draws=draws, shared=shared)
 
 
-def dataset_metrics(config: Config, dataset: MMLDataset, metrics: Sequence[str], topk: Sequence[int]) -> Metrics:
-    """RecBole's metrics over the dataset; popularity is that among the old users."""
+def dataset_metrics(
+    config: Config, dataset: MMLDataset, metrics: Sequence[str], topk: Sequence[int], decimals: int | None = None
+) -> Metrics:
+    """RecBole's metrics over the dataset; popularity is that among the old users.
+
+    `decimals` are kept, or if None those of `metric_decimal_place`.
+    """
     item_counts = {item: int(n) for item, n in enumerate(dataset.item_counts) if n}
-    return Metrics(metrics, topk, config["metric_decimal_place"], dataset.item_num, dataset.user_num, item_counts)
+    decimals = config["metric_decimal_place"] if decimals is None else decimals
+    return Metrics(metrics, topk, decimals, dataset.item_num, dataset.user_num, item_counts)

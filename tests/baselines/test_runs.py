@@ -89,8 +89,8 @@ def test_a_finished_run_is_not_repeated(
     assert main(line) == 0
     second = capsys.readouterr()
     assert second.out == first.out
-    assert "finished before" in second.err
-    assert "Stage" not in second.err
+    assert "Stage meta_test: finished before" in second.err
+    assert "Stage SASRec" not in second.err
     assert main([*line, "--topk=[3, 10]"]) == 0  # the weights serve again
     assert "Stage SASRec: finished before" in capsys.readouterr().err
 
@@ -126,6 +126,18 @@ def test_feature_models_read_token_columns(tiny_data: Path, words: Words, tmp_pa
         config = (only_run(tmp_path, model) / "config.yaml").read_text()
         assert "brand" in config
         assert "colours" in config
+    first = result_of(only_run(tmp_path, "SASRecF"))["metrics"]
+    (folder / "tiny.item").write_text((folder / "tiny.item").read_text().replace("brand0", "brand1"))
+    assert main(words("SASRecF", tmp_path / "data", tmp_path)) == 0
+    assert main(words("SASRecF", tmp_path / "data", tmp_path / "fresh")) == 0
+    found = result_of(only_run(tmp_path, "SASRecF"))["metrics"]
+    assert found == result_of(only_run(tmp_path / "fresh", "SASRecF"))["metrics"]
+    assert found != first
+
+
+def test_no_validation_users(tiny_data: Path, words: Words, tmp_path: Path) -> None:
+    for model in ("ContentKNN", "Linear", "Pop"):
+        assert main(words(model, tiny_data, tmp_path, recbole=False, valid_user_ratio=0.0)) == 0
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ import pytest
 from mml.comparison.__main__ import main
 from mml.comparison.audit import copied_users
 from mml.comparison.audit import main as audit_main
+from mml.comparison.execute import Executor, Outcome
 from mml.comparison.methods import as_words, read_plan
 from mml.comparison.tuning import TrialLog, draws, search
-from mml.config import parse_arguments
+from mml.config import Config, parse_arguments
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError
 from tests.conftest import SMALL
@@ -97,6 +98,8 @@ def test_choices(tiny_data: Path, plan: Path, tmp_path: Path) -> None:
         (["--methods", "SASRek"], "there is no method 'SASRek'. Did you mean 'SASRec'?"),
         (["--profile", "slow"], "there are quick, full"),
         (["--seeds", "0"], "--seeds is 0"),
+        (["--run_name=mine"], "--run_name is for one run"),
+        (["--seed=3"], "--seed is for one run, and a comparison has many; give --seeds N and --first_seed S."),
         (["--plan", "nowhere.yaml"], "nowhere.yaml does not exist"),
     ],
 )
@@ -205,3 +208,42 @@ def test_chosen_settings_reach_the_ablations(tiny_data: Path, plan: Path, tmp_pa
     chosen = json.loads((folder / "chosen.json").read_text())
     assert set(chosen) == {"mml"}
     assert len(pd.read_csv(folder / "trials.csv")) == 2
+
+
+def test_a_methods_own_settings_go_over_the_words(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Config] = []
+
+    def stopped(config: Config, *_: object) -> None:
+        seen.append(config)
+        raise InputError("far enough")
+
+    monkeypatch.setattr("mml.comparison.execute.Run", stopped)
+    settings = {**SMALL, "use_gpu": False, "data_path": tiny_data, "output_dir": tmp_path, "seed": 7}
+    settings |= {"learners.txt.item_feat_emb": "txt_emb.pth", "learners.txt.learning_rate": "1e-3"}
+    settings |= {"learners.img.item_feat_emb": "img_emb.pth", "meta_epochs": 3, "hidden_dropout_prob": 0.3}
+    executor = Executor("tiny", [], [f"--{key}={value}" for key, value in settings.items()])
+    methods = read_plan().methods
+    for name in ("mml", "no_text", "no_image", "no_meta_training", "paper"):
+        with pytest.raises(InputError, match="far enough"):
+            executor.run(methods[name], {"hidden_dropout_prob": 0.1} if name == "mml" else {}, 2)
+    learners = [set(config["learners"]) for config in seen]
+    assert learners[:4] == [
+        {"id", "linear", "txt", "img"},
+        {"id", "linear", "img"},
+        {"id", "linear", "txt"},
+        {"id", "linear", "txt", "img"},
+    ]
+    assert [config["seed"] for config in seen] == [2] * 5
+    assert [config["meta_epochs"] for config in seen[:4]] == [3, 3, 3, 0]
+    assert [config["hidden_dropout_prob"] for config in seen[:4]] == [0.1, 0.3, 0.3, 0.3]
+    assert seen[0]["learners"]["txt"]["learning_rate"] == 0.001
+
+
+def test_a_user_may_be_called_na(tmp_path: Path) -> None:
+    rows = "user_id,target_item,target_is_cold,shots,method,rank\nNA,null,0,1,mml,3\nb,x,0,1,mml,1\n"
+    (tmp_path / "predictions.csv").write_text(rows)
+    cases = Outcome({}, tmp_path, 0.0, "mml").cases()
+    assert list(cases["user_id"]) == ["NA", "b"]
+    assert list(cases["target_item"]) == ["null", "x"]

@@ -205,7 +205,7 @@ MISTAKES = [
     ("metrics: [Foo]", "key 'metrics' holds Foo"),
     ("metrics: [3]", "key 'metrics' holds 3"),
     ("metrics: [AUC]", "key 'metrics' holds AUC"),
-    ("valid_metric: NDCG", "key 'valid_metric' is 'NDCG'; write it as NDCG@10."),
+    ("valid_metric: NDCG", "key 'valid_metric' is 'NDCG'; write it as NDCG@10, with one of"),
     ("valid_metric: Foo@10", "key 'valid_metric' is 'Foo@10'"),
     ("valid_metric: NDCG@0", "key 'valid_metric' is 'NDCG@0'"),
     ("valid_metric: AUC@10", "key 'valid_metric' is 'AUC@10'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,46 @@ def test_listed_new_users(load: Load) -> None:
 # --- features -------------------------------------------------------------------------------------------------------
 
 VECTORS = {token: torch.tensor([place, place**2, 1.0 / (1 + place)]) for place, token in enumerate("xyzwuq")}
+
+
+def test_listed_new_users_with_a_mark_and_spaces(load: Load) -> None:
+    log = LOG.replace("\nd ", "\nd_e ")
+    load(log)
+    folder = Path(load(log).dataset_path)
+    path = folder / "shop.inter"
+    path.write_text(path.read_text().replace("d_e", "d e"))
+    (folder / "new.txt").write_bytes(b"\xef\xbb\xbfd e\r\n\r\ne\r\n")
+    config = {"data_path": str(folder.parent), "use_gpu": False, "valid_user_ratio": 0.34, "topk": [2]}
+    dataset = MMLDataset(Config("shop", config_dict={**config, "new_users_file": "new.txt"}))
+    assert sorted(map(str, dataset.user_tokens[-2:])) == ["d e", "e"]
+    (folder / "new.txt").write_bytes(b"d\xe9\n")
+    with pytest.raises(InputError, match="save the file as UTF-8"):
+        MMLDataset(Config("shop", config_dict={**config, "new_users_file": "new.txt"}))
+
+
+def test_rows_of_one_time_stay_in_the_files_order_without_duplicates(load: Load) -> None:
+    items = [f"i{number}" for number in np.random.default_rng(1).permutation(40)]
+    log = "\n".join(f"{user} {item} 5" for user in "abc" for item in [*items, items[0]]) + "\nd i1 11\nd i2 12"
+    assert tokens_of(load(log, rm_dup_inter="first"), load(log, rm_dup_inter="first").users.old)[0] == items
+    assert tokens_of(load(log, rm_dup_inter="last"), load(log, rm_dup_inter="last").users.old)[0] == [
+        *items[1:],
+        items[0],
+    ]
+
+
+def test_late_interactions_are_counted(load: Load) -> None:
+    dataset = load()
+    assert dataset.n_late_interactions == 0
+    dataset._split = replace(dataset._split, users=np.repeat([0, 1, 2, 3, 4], [3, 3, 3, 3, 1]), time=5.0)
+    assert dataset._count_late_interactions() == 4  # b w 6, c z 7, c x 8, c u 9
+
+
+def test_attributes_change_their_fingerprint(load: Load) -> None:
+    text = "item_id:token\tkind:token\ttags:token_seq\nx\ta\tu v\ny\tb\tu\n"
+    first = load(files={"shop.item": text}, load_col=None).attributes_fingerprint()
+    assert load(files={"shop.item": text}, load_col=None).attributes_fingerprint() == first
+    for changed in (text.replace("\ta\t", "\tc\t"), text.replace("u v", "v u"), text.replace("kind", "sort")):
+        assert load(files={"shop.item": changed}, load_col=None).attributes_fingerprint() != first
 
 
 def vectors_by_token(dataset: MMLDataset) -> dict[str, list[float]]:

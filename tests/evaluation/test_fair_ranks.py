@@ -10,7 +10,7 @@ from recbole.evaluator import Collector, Evaluator
 from mml.config import set_numpy_aliases
 from mml.data.item_features import ItemFeatures
 from mml.evaluation.metrics import Metrics
-from mml.evaluation.ranking import Ranking, StateScorer, rank_targets
+from mml.evaluation.ranking import Ranking, StateScorer, above_and_ties, rank_targets
 from mml.model.learner import FeatureLearner
 from tests.model.stubs import StubDataset, stub_config
 
@@ -168,3 +168,22 @@ def test_no_more_scores_are_held_than_asked_for() -> None:
     scorer = Watched(torch.randn(16, 4), torch.randn(50_001, 4))
     rank_targets(scorer, np.arange(1, 17), None, seed=0, block=16, topk=3, cells=16 * 9000)
     assert Watched.largest == 16 * 9000
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("cells", [7, 10**6])
+def test_scores_without_an_order_come_last(value: float, cells: int) -> None:
+    states, table = torch.randn(4, 3), torch.randn(12, 3)
+    states[1] = value
+    history = np.array([[1, 2], [1, 2], [3, 0], [0, 0]])
+    ranking = rank_targets(StateScorer(states, table), np.array([5, 5, 6, 7]), history, seed=1, block=2, cells=cells)
+    assert ranking.ranks[1] == ranking.n_candidates[1] == 9
+    fine = rank_targets(StateScorer(states[2:], table), np.array([6, 7]), history[2:], seed=1, block=2)
+    assert ranking.ranks[2:].tolist() == fine.ranks.tolist()
+
+
+def test_a_fused_score_without_an_order_comes_last() -> None:
+    scores = torch.tensor([[-torch.inf, 1.0, torch.nan, 2.0], [-torch.inf, 1.0, 0.0, 2.0]])
+    above, ties = above_and_ties(scores, torch.tensor([2, 2]))
+    assert above.tolist() == [2, 2]
+    assert ties.tolist() == [0, 0]

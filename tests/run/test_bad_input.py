@@ -164,6 +164,55 @@ def test_bytes_that_are_no_text(world: World) -> None:
     assert str(world.log) in world.refused()
 
 
+@pytest.mark.parametrize("name", ["tiny.inter", "tiny.item"])
+def test_latin_1_and_utf_16(name: str, world: World) -> None:
+    path = world.folder / name
+    text = path.read_text()
+    for encoding in ("latin-1", "utf-16"):
+        path.write_bytes(text.replace("\t", "\u00e9\t", 1 if encoding == "utf-16" else 9).encode(encoding))
+        message = world.refused()
+        assert str(path) in message
+        assert "save the file as UTF-8" in message
+
+
+def test_an_item_file_without_items(world: World) -> None:
+    path = world.folder / "tiny.item"
+    path.write_text(path.read_text().replace("item_id:token", "thing:token", 1))
+    assert f"{path}, line 1: there is no column 'item_id:token'; it has thing, " in world.refused()
+
+
+def test_a_blank_line_of_items(world: World) -> None:
+    path = world.folder / "tiny.item"
+    path.write_text("item_id:token\na\na\n\n")
+    assert f"{path}, line 4: no value for 'item_id'" in world.refused()
+
+
+def test_a_carriage_return_inside_a_line(world: World) -> None:
+    path = world.folder / "tiny.item"
+    lines = path.read_bytes().split(b"\n")
+    lines[3] += b"\rmore"
+    path.write_bytes(b"\n".join(lines))
+    assert f"{path}, line 4: there is a carriage return inside the line" in world.refused()
+
+
+def test_windows_line_ends_are_fine(world: World) -> None:
+    for path in (world.log, world.folder / "tiny.item"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert run_meta.main(world.words(pretrain_epochs=1, meta_epochs=0)) == 0
+
+
+def test_an_output_folder_that_is_a_file(world: World) -> None:
+    file = world.root / "file"
+    file.write_text("")
+    words = [word for word in world.words() if not word.startswith("--output_dir")]
+    assert f"key 'output_dir': {file} is a file" in world.refused(words=[*words, f"--output_dir={file}"])
+
+
+def test_a_diverged_training(world: World) -> None:
+    assert run_meta.main(world.words(pretrain_learning_rate=1e30)) == 2
+    assert "error: id.pretrain: the training loss is " in world.capsys.readouterr().err
+
+
 # --- the split ------------------------------------------------------------------------------------------------------
 
 
@@ -297,6 +346,18 @@ def test_a_pickle_is_not_run(world: World) -> None:
         ("--compile=yes_please", "key 'compile'"),
         ("--fusion_weight={sound: 1.0}", "fusion_weight"),
         ("--user_inter_num_interval=[1000,inf)", "user_inter_num_interval"),
+        ("--val_interval={foo: '[1,2]'}", "val_interval, ...) do not fit the data: Field [foo]"),
+        ("--normalize_field=[foo]", "normalize_field and normalize_all do not fit the data"),
+        ("--alias_of_item_id=[foo]", "there is no column 'foo'"),
+        ("--rm_dup_inter=middle", "key 'rm_dup_inter' is 'middle'; it must be first, last or ~."),
+        ("--valid_metric=ItemCoverage@10", "key 'valid_metric' is 'ItemCoverage@10'"),
+        ("--eval_shots=[last, 3]", "key 'eval_shots'"),
+        ("--fusion_hidden_size=[64.5]", "key 'fusion_hidden_size'"),
+        ("--clip_grad_norm={max_nrom: 5}", "key 'clip_grad_norm'"),
+        ("--clip_grad_norm={max_norm: a}", "key 'clip_grad_norm'"),
+        ("--hidden_dropout_prob=1.0", "key 'hidden_dropout_prob'"),
+        ("--run_name=latest", "key 'run_name' is 'latest'"),
+        ("--run_name=../elsewhere", "key 'run_name' is '../elsewhere'"),
     ],
 )
 def test_a_bad_argument(word: str, message: str, world: World) -> None:

@@ -28,9 +28,11 @@ SETTINGS = {
 
 
 def stages(output: Path) -> dict[str, str]:
-    """Stage -> hash of all that its checkpoint holds, the choice of adaptation included."""
+    """Trained stage -> hash of all that its checkpoint holds, the choice of adaptation included."""
     hashes = {}
     for path in sorted((output / "tiny" / "latest" / "checkpoints").glob("*.pth")):
+        if path.stem == "meta_test":
+            continue
         digest = hashlib.sha256()
         for key, value in torch.load(path, weights_only=True).items():
             tensors = value.items() if key == "weights" else [(key, value)]

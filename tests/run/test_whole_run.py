@@ -17,10 +17,12 @@ import run_meta
 from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.evaluation import printing
+from mml.evaluation.ranking import Ranking
 from mml.evaluation.states import Adaptation, adapted_states
 from mml.meta.outer import meta_gradient
 from mml.model.learner import build_learner
 from mml.trainer.learner import MetaTrainer
+from mml.trainer.linear import LinearFit
 from mml.trainer.validation import Validation
 
 Arguments = Callable[..., list[str]]
@@ -136,6 +138,82 @@ def test_learners_are_trained_again_only_for_the_keys_they_read(
         capsys.readouterr()
         assert run_meta.main(arguments(tiny_data, output, **keys)) == 0
     assert capsys.readouterr().err.count("skipped.") == skipped
+
+
+def test_new_vectors_of_cold_items_reach_the_result(
+    finished: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, data = tmp_path / "output", tmp_path / "data"
+    shutil.copytree(finished, output, symlinks=True)
+    shutil.copytree(tiny_data / "tiny", data / "tiny", ignore=shutil.ignore_patterns("images", "*.csv"))
+    dataset = MMLDataset(Config("tiny", arguments=arguments(tiny_data, output)[2:]))
+    cold = set(map(str, dataset.item_tokens[dataset.n_known_items + 1 :]))
+    assert cold
+    features = torch.load(data / "tiny" / "txt_emb.pth", weights_only=True)
+    rows = [place for place, token in enumerate(features["item_id"]) if token in cold]
+    features["embs"][rows] = features["embs"][rows].flip(1)
+    torch.save(features, data / "tiny" / "txt_emb.pth")
+    assert run_meta.main(arguments(data, output)) == 0
+    assert capsys.readouterr().err.count("skipped.") == 6  # all but meta-test
+    assert run_meta.main(arguments(data, tmp_path / "fresh")) == 0
+    assert result_of(output)["metrics"] == result_of(tmp_path / "fresh")["metrics"]
+
+
+def test_a_named_run_has_its_own_result(finished: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(finished, output, symlinks=True)
+    expected = {"seven": result_of(output)["metrics"]}
+    assert run_meta.main(arguments(tiny_data, output, run_name="seven")) == 0  # all of it was done under another name
+    assert result_of(output)["metrics"] == expected["seven"]
+    assert run_meta.main(arguments(tiny_data, output, run_name="seven", eval_shots="[1]")) == 0
+    assert {"shots_1"} == {name for name in result_of(output)["metrics"]["mml"] if name.startswith("shots_")}
+    assert run_meta.main(arguments(tiny_data, output, run_name="seven")) == 0
+    assert result_of(output)["metrics"] == expected["seven"]
+    rows = pd.read_csv(latest(output) / "predictions.csv")
+    assert len(rows[rows["method"] == "mml"]) == expected["seven"]["mml"]["all"]["n_cases"]
+
+
+def test_an_interrupted_run_writes_what_its_stages_say(
+    finished: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(finished, output, symlinks=True)
+    before = result_of(output)
+    for name in ("result.json", "predictions.csv"):
+        text = (latest(output) / name).read_text()
+        (latest(output) / name).write_text("of another run")
+        assert run_meta.main(arguments(tiny_data, output)) == 0
+        assert (latest(output) / name).read_text() == text
+    assert result_of(output) == before
+
+
+def test_a_modality_may_get_another_name(finished: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(finished, output, symlinks=True)
+    renamed = {"learners.txt.item_feat_emb": "DROP", "learners.text.item_feat_emb": "txt_emb.pth"}
+    assert run_meta.main(arguments(tiny_data, output, **renamed)) == 0
+    assert "text" in result_of(output)["metrics"]
+
+
+def test_reported_decimals_choose_nothing(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    found = []
+    for decimals in (1, 6):
+        config = Config("tiny", arguments=arguments(tiny_data, tmp_path, metric_decimal_place=decimals)[2:])
+        validation = Validation(config, MMLDataset(config))
+        ranks = np.arange(1, len(validation) + 1)
+        found.append(validation.score(Ranking(ranks, np.full_like(ranks, 60), None))[0])
+    assert found[0] == found[1]
+
+
+def test_the_linear_fit_depends_on_what_validation_leaves_out(
+    tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    parts = []
+    for repeatable in (True, False):
+        config = Config("tiny", arguments=arguments(tiny_data, tmp_path, repeatable=repeatable)[2:])
+        dataset = MMLDataset(config)
+        parts.append(LinearFit(config, dataset, Validation(config, dataset)).depends_on())
+    assert parts[0] != parts[1]
 
 
 def test_same_seed_same_result(finished: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:

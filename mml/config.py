@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 Settings = dict[str, Any]
 
+# What CUDA_VISIBLE_DEVICES was before a Config set it, also for the processes that this one starts
+_GIVEN_GPUS = os.environ.setdefault("MML_GIVEN_GPUS", os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
 _TAKEN_NAMES = ("latest", "compare", "features")  # of folders beside the runs
 
 
@@ -99,12 +101,11 @@ class Config(RecBoleConfig):
 
     def _load_config_files(self, file_list: Sequence[Path]) -> Settings:
         merged: Settings = {}
-        self._overrides: list[Settings] = []
         for path in file_list:
             settings = _read_yaml(path, self.yaml_loader)
             config_keys.check(settings, str(path))
-            self._overrides.append(settings.pop("dataset_overrides", None) or {})
-            merged = lay_over(merged, settings)
+            own = settings.pop("dataset_overrides", None) or {}
+            merged = lay_over(lay_over(merged, settings), own.get(self._dataset_name) or {})
         return merged
 
     def _load_variable_config_dict(self, config_dict: Settings) -> Settings:
@@ -118,8 +119,7 @@ class Config(RecBoleConfig):
 
     def _merge_external_config_dict(self) -> None:
         merged: Settings = self.file_config_dict
-        overrides = [by_dataset.get(self._dataset_name) or {} for by_dataset in self._overrides]
-        for settings in (*overrides, self.variable_config_dict, self.cmd_config_dict):
+        for settings in (self.variable_config_dict, self.cmd_config_dict):
             merged = lay_over(merged, settings)
         self.external_config_dict = merged
 
@@ -149,7 +149,7 @@ class Config(RecBoleConfig):
         final.update(single_spec=True, local_rank=0)  # torchrun's processes are mml.distributed's, not RecBole's
         wanted = final["use_gpu"] and final["gpu_id"] not in ("", "-1", "cpu")
         if wanted:
-            os.environ["CUDA_VISIBLE_DEVICES"] = own_gpu(final["gpu_id"], distributed.local_rank())
+            os.environ["CUDA_VISIBLE_DEVICES"] = among_given(own_gpu(final["gpu_id"], distributed.local_rank()))
         if wanted and torch.cuda.is_available():
             final["device"] = torch.device("cuda")
             return
@@ -212,6 +212,10 @@ class Config(RecBoleConfig):
                 f"config: key 'run_name' is {name!r}; it must be the name of one folder, and none of "
                 f"{', '.join(_TAKEN_NAMES)}."
             )
+        self._check_shots()
+        rates = [self.for_learner(name, "local_learning_rate") for name in self["learners"] if name != "linear"]
+        if self["meta_algorithm"] == "reptile" and min(rates) == 0:
+            raise InputError("config: key 'local_learning_rate' is 0, which reptile cannot learn from; take another.")
         if self["choose_epoch_by_valid_item"] and self["eval_shots"] != "last":
             raise InputError("config: key 'choose_epoch_by_valid_item' needs eval_shots: last.")
         if self["generator"] == "content" and not self["content_embedding"]:
@@ -225,6 +229,18 @@ class Config(RecBoleConfig):
             raise InputError(
                 f"config: key 'fusion_weight' must give a number to each learner: {', '.join(self['learners'])}."
             )
+
+    def _check_shots(self) -> None:
+        shots, limit = self["eval_shots"], self["cold_user_max_inter"]
+        if isinstance(shots, str) or limit is None or max(shots) < limit:
+            return
+        beyond = ", ".join(str(k) for k in sorted(shots) if k >= limit)
+        kept = f"cold_user_max_inter keeps {limit} interactions of a new user, the target among them"
+        if min(shots) >= limit:
+            raise InputError(
+                f"config: key 'eval_shots' holds {beyond}, but {kept}; use smaller shots or a larger limit."
+            )
+        logger.warning("There are no cases of eval_shots %s: %s.", beyond, kept)
 
     def for_learner(self, name: str, key: str) -> Any:
         """The value of `key` for learner `name`: `learners.<name>.<key>` if given, else the common one."""
@@ -255,6 +271,18 @@ def own_gpu(gpu_id: str, local_rank: int) -> str:
             "name one for each, or a single first one."
         )
     return str(int(gpu_id) + local_rank)
+
+
+def among_given(gpu: str) -> str:
+    """The GPU of that number among those of CUDA_VISIBLE_DEVICES, if a scheduler or the user has set it."""
+    if _GIVEN_GPUS == "all" or not gpu.isdigit():
+        return gpu
+    listed = [name.strip() for name in _GIVEN_GPUS.split(",")]
+    if listed[0] in ("", "-1"):
+        return _GIVEN_GPUS  # none at all
+    if int(gpu) >= len(listed):
+        raise InputError(f"config: key 'gpu_id' is {gpu}, but CUDA_VISIBLE_DEVICES={_GIVEN_GPUS} has fewer GPUs.")
+    return listed[int(gpu)]
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Settings:
@@ -307,7 +335,7 @@ def _parse_value(text: str, word: str, loader: type) -> Any:
         return None
     try:
         return yaml.load(text, Loader=loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # a ValueError for what looks like a date and is none
         if re.fullmatch(r"[\[(][^\[\]()]*[\])]", text):  # an interval as RecBole writes it, [5,inf)
             return text
         raise InputError(f"command line: the value of '{word}' is not valid YAML.") from None
@@ -317,11 +345,29 @@ def _read_yaml(path: Path, loader: type) -> Settings:
     if not path.is_file():
         raise InputError(f"config file {path} does not exist.")
     try:
-        settings = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+        _refuse_repeated_keys(path, yaml.compose(text, Loader=loader))
+        settings = yaml.load(text, Loader=loader)
+    except InputError:
+        raise
+    except (yaml.YAMLError, ValueError) as error:  # UnicodeDecodeError among the latter
         raise InputError(f"{path}: not a valid YAML file: {' '.join(str(error).split())}") from None
     if settings is None:
         return {}
     if not isinstance(settings, dict):
         raise InputError(f"{path}: must be a mapping of keys to values.")
     return settings
+
+
+def _refuse_repeated_keys(path: Path, node: yaml.Node | None) -> None:
+    """YAML would take the last one without a word, and lose what the first one holds."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise InputError(
+                    f"{path}, line {key.start_mark.line + 1}: key '{key.value}' is there twice; make one of them."
+                )
+            if isinstance(key.value, str):
+                seen.add(key.value)
+            _refuse_repeated_keys(path, value)

@@ -8,11 +8,13 @@ key to use instead.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from recbole.utils import dataset_arguments
+from torch import nn
 
 from mml.errors import InputError
 
@@ -50,7 +52,7 @@ KEYS: dict[str, Key] = {
     "amp": Key((str,), "learners", optional=True, choices=("bf16",)),
     "compile": Key((bool,), "learners"),
     "process_timeout": Key((float,), "run", low=1.0),
-    "seed": Key((int,), "data", low=0),
+    "seed": Key((int,), "data", low=0, high=2**32 - 1),
     "state": Key((str,), "run", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
     "show_progress": Key((bool,), "run"),
     "data_path": Key((str,), "run"),
@@ -166,6 +168,8 @@ LINEAR_KEYS: dict[str, Key] = {
 BUILT_IN = ("id", "linear")
 """Learners of the log alone; any other is a modality's and needs features."""
 
+_TAKEN_NAMES = ("generator", "fusion", "meta_test", "mml")  # of stages and methods
+
 _TORCHRUN = "torchrun --nproc_per_node=N run_meta.py ... (several machines: its --nnodes and --rdzv_endpoint)"
 _NO_EFFECT = {
     "epochs": "pretrain_epochs and meta_epochs",
@@ -199,7 +203,8 @@ def check(settings: Mapping[str, Any], source: str) -> None:
     Raises:
         InputError: names the source, the key and the nearest known key or the legal values.
     """
-    for key, value in settings.items():
+    for word, value in settings.items():
+        key = str(word)
         if key in KEYS:
             _check_value(source, key, value, KEYS[key])
         elif key in _NO_EFFECT:
@@ -217,10 +222,17 @@ def check(settings: Mapping[str, Any], source: str) -> None:
 def _check_learner(source: str, name: str, learner: Any) -> None:
     if learner is None:
         return
+    taken = name in _TAKEN_NAMES or name.startswith("fusion_") or name.endswith(("_no_adapt", "_no_generator"))
+    if taken or not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or hasattr(nn.ModuleDict(), name):
+        raise InputError(
+            f"{source}: learners.{name}: a learner cannot be called that; take a word of letters, digits and _, which "
+            "begins with a letter and is no stage, method or attribute of a module."
+        )
     if not isinstance(learner, dict):
         raise InputError(f"{source}: learners.{name} must be a mapping of keys, or ~ to drop the learner.")
     known = LINEAR_KEYS if name == "linear" else LEARNER_KEYS
-    for key, value in learner.items():
+    for word, value in learner.items():
+        key = str(word)
         if name in BUILT_IN and key in ("item_feat_emb", "source"):
             raise InputError(
                 f"{source}: learners.{name} learns from the log alone and takes no {key}; give the "

@@ -1,5 +1,5 @@
-# Sourced: takes the GPU off the words if it is the first of them; gpu is 0 otherwise.
-gpu=0
+# Sourced: takes the GPU off the words if it is the first of them; without one gpu is empty, and the config says which.
+gpu=
 if [[ $# -gt 0 && $1 != --* ]]; then
     gpu=$1
     shift

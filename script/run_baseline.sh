@@ -8,7 +8,7 @@ fi
 name=$1
 model=$2
 shift 2
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$root/script/gpu.sh"
 source "$root/script/python.sh"
-exec "$python" -m mml.baselines "$model" --dataset "$name" --gpu_id "$gpu" "$@"
+exec "$python" -m mml.baselines "$model" --dataset "$name" ${gpu:+--gpu_id "$gpu"} "$@"

@@ -7,7 +7,7 @@ if [[ $# -lt 1 || $1 == -* ]]; then
 fi
 name=$1
 shift
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$root/script/gpu.sh"
 source "$root/script/python.sh"
-exec "$python" "$root/run_meta.py" --dataset "$name" --gpu_id "$gpu" "$@"
+exec "$python" "$root/run_meta.py" --dataset "$name" ${gpu:+--gpu_id "$gpu"} "$@"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mml.errors import InputError
+from mml.words import split_names
 
 EXIT_INPUT_ERROR = 2
 
@@ -18,21 +19,20 @@ def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]
     """The comparison's own options, and the words for the Config."""
     parser = argparse.ArgumentParser(description="Compare mml, its ablations and baselines.", allow_abbrev=False)
     parser.add_argument("--dataset", default="ml-100k", help="a folder below data_path (default: ml-100k)")
-    parser.add_argument("--config_files", nargs="*", default=[], help="YAML files for all methods")
+    parser.add_argument("--config_files", nargs="*", action="extend", default=[], help="YAML files for all methods")
     parser.add_argument("--gpu_id", default=None, help="the GPU to use; the CPU serves where there is none")
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds (default: 5)")
     parser.add_argument("--first_seed", type=int, default=1, help="the first of them; settings are searched on it")
     parser.add_argument("--trials", type=int, default=4, help="settings tried per method (default: 4; 1: the defaults)")
-    parser.add_argument("--methods", nargs="*", default=[], help="names of configs/compare.yaml")
+    parser.add_argument("--methods", nargs="*", action="extend", default=[], help="names of configs/compare.yaml")
     parser.add_argument("--profile", default="full", help="quick or full (default), where --methods is not given")
     parser.add_argument(
         "--wiring_epochs", type=int, default=3, help="of the check against RecBole's evaluation (default: 3; 0: none)"
     )
     parser.add_argument("--plan", type=Path, default=None, help="another compare.yaml")
     options, rest = parser.parse_known_args(arguments)
-    for name in ("config_files", "methods"):
-        words = [word for text in getattr(options, name) for word in re.split(r"[\s,]+", text) if word]
-        setattr(options, name, words)
+    options.config_files = [name for text in options.config_files for name in split_names(text)]
+    options.methods = [name for text in options.methods for name in re.split(r"[\s,]+", text) if name]
     if options.gpu_id is not None:
         rest.append(f"--gpu_id={options.gpu_id}")
     for name in ("seeds", "trials"):

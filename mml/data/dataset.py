@@ -387,7 +387,7 @@ def _blamed(what: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"config: {what} do not fit the data: {' '.join(str(error).split())}") from error
 
 

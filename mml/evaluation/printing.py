@@ -87,19 +87,46 @@ def all_table(result: Mapping[str, Any]) -> str:
 def load_results(output_dir: Path, datasets: Sequence[str]) -> list[dict[str, Any]]:
     """The latest result of each dataset (of all datasets if none is named).
 
+    Where the latest run is not finished, it is the newest finished one, and a line says so.
+
     Raises:
-        InputError: if a named dataset, or every one, has no result.
+        InputError: if a named dataset, or every one, has no result, or a result is damaged.
     """
-    names = datasets or sorted(path.parent.parent.name for path in output_dir.glob("*/latest/result.json"))
+    names = list(datasets)
+    if not names:
+        found = {path.parent.parent.name for path in output_dir.glob("*/*/config.yaml")}
+        names = sorted(name for name in found if _finished_runs(output_dir / name))
     if not names:
         raise InputError(f"{output_dir} holds no finished run; start one with: bash script/run_meta.sh ml-100k 0")
-    results = []
-    for name in names:
-        path = output_dir / name / "latest" / "result.json"
-        if not path.is_file():
-            raise InputError(f"{path} does not exist; run: bash script/run_meta.sh {name} 0")
-        results.append(json.loads(path.read_text(encoding="utf-8")))
-    return results
+    return [_latest_result(output_dir / name) for name in names]
+
+
+def _latest_result(folder: Path) -> dict[str, Any]:
+    finished = _finished_runs(folder)
+    if not finished:
+        raise InputError(f"{folder} holds no finished run; run: bash script/run_meta.sh {folder.name} 0")
+    latest = (folder / "latest").resolve()
+    path = latest / "result.json"
+    if latest not in [run.resolve() for run in finished]:
+        path = max(finished, key=lambda run: (run / "result.json").stat().st_mtime) / "result.json"
+        print(f"{folder.name}: the latest run is not finished; this is {path.parent.name}.", file=sys.stderr)
+    return _read_result(path)
+
+
+def _finished_runs(folder: Path) -> list[Path]:
+    """The folders of mml's runs, not of baselines', that have a result."""
+    runs = [path.parent for path in folder.glob("*/result.json") if path.parent.name != "latest"]
+    return [run for run in runs if FULL_METHOD in _read_result(run / "result.json")["metrics"]]
+
+
+def _read_result(path: Path) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(result["metrics"], dict):
+            return result
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise InputError(f"{path} is damaged; delete it, and the same run writes it again.")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,9 +1,11 @@
 """The side file that lets an interrupted run go on."""
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -38,15 +40,17 @@ class PartFile:
     def __init__(self, path: Path, key: str) -> None:
         self.path = path
         self.key = np.array(key)
+        self._lock: BinaryIO | None = None
 
     def load(self) -> list[Encoded]:
-        """The batches of the interrupted run; leaves the file ready to append to."""
-        batches, length = self._read()
+        """The batches of the interrupted run; leaves the file ready to append to, and no other run may."""
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._keep_others_out()
+            batches, length = self._read()
             if length:
                 os.truncate(self.path, length)
             else:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
                 with self.path.open("wb") as file:
                     np.save(file, self.key)
         except OSError as error:
@@ -67,6 +71,26 @@ class PartFile:
     def remove(self) -> None:
         """Delete the file, which is of no more use."""
         self.path.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Let other runs have it."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _keep_others_out(self) -> None:
+        """Two runs that append to one file would give items the vectors of others."""
+        if self._lock is not None:
+            return
+        self._lock = self.path.open("ab")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise InputError(f"{self.path}: another run is writing it; wait for its end, or stop it.") from None
+        except OSError:  # a file system without locks
+            pass
 
     def _read(self) -> tuple[list[Encoded], int]:
         """The whole batches, and the length of the file up to their end; 0 without a file of this run."""

@@ -48,7 +48,7 @@ class GeneratorTrainer(StageTrainer):
         super().__init__(config, generator, "generator", run_dir, epochs, rate)
         self._learner, self._seed = learner, seed
         self._steps = config.for_learner("id", "num_local_update")
-        self._rate = config.for_learner("id", "local_learning_rate")
+        self._rate = float(config.for_learner("id", "local_learning_rate"))
         self._chunk = chunk_size(learner, config["task_chunk_size"], learner.max_seq_length)
         folds = np.random.default_rng(seed).permutation(learner.n_warm_items) % _FOLDS
         self._fold = torch.from_numpy(np.concatenate([[-1], folds]))  # of each warm item; the padding has none

@@ -85,7 +85,7 @@ class MetaTrainer(StageTrainer):
         self._seed = seed
         self._algorithm = config["meta_algorithm"]
         self._inner = Adaptation(
-            config.for_learner(learner.name, "local_learning_rate"),
+            float(config.for_learner(learner.name, "local_learning_rate")),
             config.for_learner(learner.name, "num_local_update"),
         )
         self._chunk = chunk_size(learner, config["task_chunk_size"], learner.max_seq_length)

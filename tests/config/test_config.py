@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from mml import config_keys
-from mml.config import Config, config_dir, merge, parse_arguments
+from mml.config import Config, among_given, config_dir, merge, parse_arguments
 from mml.errors import InputError
 
 NOT_IN_OVERALL = {"dataset"}
@@ -151,6 +151,49 @@ def test_overrides_of_a_dataset(write_yaml: WriteYaml) -> None:
     assert config(preset, words=("--hidden_size=16",))["hidden_size"] == 16
 
 
+def test_a_later_file_goes_over_the_overrides_of_a_preset(write_yaml: WriteYaml) -> None:
+    preset = write_yaml("dataset_overrides: {shop: {hidden_size: 32, inner_size: 64}}\n", "preset.yaml")
+    mine = write_yaml("hidden_size: 16\n")
+    assert [config(preset, mine)[key] for key in ("hidden_size", "inner_size")] == [16, 64]
+    assert config(mine, preset)["hidden_size"] == 32
+
+
+@pytest.mark.parametrize("name", ["type", "a/b", "a.b", "1", "mml", "fusion", "fusion_x", "id_no_adapt", "float"])
+def test_names_that_a_learner_cannot_have(name: str, write_yaml: WriteYaml) -> None:
+    file = write_yaml(f"learners: {{{name}: {{item_feat_emb: a.pth}}}}\n")
+    with pytest.raises(InputError, match=rf"mine\.yaml: learners\.{name}: a learner cannot be called that"):
+        config(file)
+
+
+def test_a_key_twice_in_a_file(write_yaml: WriteYaml) -> None:
+    file = write_yaml("n_layers: 1\nlearners: {txt: {item_feat_emb: a.pth}}\nlearners: {id: {learning_rate: 0.1}}\n")
+    with pytest.raises(InputError, match=r"mine\.yaml, line 3: key 'learners' is there twice"):
+        config(file)
+    with pytest.raises(InputError, match=r"line 2: key 'learning_rate' is there twice"):
+        config(write_yaml("learners: {id: {learning_rate: 0.1,\n  learning_rate: 0.2}}\n"))
+
+
+def test_a_gpu_among_those_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, gpu, expected in (
+        ("all", "1", "1"),
+        ("4,6", "1", "6"),
+        ("4", "0", "4"),
+        ("", "0", ""),
+        ("-1", "0", "-1"),
+    ):
+        monkeypatch.setattr("mml.config._GIVEN_GPUS", given)
+        assert among_given(gpu) == expected
+    monkeypatch.setattr("mml.config._GIVEN_GPUS", "4")
+    with pytest.raises(InputError, match="CUDA_VISIBLE_DEVICES=4 has fewer GPUs"):
+        among_given("1")
+
+
+def test_shots_without_cases_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="mml"):
+        config(cold_user_max_inter=5)
+    assert "There are no cases of eval_shots 5, 9: cold_user_max_inter keeps 5 interactions" in caplog.text
+
+
 def test_overrides_are_checked(write_yaml: WriteYaml) -> None:
     preset = write_yaml("dataset_overrides: {shop: {hiden_size: 32}}\n")
     with pytest.raises(InputError, match=r"mine\.yaml: dataset_overrides\.shop: unknown key 'hiden_size'"):
@@ -201,6 +244,12 @@ MISTAKES = [
     ("topk: []", "key 'topk' has the value []"),
     ("topk: [5, 1.5]", "key 'topk' has the value [5, 1.5]"),
     ("eval_shots: [1.5]", "key 'eval_shots' has the value [1.5]"),
+    ("1: 2", "unknown key '1'"),
+    ("run_name: 2021-13-45", "not a valid YAML file"),
+    ("learners: {id: {1: 2}}", "unknown key 'learners.id.1'"),
+    ("seed: 99999999999999", "key 'seed' has the value 99999999999999"),
+    ("eval_shots: [10, 12]", "key 'eval_shots' holds 10, 12, but cold_user_max_inter keeps 10 interactions"),
+    ("{meta_algorithm: reptile, local_learning_rate: 0}", "key 'local_learning_rate' is 0"),
     ("metrics: []", "key 'metrics' has the value []"),
     ("metrics: [Foo]", "key 'metrics' holds Foo"),
     ("metrics: [3]", "key 'metrics' holds 3"),

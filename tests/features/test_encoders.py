@@ -12,6 +12,7 @@ from PIL import Image
 from mml.errors import InputError
 from mml.features.encoders import get_image_encoder, get_text_encoder, pretrained
 from mml.features.encoders.tfidf import words
+from mml.features.resume import PartFile
 
 SPORT = ["football match goal", "goal keeper football", "tennis match player", "football player tennis"]
 FOOD = ["noodle soup bowl", "spicy noodle soup", "soup with rice bowl", "spicy rice noodle"]
@@ -57,6 +58,7 @@ def test_tfidf_is_the_same_every_time() -> None:
 
 def test_words_of_spaced_and_unspaced_scripts() -> None:
     assert list(words("Ünder_score, T-shirt 2!")) == ["ünder", "score", "t", "shirt", "2"]
+    assert list(words("कल किल, Cafe\u0301 crème")) == ["कल", "किल", "café", "crème"]
     assert list(words("iPhone手机壳 x")) == ["iphone", "手", "机", "壳", "手机", "机壳", "x"]
 
 
@@ -126,6 +128,42 @@ def test_pictures_of_any_mode_are_read(tmp_path: Path) -> None:
         base.convert(mode).save(paths[-1])
     _, present = get_image_encoder("descriptor").encode(paths)
     assert present.all()
+
+
+def test_deep_grey_is_scaled(tmp_path: Path) -> None:
+    from mml.features.encoders.pictures import open_picture
+
+    ramp = np.tile(np.linspace(0, 1, 64), (8, 1))
+    Image.fromarray((ramp * 65535).astype(np.uint16)).save(tmp_path / "grey.png")
+    Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "float.tiff")
+    Image.fromarray((ramp * 255).astype(np.float32)).save(tmp_path / "bytes.tiff")
+    Image.fromarray((ramp * 10**6).astype(np.int32)).save(tmp_path / "long.tiff")
+    for name in ("grey.png", "float.tiff", "bytes.tiff", "long.tiff"):
+        opened = open_picture(tmp_path / name)
+        assert opened is not None
+        assert np.asarray(opened)[0, :, 0] == pytest.approx(ramp[0] * 255, abs=1.5)
+
+
+def test_whatever_a_codec_raises_the_picture_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mml.features.encoders import pictures as reading
+
+    def broken(_: Path) -> None:
+        raise RuntimeError("Conversion from YUV failed")
+
+    monkeypatch.setattr(reading.Image, "open", broken)
+    assert reading.open_picture(tmp_path / "a.avif") is None
+
+
+def test_what_failed_may_work_the_next_time(pictures: list[Path], tmp_path: Path) -> None:
+    store = PartFile(tmp_path / "p", "key")
+    pictures = [path for path in pictures if path.is_file()]
+    away = [path.rename(path.with_suffix(".away")) for path in pictures]
+    with pytest.raises(InputError, match="pictures can be encoded"):
+        get_image_encoder("descriptor").encode(pictures, store=store)
+    for path, place in zip(away, pictures, strict=True):
+        path.rename(place)
+    _, present = get_image_encoder("descriptor").encode(pictures, store=store)
+    assert present.any()
 
 
 def test_transparency_is_white(tmp_path: Path) -> None:

@@ -19,11 +19,24 @@ def filled(path: Path) -> PartFile:
     assert part.load() == []
     part.add(batch(0))
     part.add(batch(6))
+    part.close()
     return part
 
 
 def starts(part: PartFile) -> list[float]:
-    return [float(vectors[0, 0]) for vectors, _ in part.load()]
+    found = [float(vectors[0, 0]) for vectors, _ in part.load()]
+    part.close()
+    return found
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    part = PartFile(tmp_path / "p", "key")
+    part.load()
+    part.add(batch(0))
+    with pytest.raises(InputError, match="another run is writing it"):
+        PartFile(tmp_path / "p", "key").load()
+    part.close()
+    assert starts(PartFile(tmp_path / "p", "key")) == [0]
 
 
 def test_batches_come_back_in_order(tmp_path: Path) -> None:

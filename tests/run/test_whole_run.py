@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from mml.model.learner import build_learner
 from mml.trainer.learner import MetaTrainer
 from mml.trainer.linear import LinearFit
 from mml.trainer.validation import Validation
+from mml.words import common_arguments, split_names
 
 Arguments = Callable[..., list[str]]
 METHODS = {"id", "id_no_adapt", "id_no_generator", "txt", "txt_no_adapt", "img", "img_no_adapt", "fusion_mean"}
@@ -346,6 +350,50 @@ def test_print_result(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert printing.main(["--output_dir", str(tmp_path)]) == 2
     assert printing.main(["--output_dir", str(finished), "other"]) == 2
     assert "bash script/run_meta.sh other 0" in capsys.readouterr().err
+
+
+def test_print_result_while_another_run_goes_on(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(finished, output, symlinks=True)
+    done = latest(output).resolve()
+    (output / "tiny" / "seed9-new").mkdir()
+    (output / "tiny" / "latest").unlink()
+    (output / "tiny" / "latest").symlink_to("seed9-new")
+    (output / "tiny" / "Pop-seed1").mkdir()
+    (output / "tiny" / "Pop-seed1" / "result.json").write_text('{"metrics": {"Pop": {}}}')
+    assert printing.main(["--output_dir", str(output)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[1].startswith("tiny ")
+    assert f"tiny: the latest run is not finished; this is {done.name}." in captured.err
+    for text in ('{"metrics"', "{}", "[]"):
+        (done / "result.json").write_text(text)
+        assert printing.main(["--output_dir", str(output), "tiny"]) == 2
+        assert f"{output / 'tiny' / done.name / 'result.json'} is damaged" in capsys.readouterr().err
+
+
+def test_the_scripts_whatever_cdpath_says(repo_root: Path, finished: Path) -> None:
+    command = ["bash", "script/print_result.sh", "--output_dir", str(finished)]
+    environment = {**os.environ, "CDPATH": ".", "PYTHON": sys.executable}
+    done = subprocess.run(command, cwd=repo_root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "tiny" in done.stdout
+
+
+def test_an_inner_rate_may_be_a_whole_number(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    more = {"learners.img.item_feat_emb": "DROP", "local_learning_rate": 1, "pretrain_epochs": 1}
+    assert run_meta.main(arguments(tiny_data, tmp_path, meta_algorithm="reptile", **more)) == 0
+    assert run_meta.main(arguments(tiny_data, tmp_path, generator="attention", **more)) == 0
+
+
+def test_names_of_files(tmp_path: Path) -> None:
+    spaced = tmp_path / "my file.yaml"
+    spaced.write_text("")
+    assert split_names("a.yaml b.yaml,c.yaml") == ["a.yaml", "b.yaml", "c.yaml"]
+    assert split_names(str(spaced)) == [str(spaced)]
+    _, files, _ = common_arguments(["--config_files", "a b", "--config_files=c"], "")
+    assert files == ["a", "b", "c"]
 
 
 def changed_copy(tiny_data: Path, target: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:

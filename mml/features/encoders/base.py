@@ -45,6 +45,9 @@ class BatchStore(Protocol):
     def add(self, batch: Encoded) -> None:
         """Append one batch."""
 
+    def remove(self) -> None:
+        """Forget them all."""
+
 
 class Encoder(Protocol[ItemIn]):
     """Turns texts (str), pictures (Path) or columns (Cells) into vectors."""
@@ -128,6 +131,8 @@ class BatchEncoder(ABC, Generic[Item]):
                 bar.update(len(batch[1]))
         present = np.concatenate([present for _, present in batches]) if batches else np.zeros(0, dtype=np.bool_)
         if not present.any():
+            if store:
+                store.remove()  # the cause may be gone the next time
             raise InputError(f"encoder {self.name}: none of the {len(items)} {self.unit}s can be encoded")
         return self.finish(np.concatenate([raw for raw, _ in batches]), present, fit_on)
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from PIL import Image, ImageOps
 
 Made = TypeVar("Made")
@@ -22,13 +23,27 @@ def open_picture(path: Path, smallest: int = 0) -> Image.Image | None:
         with Image.open(path) as image:
             if smallest:
                 image.draft("RGB", (smallest, smallest))
-            upright = ImageOps.exif_transpose(image)
+            upright = _in_8_bits(ImageOps.exif_transpose(image))
             if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
                 layer = upright.convert("RGBA")
                 upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
             return upright.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for damaged files
+    # what Pillow and its plugins raise for damaged files
+    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError):
         return None
+
+
+def _in_8_bits(picture: Image.Image) -> Image.Image:
+    """Grey pictures of 16 or 32 bits or of floats, scaled to 0..255: Pillow cuts off what is above 255."""
+    if picture.mode not in ("I", "F") and not picture.mode.startswith("I;16"):
+        return picture
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
+    largest = float(values.max(initial=0.0))
+    white = (
+        1.0 if picture.mode == "F" and largest <= 1 else 255.0 if picture.mode == "F" and largest <= 255 else 65535.0
+    )
+    scaled = np.clip(values * (255.0 / max(white, largest)), 0, 255)
+    return Image.fromarray(scaled.astype(np.uint8), "L")
 
 
 def map_pictures(paths: Sequence[Path], make: Callable[[Image.Image], Made], smallest: int = 0) -> list[Made | None]:

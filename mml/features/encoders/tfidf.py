@@ -1,6 +1,7 @@
 """Text without any download: TF-IDF of words, then truncated SVD (latent semantic analysis)."""
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,9 @@ from mml.features.encoders.svd import reduce
 
 # Scripts that do not put spaces between words: kana, Chinese characters, Hangul.
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-_RUNS = re.compile(rf"(?P<unspaced>[{_UNSPACED}]+)|(?:(?![{_UNSPACED}])[^\W_])+")
+# Vowel signs and accents that are characters of their own: parts of words, though not \w.
+_MARKS = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.category(chr(code))[0] == "M")
+_RUNS = re.compile(rf"(?P<unspaced>[{_UNSPACED}]+)|(?:(?![{_UNSPACED}])(?:[^\W_]|[{_MARKS}]))+")
 # From this many texts on, a word that only one of them uses says nothing about likeness.
 _RARE_FROM = 50
 
@@ -68,7 +71,7 @@ class TfidfEncoder:
 
 def words(text: str) -> Iterator[str]:
     """The words of a text in lower case; in unspaced scripts each character and each pair of neighbours."""
-    for run in _RUNS.finditer(text.lower()):
+    for run in _RUNS.finditer(unicodedata.normalize("NFKC", text).lower()):
         word = run.group()
         if run["unspaced"]:
             yield from word

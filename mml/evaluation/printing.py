@@ -102,31 +102,32 @@ def load_results(output_dir: Path, datasets: Sequence[str]) -> list[dict[str, An
 
 
 def _latest_result(folder: Path) -> dict[str, Any]:
-    finished = _finished_runs(folder)
-    if not finished:
-        raise InputError(f"{folder} holds no finished run; run: bash script/run_meta.sh {folder.name} 0")
-    latest = (folder / "latest").resolve()
-    path = latest / "result.json"
-    if latest not in [run.resolve() for run in finished]:
-        path = max(finished, key=lambda run: (run / "result.json").stat().st_mtime) / "result.json"
+    path = folder / "latest" / "result.json"
+    if not path.is_file():
+        finished = _finished_runs(folder)
+        if not finished:
+            raise InputError(f"{folder} holds no finished run; run: bash script/run_meta.sh {folder.name} 0")
+        path = max((run / "result.json" for run in finished), key=lambda place: place.stat().st_mtime)
         print(f"{folder.name}: the latest run is not finished; this is {path.parent.name}.", file=sys.stderr)
-    return _read_result(path)
+    result = _read_result(path)
+    if result is None:
+        raise InputError(f"{path.resolve()} is damaged; delete it, and the same run writes it again.")
+    return result
 
 
 def _finished_runs(folder: Path) -> list[Path]:
     """The folders of mml's runs, not of baselines', that have a result."""
-    runs = [path.parent for path in folder.glob("*/result.json") if path.parent.name != "latest"]
-    return [run for run in runs if FULL_METHOD in _read_result(run / "result.json")["metrics"]]
+    results = {path.parent: _read_result(path) for path in folder.glob("*/result.json")}
+    return [run for run, result in results.items() if result is not None and FULL_METHOD in result["metrics"]]
 
 
-def _read_result(path: Path) -> dict[str, Any]:
+def _read_result(path: Path) -> dict[str, Any] | None:
+    """A result.json, or None if it is damaged."""
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(result["metrics"], dict):
-            return result
+        return result if isinstance(result["metrics"], dict) else None
     except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise InputError(f"{path} is damaged; delete it, and the same run writes it again.")
+        return None
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -130,9 +130,10 @@ def rank_targets(
         n_items, item_scores = _item_scores(scorer, cases, item_block)
         target = torch.from_numpy(targets[cases])
         known = target.new_zeros(len(target), 1) if history is None else torch.from_numpy(history[cases])
-        ranking = _rank_slice(item_scores, n_items, target, known, item_block, topk)
+        n_candidates = n_items - 1 - _n_different(known)
+        ranking = _rank_slice(item_scores, n_items, n_candidates - 1, target, known, item_block, topk)
         ranks[cases] = (1 + ranking.above + (draws[cases] * (ranking.ties + 1)).long()).numpy()
-        candidates[cases] = (n_items - 1 - _n_different(known)).numpy()
+        candidates[cases] = n_candidates.numpy()
         if topk:
             tops[cases] = ranking.top_items.numpy()
     if shared:
@@ -192,7 +193,13 @@ class _Counts:
 
 
 def _rank_slice(
-    item_scores: ItemScores, n_items: int, target: Tensor, known: Tensor, item_block: int, topk: int
+    item_scores: ItemScores,
+    n_items: int,
+    n_others: Tensor,
+    target: Tensor,
+    known: Tensor,
+    item_block: int,
+    topk: int,
 ) -> _Counts:
     own = _of_targets(item_scores, target)
     device = own.device
@@ -212,8 +219,7 @@ def _rank_slice(
         above += (scores > own + margin).sum(1)
         level += (scores >= own - margin).sum(1)
         best.add(scores, items.start)
-    n_others = (n_items - 1 - _n_different(known) - 1).to(device)
-    above, ties = _last_unless_finite(own + margin, above, level - above, n_others)
+    above, ties = _last_unless_finite(own + margin, above, level - above, n_others.to(device))
     return _Counts(above.cpu(), ties.cpu(), best.items.cpu())
 
 

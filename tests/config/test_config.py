@@ -97,6 +97,14 @@ def test_the_published_values_of_the_cities(city: str) -> None:
     assert loaded["valid_metric"] == "MRR@10"
 
 
+def test_the_published_recipe_over_any_dataset() -> None:
+    paper = config_dir() / "paper.yaml"
+    assert list(config(paper)["learners"]) == ["id"]
+    loaded = config(paper, words=("--learners.audio.item_feat_emb=a.pth",))
+    rates = [loaded.for_learner("audio", key) for key in ("learning_rate", "adapt_learning_rate")]
+    assert rates == [0.005, 0.5]
+
+
 # --- precedence -----------------------------------------------------------------------------------------------------
 
 

@@ -138,7 +138,8 @@ def test_deep_grey_is_scaled(tmp_path: Path) -> None:
     Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "float.tiff")
     Image.fromarray((ramp * 255).astype(np.float32)).save(tmp_path / "bytes.tiff")
     Image.fromarray((ramp * 10**6).astype(np.int32)).save(tmp_path / "long.tiff")
-    for name in ("grey.png", "float.tiff", "bytes.tiff", "long.tiff"):
+    Image.fromarray((ramp * 255).astype(np.int32)).save(tmp_path / "short.tiff")
+    for name in ("grey.png", "float.tiff", "bytes.tiff", "long.tiff", "short.tiff"):
         opened = open_picture(tmp_path / name)
         assert opened is not None
         assert np.asarray(opened)[0, :, 0] == pytest.approx(ramp[0] * 255, abs=1.5)

@@ -39,11 +39,9 @@ def _in_8_bits(picture: Image.Image) -> Image.Image:
         return picture
     values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
     largest = float(values.max(initial=0.0))
-    white = (
-        1.0 if picture.mode == "F" and largest <= 1 else 255.0 if picture.mode == "F" and largest <= 255 else 65535.0
-    )
-    scaled = np.clip(values * (255.0 / max(white, largest)), 0, 255)
-    return Image.fromarray(scaled.astype(np.uint8), "L")
+    levels = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}.get(picture.mode, (65535.0,))
+    white = next((level for level in levels if largest <= level), largest)
+    return Image.fromarray(np.clip(values * (255.0 / white), 0, 255).astype(np.uint8))
 
 
 def map_pictures(paths: Sequence[Path], make: Callable[[Image.Image], Made], smallest: int = 0) -> list[Made | None]:

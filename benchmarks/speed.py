@@ -21,6 +21,7 @@ from torch import Tensor
 from benchmarks.measured import ROOT, Record, machine, show
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
+from mml.model.encoder import CausalEncoder
 from mml.model.learner import FeatureLearner, IDLearner, Learner
 
 N_ITEMS = 1682  # as many as ml-100k has
@@ -167,6 +168,7 @@ def hardware_bound(learner: Learner, tasks: TaskSet, steps: int, device: torch.d
     n_fast = sum(value.numel() for value in learner.fast_parameters().values())
     n_matrix = sum(value.numel() for value in learner.fast_parameters().values() if value.dim() == 2)
     support, length = float(tasks.n_support.mean()), float(tasks.length.mean())
+    assert isinstance(learner.encoder, CausalEncoder)
     layers, d, items = learner.encoder.fused.n_layers, learner.hidden_size, learner.n_warm_items
 
     def pass_flops(positions: float, predicted: float, by_items: bool) -> float:

@@ -29,6 +29,7 @@ from mml.trainer.validation import Validation
 
 PARTS = {
     "IDSASRec": ("id",),
+    "IDGRU": ("gru",),
     "ContentSASRec": ("content",),
     "ContentInitSASRec": ("init",),
     "SumIDContent": ("id", "content"),
@@ -85,10 +86,15 @@ class OwnRun:
     ) -> None:
         self._baseline, self._dataset, self._validation = baseline, dataset, validation
         self._stages, self._run_dir = stages, run_dir
-        if baseline.name not in ("Pop", "Random", "Linear", "IDSASRec") and not dataset.item_features:
+        if baseline.name not in ("Pop", "Random", "Linear", "IDSASRec", "IDGRU") and not dataset.item_features:
             raise InputError(
                 f"baseline {baseline.name} needs item features, and {dataset.dataset_name} has none; give it some, "
                 "such as learners.txt.item_feat_emb=FILE."
+            )
+        learner = {"Linear": "linear", "IDGRU": "gru"}.get(baseline.name, "id")
+        if learner not in baseline.config["learners"]:
+            raise InputError(
+                f"baseline {baseline.name} is the learner {learner}, which learners.{learner}: ~ takes away."
             )
         self._modality = self._chosen_modality() if dataset.item_features else ""
 
@@ -119,8 +125,6 @@ class OwnRun:
 
     def _linear(self) -> LinearModel:
         """The linear learner alone, whose settings are `learners.linear`, with overall popularity."""
-        if "linear" not in self._baseline.config["learners"]:
-            raise InputError("baseline Linear is the learner linear, which learners.linear: ~ takes away.")
         config = self._config_with(popularity_by_shots=False)
         fit = LinearFit(config, self._dataset, self._validation)
         return fit.model(**self._stages("Linear", fit.depends_on(), fit.stage))
@@ -167,9 +171,10 @@ class OwnRun:
     def _trained(self, kind: str) -> Learner:
         """A plainly trained learner; each kind has a seed of its own, that of its stage."""
         config, dataset = self._plain_config(), self._dataset
-        name = self._modality if kind == "content" else "id"
+        name = {"content": self._modality, "gru": "gru"}.get(kind, "id")
         bound = self._baseline.settings["delta_max_norm"]
-        stage = {"id": "IDSASRec", "init": "ContentInitSASRec", "content": f"ContentSASRec.{name}"}[kind]
+        stages = {"id": "IDSASRec", "gru": "IDGRU", "init": "ContentInitSASRec", "content": f"ContentSASRec.{name}"}
+        stage = stages[kind]
 
         def fresh(seed: int) -> Learner:
             torch.manual_seed(seed)
@@ -193,10 +198,10 @@ class OwnRun:
         without = ("learners", "spectral_embedding", "popularity_by_shots")  # which plain learners do not use
         rest = {key: value for key, value in config.of_stage("learners").items() if key not in without}
         features = self._dataset.item_features
-        used = {"id": [], "content": [self._modality], "init": list(features)}[kind]
+        used = {"content": [self._modality], "init": list(features)}.get(kind, [])
         parts: list[Any] = [rest, self._dataset.fingerprint(with_new_users=False)]
         parts += [[name, features[name].fingerprint(self._dataset.n_known_items)] for name in used]
-        parts += [config["learners"]["id" if kind != "content" else self._modality]]
+        parts += [config["learners"][{"content": self._modality, "gru": "gru"}.get(kind, "id")]]
         return [*parts, self._baseline.settings["delta_max_norm"]] if kind == "init" else parts
 
     def _fused(self, learners: dict[str, Learner], tasks: TaskSet, n_items: int | None) -> BlockScorer:

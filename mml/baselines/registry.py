@@ -21,6 +21,7 @@ OWN = (
     "Linear",
     "ContentKNN",
     "IDSASRec",
+    "IDGRU",
     "ContentSASRec",
     "ContentInitSASRec",
     "SumIDContent",

@@ -13,6 +13,7 @@ from torch.nn.functional import embedding  # unlike indexing, its gradient does 
 
 from mml.data.tasks import TaskBatch
 from mml.meta.inner import Fast, Params, Rates
+from mml.model.encoder import CausalEncoder
 from mml.model.fused_encoder import Passes, Weights
 from mml.model.fused_gradients import Descent, collapsed
 from mml.model.fused_ops import LowRank
@@ -36,7 +37,8 @@ class Episode:
     """
 
     def __init__(self, learner: Learner, batch: TaskBatch, table: Tensor) -> None:
-        self._learner, self._batch, self._table = learner, batch, table
+        assert isinstance(learner.encoder, CausalEncoder), "only causal encoders adapt"
+        self._learner, self._batch, self._table, self._encoder = learner, batch, table, learner.encoder
         self._vectors = embedding(batch.item_seq, table)  # [U, L, d]
         self._bias = learner.attention_bias(batch.item_seq)
         warm = batch.targets <= learner.n_warm_items  # a new user's support may hold cold items: no candidates
@@ -68,10 +70,8 @@ class Episode:
 
     def _states(self, fast: Fast, length: int, dropout: bool = False, leaves: Params | None = None) -> Tensor:
         bias = None if self._bias is None else self._bias[:, :length, :length]
-        with training_mode(self._learner.encoder, dropout and self._learner.training):
-            return self._learner.encoder.forward_tasks(
-                fast, self._vectors[:, :length], bias, self._batch.noise_keys, leaves
-            )
+        with training_mode(self._encoder, dropout and self._learner.training):
+            return self._encoder.forward_tasks(fast, self._vectors[:, :length], bias, self._batch.noise_keys, leaves)
 
     def _losses(self, picked: Tensor, table: Tensor, positions: Positions) -> Tensor:
         """Loss of each position: states [P, d] -> [P]."""
@@ -136,7 +136,7 @@ class InnerLoss:
         picked = self._gradient(run.states[self._positions])
         dstates = torch.zeros_like(run.states).index_put_(self._positions, picked)
         sink = Descent(dict(fast), rates)
-        self._episode._learner.encoder.fused.back(run.weights, dstates, run.passes, sink)
+        self._episode._encoder.fused.back(run.weights, dstates, run.passes, sink)
         return sink.fast
 
     def tensors(self, fast: Fast) -> Params:
@@ -144,7 +144,7 @@ class InnerLoss:
         return {name: value.formed() if isinstance(value, LowRank) else value for name, value in fast.items()}
 
     def _run(self, fast: Fast, length: int) -> _Run:
-        encoder, products = self._episode._learner.encoder.fused, self._episode._learner.products
+        encoder, products = self._episode._encoder.fused, self._episode._learner.products
         first = encoder.lowest(fast)
         weights = self._own | encoder.in_format({name: collapsed(v) for name, v in fast.items()}, products)
         x, mask = self._inputs(first)[:, :length].contiguous(), self._mask[..., :length, :length]
@@ -161,20 +161,20 @@ class InnerLoss:
     @cached_property
     def _own(self) -> Params:
         learner = self._episode._learner
-        own = {name: value.detach() for name, value in learner.encoder.named_parameters()}
-        return learner.encoder.fused.in_format(own, learner.products)
+        own = {name: value.detach() for name, value in self._episode._encoder.named_parameters()}
+        return self._episode._encoder.fused.in_format(own, learner.products)
 
     @cached_property
     def _mask(self) -> Tensor:
         episode = self._episode
         bias = None if episode._bias is None else episode._bias.detach()
-        return episode._learner.encoder.fused.attention_mask(episode._vectors.shape[1], episode._vectors, bias)
+        return episode._encoder.fused.attention_mask(episode._vectors.shape[1], episode._vectors, bias)
 
     def _inputs(self, first: int) -> Tensor:
         """What enters the lowest layer with fast weights; the layers below it are run once."""
         if first not in self._entering:
             x = self._episode._vectors.detach()
-            encoder = self._episode._learner.encoder.fused
+            encoder = self._episode._encoder.fused
             if first >= 0:
                 x, _ = encoder.embed(self._own, x)
             for number in range(first):

@@ -46,6 +46,7 @@ def mml_run(tiny_data: Path, arguments: Words, tmp_path_factory: pytest.TempPath
         ("Pop", "Pop", None),
         ("ContentKNN", "ContentKNN", None),
         ("Linear", "Linear", None),
+        ("IDGRU", "IDGRU", None),
         ("SumAll", "SumAll", None),
     ],
 )
@@ -177,6 +178,9 @@ def test_own_baselines_say_what_they_lack(
     assert "needs item features" in capsys.readouterr().err
     assert main(words("ContentSASRec", tiny_data, tmp_path, recbole=False, modality="sound")) == 2
     assert "take one of txt, img" in capsys.readouterr().err
+    without = {"learners.gru": "~"}
+    assert main(words("IDGRU", tiny_data, tmp_path, recbole=False, **without)) == 2
+    assert "is the learner gru, which learners.gru: ~ takes away" in capsys.readouterr().err
     assert not (tmp_path / "tiny").exists()
 
 

@@ -1,0 +1,47 @@
+"""The recurrent sequence encoder: GRU4Rec (Hidasi et al., ICLR 2016), trained at every position like the causal one."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+
+from mml.model.dropout import TaskDropout, use_task_dropout
+
+
+class RecurrentEncoder(nn.Module):
+    """Encodes left-aligned sequences by a GRU; the state at position t depends on positions up to t only.
+
+    It forgets gradually where attention looks anything up, so it errs on other histories.
+
+    Args:
+        hidden_size: d; the GRU's own state is twice as wide, as in RecBole's GRU4Rec.
+        dropout_prob: of its inputs and of its states.
+        layer_norm_eps: of the norm that makes item vectors of any size alike.
+    """
+
+    def __init__(self, hidden_size: int, dropout_prob: float, layer_norm_eps: float) -> None:
+        super().__init__()
+        self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
+        self.dropout = nn.Dropout(dropout_prob)
+        self.gru = nn.GRU(hidden_size, 2 * hidden_size, batch_first=True)
+        self.state_dropout = nn.Dropout(dropout_prob)
+        self.dense = nn.Linear(2 * hidden_size, hidden_size)
+        use_task_dropout(self)
+
+    def forward(
+        self, item_vectors: Tensor, attention_bias: Tensor | None = None, noise_keys: Tensor | None = None
+    ) -> Tensor:
+        """States of a batch; arguments and result as of `CausalEncoder`, but that it has no attention to bias."""
+        assert attention_bias is None
+        inputs = self._dropped(self.dropout, self.LayerNorm(item_vectors), noise_keys)
+        states, _ = self.gru(inputs)
+        encoded: Tensor = self.dense(self._dropped(self.state_dropout, states, noise_keys))
+        return encoded
+
+    def _dropped(self, site: nn.Module, x: Tensor, noise_keys: Tensor | None) -> Tensor:
+        assert isinstance(site, TaskDropout)
+        if not self.training or site.p == 0.0:
+            return x
+        if noise_keys is None:
+            return dropout(x, site.p)
+        return x * site.factors(noise_keys.to(x.device), x.shape[1:], x.dtype)

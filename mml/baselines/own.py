@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,14 @@ from mml.trainer.linear import LinearFit
 from mml.trainer.validation import Validation
 
 PARTS = {
+    "Linear": ("linear",),
     "IDSASRec": ("id",),
     "IDGRU": ("gru",),
     "ContentSASRec": ("content",),
     "ContentInitSASRec": ("init",),
     "SumIDContent": ("id", "content"),
     "SumAll": ("id", "init", "content"),
+    "SumFive": ("id", "init", "content", "gru", "linear"),
 }
 """The independently trained models of a baseline."""
 
@@ -91,11 +94,11 @@ class OwnRun:
                 f"baseline {baseline.name} needs item features, and {dataset.dataset_name} has none; give it some, "
                 "such as learners.txt.item_feat_emb=FILE."
             )
-        learner = {"Linear": "linear", "IDGRU": "gru"}.get(baseline.name, "id")
-        if learner not in baseline.config["learners"]:
-            raise InputError(
-                f"baseline {baseline.name} is the learner {learner}, which learners.{learner}: ~ takes away."
-            )
+        for learner in ("gru", "linear"):
+            if learner in PARTS.get(baseline.name, ()) and learner not in baseline.config["learners"]:
+                raise InputError(
+                    f"baseline {baseline.name} needs the learner {learner}, which learners.{learner}: ~ takes away."
+                )
         self._modality = self._chosen_modality() if dataset.item_features else ""
 
     def scorers(self, tasks: TaskSet) -> tuple[Scorer | BlockScorer, Scorer | BlockScorer | None]:
@@ -104,17 +107,12 @@ class OwnRun:
         if name in ("Pop", "Random"):
             values = self._popularity() if name == "Pop" else torch.zeros(self._dataset.item_num)
             return SameScores(values, len(tasks)), SameScores(values[: valid.n_candidates], len(valid))
-        if name == "Linear":
-            model = self._linear()
-            return LinearOutput(model, tasks, self._dataset.item_num), LinearOutput(
-                model, valid.tasks, valid.n_candidates
-            )
         if name == "ContentKNN":
             decay = self._choose_decay()
             return self._content_scorer(tasks, decay, None), self._content_scorer(
                 valid.tasks, decay, valid.n_candidates
             )
-        learners = {kind: self._trained(kind) for kind in PARTS[name]}
+        learners = {kind: self._trained(kind) for kind in PARTS[name] if kind != "linear"}
         return self._fused(learners, tasks, None), self._fused(learners, valid.tasks, valid.n_candidates)
 
     # -- without training --------------------------------------------------------------------------------------------
@@ -123,6 +121,7 @@ class OwnRun:
         counts = np.bincount(self._dataset.users.old.items, minlength=self._dataset.item_num)
         return torch.from_numpy(counts.astype(np.float64))
 
+    @cached_property
     def _linear(self) -> LinearModel:
         """The linear learner alone, whose settings are `learners.linear`, with overall popularity."""
         config = self._config_with(popularity_by_shots=False)
@@ -206,15 +205,17 @@ class OwnRun:
 
     def _fused(self, learners: dict[str, Learner], tasks: TaskSet, n_items: int | None) -> BlockScorer:
         """The only learner's scores, or the plain sum of the standardised ones."""
-        outputs = {}
+        outputs: dict[str, LearnerOutput | LinearOutput] = {}
         for kind, learner in learners.items():
             chunk = chunk_size(learner, self._baseline.config["task_chunk_size"], learner.max_seq_length)
             with torch.no_grad():
                 table = learner.candidate_table()
             states = unadapted_states(learner, tasks, chunk)
             outputs[kind] = LearnerOutput(states, table[:n_items], self._dataset.n_warm_items)
+        if "linear" in PARTS[self._baseline.name]:
+            outputs["linear"] = LinearOutput(self._linear, tasks, n_items or self._dataset.item_num)
         if len(outputs) == 1:
             only = next(iter(outputs.values()))
-            return StateScorer(only.states, only.table)
+            return StateScorer(only.states, only.table) if isinstance(only, LearnerOutput) else only
         scores = StandardisedScores(outputs)
         return WeightedSum(scores, dict.fromkeys(outputs, 1.0 / len(outputs)))

@@ -26,6 +26,7 @@ OWN = (
     "ContentInitSASRec",
     "SumIDContent",
     "SumAll",
+    "SumFive",
 )
 """Our own; see `mml.baselines.own`."""
 

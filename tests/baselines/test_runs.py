@@ -48,6 +48,7 @@ def mml_run(tiny_data: Path, arguments: Words, tmp_path_factory: pytest.TempPath
         ("Linear", "Linear", None),
         ("IDGRU", "IDGRU", None),
         ("SumAll", "SumAll", None),
+        ("SumFive", "SumFive", None),
     ],
 )
 def test_reports_as_mml_does(
@@ -180,7 +181,7 @@ def test_own_baselines_say_what_they_lack(
     assert "take one of txt, img" in capsys.readouterr().err
     without = {"learners.gru": "~"}
     assert main(words("IDGRU", tiny_data, tmp_path, recbole=False, **without)) == 2
-    assert "is the learner gru, which learners.gru: ~ takes away" in capsys.readouterr().err
+    assert "needs the learner gru, which learners.gru: ~ takes away" in capsys.readouterr().err
     assert not (tmp_path / "tiny").exists()
 
 

@@ -213,9 +213,7 @@ class Config(RecBoleConfig):
                 f"{', '.join(_TAKEN_NAMES)}."
             )
         self._check_shots()
-        rates = [
-            self.for_learner(name, "local_learning_rate") for name in self["learners"] if name not in ("gru", "linear")
-        ]
+        rates = [self.for_learner(name, "local_learning_rate") for name in self["learners"] if name != "linear"]
         if self["meta_algorithm"] == "reptile" and min(rates) == 0:
             raise InputError("config: key 'local_learning_rate' is 0, which reptile cannot learn from; take another.")
         if self["choose_epoch_by_valid_item"] and self["eval_shots"] != "last":

@@ -158,9 +158,6 @@ LEARNER_KEYS: dict[str, Key] = {
 }
 """Keys inside `learners.<name>`; those that are also top-level keys override them for that learner."""
 
-GRU_KEYS: dict[str, Key] = {name: KEYS[name] for name in ("pretrain_learning_rate", "pretrain_epochs")}
-"""Keys inside `learners.gru`."""
-
 LINEAR_KEYS: dict[str, Key] = {
     "decay": Key((float, list), "learners", low=0.0, high=1.0),
     "penalty": Key((float, list), "learners", low=1e-6),
@@ -168,7 +165,7 @@ LINEAR_KEYS: dict[str, Key] = {
 }
 """Keys inside `learners.linear`."""
 
-BUILT_IN = ("id", "gru", "linear")
+BUILT_IN = ("id", "linear")
 """Learners of the log alone; any other is a modality's and needs features."""
 
 _TAKEN_NAMES = ("generator", "fusion", "meta_test", "mml")  # of stages and methods
@@ -233,7 +230,7 @@ def _check_learner(source: str, name: str, learner: Any) -> None:
         )
     if not isinstance(learner, dict):
         raise InputError(f"{source}: learners.{name} must be a mapping of keys, or ~ to drop the learner.")
-    known = {"gru": GRU_KEYS, "linear": LINEAR_KEYS}.get(name, LEARNER_KEYS)
+    known = LINEAR_KEYS if name == "linear" else LEARNER_KEYS
     for word, value in learner.items():
         key = str(word)
         if name in BUILT_IN and key in ("item_feat_emb", "source"):

@@ -27,7 +27,7 @@ from mml.evaluation.states import (
 )
 from mml.model.fusion import AdaptiveFusion, LearnerOutput, StandardisedScores, WeightedSum
 from mml.model.generator import ItemEmbeddingGenerator
-from mml.model.learner import EmbeddingLearner, IDLearner, Learner, build_learner
+from mml.model.learner import IDLearner, Learner, build_learner
 from mml.model.linear import LinearOutput
 from mml.model.transitions import spectral_embedding
 from mml.precision import set_up_torch
@@ -44,15 +44,8 @@ from mml.trainer.validation import Validation, dataset_metrics, rank_cases
 logger = logging.getLogger(__name__)
 
 # keys of the learners' stages that some of them do not read
-_OF_EMBEDDINGS = ("content_embedding", "spectral_embedding")
-_OF_ATTENTION = ("feature_attention", "feature_attention_scale")
+_OF_ID = ("content_embedding", "spectral_embedding", "feature_attention", "feature_attention_scale")
 _OF_FEATURE_LEARNERS = ("popularity_prior",)
-_NOT_OF_GRU = (
-    *("n_layers", "n_heads", "inner_size", "attn_dropout_prob", "hidden_act", "compile"),
-    *("meta_algorithm", "meta_epochs", "meta_batch_size", "learning_rate", "task_max_inter", "query_inter_num"),
-    *("num_local_update", "local_learning_rate", "local_modules"),
-    *("adapt_max_steps", "adapt_learning_rate", "choose_epoch_by_valid_item"),
-)
 _IN_RANKING = "popularity_by_shots"  # trains none of them; linear's stage names it, later stages depend on all keys
 
 
@@ -96,14 +89,10 @@ class Run:
 
     def _learner_stage(self, name: str) -> None:
         config = self.config
-        unread = {
-            "id": _OF_FEATURE_LEARNERS,
-            "gru": (*_OF_FEATURE_LEARNERS, *_OF_ATTENTION, *_NOT_OF_GRU),
-        }.get(name, (*_OF_EMBEDDINGS, *_OF_ATTENTION))
-        without = {"learners", _IN_RANKING, *unread}
+        without = {"learners", _IN_RANKING, *(_OF_FEATURE_LEARNERS if name == "id" else _OF_ID)}
         rest = {key: value for key, value in config.of_stage("learners").items() if key not in without}
         features = self.dataset.item_features
-        used = features if name in ("id", "gru") else {name: features[name]}
+        used = features if name == "id" else {key: features[key] for key in (name,) if key in features}
         parts = [rest, config["learners"][name], self.dataset.fingerprint(with_new_users=False)]
         parts += [[key, one.fingerprint(self.dataset.n_known_items)] for key, one in used.items()]
         holder: list[Learner] = []
@@ -115,30 +104,26 @@ class Run:
 
         def build(seed: int) -> tuple[State, int]:
             learner = new_learner(seed)
-            if config["spectral_embedding"] and isinstance(learner, EmbeddingLearner):
+            if config["spectral_embedding"] and isinstance(learner, IDLearner):
                 data, size = self.dataset, config["hidden_size"]
                 users, n = data.users.old, data.n_warm_items + 1
                 learner.start_from(spectral_embedding(users, n, size))
             pretrain = PretrainTrainer(config, learner, self.folder.path, seed)
             pretrain.train(self.dataset, self.validation)
-            n_epochs = len(pretrain.train_loss_dict)
-            how = Adaptation(0.0, 0)
-            if learner.adapts:
-                meta = MetaTrainer(config, learner, self.folder.path, seed)
-                if meta.epochs:
-                    meta.start_from(self.validation)
-                meta.train(self.dataset, self.validation)
-                n_epochs += len(meta.train_loss_dict)
-                how = self._choose_adaptation(learner)
+            meta = MetaTrainer(config, learner, self.folder.path, seed)
+            if meta.epochs:
+                meta.start_from(self.validation)
+            meta.train(self.dataset, self.validation)
+            how = self._choose_adaptation(learner)
+            n_epochs = len(pretrain.train_loss_dict) + len(meta.train_loss_dict)
             return {"weights": learner.state_dict(), "adaptation": asdict(how)}, n_epochs * len(self.training_tasks)
 
         state = self._stage(name, parts, build)
         learner = holder[-1] if holder else new_learner(0)
         learner.load_state_dict(state["weights"])
         self.learners[name] = learner
-        if learner.adapts:
-            self.adaptations[name] = Adaptation(**state["adaptation"])
-            logger.info("%s adapts in %d steps at rate %g.", name, *reversed(state["adaptation"].values()))
+        self.adaptations[name] = Adaptation(**state["adaptation"])
+        logger.info("%s adapts in %d steps at rate %g.", name, *reversed(state["adaptation"].values()))
 
     def _linear_stage(self) -> None:
         fit = LinearFit(self.config, self.dataset, self.validation)
@@ -253,8 +238,7 @@ class Run:
         for name, output in outputs.items():
             if isinstance(output, LearnerOutput):
                 rank(name, StateScorer(output.states, output.table, output.columns))
-                if self.learners[name].adapts:
-                    rank(f"{name}_no_adapt", self._scorer(name, tasks, adapted=False))
+                rank(f"{name}_no_adapt", self._scorer(name, tasks, adapted=False))
             else:
                 rank(name, output)
         scores = StandardisedScores(outputs)
@@ -286,31 +270,24 @@ class Run:
         return outputs
 
     def _set_cold_embeddings(self, generated: bool) -> None:
-        """Those of id come from the generator, and gru's are then the content parts of its own embeddings."""
-        for name, learner in self.learners.items():
-            if not isinstance(learner, EmbeddingLearner):
-                continue
-            vectors = None
-            if generated and name == "id" and self.generator is not None:
-                vectors = self.generator.cold_embeddings(learner.n_items)
-            elif generated and learner.content is not None:
-                with torch.no_grad():
-                    vectors = learner.content_table()[learner.n_warm_items + 1 :]
-            learner.set_cold_embeddings(vectors)
+        learner = self.learners["id"]
+        assert isinstance(learner, IDLearner)
+        vectors = self.generator.cold_embeddings(learner.n_items) if generated and self.generator else None
+        learner.set_cold_embeddings(vectors)
 
     def _scorer(self, name: str, tasks: TaskSet, adapted: bool) -> StateScorer:
-        learner = self.learners[name]
+        learner, how = self.learners[name], self.adaptations[name]
         chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
         progress = f"adapting {name}" if self.config["show_progress"] else None
         with torch.no_grad():
             table = learner.candidate_table()
-        if not adapted or not learner.adapts:
+        if not adapted:
             states = unadapted_states(learner, tasks, chunk)
         elif self.config["choose_epoch_by_valid_item"]:
             rank_valid = self._rank_valid(learner, tasks, table)
-            states = states_at_best_valid_step(learner, tasks, self.adaptations[name], chunk, rank_valid, progress)
+            states = states_at_best_valid_step(learner, tasks, how, chunk, rank_valid, progress)
         else:
-            states = adapted_states(learner, tasks, self.adaptations[name], chunk, progress)
+            states = adapted_states(learner, tasks, how, chunk, progress)
         return StateScorer(states, table, learner.prior_columns(torch.from_numpy(tasks.shots)))
 
     def _rank_valid(self, learner: Learner, tasks: TaskSet, table: torch.Tensor) -> Callable[..., torch.Tensor]:

@@ -25,6 +25,7 @@ def set_precision(device: torch.device, tf32: bool) -> None:
     if tf32 and device.type != "cuda":
         logger.info("tf32 is for CUDA: on the %s products stay in full precision.", device.type)
     torch.set_float32_matmul_precision("high" if tf32 and device.type == "cuda" else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32 and device.type == "cuda"  # of its GRU, which does not heed the above
 
 
 def check_compile(device: torch.device) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mml.baselines.content_init import ContentInitLearner
+from mml.baselines.gru import GRULearner
 from mml.baselines.settings import Baseline
 from mml.config import Config
 from mml.data.dataset import MMLDataset
@@ -94,11 +95,8 @@ class OwnRun:
                 f"baseline {baseline.name} needs item features, and {dataset.dataset_name} has none; give it some, "
                 "such as learners.txt.item_feat_emb=FILE."
             )
-        for learner in ("gru", "linear"):
-            if learner in PARTS.get(baseline.name, ()) and learner not in baseline.config["learners"]:
-                raise InputError(
-                    f"baseline {baseline.name} needs the learner {learner}, which learners.{learner}: ~ takes away."
-                )
+        if "linear" in PARTS.get(baseline.name, ()) and "linear" not in baseline.config["learners"]:
+            raise InputError(f"baseline {baseline.name} needs the learner linear, which learners.linear: ~ takes away.")
         self._modality = self._chosen_modality() if dataset.item_features else ""
 
     def scorers(self, tasks: TaskSet) -> tuple[Scorer | BlockScorer, Scorer | BlockScorer | None]:
@@ -161,25 +159,31 @@ class OwnRun:
         own.external_config_dict = {**own.external_config_dict, **changes}
         return own
 
-    def _plain_config(self) -> Config:
+    def _plain_config(self, kind: str) -> Config:
         """The config for plain learners, trained as mml's are but without the parts that are mml's method."""
+        own: dict[str, Any] = {}
+        if kind == "gru":
+            own = {"local_modules": [], "pretrain_learning_rate": self._baseline.settings["gru_learning_rate"]}
         return self._config_with(
-            content_embedding=False, feature_attention=False, popularity_prior=False, meta_algorithm="fomaml"
+            content_embedding=False, feature_attention=False, popularity_prior=False, meta_algorithm="fomaml", **own
         )
 
     def _trained(self, kind: str) -> Learner:
         """A plainly trained learner; each kind has a seed of its own, that of its stage."""
-        config, dataset = self._plain_config(), self._dataset
-        name = {"content": self._modality, "gru": "gru"}.get(kind, "id")
-        bound = self._baseline.settings["delta_max_norm"]
-        stages = {"id": "IDSASRec", "gru": "IDGRU", "init": "ContentInitSASRec", "content": f"ContentSASRec.{name}"}
+        config, dataset = self._plain_config(kind), self._dataset
+        modality, bound = self._modality, self._baseline.settings["delta_max_norm"]
+        stages = {"id": "IDSASRec", "gru": "IDGRU", "init": "ContentInitSASRec", "content": f"ContentSASRec.{modality}"}
         stage = stages[kind]
 
         def fresh(seed: int) -> Learner:
             torch.manual_seed(seed)
-            learner = (
-                ContentInitLearner(config, dataset, bound) if kind == "init" else build_learner(config, dataset, name)
-            )
+            learner: Learner
+            if kind == "init":
+                learner = ContentInitLearner(config, dataset, bound)
+            elif kind == "gru":
+                learner = GRULearner(config, dataset)
+            else:
+                learner = build_learner(config, dataset, modality if kind == "content" else "id")
             return learner.to(config["device"])
 
         def build(seed: int) -> tuple[State, int]:
@@ -194,13 +198,19 @@ class OwnRun:
         return learner
 
     def _fingerprint(self, config: Config, kind: str) -> list[Any]:
-        without = ("learners", "spectral_embedding", "popularity_by_shots")  # which plain learners do not use
+        without: tuple[str, ...] = (
+            "learners",
+            "spectral_embedding",
+            "popularity_by_shots",
+        )  # which plain learners do not use
+        if kind == "gru":
+            without += ("n_layers", "n_heads", "inner_size", "attn_dropout_prob", "hidden_act", "compile")
         rest = {key: value for key, value in config.of_stage("learners").items() if key not in without}
         features = self._dataset.item_features
         used = {"content": [self._modality], "init": list(features)}.get(kind, [])
         parts: list[Any] = [rest, self._dataset.fingerprint(with_new_users=False)]
         parts += [[name, features[name].fingerprint(self._dataset.n_known_items)] for name in used]
-        parts += [config["learners"][{"content": self._modality, "gru": "gru"}.get(kind, "id")]]
+        parts += [config["learners"]["id" if kind != "content" else self._modality]]
         return [*parts, self._baseline.settings["delta_max_norm"]] if kind == "init" else parts
 
     def _fused(self, learners: dict[str, Learner], tasks: TaskSet, n_items: int | None) -> BlockScorer:

@@ -15,7 +15,7 @@ from mml.baselines.run import run_baseline
 from mml.baselines.settings import read_baseline
 from mml.comparison.methods import Method, as_words, flat
 from mml.config import Config, config_dir, lay_over, parse_arguments
-from mml.config_keys import stage_of
+from mml.config_keys import BUILT_IN, stage_of
 from mml.model.fusion import WeightedSum
 from mml.pipeline import Run
 from mml.precision import set_up_torch
@@ -106,25 +106,30 @@ class Executor:
             _, _, learner = key.partition("learners.")
             if key.startswith("learners.") and value is None and learner not in self.config["learners"]:
                 return f"there is no learner {learner} to leave out"
+        if method.run == "mml" and method.method in BUILT_IN and method.method not in self.config["learners"]:
+            return f"there is no learner {method.method}"
         return None
 
     def run(self, method: Method, settings: Mapping[str, Any], seed: int) -> Outcome:
         """Run, or find what was run before with the same settings."""
-        merged = {**settings, **flat(method.set), "seed": seed}
+        merged = lay_over(_nested(settings), _nested({**method.set, "seed": seed}))
         return self._run_mml(method, merged) if method.run == "mml" else self._run_baseline(method, merged)
 
     def _run_mml(self, method: Method, settings: Mapping[str, Any]) -> Outcome:
         files = [*self._files, *(str(config_dir() / name) for name in method.files)]
         words = self._data_words() if method.alone else self._words
-        own = parse_arguments(as_words({**settings, **flat(self._protocol)}))
-        config = Config(self._dataset, files, lay_over(parse_arguments(words, self.config.yaml_loader), own))
+        given = parse_arguments(words, self.config.yaml_loader)
+        if method.alone and given.get("learners"):  # the words must not bring back what its files leave out
+            given["learners"] = {name: keys for name, keys in given["learners"].items() if name not in BUILT_IN}
+        config = Config(self._dataset, files, lay_over(given, lay_over(settings, self._protocol)))
         set_up_torch(config)
         run = Run(config, QuietFolder(config))
         result = run.run()
         return Outcome(result, run.folder.path, validation_score(run), method.method)
 
     def _run_baseline(self, method: Method, settings: Mapping[str, Any]) -> Outcome:
-        words = _joined([*self._data_words(), *as_words(flat(self._protocol)), *as_words(settings)])
+        given = parse_arguments(self._data_words(), self.config.yaml_loader)
+        words = as_words(lay_over(lay_over(given, self._protocol), settings))
         baseline = read_baseline(method.run, self._dataset, self._files, words)
         result, path = run_baseline(baseline)
         valid = next(iter(result["validation"].values()), float("nan"))
@@ -140,9 +145,9 @@ class Executor:
         return kept
 
 
-def _joined(words: Sequence[str]) -> list[str]:
-    """The last word of each key."""
-    return list({word.partition("=")[0]: word for word in words}.values())
+def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a plan or of a trial, whose keys may have dots, as a Config takes them."""
+    return parse_arguments(as_words(settings))
 
 
 def validation_score(run: Run) -> float:

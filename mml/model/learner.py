@@ -1,4 +1,4 @@
-"""The learners: sequential recommenders over an encoder, one per modality and two of the log alone."""
+"""The learners: one sequential recommender per modality, over one causal encoder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from mml.model.episode import Episode
 from mml.model.feature_attention import FeatureAttention
 from mml.model.losses import bpr_loss, full_softmax_loss, sampled_softmax_loss
 from mml.model.popularity import log_popularity
-from mml.model.recurrent import RecurrentEncoder
 from mml.model.scores import dot_scores, widened
 
 Params = dict[str, Tensor]
@@ -51,23 +50,20 @@ class Learner(SequentialRecommender):
         self.register_buffer("prior", torch.zeros(0, 0), persistent=False)
         self.n_negatives: int = config["n_negatives"] if self.loss_type == "sampled" else 0
         self.products: torch.dtype | None = torch.bfloat16 if config["amp"] == "bf16" else None
-        self.encoder: CausalEncoder | RecurrentEncoder = self._new_encoder(config)
-        self._local_names = local_parameter_names(self.encoder, config["local_modules"]) if self.adapts else []
+        self.encoder: nn.Module = self._new_encoder(config)
+        self._local_names = local_parameter_names(self.encoder, config["local_modules"])
         self.local_rates = nn.ParameterDict()
-        if self.adapts and config["meta_algorithm"] == "metasgd":
+        if config["meta_algorithm"] == "metasgd":
             rate = config.for_learner(name, "local_learning_rate")
             for key, value in self.fast_parameters().items():
                 self.local_rates[key.replace(".", "/")] = nn.Parameter(torch.full_like(value, rate))
-
-    adapts = True
-    """Whether it is meta-trained and adapts to a user; if not, it says the same with and without adaptation."""
 
     knows_cold_items = True
     """Whether its vectors of cold items mean anything; if not, it abstains from them in fusion."""
 
     # -- what a kind of learner must say ---------------------------------------------------------------------------
 
-    def _new_encoder(self, config: Any) -> CausalEncoder | RecurrentEncoder:
+    def _new_encoder(self, config: Any) -> nn.Module:
         return CausalEncoder(
             n_layers=config["n_layers"],
             n_heads=config["n_heads"],
@@ -210,8 +206,8 @@ class Learner(SequentialRecommender):
         return Episode(self, batch, self.warm_table() if table is None else table)
 
 
-class EmbeddingLearner(Learner):
-    """A learner with a table of item embeddings, a free vector each plus a projection of the item's features.
+class IDLearner(Learner):
+    """The main learner: a table of item embeddings, and attention that looks at the items' features.
 
     The table has rows for warm items only. Cold items' vectors come from outside (`set_cold_embeddings`): they are
     generated, or untrained initial values, from which it abstains in fusion, and are not part of the checkpoint.
@@ -219,15 +215,18 @@ class EmbeddingLearner(Learner):
 
     cold_embedding: Tensor
 
-    def __init__(self, config: Any, dataset: Any, name: str) -> None:
+    def __init__(self, config: Any, dataset: Any, name: str = "id") -> None:
         super().__init__(config, dataset, name)
         self.item_embedding = nn.Embedding(self.n_warm_items + 1, self.hidden_size, padding_idx=0)
         initialise(self.item_embedding, self.initializer_range)
         features: Mapping[str, ItemFeatures] = getattr(dataset, "item_features", {})
         self.knows_cold_items = False
+        self.feature_attention: FeatureAttention | None = None
         self.content: ContentEmbedding | None = None
         if config["content_embedding"] and features:
             self.content = ContentEmbedding(features, self.hidden_size, self.initializer_range)
+        if config["feature_attention"] and features:
+            self.feature_attention = FeatureAttention(features, self.hidden_size, config["feature_attention_scale"])
         self._seed: int = config["seed"]
         n_cold = self.n_items - self.n_warm_items - 1
         self.register_buffer("cold_embedding", self._untrained(n_cold, self._seed), persistent=False)
@@ -268,34 +267,8 @@ class EmbeddingLearner(Learner):
             return self.item_embedding.weight.new_zeros(self.n_items, self.hidden_size)
         return self.content(slice(0, self.n_items))
 
-
-class IDLearner(EmbeddingLearner):
-    """The main learner: item embeddings, and attention that looks at the items' features."""
-
-    def __init__(self, config: Any, dataset: Any, name: str = "id") -> None:
-        super().__init__(config, dataset, name)
-        features: Mapping[str, ItemFeatures] = getattr(dataset, "item_features", {})
-        self.feature_attention: FeatureAttention | None = None
-        if config["feature_attention"] and features:
-            self.feature_attention = FeatureAttention(features, self.hidden_size, config["feature_attention_scale"])
-
     def attention_bias(self, item_seq: Tensor) -> Tensor | None:
         return None if self.feature_attention is None else self.feature_attention(item_seq)
-
-
-class GRULearner(EmbeddingLearner):
-    """The same item embeddings, trained on their own, under a recurrent encoder: another view of the same log.
-
-    It is trained plainly and does not adapt; a user's clicks work through its state.
-    """
-
-    adapts = False
-
-    def __init__(self, config: Any, dataset: Any, name: str = "gru") -> None:
-        super().__init__(config, dataset, name)
-
-    def _new_encoder(self, config: Any) -> RecurrentEncoder:
-        return RecurrentEncoder(self.hidden_size, config["hidden_dropout_prob"], config["layer_norm_eps"])
 
 
 class FeatureLearner(Learner):
@@ -344,9 +317,8 @@ class FeatureLearner(Learner):
 
 
 def build_learner(config: Any, dataset: Any, name: str) -> Learner:
-    """The learner `name` of the config: `id`, `gru`, or any modality with features."""
-    kinds: dict[str, type[Learner]] = {"id": IDLearner, "gru": GRULearner}
-    return kinds.get(name, FeatureLearner)(config, dataset, name)
+    """The learner `name` of the config: `id`, or any modality with features."""
+    return IDLearner(config, dataset, name) if name == "id" else FeatureLearner(config, dataset, name)
 
 
 def local_parameter_names(encoder: nn.Module, modules: Sequence[str]) -> list[str]:

@@ -179,9 +179,9 @@ def test_own_baselines_say_what_they_lack(
     assert "needs item features" in capsys.readouterr().err
     assert main(words("ContentSASRec", tiny_data, tmp_path, recbole=False, modality="sound")) == 2
     assert "take one of txt, img" in capsys.readouterr().err
-    without = {"learners.gru": "~"}
-    assert main(words("IDGRU", tiny_data, tmp_path, recbole=False, **without)) == 2
-    assert "needs the learner gru, which learners.gru: ~ takes away" in capsys.readouterr().err
+    without = {"learners.linear": "~"}
+    assert main(words("SumFive", tiny_data, tmp_path, recbole=False, **without)) == 2
+    assert "needs the learner linear, which learners.linear: ~ takes away" in capsys.readouterr().err
     assert not (tmp_path / "tiny").exists()
 
 

@@ -62,7 +62,7 @@ def test_every_dataset_config_loads(dataset: str) -> None:
     loaded = config(dataset=dataset)
     own = yaml.safe_load((config_dir() / f"{dataset}.yaml").read_text(encoding="utf-8"))
     off = {name for name, spec in own["learners"].items() if spec.get("source", {}).get("folder", "") is None}
-    assert set(loaded["learners"]) == {"id", "gru", "linear", *own["learners"]} - off
+    assert set(loaded["learners"]) == {"id", "linear", *own["learners"]} - off
     for key in own.keys() - {"learners"}:
         assert loaded[key] == own[key]
 
@@ -137,10 +137,10 @@ def test_merge_leaves_its_arguments_alone() -> None:
 
 def test_a_learner_is_dropped_with_none(write_yaml: WriteYaml) -> None:
     file = write_yaml("learners: {txt: {item_feat_emb: a.pth}, img: {item_feat_emb: b.pth}}\n")
-    assert list(config(file, words=("--learners.txt=~",))["learners"]) == ["id", "gru", "linear", "img"]
-    dropped = config(file, write_yaml("learners: {img: ~, gru: ~, linear: ~}", "drop.yaml"))
+    assert list(config(file, words=("--learners.txt=~",))["learners"]) == ["id", "linear", "img"]
+    dropped = config(file, write_yaml("learners: {img: ~, linear: ~}", "drop.yaml"))
     assert list(dropped["learners"]) == ["id", "txt"]
-    assert list(config(file, words=("--learners.txt=~", "--learners.img=~"))["learners"]) == ["id", "gru", "linear"]
+    assert list(config(file, words=("--learners.txt=~", "--learners.img=~"))["learners"]) == ["id", "linear"]
     with pytest.raises(InputError, match="must hold the learner 'id'"):
         config(file, words=("--learners.id=~",))
 
@@ -271,7 +271,6 @@ MISTAKES = [
     ("learners: {id: 3}", "learners.id must be a mapping"),
     ("learners: {id: {item_feat_emb: a.pth}}", "learners.id learns from the log alone and takes no item_feat_emb"),
     ("learners: {linear: {decays: 1}}", "unknown key 'learners.linear.decays'. Did you mean 'decay'?"),
-    ("learners: {gru: {meta_epochs: 1}}", "unknown key 'learners.gru.meta_epochs'. Did you mean 'pretrain_epochs'?"),
     ("learners: {linear: {decay: 2}}", "key 'learners.linear.decay' has the value 2"),
     ("learners: [id]", "key 'learners' has the value ['id']; it must be dict."),
     ("fusion_weight: {id: 0.5, sound: 0.5}", "key 'fusion_weight'"),

@@ -42,7 +42,7 @@ def learners(dataset: str, *words: str, **settings: Any) -> dict[str, Any]:
 
 def test_without_pictures_there_is_no_img_learner_and_a_line_says_so(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
-        assert set(learners("ml-100k")) == {"id", "gru", "linear", "txt"}
+        assert set(learners("ml-100k")) == {"id", "linear", "txt"}
     assert "This run has no img learner: learners.img.source.folder is not set." in caplog.messages
 
 
@@ -155,12 +155,7 @@ def test_a_run_with_pictures_missing_at_random(share: float, data: Path, argumen
 
 
 def test_the_written_config_keeps_the_learners(data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    off = {
-        "learners.img.item_feat_emb": "DROP",
-        "learners.img.source": "~",
-        "learners.gru": "~",
-        "learners.linear": "~",
-    }
+    off = {"learners.img.item_feat_emb": "DROP", "learners.img.source": "~", "learners.linear": "~"}
     words = arguments(data, tmp_path / "output", **off)
     assert run_meta.main(words) == 0
     path = tmp_path / "output" / "tiny" / "latest" / "config.yaml"

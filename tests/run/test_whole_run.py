@@ -31,7 +31,7 @@ from mml.words import common_arguments, split_names
 
 Arguments = Callable[..., list[str]]
 METHODS = {"id", "id_no_adapt", "id_no_generator", "txt", "txt_no_adapt", "img", "img_no_adapt", "fusion_mean"}
-METHODS |= {"gru", "linear", "fusion_weight", "mml"}
+METHODS |= {"linear", "fusion_weight", "mml"}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_what_a_run_leaves(finished: Path) -> None:
     assert result["seed"] == 2020
     assert {"old_users", "valid_users", "new_users", "evaluated_users", "skipped_users", "items", "cold_items",
             "interactions", "modality_coverage"} <= set(result["data"])  # fmt: skip
-    assert set(result["stages"]) == {"id", "gru", "linear", "txt", "img", "generator", "fusion", "meta_test"}
+    assert set(result["stages"]) == {"id", "linear", "txt", "img", "generator", "fusion", "meta_test"}
     for stage in result["stages"].values():
         assert set(stage) == {"seconds", "users_per_second", "peak_memory_mb"}
     groups = result["metrics"]["mml"]
@@ -105,24 +105,24 @@ def test_finished_stages_are_skipped(
     shutil.copytree(finished, output, symlinks=True)
     before = result_of(output)
     assert run_meta.main(arguments(tiny_data, output)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 8
+    assert capsys.readouterr().err.count("skipped.") == 7
     assert result_of(output) == before
     assert run_meta.main(arguments(tiny_data, output, fusion_epochs=4)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 6  # five learners and the generator
+    assert capsys.readouterr().err.count("skipped.") == 5  # four learners and the generator
     assert run_meta.main(arguments(tiny_data, output, **{"learners.txt.learning_rate": 0.1})) == 0
-    assert capsys.readouterr().err.count("skipped.") == 4  # all learners but txt
+    assert capsys.readouterr().err.count("skipped.") == 3  # all learners but txt
     assert run_meta.main(arguments(tiny_data, output, topk="[5]")) == 0
-    assert capsys.readouterr().err.count("skipped.") == 7
+    assert capsys.readouterr().err.count("skipped.") == 6
     assert set(result_of(output)["metrics"]["mml"]["all"]) == {"recall@5", "mrr@5", "ndcg@5", "n_users", "n_cases"}
 
 
 @pytest.mark.parametrize(
     ("changes", "skipped"),
     [
-        ([{"popularity_prior": False}], 3),  # id, gru and linear
-        ([{"feature_attention": False}], 4),  # gru, linear, txt and img
-        ([{"popularity_by_shots": False}], 4),  # id, gru, txt and img: only rankings change
-        ([{"learners.linear": "~"}, {"popularity_by_shots": False}], 4),  # and fusion sees it without linear, too
+        ([{"popularity_prior": False}], 2),  # id and linear
+        ([{"feature_attention": False}], 3),  # linear, txt and img
+        ([{"popularity_by_shots": False}], 3),  # id, txt and img: only rankings change
+        ([{"learners.linear": "~"}, {"popularity_by_shots": False}], 3),  # and fusion sees it without linear, too
     ],
 )
 def test_learners_are_trained_again_only_for_the_keys_they_read(
@@ -158,7 +158,7 @@ def test_new_vectors_of_cold_items_reach_the_result(
     features["embs"][rows] = features["embs"][rows].flip(1)
     torch.save(features, data / "tiny" / "txt_emb.pth")
     assert run_meta.main(arguments(data, output)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 7  # all but meta-test
+    assert capsys.readouterr().err.count("skipped.") == 6  # all but meta-test
     assert run_meta.main(arguments(data, tmp_path / "fresh")) == 0
     assert result_of(output)["metrics"] == result_of(tmp_path / "fresh")["metrics"]
 
@@ -335,7 +335,7 @@ def test_a_log_without_time_and_without_features(tiny_data: Path, arguments: Arg
     assert run_meta.main(words) == 0
     result = json.loads((tmp_path / "output" / "bare" / "latest" / "result.json").read_text())
     assert result["synthetic"] is False
-    assert set(result["metrics"]) == {"id", "id_no_adapt", "gru", "linear", "fusion_mean", "fusion_weight", "mml"}
+    assert set(result["metrics"]) == {"id", "id_no_adapt", "linear", "fusion_mean", "fusion_weight", "mml"}
 
 
 def test_print_result(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -424,7 +424,7 @@ def test_nothing_after_t_reaches_a_weight(
     assert run_meta.main(words) == 0
     ours, theirs = weights_hash(tmp_path / "output"), weights_hash(finished)
     assert {stage for stage in ours if ours[stage] != theirs[stage]} == set()
-    assert len(ours) == 8
+    assert len(ours) == 7
     assert result_of(tmp_path / "output")["metrics"] != result_of(finished)["metrics"]
 
 

@@ -1,4 +1,4 @@
-"""The recurrent encoder: causal, blind to padding, its dropout the task's own; and the learner over it."""
+"""The GRU baseline's encoder: causal, blind to padding, its dropout the task's own; and the learner over it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from mml.baselines.gru import GRULearner, RecurrentEncoder
 from mml.config import Config
 from mml.data.dataset import MMLDataset
-from mml.model.learner import GRULearner, build_learner
-from mml.model.recurrent import RecurrentEncoder
 
 
 @pytest.fixture
@@ -49,22 +48,25 @@ def test_dropout_belongs_to_the_task(encoder: RecurrentEncoder) -> None:
         torch.testing.assert_close(encoder(vectors[rows], None, keys[rows]), together[rows])
     same = encoder(vectors[[0, 0]], None, keys[[0, 1]])
     assert not torch.allclose(same[0], same[1])
+    torch.testing.assert_close(encoder(vectors[:, :4], None, keys), together[:, :4])  # however far it is padded
     encoder.eval()
     assert not torch.allclose(encoder(vectors), together)
 
 
-@pytest.mark.parametrize("with_content", [True, False])
-def test_the_learner(with_content: bool, tiny_data: Path, arguments: Callable[..., list[str]], tmp_path: Path) -> None:
-    words = arguments(tiny_data, tmp_path, content_embedding=with_content, generator="attention")[2:]
-    config = Config("tiny", arguments=words)
+def test_no_norm_is_too_small_for_the_padding() -> None:
+    encoder = RecurrentEncoder(hidden_size=8, dropout_prob=0.0, layer_norm_eps=0.0)
+    vectors = torch.zeros(2, 3, 8, requires_grad=True)
+    encoder(vectors).sum().backward()
+    assert vectors.grad is not None
+    assert torch.isfinite(vectors.grad).all()
+
+
+def test_the_learner_does_not_adapt(tiny_data: Path, arguments: Callable[..., list[str]], tmp_path: Path) -> None:
+    config = Config("tiny", arguments=arguments(tiny_data, tmp_path)[2:])
+    config.final_config_dict["local_modules"] = []
     dataset = MMLDataset(config)
-    learner = build_learner(config, dataset, "gru")
-    assert isinstance(learner, GRULearner)
-    assert not learner.adapts
+    learner = GRULearner(config, dataset)
     assert not learner.fast_parameters()
     assert learner.item_table().shape == (dataset.item_num, config["hidden_size"])
-    content = learner.content_table()
-    assert bool(content.any()) == with_content
-    assert learner.attention_bias(torch.ones(1, 2, dtype=torch.int64)) is None
     with pytest.raises(AssertionError, match="only causal encoders adapt"):
         learner.episode(dataset.training_tasks().batch(np.arange(2)))

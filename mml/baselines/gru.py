@@ -1,27 +1,29 @@
-"""The recurrent sequence encoder: GRU4Rec (Hidasi et al., ICLR 2016), trained at every position like the causal one."""
+"""GRU4Rec (Hidasi et al., ICLR 2016), trained as mml's learners are: full softmax at every position, averaged weights."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from mml.model.dropout import TaskDropout, use_task_dropout
+from mml.model.learner import IDLearner
 
 
 class RecurrentEncoder(nn.Module):
     """Encodes left-aligned sequences by a GRU; the state at position t depends on positions up to t only.
 
-    It forgets gradually where attention looks anything up, so it errs on other histories.
-
     Args:
         hidden_size: d; the GRU's own state is twice as wide, as in RecBole's GRU4Rec.
         dropout_prob: of its inputs and of its states.
-        layer_norm_eps: of the norm that makes item vectors of any size alike.
+        layer_norm_eps: of the norm that makes item vectors of any size alike; never less than 1e-12, as the padding's
+            vector is zero.
     """
 
     def __init__(self, hidden_size: int, dropout_prob: float, layer_norm_eps: float) -> None:
         super().__init__()
-        self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
+        self.LayerNorm = nn.LayerNorm(hidden_size, eps=max(layer_norm_eps, 1e-12))
         self.dropout = nn.Dropout(dropout_prob)
         self.gru = nn.GRU(hidden_size, 2 * hidden_size, batch_first=True)
         self.state_dropout = nn.Dropout(dropout_prob)
@@ -45,3 +47,10 @@ class RecurrentEncoder(nn.Module):
         if noise_keys is None:
             return dropout(x, site.p)
         return x * site.factors(noise_keys.to(x.device), x.shape[1:], x.dtype)
+
+
+class GRULearner(IDLearner):
+    """Item embeddings under a recurrent encoder. None of its modules adapts: its config's `local_modules` is empty."""
+
+    def _new_encoder(self, config: Any) -> RecurrentEncoder:
+        return RecurrentEncoder(self.hidden_size, config["hidden_dropout_prob"], config["layer_norm_eps"])

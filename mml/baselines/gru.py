@@ -1,4 +1,4 @@
-"""GRU4Rec (Hidasi et al., ICLR 2016), trained as mml's learners are: full softmax at every position, averaged weights."""
+"""GRU4Rec (Hidasi et al., ICLR 2016), trained as the learners are: softmax at every position, averaged weights."""
 
 from __future__ import annotations
 

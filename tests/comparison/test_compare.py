@@ -241,6 +241,47 @@ def test_a_methods_own_settings_go_over_the_words(
     assert seen[0]["learners"]["txt"]["learning_rate"] == 0.001
 
 
+@pytest.mark.parametrize(
+    "learners",
+    [
+        ["--learners={linear: {penalty: 5}, txt: {item_feat_emb: txt_emb.pth}}"],
+        ["--learners.linear={penalty: 5}", "--learners.txt.item_feat_emb=txt_emb.pth"],
+        ["--learners.linear.penalty=5", "--learners.txt={item_feat_emb: txt_emb.pth}"],
+    ],
+)
+def test_settings_inside_a_learner_go_over_words_however_they_are_written(
+    learners: list[str], tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Config] = []
+
+    def stopped(config: Config, *_: object) -> None:
+        seen.append(config)
+        raise InputError("far enough")
+
+    def read(name: str, dataset: str, files: list[str], given: list[str]) -> None:
+        stopped(Config(dataset, files, arguments=given))
+
+    monkeypatch.setattr("mml.comparison.execute.Run", stopped)
+    monkeypatch.setattr("mml.comparison.execute.read_baseline", read)
+    rest = ["--use_gpu=False", f"--data_path={tiny_data}", f"--output_dir={tmp_path}"]
+    executor, methods = Executor("tiny", [], [*rest, *learners]), read_plan().methods
+    trial = {"learners": {"linear": {"penalty": 7}}}
+    for name in ("mml", "Linear", "no_linear", "paper"):
+        with pytest.raises(InputError, match="far enough"):
+            executor.run(methods[name], trial if name != "paper" else {}, 1)
+    assert [config["learners"]["linear"]["penalty"] for config in seen[:2]] == [7, 7]
+    assert all("linear" not in config["learners"] for config in seen[2:])  # left out by the plan, and by paper.yaml
+
+
+def test_a_line_of_a_learner_that_is_left_out_is_left_out(tiny_data: Path, tmp_path: Path) -> None:
+    settings = {"use_gpu": False, "data_path": tiny_data, "output_dir": tmp_path, "learners.linear": "~"}
+    executor = Executor("tiny", [], [f"--{key}={value}" for key, value in settings.items()])
+    methods = read_plan().methods
+    assert executor.lacks(methods["linear_alone"]) == "there is no learner linear"
+    assert executor.lacks(methods["no_linear"]) == "there is no learner linear to leave out"
+    assert executor.lacks(methods["no_fusion"]) is None
+
+
 def test_a_user_may_be_called_na(tmp_path: Path) -> None:
     rows = "user_id,target_item,target_is_cold,shots,method,rank\nNA,null,0,1,mml,3\nb,x,0,1,mml,1\n"
     (tmp_path / "predictions.csv").write_text(rows)

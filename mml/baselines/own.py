@@ -163,7 +163,9 @@ class OwnRun:
         """The config for plain learners, trained as mml's are but without the parts that are mml's method."""
         own: dict[str, Any] = {}
         if kind == "gru":
-            own = {"local_modules": [], "pretrain_learning_rate": self._baseline.settings["gru_learning_rate"]}
+            rate = {"pretrain_learning_rate": self._baseline.settings["gru_learning_rate"]}
+            learners = self._baseline.config["learners"]
+            own = {"local_modules": [], "learners": learners | {"id": learners["id"] | rate}}
         return self._config_with(
             content_embedding=False, feature_attention=False, popularity_prior=False, meta_algorithm="fomaml", **own
         )
@@ -198,14 +200,11 @@ class OwnRun:
         return learner
 
     def _fingerprint(self, config: Config, kind: str) -> list[Any]:
-        without: tuple[str, ...] = (
-            "learners",
-            "spectral_embedding",
-            "popularity_by_shots",
-        )  # which plain learners do not use
+        unread = {"learners", "spectral_embedding", "popularity_by_shots"}
         if kind == "gru":
-            without += ("n_layers", "n_heads", "inner_size", "attn_dropout_prob", "hidden_act", "compile")
-        rest = {key: value for key, value in config.of_stage("learners").items() if key not in without}
+            unread |= {"n_layers", "n_heads", "inner_size", "attn_dropout_prob", "hidden_act", "compile"}
+            unread.add("pretrain_learning_rate")  # it has its own
+        rest = {key: value for key, value in config.of_stage("learners").items() if key not in unread}
         features = self._dataset.item_features
         used = {"content": [self._modality], "init": list(features)}.get(kind, [])
         parts: list[Any] = [rest, self._dataset.fingerprint(with_new_users=False)]

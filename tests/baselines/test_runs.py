@@ -137,6 +137,21 @@ def test_feature_models_read_token_columns(tiny_data: Path, words: Words, tmp_pa
     assert found != first
 
 
+def test_the_gru_is_trained_again_only_for_the_keys_it_reads(
+    tiny_data: Path, words: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes: list[dict[str, object]] = [
+        {},
+        {"pretrain_learning_rate": 0.01, "attn_dropout_prob": 0.1, "learners.id.pretrain_learning_rate": 0.1},
+        {"gru_learning_rate": 0.01},
+    ]
+    skipped = []
+    for change in changes:
+        assert main(words("IDGRU", tiny_data, tmp_path, recbole=False, **change)) == 0
+        skipped.append("Stage IDGRU: finished before" in capsys.readouterr().err)
+    assert skipped == [False, True, False]
+
+
 def test_no_validation_users(tiny_data: Path, words: Words, tmp_path: Path) -> None:
     for model in ("ContentKNN", "Linear", "Pop"):
         assert main(words(model, tiny_data, tmp_path, recbole=False, valid_user_ratio=0.0)) == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.functional import dropout
 
 from mml.model.dropout import TaskDropout, use_task_dropout
 from mml.model.learner import IDLearner
@@ -42,10 +41,9 @@ class RecurrentEncoder(nn.Module):
 
     def _dropped(self, site: nn.Module, x: Tensor, noise_keys: Tensor | None) -> Tensor:
         assert isinstance(site, TaskDropout)
-        if not self.training or site.p == 0.0:
-            return x
-        if noise_keys is None:
-            return dropout(x, site.p)
+        if noise_keys is None or not self.training:
+            dropped: Tensor = site(x)
+            return dropped
         return x * site.factors(noise_keys.to(x.device), x.shape[1:], x.dtype)
 
 

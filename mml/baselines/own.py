@@ -90,12 +90,14 @@ class OwnRun:
     ) -> None:
         self._baseline, self._dataset, self._validation = baseline, dataset, validation
         self._stages, self._run_dir = stages, run_dir
-        if baseline.name not in ("Pop", "Random", "Linear", "IDSASRec", "IDGRU") and not dataset.item_features:
+        parts = PARTS.get(baseline.name, ())
+        of_content = baseline.name == "ContentKNN" or {"content", "init"} & {*parts}
+        if of_content and not dataset.item_features:
             raise InputError(
                 f"baseline {baseline.name} needs item features, and {dataset.dataset_name} has none; give it some, "
                 "such as learners.txt.item_feat_emb=FILE."
             )
-        if "linear" in PARTS.get(baseline.name, ()) and "linear" not in baseline.config["learners"]:
+        if "linear" in parts and "linear" not in baseline.config["learners"]:
             raise InputError(f"baseline {baseline.name} needs the learner linear, which learners.linear: ~ takes away.")
         self._modality = self._chosen_modality() if dataset.item_features else ""
 

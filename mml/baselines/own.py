@@ -17,6 +17,7 @@ from mml.baselines.gru import GRULearner
 from mml.baselines.settings import Baseline
 from mml.config import Config
 from mml.data.dataset import MMLDataset
+from mml.data.snapshots import snapshots
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.evaluation.ranking import BlockScorer, Scorer, StateScorer
@@ -27,7 +28,7 @@ from mml.model.linear import LinearModel, LinearOutput
 from mml.stages import Stages, State
 from mml.trainer.learner import PretrainTrainer
 from mml.trainer.linear import LinearFit
-from mml.trainer.validation import Validation
+from mml.trainer.validation import Part, Validation
 
 PARTS = {
     "Linear": ("linear",),
@@ -90,6 +91,7 @@ class OwnRun:
     ) -> None:
         self._baseline, self._dataset, self._validation = baseline, dataset, validation
         self._stages, self._run_dir = stages, run_dir
+        self._suffix = ""  # of the stages' names
         parts = PARTS.get(baseline.name, ())
         of_content = baseline.name == "ContentKNN" or {"content", "init"} & {*parts}
         if of_content and not dataset.item_features:
@@ -101,8 +103,21 @@ class OwnRun:
             raise InputError(f"baseline {baseline.name} needs the learner linear, which learners.linear: ~ takes away.")
         self._modality = self._chosen_modality() if dataset.item_features else ""
 
-    def scorers(self, tasks: TaskSet) -> tuple[Scorer | BlockScorer, Scorer | BlockScorer | None]:
-        """Scores of the test tasks, and of the validation tasks."""
+    def scorers(self, tasks: TaskSet) -> tuple[list[Part], Scorer | BlockScorer | None]:
+        """Scores of the test tasks, in parts, and of the validation tasks (None where there are several models)."""
+        if self._baseline.settings["new_users"] == "none":
+            scorer, valid_scorer = self._scorers(tasks)
+            return [(np.arange(len(tasks)), scorer)], valid_scorer
+        parts: list[Part] = []
+        for snapshot in snapshots(self._dataset, tasks, self._validation.tasks):
+            retrained = copy.copy(self)
+            retrained._dataset = self._dataset.after(snapshot.new.sequences, snapshot.valid.sequences)
+            retrained._validation = self._validation.over(snapshot.valid_tasks)
+            retrained._suffix = f"_full_retrain_{snapshot.name}"
+            parts.append((snapshot.cases, retrained._scorers(tasks.take(snapshot.cases))[0]))
+        return parts, None
+
+    def _scorers(self, tasks: TaskSet) -> tuple[Scorer | BlockScorer, Scorer | BlockScorer]:
         name, valid = self._baseline.name, self._validation
         if name in ("Pop", "Random"):
             values = self._popularity() if name == "Pop" else torch.zeros(self._dataset.item_num)
@@ -126,7 +141,7 @@ class OwnRun:
         """The linear learner alone, whose settings are `learners.linear`, with overall popularity."""
         config = self._config_with(popularity_by_shots=False)
         fit = LinearFit(config, self._dataset, self._validation)
-        return fit.model(**self._stages("Linear", fit.depends_on(), fit.stage))
+        return fit.model(**self._stages("Linear" + self._suffix, fit.depends_on(), fit.stage))
 
     def _content_scorer(self, tasks: TaskSet, decay: float, n_items: int | None) -> StateScorer:
         table = unit_content(self._dataset, self._dataset.item_num)
@@ -177,7 +192,7 @@ class OwnRun:
         config, dataset = self._plain_config(kind), self._dataset
         modality, bound = self._modality, self._baseline.settings["delta_max_norm"]
         stages = {"id": "IDSASRec", "gru": "IDGRU", "init": "ContentInitSASRec", "content": f"ContentSASRec.{modality}"}
-        stage = stages[kind]
+        stage = stages[kind] + self._suffix
 
         def fresh(seed: int) -> Learner:
             torch.manual_seed(seed)

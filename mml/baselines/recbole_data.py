@@ -14,15 +14,15 @@ from recbole.utils import FeatureSource, FeatureType
 from mml.baselines.settings import ModelConfig
 from mml.data.dataset import MMLDataset
 from mml.data.sequences import PackedSequences
-from mml.data.tasks import TaskSet
+from mml.data.snapshots import Snapshot
 
 
 @dataclass(frozen=True)
-class UserSequences:
-    """Sequences with the users they belong to.
+class NumberedSequences:
+    """Sequences with RecBole's ids of the users they belong to.
 
     Args:
-        users: int64 [n], RecBole's user ids (from 1), each once.
+        users: int64 [n], from 1, each once.
         sequences: n sequences of item ids.
     """
 
@@ -35,28 +35,18 @@ class UserSequences:
         return int(np.maximum(self.sequences.lengths - 1, 0).sum())
 
 
-def old_users(dataset: MMLDataset) -> UserSequences:
+def old_users(dataset: MMLDataset) -> NumberedSequences:
     """All interactions of the old users up to T."""
-    return UserSequences(1 + np.arange(len(dataset.users.old)), dataset.users.old)
+    return NumberedSequences(1 + np.arange(len(dataset.users.old)), dataset.users.old)
 
 
-def first_interactions(users: PackedSequences, k: int, first_user: int) -> UserSequences:
-    """The first k interactions of each user: all that may be trained on where item k + 1 is a target.
-
-    Of every user, so that nothing depends on whether that item exists. `first_user` is RecBole's id of the first.
-    """
-    return UserSequences(first_user + np.arange(len(users)), users.head(k))
+def known_interactions(snapshot: Snapshot, first_new: int, first_valid: int) -> list[NumberedSequences]:
+    """What a snapshot knows of the new and of the validation users, whose first ids are given."""
+    groups = ((snapshot.new, first_new), (snapshot.valid, first_valid))
+    return [NumberedSequences(first + known.users, known.sequences) for known, first in groups]
 
 
-def supports(tasks: TaskSet, first_user: int) -> UserSequences:
-    """The support's items of each task (n_support + 1, as the first is no target), at most one task per user."""
-    lengths = tasks.n_support + 1
-    places = np.concatenate([start + np.arange(n) for start, n in zip(tasks.start, lengths, strict=True)] or [[]])
-    packed = PackedSequences(tasks.items[places.astype(np.int64)], np.concatenate(([0], np.cumsum(lengths))))
-    return UserSequences(first_user + tasks.users, packed)
-
-
-def training_data(config: ModelConfig, dataset: MMLDataset, parts: Sequence[UserSequences]) -> TrainDataLoader:
+def training_data(config: ModelConfig, dataset: MMLDataset, parts: Sequence[NumberedSequences]) -> TrainDataLoader:
     """RecBole's loader over RecBole's own prefix augmentation of the given sequences; ids are the dataset's.
 
     The time column holds the place in the sequence: RecBole sorts by it, and not stably where times are equal.

@@ -3,64 +3,24 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import recbole
 import torch
-from torch import Tensor
 
-from mml.baselines.recbole_data import UserSequences, first_interactions, old_users, supports, training_data
+from mml.baselines.recbole_data import NumberedSequences, known_interactions, old_users, training_data
 from mml.baselines.recbole_model import BaselineTrainer, ModelScorer, new_model
 from mml.baselines.registry import recbole_class
 from mml.baselines.settings import Baseline, ModelConfig, model_defaults
 from mml.data.dataset import MMLDataset
-from mml.data.tasks import TaskSet, evaluation_tasks
+from mml.data.snapshots import Snapshot, snapshots
+from mml.data.tasks import TaskSet
 from mml.evaluation.ranking import Scorer
 from mml.stages import Stages, State
 from mml.trainer.base import plain
-from mml.trainer.validation import Validation
-
-
-@dataclass(frozen=True)
-class Group:
-    """Cases that one model serves: each user is in it at most once.
-
-    Args:
-        name: of its stage.
-        cases: int64 [n], places in the test tasks.
-        known: what may be trained on of the new and the validation users.
-        validation: validation users after equally many interactions.
-    """
-
-    name: str
-    cases: np.ndarray
-    known: list[UserSequences]
-    validation: Validation
-
-
-class GroupedScorer:
-    """Scores of N cases, each by the scorer of its group; all scorers are over all N cases."""
-
-    def __init__(self, scorers: list[ModelScorer], group: np.ndarray) -> None:
-        self._scorers, self._group = scorers, group
-
-    def __len__(self) -> int:
-        return len(self._group)
-
-    def scores(self, cases: slice) -> Tensor:
-        """[c, n_items]."""
-        rows = np.arange(len(self._group))[cases]
-        parts, places = [], []
-        for number, scorer in enumerate(self._scorers):
-            own = np.flatnonzero(self._group[rows] == number)
-            if len(own):
-                parts.append(scorer.scores(rows[own]))
-                places.append(own)
-        order = torch.from_numpy(np.argsort(np.concatenate(places)))
-        return torch.cat(parts)[order.to(parts[0].device)]
+from mml.trainer.validation import Part, Validation
 
 
 class RecBoleRun:
@@ -87,54 +47,34 @@ class RecBoleRun:
         self._first_new = self._first_valid + len(dataset.users.valid)
         self._config = ModelConfig(self._class, baseline.config, baseline.settings)
 
-    def scorers(self, tasks: TaskSet) -> tuple[Scorer, Scorer | None]:
-        """Scores of the test tasks, and of the validation tasks (None where there are several models)."""
+    def scorers(self, tasks: TaskSet) -> tuple[list[Part], Scorer | None]:
+        """Scores of the test tasks, in parts, and of the validation tasks (None where there are several models)."""
         if self._baseline.settings["new_users"] == "none":
             config, model = self._trained(self._baseline.name, [old_users(self._dataset)], self._validation, None)
             n_valid = self._validation.n_candidates
             valid = ModelScorer(config, model, self._validation.tasks, self._first_valid, n_valid)
-            return ModelScorer(config, model, tasks, self._first_new), valid
-        groups = self._groups(tasks)
-        number = np.zeros(len(tasks), dtype=np.int64)
-        scorers = []
-        for place, group in enumerate(groups):
-            number[group.cases] = place
-            config, model = self._treated(group)
-            scorers.append(ModelScorer(config, model, tasks, self._first_new))
-        return GroupedScorer(scorers, number), None
+            return [(np.arange(len(tasks)), ModelScorer(config, model, tasks, self._first_new))], valid
+        parts: list[Part] = []
+        for snapshot in snapshots(self._dataset, tasks, self._validation.tasks):
+            config, model = self._treated(snapshot)
+            scorer = ModelScorer(config, model, tasks.take(snapshot.cases), self._first_new)
+            parts.append((snapshot.cases, scorer))
+        return parts, None
 
-    def _groups(self, tasks: TaskSet) -> list[Group]:
-        shots = self._baseline.config["eval_shots"]
-        if isinstance(shots, str):
-            valid, _ = evaluation_tasks(self._dataset.users.valid, self._dataset.max_item_list_len, shots)
-            known = [supports(tasks, self._first_new), supports(valid, self._first_valid)]
-            if not self._baseline.config["repeatable"]:
-                valid = valid.take(~self._dataset.target_in_history(valid))
-            return [Group(shots, np.arange(len(tasks)), known, _restricted(self._validation, valid))]
-        groups = []
-        for k in np.unique(tasks.shots):
-            users = self._dataset.users
-            known = [
-                first_interactions(users.new, k, self._first_new),
-                first_interactions(users.valid, k, self._first_valid),
-            ]
-            valid = self._validation.tasks.take(self._validation.tasks.shots == k)
-            cases = np.flatnonzero(tasks.shots == k)
-            groups.append(Group(str(k), cases, known, _restricted(self._validation, valid)))
-        return groups
-
-    def _treated(self, group: Group) -> tuple[ModelConfig, Any]:
-        """The model of a group: fine-tuned from the old users' one, or trained anew."""
+    def _treated(self, snapshot: Snapshot) -> tuple[ModelConfig, Any]:
+        """The model of a snapshot: fine-tuned from the old users' one, or trained anew."""
         how = self._baseline.settings["new_users"]
-        parts = [old_users(self._dataset), *group.known] if how == "full_retrain" else group.known
+        known = known_interactions(snapshot, self._first_new, self._first_valid)
+        parts = [old_users(self._dataset), *known] if how == "full_retrain" else known
         start = None
         if how == "trans":
             _, model = self._trained(self._baseline.name, [old_users(self._dataset)], self._validation, None)
             start = model.state_dict()
-        return self._trained(f"{self._baseline.name}_{how}_{group.name}", parts, group.validation, start)
+        validation = self._validation.over(snapshot.valid_tasks)
+        return self._trained(f"{self._baseline.name}_{how}_{snapshot.name}", parts, validation, start)
 
     def _trained(
-        self, stage: str, parts: list[UserSequences], validation: Validation, start: State | None
+        self, stage: str, parts: list[NumberedSequences], validation: Validation, start: State | None
     ) -> tuple[ModelConfig, Any]:
         """The model of a stage; with nothing to predict from in `parts` it is `start`, or untrained."""
         baseline = self._baseline
@@ -166,7 +106,7 @@ class RecBoleRun:
         model.load_state_dict(state["weights"])
         return config, model
 
-    def _fingerprint(self, parts: list[UserSequences], start: State | None) -> list[Any]:
+    def _fingerprint(self, parts: list[NumberedSequences], start: State | None) -> list[Any]:
         """All that a stage's weights depend on; the items of new users only where they are trained on."""
         settings = {**model_defaults(self._baseline.name), **plain(self._baseline.settings)}
         del settings["new_users"]  # acts by what is trained on, and from where
@@ -183,10 +123,3 @@ class RecBoleRun:
             trained_on,
             base,
         ]
-
-
-def _restricted(validation: Validation, tasks: TaskSet) -> Validation:
-    """The same validation over other tasks."""
-    own = copy.copy(validation)
-    own.tasks = tasks
-    return own

@@ -21,7 +21,7 @@ from mml.precision import set_up_torch
 from mml.run_folder import StageRecord
 from mml.stages import Stages, State
 from mml.trainer.base import plain
-from mml.trainer.validation import Validation, dataset_metrics, rank_cases
+from mml.trainer.validation import Validation, dataset_metrics, rank_parts
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def run_baseline(
     model = kind(baseline, dataset, validation, stages, folder.path)
     folder.create()
     on_start(folder.path)
-    parts = [
+    depends_on = [
         baseline.method,
         plain(baseline.settings),
         config.of_stage("meta_test"),
@@ -58,8 +58,8 @@ def run_baseline(
 
     def build(_: int) -> tuple[State, int]:
         metrics = dataset_metrics(config, dataset, config["metrics"], config["topk"])
-        scorer, valid_scorer = model.scorers(tasks)
-        ranking = rank_cases(config, scorer, tasks, metrics.top_items_needed)
+        parts, valid_scorer = model.scorers(tasks)
+        ranking = rank_parts(config, parts, tasks, metrics.top_items_needed)
         valid: Mapping[str, float] = {}
         if valid_scorer is not None and len(validation):
             valid = validation.score(validation.rank(valid_scorer))[1]
@@ -77,7 +77,7 @@ def run_baseline(
         }
         return {"result": report.to_json(result), "ranks": torch.from_numpy(ranking.ranks)}, len(tasks)
 
-    state = stages("meta_test", parts, build)
+    state = stages("meta_test", depends_on, build)
     ranks = {baseline.method: state["ranks"].cpu().numpy()}
     folder.write_text("predictions.csv", report.predictions_csv(ranks, tasks, dataset))
     folder.write_text("result.json", state["result"])

@@ -21,6 +21,7 @@ from mml.data.atomic import read_header
 from mml.errors import InputError
 
 NEW_USERS = ("none", "trans", "full_retrain", "down")
+OWN_NEW_USERS = ("none", "full_retrain")
 _SHARED_STAGES = ("run", "data", "meta_test")
 _LISTS = ("decay", "selected_features")
 
@@ -47,10 +48,8 @@ class Baseline:
     @property
     def method(self) -> str:
         """Its name in result.json: the model, `-BPR` or `-CE` where the loss is not RecBole's own, the treatment."""
-        if self.is_own:
-            return self.name
-        loss, treatment = self.settings.get("loss_type"), self.settings["new_users"]
-        text = self.name
+        text, treatment = self.name, self.settings["new_users"]
+        loss = None if self.is_own else self.settings.get("loss_type")
         if loss is not None and loss != model_defaults(self.name).get("loss_type"):
             text += f"-{loss}"
         return text if treatment == "none" else f"{text}_{treatment}"
@@ -122,7 +121,7 @@ def read_baseline(name: str, dataset: str, files: Sequence[str], words: Sequence
     defaults = _defaults("own" if name in OWN else "recbole")
     if name in OWN:
         own = {key: given.pop(key) for key in list(given) if key in defaults}
-        _check_values(own, defaults)
+        _check_values(own, defaults, OWN_NEW_USERS)
         return Baseline(name, Config(dataset, files, given), {**defaults, **own})
     known = {**model_defaults(name), **defaults}
     shared, own = {}, {}
@@ -132,7 +131,7 @@ def read_baseline(name: str, dataset: str, files: Sequence[str], words: Sequence
         else:
             shared[key] = value
     _check_recbole_keys(name, shared, known)
-    _check_values(own, known)
+    _check_values(own, known, NEW_USERS)
     logging.disable(logging.WARNING)  # what it says will be said by the final one
     try:
         config = Config(dataset, files, shared)
@@ -172,12 +171,12 @@ def _check_recbole_keys(name: str, shared: Mapping[str, Any], known: Mapping[str
             raise InputError(f"command line: key '{key}' means nothing to {name}.{hint} It has: {', '.join(known)}.")
 
 
-def _check_values(own: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _check_values(own: Mapping[str, Any], known: Mapping[str, Any], treatments: Sequence[str]) -> None:
     """A value must be of its default's kind."""
-    if own.get("new_users", "none") not in NEW_USERS:
+    if own.get("new_users", "none") not in treatments:
         raise InputError(
             f"command line: key 'new_users' has the value {own['new_users']!r}; it must be one of "
-            f"{', '.join(NEW_USERS)}."
+            f"{', '.join(treatments)}."
         )
     if own.get("loss_type", "CE") not in ("CE", "BPR"):
         raise InputError(f"command line: key 'loss_type' has the value {own['loss_type']!r}; it must be CE or BPR.")

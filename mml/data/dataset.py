@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import itertools
 from collections.abc import Iterator
@@ -330,6 +331,13 @@ class MMLDataset(SequentialDataset):
             rows = slice(begin, begin + _BLOCK)
             found[rows] = (tasks.inputs(rows) == target[rows, None]).any(1)
         return found
+
+    def after(self, *known: PackedSequences) -> MMLDataset:
+        """The same data at a later moment: these interactions are among the old users', and every item is warm."""
+        later = copy.copy(self)
+        later.users = replace(self.users, old=PackedSequences.joined([self.users.old, *known]))
+        later.n_warm_items = later.n_known_items = self.item_num - 1
+        return later
 
     def summary(self) -> dict[str, Any]:
         """The counts of everything, as they stand in result.json."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,12 @@ class PackedSequences:
         """Pack rows that are already sorted; `users` int64 [n] in 0..n_users-1."""
         counts = np.bincount(users, minlength=n_users)
         return cls(items, np.concatenate(([0], np.cumsum(counts))))
+
+    @classmethod
+    def joined(cls, parts: Sequence[PackedSequences]) -> PackedSequences:
+        """The sequences of all parts, one part after the other."""
+        lengths = np.concatenate([part.lengths for part in parts])
+        return cls(np.concatenate([part.items for part in parts]), np.concatenate(([0], np.cumsum(lengths))))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

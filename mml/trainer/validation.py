@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,6 +47,12 @@ class Validation:
 
     def __len__(self) -> int:
         return len(self.tasks)
+
+    def over(self, tasks: TaskSet) -> Validation:
+        """The same over other tasks of the validation users."""
+        other = copy.copy(self)
+        other.tasks = tasks
+        return other
 
     def rank(self, scorer: Scorer | BlockScorer, tasks: TaskSet | None = None, topk: int = 0) -> Ranking:
         """Ranks of the tasks' targets (all validation tasks if None), history excluded unless repeatable."""
@@ -118,6 +125,24 @@ def rank_cases(
     history = None if config["repeatable"] else _Inputs(tasks)
     block = config["eval_batch_size"]
     return rank_targets(scorer, tasks.target, history, config["seed"], block, topk, draws=draws, shared=shared)
+
+
+Part = tuple[np.ndarray, Scorer | BlockScorer]
+"""Some of the tasks, int64 places, and their scores."""
+
+
+def rank_parts(config: Config, parts: Sequence[Part], tasks: TaskSet, topk: int = 0, shared: bool = False) -> Ranking:
+    """`rank_cases` where parts of the tasks have scorers of their own; each task is in one part."""
+    draws = tie_draws(len(tasks), config["seed"])
+    ranks, candidates = np.zeros(len(tasks), dtype=np.int64), np.zeros(len(tasks), dtype=np.int64)
+    tops = np.zeros((len(tasks), topk), dtype=np.int64) if topk else None
+    for cases, scorer in parts:
+        own = draws[torch.from_numpy(cases)]
+        ranking = rank_cases(config, scorer, tasks.take(cases), topk, own, shared)
+        ranks[cases], candidates[cases] = ranking.ranks, ranking.n_candidates
+        if tops is not None and ranking.top_items is not None:
+            tops[cases] = ranking.top_items
+    return Ranking(ranks, candidates, tops)
 
 
 def dataset_metrics(

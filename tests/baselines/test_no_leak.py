@@ -14,9 +14,11 @@ import pytest
 import torch
 
 from mml.baselines.__main__ import main
-from mml.baselines.recbole_data import first_interactions, old_users
+from mml.baselines.recbole_data import known_interactions, old_users
+from mml.baselines.registry import OWN
 from mml.baselines.settings import read_baseline
 from mml.data.dataset import MMLDataset
+from mml.data.snapshots import snapshots
 
 Words = Callable[..., list[str]]
 USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
@@ -65,27 +67,29 @@ def with_permuted(tiny_data: Path, folder: Path, first: int) -> None:
         ("SASRec", {"new_users": "trans"}),
         ("SASRec", {"new_users": "full_retrain"}),
         ("SASRec", {"new_users": "down"}),
-        ("SumAll", None),
+        ("SumAll", {}),
+        ("SumAll", {"new_users": "full_retrain"}),
     ],
 )
 def test_permuted_targets_change_no_weight(
-    model: str, settings: dict[str, str] | None, tiny_data: Path, words: Words, tmp_path: Path
+    model: str, settings: dict[str, str], tiny_data: Path, words: Words, tmp_path: Path
 ) -> None:
     """With eval_shots [3], the first three interactions are support, whatever comes later must not matter."""
     with_permuted(tiny_data, tmp_path / "data", first=3)
-    given = {"eval_shots": "[3]", "recbole": settings is not None, **(settings or {})}
+    given = {"eval_shots": "[3]", "recbole": model not in OWN, **settings}
     assert main(words(model, tiny_data, tmp_path / "a", **given)) == 0
     assert main(words(model, tmp_path / "data", tmp_path / "b", **given)) == 0
     assert weights(tmp_path / "a")
     assert weights(tmp_path / "a") == weights(tmp_path / "b")
 
 
-def test_the_supports_do_reach_the_weights(tiny_data: Path, words: Words, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["SASRec", "IDSASRec"])
+def test_the_supports_do_reach_the_weights(model: str, tiny_data: Path, words: Words, tmp_path: Path) -> None:
     """The control: permuting the supports changes the models that train on them, and no other."""
     with_permuted(tiny_data, tmp_path / "data", first=0)
-    given = {"eval_shots": "[3]", "new_users": "full_retrain"}
-    assert main(words("SASRec", tiny_data, tmp_path / "a", **given)) == 0
-    assert main(words("SASRec", tmp_path / "data", tmp_path / "b", **given)) == 0
+    given = {"eval_shots": "[3]", "new_users": "full_retrain", "recbole": model not in OWN}
+    assert main(words(model, tiny_data, tmp_path / "a", **given)) == 0
+    assert main(words(model, tmp_path / "data", tmp_path / "b", **given)) == 0
     assert weights(tmp_path / "a") != weights(tmp_path / "b")
 
 
@@ -93,9 +97,13 @@ def test_what_is_trained_on_by_shots(tiny_data: Path) -> None:
     """A model for k shots gets each user's first k items, once, and never item k + 1, whether or not that exists."""
     words = [f"--data_path={tiny_data}", "--repeatable=True", "--use_gpu=False", "--eval_shots=[1, 2, 4]"]
     dataset = MMLDataset(read_baseline("Pop", "tiny", [], words).config)
-    new = dataset.users.new
-    for k in (1, 2, 4):
-        part = first_interactions(new, k, first_user=100)
+    new, valid = dataset.users.new, dataset.validation_tasks()
+    for k, snapshot in zip((1, 2, 4), snapshots(dataset, dataset.test_tasks()[0], valid), strict=True):
+        assert snapshot.name == str(k)
+        assert (snapshot.valid_tasks.shots == k).all()
+        part, validation = known_interactions(snapshot, first_new=100, first_valid=50)
+        assert validation.users.min() == 50
+        assert validation.sequences.lengths.max() == k
         assert part.sequences.lengths.max() == k
         assert len(np.unique(part.users)) == len(part.users) == len(new)
         assert part.users.min() == 100

@@ -1,0 +1,85 @@
+"""Snapshots: moments at which all new users have done equally much, and what a system would know of them then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mml.data.dataset import MMLDataset
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import TaskSet, evaluation_tasks
+
+
+@dataclass(frozen=True)
+class UserSequences:
+    """Sequences with the users they belong to.
+
+    Args:
+        users: int64 [n], the users' numbers in their group, from 0, each once.
+        sequences: n sequences of item ids.
+    """
+
+    users: np.ndarray
+    sequences: PackedSequences
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Test cases that are predicted at one moment, each user at most once, and what is known at that moment.
+
+    Where a user's first k + 1 interactions are followed by the target, the first k of every new user are known and no
+    more: later ones are targets.
+
+    Args:
+        name: of the stage of what is trained on it: the number of shots, or `last`.
+        cases: int64 [n], places in the test tasks.
+        new, valid: the known interactions of the new and of the validation users.
+        valid_tasks: those validation tasks that come after what `valid` holds.
+    """
+
+    name: str
+    cases: np.ndarray
+    new: UserSequences
+    valid: UserSequences
+    valid_tasks: TaskSet
+
+
+def snapshots(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet) -> list[Snapshot]:
+    """The snapshots of the test tasks: one per number of shots, or a single one for `eval_shots: last`.
+
+    Args:
+        dataset: where the tasks are from.
+        tasks: the test tasks.
+        valid_tasks: the validation tasks.
+    """
+    users, shots = dataset.users, dataset.config["eval_shots"]
+    if isinstance(shots, str):
+        own, _ = evaluation_tasks(users.valid, dataset.max_item_list_len, shots)
+        known = _supports(own)
+        if not dataset.config["repeatable"]:
+            own = own.take(~dataset.target_in_history(own))
+        return [Snapshot(shots, np.arange(len(tasks)), _supports(tasks), known, own)]
+    return [
+        Snapshot(
+            str(k),
+            np.flatnonzero(tasks.shots == k),
+            _first_interactions(users.new, k),
+            _first_interactions(users.valid, k),
+            valid_tasks.take(valid_tasks.shots == k),
+        )
+        for k in np.unique(tasks.shots)
+    ]
+
+
+def _first_interactions(users: PackedSequences, k: int) -> UserSequences:
+    """The first k interactions of each user, whether item k + 1 exists or not, so that nothing depends on it."""
+    return UserSequences(np.arange(len(users)), users.head(k))
+
+
+def _supports(tasks: TaskSet) -> UserSequences:
+    """The support's items of each task (n_support + 1, as the first is no target), at most one task per user."""
+    lengths = tasks.n_support + 1
+    places = np.concatenate([start + np.arange(n) for start, n in zip(tasks.start, lengths, strict=True)] or [[]])
+    packed = PackedSequences(tasks.items[places.astype(np.int64)], np.concatenate(([0], np.cumsum(lengths))))
+    return UserSequences(tasks.users, packed)

@@ -18,7 +18,7 @@ from torch import nn
 
 from mml.errors import InputError
 
-STAGES = ("data", "learners", "generator", "fusion", "meta_test")
+STAGES = ("data", "learners", "generator", "fusion", "refresh", "meta_test")
 """Stages of a run in order; a key acts on its stage and on all later ones. `run` keys change no result."""
 
 
@@ -132,6 +132,8 @@ KEYS: dict[str, Key] = {
     "fusion_epochs": Key((int,), "fusion", low=0),
     "fusion_learning_rate": Key((float,), "fusion", low=0.0),
     "fusion_weight": Key((dict,), "fusion", optional=True),
+    # refresh
+    "refresh": Key((bool,), "refresh"),
     # evaluation
     "metrics": Key((list, str), "meta_test"),
     "topk": Key((list, int), "meta_test", low=1),
@@ -168,7 +170,7 @@ LINEAR_KEYS: dict[str, Key] = {
 BUILT_IN = ("id", "linear")
 """Learners of the log alone; any other is a modality's and needs features."""
 
-_TAKEN_NAMES = ("generator", "fusion", "meta_test", "mml")  # of stages and methods
+_TAKEN_NAMES = ("generator", "fusion", "refresh", "meta_test", "mml")  # of stages and methods
 
 _TORCHRUN = "torchrun --nproc_per_node=N run_meta.py ... (several machines: its --nnodes and --rdzv_endpoint)"
 _NO_EFFECT = {

@@ -15,9 +15,11 @@ import torch
 from mml import distributed
 from mml.config import Config
 from mml.data.dataset import MMLDataset
+from mml.data.snapshots import snapshots
 from mml.data.tasks import TaskSet
 from mml.evaluation import report
 from mml.evaluation.ranking import BlockScorer, Ranking, StateScorer, tie_draws
+from mml.evaluation.refresh import Refresh
 from mml.evaluation.states import (
     Adaptation,
     adapted_states,
@@ -28,7 +30,7 @@ from mml.evaluation.states import (
 from mml.model.fusion import AdaptiveFusion, LearnerOutput, StandardisedScores, WeightedSum
 from mml.model.generator import ItemEmbeddingGenerator
 from mml.model.learner import IDLearner, Learner, build_learner
-from mml.model.linear import LinearOutput
+from mml.model.linear import LinearModel, LinearOutput
 from mml.model.transitions import spectral_embedding
 from mml.precision import set_up_torch
 from mml.run_folder import RunFolder
@@ -129,7 +131,12 @@ class Run:
         fit = LinearFit(self.config, self.dataset, self.validation)
         choice = self._stage("linear", fit.depends_on(), fit.stage)
         logger.info("linear has decay %g and penalty %g.", choice["decay"], choice["penalty"])
-        self._linear = functools.cache(lambda: fit.model(**choice))  # quicker to fit than to keep
+
+        def model(refresh: Refresh | None) -> LinearModel:
+            own = fit if refresh is None else LinearFit(self.config, refresh.dataset, self.validation)
+            return own.model(**choice)
+
+        self._linear = functools.lru_cache(maxsize=1)(model)  # quicker to fit than to keep
 
     def _choose_adaptation(self, learner: Learner) -> Adaptation:
         config, name = self.config, learner.name
@@ -224,21 +231,35 @@ class Run:
 
     def _rank_all(self, tasks: TaskSet) -> dict[str, Ranking]:
         """Method -> ranking of the new users' targets."""
+        draws = tie_draws(len(tasks), self.config["seed"])
+        if not self.config["refresh"]:
+            return self._rank_part(tasks, draws, None)
+        parts = []
+        for snapshot in snapshots(self.dataset, tasks, self.validation.tasks):
+            refresh = Refresh(self.config, self.dataset, snapshot)
+            own = draws[torch.from_numpy(snapshot.cases)]
+            parts.append((snapshot.cases, self._rank_part(tasks.take(snapshot.cases), own, refresh)))
+        methods = parts[0][1]
+        return {method: Ranking.joined([(cases, found[method]) for cases, found in parts]) for method in methods}
+
+    def _rank_part(self, tasks: TaskSet, draws: torch.Tensor, refresh: Refresh | None) -> dict[str, Ranking]:
+        """Method -> ranking of some tasks' targets, the places among equals by `draws` [N]."""
         rankings: dict[str, Ranking] = {}
         metrics = self._metrics()
 
         def rank(method: str, scorer: BlockScorer) -> None:
-            rankings[method] = rank_cases(self.config, scorer, tasks, metrics.top_items_needed, shared=True)
+            top = metrics.top_items_needed
+            rankings[method] = rank_cases(self.config, scorer, tasks, top, draws, shared=True)
 
         if self.generator is not None:
             self._set_cold_embeddings(generated=False)
-            rank("id_no_generator", self._scorer("id", tasks, adapted=True))
+            rank("id_no_generator", self._scorer("id", tasks, adapted=True, refresh=refresh))
             self._set_cold_embeddings(generated=True)
-        outputs = self._outputs(tasks, self.dataset.item_num)
+        outputs = self._outputs(tasks, self.dataset.item_num, refresh)
         for name, output in outputs.items():
             if isinstance(output, LearnerOutput):
                 rank(name, StateScorer(output.states, output.table, output.columns))
-                rank(f"{name}_no_adapt", self._scorer(name, tasks, adapted=False))
+                rank(f"{name}_no_adapt", self._scorer(name, tasks, adapted=False, refresh=refresh))
             else:
                 rank(name, output)
         scores = StandardisedScores(outputs)
@@ -257,14 +278,16 @@ class Run:
         """What every learner says about the first `n_items` items, cold ones' ID embeddings generated."""
         return StandardisedScores(self._outputs(tasks, n_items))
 
-    def _outputs(self, tasks: TaskSet, n_items: int) -> dict[str, LearnerOutput | LinearOutput]:
+    def _outputs(
+        self, tasks: TaskSet, n_items: int, refresh: Refresh | None = None
+    ) -> dict[str, LearnerOutput | LinearOutput]:
         self._set_cold_embeddings(generated=self.generator is not None)
         outputs: dict[str, LearnerOutput | LinearOutput] = {}
         for name in self.config["learners"]:
             if name == "linear":
-                outputs[name] = LinearOutput(self._linear(), tasks, n_items)
+                outputs[name] = LinearOutput(self._linear(refresh), tasks, n_items)
                 continue
-            learner, scorer = self.learners[name], self._scorer(name, tasks, adapted=True)
+            learner, scorer = self.learners[name], self._scorer(name, tasks, adapted=True, refresh=refresh)
             table, n_warm = scorer.table[:n_items], self.dataset.n_warm_items
             outputs[name] = LearnerOutput(scorer.states, table, n_warm, learner.knows_cold_items, scorer.columns)
         return outputs
@@ -275,7 +298,7 @@ class Run:
         vectors = self.generator.cold_embeddings(learner.n_items) if generated and self.generator else None
         learner.set_cold_embeddings(vectors)
 
-    def _scorer(self, name: str, tasks: TaskSet, adapted: bool) -> StateScorer:
+    def _scorer(self, name: str, tasks: TaskSet, adapted: bool, refresh: Refresh | None = None) -> StateScorer:
         learner, how = self.learners[name], self.adaptations[name]
         chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
         progress = f"adapting {name}" if self.config["show_progress"] else None
@@ -288,6 +311,8 @@ class Run:
             states = states_at_best_valid_step(learner, tasks, how, chunk, rank_valid, progress)
         else:
             states = adapted_states(learner, tasks, how, chunk, progress)
+        if refresh is not None:
+            table = refresh.refreshed(learner, table)
         return StateScorer(states, table, learner.prior_columns(torch.from_numpy(tasks.shots)))
 
     def _rank_valid(self, learner: Learner, tasks: TaskSet, table: torch.Tensor) -> Callable[..., torch.Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -90,6 +90,17 @@ class Ranking:
     ranks: np.ndarray
     n_candidates: np.ndarray
     top_items: np.ndarray | None
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[np.ndarray, Ranking]]) -> Ranking:
+        """One ranking from those of its parts, each with its cases int64 [n]; each case is in one part."""
+        order = np.argsort(np.concatenate([cases for cases, _ in parts]))
+        tops = [ranking.top_items for _, ranking in parts if ranking.top_items is not None]
+        return cls(
+            np.concatenate([ranking.ranks for _, ranking in parts])[order],
+            np.concatenate([ranking.n_candidates for _, ranking in parts])[order],
+            np.concatenate(tops)[order] if tops else None,
+        )
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor
 from mml.data.sequences import PackedSequences
 
 _LENGTHS = 10  # shots; histories of so many and more are alike in popularity
-_PRIORS = 10 ** np.arange(1, 6.1, 0.25)  # interactions that overall popularity may count for in that by shots
+_PRIORS = 10 ** np.arange(1, 6.1, 0.25)  # interactions that prior shares may count for
 _FIRST = 3  # up to so many interactions a feature learner's prior is that by shots (docs/results.md)
 
 
@@ -38,10 +38,15 @@ def popularity_by_shots(sequences: PackedSequences, size: int) -> np.ndarray:
     overall = overall_popularity(sequences, size)[0, 1:]
     shares = np.zeros((_LENGTHS, size))
     for row, found in enumerate(counts[:, 1:]):
-        prior = max(_PRIORS, key=lambda weight: _likelihood(found, weight * overall))
+        prior = prior_strength(found, overall)
         shares[row, 1:] = (found + prior * overall) / (found.sum() + prior)
     shares[:, 0] = shares[:, 1:].min(1)
     return shares
+
+
+def prior_strength(counts: np.ndarray, shares: np.ndarray) -> float:
+    """For how many interactions the prior shares [n] count that explain the counts [n] best, of 10 to a million."""
+    return float(max(_PRIORS, key=lambda weight: _likelihood(counts, weight * shares)))
 
 
 def _likelihood(counts: np.ndarray, prior: np.ndarray) -> float:

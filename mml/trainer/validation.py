@@ -131,18 +131,15 @@ Part = tuple[np.ndarray, Scorer | BlockScorer]
 """Some of the tasks, int64 places, and their scores."""
 
 
-def rank_parts(config: Config, parts: Sequence[Part], tasks: TaskSet, topk: int = 0, shared: bool = False) -> Ranking:
-    """`rank_cases` where parts of the tasks have scorers of their own; each task is in one part."""
+def rank_parts(config: Config, parts: Sequence[Part], tasks: TaskSet, topk: int = 0) -> Ranking:
+    """`rank_cases` where parts of the tasks have scorers of their own."""
     draws = tie_draws(len(tasks), config["seed"])
-    ranks, candidates = np.zeros(len(tasks), dtype=np.int64), np.zeros(len(tasks), dtype=np.int64)
-    tops = np.zeros((len(tasks), topk), dtype=np.int64) if topk else None
-    for cases, scorer in parts:
-        own = draws[torch.from_numpy(cases)]
-        ranking = rank_cases(config, scorer, tasks.take(cases), topk, own, shared)
-        ranks[cases], candidates[cases] = ranking.ranks, ranking.n_candidates
-        if tops is not None and ranking.top_items is not None:
-            tops[cases] = ranking.top_items
-    return Ranking(ranks, candidates, tops)
+    return Ranking.joined(
+        [
+            (cases, rank_cases(config, scorer, tasks.take(cases), topk, draws[torch.from_numpy(cases)]))
+            for cases, scorer in parts
+        ]
+    )
 
 
 def dataset_metrics(

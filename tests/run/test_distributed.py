@@ -19,7 +19,13 @@ from mml.config import own_gpu
 from mml.errors import InputError
 
 Arguments = Callable[..., list[str]]
-SETTINGS = {"learners.img.item_feat_emb": "DROP", "meta_epochs": 2, "meta_batch_size": 31, "hidden_dropout_prob": 0.2}
+SETTINGS = {
+    "learners.img.item_feat_emb": "DROP",
+    "meta_epochs": 2,
+    "meta_batch_size": 31,
+    "hidden_dropout_prob": 0.2,
+    "refresh": True,
+}
 NO_INFLUENCE = "key.bias"  # attention's softmax takes it out: its gradient is rounding alone, which Adam blows up
 
 DYING = """

@@ -1,0 +1,97 @@
+"""A refresh: what all new users did so far corrects the learners' predictions, without any training."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mml.config import Config
+from mml.data.dataset import MMLDataset
+from mml.data.snapshots import Snapshot
+from mml.data.tasks import TaskSet, evaluation_tasks
+from mml.evaluation.ranking import StateScorer
+from mml.evaluation.states import chunk_size, unadapted_states
+from mml.model.learner import Learner
+from mml.model.popularity import prior_strength
+
+_MAX_TASKS = 10_000  # what is expected is estimated from so many predictions
+_CELLS = 2**22  # scores held at a time
+_LEAST = 1e-9  # expected share
+
+
+class Refresh:
+    """What a snapshot tells beyond the old users' log: of every item, whether it is taken more often than predicted.
+
+    A learner expects item i for a share e_i of the known interactions: the mean of its probabilities, each of a history
+    before the interaction. i was c_i of the M. The shares are taken to be drawn from a Dirichlet distribution around
+    e, worth alpha interactions, so their mean is (c_i + alpha e_i) / (M + alpha), and its log ratio to e_i is added
+    to the learner's scores of i: a correction for a shift of the targets' shares (Saerens et al., Neural Computation
+    2002) that is learned from the interactions themselves. alpha is chosen by their likelihood. A cold item that
+    others have taken since gets its share in this way as well.
+
+    The linear learner is fitted again, with the known interactions and all those of the validation users among the old
+    users': that is exact, and takes no longer than the first time.
+
+    Args:
+        config: mml's Config.
+        dataset: where the snapshot is from.
+        snapshot: what is known.
+    """
+
+    def __init__(self, config: Config, dataset: MMLDataset, snapshot: Snapshot) -> None:
+        self._config, self._n_items = config, dataset.item_num
+        self.dataset = dataset.after(snapshot.new.sequences, dataset.users.valid)
+        """The data that the linear learner is fitted to."""
+        self._tasks: list[TaskSet] = []
+        counts = np.zeros(self._n_items)
+        for sequences in (snapshot.new.sequences, snapshot.valid.sequences):
+            longest = int(max(sequences.lengths, default=0))
+            tasks, _ = evaluation_tasks(sequences, dataset.max_item_list_len, list(range(1, max(longest, 2))))
+            if not config["repeatable"]:
+                tasks = tasks.take(~dataset.target_in_history(tasks))
+            counts += np.bincount(tasks.target, minlength=self._n_items)
+            if len(tasks):
+                self._tasks.append(tasks)
+        self._counts = counts
+
+    def refreshed(self, learner: Learner, table: Tensor) -> Tensor:
+        """The candidates' table [n_items, d + R] with the corrections in its offsets, [n_items, d + max(R, 1)].
+
+        After a single interaction nothing has been predicted yet, and it is left as it is.
+        """
+        if not self._tasks:
+            return table
+        offsets = self.offsets(learner, table)[:, None]
+        if table.shape[1] == learner.hidden_size:
+            return torch.cat([table, offsets], 1)
+        return torch.cat([table[:, : learner.hidden_size], table[:, learner.hidden_size :] + offsets], 1)
+
+    @torch.no_grad()
+    def offsets(self, learner: Learner, table: Tensor) -> Tensor:
+        """The corrections of the items' scores, [n_items]."""
+        expected = np.sum([self._expected(learner, table, tasks) for tasks in self._tasks], axis=0)
+        shares = np.maximum(expected[1:], _LEAST)
+        shares /= shares.sum()
+        counts = self._counts[1:]
+        strength = prior_strength(counts, shares)
+        ratio = (counts + strength * shares) / ((counts.sum() + strength) * shares)
+        return torch.from_numpy(np.append(0.0, np.log(ratio))).to(table)
+
+    def _expected(self, learner: Learner, table: Tensor, tasks: TaskSet) -> np.ndarray:
+        """How often each item is expected as the target, [n_items]."""
+        rows = np.linspace(0, len(tasks) - 1, min(len(tasks), _MAX_TASKS)).astype(np.int64)
+        picked = tasks.take(rows)
+        states = unadapted_states(learner, picked, chunk_size(learner, 0, learner.max_seq_length))
+        scorer = StateScorer(states, table, learner.prior_columns(torch.from_numpy(picked.shots)))
+        total = torch.zeros(self._n_items, dtype=torch.float64, device=table.device)
+        size = max(_CELLS // self._n_items, 1)
+        for begin in range(0, len(picked), size):
+            cases = slice(begin, min(begin + size, len(picked)))
+            scores = scorer.of_cases(cases)(slice(0, self._n_items))
+            scores[:, 0] = -torch.inf
+            if not self._config["repeatable"]:
+                scores.scatter_(1, torch.from_numpy(picked.inputs(cases)).to(scores.device), -torch.inf)
+            total += scores.softmax(1).sum(0, dtype=torch.float64)
+        share: np.ndarray = total.cpu().numpy() * (len(tasks) / len(picked))
+        return share

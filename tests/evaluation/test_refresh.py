@@ -1,0 +1,176 @@
+"""A refresh against a plain slow reference; it sees what a snapshot knows, and no target."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import run_meta
+from mml.config import Config
+from mml.data.dataset import MMLDataset
+from mml.data.snapshots import Snapshot, snapshots
+from mml.evaluation.ranking import Ranking
+from mml.evaluation.refresh import Refresh
+from mml.model.learner import Learner, build_learner
+from mml.model.popularity import prior_strength
+from mml.model.scores import dot_scores
+from mml.words import common_arguments
+
+Arguments = Callable[..., list[str]]
+USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
+SHOTS = "[1, 3, 5]"
+
+
+def load(words: list[str]) -> MMLDataset:
+    options, files, rest = common_arguments(words, "")
+    return MMLDataset(Config(options.dataset, files, arguments=rest))
+
+
+def moments(dataset: MMLDataset) -> list[Snapshot]:
+    return snapshots(dataset, dataset.test_tasks()[0], dataset.validation_tasks())
+
+
+def learner_of(dataset: MMLDataset, name: str) -> Learner:
+    torch.manual_seed(0)
+    learner = build_learner(dataset.config, dataset, name).eval()
+    with torch.no_grad():
+        for value in learner.parameters():
+            value.mul_(3.0)  # the probabilities should differ
+    return learner
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize("name", ["id", "txt"])
+def test_offsets_are_those_of_a_slow_reference(
+    name: str, repeatable: bool, tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, repeatable=repeatable))
+    snapshot = moments(dataset)[1]
+    assert snapshot.name == "3"
+    learner = learner_of(dataset, name)
+    with torch.no_grad():
+        table = learner.candidate_table()
+    counts, expected = np.zeros(dataset.item_num), np.zeros(dataset.item_num)
+    for group in (dataset.users.new, dataset.users.valid):
+        for begin, end in zip(group.offsets[:-1], group.offsets[1:], strict=True):
+            known = group.items[begin : min(begin + 3, end)]
+            for n in range(1, len(known)):
+                history, target = known[:n], known[n]
+                if not repeatable and target in history:
+                    continue
+                with torch.no_grad():
+                    state = learner(torch.from_numpy(history)[None], torch.tensor([n]))
+                    scores = dot_scores(state, table, learner.prior_columns(torch.tensor([n])))[0]
+                scores[0] = -torch.inf
+                if not repeatable:
+                    scores[torch.from_numpy(history)] = -torch.inf
+                counts[target] += 1
+                expected += scores.double().softmax(0).numpy()
+    shares = expected[1:] / expected.sum()
+    strength = prior_strength(counts[1:], shares)
+    mean = (counts[1:] + strength * shares) / (counts.sum() + strength)
+    refresh = Refresh(dataset.config, dataset, snapshot)
+    offsets = refresh.offsets(learner, table)
+    np.testing.assert_allclose(offsets[1:], np.log(mean / shares), atol=1e-3)
+    assert offsets[0] == 0
+    refreshed = refresh.refreshed(learner, table)
+    d = learner.hidden_size
+    assert refreshed.shape == (dataset.item_num, d + max(table.shape[1] - d, 1))
+    assert torch.equal(refreshed[:, :d], table[:, :d])
+    before = table[:, d:] if table.shape[1] > d else torch.zeros(len(table), 1)
+    torch.testing.assert_close(refreshed[:, d:], before + offsets[:, None])
+
+
+def test_expected_shares_change_nothing() -> None:
+    shares = np.array([0.5, 0.3, 0.2])
+    assert prior_strength(1000 * shares, shares) == 1e6  # nothing speaks against them
+    assert prior_strength(np.array([10.0, 10.0, 980.0]), shares) < 100
+
+
+def test_after_one_interaction_only_the_linear_learner_knows_more(
+    tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS))
+    first = moments(dataset)[0]
+    refresh = Refresh(dataset.config, dataset, first)
+    learner = learner_of(dataset, "id")
+    table = learner.candidate_table()
+    assert refresh.refreshed(learner, table) is table
+    users, later = dataset.users, refresh.dataset.users
+    assert len(later.old) == len(users.old) + len(users.new) + len(users.valid)
+    assert len(later.old.items) == len(users.old.items) + len(users.new) + len(users.valid.items)
+    assert refresh.dataset.n_warm_items == dataset.item_num - 1
+    assert dataset.n_warm_items < dataset.item_num - 1  # the data before are as they were
+
+
+def test_it_sees_no_target(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    """After three interactions the fourth may be any: nothing that corrects the predictions changes."""
+    words = arguments(tiny_data, tmp_path, eval_shots="[3]")
+    dataset = load(words)
+    skip = shutil.ignore_patterns("images", "*.npz", "*.csv")
+    shutil.copytree(tiny_data / "tiny", tmp_path / "data" / "tiny", ignore=skip)
+    log = pd.read_csv(tmp_path / "data" / "tiny" / "tiny.inter", sep="\t", dtype=str)
+    time = log[TIME].astype(float)
+    is_new = time.groupby(log[USER]).transform("min") > dataset.summary()["split_time"]
+    place = time[is_new].groupby(log[USER]).rank(method="first")
+    warm = log[ITEM].isin(log[ITEM][time <= dataset.summary()["split_time"]])
+    later, support = place.index[place > 3], place.index[place <= 3]
+    for rows, changes in ((later[warm[later]], False), (support[warm[support]], True)):
+        other = log.copy()
+        other.loc[rows, ITEM] = other.loc[np.random.default_rng(0).permutation(rows), ITEM].to_numpy()
+        assert (other[ITEM] != log[ITEM]).sum() > 10
+        other.to_csv(tmp_path / "data" / "tiny" / "tiny.inter", sep="\t", index=False)
+        changed = load(arguments(tmp_path / "data", tmp_path, eval_shots="[3]"))
+        offsets, sequences = [], []
+        for one in (dataset, changed):
+            refresh, learner = Refresh(one.config, one, moments(one)[0]), learner_of(one, "txt")
+            offsets.append(refresh.offsets(learner, learner.candidate_table().detach()))
+            sequences.append(one.item_tokens[refresh.dataset.users.old.items])
+        assert (not torch.equal(*offsets)) == changes
+        assert (list(sequences[0]) != list(sequences[1])) == changes
+
+
+@pytest.mark.parametrize("shots", [SHOTS, "last"])
+def test_a_refreshed_run(shots: str, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    """It trains nothing, and changes predictions of cold targets too."""
+    results, rows = {}, {}
+    for refresh in (False, True):
+        words = arguments(tiny_data, tmp_path, eval_shots=shots, refresh=refresh, state="WARNING", learning_rate=0.01)
+        assert run_meta.main(words) == 0
+        latest = (tmp_path / "tiny" / "latest").resolve()
+        results[refresh] = json.loads((latest / "result.json").read_text())
+        rows[refresh] = pd.read_csv(latest / "predictions.csv")
+    assert results[True]["metrics"].keys() == results[False]["metrics"].keys()
+    stages = [
+        {name: record["seconds"] for name, record in one["stages"].items() if name != "meta_test"}
+        for one in results.values()
+    ]
+    assert stages[0] == stages[1]  # taken from the other run
+    keys = ["user_id", "shots", "target_item", "method"]
+    assert rows[True][keys].equals(rows[False][keys])
+    differs = rows[True]["rank"] != rows[False]["rank"]
+    assert differs[rows[True]["method"] == "mml"].any()
+    if shots != "last":
+        after_one = (rows[True]["shots"] == 1) & rows[True]["method"].isin(["id", "txt", "img", "id_no_adapt"])
+        assert after_one.any()
+        assert not differs[after_one].any()
+        linear = rows[True][(rows[True]["method"] == "linear") & rows[True]["target_is_cold"].astype(bool)]
+        assert linear["rank"].min() < rows[False]["rank"][linear.index].min()
+
+
+def test_a_ranking_is_joined_from_its_parts() -> None:
+    whole = Ranking(np.array([3, 1, 2, 9]), np.array([9, 8, 9, 9]), np.arange(8).reshape(4, 2))
+    cases = [np.array([3, 0]), np.array([1, 2])]
+    parts = [(own, Ranking(whole.ranks[own], whole.n_candidates[own], whole.top_items[own])) for own in cases]
+    joined = Ranking.joined(parts)
+    assert np.array_equal(joined.ranks, whole.ranks)
+    assert np.array_equal(joined.n_candidates, whole.n_candidates)
+    assert np.array_equal(joined.top_items, whole.top_items)
+    assert Ranking.joined([(cases[0], Ranking(whole.ranks[:2], whole.n_candidates[:2], None))]).top_items is None

@@ -134,6 +134,7 @@ KEYS: dict[str, Key] = {
     "fusion_weight": Key((dict,), "fusion", optional=True),
     # refresh
     "refresh": Key((bool,), "refresh"),
+    "refresh_epochs": Key((int,), "refresh", low=0),
     # evaluation
     "metrics": Key((list, str), "meta_test"),
     "topk": Key((list, int), "meta_test", low=1),
@@ -170,7 +171,7 @@ LINEAR_KEYS: dict[str, Key] = {
 BUILT_IN = ("id", "linear")
 """Learners of the log alone; any other is a modality's and needs features."""
 
-_TAKEN_NAMES = ("generator", "fusion", "refresh", "meta_test", "mml")  # of stages and methods
+_TAKEN_NAMES = ("generator", "fusion", "meta_test", "mml")  # of stages and methods
 
 _TORCHRUN = "torchrun --nproc_per_node=N run_meta.py ... (several machines: its --nnodes and --rdzv_endpoint)"
 _NO_EFFECT = {
@@ -224,7 +225,11 @@ def check(settings: Mapping[str, Any], source: str) -> None:
 def _check_learner(source: str, name: str, learner: Any) -> None:
     if learner is None:
         return
-    taken = name in _TAKEN_NAMES or name.startswith("fusion_") or name.endswith(("_no_adapt", "_no_generator"))
+    taken = (
+        name in _TAKEN_NAMES
+        or name.startswith(("fusion_", "refresh_"))
+        or name.endswith(("_no_adapt", "_no_generator"))
+    )
     if taken or not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or hasattr(nn.ModuleDict(), name):
         raise InputError(
             f"{source}: learners.{name}: a learner cannot be called that; take a word of letters, digits and _, which "

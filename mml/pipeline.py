@@ -15,7 +15,7 @@ import torch
 from mml import distributed
 from mml.config import Config
 from mml.data.dataset import MMLDataset
-from mml.data.snapshots import snapshots
+from mml.data.snapshots import Snapshot, snapshots
 from mml.data.tasks import TaskSet
 from mml.evaluation import report
 from mml.evaluation.ranking import BlockScorer, Ranking, StateScorer, tie_draws
@@ -39,7 +39,7 @@ from mml.trainer.base import plain, seed_stage
 from mml.trainer.fusion import FusionTrainer, adaptive_scorer, case_context, choose_weights, new_fusion
 from mml.trainer.fusion_cases import fusion_cases
 from mml.trainer.generator import GeneratorTrainer
-from mml.trainer.learner import MetaTrainer, PretrainTrainer
+from mml.trainer.learner import MetaTrainer, PretrainTrainer, RefreshTrainer
 from mml.trainer.linear import LinearFit
 from mml.trainer.validation import Validation, dataset_metrics, rank_cases
 
@@ -85,6 +85,7 @@ class Run:
                 self._learner_stage(name)
         self._generator_stage()
         self._fusion_stage()
+        self._refresh_stages()
         return self._meta_test_stage()
 
     # -- stages ----------------------------------------------------------------------------------------------------
@@ -203,6 +204,37 @@ class Run:
         self.fusion.load_state_dict(state["weights"])
         self.fixed_weights: dict[str, float] = state["fixed"]
 
+    def _refresh_stages(self) -> None:
+        """Learn from what is known of the new users at each snapshot of the test tasks."""
+        self.refreshes: list[tuple[Snapshot, Refresh]] = []
+        if not self.config["refresh"]:
+            return
+        tasks, _ = self.dataset.test_tasks()
+        for snapshot in snapshots(self.dataset, tasks, self.validation.tasks):
+            refresh = Refresh(self.config, self.dataset, snapshot)
+            if self.config["refresh_epochs"] and refresh.has_predictions:
+                refresh.trained["id"] = self._train_on(snapshot, refresh.dataset)
+            self.refreshes.append((snapshot, refresh))
+
+    def _train_on(self, snapshot: Snapshot, dataset: MMLDataset) -> IDLearner:
+        """The ID learner, trained on with the snapshot's interactions; touched cold items become warm."""
+        config = self.config
+        self._set_cold_embeddings(generated=self.generator is not None)
+        start = self.learners["id"]
+        assert isinstance(start, IDLearner)
+        learner = IDLearner(config, dataset).to(config["device"])
+        learner.grown_from(start)
+        learner.knows_cold_items = start.knows_cold_items
+
+        def build(seed: int) -> tuple[State, int]:
+            RefreshTrainer(config, learner, self.folder.path, seed).train(dataset, None)
+            return {"weights": learner.state_dict()}, config["refresh_epochs"] * len(dataset.users.old)
+
+        parts = [config.of_stage("refresh"), self._fingerprint, dataset.fingerprint(with_new_users=False)]
+        parts += [[key, one.fingerprint(dataset.item_num)] for key, one in dataset.item_features.items()]
+        learner.load_state_dict(self._stage(f"refresh_{snapshot.name}", parts, build)["weights"])
+        return learner
+
     def _meta_test_stage(self) -> dict[str, Any]:
         """Rank, then write both files from the stage's state, whichever run it is from."""
         dataset = self.dataset
@@ -232,11 +264,10 @@ class Run:
     def _rank_all(self, tasks: TaskSet) -> dict[str, Ranking]:
         """Method -> ranking of the new users' targets."""
         draws = tie_draws(len(tasks), self.config["seed"])
-        if not self.config["refresh"]:
+        if not self.refreshes:
             return self._rank_part(tasks, draws, None)
         parts = []
-        for snapshot in snapshots(self.dataset, tasks, self.validation.tasks):
-            refresh = Refresh(self.config, self.dataset, snapshot)
+        for snapshot, refresh in self.refreshes:
             own = draws[torch.from_numpy(snapshot.cases)]
             parts.append((snapshot.cases, self._rank_part(tasks.take(snapshot.cases), own, refresh)))
         methods = parts[0][1]
@@ -251,9 +282,9 @@ class Run:
             top = metrics.top_items_needed
             rankings[method] = rank_cases(self.config, scorer, tasks, top, draws, shared=True)
 
-        if self.generator is not None:
+        if self.generator is not None and refresh is None:
             self._set_cold_embeddings(generated=False)
-            rank("id_no_generator", self._scorer("id", tasks, adapted=True, refresh=refresh))
+            rank("id_no_generator", self._scorer("id", tasks, adapted=True))
             self._set_cold_embeddings(generated=True)
         outputs = self._outputs(tasks, self.dataset.item_num, refresh)
         for name, output in outputs.items():
@@ -300,6 +331,8 @@ class Run:
 
     def _scorer(self, name: str, tasks: TaskSet, adapted: bool, refresh: Refresh | None = None) -> StateScorer:
         learner, how = self.learners[name], self.adaptations[name]
+        if refresh is not None:
+            learner = refresh.trained.get(name, learner)
         chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
         progress = f"adapting {name}" if self.config["show_progress"] else None
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A refresh: what all new users did so far corrects the learners' predictions, without any training."""
+"""A refresh: all learners learn from what all new users did so far, most of them without any training."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Refresh:
     2002) that is learned from the interactions themselves. alpha is chosen by their likelihood. A cold item that
     others have taken since gets its share in this way as well.
 
+    The ID learner may be trained on instead (`refresh_epochs`), which corrects more than shares (docs/results.md).
+
     The linear learner is fitted again, with the known interactions and all those of the validation users among the old
     users': that is exact, and takes no longer than the first time.
 
@@ -41,8 +43,10 @@ class Refresh:
 
     def __init__(self, config: Config, dataset: MMLDataset, snapshot: Snapshot) -> None:
         self._config, self._n_items = config, dataset.item_num
+        self.trained: dict[str, Learner] = {}
+        """Learners that were trained on instead."""
         self.dataset = dataset.after(snapshot.new.sequences, dataset.users.valid)
-        """The data that the linear learner is fitted to."""
+        """The data that learners are fitted to or trained on: every item is warm in them."""
         self._tasks: list[TaskSet] = []
         counts = np.zeros(self._n_items)
         for sequences in (snapshot.new.sequences, snapshot.valid.sequences):
@@ -55,12 +59,18 @@ class Refresh:
                 self._tasks.append(tasks)
         self._counts = counts
 
+    @property
+    def has_predictions(self) -> bool:
+        """Whether any known interaction has another one before it: not after one interaction."""
+        return bool(self._tasks)
+
     def refreshed(self, learner: Learner, table: Tensor) -> Tensor:
         """The candidates' table [n_items, d + R] with the corrections in its offsets, [n_items, d + max(R, 1)].
 
-        After a single interaction nothing has been predicted yet, and it is left as it is.
+        A learner that was trained on needs none. After a single interaction nothing has been predicted yet, and the
+        table is left as it is.
         """
-        if not self._tasks:
+        if not self.has_predictions or learner.name in self.trained:
             return table
         offsets = self.offsets(learner, table)[:, None]
         if table.shape[1] == learner.hidden_size:

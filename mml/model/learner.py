@@ -254,6 +254,15 @@ class IDLearner(Learner):
             raise ValueError(f"expected {tuple(self.cold_embedding.shape)}, got {tuple(vectors.shape)}")
         self.cold_embedding = vectors.detach().to(self.cold_embedding)
 
+    def grown_from(self, other: IDLearner) -> None:
+        """Take the weights of a learner of fewer warm items, whose cold items' vectors are where theirs start."""
+        state = other.state_dict()
+        with torch.no_grad():
+            content = other.content_table()[len(other.item_embedding.weight) :]
+            free = torch.cat([other.item_embedding.weight, other.cold_embedding - content])
+        state["item_embedding.weight"] = free[: len(self.item_embedding.weight)]
+        self.load_state_dict(state)
+
     def warm_table(self) -> Tensor:
         free = self.item_embedding.weight
         return free if self.content is None else free + self.content(slice(0, self.n_warm_items + 1))

@@ -26,12 +26,19 @@ class PretrainTrainer(StageTrainer):
         seed: of the windows' cuts and the batches' order.
     """
 
+    _STAGE = "pretrain"
+
     def __init__(self, config: Config, learner: Learner, run_dir: Path, seed: int) -> None:
-        epochs = config.for_learner(learner.name, "pretrain_epochs")
+        epochs = self._n_epochs(config, learner)
         rate = config.for_learner(learner.name, "pretrain_learning_rate")
         average = config["average_weights"]
-        super().__init__(config, learner, f"{learner.name}.pretrain", run_dir, epochs, rate, average)
+        super().__init__(config, learner, f"{learner.name}.{self._STAGE}", run_dir, epochs, rate, average)
         self._seed = seed
+
+    @staticmethod
+    def _n_epochs(config: Config, learner: Learner) -> int:
+        epochs: int = config.for_learner(learner.name, "pretrain_epochs")
+        return epochs
 
     def _train_epoch(self, train_data: MMLDataset, epoch_idx: int, *_: object, **__: object) -> float:
         rng = np.random.default_rng([self._seed, epoch_idx])
@@ -63,6 +70,21 @@ class PretrainTrainer(StageTrainer):
 
     def validate(self, valid_data: Validation) -> Valid:
         return valid_data.score_learner(self.model, Adaptation(0.0, 0))
+
+
+class RefreshTrainer(PretrainTrainer):
+    """The same for `refresh_epochs` more, with no validation: nobody is left who has not been learned from.
+
+    Args:
+        config, learner, run_dir, seed: as for PretrainTrainer.
+    """
+
+    _STAGE = "refresh"
+
+    @staticmethod
+    def _n_epochs(config: Config, learner: Learner) -> int:
+        epochs: int = config["refresh_epochs"]
+        return epochs
 
 
 class MetaTrainer(StageTrainer):

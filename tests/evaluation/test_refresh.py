@@ -18,7 +18,7 @@ from mml.data.dataset import MMLDataset
 from mml.data.snapshots import Snapshot, snapshots
 from mml.evaluation.ranking import Ranking
 from mml.evaluation.refresh import Refresh
-from mml.model.learner import Learner, build_learner
+from mml.model.learner import IDLearner, Learner, build_learner
 from mml.model.popularity import prior_strength
 from mml.model.scores import dot_scores
 from mml.words import common_arguments
@@ -88,6 +88,17 @@ def test_offsets_are_those_of_a_slow_reference(
     torch.testing.assert_close(refreshed[:, d:], before + offsets[:, None])
 
 
+def test_a_learner_that_grows_predicts_as_before(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS))
+    small = learner_of(dataset, "id")
+    assert isinstance(small, IDLearner)
+    small.set_cold_embeddings(torch.randn(dataset.item_num - dataset.n_warm_items - 1, small.hidden_size))
+    grown = IDLearner(dataset.config, Refresh(dataset.config, dataset, moments(dataset)[1]).dataset)
+    grown.grown_from(small)
+    assert grown.n_warm_items == dataset.item_num - 1
+    torch.testing.assert_close(grown.warm_table(), small.item_table())
+
+
 def test_expected_shares_change_nothing() -> None:
     shares = np.array([0.5, 0.3, 0.2])
     assert prior_strength(1000 * shares, shares) == 1e6  # nothing speaks against them
@@ -137,22 +148,23 @@ def test_it_sees_no_target(tiny_data: Path, arguments: Arguments, tmp_path: Path
         assert (list(sequences[0]) != list(sequences[1])) == changes
 
 
-@pytest.mark.parametrize("shots", [SHOTS, "last"])
-def test_a_refreshed_run(shots: str, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    """It trains nothing, and changes predictions of cold targets too."""
+@pytest.mark.parametrize(("shots", "epochs"), [(SHOTS, 2), (SHOTS, 0), ("last", 2)])
+def test_a_refreshed_run(shots: str, epochs: int, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    """It takes what is trained from the run without, and changes predictions of cold targets too."""
     results, rows = {}, {}
     for refresh in (False, True):
-        words = arguments(tiny_data, tmp_path, eval_shots=shots, refresh=refresh, state="WARNING", learning_rate=0.01)
-        assert run_meta.main(words) == 0
+        over = {"eval_shots": shots, "refresh": refresh, "refresh_epochs": epochs, "state": "WARNING"}
+        assert run_meta.main(arguments(tiny_data, tmp_path, **over)) == 0
         latest = (tmp_path / "tiny" / "latest").resolve()
         results[refresh] = json.loads((latest / "result.json").read_text())
         rows[refresh] = pd.read_csv(latest / "predictions.csv")
-    assert results[True]["metrics"].keys() == results[False]["metrics"].keys()
-    stages = [
-        {name: record["seconds"] for name, record in one["stages"].items() if name != "meta_test"}
-        for one in results.values()
-    ]
-    assert stages[0] == stages[1]  # taken from the other run
+    assert results[True]["metrics"].keys() == results[False]["metrics"].keys() - {"id_no_generator"}
+    trained = {"last": {"refresh_last"}, SHOTS: {"refresh_3", "refresh_5"} if epochs else set()}[shots]
+    stages = {refresh: one["stages"] for refresh, one in results.items()}
+    assert stages[True].keys() - stages[False].keys() == trained
+    for name in stages[False].keys() - {"meta_test"}:
+        assert stages[True][name] == stages[False][name]  # taken from the other run
+    rows[False] = rows[False][rows[False]["method"] != "id_no_generator"].reset_index(drop=True)
     keys = ["user_id", "shots", "target_item", "method"]
     assert rows[True][keys].equals(rows[False][keys])
     differs = rows[True]["rank"] != rows[False]["rank"]

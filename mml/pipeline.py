@@ -213,27 +213,30 @@ class Run:
         for snapshot in snapshots(self.dataset, tasks, self.validation.tasks):
             refresh = Refresh(self.config, self.dataset, snapshot)
             if self.config["refresh_epochs"] and refresh.has_predictions:
-                refresh.trained["id"] = self._train_on(snapshot, refresh.dataset)
+                refresh.trained.update(self._refresh_stage(snapshot, refresh.dataset))
             self.refreshes.append((snapshot, refresh))
 
-    def _train_on(self, snapshot: Snapshot, dataset: MMLDataset) -> IDLearner:
-        """The ID learner, trained on with the snapshot's interactions; touched cold items become warm."""
+    def _refresh_stage(self, snapshot: Snapshot, dataset: MMLDataset) -> dict[str, Learner]:
+        """The learners, trained on with the snapshot's interactions; cold items among these become warm."""
         config = self.config
         self._set_cold_embeddings(generated=self.generator is not None)
-        start = self.learners["id"]
-        assert isinstance(start, IDLearner)
-        learner = IDLearner(config, dataset).to(config["device"])
-        learner.grown_from(start)
-        learner.knows_cold_items = start.knows_cold_items
+        learners: dict[str, Learner] = {}
+        for name, start in self.learners.items():
+            learners[name] = build_learner(config, dataset, name).to(config["device"])
+            learners[name].grown_from(start)
 
         def build(seed: int) -> tuple[State, int]:
-            RefreshTrainer(config, learner, self.folder.path, seed).train(dataset, None)
-            return {"weights": learner.state_dict()}, config["refresh_epochs"] * len(dataset.users.old)
+            for learner in learners.values():
+                RefreshTrainer(config, learner, self.folder.path, seed).train(dataset, None)
+            n_tasks = len(learners) * config["refresh_epochs"] * len(dataset.users.old)
+            return {name: learner.state_dict() for name, learner in learners.items()}, n_tasks
 
         parts = [config.of_stage("refresh"), self._fingerprint, dataset.fingerprint(with_new_users=False)]
         parts += [[key, one.fingerprint(dataset.item_num)] for key, one in dataset.item_features.items()]
-        learner.load_state_dict(self._stage(f"refresh_{snapshot.name}", parts, build)["weights"])
-        return learner
+        state = self._stage(f"refresh_{snapshot.name}", parts, build)
+        for name, learner in learners.items():
+            learner.load_state_dict(state[name])
+        return learners
 
     def _meta_test_stage(self) -> dict[str, Any]:
         """Rank, then write both files from the stage's state, whichever run it is from."""

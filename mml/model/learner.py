@@ -87,6 +87,10 @@ class Learner(SequentialRecommender):
         """Vectors of all items, [n_items, d]."""
         raise NotImplementedError
 
+    def grown_from(self, other: Learner) -> None:
+        """Take the weights of a learner of fewer warm items; vectors start from those that its cold items have."""
+        self.load_state_dict(other.state_dict())
+
     def attention_bias(self, item_seq: Tensor) -> Tensor | None:
         """What to add to the attention logits, [B, L, L], or None."""
         return None
@@ -254,14 +258,15 @@ class IDLearner(Learner):
             raise ValueError(f"expected {tuple(self.cold_embedding.shape)}, got {tuple(vectors.shape)}")
         self.cold_embedding = vectors.detach().to(self.cold_embedding)
 
-    def grown_from(self, other: IDLearner) -> None:
-        """Take the weights of a learner of fewer warm items, whose cold items' vectors are where theirs start."""
+    def grown_from(self, other: Learner) -> None:
+        assert isinstance(other, IDLearner)
         state = other.state_dict()
         with torch.no_grad():
             content = other.content_table()[len(other.item_embedding.weight) :]
             free = torch.cat([other.item_embedding.weight, other.cold_embedding - content])
         state["item_embedding.weight"] = free[: len(self.item_embedding.weight)]
         self.load_state_dict(state)
+        self.knows_cold_items = other.knows_cold_items
 
     def warm_table(self) -> Tensor:
         free = self.item_embedding.weight

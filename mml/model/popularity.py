@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from scipy.special import gammaln
@@ -56,21 +58,23 @@ def _likelihood(counts: np.ndarray, prior: np.ndarray) -> float:
 
 
 def log_popularity(sequences: PackedSequences, n_items: int, by_shots: bool) -> Tensor:
-    """Log of the items' shares, less their mean over the items of the sequences: float32 [n_items, 1 or 4].
+    """Log of the items' shares, less their mean over the items that were touched: float32 [n_items, 1 or 4].
 
     Column 0 is overall popularity; with `by_shots` there are more, column n what users take after n interactions.
     The padding item and those that nobody has touched have 0.
 
     Args:
-        sequences: the old users', whose items are 1..k, all of them touched.
+        sequences: the old users'.
         n_items: number of items, the padding item included.
         by_shots: see above.
     """
-    size = int(sequences.items.max()) + 1
-    shares = overall_popularity(sequences, size)
+    touched = np.unique(sequences.items)
+    size = len(touched) + 1
+    own = replace(sequences, items=1 + np.searchsorted(touched, sequences.items))
+    shares = overall_popularity(own, size)
     if by_shots:
-        shares = np.concatenate([shares, popularity_by_shots(sequences, size)[:_FIRST]])
+        shares = np.concatenate([shares, popularity_by_shots(own, size)[:_FIRST]])
     logs = np.log(shares[:, 1:])
     result = torch.zeros(n_items, len(logs))
-    result[1:size] = torch.from_numpy((logs - logs.mean(1, keepdims=True)).T)
+    result[torch.from_numpy(touched)] = torch.from_numpy((logs - logs.mean(1, keepdims=True)).T).float()
     return result

@@ -1,4 +1,4 @@
-"""A refresh: all learners learn from what all new users did so far, most of them without any training."""
+"""A refresh: all learners learn from what all new users did so far, before anything is predicted."""
 
 from __future__ import annotations
 
@@ -21,19 +21,17 @@ _LEAST = 1e-9  # expected share
 
 
 class Refresh:
-    """What a snapshot tells beyond the old users' log: of every item, whether it is taken more often than predicted.
-
-    A learner expects item i for a share e_i of the known interactions: the mean of its probabilities, each of a history
-    before the interaction. i was c_i of the M. The shares are taken to be drawn from a Dirichlet distribution around
-    e, worth alpha interactions, so their mean is (c_i + alpha e_i) / (M + alpha), and its log ratio to e_i is added
-    to the learner's scores of i: a correction for a shift of the targets' shares (Saerens et al., Neural Computation
-    2002) that is learned from the interactions themselves. alpha is chosen by their likelihood. A cold item that
-    others have taken since gets its share in this way as well.
-
-    The ID learner may be trained on instead (`refresh_epochs`), which corrects more than shares (docs/results.md).
+    """What a snapshot tells beyond the old users' log, and how each kind of learner learns from it.
 
     The linear learner is fitted again, with the known interactions and all those of the validation users among the old
-    users': that is exact, and takes no longer than the first time.
+    users' (`dataset`). Learners with an encoder are trained on with the same data for a few epochs (`trained`).
+
+    Those that are not are corrected without training (`refreshed`). A learner expects item i for a share e_i of the
+    known interactions: the mean of its probabilities, each of a history before the interaction. i was c_i of the M.
+    The shares are taken to be drawn from a Dirichlet distribution around e, worth alpha interactions, so their mean is
+    (c_i + alpha e_i) / (M + alpha), and its log ratio to e_i is added to the learner's scores of i: a correction for a
+    shift of the targets' shares (Saerens et al., Neural Computation 2002), learned from the interactions themselves.
+    alpha is chosen by their likelihood. A cold item that others have taken since gets its share in this way as well.
 
     Args:
         config: mml's Config.
@@ -44,7 +42,7 @@ class Refresh:
     def __init__(self, config: Config, dataset: MMLDataset, snapshot: Snapshot) -> None:
         self._config, self._n_items = config, dataset.item_num
         self.trained: dict[str, Learner] = {}
-        """Learners that were trained on instead."""
+        """Learner name -> the learner trained on; nothing is corrected in it."""
         self.dataset = dataset.after(snapshot.new.sequences, dataset.users.valid)
         """The data that learners are fitted to or trained on: every item is warm in them."""
         self._tasks: list[TaskSet] = []

@@ -51,6 +51,15 @@ def test_after_up_to_three_interactions_it_is_what_users_take_then() -> None:
     assert not prior[WARM + 1 :].any()
 
 
+def test_items_that_nobody_touched_have_none() -> None:
+    old = PackedSequences(np.array([1, 4, 4, 1, 4, 6]), np.array([0, 3, 6]))
+    for by_shots in (False, True):
+        prior = log_popularity(old, 9, by_shots)
+        dense = log_popularity(PackedSequences(np.array([1, 2, 2, 1, 2, 3]), old.offsets), 4, by_shots)
+        torch.testing.assert_close(prior[[1, 4, 6]], dense[1:])
+        assert not prior[[0, 2, 3, 5, 7, 8]].any()
+
+
 def test_new_users_are_ranked_for_by_their_shots_and_training_is_without() -> None:
     model, plain = learner(popularity_by_shots=True), learner()
     states, shots = torch.randn(5, model.hidden_size), torch.tensor([1, 2, 3, 4, 50])

@@ -317,13 +317,18 @@ class Run:
     ) -> dict[str, LearnerOutput | LinearOutput]:
         self._set_cold_embeddings(generated=self.generator is not None)
         outputs: dict[str, LearnerOutput | LinearOutput] = {}
+        n_warm = self.dataset.n_warm_items
         for name in self.config["learners"]:
             if name == "linear":
-                outputs[name] = LinearOutput(self._linear(refresh), tasks, n_items)
+                outputs[name] = LinearOutput(self._linear(refresh), tasks, n_items, n_warm)
                 continue
             learner, scorer = self.learners[name], self._scorer(name, tasks, adapted=True, refresh=refresh)
-            table, n_warm = scorer.table[:n_items], self.dataset.n_warm_items
-            outputs[name] = LearnerOutput(scorer.states, table, n_warm, learner.knows_cold_items, scorer.columns)
+            table, known = scorer.table[:n_items], None
+            if not learner.knows_cold_items:
+                trained = refresh is not None and name in refresh.trained
+                known = refresh.known(n_items) if refresh and trained else torch.arange(n_items) <= n_warm
+                known = known.to(table.device)
+            outputs[name] = LearnerOutput(scorer.states, table, n_warm, known, scorer.columns)
         return outputs
 
     def _set_cold_embeddings(self, generated: bool) -> None:
@@ -340,6 +345,8 @@ class Run:
         progress = f"adapting {name}" if self.config["show_progress"] else None
         with torch.no_grad():
             table = learner.candidate_table()
+        if refresh is not None:
+            table = refresh.refreshed(learner, table)
         if not adapted:
             states = unadapted_states(learner, tasks, chunk)
         elif self.config["choose_epoch_by_valid_item"]:
@@ -347,8 +354,6 @@ class Run:
             states = states_at_best_valid_step(learner, tasks, how, chunk, rank_valid, progress)
         else:
             states = adapted_states(learner, tasks, how, chunk, progress)
-        if refresh is not None:
-            table = refresh.refreshed(learner, table)
         return StateScorer(states, table, learner.prior_columns(torch.from_numpy(tasks.shots)))
 
     def _rank_valid(self, learner: Learner, tasks: TaskSet, table: torch.Tensor) -> Callable[..., torch.Tensor]:

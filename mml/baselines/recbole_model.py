@@ -40,7 +40,7 @@ class ModelScorer:
         return len(self._tasks)
 
     @torch.no_grad()
-    def scores(self, cases: slice | np.ndarray) -> Tensor:
+    def scores(self, cases: slice) -> Tensor:
         """[c, n_items]."""
         config = self._config
         rows = np.arange(len(self))[cases]

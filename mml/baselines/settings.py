@@ -122,6 +122,8 @@ def read_baseline(name: str, dataset: str, files: Sequence[str], words: Sequence
     if name in OWN:
         own = {key: given.pop(key) for key in list(given) if key in defaults}
         _check_values(own, defaults, OWN_NEW_USERS)
+        if given.get("refresh"):
+            raise InputError(f"command line: key 'refresh' means nothing to {name}; use new_users: full_retrain.")
         return Baseline(name, Config(dataset, files, given), {**defaults, **own})
     known = {**model_defaults(name), **defaults}
     shared, own = {}, {}

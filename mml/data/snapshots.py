@@ -1,4 +1,4 @@
-"""Snapshots: moments at which all new users have done equally much, and what a system would know of them then."""
+"""Snapshots: all new users as if they had done equally much by now, and what a system would know of them then."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class UserSequences:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Test cases that are predicted at one moment, each user at most once, and what is known at that moment.
+    """Test cases that are predicted together, each user at most once, and what is known of all new users then.
 
-    Where a user's first k + 1 interactions are followed by the target, the first k of every new user are known and no
-    more: later ones are targets.
+    Where the target is a user's interaction k + 1, the first k of every new user are known and no more, as later ones
+    are targets. So users count as if they had come at the same time: what is known may be later than a case's target.
 
     Args:
         name: of the stage of what is trained on it: the number of shots, or `last`.
@@ -55,11 +55,13 @@ def snapshots(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet) -> list
     """
     users, shots = dataset.users, dataset.config["eval_shots"]
     if isinstance(shots, str):
-        own, _ = evaluation_tasks(users.valid, dataset.max_item_list_len, shots)
-        known = _supports(own)
+        # all of them: whether a target is a candidate must not decide whether its user's support is known
+        new, _ = evaluation_tasks(users.new, dataset.max_item_list_len, shots)
+        valid, _ = evaluation_tasks(users.valid, dataset.max_item_list_len, shots)
+        known = _supports(new), _supports(valid)
         if not dataset.config["repeatable"]:
-            own = own.take(~dataset.target_in_history(own))
-        return [Snapshot(shots, np.arange(len(tasks)), _supports(tasks), known, own)]
+            valid = valid.take(~dataset.target_in_history(valid))
+        return [Snapshot(shots, np.arange(len(tasks)), *known, valid)]
     return [
         Snapshot(
             str(k),

@@ -17,16 +17,17 @@ from mml.model.popularity import prior_strength
 
 _MAX_TASKS = 10_000  # what is expected is estimated from so many predictions
 _CELLS = 2**22  # scores held at a time
-_LEAST = 1e-9  # expected share
+_LEAST = 1e-9  # expected number
 
 
 class Refresh:
     """What a snapshot tells beyond the old users' log, and how each kind of learner learns from it.
 
     The linear learner is fitted again, with the known interactions and all those of the validation users among the old
-    users' (`dataset`). Learners with an encoder are trained on with the same data for a few epochs (`trained`).
+    users' (`dataset`). It abstains from cold items as before: the few counts of one that was touched put it last.
 
-    Those that are not are corrected without training (`refreshed`). A learner expects item i for a share e_i of the
+    Learners with an encoder are trained on with the same data for a few epochs (`trained`), then corrected where their
+    predictions still miss (`refreshed`). A learner expects item i for a share e_i of the
     known interactions: the mean of its probabilities, each of a history before the interaction. i was c_i of the M.
     The shares are taken to be drawn from a Dirichlet distribution around e, worth alpha interactions, so their mean is
     (c_i + alpha e_i) / (M + alpha), and its log ratio to e_i is added to the learner's scores of i: a correction for a
@@ -42,7 +43,7 @@ class Refresh:
     def __init__(self, config: Config, dataset: MMLDataset, snapshot: Snapshot) -> None:
         self._config, self._n_items = config, dataset.item_num
         self.trained: dict[str, Learner] = {}
-        """Learner name -> the learner trained on; nothing is corrected in it."""
+        """Learner name -> the learner trained on."""
         self.dataset = dataset.after(snapshot.new.sequences, dataset.users.valid)
         """The data that learners are fitted to or trained on: every item is warm in them."""
         self._tasks: list[TaskSet] = []
@@ -62,13 +63,16 @@ class Refresh:
         """Whether any known interaction has another one before it: not after one interaction."""
         return bool(self._tasks)
 
+    def known(self, n_items: int) -> Tensor:
+        """The items of the first `n_items` that anybody has touched by now, bool [n_items]."""
+        return torch.from_numpy(self.dataset.item_counts[:n_items] > 0)
+
     def refreshed(self, learner: Learner, table: Tensor) -> Tensor:
         """The candidates' table [n_items, d + R] with the corrections in its offsets, [n_items, d + max(R, 1)].
 
-        A learner that was trained on needs none. After a single interaction nothing has been predicted yet, and the
-        table is left as it is.
+        After a single interaction nothing has been predicted yet, and the table is left as it is.
         """
-        if not self.has_predictions or learner.name in self.trained:
+        if not self.has_predictions:
             return table
         offsets = self.offsets(learner, table)[:, None]
         if table.shape[1] == learner.hidden_size:
@@ -90,7 +94,9 @@ class Refresh:
         """How often each item is expected as the target, [n_items]."""
         rows = np.linspace(0, len(tasks) - 1, min(len(tasks), _MAX_TASKS)).astype(np.int64)
         picked = tasks.take(rows)
-        states = unadapted_states(learner, picked, chunk_size(learner, 0, learner.max_seq_length))
+        states = unadapted_states(
+            learner, picked, chunk_size(learner, self._config["task_chunk_size"], learner.max_seq_length)
+        )
         scorer = StateScorer(states, table, learner.prior_columns(torch.from_numpy(picked.shots)))
         total = torch.zeros(self._n_items, dtype=torch.float64, device=table.device)
         size = max(_CELLS // self._n_items, 1)

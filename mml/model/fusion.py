@@ -43,7 +43,7 @@ class LearnerOutput:
         states: [N, d].
         table: [n_items, d + R] (see `widened`).
         n_warm_items: items up to this id are warm.
-        knows_cold_items: False if it abstains from cold items.
+        known: bool [n_items], the items that it does not abstain from; None for all.
         columns: int64 [N], which of the R offsets each case has; the first one if None.
     """
 
@@ -52,11 +52,10 @@ class LearnerOutput:
         states: Tensor,
         table: Tensor,
         n_warm_items: int,
-        knows_cold_items: bool = True,
+        known: Tensor | None = None,
         columns: Tensor | None = None,
     ) -> None:
-        self.states, self.table, self.columns = states, table, columns
-        self.known = None if knows_cold_items else torch.arange(len(table), device=table.device) <= n_warm_items
+        self.states, self.table, self.columns, self.known = states, table, columns, known
         warm = table[1 : n_warm_items + 1]
         self._mean, self._covariance = warm.mean(0), torch.cov(warm.T, correction=0)
 

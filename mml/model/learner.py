@@ -266,7 +266,6 @@ class IDLearner(Learner):
             free = torch.cat([other.item_embedding.weight, other.cold_embedding - content])
         state["item_embedding.weight"] = free[: len(self.item_embedding.weight)]
         self.load_state_dict(state)
-        self.knows_cold_items = other.knows_cold_items
 
     def warm_table(self) -> Tensor:
         free = self.item_embedding.weight

@@ -57,11 +57,13 @@ class LinearOutput:
         model: the model.
         tasks: the cases.
         n_items: number of items, the padding item included.
+        n_warm_items: it abstains from items beyond, though they may be in its model and in histories.
     """
 
     model: LinearModel
     tasks: TaskSet
     n_items: int
+    n_warm_items: int
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -69,7 +71,8 @@ class LinearOutput:
     @property
     def known(self) -> Tensor:
         """bool [n_items], the items that it does not abstain from."""
-        return self.model.place[: self.n_items] > 0
+        place = self.model.place[: self.n_items]
+        return (place > 0) & (torch.arange(len(place), device=place.device) <= self.n_warm_items)
 
     def of_cases(self, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
         """Items -> scores [c, n]; unknown items come last."""
@@ -83,7 +86,8 @@ class LinearOutput:
         known = scores[:, 1:]
         z = (known - known.mean(1, keepdim=True)) / known.std(1, correction=0, keepdim=True).clamp(min=1e-6)
         scores = torch.cat([torch.zeros_like(z[:, :1]), z], 1)
-        return lambda items: scores[:, self.model.place[: self.n_items][items]]
+        place = self.model.place[: self.n_items] * self.known
+        return lambda items: scores[:, place[items]]
 
     def _scores(self, cases: slice | Tensor) -> Tensor:
         return self.model.scores(self.tasks.inputs(cases if isinstance(cases, slice) else cases.cpu().numpy()))

@@ -19,6 +19,7 @@ from mml.data.snapshots import Snapshot, snapshots
 from mml.evaluation.ranking import Ranking
 from mml.evaluation.refresh import Refresh
 from mml.model.learner import IDLearner, Learner, build_learner
+from mml.model.linear import LinearOutput, LinearRegression
 from mml.model.popularity import prior_strength
 from mml.model.scores import dot_scores
 from mml.words import common_arguments
@@ -148,6 +149,35 @@ def test_it_sees_no_target(tiny_data: Path, arguments: Arguments, tmp_path: Path
         assert (list(sequences[0]) != list(sequences[1])) == changes
 
 
+def test_with_shots_last_no_target_decides_what_is_known(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    """A user whose target is no candidate, as it is in the history, has no case; its support is known all the same."""
+    known = []
+    for repeatable in (True, False):
+        dataset = load(arguments(tiny_data, tmp_path, eval_shots="last", repeatable=repeatable))
+        (snapshot,) = moments(dataset)
+        known.append((snapshot.new.users.tolist(), snapshot.new.sequences.items.tolist()))
+        cases = len(snapshot.cases)
+        assert len(snapshot.new.users) > cases or repeatable
+    assert known[0] == known[1]
+
+
+def test_linear_abstains_from_cold_items_and_sees_them_in_histories(
+    tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS))
+    later, tasks = dataset.after(dataset.users.new.head(3)), dataset.test_tasks()[0]
+    device = torch.device("cpu")
+    model = LinearRegression(later.users.old, later.item_num, 1000, 50, 0.8, True, device).solve(10.0)
+    touched = model.place > 0
+    before, after = (LinearOutput(model, tasks, dataset.item_num, n) for n in (dataset.n_warm_items, dataset.item_num))
+    assert torch.equal(after.known, touched)
+    assert before.known.sum() < touched.sum()
+    assert not before.known[dataset.n_warm_items + 1 :].any()
+    z = [output.standardised(slice(0, 20))(slice(None)) for output in (before, after)]
+    assert not z[0][:, dataset.n_warm_items + 1 :].any()
+    assert torch.equal(z[0][:, before.known], z[1][:, before.known])
+
+
 @pytest.mark.parametrize(("shots", "epochs"), [(SHOTS, 2), (SHOTS, 0), ("last", 2)])
 def test_a_refreshed_run(shots: str, epochs: int, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
     """It takes what is trained from the run without, and changes predictions of cold targets too."""
@@ -174,7 +204,7 @@ def test_a_refreshed_run(shots: str, epochs: int, tiny_data: Path, arguments: Ar
         assert after_one.any()
         assert not differs[after_one].any()
         linear = rows[True][(rows[True]["method"] == "linear") & rows[True]["target_is_cold"].astype(bool)]
-        assert linear["rank"].min() < rows[False]["rank"][linear.index].min()
+        assert linear["rank"].min() < rows[False]["rank"][linear.index].min()  # alone, it abstains from none it knows
 
 
 def test_a_ranking_is_joined_from_its_parts() -> None:

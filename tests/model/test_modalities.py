@@ -119,7 +119,8 @@ def test_content_generator_is_the_content_part_where_there_is_content() -> None:
 def outputs_of(*names: str, n_items: int = 30) -> dict[str, LearnerOutput]:
     """Learners over 20 warm items; `linear` abstains from the others."""
     torch.manual_seed(0)
-    return {name: LearnerOutput(torch.randn(5, 8), torch.randn(n_items, 8), 20, name != "linear") for name in names}
+    known = {"linear": torch.arange(n_items) <= 20}
+    return {name: LearnerOutput(torch.randn(5, 8), torch.randn(n_items, 8), 20, known.get(name)) for name in names}
 
 
 def test_adaptive_fusion_starts_as_the_mean_and_knows_no_catalogue_size() -> None:

@@ -29,8 +29,9 @@ def tasks(n_users: int = 30) -> TaskSet:
 def scores(n: int) -> StandardisedScores:
     """`linear` abstains from cold items."""
     torch.manual_seed(0)
+    known = {"linear": torch.arange(N_ITEMS) <= N_WARM}
     return StandardisedScores(
-        {name: LearnerOutput(torch.randn(n, 8), torch.randn(N_ITEMS, 8), N_WARM, name != "linear") for name in WEIGHTS}
+        {name: LearnerOutput(torch.randn(n, 8), torch.randn(N_ITEMS, 8), N_WARM, known.get(name)) for name in WEIGHTS}
     )
 
 

@@ -1,4 +1,4 @@
-"""One run: learners -> generator -> fusion -> meta-test, each stage skipped when its result is there."""
+"""One run: learners -> generator -> fusion -> refresh -> meta-test, each stage skipped when its result is there."""
 
 from __future__ import annotations
 
@@ -206,37 +206,32 @@ class Run:
 
     def _refresh_stages(self) -> None:
         """Learn from what is known of the new users at each snapshot of the test tasks."""
-        self.refreshes: list[tuple[Snapshot, Refresh]] = []
+        self.snapshots: list[tuple[Snapshot, State]] = []
         if not self.config["refresh"]:
             return
         tasks, _ = self.dataset.test_tasks()
         for snapshot in snapshots(self.dataset, tasks, self.validation.tasks):
             refresh = Refresh(self.config, self.dataset, snapshot)
-            if self.config["refresh_epochs"] and refresh.has_predictions:
-                refresh.trained.update(self._refresh_stage(snapshot, refresh.dataset))
-            self.refreshes.append((snapshot, refresh))
+            train = self.config["refresh_epochs"] and refresh.has_predictions
+            self.snapshots.append((snapshot, self._refresh_stage(snapshot, refresh.dataset) if train else {}))
 
-    def _refresh_stage(self, snapshot: Snapshot, dataset: MMLDataset) -> dict[str, Learner]:
-        """The learners, trained on with the snapshot's interactions; cold items among these become warm."""
+    def _refresh_stage(self, snapshot: Snapshot, dataset: MMLDataset) -> State:
+        """Weights of the learners trained on with the snapshot's interactions, by name."""
         config = self.config
-        self._set_cold_embeddings(generated=self.generator is not None)
-        learners: dict[str, Learner] = {}
-        for name, start in self.learners.items():
-            learners[name] = build_learner(config, dataset, name).to(config["device"])
-            learners[name].grown_from(start)
 
         def build(seed: int) -> tuple[State, int]:
-            for learner in learners.values():
+            self._set_cold_embeddings(generated=self.generator is not None)
+            state: State = {}
+            for name, start in self.learners.items():
+                learner = build_learner(config, dataset, name).to(config["device"])
+                learner.grown_from(start)
                 RefreshTrainer(config, learner, self.folder.path, seed).train(dataset, None)
-            n_tasks = len(learners) * config["refresh_epochs"] * len(dataset.users.old)
-            return {name: learner.state_dict() for name, learner in learners.items()}, n_tasks
+                state[name] = learner.state_dict()
+            return state, len(state) * config["refresh_epochs"] * len(dataset.users.old)
 
         parts = [config.of_stage("refresh"), self._fingerprint, dataset.fingerprint(with_new_users=False)]
         parts += [[key, one.fingerprint(dataset.item_num)] for key, one in dataset.item_features.items()]
-        state = self._stage(f"refresh_{snapshot.name}", parts, build)
-        for name, learner in learners.items():
-            learner.load_state_dict(state[name])
-        return learners
+        return self._stage(f"refresh_{snapshot.name}", parts, build)
 
     def _meta_test_stage(self) -> dict[str, Any]:
         """Rank, then write both files from the stage's state, whichever run it is from."""
@@ -267,10 +262,14 @@ class Run:
     def _rank_all(self, tasks: TaskSet) -> dict[str, Ranking]:
         """Method -> ranking of the new users' targets."""
         draws = tie_draws(len(tasks), self.config["seed"])
-        if not self.refreshes:
+        if not self.snapshots:
             return self._rank_part(tasks, draws, None)
         parts = []
-        for snapshot, refresh in self.refreshes:
+        for snapshot, state in self.snapshots:
+            refresh = Refresh(self.config, self.dataset, snapshot)
+            for name, weights in state.items():
+                refresh.trained[name] = build_learner(self.config, refresh.dataset, name).to(self.config["device"])
+                refresh.trained[name].load_state_dict(weights)
             own = draws[torch.from_numpy(snapshot.cases)]
             parts.append((snapshot.cases, self._rank_part(tasks.take(snapshot.cases), own, refresh)))
         methods = parts[0][1]
@@ -383,6 +382,7 @@ class Run:
                 for stage, record in self.stages.records.items()
             },
             "adaptation": {name: asdict(how) for name, how in self.adaptations.items()},
+            "learned_from_new_users": self.config["refresh"],
             "metrics": metrics,
         }
 

@@ -54,9 +54,10 @@ def result_table(result: Mapping[str, Any]) -> str:
         rows.append([method, *(f"{value:.4f}" for value in values)])
     data = result["data"]
     note = " (synthetic data)" if result["synthetic"] else ""
+    more = ", learned from other new users too" if result.get("learned_from_new_users") else ""
     title = (
         f"{result['dataset']}{note}: {data['evaluated_users']} new users, {data['evaluated_cases']} cases, "
-        f"{data['items']} items ({data['cold_items']} cold), seed {result['seed']}"
+        f"{data['items']} items ({data['cold_items']} cold), seed {result['seed']}{more}"
     )
     return f"{title}\n{aligned(rows)}"
 

@@ -61,6 +61,7 @@ class StageTrainer(recbole_trainer.Trainer):
             "eval_args": {"mode": {"valid": "full", "test": "full"}},
             "train_neg_sample_args": {"dynamic": False},
             "reg_weight": None,
+            "metrics": ["NDCG"],  # RecBole's collector, unused here, wants more of the data for some
         }
         self.stage = stage
         with _tensorboard_in(run_dir / "tensorboard" / stage):

@@ -1,4 +1,4 @@
-"""Training of one learner: plain pre-training, then meta-training."""
+"""Training of one learner: plain pre-training, meta-training, and training on in a refresh."""
 
 from __future__ import annotations
 

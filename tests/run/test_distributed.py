@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -51,12 +52,23 @@ def launch(script: Path, words: list[str], root: Path, n: int = 2, **env: str) -
     )
 
 
+def _tensors(state: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The weights of a stage: one module's, or those of each learner that a refresh trained on."""
+    parts = {name: part for name, part in state.items() if isinstance(part, dict)}
+    return {
+        f"{name}.{key}": value
+        for name, part in parts.items()
+        for key, value in part.items()
+        if isinstance(value, torch.Tensor)
+    }
+
+
 def weights(output: Path) -> dict[str, torch.Tensor]:
     folder = output / "tiny" / "latest" / "checkpoints"
     return {
         f"{path.stem}.{name}": value
         for path in sorted(folder.glob("*.pth"))
-        for name, value in torch.load(path, weights_only=True).get("weights", {}).items()
+        for name, value in _tensors(torch.load(path, weights_only=True)).items()
     }
 
 

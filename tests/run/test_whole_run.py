@@ -456,3 +456,10 @@ def test_validation_users_train_no_learner(
     assert run_meta.main(arguments(data, tmp_path / "b")) == 0
     ours, theirs = weights_hash(tmp_path / "a"), weights_hash(tmp_path / "b")
     assert [ours[name] for name in ("id", "txt", "img")] == [theirs[name] for name in ("id", "txt", "img")]
+
+
+def test_metrics_that_need_more_of_the_data(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    """RecBole's own collector would ask for a dataset of its own kind."""
+    words = arguments(tiny_data, tmp_path, metrics="[Recall,AveragePopularity,ItemCoverage]", topk="[5]")
+    assert run_meta.main(words) == 0
+    assert {"recall@5", "averagepopularity@5", "itemcoverage@5"} <= set(result_of(tmp_path)["metrics"]["mml"]["all"])

@@ -206,14 +206,15 @@ class Run:
 
     def _refresh_stages(self) -> None:
         """Learn from what is known of the new users at each snapshot of the test tasks."""
-        self.snapshots: list[tuple[Snapshot, State]] = []
+        self.refreshes: list[tuple[Snapshot, Refresh, State]] = []
         if not self.config["refresh"]:
             return
         tasks, _ = self.dataset.test_tasks()
         for snapshot in snapshots(self.dataset, tasks, self.validation.tasks):
             refresh = Refresh(self.config, self.dataset, snapshot)
             train = self.config["refresh_epochs"] and refresh.has_predictions
-            self.snapshots.append((snapshot, self._refresh_stage(snapshot, refresh.dataset) if train else {}))
+            state = self._refresh_stage(snapshot, refresh.dataset) if train else {}
+            self.refreshes.append((snapshot, refresh, state))
 
     def _refresh_stage(self, snapshot: Snapshot, dataset: MMLDataset) -> State:
         """Weights of the learners trained on with the snapshot's interactions, by name."""
@@ -262,16 +263,16 @@ class Run:
     def _rank_all(self, tasks: TaskSet) -> dict[str, Ranking]:
         """Method -> ranking of the new users' targets."""
         draws = tie_draws(len(tasks), self.config["seed"])
-        if not self.snapshots:
+        if not self.refreshes:
             return self._rank_part(tasks, draws, None)
         parts = []
-        for snapshot, state in self.snapshots:
-            refresh = Refresh(self.config, self.dataset, snapshot)
+        for snapshot, refresh, state in self.refreshes:
             for name, weights in state.items():
                 refresh.trained[name] = build_learner(self.config, refresh.dataset, name).to(self.config["device"])
                 refresh.trained[name].load_state_dict(weights)
             own = draws[torch.from_numpy(snapshot.cases)]
             parts.append((snapshot.cases, self._rank_part(tasks.take(snapshot.cases), own, refresh)))
+            refresh.trained.clear()  # one snapshot's learners at a time
         methods = parts[0][1]
         return {method: Ranking.joined([(cases, found[method]) for cases, found in parts]) for method in methods}
 
@@ -286,13 +287,15 @@ class Run:
 
         if self.generator is not None and refresh is None:
             self._set_cold_embeddings(generated=False)
-            rank("id_no_generator", self._scorer("id", tasks, adapted=True))
+            rank("id_no_generator", self._scorer("id", tasks))
             self._set_cold_embeddings(generated=True)
         outputs = self._outputs(tasks, self.dataset.item_num, refresh)
         for name, output in outputs.items():
             if isinstance(output, LearnerOutput):
                 rank(name, StateScorer(output.states, output.table, output.columns))
-                rank(f"{name}_no_adapt", self._scorer(name, tasks, adapted=False, refresh=refresh))
+                learner = self._learner(name, refresh)
+                states = unadapted_states(learner, tasks, self._chunk(learner))
+                rank(f"{name}_no_adapt", StateScorer(states, output.table, output.columns))
             else:
                 rank(name, output)
         scores = StandardisedScores(outputs)
@@ -321,11 +324,12 @@ class Run:
             if name == "linear":
                 outputs[name] = LinearOutput(self._linear(refresh), tasks, n_items, n_warm)
                 continue
-            learner, scorer = self.learners[name], self._scorer(name, tasks, adapted=True, refresh=refresh)
+            scorer = self._scorer(name, tasks, refresh)
             table, known = scorer.table[:n_items], None
-            if not learner.knows_cold_items:
-                trained = refresh is not None and name in refresh.trained
-                known = refresh.known(n_items) if refresh and trained else torch.arange(n_items) <= n_warm
+            if not self.learners[name].knows_cold_items:
+                known = torch.arange(n_items) <= n_warm
+                if refresh is not None and name in refresh.trained:
+                    known = refresh.known(n_items)
                 known = known.to(table.device)
             outputs[name] = LearnerOutput(scorer.states, table, n_warm, known, scorer.columns)
         return outputs
@@ -336,19 +340,23 @@ class Run:
         vectors = self.generator.cold_embeddings(learner.n_items) if generated and self.generator else None
         learner.set_cold_embeddings(vectors)
 
-    def _scorer(self, name: str, tasks: TaskSet, adapted: bool, refresh: Refresh | None = None) -> StateScorer:
-        learner, how = self.learners[name], self.adaptations[name]
-        if refresh is not None:
-            learner = refresh.trained.get(name, learner)
-        chunk = chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
+    def _learner(self, name: str, refresh: Refresh | None) -> Learner:
+        learner = self.learners[name]
+        return learner if refresh is None else refresh.trained.get(name, learner)
+
+    def _chunk(self, learner: Learner) -> int:
+        return chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)
+
+    def _scorer(self, name: str, tasks: TaskSet, refresh: Refresh | None = None) -> StateScorer:
+        """The scores of an adapted learner, of all items."""
+        learner, how = self._learner(name, refresh), self.adaptations[name]
+        chunk = self._chunk(learner)
         progress = f"adapting {name}" if self.config["show_progress"] else None
         with torch.no_grad():
             table = learner.candidate_table()
         if refresh is not None:
             table = refresh.refreshed(learner, table)
-        if not adapted:
-            states = unadapted_states(learner, tasks, chunk)
-        elif self.config["choose_epoch_by_valid_item"]:
+        if self.config["choose_epoch_by_valid_item"]:
             rank_valid = self._rank_valid(learner, tasks, table)
             states = states_at_best_valid_step(learner, tasks, how, chunk, rank_valid, progress)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -105,30 +106,30 @@ class OwnRun:
 
     def scorers(self, tasks: TaskSet) -> tuple[list[Part], Scorer | BlockScorer | None]:
         """Scores of the test tasks, in parts, and of the validation tasks (None where there are several models)."""
+        valid = self._validation
         if self._baseline.settings["new_users"] == "none":
-            scorer, valid_scorer = self._scorers(tasks)
-            return [(np.arange(len(tasks)), scorer)], valid_scorer
+            score = self._trained_scores()
+            return [(np.arange(len(tasks)), score(tasks, None))], score(valid.tasks, valid.n_candidates)
         parts: list[Part] = []
-        for snapshot in snapshots(self._dataset, tasks, self._validation.tasks):
+        for snapshot in snapshots(self._dataset, tasks, valid.tasks):
             retrained = copy.copy(self)
             retrained._dataset = self._dataset.after(snapshot.new.sequences, snapshot.valid.sequences)
-            retrained._validation = self._validation.over(snapshot.valid_tasks)
+            retrained._validation = valid.over(snapshot.valid_tasks)
             retrained._suffix = f"_full_retrain_{snapshot.name}"
-            parts.append((snapshot.cases, retrained._scorers(tasks.take(snapshot.cases))[0]))
+            parts.append((snapshot.cases, retrained._trained_scores()(tasks.take(snapshot.cases), None)))
         return parts, None
 
-    def _scorers(self, tasks: TaskSet) -> tuple[Scorer | BlockScorer, Scorer | BlockScorer]:
-        name, valid = self._baseline.name, self._validation
+    def _trained_scores(self) -> Callable[[TaskSet, int | None], Scorer | BlockScorer]:
+        """Train; then tasks and a number of items, None for all -> the tasks' scores of the first so many items."""
+        name = self._baseline.name
         if name in ("Pop", "Random"):
             values = self._popularity() if name == "Pop" else torch.zeros(self._dataset.item_num)
-            return SameScores(values, len(tasks)), SameScores(values[: valid.n_candidates], len(valid))
+            return lambda tasks, n_items: SameScores(values[:n_items], len(tasks))
         if name == "ContentKNN":
             decay = self._choose_decay()
-            return self._content_scorer(tasks, decay, None), self._content_scorer(
-                valid.tasks, decay, valid.n_candidates
-            )
+            return lambda tasks, n_items: self._content_scorer(tasks, decay, n_items)
         learners = {kind: self._trained(kind) for kind in PARTS[name] if kind != "linear"}
-        return self._fused(learners, tasks, None), self._fused(learners, valid.tasks, valid.n_candidates)
+        return lambda tasks, n_items: self._fused(learners, tasks, n_items)
 
     # -- without training --------------------------------------------------------------------------------------------
 

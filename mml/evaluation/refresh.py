@@ -8,8 +8,9 @@ from torch import Tensor
 
 from mml.config import Config
 from mml.data.dataset import MMLDataset
+from mml.data.sequences import PackedSequences
 from mml.data.snapshots import Snapshot
-from mml.data.tasks import TaskSet, evaluation_tasks
+from mml.data.tasks import evaluation_tasks
 from mml.evaluation.ranking import StateScorer
 from mml.evaluation.states import chunk_size, unadapted_states
 from mml.model.learner import Learner
@@ -27,12 +28,12 @@ class Refresh:
     users' (`dataset`). It abstains from cold items as before: the few counts of one that was touched put it last.
 
     Learners with an encoder are trained on with the same data for a few epochs (`trained`), then corrected where their
-    predictions still miss (`refreshed`). A learner expects item i for a share e_i of the
-    known interactions: the mean of its probabilities, each of a history before the interaction. i was c_i of the M.
-    The shares are taken to be drawn from a Dirichlet distribution around e, worth alpha interactions, so their mean is
-    (c_i + alpha e_i) / (M + alpha), and its log ratio to e_i is added to the learner's scores of i: a correction for a
-    shift of the targets' shares (Saerens et al., Neural Computation 2002), learned from the interactions themselves.
-    alpha is chosen by their likelihood. A cold item that others have taken since gets its share in this way as well.
+    predictions still miss (`refreshed`). A learner expects item i for a share e_i of the known interactions: the mean
+    of its probabilities, each of a history before the interaction. i was c_i of the M. The shares are taken to be
+    drawn from a Dirichlet distribution around e, worth alpha interactions, so their mean is (c_i + alpha e_i) /
+    (M + alpha), and its log ratio to e_i is added to the learner's scores of i: a correction for a shift of the
+    targets' shares (Saerens et al., Neural Computation 2002), learned from the interactions themselves. alpha is chosen
+    by their likelihood. A cold item that others have taken since gets its share in this way as well.
 
     Args:
         config: mml's Config.
@@ -46,22 +47,15 @@ class Refresh:
         """Learner name -> the learner trained on."""
         self.dataset = dataset.after(snapshot.new.sequences, dataset.users.valid)
         """The data that learners are fitted to or trained on: every item is warm in them."""
-        self._tasks: list[TaskSet] = []
-        counts = np.zeros(self._n_items)
-        for sequences in (snapshot.new.sequences, snapshot.valid.sequences):
-            longest = int(max(sequences.lengths, default=0))
-            tasks, _ = evaluation_tasks(sequences, dataset.max_item_list_len, list(range(1, max(longest, 2))))
-            if not config["repeatable"]:
-                tasks = tasks.take(~dataset.target_in_history(tasks))
-            counts += np.bincount(tasks.target, minlength=self._n_items)
-            if len(tasks):
-                self._tasks.append(tasks)
-        self._counts = counts
+        known = PackedSequences.joined([snapshot.new.sequences, snapshot.valid.sequences])
+        longest = int(max(known.lengths, default=0))
+        tasks, _ = evaluation_tasks(known, dataset.max_item_list_len, list(range(1, max(longest, 2))))
+        self._tasks = tasks if config["repeatable"] else tasks.take(~dataset.target_in_history(tasks))
 
     @property
     def has_predictions(self) -> bool:
         """Whether any known interaction has another one before it: not after one interaction."""
-        return bool(self._tasks)
+        return len(self._tasks) > 0
 
     def known(self, n_items: int) -> Tensor:
         """The items of the first `n_items` that anybody has touched by now, bool [n_items]."""
@@ -82,18 +76,17 @@ class Refresh:
     @torch.no_grad()
     def offsets(self, learner: Learner, table: Tensor) -> Tensor:
         """The corrections of the items' scores, [n_items]."""
-        expected = np.sum([self._expected(learner, table, tasks) for tasks in self._tasks], axis=0)
-        shares = np.maximum(expected[1:], _LEAST)
+        shares = np.maximum(self._expected(learner, table)[1:], _LEAST)
         shares /= shares.sum()
-        counts = self._counts[1:]
+        counts = np.bincount(self._tasks.target, minlength=self._n_items)[1:]
         strength = prior_strength(counts, shares)
         ratio = (counts + strength * shares) / ((counts.sum() + strength) * shares)
         return torch.from_numpy(np.append(0.0, np.log(ratio))).to(table)
 
-    def _expected(self, learner: Learner, table: Tensor, tasks: TaskSet) -> np.ndarray:
-        """How often each item is expected as the target, [n_items]."""
-        rows = np.linspace(0, len(tasks) - 1, min(len(tasks), _MAX_TASKS)).astype(np.int64)
-        picked = tasks.take(rows)
+    def _expected(self, learner: Learner, table: Tensor) -> np.ndarray:
+        """How often each item is expected as the target in some of the tasks, [n_items]."""
+        n = len(self._tasks)
+        picked = self._tasks.take(np.linspace(0, n - 1, min(n, _MAX_TASKS)).astype(np.int64))
         states = unadapted_states(
             learner, picked, chunk_size(learner, self._config["task_chunk_size"], learner.max_seq_length)
         )
@@ -107,5 +100,5 @@ class Refresh:
             if not self._config["repeatable"]:
                 scores.scatter_(1, torch.from_numpy(picked.inputs(cases)).to(scores.device), -torch.inf)
             total += scores.softmax(1).sum(0, dtype=torch.float64)
-        share: np.ndarray = total.cpu().numpy() * (len(tasks) / len(picked))
-        return share
+        expected: np.ndarray = total.cpu().numpy()
+        return expected

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,40 +12,20 @@ from recbole.utils import FeatureSource, FeatureType
 
 from mml.baselines.settings import ModelConfig
 from mml.data.dataset import MMLDataset
-from mml.data.sequences import PackedSequences
-from mml.data.snapshots import Snapshot
+from mml.data.snapshots import Snapshot, UserSequences
 
 
-@dataclass(frozen=True)
-class NumberedSequences:
-    """Sequences with RecBole's ids of the users they belong to.
-
-    Args:
-        users: int64 [n], from 1, each once.
-        sequences: n sequences of item ids.
-    """
-
-    users: np.ndarray
-    sequences: PackedSequences
-
-    @property
-    def n_targets(self) -> int:
-        """How many items can be predicted from a prefix of their sequence."""
-        return int(np.maximum(self.sequences.lengths - 1, 0).sum())
-
-
-def old_users(dataset: MMLDataset) -> NumberedSequences:
+def old_users(dataset: MMLDataset) -> UserSequences:
     """All interactions of the old users up to T."""
-    return NumberedSequences(1 + np.arange(len(dataset.users.old)), dataset.users.old)
+    return UserSequences(1 + np.arange(len(dataset.users.old)), dataset.users.old)
 
 
-def known_interactions(snapshot: Snapshot, first_new: int, first_valid: int) -> list[NumberedSequences]:
+def known_interactions(snapshot: Snapshot, first_new: int, first_valid: int) -> list[UserSequences]:
     """What a snapshot knows of the new and of the validation users, whose first ids are given."""
-    groups = ((snapshot.new, first_new), (snapshot.valid, first_valid))
-    return [NumberedSequences(first + known.users, known.sequences) for known, first in groups]
+    return [snapshot.new.numbered_from(first_new), snapshot.valid.numbered_from(first_valid)]
 
 
-def training_data(config: ModelConfig, dataset: MMLDataset, parts: Sequence[NumberedSequences]) -> TrainDataLoader:
+def training_data(config: ModelConfig, dataset: MMLDataset, parts: Sequence[UserSequences]) -> TrainDataLoader:
     """RecBole's loader over RecBole's own prefix augmentation of the given sequences; ids are the dataset's.
 
     The time column holds the place in the sequence: RecBole sorts by it, and not stably where times are equal.

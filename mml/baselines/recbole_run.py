@@ -10,12 +10,12 @@ import numpy as np
 import recbole
 import torch
 
-from mml.baselines.recbole_data import NumberedSequences, known_interactions, old_users, training_data
+from mml.baselines.recbole_data import known_interactions, old_users, training_data
 from mml.baselines.recbole_model import BaselineTrainer, ModelScorer, new_model
 from mml.baselines.registry import recbole_class
 from mml.baselines.settings import Baseline, ModelConfig, model_defaults
 from mml.data.dataset import MMLDataset
-from mml.data.snapshots import Snapshot, snapshots
+from mml.data.snapshots import Snapshot, UserSequences, snapshots
 from mml.data.tasks import TaskSet
 from mml.evaluation.ranking import Scorer
 from mml.stages import Stages, State
@@ -74,7 +74,7 @@ class RecBoleRun:
         return self._trained(f"{self._baseline.name}_{how}_{snapshot.name}", parts, validation, start)
 
     def _trained(
-        self, stage: str, parts: list[NumberedSequences], validation: Validation, start: State | None
+        self, stage: str, parts: list[UserSequences], validation: Validation, start: State | None
     ) -> tuple[ModelConfig, Any]:
         """The model of a stage; with nothing to predict from in `parts` it is `start`, or untrained."""
         baseline = self._baseline
@@ -106,7 +106,7 @@ class RecBoleRun:
         model.load_state_dict(state["weights"])
         return config, model
 
-    def _fingerprint(self, parts: list[NumberedSequences], start: State | None) -> list[Any]:
+    def _fingerprint(self, parts: list[UserSequences], start: State | None) -> list[Any]:
         """All that a stage's weights depend on; the items of new users only where they are trained on."""
         settings = {**model_defaults(self._baseline.name), **plain(self._baseline.settings)}
         del settings["new_users"]  # acts by what is trained on, and from where

@@ -16,12 +16,21 @@ class UserSequences:
     """Sequences with the users they belong to.
 
     Args:
-        users: int64 [n], the users' numbers in their group, from 0, each once.
+        users: int64 [n], the users' numbers, each once: from 0 in their group, or as RecBole numbers them.
         sequences: n sequences of item ids.
     """
 
     users: np.ndarray
     sequences: PackedSequences
+
+    @property
+    def n_targets(self) -> int:
+        """How many items can be predicted from a prefix of their sequence."""
+        return int(np.maximum(self.sequences.lengths - 1, 0).sum())
+
+    def numbered_from(self, first: int) -> UserSequences:
+        """The same with the group's first user being number `first`."""
+        return UserSequences(first + self.users, self.sequences)
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,7 @@ KEYS: dict[str, Key] = {
     "refresh": Key((bool,), "refresh"),
     "refresh_epochs": Key((int,), "refresh", low=0),
     # evaluation
+    "snapshots": Key((str, int), "meta_test", choices=("shots",), low=1),
     "metrics": Key((list, str), "meta_test"),
     "topk": Key((list, int), "meta_test", low=1),
     "metric_decimal_place": Key((int,), "meta_test", low=1),

@@ -113,9 +113,10 @@ class OwnRun:
         parts: list[Part] = []
         for snapshot in snapshots(self._dataset, tasks, valid.tasks):
             retrained = copy.copy(self)
-            retrained._dataset = self._dataset.after(snapshot.new.sequences, snapshot.valid.sequences)
-            retrained._validation = valid.over(snapshot.valid_tasks)
-            retrained._suffix = f"_full_retrain_{snapshot.name}"
+            if not snapshot.knows_nothing:
+                retrained._dataset = self._dataset.after(snapshot.new.sequences, snapshot.valid.sequences)
+                retrained._validation = valid.over(snapshot.valid_tasks)
+                retrained._suffix = f"_full_retrain_{snapshot.name}"
             parts.append((snapshot.cases, retrained._trained_scores()(tasks.take(snapshot.cases), None)))
         return parts, None
 

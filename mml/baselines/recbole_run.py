@@ -24,11 +24,11 @@ from mml.trainer.validation import Part, Validation
 
 
 class RecBoleRun:
-    """Trains the model, or the models of each number of shots, and scores with them.
+    """Trains the model, or the models of each snapshot, and scores with them.
 
     Nobody's target is ever trained on. With `new_users: none` one model is trained on the old users. Otherwise a model
-    is made for each number of shots k, as a user's first k interactions overlap with the targets of smaller k; it sees
-    the first k interactions of the new users, and of the validation users, whose item k + 1 stops the training.
+    is made for each snapshot, on what it knows of the new users, and of the validation users, whose other interactions
+    stop the training.
 
     Args:
         baseline: what is asked for.
@@ -67,8 +67,10 @@ class RecBoleRun:
         known = known_interactions(snapshot, self._first_new, self._first_valid)
         parts = [old_users(self._dataset), *known] if how == "full_retrain" else known
         start = None
-        if how == "trans":
-            _, model = self._trained(self._baseline.name, [old_users(self._dataset)], self._validation, None)
+        if how == "trans" or (how == "full_retrain" and snapshot.knows_nothing):
+            config, model = self._trained(self._baseline.name, [old_users(self._dataset)], self._validation, None)
+            if snapshot.knows_nothing:
+                return config, model
             start = model.state_dict()
         validation = self._validation.over(snapshot.valid_tasks)
         return self._trained(f"{self._baseline.name}_{how}_{snapshot.name}", parts, validation, start)

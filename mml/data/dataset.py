@@ -55,6 +55,7 @@ class MMLDataset(SequentialDataset):
         n_known_items: items up to this id have been touched by an old or a validation user, up to T. Validation
             ranks these only, so that nothing after T can sway it.
         item_features: one per modality, joined by item token.
+        new_times: float64 [n_interactions], when each of the new users' came, or its row without a time column.
         user_tokens: str [n_users], tokens in order of arrival: old, validation, new users.
         n_late_interactions: interactions of old and validation users after T, counted for the audit (0 by
             construction, and where a list made the split).
@@ -253,11 +254,14 @@ class MMLDataset(SequentialDataset):
             rows = (split.users >= begin) & (split.users < end)
             groups.append(PackedSequences.from_sorted(split.users[rows] - begin, items[rows], end - begin))
         self.users = UserGroups(groups[0], groups[1].head(limit), groups[2].head(limit))
+        times = split.times[split.users >= bounds[2]]
+        self.new_times = times if limit is None else times[groups[2].places < limit]
         self.n_warm_items = int(groups[0].items.max())
         self.n_known_items = max(self.n_warm_items, int(groups[1].items.max(initial=0)))
         self._n_interactions = len(items)
         self.n_late_interactions = self._count_late_interactions()
-        self._split = replace(split, rows=np.empty(0, dtype=np.int64), users=np.empty(0, dtype=np.int64))
+        nothing = np.empty(0, dtype=np.int64)
+        self._split = replace(split, rows=nothing, users=nothing, times=np.empty(0))
 
     def _count_late_interactions(self) -> int:
         split = self._split

@@ -41,6 +41,11 @@ class PackedSequences:
         return np.diff(self.offsets)
 
     @property
+    def owners(self) -> np.ndarray:
+        """int64 [n_interactions], whose each one is."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
     def places(self) -> np.ndarray:
         """int64 [n_interactions], each one's place in its user's sequence, from 0."""
         return np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths)
@@ -49,5 +54,8 @@ class PackedSequences:
         """Each user's first `n` interactions (all if None)."""
         if n is None:
             return self
-        lengths = np.minimum(self.lengths, n)
-        return PackedSequences(self.items[self.places < n], np.concatenate(([0], np.cumsum(lengths))))
+        return self.only(self.places < n)
+
+    def only(self, kept: np.ndarray) -> PackedSequences:
+        """The interactions that are kept, bool [n_interactions]; a user may be left with none."""
+        return PackedSequences.from_sorted(self.owners[kept], self.items[kept], len(self))

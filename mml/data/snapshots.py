@@ -1,4 +1,4 @@
-"""Snapshots: all new users as if they had done equally much by now, and what a system would know of them then."""
+"""Snapshots: what a system would know of all new users when it predicts."""
 
 from __future__ import annotations
 
@@ -35,13 +35,10 @@ class UserSequences:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Test cases that are predicted together, each user at most once, and what is known of all new users then.
-
-    Where the target is a user's interaction k + 1, the first k of every new user are known and no more, as later ones
-    are targets. So users count as if they had come at the same time: what is known may be later than a case's target.
+    """Test cases that are predicted together, and what is known of the new users when they are.
 
     Args:
-        name: of the stage of what is trained on it: the number of shots, or `last`.
+        name: of the stage of what is trained on it.
         cases: int64 [n], places in the test tasks.
         new, valid: the known interactions of the new and of the validation users.
         valid_tasks: those validation tasks that come after what `valid` holds.
@@ -53,15 +50,53 @@ class Snapshot:
     valid: UserSequences
     valid_tasks: TaskSet
 
+    @property
+    def knows_nothing(self) -> bool:
+        """Whether nobody has done anything since T."""
+        return not len(self.new.sequences.items) + len(self.valid.sequences.items)
+
 
 def snapshots(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet) -> list[Snapshot]:
-    """The snapshots of the test tasks: one per number of shots, or a single one for `eval_shots: last`.
+    """The snapshots of the test tasks, by number of shots or at moments in time, as the key `snapshots` says.
+
+    `shots`: where the target is a user's interaction k + 1, the first k of every new user are known and no more, as
+    later ones are targets. So users count as if they had come at the same time: what is known may be later than a
+    case's target.
+
+    A number n: the new users' targets, in order of time, are cut into n parts of equal size, and at the first one of a
+    part all earlier interactions are known. So nothing is known that came with or after a target, and nothing of the
+    new users in the first part. Of the validation users nothing need be known to choose by them.
 
     Args:
         dataset: where the tasks are from.
         tasks: the test tasks.
         valid_tasks: the validation tasks.
     """
+    how = dataset.config["snapshots"]
+    return _in_time(dataset, tasks, valid_tasks, how) if how != "shots" else _by_shots(dataset, tasks, valid_tasks)
+
+
+def _in_time(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet, n: int) -> list[Snapshot]:
+    users, times = dataset.users, dataset.new_times
+    targets = times[tasks.start + tasks.length]
+    moments = np.unique(np.quantile(targets, np.arange(n) / n, method="lower"))
+    part = np.searchsorted(moments, targets, side="right") - 1
+    moments[0] = -np.inf
+    nobody = UserSequences(np.arange(len(users.valid)), users.valid.head(0))
+    return [
+        Snapshot(
+            f"moment_{number + 1}",
+            np.flatnonzero(part == number),
+            UserSequences(np.arange(len(users.new)), users.new.only(times < moment)),
+            nobody,
+            valid_tasks,
+        )
+        for number, moment in enumerate(moments)
+    ]
+
+
+def _by_shots(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet) -> list[Snapshot]:
+    """One per number of shots, or a single one for `eval_shots: last`."""
     users, shots = dataset.users, dataset.config["eval_shots"]
     if isinstance(shots, str):
         # all of them: whether a target is a candidate must not decide whether its user's support is known

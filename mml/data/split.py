@@ -18,12 +18,14 @@ class UserSplit:
         rows: int64 [n_kept], the kept rows: users in order of arrival, each user's rows in time order. Old users
             come first, then validation users, then new users.
         users: int64 [n_kept], arrival rank of each kept row's user, from 0.
+        times: float64 [n_kept], their times.
         n_old, n_valid, n_new: number of users of each kind.
         time: T, or None if a list of users made the split.
     """
 
     rows: np.ndarray
     users: np.ndarray
+    times: np.ndarray
     n_old: int
     n_valid: int
     n_new: int
@@ -82,7 +84,7 @@ def split_users(
     n_valid = round(valid_user_ratio * n_before)
     if valid_user_max is not None:
         n_valid = min(n_valid, valid_user_max)
-    return UserSplit(rows, rank[users[rows]], n_before - n_valid, n_valid, int(is_new.sum()), time)
+    return UserSplit(rows, rank[users[rows]], times[rows], n_before - n_valid, n_valid, int(is_new.sum()), time)
 
 
 def _require_both(is_new: np.ndarray, arrival: np.ndarray, time: float) -> None:

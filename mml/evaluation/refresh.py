@@ -1,4 +1,4 @@
-"""A refresh: all learners learn from what all new users did so far, before anything is predicted."""
+"""A refresh: all learners learn from what all new users did so far."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Refresh:
 
     @property
     def has_predictions(self) -> bool:
-        """Whether any known interaction has another one before it: not after one interaction."""
+        """Whether any known interaction has another one before it."""
         return len(self._tasks) > 0
 
     def known(self, n_items: int) -> Tensor:
@@ -64,7 +64,7 @@ class Refresh:
     def refreshed(self, learner: Learner, table: Tensor) -> Tensor:
         """The candidates' table [n_items, d + R] with the corrections in its offsets, [n_items, d + max(R, 1)].
 
-        After a single interaction nothing has been predicted yet, and the table is left as it is.
+        Where nothing could have been predicted yet, the table is left as it is.
         """
         if not self.has_predictions:
             return table

@@ -39,8 +39,8 @@ def split_time(tiny_data: Path) -> float:
     return float(MMLDataset(baseline.config).summary()["split_time"])
 
 
-def with_permuted(tiny_data: Path, folder: Path, first: int) -> None:
-    """A copy of `tiny` whose new users' warm items from interaction number `first` (from 0) on are exchanged.
+def with_permuted(tiny_data: Path, folder: Path, first: int = 0, since: float = 0.0) -> None:
+    """A copy of `tiny` whose new users' warm items from number `first` (from 0) and a time on are exchanged.
 
     Only warm ones, as cold items get their ids in order of appearance, and with it their untrained initial values.
     """
@@ -52,7 +52,11 @@ def with_permuted(tiny_data: Path, folder: Path, first: int) -> None:
     warm = set(log[ITEM][time <= time_t])
     for _, own in time.groupby(log[USER], sort=False):
         if own.min() > time_t:
-            rows += [row for row in own.sort_values(kind="stable").index[first:] if log[ITEM][row] in warm]
+            rows += [
+                row
+                for row in own.sort_values(kind="stable").index[first:]
+                if log[ITEM][row] in warm and time[row] >= since
+            ]
     before = log[ITEM].copy()
     log.loc[rows, ITEM] = log.loc[np.random.default_rng(0).permutation(rows), ITEM].to_numpy()
     assert (log[ITEM] != before).sum() > 10
@@ -76,18 +80,40 @@ def test_permuted_targets_change_no_weight(
 ) -> None:
     """With eval_shots [3], the first three interactions are support, whatever comes later must not matter."""
     with_permuted(tiny_data, tmp_path / "data", first=3)
-    given = {"eval_shots": "[3]", "recbole": model not in OWN, **settings}
+    given = {"eval_shots": "[3]", "snapshots": "shots", "recbole": model not in OWN, **settings}
     assert main(words(model, tiny_data, tmp_path / "a", **given)) == 0
     assert main(words(model, tmp_path / "data", tmp_path / "b", **given)) == 0
     assert weights(tmp_path / "a")
     assert weights(tmp_path / "a") == weights(tmp_path / "b")
 
 
+@pytest.mark.parametrize(
+    ("model", "treatment"),
+    [("SASRec", "trans"), ("SASRec", "full_retrain"), ("SASRec", "down"), ("SumAll", "full_retrain")],
+)
+@pytest.mark.parametrize("earlier", [False, True])
+def test_what_comes_later_changes_no_weight(
+    earlier: bool, model: str, treatment: str, tiny_data: Path, words: Words, tmp_path: Path
+) -> None:
+    """Of what is learned at two moments, nothing depends on what comes after the second; on what is before, it does."""
+    given = {"new_users": treatment, "snapshots": 2, "recbole": model not in OWN}
+    line = words(model, tiny_data, tmp_path / "a", **given)
+    assert main(line) == 0
+    data = MMLDataset(read_baseline(model, "tiny", [], line[3:]).config)
+    tasks, _ = data.test_tasks()
+    second = snapshots(data, tasks, data.validation_tasks())[1]
+    moment = data.new_times[(tasks.start + tasks.length)[second.cases]].min()
+    with_permuted(tiny_data, tmp_path / "data", since=0.0 if earlier else moment)
+    assert main(words(model, tmp_path / "data", tmp_path / "b", **given)) == 0
+    assert weights(tmp_path / "a")
+    assert (weights(tmp_path / "a") == weights(tmp_path / "b")) != earlier
+
+
 @pytest.mark.parametrize("model", ["SASRec", "IDSASRec"])
 def test_the_supports_do_reach_the_weights(model: str, tiny_data: Path, words: Words, tmp_path: Path) -> None:
     """The control: permuting the supports changes the models that train on them, and no other."""
     with_permuted(tiny_data, tmp_path / "data", first=0)
-    given = {"eval_shots": "[3]", "new_users": "full_retrain", "recbole": model not in OWN}
+    given = {"eval_shots": "[3]", "snapshots": "shots", "new_users": "full_retrain", "recbole": model not in OWN}
     assert main(words(model, tiny_data, tmp_path / "a", **given)) == 0
     assert main(words(model, tmp_path / "data", tmp_path / "b", **given)) == 0
     assert weights(tmp_path / "a") != weights(tmp_path / "b")
@@ -95,7 +121,13 @@ def test_the_supports_do_reach_the_weights(model: str, tiny_data: Path, words: W
 
 def test_what_is_trained_on_by_shots(tiny_data: Path) -> None:
     """A model for k shots gets each user's first k items, once, and never item k + 1, whether or not that exists."""
-    words = [f"--data_path={tiny_data}", "--repeatable=True", "--use_gpu=False", "--eval_shots=[1, 2, 4]"]
+    words = [
+        f"--data_path={tiny_data}",
+        "--repeatable=True",
+        "--use_gpu=False",
+        "--eval_shots=[1, 2, 4]",
+        "--snapshots=shots",
+    ]
     dataset = MMLDataset(read_baseline("Pop", "tiny", [], words).config)
     new, valid = dataset.users.new, dataset.validation_tasks()
     for k, snapshot in zip((1, 2, 4), snapshots(dataset, dataset.test_tasks()[0], valid), strict=True):

@@ -99,7 +99,7 @@ def test_a_finished_run_is_not_repeated(
 
 @pytest.mark.parametrize("treatment", ["trans", "full_retrain", "down"])
 def test_treatments_of_new_users(treatment: str, tiny_data: Path, words: Words, tmp_path: Path) -> None:
-    assert main(words("SASRec", tiny_data, tmp_path, new_users=treatment, eval_shots="[1, 4]")) == 0
+    assert main(words("SASRec", tiny_data, tmp_path, new_users=treatment, snapshots="shots", eval_shots="[1, 4]")) == 0
     path = only_run(tmp_path, f"SASRec_{treatment}")
     stages = set(result_of(path)["stages"])
     assert {f"SASRec_{treatment}_1", f"SASRec_{treatment}_4"} <= stages
@@ -113,6 +113,27 @@ def test_treatments_of_new_users(treatment: str, tiny_data: Path, words: Words, 
         assert same[ours["shots"] == 1].all()
     else:
         assert not same[ours["shots"] == 4].all()
+
+
+@pytest.mark.parametrize("treatment", ["trans", "full_retrain", "down"])
+def test_treatments_at_moments_in_time(treatment: str, tiny_data: Path, words: Words, tmp_path: Path) -> None:
+    assert main(words("SASRec", tiny_data, tmp_path, new_users=treatment, snapshots=2)) == 0
+    path = only_run(tmp_path, f"SASRec_{treatment}")
+    at_first = f"SASRec_{treatment}_moment_1" if treatment == "down" else "SASRec"  # nobody has done anything since T
+    assert set(result_of(path)["stages"]) == {at_first, f"SASRec_{treatment}_moment_2"}
+    plain = tmp_path / "plain"
+    assert main(words("SASRec", tiny_data, plain)) == 0
+    ours, theirs = (pd.read_csv(one / "predictions.csv")["rank"] for one in (path, only_run(plain, "SASRec")))
+    share = (ours == theirs).mean()
+    assert 0.45 < share < 1 if treatment != "down" else share < 0.5
+
+
+def test_own_baselines_are_retrained_at_moments_in_time(tiny_data: Path, words: Words, tmp_path: Path) -> None:
+    given = {"recbole": False, "new_users": "full_retrain", "snapshots": 2}
+    assert main(words("SumFive", tiny_data, tmp_path, **given)) == 0
+    stages = set(result_of(only_run(tmp_path, "SumFive_full_retrain"))["stages"])
+    kinds = {"IDSASRec", "ContentInitSASRec", "ContentSASRec.txt", "IDGRU", "Linear"}
+    assert stages == {*kinds, *(f"{kind}_full_retrain_moment_2" for kind in kinds)}
 
 
 def test_feature_models_read_token_columns(tiny_data: Path, words: Words, tmp_path: Path) -> None:

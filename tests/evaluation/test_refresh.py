@@ -53,7 +53,7 @@ def learner_of(dataset: MMLDataset, name: str) -> Learner:
 def test_offsets_are_those_of_a_slow_reference(
     name: str, repeatable: bool, tiny_data: Path, arguments: Arguments, tmp_path: Path
 ) -> None:
-    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, repeatable=repeatable))
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, repeatable=repeatable, snapshots="shots"))
     snapshot = moments(dataset)[1]
     assert snapshot.name == "3"
     learner = learner_of(dataset, name)
@@ -91,7 +91,7 @@ def test_offsets_are_those_of_a_slow_reference(
 
 
 def test_a_learner_that_grows_predicts_as_before(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS))
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, snapshots="shots"))
     small = learner_of(dataset, "id")
     assert isinstance(small, IDLearner)
     small.set_cold_embeddings(torch.randn(dataset.item_num - dataset.n_warm_items - 1, small.hidden_size))
@@ -110,7 +110,7 @@ def test_expected_shares_change_nothing() -> None:
 def test_after_one_interaction_only_the_linear_learner_knows_more(
     tiny_data: Path, arguments: Arguments, tmp_path: Path
 ) -> None:
-    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS))
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, snapshots="shots"))
     first = moments(dataset)[0]
     refresh = Refresh(dataset.config, dataset, first)
     learner = learner_of(dataset, "id")
@@ -125,7 +125,7 @@ def test_after_one_interaction_only_the_linear_learner_knows_more(
 
 def test_it_sees_no_target(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
     """After three interactions the fourth may be any: nothing that corrects the predictions changes."""
-    words = arguments(tiny_data, tmp_path, eval_shots="[3]")
+    words = arguments(tiny_data, tmp_path, eval_shots="[3]", snapshots="shots")
     dataset = load(words)
     skip = shutil.ignore_patterns("images", "*.npz", "*.csv")
     shutil.copytree(tiny_data / "tiny", tmp_path / "data" / "tiny", ignore=skip)
@@ -140,7 +140,7 @@ def test_it_sees_no_target(tiny_data: Path, arguments: Arguments, tmp_path: Path
         other.loc[rows, ITEM] = other.loc[np.random.default_rng(0).permutation(rows), ITEM].to_numpy()
         assert (other[ITEM] != log[ITEM]).sum() > 10
         other.to_csv(tmp_path / "data" / "tiny" / "tiny.inter", sep="\t", index=False)
-        changed = load(arguments(tmp_path / "data", tmp_path, eval_shots="[3]"))
+        changed = load(arguments(tmp_path / "data", tmp_path, eval_shots="[3]", snapshots="shots"))
         offsets, sequences = [], []
         for one in (dataset, changed):
             refresh, learner = Refresh(one.config, one, moments(one)[0]), learner_of(one, "txt")
@@ -154,7 +154,7 @@ def test_with_shots_last_no_target_decides_what_is_known(tiny_data: Path, argume
     """A user whose target is no candidate, as it is in the history, has no case; its support is known all the same."""
     known = []
     for repeatable in (True, False):
-        dataset = load(arguments(tiny_data, tmp_path, eval_shots="last", repeatable=repeatable))
+        dataset = load(arguments(tiny_data, tmp_path, eval_shots="last", repeatable=repeatable, snapshots="shots"))
         (snapshot,) = moments(dataset)
         known.append((snapshot.new.users.tolist(), snapshot.new.sequences.items.tolist()))
         cases = len(snapshot.cases)
@@ -165,7 +165,7 @@ def test_with_shots_last_no_target_decides_what_is_known(tiny_data: Path, argume
 def test_linear_abstains_from_cold_items_and_sees_them_in_histories(
     tiny_data: Path, arguments: Arguments, tmp_path: Path
 ) -> None:
-    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS))
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, snapshots="shots"))
     later, tasks = dataset.after(dataset.users.new.head(3)), dataset.test_tasks()[0]
     device = torch.device("cpu")
     model = LinearRegression(later.users.old, later.item_num, 1000, 50, 0.8, True, device).solve(10.0)
@@ -179,12 +179,39 @@ def test_linear_abstains_from_cold_items_and_sees_them_in_histories(
     assert torch.equal(z[0][:, before.known], z[1][:, before.known])
 
 
+def test_a_run_refreshed_at_moments_in_time(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    """Before the second moment nothing is learned; what comes after a case does not change its prediction."""
+    ranks = {}
+    for snapshots_ in (1, 3):
+        over = {"refresh": True, "refresh_epochs": 2, "snapshots": snapshots_, "state": "WARNING"}
+        assert run_meta.main(arguments(tiny_data, tmp_path, **over)) == 0
+        latest = (tmp_path / "tiny" / "latest").resolve()
+        rows = pd.read_csv(latest / "predictions.csv")
+        ranks[snapshots_] = rows["rank"].to_numpy()
+    stages = json.loads((latest / "result.json").read_text())["stages"]
+    assert {name for name in stages if name.startswith("refresh")} == {"refresh_moment_2", "refresh_moment_3"}
+    dataset = load(arguments(tiny_data, tmp_path, snapshots=3))
+    first = np.zeros(len(dataset.test_tasks()[0]), dtype=bool)
+    first[moments(dataset)[0].cases] = True
+    in_first = np.tile(first, len(rows) // len(first))
+    assert len(in_first) == len(rows)
+    same = ranks[1] == ranks[3]
+    assert same[in_first].all()
+    assert not same[~in_first & (rows["method"] == "mml")].all()
+
+
 @pytest.mark.parametrize(("shots", "epochs"), [(SHOTS, 2), (SHOTS, 0), ("last", 2)])
 def test_a_refreshed_run(shots: str, epochs: int, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
     """It takes what is trained from the run without, and changes predictions of cold targets too."""
     results, rows = {}, {}
     for refresh in (False, True):
-        over = {"eval_shots": shots, "refresh": refresh, "refresh_epochs": epochs, "state": "WARNING"}
+        over = {
+            "eval_shots": shots,
+            "snapshots": "shots",
+            "refresh": refresh,
+            "refresh_epochs": epochs,
+            "state": "WARNING",
+        }
         assert run_meta.main(arguments(tiny_data, tmp_path, **over)) == 0
         latest = (tmp_path / "tiny" / "latest").resolve()
         results[refresh] = json.loads((latest / "result.json").read_text())

@@ -1,0 +1,98 @@
+"""Snapshots in time, against a plain slow reference; those by shots are in tests/baselines and tests/evaluation."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mml.config import Config
+from mml.data.dataset import MMLDataset
+from mml.data.snapshots import Snapshot, snapshots
+from mml.errors import InputError
+from mml.words import common_arguments
+
+Arguments = Callable[..., list[str]]
+USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
+
+
+def load(words: list[str]) -> MMLDataset:
+    options, files, rest = common_arguments(words, "")
+    return MMLDataset(Config(options.dataset, files, arguments=rest))
+
+
+def moments(dataset: MMLDataset) -> list[Snapshot]:
+    return snapshots(dataset, dataset.test_tasks()[0], dataset.validation_tasks())
+
+
+def known_pairs(dataset: MMLDataset, snapshot: Snapshot) -> list[tuple[str, str]]:
+    known = snapshot.new
+    first = len(dataset.users.old) + len(dataset.users.valid)
+    users = dataset.user_tokens[first + known.users[known.sequences.owners]]
+    return list(zip(users, dataset.item_tokens[known.sequences.items], strict=True))
+
+
+@pytest.mark.parametrize("shots", ["[1, 3, 5]", "last"])
+@pytest.mark.parametrize("n", [1, 4])
+def test_nothing_is_known_that_came_with_or_after_a_target(
+    n: int, shots: str, tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=shots, snapshots=n, cold_user_max_inter=8))
+    log = pd.read_csv(tiny_data / "tiny" / "tiny.inter", sep="\t", dtype=str)
+    log[TIME] = log[TIME].astype(float)
+    log = log.sort_values(TIME, kind="stable")
+    new = log[log.groupby(USER)[TIME].transform("min") > dataset.summary()["split_time"]]
+    new = new[new.groupby(USER).cumcount() < 8]
+    time_of_place = {key: group[TIME].to_numpy() for key, group in new.groupby(USER)}
+    tasks, _ = dataset.test_tasks()
+    tokens = dataset.user_tokens[len(dataset.users.old) + len(dataset.users.valid) :]
+    target_times = np.array([time_of_place[tokens[u]][k] for u, k in zip(tasks.users, tasks.shots, strict=True)])
+
+    found = moments(dataset)
+    assert [one.name for one in found] == [f"moment_{number + 1}" for number in range(n)]
+    assert sorted(np.concatenate([one.cases for one in found])) == list(range(len(tasks)))
+    assert not known_pairs(dataset, found[0])
+    for before, one in itertools.pairwise(found):
+        first = target_times[one.cases].min()
+        assert target_times[before.cases].max() < first
+        past = new[new[TIME] < first]
+        assert sorted(known_pairs(dataset, one)) == sorted(zip(past[USER], past[ITEM], strict=True))
+        assert len(one.new.users) == len(dataset.users.new)
+    for one in found:
+        assert len(one.cases) == pytest.approx(len(tasks) / n, abs=2)
+        assert not len(one.valid.sequences.items)
+        assert len(one.valid_tasks) == len(dataset.validation_tasks())
+
+
+def test_without_a_time_column_the_order_of_rows_is_time(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "tiny"
+    shutil.copytree(tiny_data / "tiny", folder)
+    log = pd.read_csv(tiny_data / "tiny" / "tiny.inter", sep="\t", dtype=str)
+    log = log.sort_values(TIME, key=lambda column: column.astype(float), kind="stable")
+    log[[USER, ITEM]].to_csv(folder / "tiny.inter", sep="\t", index=False)
+    ordered = load([*arguments(tmp_path / "data", tmp_path, snapshots=3), "--load_col={inter: [user_id, item_id]}"])
+    timed = load(arguments(tiny_data, tmp_path, snapshots=3))
+    for one, other in zip(moments(ordered), moments(timed), strict=True):
+        assert known_pairs(ordered, one) == known_pairs(timed, other)
+        assert np.array_equal(one.cases, other.cases)
+
+
+def test_equal_times_share_a_part(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    dataset = load(arguments(tiny_data, tmp_path, snapshots=4))
+    dataset.new_times = np.zeros_like(dataset.new_times)
+    (only,) = moments(dataset)
+    assert len(only.cases) == len(dataset.test_tasks()[0])
+    assert not len(only.new.sequences.items)
+
+
+@pytest.mark.parametrize("value", ["0", "days", "1.5", "[1, 2]"])
+def test_a_wrong_number_of_moments_is_refused(
+    value: str, tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"key 'snapshots' has the value .*; it must be"):
+        load(arguments(tiny_data, tmp_path, snapshots=value))

@@ -23,6 +23,7 @@ from mml.model.scores import dot_scores, widened
 
 Params = dict[str, Tensor]
 _NOISE = 0.1  # of the usual initial values, where vectors start from others
+_NEVER = -1e4  # finite: what is added to the scores of items that are no candidates
 
 
 class Learner(SequentialRecommender):
@@ -30,7 +31,8 @@ class Learner(SequentialRecommender):
 
     b_i is 0, or the log of i's popularity for a learner with `popularity_prior`. The encoder's `local_modules` adapt
     to a user; the items' vectors never do, so one state [d] says all about a user. Items 1..n_warm_items are warm;
-    only they are candidates in training.
+    only they are candidates in training, and of them, at a later moment (`MMLDataset.after`), those that somebody has
+    touched by then.
 
     Args:
         config: mml's Config.
@@ -47,7 +49,8 @@ class Learner(SequentialRecommender):
         self.initializer_range = config["initializer_range"]
         self.loss_type = config["loss_type"]
         self.n_warm_items: int = getattr(dataset, "n_warm_items", self.n_items - 1)
-        self.register_buffer("prior", torch.zeros(0, 0), persistent=False)
+        self.register_buffer("prior", torch.zeros(0, 1), persistent=False)
+        self.register_buffer("_left_out", _offsets_of_untouched(dataset, self.n_warm_items), persistent=False)
         self.n_negatives: int = config["n_negatives"] if self.loss_type == "sampled" else 0
         self.products: torch.dtype | None = torch.bfloat16 if config["amp"] == "bf16" else None
         self.encoder: nn.Module = self._new_encoder(config)
@@ -155,7 +158,7 @@ class Learner(SequentialRecommender):
 
     def prediction_loss(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
         """Loss of each prediction: states [P, d], targets int64 [P], negatives of `TaskBatch.negatives_of` -> [P]."""
-        table = self._with_offsets(table[: self.n_warm_items + 1], self.prior[:, :1])
+        table = self._with_offsets(table[: self.n_warm_items + 1], self._training_offsets())
         states = widened(states, table)
         if self.loss_type == "CE":
             return full_softmax_loss(states, table, targets, self.products)
@@ -163,6 +166,11 @@ class Learner(SequentialRecommender):
         if self.loss_type == "BPR":
             return bpr_loss(states, table, targets, negatives)
         return sampled_softmax_loss(states, table, targets, negatives, self.products)
+
+    def _training_offsets(self) -> Tensor:
+        """What is added to warm items' scores in training, [n_warm + 1, 1], or [0, 1] for nothing."""
+        prior = self.prior[: self.n_warm_items + 1, :1]
+        return prior + self._left_out if len(prior) and len(self._left_out) else torch.cat([prior, self._left_out])
 
     def with_noise(self, batch: TaskBatch, generator: torch.Generator) -> TaskBatch:
         """The batch with what is random about it: dropout keys, and the negatives that the loss needs."""
@@ -327,6 +335,15 @@ class FeatureLearner(Learner):
 
     def item_table(self) -> Tensor:
         return self._project(self.n_items)
+
+
+def _offsets_of_untouched(dataset: Any, n_warm_items: int) -> Tensor:
+    """_NEVER for warm items that nobody has touched, 0 for the others, [n_warm + 1, 1]; [0, 1] if there is none."""
+    if not hasattr(dataset, "item_counts"):  # RecBole's
+        return torch.zeros(0, 1)
+    untouched = torch.from_numpy(dataset.item_counts[: n_warm_items + 1] == 0)
+    untouched[0] = False
+    return torch.where(untouched, _NEVER, 0.0)[:, None] if untouched.any() else torch.zeros(0, 1)
 
 
 def build_learner(config: Any, dataset: Any, name: str) -> Learner:

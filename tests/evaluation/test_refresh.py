@@ -101,6 +101,39 @@ def test_a_learner_that_grows_predicts_as_before(tiny_data: Path, arguments: Arg
     torch.testing.assert_close(grown.warm_table(), small.item_table())
 
 
+@pytest.mark.parametrize("loss_type", ["CE", "BPR", "sampled"])
+@pytest.mark.parametrize("name", ["id", "txt"])
+def test_items_that_nobody_has_touched_are_no_candidates_in_training(
+    name: str, loss_type: str, tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    """The loss is that among the touched ones alone, and teaches nothing about the others."""
+    dataset = load(arguments(tiny_data, tmp_path, loss_type=loss_type, n_negatives=1000))
+    later = dataset.after(dataset.users.new.head(2))
+    touched = torch.from_numpy(later.item_counts > 0)
+    assert dataset.n_warm_items < touched.sum() < later.n_warm_items
+    learner = learner_of(later, name)
+    table = learner.warm_table().detach().requires_grad_()
+    states = torch.randn(5, learner.hidden_size)
+    items = touched.nonzero()[:, 0]
+    targets = items[torch.tensor([0, 3, 7, 20, -1])]
+    others = (~touched).nonzero()[1:6, 0]
+    negatives = {"CE": None, "BPR": others[:5], "sampled": torch.arange(1, len(table))}[loss_type]
+    losses = learner.prediction_loss(states, table, targets, negatives)
+    logits = states @ table[items].T
+    if len(learner.prior):
+        logits = logits + learner.prior[items, 0]
+    expected = torch.logsumexp(logits, 1) - (states * table[targets]).sum(1)
+    if len(learner.prior):
+        expected = expected - learner.prior[targets, 0]
+    if loss_type == "BPR":
+        expected = torch.zeros(5)
+    torch.testing.assert_close(losses, expected, atol=1e-4, rtol=1e-4)
+    losses.sum().backward()
+    assert table.grad is not None
+    assert not table.grad[(~touched).nonzero()[:, 0]].any()
+    assert table.grad[targets].any() == (loss_type != "BPR")
+
+
 def test_expected_shares_change_nothing() -> None:
     shares = np.array([0.5, 0.3, 0.2])
     assert prior_strength(1000 * shares, shares) == 1e6  # nothing speaks against them

@@ -135,6 +135,7 @@ KEYS: dict[str, Key] = {
     # refresh
     "refresh": Key((bool,), "refresh"),
     "refresh_epochs": Key((int,), "refresh", low=0),
+    "refresh_updates": Key((int,), "refresh", low=1),
     # evaluation
     "snapshots": Key((str, int), "meta_test", choices=("shots",), low=1),
     "metrics": Key((list, str), "meta_test"),

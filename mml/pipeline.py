@@ -19,7 +19,7 @@ from mml.data.snapshots import Snapshot, snapshots
 from mml.data.tasks import TaskSet
 from mml.evaluation import report
 from mml.evaluation.ranking import BlockScorer, Ranking, StateScorer, tie_draws
-from mml.evaluation.refresh import Refresh
+from mml.evaluation.refresh import Refresh, Trained
 from mml.evaluation.states import (
     Adaptation,
     adapted_states,
@@ -48,6 +48,7 @@ logger = logging.getLogger(__name__)
 # keys of the learners' stages that some of them do not read
 _OF_ID = ("content_embedding", "spectral_embedding", "feature_attention", "feature_attention_scale")
 _OF_FEATURE_LEARNERS = ("popularity_prior",)
+_UPDATES = "refresh_updates"  # trains nothing
 _IN_RANKING = "popularity_by_shots"  # trains none of them; linear's stage names it, later stages depend on all keys
 
 
@@ -205,16 +206,19 @@ class Run:
         self.fixed_weights: dict[str, float] = state["fixed"]
 
     def _refresh_stages(self) -> None:
-        """Learn from what is known of the new users at each snapshot of the test tasks."""
-        self.refreshes: list[tuple[Snapshot, Refresh, State]] = []
+        """Train the learners on with what is known of the new users at each snapshot of the test tasks."""
+        self.snapshots: list[Snapshot] = []
+        self.refreshed: dict[str, State] = {}  # name of a snapshot -> weights by learner, if any was trained
         if not self.config["refresh"]:
             return
         tasks, _ = self.dataset.test_tasks()
-        for snapshot in snapshots(self.dataset, tasks, self.validation.tasks):
+        self.snapshots = snapshots(self.dataset, tasks, self.validation.tasks, self.config["refresh_updates"])
+        for snapshot in self.snapshots:
+            if snapshot.is_update or not self.config["refresh_epochs"]:
+                continue
             refresh = Refresh(self.config, self.dataset, snapshot)
-            train = self.config["refresh_epochs"] and refresh.has_predictions
-            state = self._refresh_stage(snapshot, refresh.dataset) if train else {}
-            self.refreshes.append((snapshot, refresh, state))
+            if refresh.has_predictions:
+                self.refreshed[snapshot.name] = self._refresh_stage(snapshot, refresh.dataset)
 
     def _refresh_stage(self, snapshot: Snapshot, dataset: MMLDataset) -> State:
         """Weights of the learners trained on with the snapshot's interactions, by name."""
@@ -230,7 +234,8 @@ class Run:
                 state[name] = learner.state_dict()
             return state, len(state) * config["refresh_epochs"] * len(dataset.users.old)
 
-        parts = [config.of_stage("refresh"), self._fingerprint, dataset.fingerprint(with_new_users=False)]
+        settings = {key: value for key, value in config.of_stage("refresh").items() if key != _UPDATES}
+        parts = [settings, self._fingerprint, dataset.fingerprint(with_new_users=False)]
         parts += [[key, one.fingerprint(dataset.item_num)] for key, one in dataset.item_features.items()]
         return self._stage(f"refresh_{snapshot.name}", parts, build)
 
@@ -263,18 +268,27 @@ class Run:
     def _rank_all(self, tasks: TaskSet) -> dict[str, Ranking]:
         """Method -> ranking of the new users' targets."""
         draws = tie_draws(len(tasks), self.config["seed"])
-        if not self.refreshes:
+        if not self.snapshots:
             return self._rank_part(tasks, draws, None)
         parts = []
-        for snapshot, refresh, state in self.refreshes:
-            for name, weights in state.items():
-                refresh.trained[name] = build_learner(self.config, refresh.dataset, name).to(self.config["device"])
-                refresh.trained[name].load_state_dict(weights)
+        trained = Trained({}, self.dataset)
+        for snapshot in self.snapshots:
+            refresh = Refresh(self.config, self.dataset, snapshot)
+            if not snapshot.is_update:
+                trained = self._trained_at(snapshot, refresh.dataset)
+            refresh.trained = trained
             own = draws[torch.from_numpy(snapshot.cases)]
             parts.append((snapshot.cases, self._rank_part(tasks.take(snapshot.cases), own, refresh)))
-            refresh.trained.clear()  # one snapshot's learners at a time
         methods = parts[0][1]
         return {method: Ranking.joined([(cases, found[method]) for cases, found in parts]) for method in methods}
+
+    def _trained_at(self, snapshot: Snapshot, dataset: MMLDataset) -> Trained:
+        """The learners that were trained on with a snapshot's data."""
+        learners = {}
+        for name, weights in self.refreshed.get(snapshot.name, {}).items():
+            learners[name] = build_learner(self.config, dataset, name).to(self.config["device"])
+            learners[name].load_state_dict(weights)
+        return Trained(learners, dataset)
 
     def _rank_part(self, tasks: TaskSet, draws: torch.Tensor, refresh: Refresh | None) -> dict[str, Ranking]:
         """Method -> ranking of some tasks' targets, the places among equals by `draws` [N]."""
@@ -328,8 +342,8 @@ class Run:
             table, known = scorer.table[:n_items], None
             if not self.learners[name].knows_cold_items:
                 known = torch.arange(n_items) <= n_warm
-                if refresh is not None and name in refresh.trained:
-                    known = refresh.known(n_items)
+                if refresh is not None and name in refresh.trained.learners:
+                    known = refresh.trained.known(n_items)
                 known = known.to(table.device)
             outputs[name] = LearnerOutput(scorer.states, table, n_warm, known, scorer.columns)
         return outputs
@@ -342,7 +356,7 @@ class Run:
 
     def _learner(self, name: str, refresh: Refresh | None) -> Learner:
         learner = self.learners[name]
-        return learner if refresh is None else refresh.trained.get(name, learner)
+        return learner if refresh is None else refresh.trained.learners.get(name, learner)
 
     def _chunk(self, learner: Learner) -> int:
         return chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)

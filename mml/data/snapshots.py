@@ -38,10 +38,11 @@ class Snapshot:
     """Test cases that are predicted together, and what is known of the new users when they are.
 
     Args:
-        name: of the stage of what is trained on it.
+        name: of the stage of what is trained on it; updates have that of the one before.
         cases: int64 [n], places in the test tasks.
         new, valid: the known interactions of the new and of the validation users.
         valid_tasks: those validation tasks that come after what `valid` holds.
+        is_update: another one before it is close, so that what takes long need not be done again.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Snapshot:
     new: UserSequences
     valid: UserSequences
     valid_tasks: TaskSet
+    is_update: bool = False
 
     @property
     def knows_nothing(self) -> bool:
@@ -56,7 +58,7 @@ class Snapshot:
         return not len(self.new.sequences.items) + len(self.valid.sequences.items)
 
 
-def snapshots(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet) -> list[Snapshot]:
+def snapshots(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet, n_updates: int = 1) -> list[Snapshot]:
     """The snapshots of the test tasks, by number of shots or at moments in time, as the key `snapshots` says.
 
     `shots`: where the target is a user's interaction k + 1, the first k of every new user are known and no more, as
@@ -71,25 +73,32 @@ def snapshots(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet) -> list
         dataset: where the tasks are from.
         tasks: the test tasks.
         valid_tasks: the validation tasks.
+        n_updates: cut each part in time into so many again; all snapshots but the first of each are updates.
     """
     how = dataset.config["snapshots"]
-    return _in_time(dataset, tasks, valid_tasks, how) if how != "shots" else _by_shots(dataset, tasks, valid_tasks)
+    if how == "shots":
+        return _by_shots(dataset, tasks, valid_tasks)
+    return _in_time(dataset, tasks, valid_tasks, how, n_updates)
 
 
-def _in_time(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet, n: int) -> list[Snapshot]:
+def _in_time(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet, n: int, n_updates: int) -> list[Snapshot]:
     users, times = dataset.users, dataset.new_times
     targets = times[tasks.start + tasks.length]
-    moments = np.unique(np.quantile(targets, np.arange(n) / n, method="lower"))
+    coarse, fine = (np.quantile(targets, np.arange(m) / m, method="lower") for m in (n, n * n_updates))
+    moments = np.unique(np.append(coarse, fine))
+    is_update = ~np.isin(moments, coarse)
+    names = [f"moment_{number}" for number in np.cumsum(~is_update)]
     part = np.searchsorted(moments, targets, side="right") - 1
     moments[0] = -np.inf
     nobody = UserSequences(np.arange(len(users.valid)), users.valid.head(0))
     return [
         Snapshot(
-            f"moment_{number + 1}",
+            names[number],
             np.flatnonzero(part == number),
             UserSequences(np.arange(len(users.new)), users.new.only(times < moment)),
             nobody,
             valid_tasks,
+            bool(is_update[number]),
         )
         for number, moment in enumerate(moments)
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,19 +23,37 @@ _CELLS = 2**22  # scores held at a time
 _LEAST = 1e-9  # expected number
 
 
+@dataclass(frozen=True)
+class Trained:
+    """Learners that were trained on with new users' interactions.
+
+    Args:
+        learners: by name; those that were not are missing.
+        dataset: the data at that moment.
+    """
+
+    learners: dict[str, Learner]
+    dataset: MMLDataset
+
+    def known(self, n_items: int) -> Tensor:
+        """The items of the first `n_items` that anybody had touched, bool [n_items]."""
+        return torch.from_numpy(self.dataset.item_counts[:n_items] > 0)
+
+
 class Refresh:
     """What a snapshot tells beyond the old users' log, and how each kind of learner learns from it.
 
     The linear learner is fitted again, with the known interactions and all those of the validation users among the old
     users' (`dataset`). It abstains from cold items as before: the few counts of one that was touched put it last.
 
-    Learners with an encoder are trained on with the same data for a few epochs (`trained`), then corrected where their
-    predictions still miss (`refreshed`). A learner expects item i for a share e_i of the known interactions: the mean
-    of its probabilities, each of a history before the interaction. i was c_i of the M. The shares are taken to be
-    drawn from a Dirichlet distribution around e, worth alpha interactions, so their mean is (c_i + alpha e_i) /
-    (M + alpha), and its log ratio to e_i is added to the learner's scores of i: a correction for a shift of the
-    targets' shares (Saerens et al., Neural Computation 2002), learned from the interactions themselves. alpha is chosen
-    by their likelihood. A cold item that others have taken since gets its share in this way as well.
+    Learners with an encoder are trained on with the same data for a few epochs, at this moment or an earlier one
+    (`trained`), then corrected where their predictions still miss (`refreshed`). A learner expects item i for a share
+    e_i of the known interactions: the mean of its probabilities, each of a history before the interaction. i was c_i of
+    the M. The shares are taken to be drawn from a Dirichlet distribution around e, worth alpha interactions, so their
+    mean is (c_i + alpha e_i) / (M + alpha), and its log ratio to e_i is added to the learner's scores of i: a
+    correction for a shift of the targets' shares (Saerens et al., Neural Computation 2002), learned from the
+    interactions themselves. alpha is chosen by their likelihood. A cold item that others have taken since gets its
+    share in this way as well.
 
     Args:
         config: mml's Config.
@@ -43,8 +63,7 @@ class Refresh:
 
     def __init__(self, config: Config, dataset: MMLDataset, snapshot: Snapshot) -> None:
         self._config, self._n_items = config, dataset.item_num
-        self.trained: dict[str, Learner] = {}
-        """Learner name -> the learner trained on."""
+        self.trained = Trained({}, dataset)
         self.dataset = dataset.after(snapshot.new.sequences, dataset.users.valid)
         """The data that learners are fitted to or trained on: every item is warm in them."""
         known = PackedSequences.joined([snapshot.new.sequences, snapshot.valid.sequences])
@@ -56,10 +75,6 @@ class Refresh:
     def has_predictions(self) -> bool:
         """Whether any known interaction has another one before it."""
         return len(self._tasks) > 0
-
-    def known(self, n_items: int) -> Tensor:
-        """The items of the first `n_items` that anybody has touched by now, bool [n_items]."""
-        return torch.from_numpy(self.dataset.item_counts[:n_items] > 0)
 
     def refreshed(self, learner: Learner, table: Tensor) -> Tensor:
         """The candidates' table [n_items, d + R] with the corrections in its offsets, [n_items, d + max(R, 1)].

@@ -26,8 +26,8 @@ def load(words: list[str]) -> MMLDataset:
     return MMLDataset(Config(options.dataset, files, arguments=rest))
 
 
-def moments(dataset: MMLDataset) -> list[Snapshot]:
-    return snapshots(dataset, dataset.test_tasks()[0], dataset.validation_tasks())
+def moments(dataset: MMLDataset, n_updates: int = 1) -> list[Snapshot]:
+    return snapshots(dataset, dataset.test_tasks()[0], dataset.validation_tasks(), n_updates)
 
 
 def known_pairs(dataset: MMLDataset, snapshot: Snapshot) -> list[tuple[str, str]]:
@@ -67,6 +67,25 @@ def test_nothing_is_known_that_came_with_or_after_a_target(
         assert len(one.cases) == pytest.approx(len(tasks) / n, abs=2)
         assert not len(one.valid.sequences.items)
         assert len(one.valid_tasks) == len(dataset.validation_tasks())
+
+
+def test_updates_lie_between_the_snapshots(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    dataset = load(arguments(tiny_data, tmp_path, snapshots=3))
+    alone, updated = moments(dataset), moments(dataset, 4)
+    finest = moments(load(arguments(tiny_data, tmp_path, snapshots=12)))
+    assert not any(one.is_update for one in alone)
+    assert len(updated) == len(finest)
+    for one, other in zip(updated, finest, strict=True):
+        assert np.array_equal(one.cases, other.cases)
+        assert known_pairs(dataset, one) == known_pairs(dataset, other)
+    first = [one for one in updated if not one.is_update]
+    assert [one.name for one in first] == [one.name for one in alone]
+    for one, other in zip(first, alone, strict=True):
+        assert known_pairs(dataset, one) == known_pairs(dataset, other)
+        of_both = np.concatenate([part.cases for part in updated if part.name == one.name])
+        assert sorted(of_both) == sorted(other.cases)
+    by_shots = load(arguments(tiny_data, tmp_path, snapshots="shots"))
+    assert not any(one.is_update for one in moments(by_shots, 4))
 
 
 def test_without_a_time_column_the_order_of_rows_is_time(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:

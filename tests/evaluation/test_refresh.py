@@ -213,24 +213,31 @@ def test_linear_abstains_from_cold_items_and_sees_them_in_histories(
 
 
 def test_a_run_refreshed_at_moments_in_time(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    """Before the second moment nothing is learned; what comes after a case does not change its prediction."""
-    ranks = {}
-    for snapshots_ in (1, 3):
-        over = {"refresh": True, "refresh_epochs": 2, "snapshots": snapshots_, "state": "WARNING"}
+    """Nothing is learned before the second moment; updates train nothing, and act between two moments."""
+    ranks, stages = {}, {}
+    for n, updates in ((1, 1), (3, 1), (3, 2)):
+        over = {"refresh": True, "refresh_epochs": 2, "snapshots": n, "refresh_updates": updates, "state": "WARNING"}
         assert run_meta.main(arguments(tiny_data, tmp_path, **over)) == 0
         latest = (tmp_path / "tiny" / "latest").resolve()
         rows = pd.read_csv(latest / "predictions.csv")
-        ranks[snapshots_] = rows["rank"].to_numpy()
-    stages = json.loads((latest / "result.json").read_text())["stages"]
-    assert {name for name in stages if name.startswith("refresh")} == {"refresh_moment_2", "refresh_moment_3"}
+        ranks[n, updates] = rows["rank"].to_numpy()
+        found = json.loads((latest / "result.json").read_text())["stages"]
+        stages[n, updates] = {name: stage for name, stage in found.items() if name.startswith("refresh")}
+    assert not stages[1, 1]
+    assert stages[3, 1].keys() == {"refresh_moment_2", "refresh_moment_3"}
+    assert stages[3, 1] == stages[3, 2]
     dataset = load(arguments(tiny_data, tmp_path, snapshots=3))
-    first = np.zeros(len(dataset.test_tasks()[0]), dtype=bool)
-    first[moments(dataset)[0].cases] = True
-    in_first = np.tile(first, len(rows) // len(first))
-    assert len(in_first) == len(rows)
-    same = ranks[1] == ranks[3]
-    assert same[in_first].all()
-    assert not same[~in_first & (rows["method"] == "mml")].all()
+    tasks, valid_tasks = dataset.test_tasks()[0], dataset.validation_tasks()
+    for before, after, n_updates in (((1, 1), (3, 1), 1), ((3, 1), (3, 2), 2)):
+        parts = snapshots(dataset, tasks, valid_tasks, n_updates)
+        changed = np.zeros(len(tasks), dtype=bool)
+        for part in parts[1:]:
+            changed[part.cases] = n_updates == 1 or part.is_update
+        in_changed = np.tile(changed, len(rows) // len(changed))
+        assert len(in_changed) == len(rows)
+        same = ranks[before] == ranks[after]
+        assert same[~in_changed].all()
+        assert not same[in_changed & (rows["method"] == "mml")].all()
 
 
 @pytest.mark.parametrize(("shots", "epochs"), [(SHOTS, 2), (SHOTS, 0), ("last", 2)])

@@ -218,6 +218,11 @@ class Config(RecBoleConfig):
             raise InputError("config: key 'local_learning_rate' is 0, which reptile cannot learn from; take another.")
         if self["choose_epoch_by_valid_item"] and self["eval_shots"] != "last":
             raise InputError("config: key 'choose_epoch_by_valid_item' needs eval_shots: last.")
+        if self["choose_epoch_by_valid_item"] and self["refresh"] and self["snapshots"] != "shots":
+            raise InputError(
+                "config: key 'choose_epoch_by_valid_item' needs snapshots: shots if there is a refresh; else the item "
+                "that it chooses by may have been learned from."
+            )
         if self["generator"] == "content" and not self["content_embedding"]:
             raise InputError(
                 "config: key 'generator': content needs content_embedding: True; or set generator: attention."

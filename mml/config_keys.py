@@ -137,7 +137,7 @@ KEYS: dict[str, Key] = {
     "refresh_epochs": Key((int,), "refresh", low=0),
     "refresh_updates": Key((int,), "refresh", low=1),
     # evaluation
-    "snapshots": Key((str, int), "meta_test", choices=("shots",), low=1),
+    "snapshots": Key((str, int), "meta_test", choices=("shots",), low=2),
     "metrics": Key((list, str), "meta_test"),
     "topk": Key((list, int), "meta_test", low=1),
     "metric_decimal_place": Key((int,), "meta_test", low=1),
@@ -288,6 +288,8 @@ def _expected(key: Key) -> str:
         text = "it must be one of " + ", ".join(map(str, key.choices))
         if list in key.types:
             text += " or a list of numbers"
+        elif int in key.types:
+            text += " or a whole number"
     if key.low is not None:
         text += f", at least {key.low:g}"
     if key.high is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from mml.data.snapshots import Snapshot, snapshots
 from mml.data.tasks import TaskSet
 from mml.evaluation import report
 from mml.evaluation.ranking import BlockScorer, Ranking, StateScorer, tie_draws
-from mml.evaluation.refresh import Refresh, Trained
+from mml.evaluation.refresh import Refresh, data_at
 from mml.evaluation.states import (
     Adaptation,
     adapted_states,
@@ -134,8 +134,8 @@ class Run:
         choice = self._stage("linear", fit.depends_on(), fit.stage)
         logger.info("linear has decay %g and penalty %g.", choice["decay"], choice["penalty"])
 
-        def model(refresh: Refresh | None) -> LinearModel:
-            own = fit if refresh is None else LinearFit(self.config, refresh.dataset, self.validation)
+        def model(dataset: MMLDataset) -> LinearModel:
+            own = fit if dataset is self.dataset else LinearFit(self.config, dataset, self.validation)
             return own.model(**choice)
 
         self._linear = functools.lru_cache(maxsize=1)(model)  # quicker to fit than to keep
@@ -206,19 +206,20 @@ class Run:
         self.fixed_weights: dict[str, float] = state["fixed"]
 
     def _refresh_stages(self) -> None:
-        """Train the learners on with what is known of the new users at each snapshot of the test tasks."""
-        self.snapshots: list[Snapshot] = []
-        self.refreshed: dict[str, State] = {}  # name of a snapshot -> weights by learner, if any was trained
-        if not self.config["refresh"]:
+        """Train the learners on with what is known of the new users at each snapshot that is no update."""
+        self._refreshed: dict[str, State] = {}  # name of a snapshot -> weights by learner, if any was trained
+        if not self.config["refresh"] or not self.config["refresh_epochs"]:
             return
+        for snapshot in self._snapshots():
+            if not snapshot.is_update and snapshot.has_predictions:
+                state = self._refresh_stage(snapshot, data_at(snapshot, self.dataset))
+                self._refreshed[snapshot.name] = {
+                    name: {key: value.cpu() for key, value in weights.items()} for name, weights in state.items()
+                }
+
+    def _snapshots(self) -> Iterator[Snapshot]:
         tasks, _ = self.dataset.test_tasks()
-        self.snapshots = snapshots(self.dataset, tasks, self.validation.tasks, self.config["refresh_updates"])
-        for snapshot in self.snapshots:
-            if snapshot.is_update or not self.config["refresh_epochs"]:
-                continue
-            refresh = Refresh(self.config, self.dataset, snapshot)
-            if refresh.has_predictions:
-                self.refreshed[snapshot.name] = self._refresh_stage(snapshot, refresh.dataset)
+        return snapshots(self.dataset, tasks, self.validation.tasks, self.config["refresh_updates"])
 
     def _refresh_stage(self, snapshot: Snapshot, dataset: MMLDataset) -> State:
         """Weights of the learners trained on with the snapshot's interactions, by name."""
@@ -268,27 +269,28 @@ class Run:
     def _rank_all(self, tasks: TaskSet) -> dict[str, Ranking]:
         """Method -> ranking of the new users' targets."""
         draws = tie_draws(len(tasks), self.config["seed"])
-        if not self.snapshots:
+        if not self.config["refresh"]:
             return self._rank_part(tasks, draws, None)
         parts = []
-        trained = Trained({}, self.dataset)
-        for snapshot in self.snapshots:
-            refresh = Refresh(self.config, self.dataset, snapshot)
+        trained: dict[str, Learner] = {}
+        for snapshot in self._snapshots():
             if not snapshot.is_update:
-                trained = self._trained_at(snapshot, refresh.dataset)
-            refresh.trained = trained
+                trained.clear()  # one snapshot's learners at a time
+                trained.update(self._trained_at(snapshot))
+            refresh = Refresh(self.config, self.dataset, snapshot, trained)
             own = draws[torch.from_numpy(snapshot.cases)]
             parts.append((snapshot.cases, self._rank_part(tasks.take(snapshot.cases), own, refresh)))
         methods = parts[0][1]
         return {method: Ranking.joined([(cases, found[method]) for cases, found in parts]) for method in methods}
 
-    def _trained_at(self, snapshot: Snapshot, dataset: MMLDataset) -> Trained:
-        """The learners that were trained on with a snapshot's data."""
-        learners = {}
-        for name, weights in self.refreshed.get(snapshot.name, {}).items():
+    def _trained_at(self, snapshot: Snapshot) -> dict[str, Learner]:
+        """The learners that were trained on with a snapshot's data, if any was."""
+        learners: dict[str, Learner] = {}
+        state, dataset = self._refreshed.get(snapshot.name, {}), data_at(snapshot, self.dataset)
+        for name, weights in state.items():
             learners[name] = build_learner(self.config, dataset, name).to(self.config["device"])
             learners[name].load_state_dict(weights)
-        return Trained(learners, dataset)
+        return learners
 
     def _rank_part(self, tasks: TaskSet, draws: torch.Tensor, refresh: Refresh | None) -> dict[str, Ranking]:
         """Method -> ranking of some tasks' targets, the places among equals by `draws` [N]."""
@@ -336,15 +338,13 @@ class Run:
         n_warm = self.dataset.n_warm_items
         for name in self.config["learners"]:
             if name == "linear":
-                outputs[name] = LinearOutput(self._linear(refresh), tasks, n_items, n_warm)
+                dataset = self.dataset if refresh is None else refresh.dataset
+                outputs[name] = LinearOutput(self._linear(dataset), tasks, n_items, n_warm)
                 continue
             scorer = self._scorer(name, tasks, refresh)
             table, known = scorer.table[:n_items], None
             if not self.learners[name].knows_cold_items:
-                known = torch.arange(n_items) <= n_warm
-                if refresh is not None and name in refresh.trained.learners:
-                    known = refresh.trained.known(n_items)
-                known = known.to(table.device)
+                known = self._learner(name, refresh).is_candidate(torch.arange(n_items, device=table.device))
             outputs[name] = LearnerOutput(scorer.states, table, n_warm, known, scorer.columns)
         return outputs
 
@@ -356,7 +356,7 @@ class Run:
 
     def _learner(self, name: str, refresh: Refresh | None) -> Learner:
         learner = self.learners[name]
-        return learner if refresh is None else refresh.trained.learners.get(name, learner)
+        return learner if refresh is None else refresh.trained.get(name, learner)
 
     def _chunk(self, learner: Learner) -> int:
         return chunk_size(learner, self.config["task_chunk_size"], learner.max_seq_length)

@@ -93,6 +93,7 @@ class OwnRun:
         self._baseline, self._dataset, self._validation = baseline, dataset, validation
         self._stages, self._run_dir = stages, run_dir
         self._suffix = ""  # of the stages' names
+        self._n_warm_items = dataset.n_warm_items  # at T; a sum is of scores that are standardised over these
         parts = PARTS.get(baseline.name, ())
         of_content = baseline.name == "ContentKNN" or {"content", "init"} & {*parts}
         if of_content and not dataset.item_features:
@@ -239,7 +240,7 @@ class OwnRun:
             with torch.no_grad():
                 table = learner.candidate_table()
             states = unadapted_states(learner, tasks, chunk)
-            outputs[kind] = LearnerOutput(states, table[:n_items], self._dataset.n_warm_items)
+            outputs[kind] = LearnerOutput(states, table[:n_items], self._n_warm_items)
         if "linear" in PARTS[self._baseline.name]:
             outputs["linear"] = LinearOutput(
                 self._linear, tasks, n_items or self._dataset.item_num, self._dataset.n_warm_items

@@ -112,7 +112,10 @@ class RecBoleRun:
         """All that a stage's weights depend on; the items of new users only where they are trained on."""
         settings = {**model_defaults(self._baseline.name), **plain(self._baseline.settings)}
         del settings["new_users"]  # acts by what is trained on, and from where
-        trained_on = [[part.users.tobytes().hex(), part.sequences.items.tobytes().hex()] for part in parts]
+        trained_on = [
+            [array.tobytes().hex() for array in (part.users, part.sequences.items, part.sequences.offsets)]
+            for part in parts
+        ]
         base = [] if start is None else [float(value.double().sum()) for value in start.values()]
         return [
             recbole.__version__,

@@ -31,6 +31,7 @@ PROTOCOL = (
     "cold_user_max_inter",
     "eval_shots",
     "repeatable",
+    "snapshots",
     "valid_metric",
     "metrics",
     "topk",

@@ -21,7 +21,7 @@ from mml.data.atomic import read_atomic, read_header, require_values
 from mml.data.item_features import ItemFeatures, load_item_features
 from mml.data.sequences import PackedSequences
 from mml.data.split import UserSplit, split_users
-from mml.data.tasks import TaskSet, evaluation_tasks, training_tasks
+from mml.data.tasks import TaskSet, evaluation_tasks, prefix_tasks, training_tasks
 from mml.errors import InputError
 
 _BLOCK = 65536  # tasks looked at together
@@ -301,8 +301,7 @@ class MMLDataset(SequentialDataset):
 
     def validation_tasks(self) -> TaskSet:
         """The tasks of the validation users: one after each of their interactions."""
-        longest = int(max(self.users.valid.lengths, default=0))
-        return evaluation_tasks(self.users.valid, self.max_item_list_len, list(range(1, max(longest, 2))))[0]
+        return prefix_tasks(self.users.valid, self.max_item_list_len)
 
     def test_tasks(self) -> tuple[TaskSet, dict[str, int]]:
         """The tasks of the new users, and how many users have none by reason.
@@ -376,6 +375,8 @@ class MMLDataset(SequentialDataset):
         for group in groups:
             digest.update(group.items.tobytes())
             digest.update(group.offsets.tobytes())
+        if with_new_users:
+            digest.update(np.unique(self.new_times, return_inverse=True)[1].tobytes())  # snapshots follow their order
         n_items = self.item_num if with_new_users else self.n_known_items + 1
         digest.update("\n".join(map(str, self.item_tokens[:n_items])).encode())
         return digest.hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,7 @@ class Snapshot:
     """Test cases that are predicted together, and what is known of the new users when they are.
 
     Args:
-        name: of the stage of what is trained on it; updates have that of the one before.
+        name: of the stage of what is trained on it; updates have that of the last one that is none.
         cases: int64 [n], places in the test tasks.
         new, valid: the known interactions of the new and of the validation users.
         valid_tasks: those validation tasks that come after what `valid` holds.
@@ -53,21 +54,31 @@ class Snapshot:
     is_update: bool = False
 
     @property
+    def known(self) -> PackedSequences:
+        """What is known of new and validation users alike."""
+        return PackedSequences.joined([self.new.sequences, self.valid.sequences])
+
+    @property
+    def has_predictions(self) -> bool:
+        """Whether any known interaction has another one before it."""
+        return self.new.n_targets + self.valid.n_targets > 0
+
+    @property
     def knows_nothing(self) -> bool:
         """Whether nobody has done anything since T."""
-        return not len(self.new.sequences.items) + len(self.valid.sequences.items)
+        return not len(self.known.items)
 
 
-def snapshots(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet, n_updates: int = 1) -> list[Snapshot]:
-    """The snapshots of the test tasks, by number of shots or at moments in time, as the key `snapshots` says.
+def snapshots(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet, n_updates: int = 1) -> Iterator[Snapshot]:
+    """Yields the snapshots of the test tasks, by number of shots or at moments in time, as the key `snapshots` says.
 
     `shots`: where the target is a user's interaction k + 1, the first k of every new user are known and no more, as
     later ones are targets. So users count as if they had come at the same time: what is known may be later than a
     case's target.
 
     A number n: the new users' targets, in order of time, are cut into n parts of equal size, and at the first one of a
-    part all earlier interactions are known. So nothing is known that came with or after a target, and nothing of the
-    new users in the first part. Of the validation users nothing need be known to choose by them.
+    part all earlier interactions of new users are known. So nothing of them is known that came with or after a target,
+    and nothing at all in the first part. Of the validation users nothing need be known to choose by them.
 
     Args:
         dataset: where the tasks are from.
@@ -77,31 +88,24 @@ def snapshots(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet, n_updat
     """
     how = dataset.config["snapshots"]
     if how == "shots":
-        return _by_shots(dataset, tasks, valid_tasks)
+        return iter(_by_shots(dataset, tasks, valid_tasks))
     return _in_time(dataset, tasks, valid_tasks, how, n_updates)
 
 
-def _in_time(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet, n: int, n_updates: int) -> list[Snapshot]:
+def _in_time(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet, n: int, n_updates: int) -> Iterator[Snapshot]:
     users, times = dataset.users, dataset.new_times
     targets = times[tasks.start + tasks.length]
     coarse, fine = (np.quantile(targets, np.arange(m) / m, method="lower") for m in (n, n * n_updates))
-    moments = np.unique(np.append(coarse, fine))
+    moments = np.unique(fine)  # the coarse ones are among them
     is_update = ~np.isin(moments, coarse)
     names = [f"moment_{number}" for number in np.cumsum(~is_update)]
     part = np.searchsorted(moments, targets, side="right") - 1
     moments[0] = -np.inf
     nobody = UserSequences(np.arange(len(users.valid)), users.valid.head(0))
-    return [
-        Snapshot(
-            names[number],
-            np.flatnonzero(part == number),
-            UserSequences(np.arange(len(users.new)), users.new.only(times < moment)),
-            nobody,
-            valid_tasks,
-            bool(is_update[number]),
-        )
-        for number, moment in enumerate(moments)
-    ]
+    for number, moment in enumerate(moments):
+        known = UserSequences(np.arange(len(users.new)), users.new.only(times < moment))
+        cases = np.flatnonzero(part == number)
+        yield Snapshot(names[number], cases, known, nobody, valid_tasks, bool(is_update[number]))
 
 
 def _by_shots(dataset: MMLDataset, tasks: TaskSet, valid_tasks: TaskSet) -> list[Snapshot]:

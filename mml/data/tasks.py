@@ -195,11 +195,24 @@ def evaluation_tasks(
         users, column = np.nonzero(lengths[:, None] > ks[None])
         shots = ks[column]
         n_support = shots - 1
+    tasks = _one_target_each(sequences, max_length, users, shots, n_support)
+    return tasks, np.setdiff1d(np.arange(len(sequences)), users)
+
+
+def prefix_tasks(sequences: PackedSequences, max_length: int) -> TaskSet:
+    """A task after each interaction of a user but the last: what `evaluation_tasks` makes of all numbers of shots."""
+    later = sequences.places > 0
+    users, shots = sequences.owners[later], sequences.places[later]
+    return _one_target_each(sequences, max_length, users, shots, shots - 1)
+
+
+def _one_target_each(
+    sequences: PackedSequences, max_length: int, users: np.ndarray, shots: np.ndarray, n_support: np.ndarray
+) -> TaskSet:
     inputs = np.minimum(shots, max_length)
     start = sequences.offsets[users] + shots - inputs
     n_support = np.maximum(n_support - (shots - inputs), 0)
-    tasks = TaskSet(sequences.items, users, start, inputs, n_support, np.ones_like(users), shots)
-    return tasks, np.setdiff1d(np.arange(len(sequences)), users)
+    return TaskSet(sequences.items, users, start, inputs, n_support, np.ones_like(users), shots)
 
 
 def windows(sequences: PackedSequences, max_length: int, rng: np.random.Generator) -> TaskSet:

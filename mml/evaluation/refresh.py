@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -10,9 +10,8 @@ from torch import Tensor
 
 from mml.config import Config
 from mml.data.dataset import MMLDataset
-from mml.data.sequences import PackedSequences
 from mml.data.snapshots import Snapshot
-from mml.data.tasks import evaluation_tasks
+from mml.data.tasks import prefix_tasks
 from mml.evaluation.ranking import StateScorer
 from mml.evaluation.states import chunk_size, unadapted_states
 from mml.model.learner import Learner
@@ -23,21 +22,9 @@ _CELLS = 2**22  # scores held at a time
 _LEAST = 1e-9  # expected number
 
 
-@dataclass(frozen=True)
-class Trained:
-    """Learners that were trained on with new users' interactions.
-
-    Args:
-        learners: by name; those that were not are missing.
-        dataset: the data at that moment.
-    """
-
-    learners: dict[str, Learner]
-    dataset: MMLDataset
-
-    def known(self, n_items: int) -> Tensor:
-        """The items of the first `n_items` that anybody had touched, bool [n_items]."""
-        return torch.from_numpy(self.dataset.item_counts[:n_items] > 0)
+def data_at(snapshot: Snapshot, dataset: MMLDataset) -> MMLDataset:
+    """The data with a snapshot's interactions, and all those of the validation users, among the old users'."""
+    return dataset.after(snapshot.new.sequences, dataset.users.valid)
 
 
 class Refresh:
@@ -59,29 +46,25 @@ class Refresh:
         config: mml's Config.
         dataset: where the snapshot is from.
         snapshot: what is known.
+        trained: learners that were trained on, by name, at this snapshot or at an earlier one.
     """
 
-    def __init__(self, config: Config, dataset: MMLDataset, snapshot: Snapshot) -> None:
+    def __init__(
+        self, config: Config, dataset: MMLDataset, snapshot: Snapshot, trained: Mapping[str, Learner] | None = None
+    ) -> None:
         self._config, self._n_items = config, dataset.item_num
-        self.trained = Trained({}, dataset)
-        self.dataset = dataset.after(snapshot.new.sequences, dataset.users.valid)
-        """The data that learners are fitted to or trained on: every item is warm in them."""
-        known = PackedSequences.joined([snapshot.new.sequences, snapshot.valid.sequences])
-        longest = int(max(known.lengths, default=0))
-        tasks, _ = evaluation_tasks(known, dataset.max_item_list_len, list(range(1, max(longest, 2))))
+        self.trained: Mapping[str, Learner] = trained or {}
+        self.dataset = data_at(snapshot, dataset)
+        """The data that the linear learner is fitted to: every item is warm in them."""
+        tasks = prefix_tasks(snapshot.known, dataset.max_item_list_len)
         self._tasks = tasks if config["repeatable"] else tasks.take(~dataset.target_in_history(tasks))
-
-    @property
-    def has_predictions(self) -> bool:
-        """Whether any known interaction has another one before it."""
-        return len(self._tasks) > 0
 
     def refreshed(self, learner: Learner, table: Tensor) -> Tensor:
         """The candidates' table [n_items, d + R] with the corrections in its offsets, [n_items, d + max(R, 1)].
 
         Where nothing could have been predicted yet, the table is left as it is.
         """
-        if not self.has_predictions:
+        if not len(self._tasks):
             return table
         offsets = self.offsets(learner, table)[:, None]
         if table.shape[1] == learner.hidden_size:

@@ -41,9 +41,9 @@ class Episode:
         self._learner, self._batch, self._table, self._encoder = learner, batch, table, learner.encoder
         self._vectors = embedding(batch.item_seq, table)  # [U, L, d]
         self._bias = learner.attention_bias(batch.item_seq)
-        warm = batch.targets <= learner.n_warm_items  # a new user's support may hold cold items: no candidates
-        self._query: Positions = (batch.query & warm).nonzero(as_tuple=True)
-        self._support: Positions = (batch.support & warm).nonzero(as_tuple=True)
+        counts = learner.is_candidate(batch.targets)  # a new user's support may hold items that are none
+        self._query: Positions = (batch.query & counts).nonzero(as_tuple=True)
+        self._support: Positions = (batch.support & counts).nonzero(as_tuple=True)
         self.support_loss = InnerLoss(self, self._support, self._weights(self._support))
         """Mean loss over each task's support positions, [U]; 0 for a task without support."""
 

@@ -167,6 +167,11 @@ class Learner(SequentialRecommender):
             return bpr_loss(states, table, targets, negatives)
         return sampled_softmax_loss(states, table, targets, negatives, self.products)
 
+    def is_candidate(self, items: Tensor) -> Tensor:
+        """Which items, int64 [...], are candidates in training: bool [...]."""
+        warm = items <= self.n_warm_items
+        return warm if not len(self._left_out) else warm & (self._left_out[items.clamp(max=self.n_warm_items), 0] == 0)
+
     def _training_offsets(self) -> Tensor:
         """What is added to warm items' scores in training, [n_warm + 1, 1], or [0, 1] for nothing."""
         prior = self.prior[: self.n_warm_items + 1, :1]

@@ -101,7 +101,7 @@ def test_what_comes_later_changes_no_weight(
     assert main(line) == 0
     data = MMLDataset(read_baseline(model, "tiny", [], line[3:]).config)
     tasks, _ = data.test_tasks()
-    second = snapshots(data, tasks, data.validation_tasks())[1]
+    _, second = snapshots(data, tasks, data.validation_tasks())
     moment = data.new_times[(tasks.start + tasks.length)[second.cases]].min()
     with_permuted(tiny_data, tmp_path / "data", since=0.0 if earlier else moment)
     assert main(words(model, tmp_path / "data", tmp_path / "b", **given)) == 0

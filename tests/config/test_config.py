@@ -258,6 +258,7 @@ MISTAKES = [
     ("seed: 99999999999999", "key 'seed' has the value 99999999999999"),
     ("eval_shots: [10, 12]", "key 'eval_shots' holds 10, 12, but cold_user_max_inter keeps 10 interactions"),
     ("{meta_algorithm: reptile, local_learning_rate: 0}", "key 'local_learning_rate' is 0"),
+    ("{choose_epoch_by_valid_item: true, eval_shots: last, refresh: true}", "needs snapshots: shots"),
     ("metrics: []", "key 'metrics' has the value []"),
     ("metrics: [Foo]", "key 'metrics' holds Foo"),
     ("metrics: [3]", "key 'metrics' holds 3"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
 
 from mml.data.sequences import PackedSequences
 from mml.data.split import UserSplit, split_users
-from mml.data.tasks import evaluation_tasks, length_sorted_chunks, training_tasks, windows
+from mml.data.tasks import evaluation_tasks, length_sorted_chunks, prefix_tasks, training_tasks, windows
 from mml.errors import InputError
 
 
@@ -116,6 +118,14 @@ def test_protocol_shots() -> None:
     batch = tasks.batch(np.array([1]))
     assert batch.item_seq.tolist() == [[1, 2, 3]]
     assert batch.targets[batch.support].tolist() == [2, 3]
+
+
+def test_prefix_tasks_are_those_of_all_numbers_of_shots() -> None:
+    users = packed([1, 2, 3, 4, 5, 6], [7, 8], [9], [], [10, 11, 12])
+    ours, (theirs, _) = prefix_tasks(users, 4), evaluation_tasks(users, 4, list(range(1, 6)))
+    for field in fields(ours):
+        assert np.array_equal(getattr(ours, field.name), getattr(theirs, field.name))
+    assert not len(prefix_tasks(packed([1], []), 4))
 
 
 def test_a_long_history_keeps_its_end() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def load(words: list[str]) -> MMLDataset:
 
 
 def moments(dataset: MMLDataset) -> list[Snapshot]:
-    return snapshots(dataset, dataset.test_tasks()[0], dataset.validation_tasks())
+    return list(snapshots(dataset, dataset.test_tasks()[0], dataset.validation_tasks()))
 
 
 def learner_of(dataset: MMLDataset, name: str) -> Learner:
@@ -134,6 +135,36 @@ def test_items_that_nobody_has_touched_are_no_candidates_in_training(
     assert table.grad[targets].any() == (loss_type != "BPR")
 
 
+@pytest.mark.parametrize("loss_type", ["CE", "BPR", "sampled"])
+def test_nobody_adapts_to_items_that_are_no_candidates(
+    loss_type: str, tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    """A support may hold items that were touched after the learner was trained: its other positions count alone."""
+    dataset = load(arguments(tiny_data, tmp_path, loss_type=loss_type))
+    later = dataset.after(dataset.users.new.head(2))
+    learner = learner_of(later, "id")
+    untouched = int(np.flatnonzero(later.item_counts[1:] == 0)[0]) + 1
+    tasks, _ = dataset.test_tasks()
+    task = tasks.take(np.flatnonzero(tasks.n_support >= 4)[:1])
+    batch = learner.with_noise(task.batch(np.array([0])), torch.Generator().manual_seed(0))
+    targets = batch.targets.clone()
+    targets[0, 1] = untouched
+    support = batch.support.clone()
+    support[0, 1] = False
+    fast = {name: value[None] for name, value in learner.fast_parameters().items()}
+    nothing = torch.full_like(targets, untouched)
+    losses = [
+        learner.episode(replace(batch, **change), learner.item_table()).support_loss(fast)
+        for change in ({"targets": targets}, {"targets": targets, "support": support}, {"targets": nothing})
+    ]
+    assert 0 < float(losses[0]) < 100
+    torch.testing.assert_close(losses[0], losses[1])
+    assert float(losses[2]) == 0
+    items = torch.arange(later.item_num)
+    assert torch.equal(learner.is_candidate(items)[1:], torch.from_numpy(later.item_counts[1:] > 0))
+    assert torch.equal(learner_of(dataset, "id").is_candidate(items), items <= dataset.n_warm_items)
+
+
 def test_expected_shares_change_nothing() -> None:
     shares = np.array([0.5, 0.3, 0.2])
     assert prior_strength(1000 * shares, shares) == 1e6  # nothing speaks against them
@@ -215,7 +246,7 @@ def test_linear_abstains_from_cold_items_and_sees_them_in_histories(
 def test_a_run_refreshed_at_moments_in_time(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
     """Nothing is learned before the second moment; updates train nothing, and act between two moments."""
     ranks, stages = {}, {}
-    for n, updates in ((1, 1), (3, 1), (3, 2)):
+    for n, updates in ((2, 1), (3, 1), (3, 2)):
         over = {"refresh": True, "refresh_epochs": 2, "snapshots": n, "refresh_updates": updates, "state": "WARNING"}
         assert run_meta.main(arguments(tiny_data, tmp_path, **over)) == 0
         latest = (tmp_path / "tiny" / "latest").resolve()
@@ -223,13 +254,13 @@ def test_a_run_refreshed_at_moments_in_time(tiny_data: Path, arguments: Argument
         ranks[n, updates] = rows["rank"].to_numpy()
         found = json.loads((latest / "result.json").read_text())["stages"]
         stages[n, updates] = {name: stage for name, stage in found.items() if name.startswith("refresh")}
-    assert not stages[1, 1]
+    assert stages[2, 1].keys() == {"refresh_moment_2"}
     assert stages[3, 1].keys() == {"refresh_moment_2", "refresh_moment_3"}
     assert stages[3, 1] == stages[3, 2]
     dataset = load(arguments(tiny_data, tmp_path, snapshots=3))
     tasks, valid_tasks = dataset.test_tasks()[0], dataset.validation_tasks()
-    for before, after, n_updates in (((1, 1), (3, 1), 1), ((3, 1), (3, 2), 2)):
-        parts = snapshots(dataset, tasks, valid_tasks, n_updates)
+    for before, after, n_updates in (((2, 1), (3, 1), 1), ((3, 1), (3, 2), 2)):
+        parts = list(snapshots(dataset, tasks, valid_tasks, n_updates))
         changed = np.zeros(len(tasks), dtype=bool)
         for part in parts[1:]:
             changed[part.cases] = n_updates == 1 or part.is_update
@@ -238,6 +269,31 @@ def test_a_run_refreshed_at_moments_in_time(tiny_data: Path, arguments: Argument
         same = ranks[before] == ranks[after]
         assert same[~in_changed].all()
         assert not same[in_changed & (rows["method"] == "mml")].all()
+
+
+def test_what_comes_later_changes_no_earlier_prediction(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    """All ranks of targets before some moment are the same, whatever new users do from then on."""
+    words = {"refresh": True, "refresh_epochs": 1, "snapshots": 3, "refresh_updates": 2, "state": "WARNING"}
+    dataset = load(arguments(tiny_data, tmp_path, **words))
+    tasks = dataset.test_tasks()[0]
+    when = dataset.new_times[tasks.start + tasks.length]
+    cut = np.quantile(when, 0.7, method="lower")
+    skip = shutil.ignore_patterns("images", "*.npz", "*.csv")
+    shutil.copytree(tiny_data / "tiny", tmp_path / "data" / "tiny", ignore=skip)
+    path = tmp_path / "data" / "tiny" / "tiny.inter"
+    log = pd.read_csv(path, sep="\t", dtype=str)
+    time, split_time = log[TIME].astype(float), dataset.summary()["split_time"]
+    warm = log[ITEM].isin(log[ITEM][time <= split_time])
+    rows = log.index[(time.groupby(log[USER]).transform("min") > split_time) & (time >= cut) & warm]
+    log.loc[rows, ITEM] = log.loc[np.random.default_rng(0).permutation(rows), ITEM].to_numpy()
+    log.to_csv(path, sep="\t", index=False)
+    ranks = []
+    for folder in (tiny_data, tmp_path / "data"):
+        assert run_meta.main(arguments(folder, tmp_path, **words)) == 0
+        ranks.append(pd.read_csv(tmp_path / "tiny" / "latest" / "predictions.csv")["rank"].to_numpy())
+    same = (ranks[0] == ranks[1]).reshape(-1, len(tasks))  # methods, cases
+    assert same[:, when < cut].all()
+    assert not same[:, when >= cut].all()
 
 
 @pytest.mark.parametrize(("shots", "epochs"), [(SHOTS, 2), (SHOTS, 0), ("last", 2)])

@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import NoReturn
 
 from mml.errors import InputError
 
@@ -52,5 +53,18 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _leave(code: int) -> NoReturn:
+    """Exit; a process of torchrun that writes nothing skips the interpreter's teardown.
+
+    It may come to it right after the last collective, whose tensors a thread of gloo still holds: to free one then
+    aborts the process (pytorch/pytorch#179291).
+    """
+    if int(os.environ.get("RANK", "0")) > 0:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    _leave(main(sys.argv[1:]))

@@ -65,7 +65,7 @@ class Snapshot:
 
     @property
     def knows_nothing(self) -> bool:
-        """Whether nobody has done anything since T."""
+        """Whether nothing of them is known."""
         return not len(self.known.items)
 
 

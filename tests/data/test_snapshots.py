@@ -11,23 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mml.config import Config
 from mml.data.dataset import MMLDataset
-from mml.data.snapshots import Snapshot, snapshots
+from mml.data.snapshots import Snapshot
 from mml.errors import InputError
-from mml.words import common_arguments
+from tests.data.loading import load, moments
 
 Arguments = Callable[..., list[str]]
 USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
-
-
-def load(words: list[str]) -> MMLDataset:
-    options, files, rest = common_arguments(words, "")
-    return MMLDataset(Config(options.dataset, files, arguments=rest))
-
-
-def moments(dataset: MMLDataset, n_updates: int = 1) -> list[Snapshot]:
-    return list(snapshots(dataset, dataset.test_tasks()[0], dataset.validation_tasks(), n_updates))
 
 
 def known_pairs(dataset: MMLDataset, snapshot: Snapshot) -> list[tuple[str, str]]:

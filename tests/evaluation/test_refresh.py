@@ -14,9 +14,7 @@ import pytest
 import torch
 
 import run_meta
-from mml.config import Config
 from mml.data.dataset import MMLDataset
-from mml.data.snapshots import Snapshot, snapshots
 from mml.evaluation.printing import result_table
 from mml.evaluation.ranking import Ranking
 from mml.evaluation.refresh import Refresh
@@ -24,20 +22,11 @@ from mml.model.learner import IDLearner, Learner, build_learner
 from mml.model.linear import LinearOutput, LinearRegression
 from mml.model.popularity import prior_strength
 from mml.model.scores import dot_scores
-from mml.words import common_arguments
+from tests.data.loading import load, moments
 
 Arguments = Callable[..., list[str]]
 USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
 SHOTS = "[1, 3, 5]"
-
-
-def load(words: list[str]) -> MMLDataset:
-    options, files, rest = common_arguments(words, "")
-    return MMLDataset(Config(options.dataset, files, arguments=rest))
-
-
-def moments(dataset: MMLDataset) -> list[Snapshot]:
-    return list(snapshots(dataset, dataset.test_tasks()[0], dataset.validation_tasks()))
 
 
 def learner_of(dataset: MMLDataset, name: str) -> Learner:
@@ -258,9 +247,9 @@ def test_a_run_refreshed_at_moments_in_time(tiny_data: Path, arguments: Argument
     assert stages[3, 1].keys() == {"refresh_moment_2", "refresh_moment_3"}
     assert stages[3, 1] == stages[3, 2]
     dataset = load(arguments(tiny_data, tmp_path, snapshots=3))
-    tasks, valid_tasks = dataset.test_tasks()[0], dataset.validation_tasks()
+    tasks = dataset.test_tasks()[0]
     for before, after, n_updates in (((2, 1), (3, 1), 1), ((3, 1), (3, 2), 2)):
-        parts = list(snapshots(dataset, tasks, valid_tasks, n_updates))
+        parts = moments(dataset, n_updates)
         changed = np.zeros(len(tasks), dtype=bool)
         for part in parts[1:]:
             changed[part.cases] = n_updates == 1 or part.is_update

@@ -1,0 +1,19 @@
+"""Datasets as a run reads them, and their snapshots."""
+
+from __future__ import annotations
+
+from mml.config import Config
+from mml.data.dataset import MMLDataset
+from mml.data.snapshots import Snapshot, snapshots
+from mml.words import common_arguments
+
+
+def load(words: list[str]) -> MMLDataset:
+    """The dataset of a run with these words."""
+    options, files, rest = common_arguments(words, "")
+    return MMLDataset(Config(options.dataset, files, arguments=rest))
+
+
+def moments(dataset: MMLDataset, n_updates: int = 1) -> list[Snapshot]:
+    """The snapshots of its test tasks."""
+    return list(snapshots(dataset, dataset.test_tasks()[0], dataset.validation_tasks(), n_updates))

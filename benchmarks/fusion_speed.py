@@ -38,7 +38,7 @@ from benchmarks.speed import (
 from mml.data.tasks import TaskSet, evaluation_tasks
 from mml.evaluation.ranking import rank_targets
 from mml.evaluation.states import Adaptation, adapted_states
-from mml.model.fusion import AdaptiveFusion, AdaptiveScorer, LearnerOutput, StandardisedScores
+from mml.model.fusion import AdaptiveFusion, AdaptiveScorer, LearnerOutput, StandardisedScores, weighted_mean
 from mml.model.learner import Learner
 from mml.trainer.fusion_cases import fusion_cases
 
@@ -76,8 +76,8 @@ class Ours:
         self._fusion.train()
         for _ in range(EPOCHS):
             for rows in torch.arange(len(own), device=own.target.device).split(64):
-                weights = self._fusion.weights(own.states[:, rows], own.context[rows])
-                fused = self._fusion(own.z[:, rows], weights, own.known[:, rows].to(own.z.dtype))
+                weights, tau = self._fusion(own.states[:, rows], own.context[rows])
+                fused = tau * weighted_mean(own.z[:, rows], weights, own.known[:, rows].to(own.z.dtype))
                 self._optimizer.zero_grad()
                 nn.functional.cross_entropy(fused + own.offset[rows], own.target[rows]).backward()
                 self._optimizer.step()

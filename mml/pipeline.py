@@ -201,7 +201,8 @@ class Run:
             n_tasks = (1 + len(trainer.train_loss_dict)) * len(tasks)
             return {"weights": trainer.fusion.state_dict(), "fixed": fixed}, n_tasks
 
-        state = self._stage("fusion", [config.of_stage("fusion"), self._fingerprint], build)
+        shapes = {name: list(value.shape) for name, value in self.fusion.state_dict().items()}
+        state = self._stage("fusion", [config.of_stage("fusion"), self._fingerprint, shapes], build)
         self.fusion.load_state_dict(state["weights"])
         self.fixed_weights: dict[str, float] = state["fixed"]
 
@@ -338,8 +339,9 @@ class Run:
         n_warm = self.dataset.n_warm_items
         for name in self.config["learners"]:
             if name == "linear":
-                dataset = self.dataset if refresh is None else refresh.dataset
-                outputs[name] = LinearOutput(self._linear(dataset), tasks, n_items, n_warm)
+                model = self._linear(self.dataset if refresh is None else refresh.dataset)
+                model = model if refresh is None else refresh.corrected(model)
+                outputs[name] = LinearOutput(model, tasks, n_items)
                 continue
             scorer = self._scorer(name, tasks, refresh)
             table, known = scorer.table[:n_items], None

@@ -242,9 +242,7 @@ class OwnRun:
             states = unadapted_states(learner, tasks, chunk)
             outputs[kind] = LearnerOutput(states, table[:n_items], self._n_warm_items)
         if "linear" in PARTS[self._baseline.name]:
-            outputs["linear"] = LinearOutput(
-                self._linear, tasks, n_items or self._dataset.item_num, self._dataset.n_warm_items
-            )
+            outputs["linear"] = LinearOutput(self._linear, tasks, n_items or self._dataset.item_num)
         if len(outputs) == 1:
             only = next(iter(outputs.values()))
             return StateScorer(only.states, only.table) if isinstance(only, LearnerOutput) else only

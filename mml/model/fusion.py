@@ -163,13 +163,14 @@ class WeightedSum:
 class AdaptiveFusion(nn.Module):
     """A case's weights of the learners: score_i = tau sum_m w_m z_mi / sum_m w_m, w a softmax over learners.
 
-    The sums are over the learners that know item i. w comes from LayerNorm(h_m) of the learners that have states and
-    what is known of the user, by an MLP that starts at equal weights; tau, common to all cases, makes the scores log
-    probabilities up to a constant, and changes no ranking. Once trained, the weights are drawn towards equal ones by
-    `shrinkage`, a share that is large where few users were there to learn from. Nothing is tied to the catalogue's
-    size. Cold items have no weights of their own: their scores are comparable to warm ones already
-    (`content_embedding`, `popularity_prior`), and what few cold items validation users meet teaches less than it costs
-    (docs/results.md).
+    The sums are over the learners that know item i. w and tau come from LayerNorm(h_m) of the learners that have states
+    and what is known of the user, by an MLP that starts at equal weights and tau = 1. tau makes the scores log
+    probabilities up to a constant and changes no ranking. Each case has its own: the sum of equally weighed learners
+    varies less between items than one of them, so with a common tau the weights would gather on one learner wherever
+    the next item is easy to tell. Once trained, the weights are drawn towards equal ones by `shrinkage`, a share that
+    is large where few users were there to learn from. Nothing is tied to the catalogue's size. Cold items have no
+    weights of their own: their scores are comparable to warm ones already (`content_embedding`, `popularity_prior`),
+    and what few cold items validation users meet teaches less than it costs (docs/results.md).
 
     Args:
         n_states: S, the learners that have states.
@@ -201,18 +202,18 @@ class AdaptiveFusion(nn.Module):
         self.head = nn.Linear(sizes[-1], n_learners)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self.log_scale = nn.Parameter(torch.zeros(()))  # log tau
+        self.log_tau = nn.Linear(sizes[-1], 1)
+        nn.init.zeros_(self.log_tau.weight)
+        nn.init.zeros_(self.log_tau.bias)
         self.register_buffer("shrinkage", torch.zeros(()))
 
-    def weights(self, states: Tensor, context: Tensor) -> Tensor:
-        """Weights of a case's learners, their sum 1: states [S, c, d], context [c, n_context] -> [c, M]."""
+    def forward(self, states: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """A case's weights, their sum 1, and tau: states [S, c, d], context [c, n_context] -> [c, M], [c, 1]."""
         normed = [norm(h) for norm, h in zip(self.norm, states, strict=True)]
-        logits: Tensor = self.head(self.mlp(torch.cat([*normed, context], -1)))
-        return torch.lerp(logits.softmax(-1), torch.full_like(logits, 1 / logits.shape[-1]), self.shrinkage)
-
-    def forward(self, z: Tensor, weights: Tensor, known: Tensor) -> Tensor:
-        """Fused scores [c, n] from z, weights and known as of `weighted_mean`."""
-        return self.log_scale.exp() * weighted_mean(z, weights, known)
+        hidden = self.mlp(torch.cat([*normed, context], -1))
+        logits: Tensor = self.head(hidden)
+        weights = torch.lerp(logits.softmax(-1), torch.full_like(logits, 1 / logits.shape[-1]), self.shrinkage)
+        return weights, self.log_tau(hidden).exp()
 
 
 class AdaptiveScorer:
@@ -238,6 +239,6 @@ class AdaptiveScorer:
     def of_cases(self, cases: slice) -> Callable[[slice | Tensor], Tensor]:
         """Items -> log probabilities [c, n], up to a constant per case."""
         scores = self.standardised
-        weights = self.fusion.weights(scores.states(cases), self.context[cases])
+        weights, tau = self.fusion(scores.states(cases), self.context[cases])
         z = scores.of_cases(cases)
-        return lambda items: self.fusion(z(items), weights, scores.known(items))
+        return lambda items: tau * weighted_mean(z(items), weights, scores.known(items))

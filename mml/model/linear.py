@@ -25,7 +25,7 @@ class LinearModel:
     the next item on x over all positions of the old users, so x.B_i estimates i's probability: a relative of EASE
     (Steck, WWW 2019) and SLIST (Choi et al., WWW 2021). p_ni is i's share of what the old users took after n
     interactions (`popularity_by_shots`). The model remembers what comes after what, where an encoder has to generalise;
-    so their errors differ, and their sum gains. It abstains from cold items, of which it knows nothing.
+    so their errors differ, and their sum gains. It abstains from items that are not in the log it was fitted to.
 
     Args:
         weights: B, [k + 1, k + 1], row and column 0 are for what it does not know.
@@ -36,6 +36,13 @@ class LinearModel:
 
     def __init__(self, weights: Tensor, floor: Tensor, place: Tensor, decay: float) -> None:
         self._weights, self._floor, self.place, self._decay = weights, floor, place, decay
+
+    def corrected(self, ratios: Tensor) -> LinearModel:
+        """The same model with items' probabilities times `ratios` [n_items]."""
+        own = self._floor.new_ones(len(self._weights))
+        known = self.place > 0
+        own[self.place[known]] = ratios.to(own)[known]
+        return LinearModel(self._weights * own, self._floor * own, self.place, self._decay)
 
     def scores(self, items: np.ndarray) -> Tensor:
         """Scores [c, k + 1] after histories int64 [c, L], 0 padded at the end."""
@@ -57,13 +64,11 @@ class LinearOutput:
         model: the model.
         tasks: the cases.
         n_items: number of items, the padding item included.
-        n_warm_items: it abstains from items beyond, though they may be in its model and in histories.
     """
 
     model: LinearModel
     tasks: TaskSet
     n_items: int
-    n_warm_items: int
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -71,8 +76,7 @@ class LinearOutput:
     @property
     def known(self) -> Tensor:
         """bool [n_items], the items that it does not abstain from."""
-        place = self.model.place[: self.n_items]
-        return (place > 0) & (torch.arange(len(place), device=place.device) <= self.n_warm_items)
+        return self.model.place[: self.n_items] > 0
 
     def of_cases(self, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
         """Items -> scores [c, n]; unknown items come last."""
@@ -86,7 +90,7 @@ class LinearOutput:
         known = scores[:, 1:]
         z = (known - known.mean(1, keepdim=True)) / known.std(1, correction=0, keepdim=True).clamp(min=1e-6)
         scores = torch.cat([torch.zeros_like(z[:, :1]), z], 1)
-        place = self.model.place[: self.n_items] * self.known
+        place = self.model.place[: self.n_items]
         return lambda items: scores[:, place[items]]
 
     def _scores(self, cases: slice | Tensor) -> Tensor:

@@ -84,8 +84,8 @@ class FusionTrainer(StageTrainer):
     def _speed_up_what_all_cases_share(self, copies: nn.ModuleList) -> None:
         """Let the few parameters common to all cases settle before the many that tell cases apart."""
         named = dict(copies.named_parameters())
-        shared = [value for name, value in named.items() if name.endswith(("head.bias", "log_scale"))]
-        others = [value for name, value in named.items() if not name.endswith(("head.bias", "log_scale"))]
+        shared = [value for name, value in named.items() if name.endswith(("head.bias", "log_tau.bias"))]
+        others = [value for name, value in named.items() if not name.endswith(("head.bias", "log_tau.bias"))]
         rate = self.config["fusion_learning_rate"]
         self.optimizer = torch.optim.Adam(
             [{"params": shared, "lr": _SHARED_SPEED * rate}, {"params": others, "lr": rate}]
@@ -109,7 +109,8 @@ class FusionTrainer(StageTrainer):
         z, known = own.z[:, rows], own.known[:, rows].to(own.z.dtype)
         losses = []
         for layer in self.model:
-            fused = layer(z, layer.weights(own.states[:, rows], own.context[rows]), known) + own.offset[rows]
+            weights, tau = layer(own.states[:, rows], own.context[rows])
+            fused = tau * weighted_mean(z, weights, known) + own.offset[rows]
             losses.append(nn.functional.cross_entropy(fused, own.target[rows], reduction="none"))
         return torch.stack(losses)
 

@@ -75,8 +75,7 @@ class LinearFit:
 
     def _score(self, regression: LinearRegression, penalty: float) -> float:
         validation = self._validation
-        model, n_warm = regression.solve(penalty), self._dataset.n_warm_items
-        output = LinearOutput(model, validation.tasks, validation.n_candidates, n_warm)
+        output = LinearOutput(regression.solve(penalty), validation.tasks, validation.n_candidates)
         return validation.score(validation.rank(output))[0]
 
 

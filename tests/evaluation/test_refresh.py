@@ -19,7 +19,7 @@ from mml.evaluation.printing import result_table
 from mml.evaluation.ranking import Ranking
 from mml.evaluation.refresh import Refresh
 from mml.model.learner import IDLearner, Learner, build_learner
-from mml.model.linear import LinearOutput, LinearRegression
+from mml.model.linear import LinearModel, LinearOutput, LinearRegression
 from mml.model.popularity import prior_strength
 from mml.model.scores import dot_scores
 from tests.data.loading import load, moments
@@ -169,6 +169,8 @@ def test_after_one_interaction_only_the_linear_learner_knows_more(
     learner = learner_of(dataset, "id")
     table = learner.candidate_table()
     assert refresh.refreshed(learner, table) is table
+    model = LinearRegression(dataset.users.old, dataset.item_num, 1000, 50, 0.8, True, table.device).solve(10.0)
+    assert refresh.corrected(model) is model
     users, later = dataset.users, refresh.dataset.users
     assert len(later.old) == len(users.old) + len(users.new) + len(users.valid)
     assert len(later.old.items) == len(users.old.items) + len(users.new) + len(users.valid.items)
@@ -215,21 +217,49 @@ def test_with_shots_last_no_target_decides_what_is_known(tiny_data: Path, argume
     assert known[0] == known[1]
 
 
-def test_linear_abstains_from_cold_items_and_sees_them_in_histories(
-    tiny_data: Path, arguments: Arguments, tmp_path: Path
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_linear_is_corrected_as_by_a_slow_reference(
+    repeatable: bool, tiny_data: Path, arguments: Arguments, tmp_path: Path
 ) -> None:
-    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, snapshots="shots"))
-    later, tasks = dataset.after(dataset.users.new.head(3)), dataset.test_tasks()[0]
-    device = torch.device("cpu")
+    """Its probabilities of the items in its log are multiplied; it abstains from items that nobody has touched."""
+    words = {"eval_shots": SHOTS, "repeatable": repeatable, "snapshots": "shots"}
+    dataset = load(arguments(tiny_data, tmp_path, **words))
+    snapshot = moments(dataset)[1]
+    refresh = Refresh(dataset.config, dataset, snapshot)
+    later, device = refresh.dataset, torch.device("cpu")
     model = LinearRegression(later.users.old, later.item_num, 1000, 50, 0.8, True, device).solve(10.0)
-    touched = model.place > 0
-    before, after = (LinearOutput(model, tasks, dataset.item_num, n) for n in (dataset.n_warm_items, dataset.item_num))
-    assert torch.equal(after.known, touched)
-    assert before.known.sum() < touched.sum()
-    assert not before.known[dataset.n_warm_items + 1 :].any()
-    z = [output.standardised(slice(0, 20))(slice(None)) for output in (before, after)]
-    assert not z[0][:, dataset.n_warm_items + 1 :].any()
-    assert torch.equal(z[0][:, before.known], z[1][:, before.known])
+    items = np.flatnonzero(later.item_counts)
+    assert np.array_equal(np.flatnonzero(model.place), items)
+    assert dataset.n_warm_items < len(items) < dataset.item_num - 1
+    rows = model.place[torch.from_numpy(items)]
+
+    def probabilities(one: LinearModel, history: np.ndarray) -> np.ndarray:
+        return one.scores(history[None])[0, rows].double().exp().numpy()
+
+    counts, expected = np.zeros(len(items)), np.zeros(len(items))
+    for sequences in (snapshot.new.sequences, snapshot.valid.sequences):
+        for begin, end in zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True):
+            for n in range(begin + 1, end):
+                history, target = sequences.items[begin:n], sequences.items[n]
+                if not repeatable and target in history:
+                    continue
+                found = probabilities(model, history)
+                if not repeatable:
+                    found[np.isin(items, history)] = 0
+                expected += found / found.sum()
+                counts += items == target
+    shares = expected / expected.sum()
+    strength = prior_strength(counts, shares)
+    ratios = (counts + strength * shares) / ((counts.sum() + strength) * shares)
+    corrected = refresh.corrected(model)
+    history = dataset.users.new.items[:3]
+    np.testing.assert_allclose(probabilities(corrected, history), ratios * probabilities(model, history), rtol=1e-3)
+    tasks = dataset.test_tasks()[0]
+    output = LinearOutput(corrected, tasks, dataset.item_num)
+    assert np.array_equal(np.flatnonzero(output.known), items)
+    z = output.standardised(slice(0, 20))(slice(None))
+    assert not z[:, ~output.known].any()
+    torch.testing.assert_close(z[:, output.known].mean(1), torch.zeros(20), atol=1e-5, rtol=0)
 
 
 def test_a_run_refreshed_at_moments_in_time(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:

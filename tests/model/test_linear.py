@@ -103,7 +103,7 @@ def test_it_abstains_from_what_it_does_not_know() -> None:
     tasks, _ = evaluation_tasks(sequences(1), 4, [1, 3])
     for max_items in (100, 6):
         model = regression(data, 0.8, max_items).solve(1.0)
-        output = LinearOutput(model, tasks, N_ITEMS, N_ITEMS)
+        output = LinearOutput(model, tasks, N_ITEMS)
         counts = np.bincount(data.items, minlength=N_ITEMS)
         popular = np.argsort(-counts, kind="stable")[: min(max_items, N_WARM)]
         assert set(np.flatnonzero(output.known.numpy())) == set(popular.tolist())
@@ -125,7 +125,7 @@ def test_a_history_of_unknown_items_gives_what_comes_after_so_many() -> None:
 
 def test_items_and_cases_can_be_asked_for_in_parts() -> None:
     tasks, _ = evaluation_tasks(sequences(1), 4, [1, 2])
-    output = LinearOutput(regression(sequences(), 0.8).solve(1.0), tasks, N_ITEMS, N_ITEMS)
+    output = LinearOutput(regression(sequences(), 0.8).solve(1.0), tasks, N_ITEMS)
     for scores in (output.of_cases, output.standardised):
         whole = scores(slice(None))(slice(None))
         rows, items = torch.tensor([4, 0, 7]), torch.tensor([12, 3, 1])

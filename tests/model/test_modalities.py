@@ -136,15 +136,16 @@ def test_adaptive_fusion_weighs_the_learners_case_by_case() -> None:
     scores = StandardisedScores(outputs_of("id", "txt"))
     fusion = AdaptiveFusion(2, 2, 8, 2, [16], 0.2).eval()
     torch.nn.init.normal_(fusion.head.weight)
-    torch.nn.init.constant_(fusion.log_scale, 0.7)
+    torch.nn.init.normal_(fusion.log_tau.weight)
     context = torch.rand(5, 2)
-    weights = fusion.weights(scores.states(slice(None)), context)
+    weights, tau = fusion(scores.states(slice(None)), context)
     torch.testing.assert_close(weights.sum(1), torch.ones(5))
-    assert float(weights[:, 0].std()) > 0.01
+    assert float(weights[:, 0].detach().std()) > 0.01
+    assert float(tau.detach().std()) > 0.01
     by_case = AdaptiveScorer(fusion, scores, context).of_cases(slice(1, 4))
-    z, tau = scores(slice(1, 4)), float(np.exp(0.7))
+    z = scores(slice(1, 4))
     for items in (slice(3, 25), torch.tensor([20, 3, 29])):
-        expected = tau * sum(weights[1:4, m, None] * z[m][:, items] for m in range(2))
+        expected = tau[1:4] * sum(weights[1:4, m, None] * z[m][:, items] for m in range(2))
         torch.testing.assert_close(by_case(items), expected)
 
 
@@ -162,9 +163,11 @@ def test_shrunk_weights_are_nearer_to_equal_ones() -> None:
     fusion = AdaptiveFusion(2, 3, 8, 2, [16], 0.2).eval()
     torch.nn.init.normal_(fusion.head.weight)
     states, context = torch.randn(2, 5, 8), torch.rand(5, 2)
-    free = fusion.weights(states, context)
+    free, tau = fusion(states, context)
     fusion.shrinkage.fill_(0.25)
-    torch.testing.assert_close(fusion.weights(states, context), 0.75 * free + 0.25 / 3)
+    shrunk, same = fusion(states, context)
+    torch.testing.assert_close(shrunk, 0.75 * free + 0.25 / 3)
+    torch.testing.assert_close(same, tau)
 
 
 def test_fingerprint_of_features_looks_at_known_items_only() -> None:

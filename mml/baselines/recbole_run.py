@@ -28,7 +28,7 @@ class RecBoleRun:
 
     Nobody's target is ever trained on. With `new_users: none` one model is trained on the old users. Otherwise a model
     is made for each snapshot, on what it knows of the new users, and of the validation users, whose other interactions
-    stop the training.
+    stop the training. A fine-tuning in time (`trans`) takes `trans_epochs` instead: these users came before.
 
     Args:
         baseline: what is asked for.
@@ -72,13 +72,17 @@ class RecBoleRun:
             if snapshot.knows_nothing:
                 return config, model
             start = model.state_dict()
-        validation = self._validation.over(snapshot.valid_tasks)
+        in_time = self._dataset.config["snapshots"] != "shots"
+        validation = None if start is not None and in_time else self._validation.over(snapshot.valid_tasks)
         return self._trained(f"{self._baseline.name}_{how}_{snapshot.name}", parts, validation, start)
 
     def _trained(
-        self, stage: str, parts: list[UserSequences], validation: Validation, start: State | None
+        self, stage: str, parts: list[UserSequences], validation: Validation | None, start: State | None
     ) -> tuple[ModelConfig, Any]:
-        """The model of a stage; with nothing to predict from in `parts` it is `start`, or untrained."""
+        """The model of a stage; with nothing to predict from in `parts` it is `start`, or untrained.
+
+        Without a validation it is trained for `trans_epochs`.
+        """
         baseline = self._baseline
         n_targets = sum(part.n_targets for part in parts)
         config = copy.deepcopy(self._config)
@@ -94,24 +98,27 @@ class RecBoleRun:
                 model.load_state_dict(start)
             epochs = 0
             if n_targets:
-                trainer = BaselineTrainer(
-                    config, model, stage, self._run_dir, self._first_valid, validation.n_candidates
-                )
-                if start is not None:
+                n_candidates = self._validation.n_candidates
+                trainer = BaselineTrainer(config, model, stage, self._run_dir, self._first_valid, n_candidates)
+                if validation is None:
+                    trainer.epochs = baseline.settings["trans_epochs"]
+                elif start is not None:
                     trainer.start_from(validation)
                 trainer.train(data, validation)
                 epochs = len(trainer.train_loss_dict)
             return {"weights": model.state_dict()}, epochs * sum(len(part.users) for part in parts)
 
-        state = self._stages(stage, self._fingerprint(parts, start), build)
+        state = self._stages(stage, self._fingerprint(parts, validation, start), build)
         model = fresh(0)
         model.load_state_dict(state["weights"])
         return config, model
 
-    def _fingerprint(self, parts: list[UserSequences], start: State | None) -> list[Any]:
+    def _fingerprint(self, parts: list[UserSequences], validation: Validation | None, start: State | None) -> list[Any]:
         """All that a stage's weights depend on; the items of new users only where they are trained on."""
         settings = {**model_defaults(self._baseline.name), **plain(self._baseline.settings)}
         del settings["new_users"]  # acts by what is trained on, and from where
+        if validation is not None:
+            del settings["trans_epochs"]
         trained_on = [
             [array.tobytes().hex() for array in (part.users, part.sequences.items, part.sequences.offsets)]
             for part in parts

@@ -128,6 +128,20 @@ def test_treatments_at_moments_in_time(treatment: str, tiny_data: Path, words: W
     assert 0.45 < share < 1 if treatment != "down" else share < 0.5
 
 
+def test_a_fine_tuning_in_time_takes_so_many_epochs(tiny_data: Path, words: Words, tmp_path: Path) -> None:
+    """No validation stops it; none at all leaves the old users' model."""
+    ranks = {}
+    for epochs in (0, 3):
+        given = {"new_users": "trans", "snapshots": 2, "trans_epochs": epochs}
+        assert main(words("SASRec", tiny_data, tmp_path / str(epochs), **given)) == 0
+        path = only_run(tmp_path / str(epochs), "SASRec_trans")
+        ranks[epochs] = pd.read_csv(path / "predictions.csv")["rank"]
+    assert main(words("SASRec", tiny_data, tmp_path / "plain")) == 0
+    plain = pd.read_csv(only_run(tmp_path / "plain", "SASRec") / "predictions.csv")["rank"]
+    assert ranks[0].equals(plain)
+    assert 0.45 < (ranks[3] == plain).mean() < 0.9
+
+
 def test_own_baselines_are_retrained_at_moments_in_time(tiny_data: Path, words: Words, tmp_path: Path) -> None:
     given = {"recbole": False, "new_users": "full_retrain", "snapshots": 2}
     assert main(words("SumFive", tiny_data, tmp_path, **given)) == 0

@@ -339,8 +339,8 @@ class Run:
         n_warm = self.dataset.n_warm_items
         for name in self.config["learners"]:
             if name == "linear":
-                model = self._linear(self.dataset if refresh is None else refresh.dataset)
-                model = model if refresh is None else refresh.corrected(model)
+                fitted = self._linear
+                model = fitted(self.dataset) if refresh is None else refresh.corrected(fitted(refresh.dataset))
                 outputs[name] = LinearOutput(model, tasks, n_items)
                 continue
             scorer = self._scorer(name, tasks, refresh)

@@ -24,7 +24,7 @@ NEW_USERS = ("none", "trans", "full_retrain", "down")
 OWN_NEW_USERS = ("none", "full_retrain")
 _SHARED_STAGES = ("run", "data", "meta_test")
 _LISTS = ("decay", "selected_features")
-_OURS = ("new_users", "trans_epochs")  # say how new users are treated; RecBole knows nothing of it
+_TREATMENT = ("new_users", "trans_epochs")  # of new users, of which RecBole knows nothing
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class ModelConfig(RecBoleConfig):
     def __init__(self, model: type, split: Config, settings: Mapping[str, Any]) -> None:
         self._split = split
         given = {key: split[key] for key in self._FROM_SPLIT}
-        given |= {key: value for key, value in settings.items() if key not in _OURS}  # a length of its own
+        given |= {key: value for key, value in settings.items() if key not in _TREATMENT}  # a length of its own
         given |= {"repeatable": True, "log_wandb": False}
         super().__init__(model=model, dataset=split["dataset"], config_dict=given)
 

@@ -166,11 +166,11 @@ class AdaptiveFusion(nn.Module):
     The sums are over the learners that know item i. w and tau come from LayerNorm(h_m) of the learners that have states
     and what is known of the user, by an MLP that starts at equal weights and tau = 1. tau makes the scores log
     probabilities up to a constant and changes no ranking. Each case has its own: the sum of equally weighed learners
-    varies less between items than one of them, so with a common tau the weights would gather on one learner wherever
-    the next item is easy to tell. Once trained, the weights are drawn towards equal ones by `shrinkage`, a share that
-    is large where few users were there to learn from. Nothing is tied to the catalogue's size. Cold items have no
-    weights of their own: their scores are comparable to warm ones already (`content_embedding`, `popularity_prior`),
-    and what few cold items validation users meet teaches less than it costs (docs/results.md).
+    varies less between items than one of them, so with a common tau the likelihood draws the weights to one learner
+    wherever the next item is easy to tell. Once trained, the weights are drawn towards equal ones by `shrinkage`, a
+    share that is large where few users were there to learn from. Nothing is tied to the catalogue's size. Cold items
+    have no weights of their own: their scores are comparable to warm ones already (`content_embedding`,
+    `popularity_prior`), and what few cold items validation users meet teaches less than it costs (docs/results.md).
 
     Args:
         n_states: S, the learners that have states.

@@ -251,6 +251,7 @@ def test_linear_is_corrected_as_by_a_slow_reference(
     shares = expected / expected.sum()
     strength = prior_strength(counts, shares)
     ratios = (counts + strength * shares) / ((counts.sum() + strength) * shares)
+    assert ratios.max() > 1.1 > 0.9 > ratios.min()
     corrected = refresh.corrected(model)
     history = dataset.users.new.items[:3]
     np.testing.assert_allclose(probabilities(corrected, history), ratios * probabilities(model, history), rtol=1e-3)

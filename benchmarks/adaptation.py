@@ -17,7 +17,19 @@ from torch import Tensor
 from torch.nn.functional import embedding
 
 from benchmarks import published
-from benchmarks.speed import LENGTHS, RATE, STEPS, Ways, everywhere, new_learner, options, random_users, report
+from benchmarks.speed import (
+    LENGTHS,
+    RATE,
+    STEPS,
+    Place,
+    Ways,
+    everywhere,
+    hardware_bounds,
+    new_learner,
+    options,
+    random_users,
+    report,
+)
 from mml.data.tasks import TaskSet, evaluation_tasks, length_sorted_chunks
 from mml.evaluation.ranking import StateScorer, rank_targets
 from mml.evaluation.states import Adaptation, adapted_states
@@ -43,21 +55,25 @@ def shared_states(learner: Learner, tasks: TaskSet, chunk: int, fused: bool) -> 
     return result
 
 
-def rank(states: Tensor, learner: Learner, tasks: TaskSet) -> None:
-    """Rank the targets among all items."""
+def rank(states: Tensor, learner: Learner, tasks: TaskSet, block: int) -> None:
+    """Rank the targets among all items, a block of cases at a time."""
     items = tasks.batch(np.arange(len(tasks))).item_seq.numpy()
-    rank_targets(StateScorer(states, learner.item_table().detach()), tasks.target, items, 0, 256)
+    rank_targets(StateScorer(states, learner.item_table().detach()), tasks.target, items, 0, block)
 
 
-def prepare(chosen: argparse.Namespace, case: str, device: torch.device) -> tuple[Ways, dict[str, float]]:
+def prepare(chosen: argparse.Namespace, case: str, place: Place) -> tuple[Ways, dict[str, float]]:
     """The ways of adapting to one kind of users."""
-    tasks, _ = evaluation_tasks(random_users(chosen.users, LENGTHS[case]), 50, "last")
-    learner, sasrec = new_learner(device), published.new_sasrec(device)
-    few, how, chunk = tasks.take(np.arange(chosen.single)), Adaptation(RATE, STEPS), chosen.chunk
+    size = place.size(chosen)
+    tasks, _ = evaluation_tasks(random_users(size.users, LENGTHS[case]), 50, "last")
+    learner, sasrec = new_learner(place), published.new_sasrec(place)
+    few, how, chunk, block = tasks.take(np.arange(chosen.single)), Adaptation(RATE, STEPS), size.chunk, size.ranked
 
     def one_by_one() -> None:
         for scores in published.test_scores(sasrec, few, len(few), STEPS):
             scores.argsort(descending=True)
+
+    def ranked(states: Tensor) -> None:
+        rank(states, learner, tasks.take(np.arange(len(states))), block)
 
     def as_imported() -> None:
         with published.as_imported():
@@ -66,15 +82,15 @@ def prepare(chosen: argparse.Namespace, case: str, device: torch.device) -> tupl
     ways: Ways = {
         "published, as imported": (len(few), as_imported),
         "published": (len(few), one_by_one),
-        "single pass": (
-            len(few),
-            lambda: rank(published.states_single_pass(learner, few, len(few), STEPS), learner, few),
+        "single pass": (len(few), lambda: ranked(published.states_single_pass(learner, few, len(few), STEPS))),
+        "shared, modules": (
+            len(tasks),
+            lambda: ranked(shared_states(learner, tasks, chunk, False)),
         ),
-        "shared, modules": (len(tasks), lambda: rank(shared_states(learner, tasks, chunk, False), learner, tasks)),
-        "shared, fused": (len(tasks), lambda: rank(shared_states(learner, tasks, chunk, True), learner, tasks)),
-        "mml": (len(tasks), lambda: rank(adapted_states(learner, tasks, how, chunk), learner, tasks)),
+        "shared, fused": (len(tasks), lambda: ranked(shared_states(learner, tasks, chunk, True))),
+        "mml": (len(tasks), lambda: ranked(adapted_states(learner, tasks, how, chunk))),
     }
-    return ways, {}
+    return ways, hardware_bounds(learner, tasks, False, place)
 
 
 def main(arguments: Sequence[str]) -> int:

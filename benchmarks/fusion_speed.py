@@ -27,6 +27,8 @@ from benchmarks.speed import (
     LENGTHS,
     N_ITEMS,
     RATE,
+    Place,
+    Size,
     Ways,
     everywhere,
     new_feature_learner,
@@ -53,11 +55,12 @@ class Ours:
         learners: the learners.
         tasks: one per user.
         steps: of adaptation.
-        chunk: users at once.
+        size: users and cases at once.
     """
 
-    def __init__(self, learners: Sequence[Learner], tasks: TaskSet, steps: int, chunk: int) -> None:
-        self._learners, self._tasks, self._how, self._chunk = learners, tasks, Adaptation(RATE, steps), chunk
+    def __init__(self, learners: Sequence[Learner], tasks: TaskSet, steps: int, size: Size) -> None:
+        self._learners, self._tasks, self._how, self._chunk = learners, tasks, Adaptation(RATE, steps), size.chunk
+        self._ranked = size.ranked
         device = learners[0].device
         self._context = torch.zeros(len(tasks), 4, device=device)
         self._fusion = AdaptiveFusion(N_LEARNERS, N_LEARNERS, learners[0].hidden_size, 4, [64], 0.2).to(device)
@@ -86,15 +89,15 @@ class Ours:
         """Adapt, fuse and rank."""
         self._fusion.eval()
         items = self._tasks.batch(np.arange(len(self._tasks))).item_seq.numpy()
-        rank_targets(self._scorer(), self._tasks.target, items, 0, 256)
+        rank_targets(self._scorer(), self._tasks.target, items, 0, self._ranked)
 
 
 class Published:
     """The published fusion over some users: an MLP that weighs stored scores."""
 
-    def __init__(self, tasks: TaskSet, device: torch.device) -> None:
-        self._tasks, self._device = tasks, device
-        self._learners = [published.new_sasrec(device) for _ in range(N_LEARNERS)]
+    def __init__(self, tasks: TaskSet, place: Place) -> None:
+        self._tasks, device = tasks, place.device
+        self._learners = [published.new_sasrec(place) for _ in range(N_LEARNERS)]
         sizes = (N_LEARNERS * (N_ITEMS + 1), 64, N_LEARNERS)
         self._mlp = nn.Sequential(nn.Linear(sizes[0], sizes[1]), nn.ReLU(), nn.Linear(*sizes[1:])).to(device)
         self._optimizer = torch.optim.Adam(self._mlp.parameters())
@@ -124,15 +127,16 @@ class Published:
             scores.argsort(descending=True)
 
 
-def prepare(chosen: argparse.Namespace, case: str, device: torch.device) -> tuple[Ways, dict[str, float]]:
+def prepare(chosen: argparse.Namespace, case: str, place: Place) -> tuple[Ways, dict[str, float]]:
     """The ways of training or of testing."""
-    tasks, _ = evaluation_tasks(random_users(max(chosen.users // 2, 1), COLD), 50, "last")
+    size = place.size(chosen)
+    tasks, _ = evaluation_tasks(random_users(max(size.users // 2, 1), COLD), 50, "last")
     few = tasks.take(np.arange(max(chosen.single // 4, 1)))
-    learners = [new_learner(device), new_feature_learner(device, "txt"), new_feature_learner(device, "img")]
-    theirs = Published(few, device)
+    learners = [new_learner(place), new_feature_learner(place, "txt"), new_feature_learner(place, "img")]
+    theirs = Published(few, place)
     ours = {
-        "mml, 50 steps": Ours(learners, tasks, PUBLISHED_STEPS, chosen.chunk),
-        "mml": Ours(learners, tasks, DEFAULT_STEPS, chosen.chunk),
+        "mml, 50 steps": Ours(learners, tasks, PUBLISHED_STEPS, size),
+        "mml": Ours(learners, tasks, DEFAULT_STEPS, size),
     }
     ways: Ways = {"published": (len(few), getattr(theirs, case))}
     return {**ways, **{name: (len(tasks), getattr(way, case)) for name, way in ours.items()}}, {}

@@ -63,6 +63,7 @@ def machine() -> Record:
         "commit": git.stdout.strip(),
         "processor": models[0] if models else platform.processor(),
         "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "memory_gb": round(memory, 1),
         "python": platform.python_version(),
         "torch": torch.__version__,

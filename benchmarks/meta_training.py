@@ -7,7 +7,7 @@ python -m benchmarks.meta_training [--users 64] [--threads 1 0] ...
 - `shared, modules` and `shared, fused`: as many passes over the same positions with one set of weights for all users,
   by RecBole's modules and by the engine's passes. They adapt nobody: no engine that gives each user weights of its own
   can be expected to be faster. The faster of the two is the bound.
-- `hardware`: see benchmarks.speed.hardware_bound.
+- `operations`, `bytes`: see benchmarks.speed.hardware_bounds.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from benchmarks.speed import (
     LENGTHS,
     RATE,
     STEPS,
+    Place,
     Ways,
     everywhere,
-    hardware_bound,
+    hardware_bounds,
     new_learner,
     options,
     random_users,
@@ -87,13 +88,14 @@ class Batched:
         self.optimizer.step()
 
 
-def prepare(chosen: argparse.Namespace, case: str, device: torch.device) -> tuple[Ways, dict[str, float]]:
+def prepare(chosen: argparse.Namespace, case: str, place: Place) -> tuple[Ways, dict[str, float]]:
     """The ways of training on one kind of users."""
-    tasks = training_tasks(random_users(chosen.users, LENGTHS[case]), 50, QUERY[case])
-    learner, plain, sasrec = new_learner(device), new_learner(device), published.new_sasrec(device)
+    size = place.size(chosen)
+    tasks = training_tasks(random_users(size.users, LENGTHS[case]), 50, QUERY[case])
+    learner, plain, sasrec = new_learner(place), new_learner(place), published.new_sasrec(place)
     noise = torch.Generator().manual_seed(0)
     batch = tasks.batch(np.arange(len(tasks))).with_noise(learner.n_warm_items, noise, negatives=False)
-    batched, n = Batched(learner, batch, chosen.chunk), chosen.single
+    batched, n = Batched(learner, batch, size.chunk), chosen.single
     adam, own_adam = torch.optim.Adam(sasrec.parameters()), torch.optim.Adam(plain.parameters())
 
     def as_imported() -> None:
@@ -108,7 +110,7 @@ def prepare(chosen: argparse.Namespace, case: str, device: torch.device) -> tupl
         "shared, fused": (len(tasks), lambda: batched.shared(True)),
         "mml": (len(tasks), batched.engine),
     }
-    return ways, {"hardware": hardware_bound(learner, tasks, STEPS, device)}
+    return ways, hardware_bounds(learner, tasks, True, place)
 
 
 def main(arguments: Sequence[str]) -> int:

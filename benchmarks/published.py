@@ -18,7 +18,7 @@ from recbole.model.sequential_recommender import SASRec
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from benchmarks.speed import RATE, RandomItems, Settings
+from benchmarks.speed import RATE, Place, RandomItems, Settings
 from mml.data.tasks import TaskSet
 from mml.model.learner import Learner, local_parameter_names
 
@@ -28,10 +28,10 @@ torch.autograd.set_detect_anomaly(False)
 LOCAL = ("position_embedding", "trm_encoder", "LayerNorm")
 
 
-def new_sasrec(device: torch.device) -> SASRec:
+def new_sasrec(place: Place) -> SASRec:
     """RecBole's SASRec of the default size."""
     torch.manual_seed(0)
-    return SASRec(Settings(device), RandomItems()).to(device)
+    return SASRec(Settings(place), RandomItems()).to(place.device)
 
 
 @contextmanager

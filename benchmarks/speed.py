@@ -2,7 +2,7 @@
 
 Ways of doing the same work are timed in turn (A B A B ...) in one process and compared by medians, because machines are
 shared. On one thread time is the processor time of the process, which other processes disturb least; on several threads
-or a GPU it is the wall's.
+or a GPU it is the wall's. On a GPU each precision is a place of its own, its bounds in that precision too.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,25 +24,95 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.model.encoder import CausalEncoder
 from mml.model.learner import FeatureLearner, IDLearner, Learner
+from mml.precision import set_precision
 
 N_ITEMS = 1682  # as many as ml-100k has
 STEPS, RATE = 5, 0.01
 FEATURE_DIM = 64
 LENGTHS = {"long": (11, 50), "cold": (10, 11)}  # interactions per user, mean 30; and those of a cold user's task
-COLUMNS = {"case": "case", "threads": "threads", "device": "device", "way": "way", "users/s": "rate"} | {
+COLUMNS = {"case": "case", "threads": "threads", "device": "device", "precision": "precision", "way": "way"} | {
+    "users/s": "rate",
     "of the bound": "of_bound",
     "x published": "of_published",
 }
 
 
+class Precision(NamedTuple):
+    """The config's keys of this subject."""
+
+    tf32: bool = False
+    amp: str | None = None
+    compiled: bool = False
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the numbers that are multiplied."""
+        return torch.bfloat16 if self.amp else torch.float32
+
+
+PRECISIONS = {
+    "float32": Precision(),
+    "tf32": Precision(tf32=True),
+    "bf16": Precision(tf32=True, amp="bf16"),
+    "tf32, compiled": Precision(tf32=True, compiled=True),
+    "bf16, compiled": Precision(tf32=True, amp="bf16", compiled=True),
+}
+
+
+class Size(NamedTuple):
+    """Users that the batched ways treat in all and at a time, and cases ranked at a time."""
+
+    users: int
+    chunk: int
+    ranked: int
+
+
+SIZES = {"cpu": Size(64, 32, 256), "cuda": Size(16384, 4096, 4096)}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how something is measured.
+
+    Args:
+        device: CPU or GPU.
+        threads: of torch.
+        precision: a key of PRECISIONS.
+    """
+
+    device: torch.device
+    threads: int
+    precision: str = "float32"
+
+    @property
+    def how(self) -> Precision:
+        """What the precision's name stands for."""
+        return PRECISIONS[self.precision]
+
+    def size(self, chosen: argparse.Namespace) -> Size:
+        """As chosen, or as fits the device."""
+        fitting = SIZES[self.device.type]
+        return Size(chosen.users or fitting.users, chosen.chunk or fitting.chunk, fitting.ranked)
+
+    def set_up(self) -> None:
+        """Make torch compute so."""
+        torch.set_num_threads(self.threads)
+        set_precision(self.device, self.how.tf32)
+
+    def record(self) -> Record:
+        """For the table."""
+        return {"threads": self.threads, "device": self.device.type, "precision": self.precision}
+
+
 class Settings(dict):  # type: ignore[type-arg]
     """The defaults of configs/overall.yaml, as the models read them; unknown keys give None."""
 
-    def __init__(self, device: torch.device, **over: Any) -> None:
+    def __init__(self, place: Place, **over: Any) -> None:
         text = (ROOT / "configs" / "overall.yaml").read_text(encoding="utf-8")
         super().__init__(yaml.safe_load(text))
         names = {"LIST_SUFFIX": "_list", "ITEM_LIST_LENGTH_FIELD": "item_length", "NEG_PREFIX": "neg_"}
-        self.update(names, layer_norm_eps=float(self["layer_norm_eps"]), device=device, **over)
+        self.update(names, layer_norm_eps=float(self["layer_norm_eps"]), device=place.device)
+        self.update(amp=place.how.amp, compile=place.how.compiled, **over)
 
     def __missing__(self, key: str) -> None:
         return None
@@ -64,13 +135,13 @@ class RandomItems:
         return self.n_warm_items + 1
 
 
-def new_learner(device: torch.device) -> Learner:
+def new_learner(place: Place) -> Learner:
     """An ID learner of the default size."""
     torch.manual_seed(0)
-    return IDLearner(Settings(device), RandomItems()).to(device)
+    return IDLearner(Settings(place), RandomItems()).to(place.device)
 
 
-def new_feature_learner(device: torch.device, name: str) -> Learner:
+def new_feature_learner(place: Place, name: str) -> Learner:
     """A learner over random features."""
     from mml.data.item_features import ItemFeatures
 
@@ -78,7 +149,7 @@ def new_feature_learner(device: torch.device, name: str) -> Learner:
     items = RandomItems()
     vectors = np.random.default_rng(0).normal(size=(N_ITEMS + 1, FEATURE_DIM)).astype(np.float32)
     items.item_features = {name: ItemFeatures(vectors, np.arange(N_ITEMS + 1) > 0)}
-    return FeatureLearner(Settings(device), items, name).to(device)
+    return FeatureLearner(Settings(place), items, name).to(place.device)
 
 
 def random_users(n: int, lengths: tuple[int, int]) -> PackedSequences:
@@ -92,29 +163,29 @@ Ways = Mapping[str, tuple[int, Callable[[], Any]]]
 """Name of a way of working -> (users it treats, the work)."""
 
 
-def rates(ways: Ways, repetitions: int, device: torch.device, threads: int) -> dict[str, float]:
+def rates(ways: Ways, repetitions: int, place: Place) -> dict[str, float]:
     """Users per second of each way: the median over repetitions, taken in turn."""
-    clock = time.process_time if threads == 1 and device.type == "cpu" else time.perf_counter
+    clock = time.process_time if place.threads == 1 and place.device.type == "cpu" else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for repetition in range(repetitions + 1):  # the first is to warm up
         for name, (_, work) in ways.items():
             begin = clock()
             work()
-            if device.type == "cuda":
+            if place.device.type == "cuda":
                 torch.cuda.synchronize()
             if repetition:
                 seconds[name].append(clock() - begin)
     return {name: users / float(np.median(seconds[name])) for name, (users, _) in ways.items()}
 
 
-def _records(case: str, found: Mapping[str, float], where: Record) -> list[Record]:
+def _records(case: str, found: Mapping[str, float], place: Place) -> list[Record]:
     """A line per way. The bound is the faster of the ways with shared weights."""
     shares = {"of_published": found["published"]}
     bounds = [rate for way, rate in found.items() if way.startswith("shared")]
     if bounds:
         shares["of_bound"] = max(bounds)
     return [
-        {"case": case, **where, "way": way, "rate": rate, **{key: rate / of for key, of in shares.items()}}
+        {"case": case, **place.record(), "way": way, "rate": rate, **{key: rate / of for key, of in shares.items()}}
         for way, rate in found.items()
     ]
 
@@ -122,48 +193,51 @@ def _records(case: str, found: Mapping[str, float], where: Record) -> list[Recor
 def options(arguments: Sequence[str], what: str) -> argparse.Namespace:
     """The common options of the benchmarks of speed."""
     parser = argparse.ArgumentParser(description=what)
-    parser.add_argument("--users", type=int, default=64, help="users that the batched ways treat at a time")
+    parser.add_argument("--users", type=int, help="users that the batched ways treat (64, on a GPU 16384)")
     parser.add_argument("--single", type=int, default=4, help="users that the ways of one user at a time treat")
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--chunk", type=int, default=32, help="tasks adapted at once")
+    parser.add_argument("--chunk", type=int, help="tasks adapted at once (32, on a GPU 4096)")
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 0], help="threads of torch; 0: one per core")
+    gpu = [name for name, how in PRECISIONS.items() if not how.compiled]  # compiling takes minutes
+    parser.add_argument("--precision", nargs="*", choices=PRECISIONS, default=gpu, help="on a GPU")
     parser.add_argument("--output", type=Path, default=Path("output/benchmarks"))
     return parser.parse_args(arguments)
 
 
-Prepare = Callable[[argparse.Namespace, str, torch.device], tuple[Ways, dict[str, float]]]
-"""(options, case, device) -> the ways, and rates that are known without timing."""
+Prepare = Callable[[argparse.Namespace, str, Place], tuple[Ways, dict[str, float]]]
+"""(options, case, place) -> the ways, and rates that are known without timing."""
 
 
 def everywhere(chosen: argparse.Namespace, cases: Iterable[str], prepare: Prepare) -> list[Record]:
-    """Measure each case on each number of threads, and on the GPU if there is one."""
+    """Measure each case on each number of threads, and on the GPU, if there is one, in each precision."""
     found: list[Record] = []
     cores = torch.get_num_threads()
-    places = [(torch.device("cpu"), threads) for threads in dict.fromkeys(n or cores for n in chosen.threads)]
+    places = [Place(torch.device("cpu"), threads) for threads in dict.fromkeys(n or cores for n in chosen.threads)]
     if torch.cuda.is_available():
-        places.append((torch.device("cuda"), cores))
-    for device, threads in places:
-        torch.set_num_threads(threads)
+        places += [Place(torch.device("cuda"), cores, precision) for precision in chosen.precision]
+    for place in places:
+        place.set_up()
         for case in cases:
-            ways, known = prepare(chosen, case, device)
-            speed = rates(ways, chosen.repetitions, device, threads) | known
-            found += _records(case, speed, {"threads": threads, "device": device.type})
+            ways, known = prepare(chosen, case, place)
+            found += _records(case, rates(ways, chosen.repetitions, place) | known, place)
     return found
 
 
 def report(name: str, found: Sequence[Record], output: Path) -> int:
     """Print the table and write the JSON."""
     where = machine()
-    print(f"{name}: {where['processor']}, {where['cores']} cores, torch {where['torch']}, commit {where['commit']}")
+    place = ", ".join(str(where[key]) for key in ("gpu", "processor") if where[key])
+    print(f"{name}: {place}, {where['cores']} cores, torch {where['torch']}, commit {where['commit']}")
     show(name, found, COLUMNS, output)
     return 0
 
 
-def hardware_bound(learner: Learner, tasks: TaskSet, steps: int, device: torch.device) -> float:
-    """Users/s if every multiplication ran like a large matrix product, and every byte of fast weights like a copy.
+def hardware_bounds(learner: Learner, tasks: TaskSet, trains: bool, place: Place) -> dict[str, float]:
+    """Users/s if every multiplication ran like a large matrix product, and if every byte counted ran like a copy.
 
-    Counted: the products of encoder, attention and softmax, of `steps` inner passes over the support and an outer one
-    over all positions; and the fast weights, which each inner step reads forward, backward and to write, and writes.
+    Counted are the products of encoder, attention and softmax, of STEPS inner passes over the support and a last one
+    over all positions, forward only unless it `trains`; and the bytes that no way with formed weights can do without:
+    the fast weights, which each inner step reads forward, backward and to write, and writes, and the last pass reads.
     """
     n_fast = sum(value.numel() for value in learner.fast_parameters().values())
     n_matrix = sum(value.numel() for value in learner.fast_parameters().values() if value.dim() == 2)
@@ -175,24 +249,26 @@ def hardware_bound(learner: Learner, tasks: TaskSet, steps: int, device: torch.d
         products = 6 * positions * n_matrix + 12 * layers * positions**2 * d
         return products + (6 if by_items else 4) * predicted * items * d
 
-    flops = steps * pass_flops(support, support, False) + pass_flops(length, float(tasks.n_query.mean()), True)
-    moved = 4 * n_fast * (4 * steps + 2)
-    return 1.0 / max(flops / _matmul_rate(device), moved / _copy_rate(device))
+    flops = STEPS * pass_flops(support, support, False)
+    last = pass_flops(length, float(tasks.n_query.mean()), True)
+    flops += last if trains else last / 3
+    moved = 4 * n_fast * (4 * STEPS + (2 if trains else 1))
+    return {"operations": _matmul_rate(place) / flops, "bytes": _copy_rate(place) / moved}
 
 
-def _timed(work: Callable[[], Any], device: torch.device) -> float:
-    return 1.0 / rates({"": (1, work)}, 5, device, torch.get_num_threads())[""]
+def _timed(work: Callable[[], Any], place: Place) -> float:
+    return 1.0 / rates({"": (1, work)}, 5, place)[""]
 
 
-def _matmul_rate(device: torch.device) -> float:
-    """Measured floating-point operations per second of a large product."""
-    n = 1024 if device.type == "cpu" else 8192
-    a: Tensor = torch.randn(n, n, device=device)
-    return 2 * n**3 / _timed(lambda: a @ a, device)
+def _matmul_rate(place: Place) -> float:
+    """Measured floating-point operations per second of a large product in the place's precision."""
+    n = 1024 if place.device.type == "cpu" else 8192
+    a: Tensor = torch.randn(n, n, device=place.device).to(place.how.dtype)
+    return 2 * n**3 / _timed(lambda: a @ a, place)
 
 
-def _copy_rate(device: torch.device) -> float:
+def _copy_rate(place: Place) -> float:
     """Measured bytes per second, read and written, of a copy that no cache holds."""
-    a: Tensor = torch.ones(1 << 26, device=device)
+    a: Tensor = torch.ones(1 << 26, device=place.device)
     b = torch.empty_like(a)
-    return 8 * len(a) / _timed(lambda: b.copy_(a), device)
+    return 8 * len(a) / _timed(lambda: b.copy_(a), place)

@@ -71,10 +71,13 @@ class TaskDropout(nn.Module):
         return (numbers >= self.p).to(dtype).div_(1.0 - self.p)
 
 
+# Drawn here, for vmap allows no drawing within it.
+_UNIFORM = torch.rand(_TABLE_SIZE, generator=torch.Generator().manual_seed(0))
+
+
 @cache
 def _table(device: torch.device) -> Tensor:
-    uniform = torch.rand(_TABLE_SIZE, generator=torch.Generator().manual_seed(0))
-    return torch.cat([uniform, uniform[:_LONGEST_ROW]]).to(device)
+    return torch.cat([_UNIFORM, _UNIFORM[:_LONGEST_ROW]]).to(device)
 
 
 def _places(first: Tensor, shape: Sequence[int]) -> Tensor:

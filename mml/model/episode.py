@@ -152,11 +152,10 @@ class InnerLoss:
 
     def _gradient(self, picked: Tensor) -> Tensor:
         """Gradient of the sum of losses by the states at the support positions, [P, d]."""
-        episode = self._episode
-        with torch.enable_grad():
-            picked = picked.detach().requires_grad_()
-            losses = episode._losses(picked, episode._table.detach(), self._positions)
-        return torch.autograd.grad(losses, picked, self._weight)[0]
+        episode, positions = self._episode, self._positions
+        targets, negatives = episode._batch.targets[positions], episode._batch.negatives_of(positions)
+        slopes = episode._learner.prediction_slopes(picked, episode._table.detach(), targets, negatives)
+        return slopes * self._weight[:, None]
 
     @cached_property
     def _own(self) -> Params:

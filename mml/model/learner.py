@@ -17,7 +17,7 @@ from mml.model.content_embedding import ContentEmbedding
 from mml.model.encoder import CausalEncoder, initialise
 from mml.model.episode import Episode
 from mml.model.feature_attention import FeatureAttention
-from mml.model.losses import bpr_loss, full_softmax_loss, sampled_softmax_loss
+from mml.model.losses import bpr_loss, full_softmax_loss, full_softmax_slopes, sampled_softmax_loss
 from mml.model.popularity import log_popularity
 from mml.model.scores import dot_scores, widened
 
@@ -166,6 +166,17 @@ class Learner(SequentialRecommender):
         if self.loss_type == "BPR":
             return bpr_loss(states, table, targets, negatives)
         return sampled_softmax_loss(states, table, targets, negatives, self.products)
+
+    def prediction_slopes(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
+        """Gradient of each `prediction_loss` by its state, [P, d]; the losses themselves are not computed."""
+        if self.loss_type == "CE":
+            table = self._with_offsets(table[: self.n_warm_items + 1], self._training_offsets())
+            slopes = full_softmax_slopes(widened(states, table), table, targets, self.products)
+            return slopes[:, : states.shape[1]]
+        with torch.enable_grad():
+            states = states.detach().requires_grad_()
+            loss = self.prediction_loss(states, table, targets, negatives).sum()
+        return torch.autograd.grad(loss, states)[0]
 
     def is_candidate(self, items: Tensor) -> Tensor:
         """Which items, int64 [...], are candidates in training: bool [...]."""

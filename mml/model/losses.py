@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import embedding  # unlike indexing, its gradient does not depend on the threads
 
 _GAMMA = 1e-10  # as in recbole.model.loss.BPRLoss, which averages over the batch and so cannot serve per position
-_BLOCK = 1 << 18  # logits at a time: few enough for the cache
+_BLOCK = {"cpu": 1 << 18, "cuda": 1 << 26}  # logits at a time: few enough for the cache, enough for all of a GPU
 _FEWEST_ROWS = 64  # positions at a time: enough for the matrix product
 _KEPT = 1 << 24  # softmax values kept for the backward pass; of more, they are computed again
 
@@ -48,6 +49,15 @@ def full_softmax_loss(states: Tensor, table: Tensor, targets: Tensor, products: 
     return losses.view(targets.shape)
 
 
+@torch.no_grad()
+def full_softmax_slopes(states: Tensor, table: Tensor, targets: Tensor, products: torch.dtype | None = None) -> Tensor:
+    """Gradient of each position's `full_softmax_loss` by its state: states [P, d], targets [P] -> [P, d]."""
+    slopes, items = torch.empty_like(states), table[1:].to(products or states.dtype)
+    for block in _blocks(states, len(items)):
+        _mean_item(_shares(states[block], items), items, slopes[block])
+    return slopes.sub_(embedding(targets, table))
+
+
 def plain_softmax_loss(states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
     """`full_softmax_loss` by autograd: states [P, d], targets [P] -> [P]. It holds [P, n_warm] several times over."""
     logits = states @ table[1:].T
@@ -61,12 +71,10 @@ class _FullSoftmax(torch.autograd.Function):
     def forward(ctx: Any, states: Tensor, table: Tensor, targets: Tensor, products: torch.dtype) -> Tensor:
         by_states, by_table, *_ = ctx.needs_input_grad
         items, n = table[1:].to(products), len(states)
-        rows = max(_BLOCK // max(len(items), 1), _FEWEST_ROWS)
         losses, slope = states.new_empty(n), states.new_empty(states.shape if by_states or by_table else 0)
         kept: list[Tensor] | None = [] if by_table and n * len(items) <= _KEPT else None
-        for begin in range(0, n, rows):
-            block = slice(begin, begin + rows)
-            logits = (states[block].to(products) @ items.T).to(states.dtype)  # [rows, n_warm]
+        for block in _blocks(states, len(items)):
+            logits = _logits(states[block], items)
             at_target = logits.gather(1, (targets[block] - 1)[:, None])[:, 0]
             if not (by_states or by_table):
                 losses[block] = torch.logsumexp(logits, 1) - at_target
@@ -74,15 +82,12 @@ class _FullSoftmax(torch.autograd.Function):
             share = torch.softmax(logits, 1)
             losses[block] = logits.amax(1) - torch.log(share.amax(1)) - at_target
             share = share.to(products)
-            if products == states.dtype:
-                torch.mm(share, items, out=slope[block])
-            else:
-                slope[block] = share @ items
+            _mean_item(share, items, slope[block])
             if kept is not None:
                 kept.append(share)
         ctx.save_for_backward(states, table, targets)
         ctx.slope = slope.sub_(embedding(targets, table)) if by_states else slope
-        ctx.kept, ctx.rows, ctx.products = kept, rows, products
+        ctx.kept, ctx.products = kept, products
         return losses
 
     @staticmethod
@@ -101,11 +106,10 @@ class _FullSoftmax(torch.autograd.Function):
 
 def _by_table(ctx: Any, states: Tensor, table: Tensor, targets: Tensor, grad: Tensor) -> Tensor:
     weighted = states * grad[:, None]
-    items = table[1:].to(ctx.products) if ctx.kept is None else table[:0]
+    items = table[1:].to(ctx.products)
     result: Tensor = torch.ops.aten.embedding_dense_backward(weighted, targets, len(table), -1, False).neg_()
-    for number, begin in enumerate(range(0, len(states), ctx.rows)):
-        block = slice(begin, begin + ctx.rows)
-        share = _share(ctx, states[block], items) if ctx.kept is None else ctx.kept[number]
+    for number, block in enumerate(_blocks(states, len(items))):
+        share = _shares(states[block], items) if ctx.kept is None else ctx.kept[number]
         if share.dtype == result.dtype:
             result[1:].addmm_(share.T, weighted[block])
         else:
@@ -113,8 +117,28 @@ def _by_table(ctx: Any, states: Tensor, table: Tensor, targets: Tensor, grad: Te
     return result
 
 
-def _share(ctx: Any, states: Tensor, items: Tensor) -> Tensor:
-    return torch.softmax((states.to(ctx.products) @ items.T).to(states.dtype), 1).to(ctx.products)
+def _blocks(states: Tensor, n_items: int) -> Iterator[slice]:
+    rows = max(_BLOCK[states.device.type] // max(n_items, 1), _FEWEST_ROWS)
+    for begin in range(0, len(states), rows):
+        yield slice(begin, begin + rows)
+
+
+def _logits(states: Tensor, items: Tensor) -> Tensor:
+    """[rows, d], [n_warm, d] -> [rows, n_warm], in the states' format after products in the items'."""
+    return (states.to(items.dtype) @ items.T).to(states.dtype)
+
+
+def _shares(states: Tensor, items: Tensor) -> Tensor:
+    """The softmax, [rows, n_warm], in the items' format."""
+    return torch.softmax(_logits(states, items), 1).to(items.dtype)
+
+
+def _mean_item(shares: Tensor, items: Tensor, out: Tensor) -> None:
+    """[rows, n_warm], [n_warm, d] -> [rows, d]."""
+    if out.dtype == items.dtype:
+        torch.mm(shares, items, out=out)
+    else:
+        out.copy_(shares @ items)
 
 
 def sampled_softmax_loss(

@@ -9,9 +9,9 @@ from mml.words import common_arguments
 
 
 def load(words: list[str]) -> MMLDataset:
-    """The dataset of a run with these words."""
+    """The dataset of a run with these words, on the CPU."""
     options, files, rest = common_arguments(words, "")
-    return MMLDataset(Config(options.dataset, files, arguments=rest))
+    return MMLDataset(Config(options.dataset, files, arguments=[*rest, "--use_gpu=False"]))
 
 
 def moments(dataset: MMLDataset, n_updates: int = 1) -> list[Snapshot]:

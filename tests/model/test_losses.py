@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import mml.model.losses as losses
-from mml.model.losses import full_softmax_loss, plain_softmax_loss
+from mml.model.losses import full_softmax_loss, full_softmax_slopes, plain_softmax_loss
 
 P, N, D = 150, 30, 8
 
@@ -24,7 +24,7 @@ def test_values_and_gradients(
     inputs: tuple[Tensor, Tensor, Tensor], kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(losses, "_KEPT", kept)
-    monkeypatch.setattr(losses, "_BLOCK", 1)  # several blocks
+    monkeypatch.setattr(losses, "_BLOCK", {"cpu": 1})  # several blocks
     states, table, _ = inputs
     ours, plain = full_softmax_loss(*inputs), plain_softmax_loss(*inputs)
     torch.testing.assert_close(ours, plain)
@@ -33,6 +33,9 @@ def test_values_and_gradients(
     weight = torch.rand(P, dtype=torch.float64)
     found = [torch.autograd.grad((loss * weight).sum(), [states, table], create_graph=True) for loss in (ours, plain)]
     first = torch.autograd.grad((full_softmax_loss(*inputs) * weight).sum(), [states, table])
+    torch.testing.assert_close(
+        full_softmax_slopes(*inputs), torch.autograd.grad(plain.sum(), states, retain_graph=True)[0]
+    )
     for mine, expected, once in zip(*found, first, strict=True):
         torch.testing.assert_close(mine, expected)
         torch.testing.assert_close(once, expected)
@@ -50,3 +53,4 @@ def test_an_unlikely_target_keeps_its_loss(inputs: tuple[Tensor, Tensor, Tensor]
 def test_no_positions(inputs: tuple[Tensor, Tensor, Tensor]) -> None:
     states, table, targets = inputs
     assert full_softmax_loss(states[:0], table, targets[:0]).shape == (0,)
+    assert full_softmax_slopes(states[:0], table, targets[:0]).shape == (0, D)

@@ -52,7 +52,7 @@ def test_recboles_own_trainer_trains_a_learner(
     torch.manual_seed(0)
     dataset = SequentialDataset(config)
     train, valid, _ = data_preparation(config, dataset)
-    model = PlainLearner(config, train.dataset)
+    model = PlainLearner(config, train.dataset).to(config["device"])
     trainer = Trainer(config, model)
     trainer.fit(train, valid, saved=False, verbose=False)
     losses = list(trainer.train_loss_dict.values())

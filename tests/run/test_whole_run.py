@@ -55,7 +55,7 @@ def weights_hash(output: Path) -> dict[str, str]:
     hashes = {}
     for path in sorted((latest(output) / "checkpoints").glob("*.pth")):
         digest = hashlib.sha256()
-        for name, value in torch.load(path, weights_only=True).get("weights", {}).items():
+        for name, value in torch.load(path, weights_only=True, map_location="cpu").get("weights", {}).items():
             digest.update(name.encode() + value.numpy().tobytes())
         hashes[path.stem] = digest.hexdigest()
     return hashes
@@ -242,7 +242,8 @@ def test_the_outer_gradient_does_not_depend_on_the_chunks(
         config = Config("tiny", arguments=words[2:])
         dataset = MMLDataset(config)
         torch.manual_seed(0)
-        trainer = MetaTrainer(config, build_learner(config, dataset, "id"), tmp_path, seed=0)
+        learner = build_learner(config, dataset, "id").to(config["device"])
+        trainer = MetaTrainer(config, learner, tmp_path, seed=0)
         trainer.model.train()
         batch = dataset.training_tasks().batch(np.arange(40))
         trainer.meta_step(trainer.model.with_noise(batch, torch.Generator().manual_seed(1)))
@@ -261,11 +262,11 @@ def test_the_outer_gradient_is_that_of_all_tasks_at_once(
     config = Config("tiny", arguments=arguments(tiny_data, tmp_path, **over)[2:])
     dataset = MMLDataset(config)
     torch.manual_seed(0)
-    learner = build_learner(config, dataset, name).train()
+    learner = build_learner(config, dataset, name).to(config["device"]).train()
     trainer = MetaTrainer(config, learner, tmp_path, seed=0)
     batch = learner.with_noise(dataset.training_tasks().batch(np.arange(40)), torch.Generator().manual_seed(1))
     fast, slow, inner = learner.fast_parameters(), learner.slow_parameters(), trainer._inner
-    whole = meta_gradient(algorithm, learner.episode(batch), fast, slow, inner.rate, inner.steps)
+    whole = meta_gradient(algorithm, learner.episode(batch.to(learner.device)), fast, slow, inner.rate, inner.steps)
     trainer.meta_step(batch)
     for params, grads in ((fast, whole.fast), (slow, whole.slow)):
         for key, grad in grads.items():
@@ -282,7 +283,7 @@ def test_adapted_states_do_not_depend_on_the_chunks(
     tasks = dataset.test_tasks()[0].take(np.arange(40))
     for name in ("id", "txt"):
         torch.manual_seed(0)
-        learner = build_learner(config, dataset, name)
+        learner = build_learner(config, dataset, name).to(config["device"])
         one, *others = (adapted_states(learner, tasks, Adaptation(0.03, 5), chunk) for chunk in (7, 1, 5, 1000))
         assert not torch.allclose(one, adapted_states(learner, tasks, Adaptation(0.03, 0), 7), atol=1e-3)
         for states in others:
@@ -294,7 +295,7 @@ def test_the_outer_step_moves_the_original_parameters(tiny_data: Path, arguments
     config = Config("tiny", arguments=arguments(tiny_data, tmp_path, clip_grad_norm="~", learning_rate=0.01)[2:])
     dataset = MMLDataset(config)
     torch.manual_seed(0)
-    learner = build_learner(config, dataset, "id")
+    learner = build_learner(config, dataset, "id").to(config["device"])
     trainer = MetaTrainer(config, learner, tmp_path, seed=0)
     before = {name: value.detach().clone() for name, value in learner.named_parameters()}
     batch = dataset.training_tasks().batch(np.arange(40))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from torch.nn.functional import embedding
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskBatch, training_tasks
 from mml.meta.inner import adapt, adaptation_path
-from mml.meta.outer import meta_gradient
+from mml.meta.outer import ALGORITHMS, meta_gradient
 from mml.model import fused_ops
 from mml.model.dropout import TaskDropout, task_noise
 from mml.model.episode import Episode
@@ -87,6 +89,21 @@ def test_inner_loop_equals_a_plain_loop(
     assert all(torch.equal(value, unadapted[name]) for name, value in before.items())
     assert all(torch.equal(value[3], unadapted[name]) for name, value in fast.items())
     assert any(not torch.equal(value[0], unadapted[name]) for name, value in fast.items())
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_chunks_memory_does_not_wait_for_the_garbage_collector(algorithm: str) -> None:
+    learner, batch = make_learner("CE", meta_algorithm=algorithm), make_batch()
+    fast, slow, rates = learner.fast_parameters(), learner.slow_parameters(), learner.inner_rates(RATE)
+    gc.disable()
+    try:
+        episode = learner.episode(batch)
+        meta_gradient(algorithm, episode, fast, slow, rates, STEPS)
+        vectors = weakref.ref(episode._tasks.vectors)
+        del episode
+        assert vectors() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("hidden_act", ["relu", "swish", "tanh", "sigmoid"])

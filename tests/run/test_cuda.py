@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 
 def learner_on(device: str, words: list[str], name: str) -> tuple[Learner, MMLDataset]:
     """The same weights on any device."""
-    config = Config("tiny", arguments=words[2:])
+    config = Config("tiny", arguments=[*words[2:], f"--use_gpu={device == 'cuda'}"])
     dataset = MMLDataset(config)
     torch.manual_seed(0)
     learner = build_learner(config, dataset, name)

@@ -27,6 +27,13 @@ class ContentInitLearner(Learner):
         nn.init.zeros_(self.delta.weight)
         self._max_norm = max_norm
 
+    def grown_from(self, other: Learner) -> None:
+        assert isinstance(other, ContentInitLearner)
+        state = other.state_dict()
+        delta = torch.zeros_like(self.delta.weight)
+        delta[: len(other.delta.weight)] = other.delta.weight.detach()
+        self.load_state_dict(state | {"delta.weight": delta})
+
     def warm_table(self) -> Tensor:
         content, delta = self.content(slice(0, self.n_warm_items + 1)), self.delta.weight
         if self._max_norm is not None:

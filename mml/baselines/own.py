@@ -18,6 +18,7 @@ from mml.baselines.gru import GRULearner
 from mml.baselines.settings import Baseline
 from mml.config import Config
 from mml.data.dataset import MMLDataset
+from mml.data.sequences import PackedSequences
 from mml.data.snapshots import snapshots
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
@@ -27,7 +28,7 @@ from mml.model.fusion import LearnerOutput, StandardisedScores, WeightedSum
 from mml.model.learner import Learner, build_learner
 from mml.model.linear import LinearModel, LinearOutput
 from mml.stages import Stages, State
-from mml.trainer.learner import PretrainTrainer
+from mml.trainer.learner import PretrainTrainer, RefreshTrainer
 from mml.trainer.linear import LinearFit
 from mml.trainer.validation import Part, Validation
 
@@ -93,6 +94,7 @@ class OwnRun:
         self._baseline, self._dataset, self._validation = baseline, dataset, validation
         self._stages, self._run_dir = stages, run_dir
         self._suffix = ""  # of the stages' names
+        self._tuned: tuple[OwnRun, PackedSequences] | None = None  # whose learners are fine-tuned, and on what
         self._n_warm_items = dataset.n_warm_items  # at T; a sum is of scores that are standardised over these
         parts = PARTS.get(baseline.name, ())
         of_content = baseline.name == "ContentKNN" or {"content", "init"} & {*parts}
@@ -112,12 +114,15 @@ class OwnRun:
             score = self._trained_scores()
             return [(np.arange(len(tasks)), score(tasks, None))], score(valid.tasks, valid.n_candidates)
         parts: list[Part] = []
+        treatment = self._baseline.settings["new_users"]
         for snapshot in snapshots(self._dataset, tasks, valid.tasks):
             retrained = copy.copy(self)
             if not snapshot.knows_nothing:
                 retrained._dataset = self._dataset.after(snapshot.new.sequences, snapshot.valid.sequences)
                 retrained._validation = valid.over(snapshot.valid_tasks)
-                retrained._suffix = f"_full_retrain_{snapshot.name}"
+                retrained._suffix = f"_{treatment}_{snapshot.name}"
+                if treatment == "trans":
+                    retrained._tuned = self, snapshot.known
             parts.append((snapshot.cases, retrained._trained_scores()(tasks.take(snapshot.cases), None)))
         return parts, None
 
@@ -187,7 +192,12 @@ class OwnRun:
             learners = self._baseline.config["learners"]
             own = {"local_modules": [], "learners": learners | {"id": learners["id"] | rate}}
         return self._config_with(
-            content_embedding=False, feature_attention=False, popularity_prior=False, meta_algorithm="fomaml", **own
+            content_embedding=False,
+            feature_attention=False,
+            popularity_prior=False,
+            meta_algorithm="fomaml",
+            refresh_epochs=self._baseline.settings["trans_epochs"],
+            **own,
         )
 
     def _trained(self, kind: str) -> Learner:
@@ -210,9 +220,18 @@ class OwnRun:
 
         def build(seed: int) -> tuple[State, int]:
             learner = fresh(seed)
-            trainer = PretrainTrainer(config, learner, self._run_dir, seed)
-            trainer.train(dataset, self._validation)
-            return {"weights": learner.state_dict()}, len(trainer.train_loss_dict) * len(dataset.users.old)
+            if self._tuned is None:
+                trainer = PretrainTrainer(config, learner, self._run_dir, seed)
+                trainer.train(dataset, self._validation)
+                n_users = len(dataset.users.old)
+            else:
+                start, known = self._tuned
+                learner.grown_from(start._trained(kind))
+                trainer = RefreshTrainer(config, learner, self._run_dir, seed)
+                if known.lengths.max(initial=0) > 1:
+                    trainer.train(dataset.only(known), None)
+                n_users = len(known)
+            return {"weights": learner.state_dict()}, len(trainer.train_loss_dict) * n_users
 
         state = self._stages(stage, self._fingerprint(config, kind), build)
         learner = fresh(0)
@@ -230,7 +249,11 @@ class OwnRun:
         parts: list[Any] = [rest, self._dataset.fingerprint(with_new_users=False)]
         parts += [[name, features[name].fingerprint(self._dataset.n_known_items)] for name in used]
         parts += [config["learners"]["id" if kind != "content" else self._modality]]
-        return [*parts, self._baseline.settings["delta_max_norm"]] if kind == "init" else parts
+        if kind == "init":
+            parts.append(self._baseline.settings["delta_max_norm"])
+        if self._tuned is not None:
+            parts += [self._baseline.settings["trans_epochs"], self._tuned[0]._fingerprint(config, kind)]
+        return parts
 
     def _fused(self, learners: dict[str, Learner], tasks: TaskSet, n_items: int | None) -> BlockScorer:
         """The only learner's scores, or the plain sum of the standardised ones."""

@@ -21,7 +21,7 @@ from mml.data.atomic import read_header
 from mml.errors import InputError
 
 NEW_USERS = ("none", "trans", "full_retrain", "down")
-OWN_NEW_USERS = ("none", "full_retrain")
+OWN_NEW_USERS = ("none", "trans", "full_retrain")
 _SHARED_STAGES = ("run", "data", "meta_test")
 _LISTS = ("decay", "selected_features")
 _TREATMENT = ("new_users", "trans_epochs")  # of new users, of which RecBole knows nothing
@@ -124,7 +124,9 @@ def read_baseline(name: str, dataset: str, files: Sequence[str], words: Sequence
         own = {key: given.pop(key) for key in list(given) if key in defaults}
         _check_values(own, defaults, OWN_NEW_USERS)
         if given.get("refresh"):
-            raise InputError(f"command line: key 'refresh' means nothing to {name}; use new_users: full_retrain.")
+            raise InputError(
+                f"command line: key 'refresh' means nothing to {name}; use new_users: trans or full_retrain."
+            )
         return Baseline(name, Config(dataset, files, given), {**defaults, **own})
     known = {**model_defaults(name), **defaults}
     shared, own = {}, {}

@@ -342,6 +342,12 @@ class MMLDataset(SequentialDataset):
         later.n_warm_items = later.n_known_items = self.item_num - 1
         return later
 
+    def only(self, known: PackedSequences) -> MMLDataset:
+        """The same items, and these interactions alone among the old users'."""
+        later = copy.copy(self)
+        later.users = replace(self.users, old=known)
+        return later
+
     def summary(self) -> dict[str, Any]:
         """The counts of everything, as they stand in result.json."""
         split = self._split

@@ -73,6 +73,7 @@ def with_permuted(tiny_data: Path, folder: Path, first: int = 0, since: float = 
         ("SASRec", {"new_users": "down"}),
         ("SumAll", {}),
         ("SumAll", {"new_users": "full_retrain"}),
+        ("SumAll", {"new_users": "trans"}),
     ],
 )
 def test_permuted_targets_change_no_weight(
@@ -89,7 +90,13 @@ def test_permuted_targets_change_no_weight(
 
 @pytest.mark.parametrize(
     ("model", "treatment"),
-    [("SASRec", "trans"), ("SASRec", "full_retrain"), ("SASRec", "down"), ("SumAll", "full_retrain")],
+    [
+        ("SASRec", "trans"),
+        ("SASRec", "full_retrain"),
+        ("SASRec", "down"),
+        ("SumAll", "full_retrain"),
+        ("SumAll", "trans"),
+    ],
 )
 @pytest.mark.parametrize("earlier", [False, True])
 def test_what_comes_later_changes_no_weight(

@@ -142,12 +142,28 @@ def test_a_fine_tuning_in_time_takes_so_many_epochs(tiny_data: Path, words: Word
     assert 0.45 < (ranks[3] == plain).mean() < 0.9
 
 
-def test_own_baselines_are_retrained_at_moments_in_time(tiny_data: Path, words: Words, tmp_path: Path) -> None:
-    given = {"recbole": False, "new_users": "full_retrain", "snapshots": 2}
+@pytest.mark.parametrize("treatment", ["trans", "full_retrain"])
+def test_own_baselines_are_retrained_at_moments_in_time(
+    treatment: str, tiny_data: Path, words: Words, tmp_path: Path
+) -> None:
+    given = {"recbole": False, "new_users": treatment, "snapshots": 2}
     assert main(words("SumFive", tiny_data, tmp_path, **given)) == 0
-    stages = set(result_of(only_run(tmp_path, "SumFive_full_retrain"))["stages"])
+    stages = set(result_of(only_run(tmp_path, f"SumFive_{treatment}"))["stages"])
     kinds = {"IDSASRec", "ContentInitSASRec", "ContentSASRec.txt", "IDGRU", "Linear"}
-    assert stages == {*kinds, *(f"{kind}_full_retrain_moment_2" for kind in kinds)}
+    assert stages == {*kinds, *(f"{kind}_{treatment}_moment_2" for kind in kinds)}
+
+
+def test_own_baselines_are_fine_tuned_from_what_they_were(tiny_data: Path, words: Words, tmp_path: Path) -> None:
+    """Without an epoch they rank the items that were there as before."""
+    found = []
+    for settings in ({}, {"new_users": "trans", "trans_epochs": 0}, {"new_users": "trans", "trans_epochs": 3}):
+        folder = tmp_path / str(len(found))
+        given = {"recbole": False, "snapshots": 2, "eval_shots": "[3]", **settings}
+        assert main(words("ContentInitSASRec", tiny_data, folder, **given)) == 0
+        name = "ContentInitSASRec" + ("_trans" if settings else "")
+        found.append(pd.read_csv(only_run(folder, name) / "predictions.csv")["rank"])
+    assert found[1].equals(found[0])
+    assert not found[2].equals(found[0])
 
 
 def test_feature_models_read_token_columns(tiny_data: Path, words: Words, tmp_path: Path) -> None:
@@ -201,7 +217,7 @@ def test_no_validation_users(tiny_data: Path, words: Words, tmp_path: Path) -> N
         ("SASRec", {"meta_epochs": 3}, "key 'meta_epochs' means nothing to SASRec"),
         ("SASRec", {"refresh": True}, "key 'refresh' means nothing to SASRec"),
         ("IDSASRec", {"recbole": False, "refresh": True}, "key 'refresh' means nothing to IDSASRec"),
-        ("IDSASRec", {"recbole": False, "new_users": "trans"}, "must be one of none, full_retrain"),
+        ("IDSASRec", {"recbole": False, "new_users": "down"}, "must be one of none, trans, full_retrain"),
         ("SASRec", {"epochs": "many"}, "key 'epochs' has the value 'many'"),
         ("SASRec", {"hiden_size": 8}, "Did you mean 'hidden_size'?"),
         ("SASRec", {"loss_type": "MSE"}, "it must be CE or BPR"),

@@ -406,7 +406,7 @@ class Run:
                 for stage, record in self.stages.records.items()
             },
             "adaptation": {name: asdict(how) for name, how in self.adaptations.items()},
-            "learned_from_new_users": self.config["refresh"],
+            **report.new_users_learned_from(self.config, self.config["refresh"]),
             "metrics": metrics,
         }
 

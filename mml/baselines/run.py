@@ -72,7 +72,7 @@ def run_baseline(
             "data": summary,
             "stages": {stage: _without_fingerprint(record) for stage, record in stages.records.items()},
             "adaptation": {},
-            "learned_from_new_users": baseline.settings["new_users"] != "none",
+            **report.new_users_learned_from(config, baseline.settings["new_users"] != "none"),
             "validation": dict(valid),
             "metrics": {baseline.method: report.group_metrics(ranking, tasks, dataset.n_warm_items, metrics)},
         }

@@ -123,10 +123,10 @@ def read_baseline(name: str, dataset: str, files: Sequence[str], words: Sequence
     if name in OWN:
         own = {key: given.pop(key) for key in list(given) if key in defaults}
         _check_values(own, defaults, OWN_NEW_USERS)
-        if given.get("refresh"):
-            raise InputError(
-                f"command line: key 'refresh' means nothing to {name}; use new_users: trans or full_retrain."
-            )
+        for key in given:
+            if key.startswith("refresh"):
+                treatments = "new_users: trans or full_retrain"
+                raise InputError(f"command line: key '{key}' means nothing to {name}; use {treatments}.")
         return Baseline(name, Config(dataset, files, given), {**defaults, **own})
     known = {**model_defaults(name), **defaults}
     shared, own = {}, {}

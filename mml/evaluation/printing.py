@@ -54,7 +54,9 @@ def result_table(result: Mapping[str, Any]) -> str:
         rows.append([method, *(f"{value:.4f}" for value in values)])
     data = result["data"]
     note = " (synthetic data)" if result["synthetic"] else ""
-    more = ", learned from other new users too" if result.get("learned_from_new_users") else ""
+    more = ""
+    if result.get("learned_from_new_users"):
+        more = f", learned from other new users too (snapshots: {result.get('snapshots', '?')})"
     title = (
         f"{result['dataset']}{note}: {data['evaluated_users']} new users, {data['evaluated_cases']} cases, "
         f"{data['items']} items ({data['cold_items']} cold), seed {result['seed']}{more}"

@@ -13,6 +13,7 @@ import recbole
 import torch
 
 import mml
+from mml.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.evaluation.groups import case_groups
@@ -66,6 +67,11 @@ def versions() -> dict[str, str]:
         "pandas": pd.__version__,
         "python": platform.python_version(),
     }
+
+
+def new_users_learned_from(config: Config, does: bool) -> dict[str, Any]:
+    """Whether what other new users did was learned from, and if so at which snapshots, as it stands in result.json."""
+    return {"learned_from_new_users": does, "snapshots": config["snapshots"] if does else None}
 
 
 def device_name(device: torch.device) -> str:

@@ -217,6 +217,11 @@ def test_no_validation_users(tiny_data: Path, words: Words, tmp_path: Path) -> N
         ("SASRec", {"meta_epochs": 3}, "key 'meta_epochs' means nothing to SASRec"),
         ("SASRec", {"refresh": True}, "key 'refresh' means nothing to SASRec"),
         ("IDSASRec", {"recbole": False, "refresh": True}, "key 'refresh' means nothing to IDSASRec"),
+        (
+            "SumAll",
+            {"recbole": False, "refresh_updates": 2},
+            "'refresh_updates' means nothing to SumAll; use new_users",
+        ),
         ("IDSASRec", {"recbole": False, "new_users": "down"}, "must be one of none, trans, full_retrain"),
         ("SASRec", {"epochs": "many"}, "key 'epochs' has the value 'many'"),
         ("SASRec", {"hiden_size": 8}, "Did you mean 'hidden_size'?"),

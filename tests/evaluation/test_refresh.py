@@ -333,7 +333,8 @@ def test_a_refreshed_run(shots: str, epochs: int, tiny_data: Path, arguments: Ar
         results[refresh] = json.loads((latest / "result.json").read_text())
         rows[refresh] = pd.read_csv(latest / "predictions.csv")
     assert [results[refresh]["learned_from_new_users"] for refresh in (False, True)] == [False, True]
-    assert "learned from other new users too" in result_table(results[True])
+    assert [results[refresh]["snapshots"] for refresh in (False, True)] == [None, "shots"]
+    assert "learned from other new users too (snapshots: shots)" in result_table(results[True])
     assert results[True]["metrics"].keys() == results[False]["metrics"].keys() - {"id_no_generator"}
     trained = {"last": {"refresh_last"}, SHOTS: {"refresh_3", "refresh_5"} if epochs else set()}[shots]
     stages = {refresh: one["stages"] for refresh, one in results.items()}

@@ -95,6 +95,7 @@ class OwnRun:
         self._stages, self._run_dir = stages, run_dir
         self._suffix = ""  # of the stages' names
         self._tuned: tuple[OwnRun, PackedSequences] | None = None  # whose learners are fine-tuned, and on what
+        self._learners: dict[str, Learner] = {}  # by kind, those that were trained
         self._n_warm_items = dataset.n_warm_items  # at T; a sum is of scores that are standardised over these
         parts = PARTS.get(baseline.name, ())
         of_content = baseline.name == "ContentKNN" or {"content", "init"} & {*parts}
@@ -118,6 +119,7 @@ class OwnRun:
         for snapshot in snapshots(self._dataset, tasks, valid.tasks):
             retrained = copy.copy(self)
             if not snapshot.knows_nothing:
+                retrained._learners = {}
                 retrained._dataset = self._dataset.after(snapshot.new.sequences, snapshot.valid.sequences)
                 retrained._validation = valid.over(snapshot.valid_tasks)
                 retrained._suffix = f"_{treatment}_{snapshot.name}"
@@ -202,6 +204,11 @@ class OwnRun:
 
     def _trained(self, kind: str) -> Learner:
         """A plainly trained learner; each kind has a seed of its own, that of its stage."""
+        if kind not in self._learners:
+            self._learners[kind] = self._train(kind)
+        return self._learners[kind]
+
+    def _train(self, kind: str) -> Learner:
         config, dataset = self._plain_config(kind), self._dataset
         modality, bound = self._modality, self._baseline.settings["delta_max_norm"]
         stages = {"id": "IDSASRec", "gru": "IDGRU", "init": "ContentInitSASRec", "content": f"ContentSASRec.{modality}"}

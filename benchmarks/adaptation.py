@@ -83,10 +83,7 @@ def prepare(chosen: argparse.Namespace, case: str, place: Place) -> tuple[Ways, 
         "published, as imported": (len(few), as_imported),
         "published": (len(few), one_by_one),
         "single pass": (len(few), lambda: ranked(published.states_single_pass(learner, few, len(few), STEPS))),
-        "shared, modules": (
-            len(tasks),
-            lambda: ranked(shared_states(learner, tasks, chunk, False)),
-        ),
+        "shared, modules": (len(tasks), lambda: ranked(shared_states(learner, tasks, chunk, False))),
         "shared, fused": (len(tasks), lambda: ranked(shared_states(learner, tasks, chunk, True))),
         "mml": (len(tasks), lambda: ranked(adapted_states(learner, tasks, how, chunk))),
     }

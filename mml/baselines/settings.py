@@ -125,8 +125,9 @@ def read_baseline(name: str, dataset: str, files: Sequence[str], words: Sequence
         _check_values(own, defaults, OWN_NEW_USERS)
         for key in given:
             if key.startswith("refresh"):
-                treatments = "new_users: trans or full_retrain"
-                raise InputError(f"command line: key '{key}' means nothing to {name}; use {treatments}.")
+                raise InputError(
+                    f"command line: key '{key}' means nothing to {name}; use new_users: trans or full_retrain."
+                )
         return Baseline(name, Config(dataset, files, given), {**defaults, **own})
     known = {**model_defaults(name), **defaults}
     shared, own = {}, {}

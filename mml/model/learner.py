@@ -158,7 +158,7 @@ class Learner(SequentialRecommender):
 
     def prediction_loss(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
         """Loss of each prediction: states [P, d], targets int64 [P], negatives of `TaskBatch.negatives_of` -> [P]."""
-        table = self._with_offsets(table[: self.n_warm_items + 1], self._training_offsets())
+        table = self._training_candidates(table)
         states = widened(states, table)
         if self.loss_type == "CE":
             return full_softmax_loss(states, table, targets, self.products)
@@ -170,7 +170,7 @@ class Learner(SequentialRecommender):
     def prediction_slopes(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
         """Gradient of each `prediction_loss` by its state, [P, d]; the losses themselves are not computed."""
         if self.loss_type == "CE":
-            table = self._with_offsets(table[: self.n_warm_items + 1], self._training_offsets())
+            table = self._training_candidates(table)
             slopes = full_softmax_slopes(widened(states, table), table, targets, self.products)
             return slopes[:, : states.shape[1]]
         with torch.enable_grad():
@@ -182,6 +182,10 @@ class Learner(SequentialRecommender):
         """Which items, int64 [...], are candidates in training: bool [...]."""
         warm = items <= self.n_warm_items
         return warm if not len(self._left_out) else warm & (self._left_out[items.clamp(max=self.n_warm_items), 0] == 0)
+
+    def _training_candidates(self, table: Tensor) -> Tensor:
+        """What items are scored by in training: vectors of the first n, [n, d] -> [n_warm + 1, d or d + 1]."""
+        return self._with_offsets(table[: self.n_warm_items + 1], self._training_offsets())
 
     def _training_offsets(self) -> Tensor:
         """What is added to warm items' scores in training, [n_warm + 1, 1], or [0, 1] for nothing."""

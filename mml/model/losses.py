@@ -106,7 +106,7 @@ class _FullSoftmax(torch.autograd.Function):
 
 def _by_table(ctx: Any, states: Tensor, table: Tensor, targets: Tensor, grad: Tensor) -> Tensor:
     weighted = states * grad[:, None]
-    items = table[1:].to(ctx.products)
+    items = table[1:].to(ctx.products) if ctx.kept is None else table[1:]
     result: Tensor = torch.ops.aten.embedding_dense_backward(weighted, targets, len(table), -1, False).neg_()
     for number, block in enumerate(_blocks(states, len(items))):
         share = _shares(states[block], items) if ctx.kept is None else ctx.kept[number]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mml.model import dropout
 from mml.model.encoder import CausalEncoder
 from mml.model.fused_ops import LowRank, linear, linear_input, ops
 
@@ -109,6 +110,15 @@ def test_gradients_of_gradients() -> None:
     fast, vectors, bias, keys = random_weights(encoder), random(U, L, D), random(U, L, L), torch.arange(U)
     ours, theirs = encoder.forward_tasks(fast, vectors, bias, keys), encoder.by_vmap(fast, vectors, bias, keys)
     assert_same_gradients(ours, theirs, [vectors, bias, *fast.values()], second=True)
+
+
+def test_vmap_may_be_the_first_to_need_the_dropouts_numbers() -> None:
+    """As where meta-training comes without pre-training."""
+    encoder = make_encoder(dropout=0.3)
+    fast, vectors, keys = random_weights(encoder), random(U, L, D), torch.arange(U)
+    dropout._table.cache_clear()
+    theirs = encoder.by_vmap(fast, vectors, None, keys)
+    torch.testing.assert_close(theirs, encoder.forward_tasks(fast, vectors, None, keys))
 
 
 def test_leaves_get_the_sum_over_tasks() -> None:

@@ -86,10 +86,12 @@ def test_new_users_are_ranked_for_by_their_shots_and_training_is_without() -> No
 
 def test_loss_and_scores_hold_the_prior() -> None:
     model = learner()
-    states, targets = torch.randn(5, model.hidden_size), torch.tensor([1, 9, 4, 4, 2])
+    states, targets = torch.randn(5, model.hidden_size, requires_grad=True), torch.tensor([1, 9, 4, 4, 2])
     logits = states @ model.item_table().T + model.prior.T
     expected = torch.nn.functional.cross_entropy(logits[:, 1 : WARM + 1], targets - 1, reduction="none")
     torch.testing.assert_close(model.prediction_loss(states, model.item_table(), targets, None), expected)
+    by_autograd = torch.autograd.grad(expected.sum(), states)[0]
+    torch.testing.assert_close(model.prediction_slopes(states, model.item_table(), targets, None), by_autograd)
     torch.testing.assert_close(dot_scores(states, model.candidate_table()), logits)
     torch.testing.assert_close(widened(states, model.candidate_table()) @ model.candidate_table().T, logits)
 

@@ -26,12 +26,12 @@ def main(arguments: Sequence[str]) -> int:
     """Run, print the table, and return the exit code: 0, 2 for a mistake in the input, 3 if a process is lost."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml import distributed
-    from mml.config import Config
-    from mml.evaluation.printing import result_table
+    from mml.cli.arguments import common_arguments
+    from mml.config.config import Config
     from mml.logs import log_to, setup_logging
-    from mml.pipeline import run_meta
-    from mml.run_folder import RunFolder
-    from mml.words import common_arguments
+    from mml.run.folder import RunFolder
+    from mml.run.printing import result_table
+    from mml.run.run import run_meta
 
     is_main = int(os.environ.get("RANK", "0")) == 0  # one of torchrun's processes speaks for all
     setup_logging("INFO" if is_main else "ERROR")

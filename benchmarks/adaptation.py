@@ -32,8 +32,8 @@ from benchmarks.speed import (
 )
 from mml.data.tasks import TaskSet, evaluation_tasks, length_sorted_chunks
 from mml.evaluation.ranking import StateScorer, rank_targets
-from mml.evaluation.states import Adaptation, adapted_states
-from mml.model.learner import Learner
+from mml.model.learner.adaptation import Adaptation, adapted_states
+from mml.model.learner.base import Learner
 
 
 def shared_states(learner: Learner, tasks: TaskSet, chunk: int, fused: bool) -> Tensor:

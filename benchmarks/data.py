@@ -46,9 +46,9 @@ def random_log(work: Path, users: int, items: int) -> Path:
 
 def ours(folder: str) -> Record:
     """Build MMLDataset and every task set."""
-    from mml.config import Config
+    from mml.config.config import Config
     from mml.data.dataset import MMLDataset
-    from mml.trainer.validation import Validation
+    from mml.evaluation.validation import Validation
 
     path, before = Path(folder), peak_mb()
     config = Config(path.name, arguments=[f"--data_path={path.parent}", "--use_gpu=False"])
@@ -69,7 +69,7 @@ def recboles(folder: str) -> Record:
     """Build RecBole's SequentialDataset over the same file, split leave-one-out."""
     from recbole.data.dataset import SequentialDataset
 
-    from mml.config import Config
+    from mml.config.config import Config
 
     path, before = Path(folder), peak_mb()
     config = Config(path.name, arguments=[f"--data_path={path.parent}", "--use_gpu=False"])

@@ -39,9 +39,15 @@ from benchmarks.speed import (
 )
 from mml.data.tasks import TaskSet, evaluation_tasks
 from mml.evaluation.ranking import rank_targets
-from mml.evaluation.states import Adaptation, adapted_states
-from mml.model.fusion import AdaptiveFusion, AdaptiveScorer, LearnerOutput, StandardisedScores, weighted_mean
-from mml.model.learner import Learner
+from mml.model.fusion.standardised import (
+    AdaptiveFusion,
+    AdaptiveScorer,
+    LearnerOutput,
+    StandardisedScores,
+    weighted_mean,
+)
+from mml.model.learner.adaptation import Adaptation, adapted_states
+from mml.model.learner.base import Learner
 from mml.trainer.fusion_cases import fusion_cases
 
 N_LEARNERS, PUBLISHED_STEPS, DEFAULT_STEPS, EPOCHS = 3, 50, 10, 10

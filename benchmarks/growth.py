@@ -63,13 +63,13 @@ class Fraction:
 
 def parts_of_a_run(folder: str, words: Sequence[str]) -> Record:
     """Build, train, adapt and rank; seconds and the peak memory after each."""
-    from mml.config import Config
+    from mml.config.config import Config
     from mml.data.dataset import MMLDataset
     from mml.evaluation.ranking import StateScorer
-    from mml.evaluation.states import Adaptation, adapted_states, chunk_size
-    from mml.model.learner import build_learner
-    from mml.trainer.learner import MetaTrainer
-    from mml.trainer.validation import Validation, rank_cases
+    from mml.evaluation.validation import Validation, rank_cases
+    from mml.model.learner.adaptation import Adaptation, adapted_states, chunk_size
+    from mml.model.learner.base import build_learner
+    from mml.trainer.meta import MetaTrainer
 
     path = Path(folder)
     config = Config(path.name, arguments=[f"--data_path={path.parent}", *ON_THE_CPU, *words])

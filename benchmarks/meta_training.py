@@ -36,8 +36,8 @@ from benchmarks.speed import (
 )
 from mml.data.tasks import TaskBatch, length_sorted_chunks, training_tasks
 from mml.meta.outer import meta_gradient
-from mml.model.learner import Learner
-from mml.trainer.learner import accumulate
+from mml.model.learner.base import Learner
+from mml.trainer.meta import accumulate
 
 QUERY = {"long": 1, "cold": 5}
 

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mml.config import Config
+from mml.config.config import Config
 from mml.errors import InputError
 from mml.evaluation.significance import paired_difference, per_case_ndcg
 from mml.features.raw import list_pictures
 from mml.logs import log_to, setup_logging
-from mml.pipeline import run_meta
-from mml.run_folder import RunFolder
+from mml.run.folder import RunFolder
+from mml.run.run import run_meta
 
 ROOT = Path(__file__).resolve().parent.parent
 POSTERS = ROOT.parent / "shared" / "data" / "ml-100k" / "images"

@@ -3,7 +3,8 @@
 python -m benchmarks.products [--users 32] [--repetitions 200]
 
 What the stacked products lack to the shared ones, an engine with weights per user lacks to the shared-weight bound. A
-matrix after few steps over few positions need not be formed (`mml.model.fused_ops.LowRank`); its extra operations are
+matrix after few steps over few positions need not be formed (`LowRank` in mml.model.encoder.fused.ops); its extra
+operations are
 not counted. Floating point operations of a product per CPU second of one thread, in 1e9.
 """
 
@@ -18,7 +19,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.measured import Record, machine, show
-from mml.model.fused_ops import LowRank, linear
+from mml.model.encoder.fused.ops import LowRank, linear
 
 N_IN, N_OUT = 64, 256
 COLUMNS = {

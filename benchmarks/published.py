@@ -20,7 +20,7 @@ from torch.nn.functional import embedding
 
 from benchmarks.speed import RATE, Place, RandomItems, Settings
 from mml.data.tasks import TaskSet
-from mml.model.learner import Learner, local_parameter_names
+from mml.model.learner.base import Learner, local_parameter_names
 
 # Importing RecBole's sequential models turns it on, which slows all of autograd down.
 torch.autograd.set_detect_anomaly(False)

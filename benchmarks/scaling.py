@@ -40,13 +40,13 @@ COLUMNS = {
 def shared_work(folder: str, words: Sequence[str]) -> Record:
     """Rates of this run's processes together."""
     from mml import distributed
-    from mml.config import Config
+    from mml.config.config import Config
     from mml.data.dataset import MMLDataset
     from mml.evaluation.ranking import StateScorer
-    from mml.evaluation.states import Adaptation, adapted_states, chunk_size
-    from mml.model.learner import build_learner
-    from mml.trainer.learner import MetaTrainer
-    from mml.trainer.validation import rank_cases
+    from mml.evaluation.validation import rank_cases
+    from mml.model.learner.adaptation import Adaptation, adapted_states, chunk_size
+    from mml.model.learner.base import build_learner
+    from mml.trainer.meta import MetaTrainer
 
     path = Path(folder)
     config = Config(path.name, arguments=[f"--data_path={path.parent}", "--show_progress=False", *words])

@@ -22,8 +22,8 @@ from torch import Tensor
 from benchmarks.measured import ROOT, Record, machine, show
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
-from mml.model.encoder import CausalEncoder
-from mml.model.learner import FeatureLearner, IDLearner, Learner
+from mml.model.encoder.causal import CausalEncoder
+from mml.model.learner.base import FeatureLearner, IDLearner, Learner
 from mml.precision import set_precision
 
 N_ITEMS = 1682  # as many as ml-100k has

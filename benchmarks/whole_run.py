@@ -58,10 +58,10 @@ def one_epoch(words: Sequence[str]) -> list[str]:
 
 def whole_run(folder: str, features: str, output: str, words: Sequence[str]) -> Record:
     """Read, train, adapt, fuse, rank and write; stage -> seconds, users/s and the peak memory so far."""
-    from mml.config import Config
-    from mml.pipeline import Run
+    from mml.config.config import Config
     from mml.precision import set_up_torch
-    from mml.run_folder import RunFolder
+    from mml.run.folder import RunFolder
+    from mml.run.run import Run
 
     path, begin = Path(folder), time.perf_counter()
     words = [f"--data_path={path.parent}", f"--output_dir={output}", f"--learners.txt.item_feat_emb={features}", *words]

@@ -6,7 +6,7 @@ import logging
 
 import torch
 
-from mml.config import Config
+from mml.config.config import Config
 from mml.errors import InputError
 
 logger = logging.getLogger(__name__)

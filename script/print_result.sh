@@ -3,4 +3,4 @@
 set -euo pipefail
 root=$(CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$root/script/python.sh"
-exec "$python" -m mml.evaluation.printing "$@"
+exec "$python" -m mml.run.printing "$@"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mml.data.synthetic.folder import write
-from mml.data.synthetic.generator import generate
-from mml.data.synthetic.spec import spec_for
+from mml.synthetic.folder import write
+from mml.synthetic.generator import generate
+from mml.synthetic.spec import spec_for
 
 SMALL = {
     "hidden_size": 16,

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mml.model.content_embedding import ContentEmbedding
-from mml.model.learner import Learner
+from mml.model.learner.base import Learner
+from mml.model.learner.content_embedding import ContentEmbedding
 
 
 class ContentInitLearner(Learner):

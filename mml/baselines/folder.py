@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from mml.baselines.settings import Baseline
-from mml.run_folder import RunFolder, make_folder
+from mml.run.folder import RunFolder, make_folder
 from mml.trainer.base import plain
 
 

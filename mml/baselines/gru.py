@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mml.model.dropout import TaskDropout, use_task_dropout
-from mml.model.learner import IDLearner
+from mml.model.encoder.dropout import TaskDropout, use_task_dropout
+from mml.model.learner.base import IDLearner
 
 
 class RecurrentEncoder(nn.Module):

@@ -16,21 +16,21 @@ from torch import Tensor
 from mml.baselines.content_init import ContentInitLearner
 from mml.baselines.gru import GRULearner
 from mml.baselines.settings import Baseline
-from mml.config import Config
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.sequences import PackedSequences
-from mml.data.snapshots import snapshots
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.evaluation.ranking import BlockScorer, Scorer, StateScorer
-from mml.evaluation.states import chunk_size, unadapted_states
-from mml.model.fusion import LearnerOutput, StandardisedScores, WeightedSum
-from mml.model.learner import Learner, build_learner
-from mml.model.linear import LinearModel, LinearOutput
-from mml.stages import Stages, State
-from mml.trainer.learner import PretrainTrainer, RefreshTrainer
+from mml.evaluation.validation import Part, Validation
+from mml.model.fusion.standardised import LearnerOutput, StandardisedScores, WeightedSum
+from mml.model.learner.adaptation import chunk_size, unadapted_states
+from mml.model.learner.base import Learner, build_learner
+from mml.model.learner.linear import LinearModel, LinearOutput
+from mml.refresh.snapshots import snapshots
+from mml.run.frame import Stages, State
 from mml.trainer.linear import LinearFit
-from mml.trainer.validation import Part, Validation
+from mml.trainer.meta import PretrainTrainer, RefreshTrainer
 
 PARTS = {
     "Linear": ("linear",),

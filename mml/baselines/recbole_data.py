@@ -12,7 +12,7 @@ from recbole.utils import FeatureSource, FeatureType
 
 from mml.baselines.settings import ModelConfig
 from mml.data.dataset import MMLDataset
-from mml.data.snapshots import Snapshot, UserSequences
+from mml.refresh.snapshots import Snapshot, UserSequences
 
 
 def old_users(dataset: MMLDataset) -> UserSequences:

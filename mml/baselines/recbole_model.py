@@ -15,8 +15,8 @@ from mml.baselines.settings import ModelConfig
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.evaluation.ranking import Scorer
+from mml.evaluation.validation import Validation
 from mml.trainer.base import StageTrainer, Valid
-from mml.trainer.validation import Validation
 
 
 class ModelScorer:

@@ -15,12 +15,12 @@ from mml.baselines.recbole_model import BaselineTrainer, ModelScorer, new_model
 from mml.baselines.registry import recbole_class
 from mml.baselines.settings import Baseline, ModelConfig, model_defaults
 from mml.data.dataset import MMLDataset
-from mml.data.snapshots import Snapshot, UserSequences, snapshots
 from mml.data.tasks import TaskSet
 from mml.evaluation.ranking import Scorer
-from mml.stages import Stages, State
+from mml.evaluation.validation import Part, Validation
+from mml.refresh.snapshots import Snapshot, UserSequences, snapshots
+from mml.run.frame import Stages, State
 from mml.trainer.base import plain
-from mml.trainer.validation import Part, Validation
 
 
 class RecBoleRun:

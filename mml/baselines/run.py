@@ -16,12 +16,12 @@ from mml.baselines.own import OwnRun
 from mml.baselines.recbole_run import RecBoleRun
 from mml.baselines.settings import Baseline
 from mml.data.dataset import MMLDataset
-from mml.evaluation import report
+from mml.evaluation.validation import Validation, dataset_metrics, rank_parts
 from mml.precision import set_up_torch
-from mml.run_folder import StageRecord
-from mml.stages import Stages, State
+from mml.run import result as report
+from mml.run.folder import StageRecord
+from mml.run.frame import Stages, State
 from mml.trainer.base import plain
-from mml.trainer.validation import Validation, dataset_metrics, rank_parts
 
 logger = logging.getLogger(__name__)
 

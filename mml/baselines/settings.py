@@ -14,11 +14,11 @@ import yaml
 from recbole.config import Config as RecBoleConfig
 from recbole.utils import ModelType
 
-from mml import config_keys
 from mml.baselines.registry import OWN, check_name
-from mml.config import Config, config_dir, parse_arguments, set_numpy_aliases
-from mml.data.atomic import read_header
+from mml.config import keys as config_keys
+from mml.config.config import Config, config_dir, parse_arguments, set_numpy_aliases
 from mml.errors import InputError
+from mml.files.atomic import read_header
 
 NEW_USERS = ("none", "trans", "full_retrain", "down")
 OWN_NEW_USERS = ("none", "trans", "full_retrain")

@@ -9,8 +9,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from mml.cli.arguments import split_names
 from mml.errors import InputError
-from mml.words import split_names
 
 EXIT_INPUT_ERROR = 2
 

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 from mml.baselines.own import SameScores
-from mml.config import Config
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.evaluation.significance import per_case_ndcg
-from mml.trainer.validation import rank_cases
+from mml.evaluation.validation import rank_cases
 
 _SHORTEST_COPY = 3  # shorter sequences coincide by chance
 
@@ -137,8 +137,8 @@ def _longest_histories(tasks: TaskSet) -> np.ndarray:
 def main(arguments: Sequence[str]) -> int:
     """Print the audit of a dataset; exit code 2 for a mistake in the input."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+    from mml.cli.arguments import common_arguments
     from mml.logs import setup_logging
-    from mml.words import common_arguments
 
     setup_logging("WARNING")
     try:

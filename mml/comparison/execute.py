@@ -14,12 +14,12 @@ import pandas as pd
 from mml.baselines.run import run_baseline
 from mml.baselines.settings import read_baseline
 from mml.comparison.methods import Method, as_words, flat
-from mml.config import Config, config_dir, lay_over, parse_arguments
-from mml.config_keys import BUILT_IN, stage_of
-from mml.model.fusion import WeightedSum
-from mml.pipeline import Run
+from mml.config.config import Config, config_dir, lay_over, parse_arguments
+from mml.config.keys import BUILT_IN, stage_of
+from mml.model.fusion.standardised import WeightedSum
 from mml.precision import set_up_torch
-from mml.run_folder import RunFolder
+from mml.run.folder import RunFolder
+from mml.run.run import Run
 
 logger = logging.getLogger(__name__)
 

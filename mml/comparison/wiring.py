@@ -29,13 +29,13 @@ import mml
 from mml.baselines.recbole_model import ModelScorer
 from mml.baselines.registry import recbole_class
 from mml.baselines.settings import ModelConfig
-from mml.config import Config
-from mml.data.atomic import read_header
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import rank_targets
+from mml.files.atomic import read_header
 from mml.precision import set_up_torch
 from mml.trainer.base import _tensorboard_in
 
@@ -167,8 +167,8 @@ def _silent() -> Iterator[None]:
 def main(arguments: Sequence[str]) -> int:
     """Print the check of a dataset; exit code 1 if the two disagree, 2 for a mistake in the input."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+    from mml.cli.arguments import common_arguments
     from mml.logs import setup_logging
-    from mml.words import common_arguments
 
     setup_logging("WARNING")
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)

@@ -16,13 +16,13 @@ import pandas as pd
 from recbole.data.dataset import SequentialDataset
 from recbole.utils import FeatureSource, FeatureType
 
-from mml.config import Config
-from mml.data.atomic import read_atomic, read_header, require_values
+from mml.config.config import Config
 from mml.data.item_features import ItemFeatures, load_item_features
 from mml.data.sequences import PackedSequences
 from mml.data.split import UserSplit, split_users
 from mml.data.tasks import TaskSet, evaluation_tasks, prefix_tasks, training_tasks
 from mml.errors import InputError
+from mml.files.atomic import read_atomic, read_header, require_values
 
 _BLOCK = 65536  # tasks looked at together
 
@@ -92,7 +92,7 @@ class MMLDataset(SequentialDataset):
                 f"{inter} does not exist.\n"
                 f"Put the log there: a tab-separated file with the columns user_id:token, item_id:token and, if "
                 f"there is one, timestamp:float (dataset/README.md).\n"
-                f"Or make a stand-in with known ground truth: python -m mml.data.synthetic {token}"
+                f"Or make a stand-in with known ground truth: python -m mml.synthetic {token}"
             )
         super()._load_data(token, dataset_path)
 
@@ -371,7 +371,7 @@ class MMLDataset(SequentialDataset):
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether the files were made by `mml.data.synthetic`."""
+        """Whether the files were made by `mml.synthetic`."""
         return (Path(self.dataset_path) / "synthetic.json").is_file()
 
     def fingerprint(self, with_new_users: bool) -> str:

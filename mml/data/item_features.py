@@ -16,7 +16,7 @@ from mml.features.files import FeatureTable, join_features, read_features
 from mml.features.sources import ItemFile, open_source
 
 if TYPE_CHECKING:
-    from mml.config import Config
+    from mml.config.config import Config
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mml import distributed
-from mml.model.scores import widened
+from mml.model.learner.scores import widened
 
 _TIE = 1e-6  # relative; scores of equal vectors differ by rounding only
 _SCALE_ITEMS = 8192  # so many items tell how large a case's scores are

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mml.data.atomic import read_header
 from mml.errors import InputError
 from mml.features.cache import encode_once
 from mml.features.encoders import (
@@ -24,6 +23,7 @@ from mml.features.encoders import (
 )
 from mml.features.files import FeatureTable
 from mml.features.raw import is_picture, list_pictures, read_cells, read_texts
+from mml.files.atomic import read_header
 
 PLACES = ("columns", "folder")
 """Keys that say what to encode; a source has one of them."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mml.data.item_features import ItemFeatures
-from mml.model.encoder import initialise
+from mml.model.encoder.causal import initialise
 
 _BLOCK = 4096
 

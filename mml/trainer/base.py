@@ -18,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from mml import distributed
-from mml.config import Config
+from mml.config.config import Config
 from mml.errors import InputError
 from mml.trainer.averaging import WeightAverage
 

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mml.config import Config
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.evaluation.ranking import Ranking, above_and_ties, tie_draws
-from mml.model.fusion import AdaptiveFusion, AdaptiveScorer, StandardisedScores, weighted_mean
+from mml.evaluation.validation import Validation
+from mml.model.fusion.standardised import AdaptiveFusion, AdaptiveScorer, StandardisedScores, weighted_mean
 from mml.trainer.base import StageTrainer, Valid
 from mml.trainer.fusion_cases import FusionCases
-from mml.trainer.validation import Validation
 
 N_FOLDS = 5
 _DROPOUT = 0.2

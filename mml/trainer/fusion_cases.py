@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mml.data.tasks import TaskSet
-from mml.model.fusion import StandardisedScores
+from mml.model.fusion.standardised import StandardisedScores
 
 _MAX_CASES = 10_000
 _ALL_ITEMS = 2048  # up to so many items each one is a candidate

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from mml import distributed
-from mml.config import Config
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet, length_sorted_chunks
-from mml.evaluation.states import chunk_size
+from mml.evaluation.validation import Validation
 from mml.meta.inner import adapt
 from mml.model.generator import ItemEmbeddingGenerator
-from mml.model.learner import IDLearner
+from mml.model.learner.adaptation import chunk_size
+from mml.model.learner.base import IDLearner
 from mml.trainer.base import StageTrainer, Valid
-from mml.trainer.validation import Validation
 
 _FOLDS = 5  # of the warm items, for validation
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from mml.config import Config
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
-from mml.model.linear import LinearModel, LinearOutput, LinearRegression
-from mml.trainer.validation import Validation
+from mml.evaluation.validation import Validation
+from mml.model.learner.linear import LinearModel, LinearOutput, LinearRegression
 
 
 class LinearFit:
@@ -37,7 +37,7 @@ class LinearFit:
         return [*parts, self._dataset.fingerprint(with_new_users=False)]
 
     def stage(self, _: int) -> tuple[dict[str, Any], int]:
-        """The choice as a stage's state (`mml.stages.Build`)."""
+        """The choice as a stage's state (`mml.run.frame.Build`)."""
         decay, penalty = self.choose()
         return {"decay": decay, "penalty": penalty}, len(self._validation)
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mml.baselines.gru import GRULearner, RecurrentEncoder
-from mml.config import Config
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 
 

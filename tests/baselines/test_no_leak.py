@@ -18,7 +18,7 @@ from mml.baselines.recbole_data import known_interactions, old_users
 from mml.baselines.registry import OWN
 from mml.baselines.settings import read_baseline
 from mml.data.dataset import MMLDataset
-from mml.data.snapshots import snapshots
+from mml.refresh.snapshots import snapshots
 
 Words = Callable[..., list[str]]
 USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"

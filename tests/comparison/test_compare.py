@@ -15,7 +15,7 @@ from mml.comparison.audit import main as audit_main
 from mml.comparison.execute import Executor, Outcome
 from mml.comparison.methods import as_words, read_plan
 from mml.comparison.tuning import TrialLog, draws, search
-from mml.config import Config, parse_arguments
+from mml.config.config import Config, parse_arguments
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError
 from tests.conftest import SMALL

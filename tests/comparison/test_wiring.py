@@ -11,7 +11,7 @@ import pytest
 
 from mml.comparison import wiring
 from mml.comparison.wiring import Wiring, check_wiring, known_wiring, main, wiring_lines
-from mml.config import Config
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError
 

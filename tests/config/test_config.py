@@ -11,8 +11,8 @@ import pytest
 import torch
 import yaml
 
-from mml import config_keys
-from mml.config import Config, among_given, config_dir, merge, parse_arguments
+from mml.config import keys as config_keys
+from mml.config.config import Config, among_given, config_dir, merge, parse_arguments
 from mml.errors import InputError
 
 NOT_IN_OVERALL = {"dataset"}
@@ -189,9 +189,9 @@ def test_a_gpu_among_those_given(monkeypatch: pytest.MonkeyPatch) -> None:
         ("", "0", ""),
         ("-1", "0", "-1"),
     ):
-        monkeypatch.setattr("mml.config._GIVEN_GPUS", given)
+        monkeypatch.setattr("mml.config.config._GIVEN_GPUS", given)
         assert among_given(gpu) == expected
-    monkeypatch.setattr("mml.config._GIVEN_GPUS", "4")
+    monkeypatch.setattr("mml.config.config._GIVEN_GPUS", "4")
     with pytest.raises(InputError, match="CUDA_VISIBLE_DEVICES=4 has fewer GPUs"):
         among_given("1")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mml.config import Config
+from mml.cli.arguments import common_arguments
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
-from mml.data.snapshots import Snapshot, snapshots
-from mml.words import common_arguments
+from mml.refresh.snapshots import Snapshot, snapshots
 
 
 def load(words: list[str]) -> MMLDataset:

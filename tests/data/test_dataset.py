@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from mml.config import Config
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError

@@ -12,12 +12,12 @@ import pytest
 from recbole.data.dataset import SequentialDataset
 
 from benchmarks.random_log import write_random_log
-from mml.config import Config
-from mml.data import atomic
+from mml.config.config import Config
 from mml.data import dataset as dataset_module
 from mml.data.dataset import MMLDataset
 from mml.data.split import split_users
 from mml.errors import InputError
+from mml.files import atomic
 
 
 @pytest.fixture(scope="module")

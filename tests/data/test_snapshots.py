@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from mml.data.dataset import MMLDataset
-from mml.data.snapshots import Snapshot
 from mml.errors import InputError
+from mml.refresh.snapshots import Snapshot
 from tests.data.loading import load, moments
 
 Arguments = Callable[..., list[str]]

@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from mml.data.synthetic import SyntheticData, SyntheticSpec, generate, is_synthetic, spec_for, write
-from mml.data.synthetic.__main__ import main
-from mml.data.synthetic.choices import Market, sample_items
-from mml.data.synthetic.content import has_picture, item_pictures, item_texts
-from mml.data.synthetic.folder import _replacing
 from mml.errors import InputError
+from mml.synthetic import SyntheticData, SyntheticSpec, generate, is_synthetic, spec_for, write
+from mml.synthetic.__main__ import main
+from mml.synthetic.choices import Market, sample_items
+from mml.synthetic.content import has_picture, item_pictures, item_texts
+from mml.synthetic.folder import _replacing
 
 TINY = SyntheticSpec(name="tiny", users=150, items=60, seed=5)
 MIDDLE = SyntheticSpec(name="middle", users=2000, items=600, seed=1)

@@ -7,11 +7,11 @@ import pytest
 import torch
 from recbole.evaluator import Collector, Evaluator
 
-from mml.config import set_numpy_aliases
+from mml.config.config import set_numpy_aliases
 from mml.data.item_features import ItemFeatures
 from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import Ranking, StateScorer, above_and_ties, rank_targets
-from mml.model.learner import FeatureLearner
+from mml.model.learner.base import FeatureLearner
 from tests.model.stubs import StubDataset, stub_config
 
 TOPK = [5, 10, 20]

@@ -15,13 +15,13 @@ import torch
 
 import run_meta
 from mml.data.dataset import MMLDataset
-from mml.evaluation.printing import result_table
+from mml.data.popularity import prior_strength
 from mml.evaluation.ranking import Ranking
-from mml.evaluation.refresh import Refresh
-from mml.model.learner import IDLearner, Learner, build_learner
-from mml.model.linear import LinearModel, LinearOutput, LinearRegression
-from mml.model.popularity import prior_strength
-from mml.model.scores import dot_scores
+from mml.model.learner.base import IDLearner, Learner, build_learner
+from mml.model.learner.linear import LinearModel, LinearOutput, LinearRegression
+from mml.model.learner.scores import dot_scores
+from mml.refresh.correction import Refresh
+from mml.run.printing import result_table
 from tests.data.loading import load, moments
 
 Arguments = Callable[..., list[str]]

@@ -16,7 +16,7 @@ import torch
 import yaml
 
 import run_meta
-from mml.config import Config
+from mml.config.config import Config
 from mml.errors import InputError
 
 Arguments = Callable[..., list[str]]

@@ -17,11 +17,11 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskBatch, training_tasks
 from mml.meta.inner import adapt, adaptation_path
 from mml.meta.outer import ALGORITHMS, meta_gradient
-from mml.model import fused_ops
-from mml.model.dropout import TaskDropout, task_noise
-from mml.model.episode import Episode
-from mml.model.fused_ops import LowRank
-from mml.model.learner import IDLearner, Learner
+from mml.model.encoder.dropout import TaskDropout, task_noise
+from mml.model.encoder.fused import ops as fused_ops
+from mml.model.encoder.fused.ops import LowRank
+from mml.model.learner.base import IDLearner, Learner
+from mml.model.learner.episode import Episode
 from tests.model.stubs import StubDataset, random_features, stub_config
 
 N_ITEMS = 20

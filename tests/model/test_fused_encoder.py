@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mml.model import dropout
-from mml.model.encoder import CausalEncoder
-from mml.model.fused_ops import LowRank, linear, linear_input, ops
+from mml.model.encoder import dropout
+from mml.model.encoder.causal import CausalEncoder
+from mml.model.encoder.fused.ops import LowRank, linear, linear_input, ops
 
 U, L, D, MAX_LENGTH = 3, 7, 16, 12
 

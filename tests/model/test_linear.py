@@ -9,11 +9,11 @@ import pytest
 import torch
 from scipy.stats import dirichlet_multinomial
 
+from mml.data import transitions
+from mml.data.popularity import popularity_by_shots
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import evaluation_tasks
-from mml.model import transitions
-from mml.model.linear import LinearOutput, LinearRegression
-from mml.model.popularity import popularity_by_shots
+from mml.model.learner.linear import LinearOutput, LinearRegression
 
 N_ITEMS, N_WARM = 13, 10  # the padding item included in the first
 

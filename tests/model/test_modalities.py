@@ -8,10 +8,10 @@ import torch
 
 from mml.data.item_features import ItemFeatures
 from mml.errors import InputError
-from mml.model.feature_attention import FeatureAttention
-from mml.model.fusion import AdaptiveFusion, AdaptiveScorer, LearnerOutput, StandardisedScores, WeightedSum
+from mml.model.fusion.standardised import AdaptiveFusion, AdaptiveScorer, LearnerOutput, StandardisedScores, WeightedSum
 from mml.model.generator import ItemEmbeddingGenerator, nearest_warm_items
-from mml.model.learner import FeatureLearner, IDLearner, local_parameter_names
+from mml.model.learner.base import FeatureLearner, IDLearner, local_parameter_names
+from mml.model.learner.feature_attention import FeatureAttention
 from tests.model.stubs import StubDataset, random_features, stub_config
 
 N = 12

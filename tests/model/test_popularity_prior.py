@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from mml.data.popularity import log_popularity, popularity_by_shots
 from mml.data.sequences import PackedSequences
-from mml.model.fusion import LearnerOutput
-from mml.model.learner import FeatureLearner, Learner
-from mml.model.popularity import log_popularity, popularity_by_shots
-from mml.model.scores import dot_scores, widened
+from mml.model.fusion.standardised import LearnerOutput
+from mml.model.learner.base import FeatureLearner, Learner
+from mml.model.learner.scores import dot_scores, widened
 from tests.model.stubs import StubDataset, random_features, stub_config
 
 N, WARM = 12, 9

@@ -6,7 +6,7 @@ import pytest
 import torch
 from recbole.model.sequential_recommender import SASRec
 
-from mml.model.learner import IDLearner
+from mml.model.learner.base import IDLearner
 from tests.model.stubs import StubDataset, stub_config
 
 N_ITEMS = 20

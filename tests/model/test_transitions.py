@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mml.data.sequences import PackedSequences
-from mml.model.learner import IDLearner
-from mml.model.transitions import Transitions, positions, spectral_embedding
+from mml.data.transitions import Transitions, positions, spectral_embedding
+from mml.model.learner.base import IDLearner
 
 N_ITEMS = 21
 

@@ -91,7 +91,7 @@ def test_no_dataset(world: World) -> None:
     assert str(world.log) in lines[0]
     assert "user_id:token, item_id:token" in lines[1]
     assert "timestamp:float" in lines[1]
-    assert "python -m mml.data.synthetic tiny" in lines[2]
+    assert "python -m mml.synthetic tiny" in lines[2]
 
 
 def test_as_a_process(world: World, repo_root: Path) -> None:

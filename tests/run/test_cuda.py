@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 import run_meta
-from mml.config import Config
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
-from mml.evaluation.states import Adaptation, adapted_states, chunk_size
 from mml.meta.outer import meta_gradient
-from mml.model.learner import Learner, build_learner
+from mml.model.learner.adaptation import Adaptation, adapted_states, chunk_size
+from mml.model.learner.base import Learner, build_learner
 
 Arguments = Callable[..., list[str]]
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]

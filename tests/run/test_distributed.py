@@ -16,7 +16,7 @@ import torch
 
 import run_meta
 from mml import distributed
-from mml.config import own_gpu
+from mml.config.config import own_gpu
 from mml.errors import InputError
 
 Arguments = Callable[..., list[str]]
@@ -31,15 +31,15 @@ NO_INFLUENCE = "key.bias"  # attention's softmax takes it out: its gradient is r
 
 DYING = """
 import os, signal, sys, time
-import mml.pipeline, run_meta
-stage = mml.pipeline.Run._generator_stage
+import mml.run.run, run_meta
+stage = mml.run.run.Run._generator_stage
 def dying(self):
     if os.environ["RANK"] == "1":
         if os.environ["HOW"] == "hangs":
             time.sleep(1000)
         os.kill(os.getpid(), signal.SIGKILL)
     stage(self)
-mml.pipeline.Run._generator_stage = dying
+mml.run.run.Run._generator_stage = dying
 sys.exit(run_meta.main(sys.argv[1:]))
 """
 

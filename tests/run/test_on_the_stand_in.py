@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import run_meta
-from mml.data.synthetic.folder import write
-from mml.data.synthetic.generator import generate
-from mml.data.synthetic.spec import spec_for
+from mml.synthetic.folder import write
+from mml.synthetic.generator import generate
+from mml.synthetic.spec import spec_for
 
 SETTINGS = {
     "repeatable": True,

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 import run_meta
-from mml.config import Config
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskBatch
-from mml.evaluation.states import Adaptation, adapted_states
 from mml.meta.outer import meta_gradient
-from mml.model.learner import Learner, build_learner
+from mml.model.learner.adaptation import Adaptation, adapted_states
+from mml.model.learner.base import Learner, build_learner
 from mml.precision import set_precision
 
 Arguments = Callable[..., list[str]]

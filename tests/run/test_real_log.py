@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mml.config import Config
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 
 

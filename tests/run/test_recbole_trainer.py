@@ -11,8 +11,8 @@ from recbole.data.dataset import SequentialDataset
 from recbole.data.utils import data_preparation
 from recbole.trainer import Trainer
 
-from mml.config import Config
-from mml.model.learner import IDLearner
+from mml.config.config import Config
+from mml.model.learner.base import IDLearner
 
 
 class PlainLearner(IDLearner):

@@ -17,17 +17,17 @@ import pytest
 import torch
 
 import run_meta
-from mml.config import Config
+from mml.cli.arguments import common_arguments, split_names
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
-from mml.evaluation import printing
 from mml.evaluation.ranking import Ranking
-from mml.evaluation.states import Adaptation, adapted_states
+from mml.evaluation.validation import Validation
 from mml.meta.outer import meta_gradient
-from mml.model.learner import build_learner
-from mml.trainer.learner import MetaTrainer
+from mml.model.learner.adaptation import Adaptation, adapted_states
+from mml.model.learner.base import build_learner
+from mml.run import printing
 from mml.trainer.linear import LinearFit
-from mml.trainer.validation import Validation
-from mml.words import common_arguments, split_names
+from mml.trainer.meta import MetaTrainer
 
 Arguments = Callable[..., list[str]]
 METHODS = {"id", "id_no_adapt", "id_no_generator", "txt", "txt_no_adapt", "img", "img_no_adapt", "fusion_mean"}

@@ -10,7 +10,7 @@ from torch import Tensor
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet, evaluation_tasks
 from mml.evaluation.ranking import above_and_ties, rank_targets, tie_draws
-from mml.model.fusion import LearnerOutput, StandardisedScores, WeightedSum, weighted_mean
+from mml.model.fusion.standardised import LearnerOutput, StandardisedScores, WeightedSum, weighted_mean
 from mml.trainer import fusion_cases as module
 from mml.trainer.fusion_cases import FusionCases, fusion_cases
 

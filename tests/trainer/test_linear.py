@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mml.config import Config
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
-from mml.model.linear import LinearRegression
+from mml.evaluation.validation import Validation
+from mml.model.learner.linear import LinearRegression
 from mml.trainer.linear import LinearFit
-from mml.trainer.validation import Validation
 
 SCORES = {(0.5, 100.0): 0.1, (0.8, 100.0): 0.3, (0.95, 100.0): 0.2, (0.8, 30.0): 0.25, (0.8, 300.0): 0.4}
 

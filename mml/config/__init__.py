@@ -1,0 +1,1 @@
+"""Settings: declared keys, where their values come from, and which go together."""

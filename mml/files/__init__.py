@@ -1,0 +1,1 @@
+"""Files: reading strictly, writing without halves."""

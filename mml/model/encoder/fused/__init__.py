@@ -1,0 +1,1 @@
+"""The causal encoder's passes, forward and backward, written out by hand."""

@@ -1,0 +1,1 @@
+"""How the learners' scores become one ranking."""

@@ -1,0 +1,1 @@
+"""Learning from what new users did so far."""

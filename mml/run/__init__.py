@@ -1,0 +1,1 @@
+"""A run: its folder, its stages, one file each, and its result."""

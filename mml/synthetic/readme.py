@@ -1,0 +1,71 @@
+"""The README that stands in a generated folder."""
+
+from datetime import datetime, timezone
+from typing import Any
+
+_HEAD = """# {name}: synthetic data
+
+**Nothing here is real.** Users, items, texts and pictures were drawn by a random number generator. It stands in for
+data that cannot be shared: it has their form, not their content, so no number measured on it says anything about them.
+
+Made by `python -m mml.synthetic {name}{options}` (generator version {version}).
+Tools read `synthetic.json`; do not edit it. Making the data again replaces this folder.
+
+| | |
+|---|---|
+| users | {users}, of them {new_users} with their first order after the split time |
+| items | {items}, of them {late_items} launched after the split time |
+| interactions | {interactions} |
+| share of the new users' orders that are for such items | {new_users_share_on_late_items:.0%} |
+| seed | {seed} |
+| time | {start} to {end}, split time {split_time} (about {split}) |
+
+## Files
+- `{name}.inter`: {columns}, rows in time order
+{content}- `ground_truth.npz`: what is true of every item and user (item_id, text_half, picture_half, launch_time;
+  user_id, text_weight, arrival_time). For checking only; no model may read it.
+- `synthetic.json`: the marker, with every setting
+"""
+
+_CONTENT = """- `{name}.item`: title and category
+- `item_text.csv`: title, category and description; {missing_text:.0%} of the items have no row, a further \
+{missing_description:.0%} no description
+- `images/<item_id>.png`: {picture_size}x{picture_size} pixels; {missing_picture:.0%} of the items have none
+- `txt_emb.pth`, `img_emb.pth`: features made from just these texts and pictures, for the items that have them
+"""
+
+_TRUTH = """
+## Ground truth
+- An item's taste vector has two independent halves of six numbers. The words of its text are drawn by the first
+  half only; its picture shows the second half only (background colour, orientation of the stripes, colour of the
+  blob; position, phase and grain are chance). So text and pictures complete each other.
+- A user has {interests} long-term interests, one active at a time (changing with chance {switch} per order), which move
+  a little towards what is ordered. Some users go more by what text tells, others more by pictures.
+- The next item depends on the active interest and on the last item: every group of items has a group that usually
+  follows it. Popularity is long-tailed, changes by the week, and is higher just after a launch. With chance {repeat} an
+  order repeats an earlier one of the same user.
+- Users and items arrive over time. New users have 2 to 30 orders, old ones up to 120.
+"""
+
+
+def readme(facts: dict[str, Any]) -> str:
+    """Return the README for the facts of `folder.describe`."""
+    options = f" --users {facts['users']} --items {facts['items']} --seed {facts['seed']}"
+    options += "" if facts["with_time"] else " --no-time"
+    options += "" if facts["features"] else " --no-features"
+    day = 86_400
+    values = {**facts, **facts["behaviour"]}
+    text = _HEAD.format(
+        **values,
+        options=options,
+        start=_date(facts["split_time"] + 1 - facts["days_before"] * day),
+        end=_date(facts["split_time"] + facts["days_after"] * day),
+        split=_date(facts["split_time"]),
+        columns="user_id, item_id" + (", timestamp" if facts["with_time"] else " (no time column)"),
+        content=_CONTENT.format(**values) if facts["features"] else "",
+    )
+    return text + _TRUTH.format(**values)
+
+
+def _date(time: int) -> str:
+    return datetime.fromtimestamp(time, tz=timezone.utc).strftime("%Y-%m-%d")

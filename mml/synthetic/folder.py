@@ -55,7 +55,10 @@ def is_synthetic(folder: str | Path) -> bool:
         marker = json.loads((Path(folder) / MARKER_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(marker, dict) and marker.get("generator") == GENERATOR
+    return isinstance(marker, dict) and marker.get("generator") in (
+        GENERATOR,
+        "mml.data.synthetic",
+    )  # as it was called before
 
 
 def refuse_foreign(target: Path) -> None:

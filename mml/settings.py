@@ -1,0 +1,137 @@
+"""Declared settings: a frozen dataclass names the keys of one part, with type, default, bounds and meaning.
+
+Everything that knows of keys reads these declarations: the config's checks, `configs/overall.yaml`, the stages'
+fingerprints, `mml keys`, and the part itself, which gets an instance by its constructor.
+"""
+
+from __future__ import annotations
+
+import copy
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, TypeVar
+
+S = TypeVar("S")
+_KEY = "key"
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a key accepts.
+
+    Args:
+        types: accepted types; int passes for float, bool for neither.
+        default: its value if nobody sets it.
+        meaning: one or two short sentences.
+        stage: first stage whose result depends on the key, or "run" when none does.
+        optional: whether `~` (None) is legal.
+        choices: legal values; empty for any.
+        low, high: inclusive bounds of a number (of each number of a list).
+        section: the title that it stands under in the reference.
+    """
+
+    types: tuple[type, ...]
+    default: Any
+    meaning: str
+    stage: str
+    optional: bool = False
+    choices: tuple[Any, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    section: str = ""
+
+
+@dataclass(frozen=True)
+class _Declared:
+    meaning: str
+    low: float | None
+    high: float | None
+    choices: Callable[[], tuple[Any, ...]] | tuple[Any, ...]
+    stage: str | None
+
+
+def setting(
+    default: Any,
+    meaning: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: Callable[[], tuple[Any, ...]] | tuple[Any, ...] = (),
+    stage: str | None = None,
+) -> Any:
+    """A field of a settings class; its type is the field's annotation.
+
+    Args:
+        default: its value if nobody sets it.
+        meaning: what it does, with its unit.
+        low, high: inclusive bounds of a number, or of each number of a list.
+        choices: legal values, or what returns them when they are asked for, such as a registry's names.
+        stage: first stage that depends on it, if that is not the class's own `stage`.
+    """
+    metadata = {_KEY: _Declared(meaning, low, high, choices, stage)}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def keys_of(declared: type) -> dict[str, Key]:
+    """The keys that a settings class declares, by name.
+
+    The class is a frozen dataclass of `setting`s with `stage` and `section` as class variables.
+    """
+    hints = _hints(declared)
+    result = {}
+    for one in fields(declared):
+        own: _Declared | None = one.metadata.get(_KEY)
+        if own is None:
+            continue
+        kinds, optional = _accepted(hints[one.name])
+        default = one.default_factory() if callable(one.default_factory) else one.default
+        choices = own.choices() if callable(own.choices) else own.choices
+        stage = own.stage or getattr(declared, "stage", "data")
+        section = getattr(declared, "section", "")
+        result[one.name] = Key(kinds, default, own.meaning, stage, optional, tuple(choices), own.low, own.high, section)
+    return result
+
+
+def read(declared: type[S], values: Mapping[str, Any]) -> S:
+    """An instance with the declared keys' values of `values`, each brought to its field's type.
+
+    A key that `values` lacks has its default; keys of other parts are passed over.
+    """
+    hints = _hints(declared)
+    own = {one.name for one in fields(declared) if _KEY in one.metadata}  # type: ignore[arg-type]
+    return declared(**{name: _brought(values[name], hints[name]) for name in own if name in values})
+
+
+@cache
+def _hints(declared: type) -> dict[str, Any]:
+    return typing.get_type_hints(declared)
+
+
+def _alternatives(hint: Any) -> list[Any]:
+    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return list(typing.get_args(hint)) if is_union else [hint]
+
+
+def _accepted(hint: Any) -> tuple[tuple[type, ...], bool]:
+    """The types that YAML values may have, and whether None is one of them."""
+    kinds = []
+    for one in _alternatives(hint):
+        origin = typing.get_origin(one) or one
+        kinds.append({tuple: list, Mapping: dict}.get(origin, origin))
+    return tuple(kind for kind in kinds if kind is not type(None)), type(None) in kinds
+
+
+def _brought(value: Any, hint: Any) -> Any:
+    """A checked value as the annotation has it: lists as tuples, whole numbers as floats where floats are meant."""
+    for one in _alternatives(hint):
+        origin, inside = typing.get_origin(one) or one, typing.get_args(one)
+        if origin is tuple and isinstance(value, (list, tuple)):
+            return tuple(_brought(item, inside[0]) for item in value)
+        if origin is float and type(value) in (int, float):
+            return float(value)
+    return value

@@ -1,0 +1,89 @@
+"""Slots: the places where a part of the method can be exchanged, each with a registry of its entries.
+
+An entry is an object with a `name` and the `settings` class that declares its keys (see mml.settings), or None. What
+else a slot's entries can do is said by the slot's Protocol, which stands beside its registry. A new entry is one file
+that adds itself; the pipeline, the config, fingerprints and docs read the registries and name no entry.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Generic, Protocol, TypeVar
+
+from mml.errors import InputError
+
+
+class Entry(Protocol):
+    """What every entry of every slot has."""
+
+    @property
+    def name(self) -> str:
+        """By which it is chosen."""
+
+    @property
+    def settings(self) -> type | None:
+        """The settings class that declares the keys it reads."""
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class Registry(Generic[E]):
+    """The entries of one slot.
+
+    Args:
+        slot: what an entry is, for messages: "learner", "loss", ...
+    """
+
+    def __init__(self, slot: str) -> None:
+        self.slot = slot
+        self._entries: dict[str, E] = {}
+        SLOTS[slot] = self
+
+    def add(self, entry: E) -> E:
+        """Register an entry under its name.
+
+        Raises:
+            ValueError: if the name is taken by another one.
+        """
+        if entry.name in self._entries:
+            raise ValueError(f"there is a {self.slot} called '{entry.name}' already")
+        self._entries[entry.name] = entry
+        return entry
+
+    @contextmanager
+    def having(self, entry: E) -> Iterator[E]:
+        """Within this context the entry is registered."""
+        self.add(entry)
+        try:
+            yield entry
+        finally:
+            del self._entries[entry.name]
+
+    def names(self) -> tuple[str, ...]:
+        """In the order of registration."""
+        return tuple(self._entries)
+
+    def __iter__(self) -> Iterator[E]:
+        return iter(self._entries.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __getitem__(self, name: str) -> E:
+        """The entry called so.
+
+        Raises:
+            InputError: if there is none; names the nearest, and all.
+        """
+        if name in self._entries:
+            return self._entries[name]
+        near = difflib.get_close_matches(name, self._entries, n=1, cutoff=0.5)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise InputError(f"there is no {self.slot} called '{name}'.{hint} There are: {', '.join(self._entries)}.")
+
+
+SLOTS: dict[str, Registry] = {}  # type: ignore[type-arg]
+"""Every registry by its slot's name."""

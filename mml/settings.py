@@ -11,7 +11,6 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
 from typing import Any, TypeVar
 
 S = TypeVar("S")
@@ -91,8 +90,8 @@ def keys_of(declared: type) -> dict[str, Key]:
         kinds, optional = _accepted(hints[one.name])
         default = one.default_factory() if callable(one.default_factory) else one.default
         choices = own.choices() if callable(own.choices) else own.choices
-        stage = own.stage or getattr(declared, "stage", "data")
-        section = getattr(declared, "section", "")
+        stage: str = own.stage or vars(declared).get("stage", "data")
+        section: str = vars(declared).get("section", "")
         result[one.name] = Key(kinds, default, own.meaning, stage, optional, tuple(choices), own.low, own.high, section)
     return result
 
@@ -107,9 +106,13 @@ def read(declared: type[S], values: Mapping[str, Any]) -> S:
     return declared(**{name: _brought(values[name], hints[name]) for name in own if name in values})
 
 
-@cache
 def _hints(declared: type) -> dict[str, Any]:
-    return typing.get_type_hints(declared)
+    if declared not in _HINTS:
+        _HINTS[declared] = typing.get_type_hints(declared)
+    return _HINTS[declared]
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
 
 
 def _alternatives(hint: Any) -> list[Any]:

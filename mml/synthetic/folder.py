@@ -22,6 +22,7 @@ from mml.synthetic.readme import readme
 from mml.synthetic.world import Ints
 
 GENERATOR = "mml.synthetic"
+_FORMER_NAME = "mml.data.synthetic"
 VERSION = 1
 """Raised when the same spec gives other data than before."""
 MARKER_FILE = "synthetic.json"

@@ -49,8 +49,6 @@ KEYS: dict[str, Key] = {
     "use_gpu": Key((bool,), "run"),
     "cpu_threads": Key((int,), "run", low=1),
     "tf32": Key((bool,), "learners"),
-    "amp": Key((str,), "learners", optional=True, choices=("bf16",)),
-    "compile": Key((bool,), "learners"),
     "process_timeout": Key((float,), "run", low=1.0),
     "seed": Key((int,), "data", low=0, high=2**32 - 1),
     "state": Key((str,), "run", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),

@@ -186,7 +186,7 @@ _NO_EFFECT = {
     "additional_feat_suffix": "learners.<name>.item_feat_emb",
     **dict.fromkeys(("nproc", "world_size", "local_rank", "offset", "group_offset", "ip", "port"), _TORCHRUN),
     "benchmark_filename": "data_split_time",
-    "enable_amp": "amp",
+    "enable_amp": "tf32",
 }
 _RECBOLE_DATA_KEYS = frozenset(dataset_arguments) - _NO_EFFECT.keys() - KEYS.keys()
 

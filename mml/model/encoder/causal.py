@@ -6,8 +6,10 @@ import torch
 from recbole.model.layers import TransformerEncoder
 from torch import Tensor, nn
 
-from mml.model.encoder.dropout import use_task_dropout
+from mml.meta.inner import Params
+from mml.model.encoder.dropout import site_factors, use_task_dropout
 from mml.model.encoder.fused import FusedEncoder, FusedTasks, fused_states
+from mml.model.encoder.plain_causal import causal_states
 from mml.model.encoder.shape import MASKED
 from mml.model.encoder.slot import TaskInputs, TaskPasses
 
@@ -82,6 +84,20 @@ class CausalEncoder(nn.Module):
     def tasks(self, inputs: TaskInputs) -> TaskPasses:
         """The passes of a chunk of tasks."""
         return FusedTasks(self, self.fused, inputs)
+
+    def plain_states(self, fast: Params, inputs: TaskInputs) -> Tensor:
+        """States of U tasks in the plain form: slower, and what the fused passes must equal.
+
+        Args:
+            fast: parameter name -> stacked weights [U, ...]; parameters not named are shared.
+            inputs: of U tasks.
+
+        Returns:
+            [U, L, d].
+        """
+        weights = {**dict(self.named_parameters()), **fast}
+        dropout = site_factors(self, inputs.noise_keys)
+        return causal_states(self.fused, weights, inputs.vectors, inputs.bias, dropout)
 
     def _by_modules(self, item_vectors: Tensor, attention_bias: Tensor | None) -> Tensor:
         length = item_vectors.shape[1]

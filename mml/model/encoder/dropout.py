@@ -28,7 +28,7 @@ _LONGEST_ROW = 1 << 13  # the table goes on from its beginning for so many numbe
 _active_key: list[Tensor] = []
 
 Dropout = Callable[[int, tuple[int, ...]], "Tensor | None"]
-"""(site, shape [U, ...]) -> what to multiply with, or None. Sites are numbered in the order of the encoder's modules."""
+"""(site, shape [U, ...]) -> what to multiply with, or None. Sites are numbered in the order of the modules."""
 
 
 def no_dropout(_site: int, _shape: tuple[int, ...]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ def passes_of(encoder: nn.Module, inputs: TaskInputs) -> TaskPasses:
     return encoder.tasks(inputs) if isinstance(encoder, HasTaskPasses) else PlainTasks(encoder, inputs)
 
 
-def vmapped_states(encoder: nn.Module, fast: Params, inputs: TaskInputs) -> Tensor:
+def vmapped_states(encoder: nn.Module, fast: Params, inputs: TaskInputs, **options: Any) -> Tensor:
     """States [U, L, d] of U tasks through any module, each under its own weights, in the module's present mode.
 
     The module is one that `torch.func.vmap` can run: no branches on numbers, no changes of buffers.
@@ -34,6 +35,7 @@ def vmapped_states(encoder: nn.Module, fast: Params, inputs: TaskInputs) -> Tens
         encoder: see `mml.model.encoder.slot.Encoder`.
         fast: parameter name -> stacked weights [U, ...]; parameters not named are shared.
         inputs: of U tasks; without noise keys all of them drop the same numbers.
+        options: further arguments of the encoder.
     """
     vectors, bias, keys = inputs.vectors, inputs.bias, inputs.noise_keys
     keys = torch.zeros(len(vectors), dtype=torch.int64) if keys is None else keys
@@ -41,7 +43,7 @@ def vmapped_states(encoder: nn.Module, fast: Params, inputs: TaskInputs) -> Tens
     def one(weights: Params, vectors: Tensor, bias: Tensor | None, key: Tensor) -> Tensor:
         with task_noise(key):
             batch = (vectors[None], None if bias is None else bias[None], key[None])
-            states: Tensor = functional_call(encoder, weights, batch)
+            states: Tensor = functional_call(encoder, weights, batch, options)
         return states[0]
 
     run = vmap(one, in_dims=(0, 0, None if bias is None else 0, 0), randomness="different")

@@ -96,7 +96,7 @@ class Learner(SequentialRecommender):
         return None
 
     def candidates(self, table: Tensor) -> Tensor:
-        """What items are scored by: vectors of the first n, [n, d] -> with R columns b, [n, d + R] (see `with_offsets`)."""
+        """What items are scored by: vectors of the first n, [n, d] -> [n, d + R], R columns b (see `with_offsets`)."""
         return self._with_offsets(table, self.prior)
 
     @staticmethod

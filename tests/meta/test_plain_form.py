@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import embedding
 
+from mml.baselines.gru import RecurrentEncoder
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskBatch, TaskSet, evaluation_tasks
 from mml.meta.inner import adapt, adaptation_path
 from mml.meta.outer import ALGORITHMS, meta_gradient
 from mml.model.encoder.causal import CausalEncoder
 from mml.model.encoder.dropout import task_noise, use_task_dropout
-from mml.model.encoder.plain import PlainTasks, vmapped_states
+from mml.model.encoder.plain import PlainTasks, looped_states, module_states, vmapped_states
 from mml.model.encoder.slot import HasTaskPasses, TaskInputs
 from mml.model.learner.adaptation import Adaptation, adapted_states, states_along_adaptation
 from mml.model.learner.base import IDLearner, Learner
@@ -168,6 +169,22 @@ def test_stacked_weights_equal_a_loop_over_users(dropout: float) -> None:
     assert_same(*grads, terms=3 * n_terms)
     with task_noise(keys):  # one key per row
         assert_same([encoder(vectors)], [vmapped_states(encoder, {}, TaskInputs(vectors, None, keys))], n_terms)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_vmap_equals_the_loop_that_recurrent_layers_take(dropout: float) -> None:
+    torch.manual_seed(0)
+    inputs = TaskInputs(torch.randn(3, 5, 8).double(), None, torch.tensor([7, 5, 7]))
+    mean, gru = PrefixMean(8, dropout).double().train(), RecurrentEncoder(8, dropout, 1e-12).double().train()
+    fast = {n: (v + torch.randn(3, *v.shape).double()).detach() for n, v in mean.named_parameters()}
+    assert_same([looped_states(mean, fast, inputs)], [vmapped_states(mean, fast, inputs)], 5 + 2 * 8)
+    same = {n: v.detach().expand(3, *v.shape).clone().requires_grad_() for n, v in gru.named_parameters()}
+    n_terms = 5 * (8 + 16) + 16
+    states, expected = module_states(gru, same, inputs), gru(inputs.vectors, None, inputs.noise_keys)
+    assert_same([states], [expected], n_terms)
+    grads = torch.autograd.grad(states.square().sum(), list(same.values()))
+    batch = torch.autograd.grad(expected.square().sum(), list(gru.parameters()))
+    assert_same([grad.sum(0) for grad in grads], batch, 3 * 3 * 5 * n_terms)
 
 
 def by_hand(learner: Learner, batch: TaskBatch, user: int, rates: Any, second_order: bool, joined: bool) -> Any:

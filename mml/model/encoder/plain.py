@@ -26,29 +26,56 @@ def passes_of(encoder: nn.Module, inputs: TaskInputs) -> TaskPasses:
     return encoder.tasks(inputs) if isinstance(encoder, HasTaskPasses) else PlainTasks(encoder, inputs)
 
 
-def vmapped_states(encoder: nn.Module, fast: Params, inputs: TaskInputs, **options: Any) -> Tensor:
+def module_states(encoder: nn.Module, fast: Params, inputs: TaskInputs) -> Tensor:
     """States [U, L, d] of U tasks through any module, each under its own weights, in the module's present mode.
 
-    The module is one that `torch.func.vmap` can run: no branches on numbers, no changes of buffers.
+    Under vmap, but for modules with one of torch's recurrent layers, which vmap cannot run: those go task by task.
 
     Args:
         encoder: see `mml.model.encoder.slot.Encoder`.
         fast: parameter name -> stacked weights [U, ...]; parameters not named are shared.
         inputs: of U tasks; without noise keys all of them drop the same numbers.
-        options: further arguments of the encoder.
     """
-    vectors, bias, keys = inputs.vectors, inputs.bias, inputs.noise_keys
-    keys = torch.zeros(len(vectors), dtype=torch.int64) if keys is None else keys
+    recurrent = any(isinstance(module, nn.RNNBase) for module in encoder.modules())
+    return (looped_states if recurrent else vmapped_states)(encoder, fast, inputs)
 
-    def one(weights: Params, vectors: Tensor, bias: Tensor | None, key: Tensor) -> Tensor:
-        with task_noise(key):
-            batch = (vectors[None], None if bias is None else bias[None], key[None])
-            states: Tensor = functional_call(encoder, weights, batch, options)
-        return states[0]
 
-    run = vmap(one, in_dims=(0, 0, None if bias is None else 0, 0), randomness="different")
-    states: Tensor = run(fast, vectors, bias, keys.to(vectors.device))
+def vmapped_states(encoder: nn.Module, fast: Params, inputs: TaskInputs, **options: Any) -> Tensor:
+    """As `module_states`, under vmap: the module must not branch on numbers or change buffers.
+
+    `options` are further arguments of the encoder.
+    """
+    in_dims = (0, 0, None if inputs.bias is None else 0, 0)
+    run = vmap(partial(_one_task, encoder, options), in_dims=in_dims, randomness="different")
+    states: Tensor = run(fast, inputs.vectors, inputs.bias, _keys(inputs))
     return states
+
+
+def looped_states(encoder: nn.Module, fast: Params, inputs: TaskInputs) -> Tensor:
+    """As `module_states`, one task after the other: for what vmap cannot run, and to test what it can."""
+    rows = range(len(inputs.vectors))
+    biases = [None for _ in rows] if inputs.bias is None else inputs.bias
+    each = zip(rows, inputs.vectors, biases, _keys(inputs), strict=True)
+    return torch.stack(
+        [_one_task(encoder, {}, {name: value[u] for name, value in fast.items()}, *task) for u, *task in each]
+    )
+
+
+def _one_task(
+    encoder: nn.Module, options: dict[str, Any], weights: Params, vectors: Tensor, bias: Tensor | None, key: Tensor
+) -> Tensor:
+    """States [L, d] of one task: item vectors [L, d], bias [L, L], key []."""
+    with task_noise(key):
+        batch = (vectors[None], None if bias is None else bias[None], key[None])
+        states: Tensor = functional_call(encoder, weights, batch, options)
+    return states[0]
+
+
+def _keys(inputs: TaskInputs) -> Tensor:
+    """The tasks' noise keys, int64 [U], on the inputs' device."""
+    keys = inputs.noise_keys
+    keys = torch.zeros(len(inputs.vectors), dtype=torch.int64) if keys is None else keys
+    return keys.to(inputs.vectors.device)
 
 
 class PlainTasks:
@@ -57,12 +84,12 @@ class PlainTasks:
     Args:
         encoder: see `mml.model.encoder.slot.Encoder`.
         inputs: of U tasks.
-        run: how stacked weights are run; under vmap if None.
+        run: how stacked weights are run; None for `module_states`.
     """
 
     def __init__(self, encoder: nn.Module, inputs: TaskInputs, run: StackedStates | None = None) -> None:
         self._encoder, self._inputs = encoder, inputs
-        self._run = partial(vmapped_states, encoder) if run is None else run
+        self._run = partial(module_states, encoder) if run is None else run
 
     def differentiable_states(
         self, fast: Params, length: int, dropout: bool = False, leaves: Params | None = None

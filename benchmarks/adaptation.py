@@ -25,6 +25,7 @@ from benchmarks.speed import (
     Ways,
     everywhere,
     hardware_bounds,
+    in_plain_form,
     new_learner,
     options,
     random_users,
@@ -66,6 +67,7 @@ def prepare(chosen: argparse.Namespace, case: str, place: Place) -> tuple[Ways, 
     size = place.size(chosen)
     tasks, _ = evaluation_tasks(random_users(size.users, LENGTHS[case]), 50, "last")
     learner, sasrec = new_learner(place), published.new_sasrec(place)
+    stacked, vmapped = in_plain_form(new_learner(place)), in_plain_form(new_learner(place), vmapped=True)
     few, how, chunk, block = tasks.take(np.arange(chosen.single)), Adaptation(RATE, STEPS), size.chunk, size.ranked
 
     def one_by_one() -> None:
@@ -85,6 +87,8 @@ def prepare(chosen: argparse.Namespace, case: str, place: Place) -> tuple[Ways, 
         "single pass": (len(few), lambda: ranked(published.states_single_pass(learner, few, len(few), STEPS))),
         "shared, modules": (len(tasks), lambda: ranked(shared_states(learner, tasks, chunk, False))),
         "shared, fused": (len(tasks), lambda: ranked(shared_states(learner, tasks, chunk, True))),
+        "vmap": (len(tasks), lambda: ranked(adapted_states(vmapped, tasks, how, chunk))),
+        "plain": (len(tasks), lambda: ranked(adapted_states(stacked, tasks, how, chunk))),
         "mml": (len(tasks), lambda: ranked(adapted_states(learner, tasks, how, chunk))),
     }
     return ways, hardware_bounds(learner, tasks, False, place)

@@ -3,6 +3,8 @@
 python -m benchmarks.meta_training [--users 64] [--threads 1 0] ...
 
 - `mml`: the engine.
+- `plain`: the engine in the plain form, batched operations under autograd; `vmap`: RecBole's modules under vmap, as any
+  encoder without passes of its own is run.
 - `published, as imported`, `published`, `single pass`: one user at a time, see benchmarks.published.
 - `shared, modules` and `shared, fused`: as many passes over the same positions with one set of weights for all users,
   by RecBole's modules and by the engine's passes. They adapt nobody: no engine that gives each user weights of its own
@@ -29,6 +31,7 @@ from benchmarks.speed import (
     Ways,
     everywhere,
     hardware_bounds,
+    in_plain_form,
     new_learner,
     options,
     random_users,
@@ -96,6 +99,8 @@ def prepare(chosen: argparse.Namespace, case: str, place: Place) -> tuple[Ways, 
     noise = torch.Generator().manual_seed(0)
     batch = tasks.batch(np.arange(len(tasks))).with_noise(learner.n_warm_items, noise, negatives=False)
     batched, n = Batched(learner, batch, size.chunk), chosen.single
+    stacked = Batched(in_plain_form(new_learner(place)), batch, size.chunk)
+    vmapped = Batched(in_plain_form(new_learner(place), vmapped=True), batch, size.chunk)
     adam, own_adam = torch.optim.Adam(sasrec.parameters()), torch.optim.Adam(plain.parameters())
 
     def as_imported() -> None:
@@ -108,6 +113,8 @@ def prepare(chosen: argparse.Namespace, case: str, place: Place) -> tuple[Ways, 
         "single pass": (n, lambda: published.train_single_pass(plain, own_adam, tasks, n, STEPS)),
         "shared, modules": (len(tasks), lambda: batched.shared(False)),
         "shared, fused": (len(tasks), lambda: batched.shared(True)),
+        "vmap": (len(tasks), vmapped.engine),
+        "plain": (len(tasks), stacked.engine),
         "mml": (len(tasks), batched.engine),
     }
     return ways, hardware_bounds(learner, tasks, True, place)

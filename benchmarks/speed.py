@@ -11,6 +11,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from benchmarks.measured import ROOT, Record, machine, show
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.model.encoder.causal import CausalEncoder
+from mml.model.encoder.plain import PlainTasks, vmapped_states
 from mml.model.learner.base import FeatureLearner, IDLearner, Learner
 from mml.precision import set_precision
 
@@ -37,26 +39,8 @@ COLUMNS = {"case": "case", "threads": "threads", "device": "device", "precision"
 }
 
 
-class Precision(NamedTuple):
-    """The config's keys of this subject."""
-
-    tf32: bool = False
-    amp: str | None = None
-    compiled: bool = False
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the numbers that are multiplied."""
-        return torch.bfloat16 if self.amp else torch.float32
-
-
-PRECISIONS = {
-    "float32": Precision(),
-    "tf32": Precision(tf32=True),
-    "bf16": Precision(tf32=True, amp="bf16"),
-    "tf32, compiled": Precision(tf32=True, compiled=True),
-    "bf16, compiled": Precision(tf32=True, amp="bf16", compiled=True),
-}
+PRECISIONS = {"float32": False, "tf32": True}
+"""Name -> the config's key `tf32`."""
 
 
 class Size(NamedTuple):
@@ -84,11 +68,6 @@ class Place:
     threads: int
     precision: str = "float32"
 
-    @property
-    def how(self) -> Precision:
-        """What the precision's name stands for."""
-        return PRECISIONS[self.precision]
-
     def size(self, chosen: argparse.Namespace) -> Size:
         """As chosen, or as fits the device."""
         fitting = SIZES[self.device.type]
@@ -97,7 +76,7 @@ class Place:
     def set_up(self) -> None:
         """Make torch compute so."""
         torch.set_num_threads(self.threads)
-        set_precision(self.device, self.how.tf32)
+        set_precision(self.device, PRECISIONS[self.precision])
 
     def record(self) -> Record:
         """For the table."""
@@ -111,8 +90,7 @@ class Settings(dict):  # type: ignore[type-arg]
         text = (ROOT / "configs" / "overall.yaml").read_text(encoding="utf-8")
         super().__init__(yaml.safe_load(text))
         names = {"LIST_SUFFIX": "_list", "ITEM_LIST_LENGTH_FIELD": "item_length", "NEG_PREFIX": "neg_"}
-        self.update(names, layer_norm_eps=float(self["layer_norm_eps"]), device=place.device)
-        self.update(amp=place.how.amp, compile=place.how.compiled, **over)
+        self.update(names, layer_norm_eps=float(self["layer_norm_eps"]), device=place.device, **over)
 
     def __missing__(self, key: str) -> None:
         return None
@@ -139,6 +117,15 @@ def new_learner(place: Place) -> Learner:
     """An ID learner of the default size."""
     torch.manual_seed(0)
     return IDLearner(Settings(place), RandomItems()).to(place.device)
+
+
+def in_plain_form(learner: Learner, vmapped: bool = False) -> Learner:
+    """Let its encoder run tasks under autograd: in stacked operations, or under vmap as any other module is."""
+    encoder = learner.encoder
+    assert isinstance(encoder, CausalEncoder)
+    run = partial(vmapped_states, encoder, fused=False) if vmapped else encoder.plain_states
+    setattr(encoder, "tasks", lambda inputs: PlainTasks(encoder, inputs, run))  # noqa: B010
+    return learner
 
 
 def new_feature_learner(place: Place, name: str) -> Learner:
@@ -198,8 +185,7 @@ def options(arguments: Sequence[str], what: str) -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--chunk", type=int, help="tasks adapted at once (32, on a GPU 4096)")
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 0], help="threads of torch; 0: one per core")
-    gpu = [name for name, how in PRECISIONS.items() if not how.compiled]  # compiling takes minutes
-    parser.add_argument("--precision", nargs="*", choices=PRECISIONS, default=gpu, help="on a GPU")
+    parser.add_argument("--precision", nargs="*", choices=PRECISIONS, default=list(PRECISIONS), help="on a GPU")
     parser.add_argument("--output", type=Path, default=Path("output/benchmarks"))
     return parser.parse_args(arguments)
 
@@ -263,7 +249,7 @@ def _timed(work: Callable[[], Any], place: Place) -> float:
 def _matmul_rate(place: Place) -> float:
     """Measured floating-point operations per second of a large product in the place's precision."""
     n = 1024 if place.device.type == "cpu" else 8192
-    a: Tensor = torch.randn(n, n, device=place.device).to(place.how.dtype)
+    a: Tensor = torch.randn(n, n, device=place.device)
     return 2 * n**3 / _timed(lambda: a @ a, place)
 
 

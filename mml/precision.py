@@ -1,4 +1,4 @@
-"""How torch computes in this process: threads, precision of matrix products, compiled code."""
+"""How torch computes in this process: threads, precision of matrix products."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 import torch
 
 from mml.config.config import Config
-from mml.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -16,8 +15,6 @@ def set_up_torch(config: Config) -> None:
     """Threads and precision of the process, by the config."""
     torch.set_num_threads(config["cpu_threads"])
     set_precision(config["device"], config["tf32"])
-    if config["compile"]:
-        check_compile(config["device"])
 
 
 def set_precision(device: torch.device, tf32: bool) -> None:
@@ -26,18 +23,3 @@ def set_precision(device: torch.device, tf32: bool) -> None:
         logger.info("tf32 is for CUDA: on the %s products stay in full precision.", device.type)
     torch.set_float32_matmul_precision("high" if tf32 and device.type == "cuda" else "highest")
     torch.backends.cudnn.allow_tf32 = tf32 and device.type == "cuda"  # of its GRU, which does not heed the above
-
-
-def check_compile(device: torch.device) -> None:
-    """Compile something small.
-
-    Raises:
-        InputError: where torch.compile does not work.
-    """
-    try:
-        torch.compile(lambda x: torch.softmax(2 * x, -1), dynamic=True)(torch.ones(2, 3, device=device))
-    except Exception as error:  # of many kinds: no compiler, no Triton, an unknown platform
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(
-            f"config: key 'compile': torch.compile does not work here ({lines[0]}); leave it False."
-        ) from None

@@ -248,7 +248,7 @@ class OwnRun:
     def _fingerprint(self, config: Config, kind: str) -> list[Any]:
         unread = {"learners", "spectral_embedding", "popularity_by_shots"}
         if kind == "gru":
-            unread |= {"n_layers", "n_heads", "inner_size", "attn_dropout_prob", "hidden_act", "compile"}
+            unread |= {"n_layers", "n_heads", "inner_size", "attn_dropout_prob", "hidden_act"}
             unread.add("pretrain_learning_rate")  # it has its own
         rest = {key: value for key, value in config.of_stage("learners").items() if key not in unread}
         features = self._dataset.item_features

@@ -49,8 +49,6 @@ KEYS: dict[str, Key] = {
     "use_gpu": Key((bool,), "run"),
     "cpu_threads": Key((int,), "run", low=1),
     "tf32": Key((bool,), "learners"),
-    "amp": Key((str,), "learners", optional=True, choices=("bf16",)),
-    "compile": Key((bool,), "learners"),
     "process_timeout": Key((float,), "run", low=1.0),
     "seed": Key((int,), "data", low=0, high=2**32 - 1),
     "state": Key((str,), "run", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
@@ -188,7 +186,7 @@ _NO_EFFECT = {
     "additional_feat_suffix": "learners.<name>.item_feat_emb",
     **dict.fromkeys(("nproc", "world_size", "local_rank", "offset", "group_offset", "ip", "port"), _TORCHRUN),
     "benchmark_filename": "data_split_time",
-    "enable_amp": "amp",
+    "enable_amp": "tf32",
 }
 _RECBOLE_DATA_KEYS = frozenset(dataset_arguments) - _NO_EFFECT.keys() - KEYS.keys()
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mml import distributed
-from mml.model.learner.scores import widened
+from mml.model.learner.scores import with_offsets
 
 _TIE = 1e-6  # relative; scores of equal vectors differ by rounding only
 _SCALE_ITEMS = 8192  # so many items tell how large a case's scores are
@@ -53,7 +53,7 @@ class CaseHistories(Protocol):
 
 @dataclass(frozen=True)
 class StateScorer:
-    """score(case, item) = h_case . w_item, plus one of the item's offsets if the table has some (see `widened`).
+    """score(case, item) = h_case . w_item, plus one of the item's offsets if the table has some (see `with_offsets`).
 
     Args:
         states: [N, d].
@@ -73,7 +73,7 @@ class StateScorer:
         return len(self.table)
 
     def of_cases(self, cases: slice) -> ItemScores:
-        states = widened(self.states[cases], self.table, None if self.columns is None else self.columns[cases])
+        states = with_offsets(self.states[cases], self.table, None if self.columns is None else self.columns[cases])
         return lambda items: states @ self.table[items].T
 
 

@@ -43,7 +43,8 @@ def task_gradients(losses: TaskLosses, fast: Params, create_graph: bool = False)
 
     The tasks are independent, so the gradient of the sum of losses by the stacked weights holds them all.
     """
-    grads = torch.autograd.grad(losses(fast).sum(), list(fast.values()), create_graph=create_graph)
+    loss = losses(fast).sum()
+    grads = torch.autograd.grad(loss, list(fast.values()), create_graph=create_graph, materialize_grads=True)
     return dict(zip(fast, grads, strict=True))
 
 

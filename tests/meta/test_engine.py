@@ -127,9 +127,9 @@ def test_few_steps_over_few_positions_form_no_matrix(monkeypatch: pytest.MonkeyP
             name: type(value) for name, value in fast.items() if "dense_1.weight" in name or "query.weight" in name
         }
         assert set(kinds.values()) == ({LowRank} if step else {Tensor})
-        looked, weights = loss.look(fast), loss.tensors(fast)
-        torch.testing.assert_close(looked, loss.look(weights), atol=1e-11, rtol=1e-11)
-        loss.look(fast)  # what the next step goes down from
+        looked, weights = loss.states(fast), loss.tensors(fast)
+        torch.testing.assert_close(looked, loss.states(weights), atol=1e-11, rtol=1e-11)
+        loss.states(fast)  # what the next step goes down from
 
 
 def test_learned_rates_and_a_single_task() -> None:

@@ -1,9 +1,8 @@
-"""The passes that are written out against RecBole's modules under autograd, in float64."""
+"""The passes that are written out against the plain form, and both against RecBole's modules, in float64."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -11,14 +10,14 @@ from torch import Tensor
 
 from mml.model.encoder import dropout
 from mml.model.encoder.causal import CausalEncoder
-from mml.model.encoder.fused.ops import LowRank, linear, linear_input, ops
+from mml.model.encoder.fused.ops import LowRank, linear, linear_input
+from mml.model.encoder.plain import PlainTasks, vmapped_states
+from mml.model.encoder.slot import TaskInputs
 
 U, L, D, MAX_LENGTH = 3, 7, 16, 12
 
 
-def make_encoder(
-    hidden_act: str = "gelu", n_layers: int = 2, n_heads: int = 2, dropout: float = 0.0, compiled: bool = False
-) -> CausalEncoder:
+def make_encoder(hidden_act: str = "gelu", n_layers: int = 2, n_heads: int = 2, dropout: float = 0.0) -> CausalEncoder:
     torch.manual_seed(0)
     encoder = CausalEncoder(
         n_layers=n_layers,
@@ -31,9 +30,30 @@ def make_encoder(
         layer_norm_eps=1e-12,
         initializer_range=0.5,
         max_length=MAX_LENGTH,
-        compiled=compiled,
     ).double()
     return encoder.train(dropout > 0)
+
+
+def states(
+    encoder: CausalEncoder,
+    form: str,
+    fast: dict[str, Tensor],
+    vectors: Tensor,
+    bias: Tensor | None = None,
+    keys: Tensor | None = None,
+    leaves: dict[str, Tensor] | None = None,
+) -> Tensor:
+    """Of tasks, by one of the forms `fused`, `plain` and `modules`."""
+    inputs = TaskInputs(vectors, bias, keys)
+    if form == "fused":
+        passes = encoder.tasks(inputs)
+    else:
+        run = encoder.plain_states if form == "plain" else partial(vmapped_states, encoder, fused=False)
+        passes = PlainTasks(encoder, inputs, run)
+    return passes.differentiable_states(fast, vectors.shape[1], encoder.training, leaves)
+
+
+FORMS = pytest.mark.parametrize("form", ["fused", "plain"])
 
 
 def random(*shape: int) -> Tensor:
@@ -75,40 +95,44 @@ def test_a_matrix_of_low_rank_is_as_good_as_the_formed_one(stacked_bias: bool) -
     torch.testing.assert_close(linear_input(dy, weight, onto.clone()), linear_input(dy, formed, onto.clone()))
 
 
+@FORMS
 @pytest.mark.parametrize("with_bias", [False, True])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("hidden_act", ["gelu", "relu", "swish", "tanh", "sigmoid"])
-def test_stacked_weights(hidden_act: str, dropout: float, with_bias: bool) -> None:
+def test_stacked_weights(hidden_act: str, dropout: float, with_bias: bool, form: str) -> None:
     encoder = make_encoder(hidden_act, dropout=dropout)
     fast, vectors, bias = random_weights(encoder), random(U, L, D), random(U, L, L) if with_bias else None
     keys = torch.randint(2**31, (U,))
     inputs = [vectors, *fast.values()] + ([] if bias is None else [bias])
-    ours = encoder.forward_tasks(fast, vectors, bias, keys)
-    assert_same_gradients(ours, encoder.by_vmap(fast, vectors, bias, keys), inputs)
+    ours, theirs = (states(encoder, way, fast, vectors, bias, keys) for way in (form, "modules"))
+    assert_same_gradients(ours, theirs, inputs)
 
 
 @pytest.mark.parametrize(("n_layers", "n_heads"), [(1, 1), (3, 4)])
 def test_shared_weights(n_layers: int, n_heads: int) -> None:
     encoder = make_encoder(n_layers=n_layers, n_heads=n_heads)
     vectors, bias = random(U, L, D), random(U, L, L)
-    theirs = encoder(vectors, bias, fused=False)
     used = dict(encoder.named_parameters())
-    assert_same_gradients(encoder(vectors, bias), theirs, [vectors, bias, *used.values()])
+    for ours in (encoder(vectors, bias), encoder.plain_states({}, TaskInputs(vectors, bias))):
+        assert_same_gradients(ours, encoder(vectors, bias, fused=False), [vectors, bias, *used.values()])
 
 
+@FORMS
 @pytest.mark.parametrize("names", ["trm_encoder.layer.1", "LayerNorm", "position_embedding", "bias"])
-def test_some_weights_stacked(names: str) -> None:
+def test_some_weights_stacked(names: str, form: str) -> None:
     encoder = make_encoder()
     fast = {name: value for name, value in random_weights(encoder).items() if names in name}
     vectors = random(U, L, D)
     inputs = [vectors, *fast.values()]
-    assert_same_gradients(encoder.forward_tasks(fast, vectors), encoder.by_vmap(fast, vectors), inputs)
+    ours, theirs = (states(encoder, way, fast, vectors) for way in (form, "modules"))
+    assert_same_gradients(ours, theirs, inputs)
 
 
-def test_gradients_of_gradients() -> None:
+@FORMS
+def test_gradients_of_gradients(form: str) -> None:
     encoder = make_encoder(dropout=0.3)
     fast, vectors, bias, keys = random_weights(encoder), random(U, L, D), random(U, L, L), torch.arange(U)
-    ours, theirs = encoder.forward_tasks(fast, vectors, bias, keys), encoder.by_vmap(fast, vectors, bias, keys)
+    ours, theirs = (states(encoder, way, fast, vectors, bias, keys) for way in (form, "modules"))
     assert_same_gradients(ours, theirs, [vectors, bias, *fast.values()], second=True)
 
 
@@ -117,49 +141,34 @@ def test_vmap_may_be_the_first_to_need_the_dropouts_numbers() -> None:
     encoder = make_encoder(dropout=0.3)
     fast, vectors, keys = random_weights(encoder), random(U, L, D), torch.arange(U)
     dropout._table.cache_clear()
-    theirs = encoder.by_vmap(fast, vectors, None, keys)
-    torch.testing.assert_close(theirs, encoder.forward_tasks(fast, vectors, None, keys))
+    theirs = states(encoder, "modules", fast, vectors, None, keys)
+    torch.testing.assert_close(theirs, states(encoder, "fused", fast, vectors, None, keys))
 
 
-def test_leaves_get_the_sum_over_tasks() -> None:
+def test_gradients_of_gradients_see_the_dropout_of_the_forward_pass() -> None:
+    """Whatever mode the encoder is in when they are asked for, and where the numbers come from torch's generator."""
+    encoder = make_encoder(dropout=0.3)
+    fast, vectors = random_weights(encoder), random(U, L, D)
+    for training, keys in ((False, None), (True, torch.arange(U)), (True, None)):
+        encoder.train(training)
+        ours, weight = states(encoder, "fused", fast, vectors, None, keys), torch.randn(U, L, D, dtype=torch.float64)
+        encoder.train()
+        found = [
+            torch.autograd.grad((ours * weight).sum(), [*fast.values()], create_graph=graph, retain_graph=True)
+            for graph in (False, True)
+        ]
+        for first_order, second_order in zip(*found, strict=True):
+            torch.testing.assert_close(second_order, first_order, atol=1e-10, rtol=1e-10)
+
+
+@FORMS
+def test_leaves_get_the_sum_over_tasks(form: str) -> None:
     encoder = make_encoder()
     fast, vectors = random_weights(encoder), random(U, L, D)
     leaves = {name: value.detach().requires_grad_() for name, value in encoder.named_parameters()}
     weight = torch.randn(U, L, D, dtype=torch.float64)
-    summed = torch.autograd.grad(
-        (encoder.forward_tasks(fast, vectors, leaves=leaves) * weight).sum(), list(leaves.values())
-    )
-    each = torch.autograd.grad((encoder.by_vmap(fast, vectors) * weight).sum(), list(fast.values()))
+    ours, theirs = states(encoder, form, fast, vectors, leaves=leaves), states(encoder, "modules", fast, vectors)
+    summed = torch.autograd.grad((ours * weight).sum(), list(leaves.values()))
+    each = torch.autograd.grad((theirs * weight).sum(), list(fast.values()))
     for mine, expected in zip(summed, each, strict=True):
         torch.testing.assert_close(mine, expected.sum(0), atol=1e-10, rtol=1e-10)
-
-
-@pytest.fixture
-def fresh_ops() -> Iterator[None]:
-    ops.cache_clear()
-    yield
-    ops.cache_clear()
-
-
-BACKENDS = [
-    "eager",
-    pytest.param(
-        "inductor",
-        marks=[
-            pytest.mark.slow,
-            pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++"),
-        ],
-    ),
-]
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_compiled_blocks(backend: str, fresh_ops: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    compile_ = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda block, **how: compile_(block, backend=backend, **how))
-    encoder = make_encoder(dropout=0.3, compiled=True)
-    fast, keys = random_weights(encoder), torch.randint(2**31, (U,))
-    for length in (L, L - 2):
-        vectors, bias = random(U, length, D), random(U, length, length)
-        ours = encoder.forward_tasks(fast, vectors, bias, keys)
-        assert_same_gradients(ours, encoder.by_vmap(fast, vectors, bias, keys), [vectors, bias, *fast.values()])

@@ -12,7 +12,7 @@ from mml.data.popularity import log_popularity, popularity_by_shots
 from mml.data.sequences import PackedSequences
 from mml.model.fusion.standardised import LearnerOutput
 from mml.model.learner.base import FeatureLearner, Learner
-from mml.model.learner.scores import dot_scores, widened
+from mml.model.learner.scores import dot_scores, with_offsets
 from tests.model.stubs import StubDataset, random_features, stub_config
 
 N, WARM = 12, 9
@@ -93,7 +93,7 @@ def test_loss_and_scores_hold_the_prior() -> None:
     by_autograd = torch.autograd.grad(expected.sum(), states)[0]
     torch.testing.assert_close(model.prediction_slopes(states, model.item_table(), targets, None), by_autograd)
     torch.testing.assert_close(dot_scores(states, model.candidate_table()), logits)
-    torch.testing.assert_close(widened(states, model.candidate_table()) @ model.candidate_table().T, logits)
+    torch.testing.assert_close(with_offsets(states, model.candidate_table()) @ model.candidate_table().T, logits)
 
 
 def test_a_state_that_says_nothing_recommends_what_is_popular() -> None:

@@ -9,6 +9,8 @@ from recbole.model.sequential_recommender import SASRec
 from mml.model.learner.base import IDLearner
 from tests.model.stubs import StubDataset, stub_config
 
+torch.autograd.set_detect_anomaly(False)  # importing RecBole's models switches it on, for all other tests too
+
 N_ITEMS = 20
 SEQUENCES = [[3, 7, 1, 9, 9, 4], [5, 2, 8], [11, 12, 13, 14, 15, 16, 17, 18, 19, 20]]
 

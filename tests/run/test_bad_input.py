@@ -340,10 +340,8 @@ def test_a_pickle_is_not_run(world: World) -> None:
         ("--load_col={inter: [user_id]}", "item_id"),
         ("--local_modules=[nonsense]", "local_modules"),
         ("--n_heads=3", "n_heads"),
-        ("--amp=fp8", "key 'amp' has the value 'fp8'; it must be one of bf16 (or ~)."),
-        ("--amp=True", "key 'amp'"),
-        ("--enable_amp=True", "use amp"),
-        ("--compile=yes_please", "key 'compile'"),
+        ("--enable_amp=True", "use tf32"),
+        ("--tf32=yes_please", "key 'tf32'"),
         ("--fusion_weight={sound: 1.0}", "fusion_weight"),
         ("--user_inter_num_interval=[1000,inf)", "user_inter_num_interval"),
         ("--val_interval={foo: '[1,2]'}", "val_interval, ...) do not fit the data: Field [foo]"),
@@ -362,15 +360,6 @@ def test_a_pickle_is_not_run(world: World) -> None:
 )
 def test_a_bad_argument(word: str, message: str, world: World) -> None:
     assert message in world.refused(words=[*world.words(), word])
-
-
-def test_no_compiler(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("no compiler found\nand more about it")
-
-    monkeypatch.setattr(torch, "compile", broken)
-    message = world.refused(compile=True)
-    assert "key 'compile': torch.compile does not work here (no compiler found); leave it False." in message
 
 
 def test_a_bad_config_file(world: World) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from recbole.model.layers import TransformerEncoder
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 
-from mml.model.encoder.dropout import TaskDropout, task_noise, use_task_dropout
-from mml.model.encoder.fused.gradients import Call, collapsed, encode
-from mml.model.encoder.fused.ops import LowRank
-from mml.model.encoder.fused.passes import MASKED, Dropout, FusedEncoder, Weights, no_dropout
+from mml.meta.inner import Params
+from mml.model.encoder.dropout import site_factors, use_task_dropout
+from mml.model.encoder.fused import FusedEncoder, FusedTasks, fused_states
+from mml.model.encoder.plain_causal import causal_states
+from mml.model.encoder.shape import MASKED
+from mml.model.encoder.slot import TaskInputs, TaskPasses
 
 
 class CausalEncoder(nn.Module):
@@ -26,9 +25,6 @@ class CausalEncoder(nn.Module):
         layer_norm_eps: as in RecBole's SASRec.
         initializer_range: standard deviation of the initial weights.
         max_length: longest sequence.
-        products: format of the numbers that the fused passes multiply with the layers' matrices; None for that of the
-            weights.
-        compiled: whether to compile the fused passes' building blocks.
     """
 
     def __init__(
@@ -44,11 +40,8 @@ class CausalEncoder(nn.Module):
         layer_norm_eps: float,
         initializer_range: float,
         max_length: int,
-        products: torch.dtype | None = None,
-        compiled: bool = False,
     ) -> None:
         super().__init__()
-        self.products = products
         self.position_embedding = nn.Embedding(max_length, hidden_size)
         self.trm_encoder = TransformerEncoder(
             n_layers=n_layers,
@@ -62,7 +55,7 @@ class CausalEncoder(nn.Module):
         )
         self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
         self.dropout = nn.Dropout(hidden_dropout_prob)
-        self.fused = FusedEncoder(n_layers, n_heads, layer_norm_eps, hidden_act, compiled)
+        self.fused = FusedEncoder(n_layers, n_heads, layer_norm_eps, hidden_act)
         use_task_dropout(self)
         initialise(self, initializer_range)
 
@@ -86,102 +79,25 @@ class CausalEncoder(nn.Module):
         """
         if not fused:
             return self._by_modules(item_vectors, attention_bias)
-        own = dict(self.named_parameters())
-        return self._fused(own, own, item_vectors, attention_bias, noise_keys)
+        return fused_states(self, self.fused, TaskInputs(item_vectors, attention_bias, noise_keys), {})
 
-    def forward_tasks(
-        self,
-        fast: Weights,
-        item_vectors: Tensor,
-        attention_bias: Tensor | None = None,
-        noise_keys: Tensor | None = None,
-        leaves: Mapping[str, Tensor] | None = None,
-    ) -> Tensor:
-        """States of U tasks, each under its own weights, in one pass.
+    def tasks(self, inputs: TaskInputs) -> TaskPasses:
+        """The passes of a chunk of tasks."""
+        return FusedTasks(self, self.fused, inputs)
+
+    def plain_states(self, fast: Params, inputs: TaskInputs) -> Tensor:
+        """States of U tasks in the plain form: slower, and what the fused passes must equal.
 
         Args:
-            fast: parameter name -> stacked weights [U, ...], or with `leaves` a LowRank; parameters not named are
-                shared.
-            item_vectors: [U, L, d].
-            attention_bias: [U, L, L] or None.
-            noise_keys: int64 [U], dropout keys; None if no dropout is wanted (then the encoder must be in eval mode).
-            leaves: name -> [...]; if given, the gradients by the fast weights, summed over tasks, go to these.
+            fast: parameter name -> stacked weights [U, ...]; parameters not named are shared.
+            inputs: of U tasks.
 
         Returns:
             [U, L, d].
         """
-        own = dict(self.named_parameters())
-        return self._fused({**own, **fast}, {**own, **(leaves or fast)}, item_vectors, attention_bias, noise_keys)
-
-    def _fused(
-        self,
-        weights: Weights,
-        leaves: Mapping[str, Tensor],
-        item_vectors: Tensor,
-        attention_bias: Tensor | None,
-        noise_keys: Tensor | None,
-    ) -> Tensor:
-        dims = {name: value.dim() for name, value in self.named_parameters()}
-        names = tuple(leaves)
-
-        def value(name: str) -> Tensor | LowRank:
-            own = weights[name]
-            if isinstance(own, LowRank):
-                return own
-            own = own.detach()
-            return collapsed(own) if own.dim() > dims[name] else own
-
-        call = Call(
-            encoder=self.fused,
-            weights=self.fused.in_format({name: value(name) for name in weights}, self.products),
-            names=names,
-            stacked=tuple(leaves[name].dim() > dims[name] for name in names),
-            dropout=self.dropout_factors(noise_keys),
-            reference=lambda vectors, bias, *given: self.by_vmap(
-                dict(zip(names, given, strict=True)), vectors, bias, noise_keys
-            ),
-        )
-        return encode(call, item_vectors, attention_bias, list(leaves.values()))
-
-    def dropout_factors(self, noise_keys: Tensor | None) -> Dropout:
-        """Dropout of the fused passes in the present mode."""
-        if not self.training:
-            return no_dropout
-        sites = [module for module in self.modules() if isinstance(module, TaskDropout)]
-        like = self.LayerNorm.weight
-
-        def factors(number: int, shape: tuple[int, ...]) -> Tensor | None:
-            site = sites[number]
-            if site.p == 0.0:
-                return None
-            if noise_keys is not None:
-                return site.factors(noise_keys.to(like.device), shape[1:], like.dtype)
-            return like.new_empty(shape).bernoulli_(1.0 - site.p).div_(1.0 - site.p)
-
-        return factors
-
-    def by_vmap(
-        self,
-        fast: Mapping[str, Tensor],
-        item_vectors: Tensor,
-        attention_bias: Tensor | None = None,
-        noise_keys: Tensor | None = None,
-    ) -> Tensor:
-        """As `forward_tasks`, by RecBole's modules under vmap; its gradients have gradients."""
-        keys = torch.zeros(len(item_vectors), dtype=torch.int64) if noise_keys is None else noise_keys
-        keys = keys.to(item_vectors.device)
-        own = {name: value.dim() for name, value in self.named_parameters()}
-        stacked = {name: 0 if value.dim() > own[name] else None for name, value in fast.items()}
-
-        def one(weights: dict[str, Tensor], vectors: Tensor, bias: Tensor | None, key: Tensor) -> Tensor:
-            with task_noise(key):
-                batch = (vectors[None], None if bias is None else bias[None])
-                states: Tensor = functional_call(self, weights, batch, {"fused": False})
-            return states[0]
-
-        in_dims = (stacked, 0, None if attention_bias is None else 0, 0)
-        states: Tensor = vmap(one, in_dims=in_dims)(dict(fast), item_vectors, attention_bias, keys)
-        return states
+        weights = {**dict(self.named_parameters()), **fast}
+        dropout = site_factors(self, inputs.noise_keys)
+        return causal_states(self.fused, weights, inputs.vectors, inputs.bias, dropout)
 
     def _by_modules(self, item_vectors: Tensor, attention_bias: Tensor | None) -> Tensor:
         length = item_vectors.shape[1]

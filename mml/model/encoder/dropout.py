@@ -7,7 +7,7 @@ is a window of a fixed table of uniform numbers whose place follows from key and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -26,6 +26,13 @@ _STRIDES = (1, 4099, 262147, 524309)
 _LONGEST_ROW = 1 << 13  # the table goes on from its beginning for so many numbers, so that a row is one slice of it
 
 _active_key: list[Tensor] = []
+
+Dropout = Callable[[int, tuple[int, ...]], "Tensor | None"]
+"""(site, shape [U, ...]) -> what to multiply with, or None. Sites are numbered in the order of the modules."""
+
+
+def no_dropout(_site: int, _shape: tuple[int, ...]) -> None:
+    """Leaves everything as it is."""
 
 
 @contextmanager
@@ -55,7 +62,8 @@ class TaskDropout(nn.Module):
             return x
         if not _active_key:
             return functional.dropout(x, self.p)
-        places = _places(_active_key[-1] + self.site * _SITE_STRIDE, x.shape)
+        key = _active_key[-1]
+        places = _places(key + self.site * _SITE_STRIDE, x.shape[key.dim() :])
         keep = _table(x.device)[places % _TABLE_SIZE] >= self.p
         return x * keep / (1.0 - self.p)
 
@@ -96,3 +104,38 @@ def use_task_dropout(module: nn.Module) -> None:
         layer = parent.get_submodule(name.rpartition(".")[2])
         assert isinstance(layer, nn.Dropout)
         setattr(parent, name.rpartition(".")[2], TaskDropout(layer.p, number))
+
+
+def site_factors(module: nn.Module, noise_keys: Tensor | None) -> Dropout:
+    """The factors of all sites of `module` in its present mode; asked again, a site's are the same.
+
+    Args:
+        module: its dropout layers are `TaskDropout`s.
+        noise_keys: int64 [U], the tasks' keys; None for torch's generator.
+    """
+    if not module.training:
+        return no_dropout
+    sites = [child for child in module.modules() if isinstance(child, TaskDropout)]
+    like = next(module.parameters())
+
+    @cache
+    def factors(number: int, shape: tuple[int, ...]) -> Tensor | None:
+        site = sites[number]
+        if site.p == 0.0:
+            return None
+        if noise_keys is not None:
+            return site.factors(noise_keys.to(like.device), shape[1:], like.dtype)
+        return like.new_empty(shape).bernoulli_(1.0 - site.p).div_(1.0 - site.p)
+
+    return factors
+
+
+@contextmanager
+def training_mode(module: nn.Module, mode: bool) -> Iterator[None]:
+    """Set the module's training flag for a while."""
+    before = module.training
+    module.train(mode)
+    try:
+        yield
+    finally:
+        module.train(before)

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from mml.model.learner.scores import widened
+from mml.model.learner.scores import with_offsets
 
 _LEAST = 1e-6
 _UNKNOWN = -3.0  # deviations from a case's mean score
@@ -41,7 +41,7 @@ class LearnerOutput:
 
     Args:
         states: [N, d].
-        table: [n_items, d + R] (see `widened`).
+        table: [n_items, d + R] (see `with_offsets`).
         n_warm_items: items up to this id are warm.
         known: bool [n_items], the items that it does not abstain from; None for all.
         columns: int64 [N], which of the R offsets each case has; the first one if None.
@@ -67,7 +67,7 @@ class LearnerOutput:
         return len(self.table)
 
     def standardised(self, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
-        h = widened(self.states[cases], self.table, None if self.columns is None else self.columns[cases])
+        h = with_offsets(self.states[cases], self.table, None if self.columns is None else self.columns[cases])
         deviation = (h @ self._covariance * h).sum(1, keepdim=True).clamp(min=1e-12).sqrt()
         mean = (h @ self._mean)[:, None]
 

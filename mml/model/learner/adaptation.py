@@ -93,7 +93,7 @@ def adapted_states(
     rates, phi = learner.inner_rates(how.rate), learner.fast_parameters()
     for rows, batch, episode in _episodes(learner, tasks.take(own), chunk, progress):
         fast = descended(episode.support_loss, phi, len(rows), rates, how.steps)
-        result[torch.from_numpy(rows).to(result.device)] = episode.support_loss.look(fast)[batch.query]
+        result[torch.from_numpy(rows).to(result.device)] = episode.support_loss.states(fast)[batch.query]
     return distributed.gather(own, result, len(tasks))
 
 
@@ -136,7 +136,7 @@ def _paths(
     for rows, batch, episode in _episodes(learner, tasks, chunk, progress):
         path = adaptation_path(episode.support_loss, learner.fast_parameters(), len(rows), rates)
         for step in range(max_steps + 1):
-            yield rows, step, episode.support_loss.look(next(path)), batch.query
+            yield rows, step, episode.support_loss.states(next(path)), batch.query
 
 
 def _episodes(

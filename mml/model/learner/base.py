@@ -19,7 +19,7 @@ from mml.model.learner.content_embedding import ContentEmbedding
 from mml.model.learner.episode import Episode
 from mml.model.learner.feature_attention import FeatureAttention
 from mml.model.learner.losses import bpr_loss, full_softmax_loss, full_softmax_slopes, sampled_softmax_loss
-from mml.model.learner.scores import dot_scores, widened
+from mml.model.learner.scores import dot_scores, with_offsets
 
 Params = dict[str, Tensor]
 _NOISE = 0.1  # of the usual initial values, where vectors start from others
@@ -52,7 +52,6 @@ class Learner(SequentialRecommender):
         self.register_buffer("prior", torch.zeros(0, 1), persistent=False)
         self.register_buffer("_left_out", _offsets_of_untouched(dataset, self.n_warm_items), persistent=False)
         self.n_negatives: int = config["n_negatives"] if self.loss_type == "sampled" else 0
-        self.products: torch.dtype | None = torch.bfloat16 if config["amp"] == "bf16" else None
         self.encoder: nn.Module = self._new_encoder(config)
         self._local_names = local_parameter_names(self.encoder, config["local_modules"])
         self.local_rates = nn.ParameterDict()
@@ -78,8 +77,6 @@ class Learner(SequentialRecommender):
             layer_norm_eps=config["layer_norm_eps"],
             initializer_range=self.initializer_range,
             max_length=self.max_seq_length,
-            products=self.products,
-            compiled=bool(config["compile"]),
         )
 
     def warm_table(self) -> Tensor:
@@ -99,7 +96,7 @@ class Learner(SequentialRecommender):
         return None
 
     def candidates(self, table: Tensor) -> Tensor:
-        """What items are scored by: vectors of the first n, [n, d] -> with R columns b, [n, d + R] (see `widened`)."""
+        """What items are scored by: vectors of the first n, [n, d] -> [n, d + R], R columns b (see `with_offsets`)."""
         return self._with_offsets(table, self.prior)
 
     @staticmethod
@@ -139,7 +136,7 @@ class Learner(SequentialRecommender):
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
         table = self.candidate_table()
         columns = self.prior_columns(interaction[self.ITEM_SEQ_LEN])
-        return (widened(states, table, columns) * table[interaction[self.ITEM_ID]]).sum(-1)
+        return (with_offsets(states, table, columns) * table[interaction[self.ITEM_ID]]).sum(-1)
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Scores [B, n_items] of all items."""
@@ -159,19 +156,19 @@ class Learner(SequentialRecommender):
     def prediction_loss(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
         """Loss of each prediction: states [P, d], targets int64 [P], negatives of `TaskBatch.negatives_of` -> [P]."""
         table = self._training_candidates(table)
-        states = widened(states, table)
+        states = with_offsets(states, table)
         if self.loss_type == "CE":
-            return full_softmax_loss(states, table, targets, self.products)
+            return full_softmax_loss(states, table, targets)
         assert negatives is not None, f"{self.loss_type} needs negatives"
         if self.loss_type == "BPR":
             return bpr_loss(states, table, targets, negatives)
-        return sampled_softmax_loss(states, table, targets, negatives, self.products)
+        return sampled_softmax_loss(states, table, targets, negatives)
 
     def prediction_slopes(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
         """Gradient of each `prediction_loss` by its state, [P, d]; the losses themselves are not computed."""
         if self.loss_type == "CE":
             table = self._training_candidates(table)
-            slopes = full_softmax_slopes(widened(states, table), table, targets, self.products)
+            slopes = full_softmax_slopes(with_offsets(states, table), table, targets)
             return slopes[:, : states.shape[1]]
         with torch.enable_grad():
             states = states.detach().requires_grad_()

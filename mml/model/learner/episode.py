@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import embedding  # unlike indexing, its gradient does not depend on the threads
 
 from mml.data.tasks import TaskBatch
 from mml.meta.inner import Fast, Params, Rates
-from mml.model.encoder.causal import CausalEncoder
-from mml.model.encoder.fused.gradients import Descent, collapsed
-from mml.model.encoder.fused.ops import LowRank
-from mml.model.encoder.fused.passes import Passes, Weights
+from mml.model.encoder.plain import passes_of
+from mml.model.encoder.slot import TaskInputs
 
 if TYPE_CHECKING:
     from mml.model.learner.base import Learner
@@ -36,19 +32,13 @@ class _Tasks:
     """
 
     def __init__(self, learner: Learner, batch: TaskBatch, table: Tensor) -> None:
-        assert isinstance(learner.encoder, CausalEncoder), "only causal encoders adapt"
-        self.learner, self.batch, self.table, self.encoder = learner, batch, table, learner.encoder
+        self.learner, self.batch, self.table = learner, batch, table
         self.vectors = embedding(batch.item_seq, table)  # [U, L, d]
-        self.bias = learner.attention_bias(batch.item_seq)
+        inputs = TaskInputs(self.vectors, learner.attention_bias(batch.item_seq), batch.noise_keys)
+        self.passes = passes_of(learner.encoder, inputs)
 
     def __len__(self) -> int:
         return len(self.batch)
-
-    def states(self, fast: Fast, length: int, dropout: bool = False, leaves: Params | None = None) -> Tensor:
-        """States [U, length, d] under stacked fast weights."""
-        bias = None if self.bias is None else self.bias[:, :length, :length]
-        with training_mode(self.encoder, dropout and self.learner.training):
-            return self.encoder.forward_tasks(fast, self.vectors[:, :length], bias, self.batch.noise_keys, leaves)
 
     def weights(self, positions: Positions) -> Tensor:
         """What each position counts in its task's mean, [P]."""
@@ -91,8 +81,14 @@ class Episode:
         return len(self._tasks)
 
     def states(self, fast: Fast, dropout: bool = False, leaves: Params | None = None) -> Tensor:
-        """States [U, L, d] under stacked fast weights; `leaves` as in CausalEncoder.forward_tasks."""
-        return self._tasks.states(fast, self._tasks.vectors.shape[1], dropout, leaves)
+        """States [U, L, d] under stacked fast weights, with dropout if wanted and the learner is in training.
+
+        `leaves` as in `TaskPasses.differentiable_states`.
+        """
+        tasks = self._tasks
+        return tasks.passes.differentiable_states(
+            fast, tasks.vectors.shape[1], dropout and tasks.learner.training, leaves
+        )
 
     @cached_property
     def joined_loss(self) -> InnerLoss:
@@ -113,18 +109,10 @@ class Episode:
         return self._tasks.summed(states, self._query, self._tasks.weights(self._query))
 
 
-class _Run(NamedTuple):
-    """A forward pass, and the weights it was made with."""
-
-    weights: Weights
-    states: Tensor
-    passes: Passes
-
-
 class InnerLoss:
-    """What the tasks of an episode adapt to. Only the positions up to the last one that counts are looked at.
+    """What the tasks of an episode adapt to. Only the positions up to the last one that counts are run.
 
-    Called, it gives the losses, differentiable. `descend` goes down their gradients without autograd.
+    Called, it gives the losses, differentiable. `descend` goes down their gradients without computing them.
 
     Args:
         tasks: see _Tasks.
@@ -135,72 +123,24 @@ class InnerLoss:
     def __init__(self, tasks: _Tasks, positions: Positions, weights: Tensor) -> None:
         self._tasks, self._positions, self._weight = tasks, positions, weights
         self._length = int(positions[1].max()) + 1 if len(positions[1]) else 1
-        self._entering: dict[int, Tensor] = {}
-        self._seen: tuple[Fast, _Run] | None = None
 
     def __call__(self, fast: Params) -> Tensor:
-        return self._tasks.summed(self._tasks.states(fast, self._length), self._positions, self._weight)
+        states = self._tasks.passes.differentiable_states(fast, self._length)
+        return self._tasks.summed(states, self._positions, self._weight)
 
-    @torch.no_grad()
-    def look(self, fast: Fast) -> Tensor:
-        """States [U, L, d] of all positions, without dropout and graph; `descend` from here needs no forward pass."""
-        run = self._run(fast, self._tasks.vectors.shape[1])
-        self._seen = fast, run
-        return run.states
+    def states(self, fast: Fast) -> Tensor:
+        """States [U, L, d] of all positions, without dropout and graph."""
+        return self._tasks.passes.states(fast, self._tasks.vectors.shape[1])
 
-    @torch.no_grad()
     def descend(self, fast: Fast, rates: Rates) -> Fast:
         """The fast weights after a step of gradient descent. Those given are used up: they may be changed in place."""
-        seen, self._seen = self._seen, None
-        run = seen[1] if seen is not None and seen[0] is fast else self._run(fast, self._length)
-        picked = self._tasks.slopes(run.states[self._positions], self._positions, self._weight)
-        dstates = torch.zeros_like(run.states).index_put_(self._positions, picked)
-        sink = Descent(dict(fast), rates)
-        self._tasks.encoder.fused.back(run.weights, dstates, run.passes, sink)
-        return sink.fast
+        return self._tasks.passes.descended(fast, rates, self._length, self._slopes)
 
     def tensors(self, fast: Fast) -> Params:
         """The fast weights as stacked tensors."""
-        return {name: value.formed() if isinstance(value, LowRank) else value for name, value in fast.items()}
+        return self._tasks.passes.tensors(fast)
 
-    def _run(self, fast: Fast, length: int) -> _Run:
-        encoder, products = self._tasks.encoder.fused, self._tasks.learner.products
-        first = encoder.lowest(fast)
-        weights = self._own | encoder.in_format({name: collapsed(v) for name, v in fast.items()}, products)
-        x, mask = self._inputs(first)[:, :length].contiguous(), self._mask[..., :length, :length]
-        return _Run(weights, *encoder.run(weights, x, mask, first=first))
-
-    @cached_property
-    def _own(self) -> Params:
-        encoder = self._tasks.encoder
-        own = {name: value.detach() for name, value in encoder.named_parameters()}
-        return encoder.fused.in_format(own, self._tasks.learner.products)
-
-    @cached_property
-    def _mask(self) -> Tensor:
-        tasks = self._tasks
-        bias = None if tasks.bias is None else tasks.bias.detach()
-        return tasks.encoder.fused.attention_mask(tasks.vectors.shape[1], tasks.vectors, bias)
-
-    def _inputs(self, first: int) -> Tensor:
-        """What enters the lowest layer with fast weights; the layers below it are run once."""
-        if first not in self._entering:
-            x = self._tasks.vectors.detach()
-            encoder = self._tasks.encoder.fused
-            if first >= 0:
-                x, _ = encoder.embed(self._own, x)
-            for number in range(first):
-                x, _ = encoder.layer(self._own, number, x, self._mask)
-            self._entering[first] = x
-        return self._entering[first]
-
-
-@contextmanager
-def training_mode(module: nn.Module, mode: bool) -> Iterator[None]:
-    """Set the module's training flag for a while."""
-    before = module.training
-    module.train(mode)
-    try:
-        yield
-    finally:
-        module.train(before)
+    def _slopes(self, states: Tensor) -> Tensor:
+        """Gradient of the losses by the states, [U, l, d]; none by the table."""
+        picked = self._tasks.slopes(states[self._positions], self._positions, self._weight)
+        return torch.zeros_like(states).index_put_(self._positions, picked)

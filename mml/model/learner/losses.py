@@ -31,30 +31,28 @@ def bpr_loss(states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor) 
     return -torch.log(_GAMMA + torch.sigmoid(positive - negative))
 
 
-def full_softmax_loss(states: Tensor, table: Tensor, targets: Tensor, products: torch.dtype | None = None) -> Tensor:
+def full_softmax_loss(states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy of the target among all warm items.
 
     Args:
         states: [..., d].
         table: [n_warm + 1, d], row 0 the padding.
         targets: int64 [...], in 1..n_warm.
-        products: format of the numbers that are multiplied, forward and backward; None for that of the states. The
-            softmax itself, and gradients of gradients, are computed in the states' format in any case.
 
     Returns:
         [...].
     """
     flat = states.reshape(-1, states.shape[-1])
-    losses: Tensor = _FullSoftmax.apply(flat, table, targets.reshape(-1), products or states.dtype)
+    losses: Tensor = _FullSoftmax.apply(flat, table, targets.reshape(-1))
     return losses.view(targets.shape)
 
 
 @torch.no_grad()
-def full_softmax_slopes(states: Tensor, table: Tensor, targets: Tensor, products: torch.dtype | None = None) -> Tensor:
+def full_softmax_slopes(states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
     """Gradient of each position's `full_softmax_loss` by its state: states [P, d], targets [P] -> [P, d]."""
-    slopes, items = torch.empty_like(states), table[1:].to(products or states.dtype)
+    slopes, items = torch.empty_like(states), table[1:]
     for block in _blocks(states, len(items)):
-        _mean_item(_shares(states[block], items), items, slopes[block])
+        torch.mm(_shares(states[block], items), items, out=slopes[block])
     return slopes.sub_(embedding(targets, table))
 
 
@@ -68,26 +66,25 @@ class _FullSoftmax(torch.autograd.Function):
     """Block by block, with the gradient by the states computed on the way and that by the table from kept softmaxes."""
 
     @staticmethod
-    def forward(ctx: Any, states: Tensor, table: Tensor, targets: Tensor, products: torch.dtype) -> Tensor:
+    def forward(ctx: Any, states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
         by_states, by_table, *_ = ctx.needs_input_grad
-        items, n = table[1:].to(products), len(states)
+        items, n = table[1:], len(states)
         losses, slope = states.new_empty(n), states.new_empty(states.shape if by_states or by_table else 0)
         kept: list[Tensor] | None = [] if by_table and n * len(items) <= _KEPT else None
         for block in _blocks(states, len(items)):
-            logits = _logits(states[block], items)
+            logits = states[block] @ items.T
             at_target = logits.gather(1, (targets[block] - 1)[:, None])[:, 0]
             if not (by_states or by_table):
                 losses[block] = torch.logsumexp(logits, 1) - at_target
                 continue
             share = torch.softmax(logits, 1)
             losses[block] = logits.amax(1) - torch.log(share.amax(1)) - at_target
-            share = share.to(products)
-            _mean_item(share, items, slope[block])
+            torch.mm(share, items, out=slope[block])
             if kept is not None:
                 kept.append(share)
         ctx.save_for_backward(states, table, targets)
         ctx.slope = slope.sub_(embedding(targets, table)) if by_states else slope
-        ctx.kept, ctx.products = kept, products
+        ctx.kept = kept
         return losses
 
     @staticmethod
@@ -99,21 +96,18 @@ class _FullSoftmax(torch.autograd.Function):
             found = iter(
                 torch.autograd.grad(plain_softmax_loss(states, table, targets), chosen, grads[0], create_graph=True)
             )
-            return next(found) if by_states else None, next(found) if by_table else None, None, None
+            return next(found) if by_states else None, next(found) if by_table else None, None
         dstates = ctx.slope * grads[0][:, None] if by_states else None
-        return dstates, _by_table(ctx, states, table, targets, grads[0]) if by_table else None, None, None
+        return dstates, _by_table(ctx, states, table, targets, grads[0]) if by_table else None, None
 
 
 def _by_table(ctx: Any, states: Tensor, table: Tensor, targets: Tensor, grad: Tensor) -> Tensor:
     weighted = states * grad[:, None]
-    items = table[1:].to(ctx.products) if ctx.kept is None else table[1:]
+    items = table[1:]
     result: Tensor = torch.ops.aten.embedding_dense_backward(weighted, targets, len(table), -1, False).neg_()
     for number, block in enumerate(_blocks(states, len(items))):
         share = _shares(states[block], items) if ctx.kept is None else ctx.kept[number]
-        if share.dtype == result.dtype:
-            result[1:].addmm_(share.T, weighted[block])
-        else:
-            result[1:] += share.T @ weighted[block].to(share.dtype)
+        result[1:].addmm_(share.T, weighted[block])
     return result
 
 
@@ -123,27 +117,12 @@ def _blocks(states: Tensor, n_items: int) -> Iterator[slice]:
         yield slice(begin, begin + rows)
 
 
-def _logits(states: Tensor, items: Tensor) -> Tensor:
-    """[rows, d], [n_warm, d] -> [rows, n_warm], in the states' format after products in the items'."""
-    return (states.to(items.dtype) @ items.T).to(states.dtype)
-
-
 def _shares(states: Tensor, items: Tensor) -> Tensor:
-    """The softmax, [rows, n_warm], in the items' format."""
-    return torch.softmax(_logits(states, items), 1).to(items.dtype)
+    """The softmax: [rows, d], [n_warm, d] -> [rows, n_warm]."""
+    return torch.softmax(states @ items.T, 1)
 
 
-def _mean_item(shares: Tensor, items: Tensor, out: Tensor) -> None:
-    """[rows, n_warm], [n_warm, d] -> [rows, d]."""
-    if out.dtype == items.dtype:
-        torch.mm(shares, items, out=out)
-    else:
-        out.copy_(shares @ items)
-
-
-def sampled_softmax_loss(
-    states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor, products: torch.dtype | None = None
-) -> Tensor:
+def sampled_softmax_loss(states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor) -> Tensor:
     """Cross-entropy of the target among all warm items, the others' part estimated from a uniform sample of them.
 
     Each sampled item stands for as many as it was drawn from: its logit is corrected by minus the log of its expected
@@ -155,17 +134,15 @@ def sampled_softmax_loss(
         table: [n_warm + 1, d], row 0 the padding.
         targets: int64 [P], in 1..n_warm.
         negatives: int64 [K], different items in 1..n_warm, shared by all positions.
-        products: format of the numbers whose products the logits of the sampled items are; None for the states' own.
 
     Returns:
         [P].
     """
-    n_others, products = len(table) - 2, products or states.dtype
+    n_others = len(table) - 2
     positive = (states * embedding(targets, table)).sum(-1)  # [P]
     if not n_others:
         return torch.zeros_like(positive)
-    logits = states.to(products) @ embedding(negatives, table).to(products).T  # [P, K]
-    logits = logits.to(states.dtype)
+    logits = states @ embedding(negatives, table).T  # [P, K]
     is_target = negatives == targets[:, None]
     n_drawn = len(negatives) - is_target.sum(-1)
     correction = torch.log(n_others / n_drawn.clamp(min=1).to(logits))  # [P]

@@ -5,9 +5,6 @@ gradient is handed to a sink as soon as it is known and in the form in which it 
 product dY^T X), so that whoever takes it need not hold it: an update in place writes the product straight into the
 weights.
 
-A layer's matrix may come in a shorter format than everything else (bfloat16): then its products, forward and backward,
-are of numbers in that format, and their results are turned back at once.
-
 Legend: U tasks, L positions, d hidden size, H heads, k = d / H.
 """
 
@@ -15,8 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cache, partial
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -63,11 +59,6 @@ class LowRank(NamedTuple):
     x: Tensor
     rate: float
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of its numbers."""
-        return self.shared.dtype
-
     def stepped(self, dy: Tensor, x: Tensor) -> LowRank:
         """After one more step, along dy^T x: [U, L, out], [U, L, in]."""
         return LowRank(self.shared, torch.cat([self.dy, dy], 1), torch.cat([self.x, x], 1), self.rate)
@@ -77,7 +68,7 @@ class LowRank(NamedTuple):
         return torch.baddbmm(self.shared, self.dy.transpose(1, 2), self.x, alpha=-self.rate)
 
 
-def pays(rank: int, matrix: Tensor) -> bool:
+def is_quicker(rank: int, matrix: Tensor) -> bool:
     """Whether a LowRank of this rank is quicker to work with than [..., out, in] formed and updated in each step."""
     n_out, n_in = matrix.shape[-2:]
     return rank * (n_out + n_in) <= _LOW * n_out * n_in
@@ -93,10 +84,6 @@ def linear(x: Tensor, weight: Tensor | LowRank, bias: Tensor) -> Tensor:
     if isinstance(weight, LowRank):
         thin = torch.bmm(x, weight.x.transpose(1, 2))
         return linear(x, weight.shared, bias).baddbmm_(thin, weight.dy, alpha=-weight.rate)
-    if weight.dtype != x.dtype:
-        short = x.to(weight.dtype)
-        y = torch.bmm(short, weight.transpose(1, 2)) if weight.dim() == 3 else functional.linear(short, weight)
-        return y + per_task(bias)  # in the bias's format
     if weight.dim() == 3:
         return torch.baddbmm(per_task(bias), x, weight.transpose(1, 2))
     if bias.dim() == 1:
@@ -109,9 +96,6 @@ def linear_input(dy: Tensor, weight: Tensor | LowRank, onto: Tensor | None = Non
     if isinstance(weight, LowRank):
         thin = torch.bmm(dy, weight.dy.transpose(1, 2))
         return linear_input(dy, weight.shared, onto).baddbmm_(thin, weight.x, alpha=-weight.rate)
-    if weight.dtype != dy.dtype:
-        dx = torch.matmul(dy.to(weight.dtype), weight)
-        return dx.to(dy.dtype) if onto is None else onto.add_(dx)
     if weight.dim() == 2:
         if onto is None:
             return dy @ weight
@@ -228,30 +212,3 @@ def attention_backward(dy: Tensor, saved: Attended, dropout: Tensor | None) -> t
     dq = torch.bmm(dlogits, saved.k).mul_(scale)
     dk = torch.bmm(dlogits.transpose(1, 2), saved.q).mul_(scale)
     return dq, dk, dv, dlogits
-
-
-# -- all of them --------------------------------------------------------------------------------------------------
-
-
-class Ops(NamedTuple):
-    """The building blocks that are functions of tensors alone and large in number of operations.
-
-    Args:
-        normalise: `layer_norm`.
-        attend, attend_back: `attention` and `attention_backward`.
-        activate, activate_back: an activation's two functions.
-    """
-
-    normalise: Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Normed]]
-    attend: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Attended]]
-    attend_back: Callable[[Tensor, Attended, Tensor | None], tuple[Tensor, Tensor, Tensor, Tensor]]
-    activate: Callable[[Tensor], Tensor]
-    activate_back: Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-@cache
-def ops(hidden_act: str, compiled: bool) -> Ops:
-    """The building blocks for an activation, as they are or compiled for tensors of any size."""
-    act = ACTIVATIONS[hidden_act]
-    how: Any = partial(torch.compile, dynamic=True) if compiled else lambda block: block
-    return Ops(how(layer_norm), how(attention), how(attention_backward), how(act.forward), how(act.backward))

@@ -8,38 +8,32 @@ Legend: U tasks, L positions, d hidden size, H heads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from mml.model.encoder.dropout import Dropout, no_dropout
 from mml.model.encoder.fused.ops import (
+    ACTIVATIONS,
     Attended,
     Normed,
-    Ops,
     Sink,
+    attention,
+    attention_backward,
     join_heads,
+    layer_norm,
     layer_norm_backward,
     linear,
     linear_input,
-    ops,
     split_heads,
 )
-
-MASKED = -10000.0  # RecBole's value, so that scores equal its SASRec's
+from mml.model.encoder.shape import MASKED, CausalShape
 
 Weights = Mapping[str, Any]
 """Every parameter of the encoder by name: shared [...] or stacked [U, ...]; a layer's matrix may be a LowRank."""
-
-Dropout = Callable[[int, tuple[int, ...]], "Tensor | None"]
-"""(site, shape [U, ...]) -> what to multiply with, or None. Sites are numbered in the order of the encoder's modules:
-attention, its output and the feed-forward output of each layer, then the embedding."""
-
-
-def no_dropout(_site: int, _shape: tuple[int, ...]) -> None:
-    """Leaves everything as it is."""
 
 
 class EndPass(NamedTuple):
@@ -79,34 +73,13 @@ class Inputs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FusedEncoder:
-    """The encoder's shape; its weights come with each call.
-
-    Args:
-        n_layers, n_heads, layer_norm_eps, hidden_act: as in RecBole's SASRec.
-        compiled: whether to compile the building blocks.
-    """
-
-    n_layers: int
-    n_heads: int
-    layer_norm_eps: float
-    hidden_act: str
-    compiled: bool = False
-
-    @property
-    def _ops(self) -> Ops:
-        return ops(self.hidden_act, self.compiled)
+class FusedEncoder(CausalShape):
+    """The passes of an encoder of this shape; its weights come with each call."""
 
     def attention_mask(self, length: int, like: Tensor, bias: Tensor | None) -> Tensor:
         """Causal mask plus bias [U, L, L]: [L, L], or [U * H, L, L] with a bias."""
         mask = torch.full((length, length), MASKED, device=like.device, dtype=like.dtype).triu(1)
         return mask if bias is None else (mask + bias).repeat_interleave(self.n_heads, 0)
-
-    def in_format(self, weights: Weights, products: torch.dtype | None) -> dict[str, Any]:
-        """The weights with the layers' matrices in the format `products`, if there is one."""
-        if products is None:
-            return dict(weights)
-        return {name: value.to(products) if _is_matrix(name) else value for name, value in weights.items()}
 
     def lowest(self, names: Iterable[str]) -> int:
         """The lowest layer that has one of the parameters `names`; -1 for what is below the layers."""
@@ -118,7 +91,7 @@ class FusedEncoder:
     def embed(self, weights: Weights, vectors: Tensor, dropout: Dropout = no_dropout) -> tuple[Tensor, EndPass]:
         """What enters the first layer: item vectors [U, L, d] -> [U, L, d]."""
         positions = weights["position_embedding.weight"][..., : vectors.shape[1], :]
-        normed, saved = self._ops.normalise(
+        normed, saved = layer_norm(
             vectors + positions, weights["LayerNorm.weight"], weights["LayerNorm.bias"], self.layer_norm_eps
         )
         factor = dropout(3 * self.n_layers, tuple(normed.shape))
@@ -136,11 +109,11 @@ class FusedEncoder:
         q, k, v = (split_heads(apply(f"{attend}.{part}", x), self.n_heads) for part in _QKV)
         n, length, _ = x.shape
         attention_factor = dropout(site, (n, self.n_heads, length, length))
-        heads, attended = self._ops.attend(q, k, v, mask, attention_factor)
+        heads, attended = attention(q, k, v, mask, attention_factor)
         context = join_heads(heads, self.n_heads)
         h, attention_end = self._close(weights, attend, apply(f"{attend}.dense", context), x, dropout, site + 1)
         inner = apply(f"{feed}.dense_1", h)
-        active = self._ops.activate(inner)
+        active = ACTIVATIONS[self.hidden_act].forward(inner)
         y, end = self._close(weights, feed, apply(f"{feed}.dense_2", active), h, dropout, site + 2)
         return y, LayerPass(x, attended, attention_factor, context, attention_end, h, inner, active, end)
 
@@ -154,7 +127,7 @@ class FusedEncoder:
         y += residual
         eps = self.layer_norm_eps
         norm = f"{name}.LayerNorm"
-        out, normed = self._ops.normalise(y, weights[f"{norm}.weight"], weights[f"{norm}.bias"], eps)
+        out, normed = layer_norm(y, weights[f"{norm}.weight"], weights[f"{norm}.bias"], eps)
         return out, EndPass(normed, factor)
 
     def run(
@@ -222,17 +195,17 @@ class FusedEncoder:
             weight = weights[f"{name}.weight"]
             dx = linear_input(d, weight, onto) if needed else d
             if sink.wants(f"{name}."):
-                sink.matrix(f"{name}.weight", d.to(weight.dtype), x.to(weight.dtype))
+                sink.matrix(f"{name}.weight", d, x)
                 sink.vector(f"{name}.bias", d)
             return dx
 
         d, ended = self._close_back(weights, feed, dy, saved.end, sink)
         dactive = through(f"{feed}.dense_2", ended, saved.active)
-        dinner = self._ops.activate_back(dactive, saved.inner, saved.active)
+        dinner = ACTIVATIONS[self.hidden_act].backward(dactive, saved.inner, saved.active)
         d = through(f"{feed}.dense_1", dinner, saved.h, onto=d)
         d, ended = self._close_back(weights, attend, d, saved.attention_end, sink)
         dheads = split_heads(through(f"{attend}.dense", ended, saved.context), self.n_heads)
-        *dqkv, dlogits = self._ops.attend_back(dheads, saved.attended, saved.attention_factor)
+        *dqkv, dlogits = attention_backward(dheads, saved.attended, saved.attention_factor)
         for part, dpart in zip(_QKV, dqkv, strict=True):
             d = through(f"{attend}.{part}", join_heads(dpart, self.n_heads), saved.x, onto=d, needed=below)
         return d, dlogits
@@ -252,10 +225,6 @@ _EMBED = ("LayerNorm.", "position_embedding.")
 def _below(number: int) -> tuple[str, ...]:
     """Prefixes of the parameters that need the gradient by what enters the projections of layer `number`."""
     return (*_EMBED, *(f"{_LAYER}{n}." for n in range(number)))
-
-
-def _is_matrix(name: str) -> bool:
-    return name.startswith(_LAYER) and name.endswith(".weight") and ".LayerNorm." not in name
 
 
 def _times(x: Tensor, factor: Tensor | None) -> Tensor:

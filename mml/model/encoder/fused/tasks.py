@@ -1,0 +1,93 @@
+"""The fused passes as passes of tasks, with an inner loop that needs no autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mml.meta.inner import Fast, Params, Rates
+from mml.model.encoder.dropout import training_mode
+from mml.model.encoder.fused.function import fused_states
+from mml.model.encoder.fused.ops import LowRank
+from mml.model.encoder.fused.passes import FusedEncoder, Passes, Weights
+from mml.model.encoder.fused.sinks import Descent, collapsed
+from mml.model.encoder.slot import TaskInputs
+
+
+class _Run(NamedTuple):
+    """A forward pass, and the weights it was made with."""
+
+    fast: Fast
+    weights: Weights
+    states: Tensor
+    passes: Passes
+
+
+class FusedTasks:
+    """The tasks of a chunk by passes written out by hand (see `mml.model.encoder.slot.TaskPasses`).
+
+    A step of descent right after `states` with the same weights needs no forward pass of its own.
+
+    Args:
+        module: the encoder; its parameters are those of `encoder`'s network.
+        encoder: its passes.
+        inputs: of U tasks.
+    """
+
+    def __init__(self, module: nn.Module, encoder: FusedEncoder, inputs: TaskInputs) -> None:
+        self._module, self._encoder, self._inputs = module, encoder, inputs
+        self._entering: dict[int, Tensor] = {}
+        self._last: _Run | None = None
+
+    def differentiable_states(
+        self, fast: Fast, length: int, dropout: bool = False, leaves: Params | None = None
+    ) -> Tensor:
+        with training_mode(self._module, dropout):
+            return fused_states(self._module, self._encoder, self._inputs.first(length), fast, leaves)
+
+    @torch.no_grad()
+    def states(self, fast: Fast, length: int) -> Tensor:
+        self._last = self._run(fast, length)
+        return self._last.states
+
+    @torch.no_grad()
+    def descended(self, fast: Fast, rates: Rates, length: int, slopes: Callable[[Tensor], Tensor]) -> Fast:
+        last, self._last = self._last, None
+        fits = last is not None and last.fast is fast and last.states.shape[1] >= length
+        run = last if last is not None and fits else self._run(fast, length)
+        sink = Descent(dict(fast), rates)
+        self._encoder.back(run.weights, slopes(run.states), run.passes, sink)
+        return sink.fast
+
+    def tensors(self, fast: Fast) -> Params:
+        return {name: value.formed() if isinstance(value, LowRank) else value for name, value in fast.items()}
+
+    def _run(self, fast: Fast, length: int) -> _Run:
+        first = self._encoder.lowest(fast)
+        weights = self._own | {name: collapsed(value) for name, value in fast.items()}
+        x, mask = self._entering_layer(first)[:, :length].contiguous(), self._mask[..., :length, :length]
+        return _Run(fast, weights, *self._encoder.run(weights, x, mask, first=first))
+
+    @cached_property
+    def _own(self) -> Params:
+        return {name: value.detach() for name, value in self._module.named_parameters()}
+
+    @cached_property
+    def _mask(self) -> Tensor:
+        inputs = self._inputs.detached()
+        return self._encoder.attention_mask(inputs.vectors.shape[1], inputs.vectors, inputs.bias)
+
+    def _entering_layer(self, first: int) -> Tensor:
+        """What enters the lowest layer with fast weights; the layers below it are run once."""
+        if first not in self._entering:
+            x = self._inputs.vectors.detach()
+            if first >= 0:
+                x, _ = self._encoder.embed(self._own, x)
+            for number in range(first):
+                x, _ = self._encoder.layer(self._own, number, x, self._mask)
+            self._entering[first] = x
+        return self._entering[first]

@@ -12,8 +12,11 @@ import torch
 from PIL import Image
 
 from mml.errors import InputError
-from mml.features.encoders import get_image_encoder, get_text_encoder
 from mml.features.encoders.pretrained import torchvision_fault
+from mml.features.media import MEDIA
+
+get_text_encoder = MEDIA["text"].encoder
+get_image_encoder = MEDIA["image"].encoder
 
 pytestmark = pytest.mark.encoders
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the import: nothing here may ask the network

@@ -160,9 +160,7 @@ class FittedEncoder(ABC, Generic[Item, Raw]):
         vectors, present, _ = self.fit_transform(items, fit_on, store, progress)
         return vectors, present
 
-    def _gather(
-        self, items: Sequence[Item], store: BatchStore | None, progress: bool
-    ) -> tuple[Raw, NDArray[np.bool_]]:
+    def _gather(self, items: Sequence[Item], store: BatchStore | None, progress: bool) -> tuple[Raw, NDArray[np.bool_]]:
         """Extract from all items; those that are quick store nothing."""
         return self.extract(items)
 

@@ -139,10 +139,17 @@ class Medium(ABC, Generic[Row]):
 
 
 class TableMedium(Medium[Row]):
-    """A medium that stands in columns of a table."""
+    """A medium that stands in columns of a table.
+
+    Attributes:
+        nothing: what the command says of items that cannot be encoded.
+        flags: the command's names for the argument that names the columns.
+    """
 
     place: ClassVar[str] = "columns"
     place_hint: ClassVar[str] = "of a table"
+    nothing: ClassVar[str] = "have nothing that the encoder can use and get no row"
+    flags: ClassVar[tuple[str, ...]] = ("--columns",)
 
     @abstractmethod
     def rows(self, frame: pd.DataFrame, separators: Mapping[str, str | None]) -> list[Row]:

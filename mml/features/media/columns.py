@@ -50,9 +50,7 @@ class ColumnsMedium(TableMedium[Cells]):
         for name, kind in types.items():
             if encoder == "multihot" and kind.startswith("float"):
                 raise InputError(f"column '{name}' is a {kind}, no token: take the encoder numeric")
-        return {
-            name: separator or (seq_separator if kind.endswith("_seq") else None) for name, kind in types.items()
-        }
+        return {name: separator or (seq_separator if kind.endswith("_seq") else None) for name, kind in types.items()}
 
     def rows(self, frame: pd.DataFrame, separators: Mapping[str, str | None]) -> list[Cells]:
         """For each column the words of its cell, none where it is empty."""

@@ -32,6 +32,8 @@ class TextMedium(TableMedium[str]):
     default_encoder = "tfidf"
     model = "a text model"
     modality = "txt"
+    nothing = "have no text that the encoder can use and get no row"
+    flags = ("--text-cols", "--columns")
 
     def encoder_class(self, name: str) -> type:
         """TF-IDF, or a pre-trained model."""

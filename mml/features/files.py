@@ -1,8 +1,8 @@
 """Feature files: one vector per item, keyed by item token, in every form that `item_feat_emb` accepts.
 
 Forms: `.pth` / `.pt` holding {token: vector}, {'item_id': [...], 'embs': tensor} or an aligned [n_items, dim]
-tensor; `.npz` holding item_id and emb; `.npy` holding an aligned array; and, for any other extension, RecBole's atomic text
-`item_id:token<TAB>txt_emb:float_seq`. Nothing that is read here can run code: no pickles.
+tensor; `.npz` holding item_id and emb; `.npy` holding an aligned array; and, for any other extension, RecBole's atomic
+text `item_id:token<TAB>txt_emb:float_seq`. Nothing that is read here can run code: no pickles.
 """
 
 import os
@@ -63,8 +63,9 @@ def read_features(path: str | Path, item_tokens: Sequence[str] | None = None) ->
         item_tokens: the catalogue in the order of the rows (no padding item); used by an aligned tensor only.
 
     Raises:
-        InputError: the file is missing, unreadable, empty, needs pickle or unpacks to far more than its size; or it holds vectors of unequal
-            length, numbers that are not finite, a token twice, or not one row for each of item_tokens.
+        InputError: the file is missing, unreadable, empty, needs pickle or unpacks to far more than its size; or it
+            holds vectors of unequal length, numbers that are not finite, a token twice, or not one row for each of
+            item_tokens.
     """
     path = Path(path)
     if not path.is_file():

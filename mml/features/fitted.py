@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ class FittedFeatures:
 
     mean: NDArray[np.float32]
     scale: float
-    source: FittedSource | None = field(default=None)
+    source: FittedSource | None = None
 
     @property
     def dim(self) -> int:
@@ -125,8 +125,6 @@ class FittedFeatures:
         learned = {
             name.removeprefix(_OF_ENCODER): array for name, array in tensors.items() if name.startswith(_OF_ENCODER)
         }
-        fitted = FittedSource(
-            *(source[name] for name in ("medium", "encoder", "options", "separators", "identity")),
-            EncoderState(learned, source["learned"]),
-        )
+        told = {name: source[name] for name in ("medium", "encoder", "options", "separators", "identity")}
+        fitted = FittedSource(**told, state=EncoderState(learned, source["learned"]))
         return cls(np.asarray(tensors["mean"], dtype=np.float32), float(values["scale"]), fitted)

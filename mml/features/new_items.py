@@ -122,7 +122,7 @@ def _rows(name: str, one: FittedFeatures, frame: pd.DataFrame, folder: Path | No
     """Item token -> what there is of it to encode."""
     if one.source is None:
         column = _columns(name, one, frame)[0]
-        rows = {token: _vector(name, token, cell, one.dim) for token, cell in frame[column].items()}
+        rows = {str(token): _vector(name, token, cell, one.dim) for token, cell in frame[column].items()}
         return {token: row for token, row in rows.items() if row is not None}
     return _source_rows(one.source, frame, folder)
 
@@ -198,5 +198,5 @@ def _as_text(cell: Any, separator: str = " ") -> str:
     if cell is None or cell is pd.NA or cell is pd.NaT or cell != cell:
         return ""
     if isinstance(cell, numbers.Real) and not isinstance(cell, numbers.Integral) and float(cell).is_integer():
-        return str(int(cell))
+        return str(int(float(cell)))
     return str(cell)

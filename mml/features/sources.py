@@ -1,4 +1,4 @@
-"""Features named by their raw source in the config: texts, pictures, columns or any other medium, encoded on first use."""
+"""Features named by their raw source in the config, encoded on first use: texts, pictures, columns or another medium."""
 
 from __future__ import annotations
 
@@ -229,7 +229,6 @@ def _chosen(given: Mapping[str, Any], types: Mapping[str, str]) -> tuple[Medium[
         return (own or [medium for medium in media if medium.model] or media)[0], name
     for medium in media:
         default = medium.default_for(list(types.values())) if isinstance(medium, TableMedium) else None
-        default = default or (medium.default_encoder if len(media) == 1 or not types else None)
         if default is not None:
             return medium, default
     return media[0], media[0].default_encoder

@@ -27,5 +27,5 @@ __all__ = [
     "built_in_encoders",
 ]
 
-for _medium in (ColumnsMedium(), TextMedium(), ImageMedium()):  # the first whose default fits is taken
+for _medium in (TextMedium(), ImageMedium(), ColumnsMedium()):
     MEDIA.add(_medium)

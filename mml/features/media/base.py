@@ -161,8 +161,11 @@ class TableMedium(Medium[Row]):
         """
 
     def default_for(self, types: Sequence[str]) -> str | None:
-        """The encoder to take for columns of these types of the `.item` ("" where unknown); None if none suits."""
-        return self.default_encoder
+        """The encoder to take for columns of just these types of the `.item` ("" where unknown), if it claims them.
+
+        Columns that no medium claims are the first one's.
+        """
+        return None
 
     def separators(
         self, types: Mapping[str, str], encoder: str, separator: str | None, seq_separator: str | None

@@ -37,7 +37,7 @@ class ColumnsMedium(TableMedium[Cells]):
         return {"multihot": MultiHotEncoder, "numeric": NumericEncoder}[name]
 
     def default_for(self, types: Sequence[str]) -> str | None:
-        """Columns of numbers are its own; any others are texts unless the encoder is named."""
+        """Columns of numbers are its own."""
         return "numeric" if types and all(kind.startswith("float") for kind in types) else None
 
     def separators(

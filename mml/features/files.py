@@ -196,17 +196,17 @@ def _aligned(
     path: Path,
     tensor: torch.Tensor | NDArray[Any],
     item_tokens: Sequence[str] | None,
-    noun: str = "tensor",
+    noun: str = "a tensor",
     instead: str = "save {'item_id': [...], 'embs': tensor}",
 ) -> tuple[list[str], NDArray[np.float32]]:
     """The rows of a tensor or array as those of the catalogue's items."""
     if item_tokens is None:
         raise InputError(
-            f"{path}: holds a {noun} without item ids, and no catalogue to align it with is known here; {instead}"
+            f"{path}: holds {noun} without item ids, and no catalogue to align it with is known here; {instead}"
         )
     if tensor.ndim != 2 or tensor.shape[0] != len(item_tokens):
         raise InputError(
-            f"{path}: holds a {noun} of shape {list(tensor.shape)}, but the dataset has {len(item_tokens)} items (the "
+            f"{path}: holds {noun} of shape {list(tensor.shape)}, but the dataset has {len(item_tokens)} items (the "
             f"padding item has no row); make it [n_items, dim] or {instead}"
         )
     tokens = list(item_tokens)
@@ -251,7 +251,7 @@ def _read_npy(path: Path, item_tokens: Sequence[str] | None) -> tuple[list[str],
         raise _unreadable(path, error) from error
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path}: is an archive of arrays; name it .npz and save the arrays item_id and emb")
-    return _aligned(path, array, item_tokens, "array", "save an .npz of the arrays item_id and emb")
+    return _aligned(path, array, item_tokens, "an array", "save an .npz of the arrays item_id and emb")
 
 
 # --- atomic text ----------------------------------------------------------------------------------------------------

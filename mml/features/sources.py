@@ -1,4 +1,4 @@
-"""Features named by their raw source in the config, encoded on first use: texts, pictures, columns or another medium."""
+"""Features named by their raw source in the config: texts, pictures, columns, ...; encoded on first use."""
 
 from __future__ import annotations
 

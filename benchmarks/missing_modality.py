@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ import pandas as pd
 from mml.config.config import Config
 from mml.errors import InputError
 from mml.evaluation.significance import paired_difference, per_case_ndcg
-from mml.features.raw import list_pictures
+from mml.features.media import MEDIA
 from mml.logs import log_to, setup_logging
 from mml.run.folder import RunFolder
 from mml.run.run import run_meta
@@ -43,22 +44,22 @@ logger = logging.getLogger("mml.benchmarks")
 
 
 def thinned(pictures: Path, share: int, seed: int, folder: Path) -> Path:
-    """A folder of links to the pictures but for `share` percent of them, chosen at random by the seed."""
-    paths = list(list_pictures(pictures).values())
+    """A folder of copies of the pictures but for `share` percent of them, chosen at random by the seed."""
+    paths = list(MEDIA["image"].files(pictures).values())
     order = np.random.default_rng(seed).permutation(len(paths)).tolist()
     kept = {paths[row].resolve() for row in order[round(len(paths) * share / 100) :]}
     target = folder / f"seed{seed}-without{share}"
     target.mkdir(parents=True, exist_ok=True)
-    for link in target.iterdir():
-        link.unlink()
+    for copy in target.iterdir():
+        copy.unlink()
     for path in kept:
-        (target / path.name).symlink_to(path)
+        shutil.copyfile(path, target / path.name)
     return target
 
 
 def one_run(dataset: str, pictures: Path, seed: int, words: Sequence[str]) -> dict[str, Any]:
     """result.json of a run with these pictures, and its folder as `run`; words are `--key=value` for the config."""
-    own = [f"--seed={seed}", f"--learners.img.source.folder={pictures}"]
+    own = [f"--seed={seed}", f"--learners.img.source.folder={pictures if any(pictures.iterdir()) else '~'}"]
     config = Config(dataset, arguments=[*own, *words])
     setup_logging(config["state"])
     folder = RunFolder(config)

@@ -1,4 +1,4 @@
-"""The commands `text` and `image`: raw texts or pictures to a feature file."""
+"""The commands of the media: raw texts, pictures and the like to a feature file."""
 
 from argparse import Namespace
 from collections.abc import Sequence
@@ -9,52 +9,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mml.errors import InputError
-from mml.features.encoders import get_image_encoder, get_text_encoder
-from mml.features.files import FeatureTable, write_features
-from mml.features.raw import list_pictures, read_picture_paths, read_texts
+from mml.features.encoders import Encoder
+from mml.features.files import FeatureTable, refuse_to_write, write_features
+from mml.features.media import FolderMedium, Medium, TableMedium
+from mml.features.raw import read_columns, read_paths
 from mml.features.resume import PartFile, content_key, picture_state
 
 SHOWN = 10
 
 
-def encode_texts(args: Namespace) -> None:
-    """`text`: columns of a table to a feature file."""
-    columns = [column.strip() for column in args.text_cols.split(",") if column.strip()]
+def encode_table(args: Namespace, medium: TableMedium[Any]) -> None:
+    """Columns of a table to a feature file."""
+    columns = [column.strip() for column in args.columns.split(",") if column.strip()]
     if not columns:
-        raise InputError("--text-cols names no column; give them as in --text-cols title,abstract")
-    texts = read_texts(args.input, args.id_col, columns)
-    encoder = get_text_encoder(
-        args.encoder,
-        dim=args.dim,
-        ngrams=args.ngrams,
-        pooling=args.pooling,
-        max_length=args.max_length,
-        batch_size=args.batch_size,
-        device=args.device,
+        flag = medium.flags[0]
+        raise InputError(f"{flag} names no column; give them as in {flag} title,abstract")
+    encoder = _encoder(args, medium)
+    separator = getattr(args, "separator", None)
+    separators = medium.separators(dict.fromkeys(columns, ""), args.encoder, separator, None)
+    tokens, frame = read_columns(args.input, args.id_col, list(separators))
+    items = medium.rows(frame, separators)
+    table, present = _encode(
+        args, encoder, tokens, items, [item if isinstance(item, str) else repr(item) for item in items]
     )
-    tokens, items = list(texts), list(texts.values())
-    table, present = _encode(args, encoder, tokens, items, items)
     missing = [token for token, here in zip(tokens, present, strict=True) if not here]
-    _report(args, table, missing, "have no text that the encoder can use and get no row")
+    _report(args, table, missing, medium.nothing)
 
 
-def encode_pictures(args: Namespace) -> None:
-    """`image`: a folder of pictures, or a column of paths, to a feature file."""
+def encode_folder(args: Namespace, medium: FolderMedium) -> None:
+    """A folder of files, or a column of paths, to a feature file."""
     if args.path_col:
-        pictures = read_picture_paths(args.input, args.id_col, args.path_col)
+        files = read_paths(args.input, args.id_col, args.path_col)
     elif args.input.is_file():
-        raise InputError(f"{args.input}: is a file; give --path-col, its column of paths, or a folder of pictures")
+        raise InputError(
+            f"{args.input}: is a file; give --path-col, its column of paths, or a folder {medium.place_hint}"
+        )
     else:
-        pictures = list_pictures(args.input)
-    encoder = get_image_encoder(args.encoder, dim=args.dim, batch_size=args.batch_size, device=args.device)
-    tokens, items = list(pictures), list(pictures.values())
+        files = medium.files(args.input)
+    encoder = _encoder(args, medium)
+    tokens, items = list(files), list(files.values())
     table, present = _encode(args, encoder, tokens, items, [picture_state(path) for path in items])
     unreadable = [str(path) for path, here in zip(items, present, strict=True) if not here]
     _report(args, table, unreadable, "cannot be read and get no row")
 
 
+def _encoder(args: Namespace, medium: Medium[Any]) -> Encoder[Any]:
+    refuse_to_write(args.output)  # before hours of encoding
+    return medium.encoder(args.encoder, **{name: getattr(args, name) for name in medium.options})
+
+
 def _encode(
-    args: Namespace, encoder: Any, tokens: list[str], items: Sequence[str | Path], states: Sequence[str]
+    args: Namespace, encoder: Encoder[Any], tokens: list[str], items: Sequence[Any], states: Sequence[str]
 ) -> tuple[FeatureTable, NDArray[np.bool_]]:
     """Encode, write the file, and return its table and which items [n] are in it."""
     fit_on = None if args.fit_on is None else _rows_named(args.fit_on, tokens)

@@ -173,7 +173,7 @@ class Config(RecBoleConfig):
                     f"config: unknown learner '{name}': it has no features. Known: {', '.join(learners)}; for a new "
                     f"modality set learners.{name}.item_feat_emb=FILE."
                 )
-            why = why_off(spec.get("source"), Path(self["data_path"]), f"learners.{name}.source")
+            why = why_off(spec.get("source"), f"learners.{name}.source")
             if why is not None:
                 logger.info("This run has no %s learner: %s.", name, why)
                 del learners[name]

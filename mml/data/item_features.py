@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mml.errors import InputError
+from mml.features.checks import check_spread
 from mml.features.files import FeatureTable, join_features, read_features
-from mml.features.sources import ItemFile, open_source
+from mml.features.fitted import FittedFeatures, FittedSource
+from mml.features.raw import expanded
+from mml.features.sources import EncodedSource, ItemFile, open_source
 
 if TYPE_CHECKING:
     from mml.config.config import Config
+
+Vectors = tuple[FeatureTable, FittedSource | None]
+"""A modality's vectors before scaling, and what encoded them."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +32,12 @@ class ItemFeatures:
     Args:
         vectors: float32 [n_items, dim], scaled by the warm items' statistics; zero where missing (row 0 is padding).
         present: bool [n_items]; False where the item has no row, which a learner must mask.
+        fitted: how vectors of items that come later are made and scaled alike; None for features made in memory.
     """
 
     vectors: np.ndarray
     present: np.ndarray
+    fitted: FittedFeatures | None = None
 
     def fingerprint(self, n_known_items: int) -> str:
         """Hash of the features of items 0..n_known_items."""
@@ -61,7 +69,7 @@ def load_item_features(
     Raises:
         InputError: for an unreadable file, or one without any of the dataset's items.
     """
-    tables: dict[str, Callable[[], FeatureTable]] = {}
+    tables: dict[str, Callable[[], Vectors]] = {}
     cache_dir = Path(config["output_dir"]) / config["dataset"] / "features"
     tokens = [str(token) for token in item_tokens]
     item_file = ItemFile(
@@ -79,9 +87,9 @@ def load_item_features(
                     f"{path} (learners.{name}.item_feat_emb): none of the dataset's {len(tokens) - 1} items "
                     f"has a feature row; its first is for '{table.tokens[0]}', the log's first item is '{tokens[1]}'."
                 )
-            tables[name] = partial(_itself, table)
+            tables[name] = partial(_given, table)
         elif "source" in learner:
-            tables[name] = open_source(
+            encode = open_source(
                 learner["source"],
                 tokens[1:],
                 item_file,
@@ -90,11 +98,17 @@ def load_item_features(
                 device=str(config["device"]),
                 progress=config["show_progress"],
             )
-    return {name: _scaled(table(), tokens, n_warm_items) for name, table in tables.items()}
+            tables[name] = partial(_encoded, encode)
+    return {name: _scaled(name, *table(), tokens, n_warm_items) for name, table in tables.items()}
 
 
-def _itself(table: FeatureTable) -> FeatureTable:
-    return table
+def _given(table: FeatureTable) -> Vectors:
+    return table, None
+
+
+def _encoded(encode: Callable[[], EncodedSource]) -> Vectors:
+    source = encode()
+    return source.table, source.fitted
 
 
 def find_file(name: str, data_path: Path, key: str) -> Path:
@@ -103,13 +117,16 @@ def find_file(name: str, data_path: Path, key: str) -> Path:
     Raises:
         InputError: naming the config key, if it is in neither.
     """
-    for path in (Path(name), data_path / name):
+    asked = expanded(name)
+    for path in (asked, data_path / asked):
         if path.is_file():
             return path
     raise InputError(f"config: key '{key}': there is no file {name}, neither as given nor in {data_path}.")
 
 
-def _scaled(table: FeatureTable, tokens: list[str], n_warm_items: int) -> ItemFeatures:
+def _scaled(
+    name: str, table: FeatureTable, source: FittedSource | None, tokens: list[str], n_warm_items: int
+) -> ItemFeatures:
     """Centre the vectors and scale them to a mean squared norm of `dim`, so that any encoder's will do."""
     vectors, present = join_features(table, tokens[1:])
     vectors = np.vstack([np.zeros((1, vectors.shape[1]), dtype=np.float32), vectors])
@@ -117,7 +134,10 @@ def _scaled(table: FeatureTable, tokens: list[str], n_warm_items: int) -> ItemFe
     warm = present.copy()
     warm[n_warm_items + 1 :] = False
     known = vectors[warm if warm.any() else present]
-    centred = known - known.mean(0)
-    scale = float(np.sqrt((centred**2).mean())) or 1.0
-    vectors = np.where(present[:, None], (vectors - known.mean(0)) / scale, 0.0).astype(np.float32)
-    return ItemFeatures(vectors, present)
+    with np.errstate(over="ignore", invalid="ignore"):  # check_spread names the numbers that are too large
+        mean = known.mean(0)
+        scale = float(np.sqrt(((known - mean) ** 2).mean())) or 1.0
+    fitted = FittedFeatures(mean, scale, source)
+    scaled, _ = fitted.scaled(vectors, present)
+    check_spread(f"learners.{name}", vectors[present], scaled[present])
+    return ItemFeatures(scaled, present, fitted)

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import mml
 from mml.errors import InputError
-from mml.features.encoders import Encoder
+from mml.features.encoders import Encoder, EncoderState
 from mml.features.files import FeatureTable, read_features, write_features
 from mml.features.resume import PartFile, content_key
+from mml.features.state import read_state, write_state
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ def encode_once(
     folder: Path,
     key: str,
     progress: bool = True,
-) -> FeatureTable:
+) -> tuple[FeatureTable, EncoderState]:
     """What the encoder makes of the items, now or in an earlier call.
 
     Args:
@@ -41,33 +43,56 @@ def encode_once(
         key: the config key, for messages, and for the name of the side file of an interrupted run.
         progress: whether to show a progress bar.
 
+    Returns:
+        The vectors, and what the encoder has learned, for items that come later.
+
     Raises:
         InputError: the encoder's own, or the folder cannot be written. A folder that was made for nothing is gone.
     """
     digest = content_key([mml.__version__, encoder.identity(), *rows, *content])
-    cached = folder / f"{digest}.npz"
-    if not cached.is_file():
+    stem = folder / digest
+    found = _kept(stem)
+    if found is None:
         with _alone_in(folder) as alone:
-            if not cached.is_file():  # the run that was waited for may have made it
+            found = _kept(stem)  # the run that was waited for may have made it
+            if found is None:
                 part = PartFile(folder / f".{key}.part", digest) if alone else None
-                _encode(encoder, rows, cached, part, key, progress)
-    return read_features(cached)
+                found = _encode(encoder, rows, stem, part, key, progress)
+    return found
+
+
+def _kept(stem: Path) -> tuple[FeatureTable, EncoderState] | None:
+    """What an earlier call left; None without a state, which earlier versions did not keep, or when damaged."""
+    paths = [stem.with_suffix(suffix) for suffix in (".npz", ".safetensors", ".json")]
+    if not all(path.is_file() for path in paths):
+        return None
+    try:
+        return read_features(paths[0]), read_state(stem)
+    except InputError as error:
+        logger.warning("%s. It is encoded again.", error)
+        return None
 
 
 def _encode(
-    encoder: Encoder[Any], rows: dict[str, Any], cached: Path, part: PartFile | None, key: str, progress: bool
-) -> None:
+    encoder: Encoder[Any], rows: dict[str, Any], stem: Path, part: PartFile | None, key: str, progress: bool
+) -> tuple[FeatureTable, EncoderState]:
     logger.info("Encoding %d items of %s with %s.", len(rows), key, encoder.name)
     try:
-        vectors, present = encoder.encode(list(rows.values()), store=part, progress=progress)
-        tokens = np.array(list(rows), dtype=np.str_)
-        write_features(cached, FeatureTable(tokens[present], vectors[present]))
+        vectors, present, state = encoder.fit_transform(list(rows.values()), store=part, progress=progress)
+        table = FeatureTable(np.array(list(rows), dtype=np.str_)[present], vectors[present])
+        write_state(stem, state)
+        write_features(stem.with_suffix(".npz"), table)
     except InputError:
         if part is not None and not part.load():
             part.remove()
         raise
     if part is not None:
         part.remove()
+    _warn_of_missing(rows, present, key)
+    return table, state
+
+
+def _warn_of_missing(rows: dict[str, Any], present: NDArray[np.bool_], key: str) -> None:
     if not present.all():
         skipped = [row.name if isinstance(row, Path) else token for token, row in rows.items()]
         skipped = [name for name, here in zip(skipped, present, strict=True) if not here]

@@ -1,8 +1,8 @@
 """Feature files: one vector per item, keyed by item token, in every form that `item_feat_emb` accepts.
 
 Forms: `.pth` / `.pt` holding {token: vector}, {'item_id': [...], 'embs': tensor} or an aligned [n_items, dim]
-tensor; `.npz` holding item_id and emb; and, for any other extension, RecBole's atomic text
-`item_id:token<TAB>txt_emb:float_seq`. Nothing that is read here can run code: no pickles.
+tensor; `.npz` holding item_id and emb; `.npy` holding an aligned array; and, for any other extension, RecBole's atomic
+text `item_id:token<TAB>txt_emb:float_seq`. Nothing that is read here can run code: no pickles.
 """
 
 import os
@@ -24,6 +24,10 @@ from mml.errors import InputError
 
 TORCH_SUFFIXES = (".pth", ".pt")
 VECTOR_KEYS = ("embs", "emb")
+FREE_BYTES = 1 << 30
+"""An archive may unpack to this much, whatever its own size."""
+LARGEST_RATIO = 20
+"""A larger one to so many times its own size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +63,9 @@ def read_features(path: str | Path, item_tokens: Sequence[str] | None = None) ->
         item_tokens: the catalogue in the order of the rows (no padding item); used by an aligned tensor only.
 
     Raises:
-        InputError: the file is missing, unreadable, empty or needs pickle; or it holds vectors of unequal
-            length, numbers that are not finite, a token twice, or not one row for each of item_tokens.
+        InputError: the file is missing, unreadable, empty, needs pickle or unpacks to far more than its size; or it
+            holds vectors of unequal length, numbers that are not finite, a token twice, or not one row for each of
+            item_tokens.
     """
     path = Path(path)
     if not path.is_file():
@@ -69,6 +74,8 @@ def read_features(path: str | Path, item_tokens: Sequence[str] | None = None) ->
         tokens, vectors = _read_torch(path, item_tokens)
     elif path.suffix == ".npz":
         tokens, vectors = _read_npz(path)
+    elif path.suffix == ".npy":
+        tokens, vectors = _read_npy(path, item_tokens)
     else:
         tokens, vectors = _read_text(path)
     _check(path, tokens, vectors)
@@ -84,6 +91,7 @@ def write_features(path: str | Path, table: FeatureTable, field: str = "txt_emb"
         field: name of the vector column in the text form.
     """
     path = Path(path)
+    refuse_to_write(path)
     tokens = table.tokens.tolist()
     _check(path, tokens, table.vectors)
     with replacing(path) as temporary:
@@ -94,6 +102,16 @@ def write_features(path: str | Path, table: FeatureTable, field: str = "txt_emb"
                 np.savez(file, item_id=table.tokens, emb=table.vectors)
         else:
             _write_text(path, temporary, tokens, table.vectors, field)
+
+
+def refuse_to_write(path: Path) -> None:
+    """Refuse a name whose form cannot hold item ids.
+
+    Raises:
+        InputError: it ends in `.npy`.
+    """
+    if path.suffix == ".npy":
+        raise InputError(f"{path}: an .npy file has no room for item ids; write .npz, .pth or text instead")
 
 
 def join_features(table: FeatureTable, item_tokens: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -159,6 +177,7 @@ def _read_torch(path: Path, item_tokens: Sequence[str] | None) -> tuple[list[str
 
 
 def _load_torch(path: Path) -> Any:
+    _refuse_bomb(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -174,25 +193,31 @@ def _load_torch(path: Path) -> Any:
 
 
 def _aligned(
-    path: Path, tensor: torch.Tensor, item_tokens: Sequence[str] | None
+    path: Path,
+    tensor: torch.Tensor | NDArray[Any],
+    item_tokens: Sequence[str] | None,
+    noun: str = "a tensor",
+    instead: str = "save {'item_id': [...], 'embs': tensor}",
 ) -> tuple[list[str], NDArray[np.float32]]:
+    """The rows of a tensor or array as those of the catalogue's items."""
     if item_tokens is None:
         raise InputError(
-            f"{path}: holds a tensor without item ids, and no catalogue to align it with is known here; "
-            "save {'item_id': [...], 'embs': tensor}"
+            f"{path}: holds {noun} without item ids, and no catalogue to align it with is known here; {instead}"
         )
-    if tensor.dim() != 2 or tensor.shape[0] != len(item_tokens):
+    if tensor.ndim != 2 or tensor.shape[0] != len(item_tokens):
         raise InputError(
-            f"{path}: holds a tensor of shape {list(tensor.shape)}, but the dataset has {len(item_tokens)} items (the "
-            "padding item has no row); make it [n_items, dim] or save {'item_id': [...], 'embs': tensor}"
+            f"{path}: holds {noun} of shape {list(tensor.shape)}, but the dataset has {len(item_tokens)} items (the "
+            f"padding item has no row); make it [n_items, dim] or {instead}"
         )
-    return list(item_tokens), tensor.detach().to(torch.float32).numpy()
+    tokens = list(item_tokens)
+    return tokens, _matrix(path, tokens, tensor)
 
 
 # --- .npz -----------------------------------------------------------------------------------------------------------
 
 
 def _read_npz(path: Path) -> tuple[list[str], NDArray[np.float32]]:
+    _refuse_bomb(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files if name in ("item_id", *VECTOR_KEYS)}
@@ -209,6 +234,24 @@ def _read_npz(path: Path) -> tuple[list[str], NDArray[np.float32]]:
         raise InputError(f"{path}: holds {', '.join(names) or 'no arrays'}; save the arrays item_id and emb")
     tokens = _tokens(path, arrays["item_id"])
     return tokens, _matrix(path, tokens, arrays[key])
+
+
+# --- .npy -----------------------------------------------------------------------------------------------------------
+
+
+def _read_npy(path: Path, item_tokens: Sequence[str] | None) -> tuple[list[str], NDArray[np.float32]]:
+    try:
+        # mapped, so that a header that promises more than there is cannot make room for it
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError, SyntaxError) as error:
+        if "Python objects" in str(error):
+            raise InputError(
+                f"{path}: holds Python objects, which are not read because they can run code; save a float32 array"
+            ) from error
+        raise _unreadable(path, error) from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path}: is an archive of arrays; name it .npz and save the arrays item_id and emb")
+    return _aligned(path, array, item_tokens, "an array", "save an .npz of the arrays item_id and emb")
 
 
 # --- atomic text ----------------------------------------------------------------------------------------------------
@@ -285,6 +328,24 @@ def _write_text(path: Path, temporary: Path, tokens: list[str], vectors: NDArray
 # --- checks that all forms share ------------------------------------------------------------------------------------
 
 
+def _refuse_bomb(path: Path) -> None:
+    """Refuse an archive that unpacks to far more than its own size, which no features do."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):  # its reader will say what is wrong
+        return
+    _refuse_size(path, unpacked)
+
+
+def _refuse_size(path: Path, unpacked: int) -> None:
+    if unpacked > max(FREE_BYTES, LARGEST_RATIO * path.stat().st_size):
+        raise InputError(
+            f"{path}: would unpack to {unpacked / 2**30:.1f} GiB, more than {LARGEST_RATIO} times its size, and is not "
+            "read; save the features uncompressed (np.savez), or as float32 without expanded tensors"
+        )
+
+
 def _unreadable(path: Path, error: BaseException) -> InputError:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
     return InputError(f"{path}: cannot be read as a {path.suffix or 'text'} file ({reason}); make it again")
@@ -305,19 +366,29 @@ def _matrix(path: Path, tokens: list[str], vectors: Any) -> NDArray[np.float32]:
         raise InputError(f"{path}: holds {len(tokens)} item ids but {len(vectors)} vectors; save one vector per item")
     try:
         if isinstance(vectors, torch.Tensor | np.ndarray):
-            matrix = torch.as_tensor(vectors).detach().to(torch.float32).numpy()
+            _refuse_size(path, 4 * int(np.prod(vectors.shape, dtype=object)))
+            matrix = _as_float32(vectors)
             matrix = matrix[:, None] if matrix.ndim == 1 else matrix
         else:
             matrix = _stack(
                 path, tokens, [torch.as_tensor(row).detach().to(torch.float32).reshape(-1) for row in vectors]
             )
+    except InputError:
+        raise
     except (TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path}: a vector is not made of numbers ({error}); save float tensors") from error
     if matrix.ndim != 2:
         raise InputError(f"{path}: vectors have the shape {list(matrix.shape)}; make it [n_items, dim]")
     return matrix
+
+
+def _as_float32(vectors: torch.Tensor | NDArray[Any]) -> NDArray[np.float32]:
+    if isinstance(vectors, torch.Tensor):
+        return vectors.detach().to(torch.float32).numpy()
+    if vectors.dtype.kind not in "biuf":
+        raise TypeError(f"the array is of {vectors.dtype}")
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as that
+        return np.array(vectors, dtype=np.float32)
 
 
 def _stack(path: Path, tokens: list[str], rows: list[torch.Tensor]) -> NDArray[np.float32]:

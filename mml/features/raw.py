@@ -1,16 +1,13 @@
-"""What a company has, texts in a table and pictures in a folder, by item token."""
+"""Tables of items, read as text."""
 
 import csv
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from mml.errors import InputError
-from mml.features.encoders import Cells
-
-PICTURE_SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def read_table(path: Path, only: Collection[str] | None = None, separator: str = "\t") -> pd.DataFrame:
@@ -68,56 +65,16 @@ def read_columns(
     return tokens, frame[list(dict.fromkeys(columns))]
 
 
-def read_texts(path: Path, id_column: str, columns: Sequence[str], separator: str = "\t") -> dict[str, str]:
-    """Item token -> its columns' texts, joined by full stops; empty parts are left out."""
-    tokens, frame = read_columns(path, id_column, columns, separator)
-    parts = zip(*(frame[column].str.strip() for column in columns), strict=True)
-    texts = [". ".join(part for part in row if part) for row in parts]
-    return dict(zip(tokens, texts, strict=True))
-
-
-def read_cells(
-    path: Path, id_column: str, columns: Mapping[str, str | None], separator: str = "\t"
-) -> dict[str, Cells]:
-    """Item token -> for each column the words of its cell, none where it is empty.
-
-    Args:
-        path: the table.
-        id_column: its column of item tokens.
-        columns: column -> what separates the words inside its cells; None for a cell that is one word.
-        separator: between the columns of any table but a `.csv`.
-    """
-    tokens, frame = read_columns(path, id_column, list(columns), separator)
-    rows = zip(*([_words(cell, mark) for cell in frame[name]] for name, mark in columns.items()), strict=True)
-    return dict(zip(tokens, rows, strict=True))
-
-
-def _words(cell: str, separator: str | None) -> tuple[str, ...]:
-    words = (word.strip() for word in ([cell] if separator is None else cell.split(separator)))
-    return tuple(word for word in words if word)
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a file is a picture by its name."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
-
-
-def list_pictures(folder: Path) -> dict[str, Path]:
-    """Item token -> its picture, for a folder of pictures named by item token."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; check the path")
-    pictures: dict[str, Path] = {}
-    for path in sorted(path for path in folder.iterdir() if is_picture(path)):
-        if path.stem in pictures:
-            raise InputError(f"{folder}: {pictures[path.stem].name} and {path.name} are of one item; keep one of them")
-        pictures[path.stem] = path
-    if not pictures:
-        raise InputError(f"{folder}: holds no picture ({', '.join(PICTURE_SUFFIXES)}); name them by item id, as 42.jpg")
-    return pictures
-
-
-def read_picture_paths(path: Path, id_column: str, path_column: str) -> dict[str, Path]:
-    """Item token -> its picture, for a table with a column of paths, which start from the table's folder."""
+def read_paths(path: Path, id_column: str, path_column: str) -> dict[str, Path]:
+    """Item token -> its file, for a table with a column of paths, which start from the table's folder."""
     tokens, frame = read_columns(path, id_column, [path_column])
     paths = frame[path_column].str.strip()
     return {token: path.parent / name for token, name in zip(tokens, paths, strict=True) if name}
+
+
+def expanded(name: str | Path) -> Path:
+    """A path with the home folder in the place of a leading `~`."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # there is no such user
+        return Path(name)

@@ -1,4 +1,4 @@
-"""Features named by their raw source in the config: texts, pictures or columns, encoded on first use."""
+"""Features named by their raw source in the config: texts, pictures, columns, ...; encoded on first use."""
 
 from __future__ import annotations
 
@@ -8,27 +8,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mml.errors import InputError
 from mml.features.cache import encode_once
-from mml.features.encoders import (
-    BUILT_IN,
-    COLUMN_ENCODERS,
-    OPTIONS,
-    Encoder,
-    get_column_encoder,
-    get_image_encoder,
-    get_text_encoder,
-)
+from mml.features.encoders import Encoder, EncoderState
 from mml.features.files import FeatureTable
-from mml.features.raw import is_picture, list_pictures, read_cells, read_texts
+from mml.features.fitted import FittedSource
+from mml.features.media import MEDIA, WHERE, FolderMedium, Medium, TableMedium
+from mml.features.raw import expanded, read_columns
 from mml.files.atomic import read_header
-
-PLACES = ("columns", "folder")
-"""Keys that say what to encode; a source has one of them."""
-WORDS = ("csv", "id_column", "separator", "encoder", "folder")
-KEYS = (*PLACES, "csv", "id_column", "separator", "encoder", *OPTIONS)
+from mml.settings import Key, keys_of
 
 
 @dataclass(frozen=True)
@@ -45,6 +35,19 @@ class ItemFile:
         return read_header(self.path, self.field_separator)
 
 
+@dataclass(frozen=True, eq=False)
+class EncodedSource:
+    """What came of a source.
+
+    Attributes:
+        table: the vectors of the items that have something to encode.
+        fitted: how further items are encoded.
+    """
+
+    table: FeatureTable
+    fitted: FittedSource
+
+
 def open_source(
     source: Mapping[str, Any],
     item_tokens: Sequence[str],
@@ -53,14 +56,15 @@ def open_source(
     key: str,
     device: str = "auto",
     progress: bool = True,
-) -> Callable[[], FeatureTable]:
-    """Read the items' texts, columns or list of pictures, and say how they are encoded.
+) -> Callable[[], EncodedSource]:
+    """Read the items' texts, columns or list of files, and say how they are encoded.
 
     Args:
-        source: `columns` of `csv` (a table with a header; the dataset's `.item` if there is no `csv`, with
-            `id_column`), or a `folder` of pictures named by item token; `encoder`; its options. Without an encoder
-            pictures get descriptor, columns of numbers in the `.item` numeric, and any other columns tfidf. For
-            multihot and numeric, `separator` stands between the words of a cell, if the `.item` does not tell.
+        source: the keys of one of the media (mml.features.media): `columns` of `csv` (a table with a header; the
+            dataset's `.item` if there is no `csv`, with `id_column`), or a `folder` of files named by item token;
+            `encoder`; its options. Without an encoder pictures get descriptor, columns of numbers in the `.item`
+            numeric, and any other columns tfidf. For multihot and numeric, `separator` stands between the words of a
+            cell, if the `.item` does not tell. `medium` names the medium where several have such keys.
         item_tokens: the dataset's items. Encoders that are fitted are fitted to all that the source has of them,
             which takes content only: fitted to the warm ones, TF-IDF makes hubs of the others.
         item_file: the dataset's `.item`. Relative names are looked up in its folder second.
@@ -79,7 +83,8 @@ def open_source(
     """
     given = _checked(source, key)
     with _naming(key):
-        encoder, found = _read(given, item_file, device)
+        opened = _read(given, item_file, device)
+        found = opened.rows
         tokens = sorted(found.keys() & set(item_tokens))  # sorted, so that ids, given by the log, do not matter
         if not tokens:
             raise InputError(
@@ -88,9 +93,11 @@ def open_source(
             )
     rows = {token: found[token] for token in tokens}
 
-    def encode() -> FeatureTable:
+    def encode() -> EncodedSource:
         with _naming(key):
-            return encode_once(encoder, rows, [_content(row) for row in rows.values()], cache_dir, key, progress)
+            content = [_content(row) for row in rows.values()]
+            table, state = encode_once(opened.encoder, rows, content, cache_dir, key, progress)
+            return EncodedSource(table, opened.fitted(state))
 
     return encode
 
@@ -104,106 +111,158 @@ def _naming(key: str) -> Iterator[None]:
         raise InputError(f"config: key '{key}': {error}") from error
 
 
-def why_off(source: Mapping[str, Any] | None, data_path: Path, key: str) -> str | None:
-    """Why there is nothing to encode, which is no mistake: no place is set, or the folder is empty; None if there is.
+def why_off(source: Mapping[str, Any] | None, key: str) -> str | None:
+    """Why there is nothing to encode, which is no mistake: no place is set; None if there is.
 
     Args:
         source: as for open_source, or None.
-        data_path: the dataset's folder.
         key: the config key of the source.
     """
     if source is None:
         return f"{key} is not set"
-    places = [name for name in PLACES if name in source]
+    places = [name for name in _places() if name in source]
     if places and all(source[name] is None for name in places):
         return f"{key}.{places[0]} is not set"
-    folder = _lookup(source["folder"], data_path) if isinstance(source.get("folder"), str) else None
-    if folder is not None and folder.is_dir() and not any(map(is_picture, folder.iterdir())):
-        return f"{folder} holds no picture ({key}.folder)"
     return None
+
+
+def _places() -> dict[str, list[Medium[Any]]]:
+    """The keys that say what to encode, of which a source has one, and the media that have them."""
+    places: dict[str, list[Medium[Any]]] = {}
+    for medium in MEDIA:
+        places.setdefault(medium.place, []).append(medium)
+    return places
+
+
+def _known_keys() -> dict[str, Key]:
+    """The keys of all media's sources; those that say what to encode first."""
+    keys = {name: key for medium in MEDIA for name, key in keys_of(medium.settings).items()}
+    first = [name for name in WHERE if name in keys]
+    return {name: keys[name] for name in dict.fromkeys([*first, *keys])}
 
 
 def _checked(source: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The keys that are set, with legal values; `columns` is a list."""
+    known = _known_keys()
     for name in source:
-        if name not in KEYS:
-            near = difflib.get_close_matches(str(name), KEYS, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(KEYS)}."
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}."
             raise InputError(f"config: unknown key '{key}.{name}'; {hint}")
     given = {name: value for name, value in source.items() if value is not None}
-    columns = given.get("columns")
-    if isinstance(columns, str):
-        given["columns"] = columns = [columns]
-    if columns is not None and not (
-        isinstance(columns, list) and columns and all(isinstance(name, str) for name in columns)
-    ):
-        raise InputError(f"config: key '{key}.columns' has the value {columns!r}; it must be the names of columns.")
-    for name in WORDS:
-        if not isinstance(given.get(name, "x"), str) or given.get(name) == "":
-            raise InputError(f"config: key '{key}.{name}' has the value {given[name]!r}; it must be text (in quotes).")
-    if ("folder" in given) == ("columns" in given):
-        raise InputError(f"config: key '{key}' needs either columns (of a table) or folder (of pictures).")
-    stray = [name for name in ("csv", "id_column", "separator") if "folder" in given and name in given]
-    if stray:
-        raise InputError(f"config: key '{key}.{stray[0]}' is of no use with a folder of pictures; remove it.")
+    for name, value in given.items():
+        if list in known[name].types:
+            given[name] = _names(value, f"{key}.{name}")
+        elif name in WHERE and (not isinstance(value, str) or not value):
+            raise InputError(f"config: key '{key}.{name}' has the value {value!r}; it must be text (in quotes).")
+    if sum(place in given for place in _places()) != 1:
+        choice = " or ".join(f"{place} ({_hints(media)})" for place, media in _places().items())
+        raise InputError(f"config: key '{key}' needs either {choice}.")
+    _refuse_stray(given, key)
     return given
 
 
-def _read(given: dict[str, Any], item_file: ItemFile, device: str) -> tuple[Encoder[Any], dict[str, Any]]:
+def _refuse_stray(given: Mapping[str, Any], key: str) -> None:
+    """Keys that no medium has that is found in the same way."""
+    place, media = next((place, media) for place, media in _places().items() if place in given)
+    useful = {name for medium in media for name in keys_of(medium.settings)}
+    stray = next((name for name in WHERE if name in given and name not in useful), None)
+    if stray is not None:
+        raise InputError(f"config: key '{key}.{stray}' is of no use with a {place} {_hints(media)}; remove it.")
+
+
+def _names(value: Any, key: str) -> list[str]:
+    names = [value] if isinstance(value, str) else value
+    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+        raise InputError(f"config: key '{key}' has the value {value!r}; it must be the names of columns.")
+    return names
+
+
+def _hints(media: Sequence[Medium[Any]]) -> str:
+    return " or ".join(dict.fromkeys(medium.place_hint for medium in media))
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A source that was read: its encoder, how that was chosen, and what there is of each item."""
+
+    medium: Medium[Any]
+    encoder: Encoder[Any]
+    options: dict[str, Any]
+    separators: dict[str, str | None]
+    rows: dict[str, Any]
+
+    def fitted(self, state: EncoderState) -> FittedSource:
+        """How further items are encoded; the device is no part of it."""
+        options = {name: value for name, value in self.options.items() if name != "device"}
+        return FittedSource(
+            self.medium.name, self.encoder.name, options, self.separators, self.encoder.identity(), state
+        )
+
+
+def _read(given: dict[str, Any], item_file: ItemFile, device: str) -> _Opened:
     """The encoder, and what there is of each item in the source."""
-    data_path = item_file.path.parent
-    options = {name: given[name] for name in OPTIONS if name in given}
-    name = given.get("encoder") or _default_encoder(given, item_file)
-    if name not in BUILT_IN:
+    types = _column_types(given, item_file)
+    medium, name = _chosen(given, types)
+    options = {name: value for name, value in given.items() if name not in WHERE}
+    if name not in medium.encoders:
         options = {"device": device, **options}
-    if "folder" in given:
-        return get_image_encoder(name, **options), list_pictures(_find(given["folder"], data_path))
-    table, id_column, between = item_file.path, item_file.id_field, item_file.field_separator
+    if isinstance(medium, TableMedium):
+        separators, rows = _table_rows(medium, name, given, types, item_file)
+        return _Opened(medium, medium.encoder(name, **options), options, separators, rows)
+    encoder = medium.encoder(name, **options)
+    files = cast("FolderMedium", medium).files(_find(given["folder"], item_file.path.parent))
+    return _Opened(medium, encoder, options, {}, dict(files))
+
+
+def _chosen(given: Mapping[str, Any], types: Mapping[str, str]) -> tuple[Medium[Any], str]:
+    """The medium and the name of its encoder: as named, by the encoder, or the first that suits."""
+    place = next(place for place in _places() if place in given)
+    media = _places()[place]
+    if "medium" in given:
+        media = [MEDIA[given["medium"]]]
+        if media[0].place != place:
+            raise InputError(f"medium '{media[0].name}' needs {media[0].place} ({media[0].place_hint}), not {place}")
+    name = given.get("encoder")
+    if name is not None:
+        own = [medium for medium in media if name in medium.encoders]
+        return (own or [medium for medium in media if medium.model] or media)[0], name
+    for medium in media:
+        default = medium.default_for(list(types.values())) if isinstance(medium, TableMedium) else None
+        if default is not None:
+            return medium, default
+    return media[0], media[0].default_encoder
+
+
+def _column_types(given: Mapping[str, Any], item_file: ItemFile) -> dict[str, str]:
+    """Each of the source's columns -> its type in the `.item`, "" where that does not tell."""
+    names = given.get("columns", ())
+    known = {} if "csv" in given or not names or not item_file.path.is_file() else item_file.types()
+    return {name: known.get(name, "") for name in names}
+
+
+def _table_rows(
+    medium: TableMedium[Any], encoder: str, given: Mapping[str, Any], types: dict[str, str], item_file: ItemFile
+) -> tuple[dict[str, str | None], dict[str, Any]]:
+    """How the cells of each column are split, and what the table has of each item."""
+    path, id_column, between, seq_separator = item_file.path, item_file.id_field, item_file.field_separator, None
     if "csv" in given:
-        table, id_column, between = _find(given["csv"], data_path), "item_id", "\t"
-    elif not table.is_file():
-        raise InputError(f"there is no {table}; set csv to the table that has the columns")
-    id_column = given.get("id_column", id_column)
-    if name in COLUMN_ENCODERS:
-        separators = _separators(given, name, item_file)
-        return get_column_encoder(name, **options), read_cells(table, id_column, separators, between)
-    if "separator" in given:
-        raise InputError(f"separator is for the encoders {' and '.join(COLUMN_ENCODERS)}; remove it")
-    return get_text_encoder(name, **options), read_texts(table, id_column, given["columns"], between)
-
-
-def _default_encoder(given: dict[str, Any], item_file: ItemFile) -> str:
-    if "folder" in given:
-        return "descriptor"
-    types = {} if "csv" in given or not item_file.path.is_file() else item_file.types()
-    return "numeric" if all(types.get(name, "").startswith("float") for name in given["columns"]) else "tfidf"
-
-
-def _separators(given: dict[str, Any], encoder: str, item_file: ItemFile) -> dict[str, str | None]:
-    """Column -> what separates the words of its cells, None where a cell is one word."""
-    if "csv" in given:
-        default = given.get("separator", " " if encoder == "numeric" else None)
-        return dict.fromkeys(given["columns"], default)
-    types = item_file.types()
-    for name in given["columns"]:
-        if encoder == "multihot" and types.get(name, "").startswith("float"):
-            raise InputError(f"column '{name}' is a {types[name]}, no token: take the encoder numeric")
-    return {
-        name: given.get("separator", item_file.seq_separator if types.get(name, "").endswith("_seq") else None)
-        for name in given["columns"]
-    }
+        path, id_column, between = _find(given["csv"], item_file.path.parent), "item_id", "\t"
+    elif not path.is_file():
+        raise InputError(f"there is no {path}; set csv to the table that has the columns")
+    else:
+        seq_separator = item_file.seq_separator
+    separators = medium.separators(types, encoder, given.get("separator"), seq_separator)
+    tokens, frame = read_columns(path, given.get("id_column", id_column), list(types), between)
+    return separators, dict(zip(tokens, medium.rows(frame, separators), strict=True))
 
 
 def _find(name: str, data_path: Path) -> Path:
-    path = _lookup(name, data_path)
+    asked = expanded(name)
+    path = next((path for path in (asked, data_path / asked) if path.exists()), None)
     if path is None:
         raise InputError(f"{name} does not exist, neither as given nor in {data_path}")
     return path
-
-
-def _lookup(name: str, data_path: Path) -> Path | None:
-    asked = Path(name).expanduser()
-    return next((path for path in (asked, data_path / asked) if path.exists()), None)
 
 
 def _content(row: Any) -> str:

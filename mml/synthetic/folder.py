@@ -179,15 +179,15 @@ def _write_features(fresh: Path, data: SyntheticData, texts: ItemTexts, pictured
     Fitted on the early items only, TF-IDF + SVD would lose the late ones' rare words and so make them alike; two thirds
     of the nearest neighbours of any history would then be late items.
     """
-    from mml.features.encoders import get_image_encoder, get_text_encoder
+    from mml.features.media import MEDIA
 
     joined = [" ".join(parts) for parts in zip(texts.title, texts.category, texts.description, strict=True)]
-    vectors, present = get_text_encoder("tfidf").encode(joined)
+    vectors, present = MEDIA["text"].encoder("tfidf").encode(joined)
     _save_features(fresh / "txt_emb.pth", np.array(data.item_token), vectors, present)
     if len(pictured):
         tokens = np.array(data.item_token)[pictured]
         paths = [fresh / "images" / f"{token}.png" for token in tokens.tolist()]
-        vectors, present = get_image_encoder("descriptor").encode(paths)
+        vectors, present = MEDIA["image"].encoder("descriptor").encode(paths)
         _save_features(fresh / "img_emb.pth", tokens, vectors, present)
 
 

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from mml.errors import InputError
-from mml.features.encoders import Cells, get_column_encoder, get_text_encoder
+from mml.features.encoders import Cells
+from mml.features.media import MEDIA
+
+get_text_encoder = MEDIA["text"].encoder
+get_column_encoder = MEDIA["columns"].encoder
 
 
 def cells(*rows: tuple[str, ...]) -> list[Cells]:

@@ -10,9 +10,13 @@ import torch
 from PIL import Image
 
 from mml.errors import InputError
-from mml.features.encoders import get_image_encoder, get_text_encoder, pretrained
+from mml.features.encoders import pretrained
 from mml.features.encoders.tfidf import words
+from mml.features.media import MEDIA
 from mml.features.resume import PartFile
+
+get_text_encoder = MEDIA["text"].encoder
+get_image_encoder = MEDIA["image"].encoder
 
 SPORT = ["football match goal", "goal keeper football", "tennis match player", "football player tennis"]
 FOOD = ["noodle soup bowl", "spicy noodle soup", "soup with rice bowl", "spicy rice noodle"]

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ import torch
 from PIL import Image
 
 from mml.errors import InputError
-from mml.features.encoders import get_image_encoder, get_text_encoder
 from mml.features.encoders.pretrained import torchvision_fault
+from mml.features.fitted import FittedSource
+from mml.features.media import MEDIA
+
+get_text_encoder = MEDIA["text"].encoder
+get_image_encoder = MEDIA["image"].encoder
 
 pytestmark = pytest.mark.encoders
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the import: nothing here may ask the network
@@ -231,3 +236,18 @@ def test_a_real_sentence_encoder_without_network() -> None:
     likeness = vectors @ vectors.T
     assert likeness[0, 1] > 0.6
     assert likeness[0, 2] < 0.2
+
+
+def test_a_model_encodes_later_items_as_the_first_and_is_refused_when_it_is_another(bert: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    shutil.copytree(bert, folder)
+    encoder = get_text_encoder(str(folder), batch_size=2)
+    vectors, _, state = encoder.fit_transform(TEXTS)
+    assert not state.tensors
+    source = FittedSource("text", str(folder), {"batch_size": 1}, {"title": None}, encoder.identity(), state)
+    later, present = source.encode(["football goal", ""], device="cpu")
+    assert present.tolist() == [True, False]
+    np.testing.assert_allclose(later[0], vectors[1], atol=1e-5)
+    (folder / "vocab.txt").write_text("\n".join(WORDS[::-1]))
+    with pytest.raises(InputError, match="is not what it was when the other items were encoded"):
+        source.encode(["football goal"], device="cpu")

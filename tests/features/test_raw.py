@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from mml.errors import InputError
-from mml.features.raw import list_pictures, read_picture_paths, read_texts
+from mml.features.media import MEDIA
+from mml.features.raw import read_columns, read_paths
+
+list_pictures = MEDIA["image"].files  # type: ignore[attr-defined]
+
+
+def read_texts(path: Path, id_column: str, columns: list[str]) -> dict[str, str]:
+    tokens, frame = read_columns(path, id_column, columns)
+    rows = MEDIA["text"].rows(frame, dict.fromkeys(columns))  # type: ignore[attr-defined]
+    return dict(zip(tokens, rows, strict=True))
 
 
 def test_texts_of_a_csv_are_joined_without_empty_parts(tmp_path: Path) -> None:
@@ -67,5 +76,5 @@ def test_folders_without_pictures(tmp_path: Path) -> None:
 
 def test_paths_in_a_table_start_from_its_folder(tmp_path: Path) -> None:
     (tmp_path / "items.csv").write_text("item_id,file\n1,a/x.jpg\n2,\n3,/abs.png\n")
-    pictures = read_picture_paths(tmp_path / "items.csv", "item_id", "file")
+    pictures = read_paths(tmp_path / "items.csv", "item_id", "file")
     assert pictures == {"1": tmp_path / "a/x.jpg", "3": Path("/abs.png")}

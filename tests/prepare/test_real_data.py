@@ -20,10 +20,11 @@ def movies(repo_root: Path) -> Path:
 
 def genre_likeness(movies: Path, path: Path) -> tuple[float, float]:
     """Mean overlap of genres between an item and its nearest one by features, and between any two items."""
-    from mml.features.raw import read_texts
+    from mml.features.raw import read_columns
 
     table = read_features(path)
-    genres = read_texts(movies / "item_text.csv", "item_id", ["genres"])
+    tokens, frame = read_columns(movies / "item_text.csv", "item_id", ["genres"])
+    genres = dict(zip(tokens, frame["genres"], strict=True))
     sets = [set(genres[token].split(", ")) for token in table.tokens.tolist()]
     unit = table.vectors / np.linalg.norm(table.vectors, axis=1, keepdims=True)
     cosines = unit @ unit.T

@@ -5,7 +5,7 @@ import importlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -21,19 +21,25 @@ Rows = NDArray[np.bool_] | NDArray[np.int64]
 Cells = tuple[tuple[str, ...], ...]
 """What an item has in some columns: for each of them the cell's words, none where it is empty."""
 
-Item = TypeVar("Item", bound="str | Path")
-ItemIn = TypeVar("ItemIn", bound="str | Path | Cells", contravariant=True)
-
-BUILT_IN = {
-    "tfidf": "texts",
-    "descriptor": "pictures",
-    "multihot": "columns of tokens",
-    "numeric": "columns of numbers",
-}
-"""Encoders that load no model, and what they are for."""
+Item = TypeVar("Item")
+ItemIn = TypeVar("ItemIn", contravariant=True)
+Raw = TypeVar("Raw")
 
 # Rows between two saves of a run that can be resumed: a minute of BERT on one core.
 CHUNK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderState:
+    """What an encoder has learned of the items that it was fitted on; a pre-trained one has learned nothing.
+
+    Attributes:
+        tensors: name -> array.
+        values: name -> what JSON can hold.
+    """
+
+    tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 class BatchStore(Protocol):
@@ -50,21 +56,21 @@ class BatchStore(Protocol):
 
 
 class Encoder(Protocol[ItemIn]):
-    """Turns texts (str), pictures (Path) or columns (Cells) into vectors."""
+    """Turns texts (str), files (Path), columns (Cells) or whatever a medium has into vectors."""
 
     name: str
 
     def identity(self) -> str:
         """All that decides the vectors besides the items: equal strings give equal vectors."""
 
-    def encode(
+    def fit_transform(
         self,
         items: Sequence[ItemIn],
         fit_on: Rows | None = None,
         store: BatchStore | None = None,
         progress: bool = True,
-    ) -> Encoded:
-        """Encode items.
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], EncoderState]:
+        """Fit to some items and encode all.
 
         Args:
             items: n texts, paths of pictures, or rows of cells.
@@ -74,12 +80,31 @@ class Encoder(Protocol[ItemIn]):
             progress: whether encoders that take long show a progress bar.
 
         Returns:
-            vectors float32 [n, dim], and present bool [n]: false, with a zero vector, where there is nothing
-            to encode (an empty text, a picture that cannot be read).
+            vectors float32 [n, dim]; present bool [n]: false, with a zero vector, where there is nothing to encode
+            (an empty text, a picture that cannot be read); and what transform needs to encode further items.
 
         Raises:
             InputError: there is nothing to encode or to fit, or what the encoder needs is missing.
         """
+
+    def transform(self, items: Sequence[ItemIn], state: EncoderState, progress: bool = True) -> Encoded:
+        """Encode items that came later, as fit_transform would have with what it had learned.
+
+        Returns:
+            vectors float32 [n, dim], present bool [n]; none may be present.
+
+        Raises:
+            InputError: an item is not of the kind that the encoder was fitted on.
+        """
+
+    def encode(
+        self,
+        items: Sequence[ItemIn],
+        fit_on: Rows | None = None,
+        store: BatchStore | None = None,
+        progress: bool = True,
+    ) -> Encoded:
+        """The vectors and the mask of fit_transform."""
 
 
 TextEncoder = Encoder[str]
@@ -87,26 +112,42 @@ ImageEncoder = Encoder[Path]
 ColumnEncoder = Encoder[Cells]
 
 
-class BatchEncoder(ABC, Generic[Item]):
-    """An encoder whose costly part works item by item, so that it can be batched and resumed."""
+class FittedEncoder(ABC, Generic[Item, Raw]):
+    """An encoder in three steps: what is in each item by itself, what is learned of many, and the vectors."""
 
     name: str
-    unit: ClassVar[str] = "item"
 
     @abstractmethod
-    def extract(self, items: Sequence[Item]) -> Encoded:
-        """What is known of each item by itself: float32 [n, k], present bool [n]; k is the same in every call."""
+    def extract(self, items: Sequence[Item]) -> tuple[Raw, NDArray[np.bool_]]:
+        """What is known of each item by itself, and whether there is anything: present bool [n]."""
 
-    def load(self) -> None:
-        """Get ready for extract, with its complaints, before the progress bar starts."""
+    @abstractmethod
+    def learn(self, raw: Raw, present: NDArray[np.bool_], fit_on: Rows | None) -> EncoderState:
+        """Fit to the items of fit_on that are present."""
 
-    def finish(self, raw: NDArray[np.float32], present: NDArray[np.bool_], fit_on: Rows | None) -> Encoded:
-        """From all the raw rows [n, k] to the vectors [n, dim]; a pre-trained encoder leaves them alone."""
-        return raw, present
+    @abstractmethod
+    def apply(self, raw: Raw, present: NDArray[np.bool_], state: EncoderState) -> Encoded:
+        """The vectors [n, dim], and which of the n items have one."""
 
     def identity(self) -> str:
         """Name and options, as JSON."""
         return describe(self)
+
+    def fit_transform(
+        self,
+        items: Sequence[Item],
+        fit_on: Rows | None = None,
+        store: BatchStore | None = None,
+        progress: bool = True,
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], EncoderState]:
+        """See Encoder.fit_transform."""
+        raw, present = self._gather(items, store, progress)
+        state = self.learn(raw, present, fit_on)
+        return *self.apply(raw, present, state), state
+
+    def transform(self, items: Sequence[Item], state: EncoderState, progress: bool = True) -> Encoded:
+        """See Encoder.transform."""
+        return self.apply(*self.extract(items), state)
 
     def encode(
         self,
@@ -116,10 +157,56 @@ class BatchEncoder(ABC, Generic[Item]):
         progress: bool = True,
     ) -> Encoded:
         """See Encoder.encode."""
+        vectors, present, _ = self.fit_transform(items, fit_on, store, progress)
+        return vectors, present
+
+    def _gather(self, items: Sequence[Item], store: BatchStore | None, progress: bool) -> tuple[Raw, NDArray[np.bool_]]:
+        """Extract from all items; those that are quick store nothing."""
+        return self.extract(items)
+
+
+class BatchEncoder(FittedEncoder[Item, NDArray[np.float32]]):
+    """An encoder whose costly part works item by item, so that it can be batched and resumed."""
+
+    unit: ClassVar[str] = "item"
+
+    @abstractmethod
+    def extract(self, items: Sequence[Item]) -> Encoded:
+        """What is known of each item by itself: float32 [n, k], present bool [n]; k is the same in every call."""
+
+    def load(self) -> None:
+        """Get ready for extract, with its complaints, before the progress bar starts."""
+
+    def learn(self, raw: NDArray[np.float32], present: NDArray[np.bool_], fit_on: Rows | None) -> EncoderState:
+        """Nothing, as is right for a pre-trained encoder."""
+        return EncoderState()
+
+    def apply(self, raw: NDArray[np.float32], present: NDArray[np.bool_], state: EncoderState) -> Encoded:
+        """The raw rows [n, k] as they are, as is right for a pre-trained encoder."""
+        return raw, present
+
+    def transform(self, items: Sequence[Item], state: EncoderState, progress: bool = True) -> Encoded:
+        """See Encoder.transform."""
+        self.load()
+        raw, present = self._batches(items, [], None, progress)
+        return self.apply(raw, present, state)
+
+    def _gather(self, items: Sequence[Item], store: BatchStore | None, progress: bool) -> Encoded:
         batches = store.load() if store else []
-        done = sum(len(present) for _, present in batches)
-        if done < len(items):
+        if sum(len(present) for _, present in batches) < len(items):
             self.load()
+        raw, present = self._batches(items, batches, store, progress) if len(items) else _NOTHING
+        if not present.any():
+            if store:
+                store.remove()  # the cause may be gone the next time
+            raise InputError(f"encoder {self.name}: none of the {len(items)} {self.unit}s can be encoded")
+        return raw, present
+
+    def _batches(
+        self, items: Sequence[Item], batches: list[Encoded], store: BatchStore | None, progress: bool
+    ) -> Encoded:
+        """Add the batches that are not yet there, and join all."""
+        done = sum(len(present) for _, present in batches)
         with tqdm(
             total=len(items), initial=done, unit=self.unit, desc=Path(self.name).name, disable=not progress
         ) as bar:
@@ -129,12 +216,10 @@ class BatchEncoder(ABC, Generic[Item]):
                 if store:
                     store.add(batch)
                 bar.update(len(batch[1]))
-        present = np.concatenate([present for _, present in batches]) if batches else np.zeros(0, dtype=np.bool_)
-        if not present.any():
-            if store:
-                store.remove()  # the cause may be gone the next time
-            raise InputError(f"encoder {self.name}: none of the {len(items)} {self.unit}s can be encoded")
-        return self.finish(np.concatenate([raw for raw, _ in batches]), present, fit_on)
+        return np.concatenate([raw for raw, _ in batches]), np.concatenate([present for _, present in batches])
+
+
+_NOTHING: Encoded = (np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.bool_))
 
 
 def describe(encoder: Any, **more: str) -> str:

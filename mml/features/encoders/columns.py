@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mml.errors import InputError
-from mml.features.encoders.base import BatchStore, Cells, Encoded, Rows, describe, rows_to_fit
+from mml.features.encoders.base import Cells, Encoded, EncoderState, FittedEncoder, Rows, rows_to_fit
 
 logger = logging.getLogger(__name__)
 
 
+Tokens = list[set[tuple[int, str]]]
+"""For each item its tokens: (column, word)."""
+
+
 @dataclass
-class MultiHotEncoder:
+class MultiHotEncoder(FittedEncoder[Cells, Tokens]):
     """A one for each token that an item has, a zero for each that it has not; one token per item gives one-hot.
 
     The same word in two columns is two tokens.
@@ -27,33 +31,34 @@ class MultiHotEncoder:
     dim: int = 1024
     name: str = "multihot"
 
-    def identity(self) -> str:
-        """Name and options, as JSON."""
-        return describe(self)
-
-    def encode(
-        self,
-        items: Sequence[Cells],
-        fit_on: Rows | None = None,
-        store: BatchStore | None = None,
-        progress: bool = True,
-    ) -> Encoded:
-        """See Encoder.encode; an item without any token that is kept is not present. Nothing is stored."""
+    def extract(self, items: Sequence[Cells]) -> tuple[Tokens, NDArray[np.bool_]]:
+        """The tokens, and which items have some."""
         tokens = [{(column, word) for column, words in enumerate(cells) for word in words} for cells in items]
-        fit_rows = rows_to_fit(np.array([bool(own) for own in tokens], dtype=np.bool_), fit_on)
-        counts = Counter(token for row in fit_rows.tolist() for token in tokens[row])
+        return tokens, np.array([bool(own) for own in tokens], dtype=np.bool_)
+
+    def learn(self, raw: Tokens, present: NDArray[np.bool_], fit_on: Rows | None) -> EncoderState:
+        """The tokens of the most items."""
+        counts = Counter(token for row in rows_to_fit(present, fit_on).tolist() for token in raw[row])
         kept = sorted(counts, key=lambda token: (-counts[token], token))[: self.dim]
         if len(kept) < len(counts):
             logger.info("%s: the %d tokens of the most items are kept, of %d.", self.name, len(kept), len(counts))
-        place = {token: i for i, token in enumerate(kept)}
-        vectors = np.zeros((len(items), len(kept)), dtype=np.float32)
-        for row, own in enumerate(tokens):
+        return EncoderState(values={"tokens": [list(token) for token in kept]})
+
+    def apply(self, raw: Tokens, present: NDArray[np.bool_], state: EncoderState) -> Encoded:
+        """Zeros and ones; an item without any token that is kept is not present."""
+        place = {(column, word): i for i, (column, word) in enumerate(state.values["tokens"])}
+        vectors = np.zeros((len(raw), len(place)), dtype=np.float32)
+        for row, own in enumerate(raw):
             vectors[row, [place[token] for token in own if token in place]] = 1
         return vectors, np.asarray(vectors.any(axis=1), dtype=np.bool_)
 
 
+Blocks = list[NDArray[np.float64]]
+"""For each column its numbers [n, k], NaN where the cell is empty."""
+
+
 @dataclass
-class NumericEncoder:
+class NumericEncoder(FittedEncoder[Cells, Blocks]):
     """Numbers and vectors, each column centred and scaled to a mean square of 1 per number.
 
     A column is scaled as a whole, so that the directions of a vector keep their weights. An empty cell beside
@@ -62,23 +67,31 @@ class NumericEncoder:
 
     name: str = "numeric"
 
-    def identity(self) -> str:
-        """Name, as JSON."""
-        return describe(self)
-
-    def encode(
-        self,
-        items: Sequence[Cells],
-        fit_on: Rows | None = None,
-        store: BatchStore | None = None,
-        progress: bool = True,
-    ) -> Encoded:
-        """See Encoder.encode; an item whose cells are all empty is not present. Nothing is stored."""
+    def extract(self, items: Sequence[Cells]) -> tuple[Blocks, NDArray[np.bool_]]:
+        """The numbers of each column, and which items have some."""
         columns = [_numbers([cells[column] for cells in items]) for column in range(len(items[0]) if items else 0)]
-        filled = np.stack([~np.isnan(block[:, 0]) for block in columns], axis=1)  # [n, columns]
-        present = np.asarray(filled.any(axis=1), dtype=np.bool_)
+        filled = [~np.isnan(block[:, 0]) for block in columns]
+        present = np.stack(filled, axis=1).any(axis=1) if filled else np.zeros(len(items), dtype=np.bool_)
+        return columns, np.asarray(present, dtype=np.bool_)
+
+    def learn(self, raw: Blocks, present: NDArray[np.bool_], fit_on: Rows | None) -> EncoderState:
+        """Each column's mean and scale; a scale of 0 where it is constant."""
         fit_rows = rows_to_fit(present, fit_on)
-        blocks = [_standardised(block, fit_rows) for block in columns]
+        learned = [_mean_and_scale(block[fit_rows]) for block in raw]
+        tensors = {
+            "means": np.concatenate([mean for mean, _ in learned]),
+            "scales": np.array([scale for _, scale in learned], dtype=np.float64),
+        }
+        return EncoderState(tensors, {"lengths": [block.shape[1] for block in raw]})
+
+    def apply(self, raw: Blocks, present: NDArray[np.bool_], state: EncoderState) -> Encoded:
+        """The columns side by side; an item whose cells are all empty is not present."""
+        lengths = state.values["lengths"]
+        means = np.split(state.tensors["means"], np.cumsum(lengths)[:-1])
+        blocks = [
+            _standardised(_of_length(block, length), mean, scale)
+            for block, length, mean, scale in zip(raw, lengths, means, state.tensors["scales"], strict=True)
+        ]
         return np.where(present[:, None], np.concatenate(blocks, axis=1), 0).astype(np.float32), present
 
 
@@ -108,12 +121,27 @@ def _vector(words: tuple[str, ...]) -> NDArray[np.float64]:
     return vector
 
 
-def _standardised(block: NDArray[np.float64], fit_rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Centre block [n, k] and scale it to a mean square of 1 over fit_rows; zero where it is NaN."""
-    known = block[fit_rows]
+def _mean_and_scale(known: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Mean [k] and root mean square around it of the rows that are not NaN; 0 where they do not differ."""
     known = known[~np.isnan(known[:, 0])]
     if not len(known):
-        return np.zeros_like(block)
-    centred = block - known.mean(axis=0)
-    scale = np.sqrt(np.square(known - known.mean(axis=0)).mean())
-    return np.nan_to_num(centred / scale if scale > 1e-12 * np.abs(known).max(initial=0) else centred * 0)
+        return np.zeros(known.shape[1]), 0.0
+    scale = float(np.sqrt(np.square(known - known.mean(axis=0)).mean()))
+    return known.mean(axis=0), scale if scale > 1e-12 * np.abs(known).max(initial=0) else 0.0
+
+
+def _of_length(block: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """A column of new items as long as the fitted one was."""
+    if block.shape[1] == length:
+        return block
+    if np.isnan(block).all():
+        return np.full((len(block), length), np.nan)
+    raise InputError(
+        f"encoder numeric: a column has vectors of {block.shape[1]} numbers, but of {length} in the items that it was "
+        "fitted on; give every item the same number"
+    )
+
+
+def _standardised(block: NDArray[np.float64], mean: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    """Block [n, k] centred and scaled; zero where it is NaN or the fitted rows do not differ."""
+    return np.nan_to_num((block - mean) / scale if scale else np.zeros_like(block))

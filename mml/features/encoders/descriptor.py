@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mml.features.encoders.base import BatchEncoder, Encoded, Rows, needs, rows_to_fit
+from mml.features.encoders.base import BatchEncoder, Encoded, EncoderState, Rows, needs, rows_to_fit
 from mml.features.encoders.pictures import map_pictures
-from mml.features.encoders.svd import reduce
+from mml.features.encoders.svd import directions, project
 
 SIDE = 96
 HUES, SATURATIONS, VALUES = 8, 4, 4
@@ -42,13 +42,30 @@ class DescriptorEncoder(BatchEncoder[Path]):
         nothing = np.zeros(COLOURS + GRADIENTS, dtype=np.float32)
         return np.stack([nothing if row is None else row for row in rows]), present
 
-    def finish(self, raw: NDArray[np.float32], present: NDArray[np.bool_], fit_on: Rows | None) -> Encoded:
-        """Centre both blocks, give them the same energy, and reduce."""
+    def learn(self, raw: NDArray[np.float32], present: NDArray[np.bool_], fit_on: Rows | None) -> EncoderState:
+        """Mean and energy of colours, of gradients and of the vectors, and the strongest directions."""
         fit_rows = rows_to_fit(present, fit_on)
-        blocks = [_same_energy(block, fit_rows) for block in np.split(raw, [COLOURS], axis=1)]
-        vectors = _same_energy(reduce(np.concatenate(blocks, axis=1), fit_rows, self.dim), fit_rows)
+        state = EncoderState()
+        blocks = np.split(raw, [COLOURS], axis=1)
+        for name, block in zip(("colours", "gradients"), blocks, strict=True):
+            _learn_energy(name, block, fit_rows, state)
+        components, kept = directions(self._joined(raw, state)[fit_rows], self.dim)
+        state.tensors["components"], state.values["kept"] = components, kept
+        _learn_energy("vectors", project(self._joined(raw, state), components, kept), fit_rows, state)
+        return state
+
+    def apply(self, raw: NDArray[np.float32], present: NDArray[np.bool_], state: EncoderState) -> Encoded:
+        """Centre both blocks, give them the same energy, and reduce."""
+        reduced = project(self._joined(raw, state), state.tensors["components"], state.values["kept"])
+        vectors = _same_energy("vectors", reduced, state)
         vectors[~present] = 0
         return vectors, present
+
+    def _joined(self, raw: NDArray[np.float32], state: EncoderState) -> NDArray[np.float32]:
+        colours, gradients = np.split(raw, [COLOURS], axis=1)
+        return np.concatenate(
+            [_same_energy("colours", colours, state), _same_energy("gradients", gradients, state)], axis=1
+        )
 
 
 def describe_picture(picture: Image.Image) -> NDArray[np.float32]:
@@ -67,8 +84,15 @@ def describe_picture(picture: Image.Image) -> NDArray[np.float32]:
     return np.concatenate([np.sqrt(counts / counts.sum()), gradients]).astype(np.float32)
 
 
-def _same_energy(block: NDArray[np.float32], fit_rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Centre block [n, k] and scale it to a mean square norm of 1, both as seen in fit_rows."""
-    centred = block - block[fit_rows].mean(axis=0)
-    energy = float(np.square(centred[fit_rows]).sum(axis=1).mean())
+def _learn_energy(name: str, block: NDArray[np.float32], fit_rows: NDArray[np.int64], state: EncoderState) -> None:
+    """Keep the mean [k] of block [n, k] over fit_rows, and the mean square norm around it."""
+    mean = block[fit_rows].mean(axis=0)
+    state.tensors[f"{name}_mean"] = mean
+    state.values[f"{name}_energy"] = float(np.square(block[fit_rows] - mean).sum(axis=1).mean())
+
+
+def _same_energy(name: str, block: NDArray[np.float32], state: EncoderState) -> NDArray[np.float32]:
+    """Centre block [n, k] and scale it to a mean square norm of 1 over the fitted rows."""
+    centred = block - state.tensors[f"{name}_mean"]
+    energy = state.values[f"{name}_energy"]
     return np.asarray(centred / np.sqrt(energy) if energy > 1e-12 else centred, dtype=np.float32)

@@ -1,6 +1,8 @@
 """Reading pictures: whatever the format, an RGB picture or None."""
 
+import logging
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,16 +13,29 @@ from PIL import Image, ImageOps
 
 Made = TypeVar("Made")
 
+logger = logging.getLogger(__name__)
+
+MOST_PIXELS = 89_478_485
+"""Of a picture that is decoded: a quarter of a GiB in RGB, as Pillow has it."""
+MOST_THREADS = 8
+SHOWN = 5
+
 
 def open_picture(path: Path, smallest: int = 0) -> Image.Image | None:
     """Read one picture as RGB, upright, on white where it is transparent; None when it cannot be read.
 
     Args:
-        path: the file.
+        path: the file; None comes of anything but a plain one.
         smallest: when a side of this many pixels is enough, a large JPEG is decoded at a fraction of its size.
+
+    Raises:
+        TooManyPixelsError: it has more than MOST_PIXELS; it is not decoded.
     """
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return None
         with Image.open(path) as image:
+            _refuse_large(image)
             if smallest:
                 image.draft("RGB", (smallest, smallest))
             upright = _in_8_bits(ImageOps.exif_transpose(image))
@@ -28,9 +43,20 @@ def open_picture(path: Path, smallest: int = 0) -> Image.Image | None:
                 layer = upright.convert("RGBA")
                 upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
             return upright.convert("RGB")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TooManyPixelsError from error
     # what Pillow and its plugins raise for damaged files
-    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, RuntimeError):
         return None
+
+
+class TooManyPixelsError(Exception):
+    """A picture is too large to be decoded."""
+
+
+def _refuse_large(image: Image.Image) -> None:
+    if image.width * image.height > MOST_PIXELS:
+        raise TooManyPixelsError
 
 
 def _in_8_bits(picture: Image.Image) -> Image.Image:
@@ -45,11 +71,25 @@ def _in_8_bits(picture: Image.Image) -> Image.Image:
 
 
 def map_pictures(paths: Sequence[Path], make: Callable[[Image.Image], Made], smallest: int = 0) -> list[Made | None]:
-    """make(picture) for every path on all cores, None where the picture cannot be read."""
+    """make(picture) for every path on a few cores, None where the picture cannot be read or is too large."""
+    too_large: list[str] = []
 
     def one(path: Path) -> Made | None:
-        picture = open_picture(path, smallest)
+        try:
+            picture = open_picture(path, smallest)
+        except TooManyPixelsError:
+            too_large.append(path.name)
+            return None
         return None if picture is None else make(picture)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(one, paths))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # said below, and not decoded
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
+            made = list(pool.map(one, paths))
+    if too_large:
+        logger.warning(
+            "%d of the pictures have more than %d million pixels each and are not decoded: %s%s.",
+            *(len(too_large), MOST_PIXELS // 10**6, ", ".join(sorted(too_large)[:SHOWN])),
+            f" and {len(too_large) - SHOWN} more" if len(too_large) > SHOWN else "",
+        )
+    return made

@@ -11,22 +11,30 @@ from sklearn.decomposition import TruncatedSVD
 NOISE = 1e-5
 
 
-def reduce(matrix: Any, fit_rows: NDArray[np.int64], dim: int) -> NDArray[np.float32]:
-    """Project rows on the strongest directions of some of them.
+def directions(known: Any, dim: int) -> tuple[NDArray[np.float32], int]:
+    """The strongest directions of some rows.
 
     Args:
-        matrix: dense array or scipy sparse matrix [n, k].
-        fit_rows: the rows to learn the directions from.
-        dim: the most directions to keep; fewer when the fitted rows span fewer.
+        known: dense array or scipy sparse matrix [n, k].
+        dim: the most directions to keep.
 
     Returns:
-        float32 [n, at most dim]; the same for the same input, whatever ran before.
+        components float32 [at most dim, k], strongest first, and how many of them are more than noise: fewer when
+        the rows span fewer. The same for the same input, whatever ran before.
     """
-    known = matrix[fit_rows]
     if known.shape[1] == 1:  # nothing to reduce, and TruncatedSVD refuses it
-        return np.asarray(matrix.toarray() if issparse(matrix) else matrix, dtype=np.float32)
+        return np.ones((1, 1), dtype=np.float32), 1
     svd = TruncatedSVD(n_components=min(dim, *known.shape), n_iter=7, random_state=0)
     with np.errstate(divide="ignore", invalid="ignore"):  # its explained variance, when all rows are equal
         svd.fit(known)
     kept = max(1, int((svd.singular_values_ > NOISE * svd.singular_values_[0]).sum()))
-    return np.asarray(svd.transform(matrix)[:, :kept], dtype=np.float32)
+    return np.ascontiguousarray(svd.components_, dtype=np.float32), kept
+
+
+def project(matrix: Any, components: NDArray[np.float32], kept: int) -> NDArray[np.float32]:
+    """Rows [n, k], dense or sparse, on the first `kept` of the components; float32 [n, kept].
+
+    All of them are multiplied and then cut: a product's rounding depends on its shape.
+    """
+    product = matrix @ components.T
+    return np.asarray(product.toarray() if issparse(product) else product, dtype=np.float32)[:, :kept]

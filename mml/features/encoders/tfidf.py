@@ -4,13 +4,15 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from mml.errors import InputError
-from mml.features.encoders.base import BatchStore, Encoded, Rows, describe, rows_to_fit
-from mml.features.encoders.svd import reduce
+from mml.features.encoders.base import Encoded, EncoderState, FittedEncoder, Rows, rows_to_fit
+from mml.features.encoders.svd import directions, project
 
 # Scripts that do not put spaces between words: kana, Chinese characters, Hangul.
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
@@ -22,7 +24,7 @@ _RARE_FROM = 50
 
 
 @dataclass
-class TfidfEncoder:
+class TfidfEncoder(FittedEncoder[str, Sequence[str]]):
     """TF-IDF with sublinear counts, truncated SVD, rows of unit length.
 
     Attributes:
@@ -34,39 +36,41 @@ class TfidfEncoder:
     ngrams: int = 2
     name: str = "tfidf"
 
-    def identity(self) -> str:
-        """Name and options, as JSON."""
-        return describe(self)
+    def extract(self, items: Sequence[str]) -> tuple[Sequence[str], NDArray[np.bool_]]:
+        """The texts, and which of them have a word."""
+        return items, np.array([next(words(text), None) is not None for text in items], dtype=np.bool_)
 
-    def encode(
-        self,
-        items: Sequence[str],
-        fit_on: Rows | None = None,
-        store: BatchStore | None = None,
-        progress: bool = True,
-    ) -> Encoded:
-        """See Encoder.encode; a text without any word that is known is not present. Nothing is stored."""
-        has_words = np.array([next(words(text), None) is not None for text in items], dtype=np.bool_)
-        if not has_words.any():
-            raise InputError(f"encoder {self.name}: none of the {len(items)} texts has a word")
-        fit_rows = rows_to_fit(has_words, fit_on)
-        vectorizer = TfidfVectorizer(
-            analyzer=lambda text: ngrams(list(words(text)), self.ngrams),
-            sublinear_tf=True,
-            min_df=2 if len(fit_rows) >= _RARE_FROM else 1,
-            max_features=100_000,
-            dtype=np.float32,
-        )
+    def learn(self, raw: Sequence[str], present: NDArray[np.bool_], fit_on: Rows | None) -> EncoderState:
+        """The terms (n-grams), how rare each is, and the strongest directions of the texts."""
+        if not present.any():
+            raise InputError(f"encoder {self.name}: none of the {len(raw)} texts has a word")
+        texts = [raw[row] for row in rows_to_fit(present, fit_on)]
+        vectorizer = self._vectorizer(min_df=2 if len(texts) >= _RARE_FROM else 1, max_features=100_000)
         try:
-            vectorizer.fit([items[row] for row in fit_rows])
+            vectorizer.fit(texts)
         except ValueError as error:
             raise InputError(f"encoder {self.name}: no word is used by two texts; check the text columns") from error
-        vectors = reduce(vectorizer.transform(items), fit_rows, self.dim)
+        components, kept = directions(vectorizer.transform(texts), self.dim)
+        terms = sorted(vectorizer.vocabulary_, key=vectorizer.vocabulary_.__getitem__)
+        return EncoderState({"idf": vectorizer.idf_, "components": components}, {"terms": terms, "kept": kept})
+
+    def apply(self, raw: Sequence[str], present: NDArray[np.bool_], state: EncoderState) -> Encoded:
+        """Vectors of unit length; a text without any known term is not present."""
+        vectorizer = self._vectorizer(vocabulary=state.values["terms"])
+        vectorizer.idf_ = state.tensors["idf"]
+        counted = vectorizer.transform(raw)
+        vectors = project(counted, state.tensors["components"], state.values["kept"])
         norms = np.linalg.norm(vectors, axis=1)
         present = norms > 1e-6
         vectors[present] /= norms[present, None]
         vectors[~present] = 0
         return vectors, present
+
+    def _vectorizer(self, **options: Any) -> TfidfVectorizer:
+        def terms(text: str) -> list[str]:
+            return ngrams(list(words(text)), self.ngrams)
+
+        return TfidfVectorizer(analyzer=terms, sublinear_tf=True, dtype=np.float32, **options)
 
 
 def words(text: str) -> Iterator[str]:

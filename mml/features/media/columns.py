@@ -1,0 +1,63 @@
+"""Tokens and numbers: columns of a table, each cell by itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pandas as pd
+
+from mml.errors import InputError
+from mml.features.encoders.base import Cells
+from mml.features.media.base import TableMedium, TableSource
+from mml.settings import setting
+
+
+@dataclass(frozen=True)
+class ColumnsSource(TableSource):
+    """Keys of a source of tokens or numbers."""
+
+    separator: str | None = setting(None, "between the words of a cell, if the .item does not tell")
+    dim: int | None = setting(None, "multihot: the most tokens to keep (1024)", low=1)
+
+
+class ColumnsMedium(TableMedium[Cells]):
+    """The words of each column's cell."""
+
+    name = "columns"
+    settings = ColumnsSource
+    kind = "columns"
+    encoders: ClassVar[Mapping[str, str]] = {"multihot": "columns of tokens", "numeric": "columns of numbers"}
+    default_encoder = "multihot"
+    modality = "attributes"
+
+    def encoder_class(self, name: str) -> type:
+        """Multi-hot tokens or standardised numbers."""
+        from mml.features.encoders.columns import MultiHotEncoder, NumericEncoder
+
+        return {"multihot": MultiHotEncoder, "numeric": NumericEncoder}[name]
+
+    def default_for(self, types: Sequence[str]) -> str | None:
+        """Columns of numbers are its own."""
+        return "numeric" if types and all(kind.startswith("float") for kind in types) else None
+
+    def separators(
+        self, types: Mapping[str, str], encoder: str, separator: str | None, seq_separator: str | None
+    ) -> dict[str, str | None]:
+        """See TableMedium.separators."""
+        if seq_separator is None:
+            default = separator or (" " if encoder == "numeric" else None)
+            return dict.fromkeys(types, default)
+        for name, kind in types.items():
+            if encoder == "multihot" and kind.startswith("float"):
+                raise InputError(f"column '{name}' is a {kind}, no token: take the encoder numeric")
+        return {name: separator or (seq_separator if kind.endswith("_seq") else None) for name, kind in types.items()}
+
+    def rows(self, frame: pd.DataFrame, separators: Mapping[str, str | None]) -> list[Cells]:
+        """For each column the words of its cell, none where it is empty."""
+        columns = [[_words(cell, mark) for cell in frame[name]] for name, mark in separators.items()]
+        return list(zip(*columns, strict=True))
+
+
+def _words(cell: str, separator: str | None) -> tuple[str, ...]:
+    words = (word.strip() for word in ([cell] if separator is None else cell.split(separator)))
+    return tuple(word for word in words if word)

@@ -1,0 +1,202 @@
+"""New items' vectors in every modality, from a table and folders of files."""
+
+from __future__ import annotations
+
+import logging
+import numbers
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mml.errors import InputError
+from mml.features.encoders import Encoded
+from mml.features.fitted import FittedFeatures, FittedSource
+from mml.features.media import MEDIA, FolderMedium, TableMedium
+from mml.features.raw import expanded, read_table
+
+logger = logging.getLogger(__name__)
+
+SHOWN = 5
+
+
+def read_new_items(table: pd.DataFrame | str | Path, id_column: str = "item_id") -> pd.DataFrame:
+    """A table of new items with their ids, as str, for index.
+
+    Args:
+        table: a file (`.csv`, or tabs), or a frame that has the ids in a column or as its index.
+        id_column: the column.
+
+    Raises:
+        InputError: there is no such file or column, no row, or an id is empty or has two rows.
+    """
+    if isinstance(table, (str, Path)):
+        frame = read_table(expanded(table))
+        if id_column not in frame:
+            raise InputError(f"{table}: has no column {id_column!r}; its columns are {', '.join(frame.columns)}")
+    else:
+        frame = table
+    if id_column in frame:
+        frame = frame.set_index(id_column)
+    tokens = pd.Index([_as_text(token) for token in frame.index], name=id_column)
+    frame = frame.set_axis(tokens)
+    if frame.empty and not len(tokens):
+        raise InputError("the table of new items has no rows; add a row for each item")
+    if "" in tokens:
+        raise InputError(f"the table of new items: row {tokens.tolist().index('') + 1} has an empty {id_column}")
+    if not tokens.is_unique:
+        token = tokens[tokens.duplicated()][0]
+        raise InputError(f"the table of new items: item {token!r} has {int((tokens == token).sum())} rows; keep one")
+    return frame
+
+
+def encode_new_items(
+    fitted: Mapping[str, FittedFeatures],
+    table: pd.DataFrame | str | Path,
+    folders: str | Path | Mapping[str, str | Path] | None = None,
+    id_column: str = "item_id",
+    device: str = "auto",
+    progress: bool = False,
+) -> dict[str, Encoded]:
+    """The final vectors of new items, as those that a learner was trained with are.
+
+    Args:
+        fitted: modality -> how its vectors are made (`ItemFeatures.fitted`).
+        table: see read_new_items, with the columns of the sources. For a modality that came from a file of vectors
+            `<modality>_emb`, or `<modality>`: vectors, or numbers separated by spaces. An empty cell is nothing.
+        folders: folder of files named by item id, such as pictures, for all modalities that have some; or modality
+            -> folder. Items without a file, or without any folder, count as missing.
+        id_column: the table's column of item ids.
+        device: where models run.
+        progress: whether encoders that take long show a progress bar.
+
+    Returns:
+        Modality -> (vectors float32 [n, dim], present bool [n]), rows as in the table.
+
+    Raises:
+        InputError: a column is missing, a vector has another length, a folder cannot be read, or no item has
+            anything to encode.
+    """
+    frame = read_new_items(table, id_column)
+    _refuse_missing_columns(fitted, frame)
+    result = {}
+    for name, one in fitted.items():
+        folder = folders.get(name) if isinstance(folders, Mapping) else folders
+        rows = _rows(name, one, frame, None if folder is None else expanded(folder))
+        try:
+            result[name] = _encoded(one, rows, list(frame.index), device, progress)
+        except InputError as error:
+            raise InputError(f"new items, {name}: {error}") from error
+    _report({name: present for name, (_, present) in result.items()}, list(frame.index))
+    return result
+
+
+def _columns(name: str, one: FittedFeatures, frame: pd.DataFrame) -> list[str]:
+    """The table's columns that a modality needs."""
+    if one.source is None:
+        return [name if name in frame and f"{name}_emb" not in frame else f"{name}_emb"]
+    return list(one.source.separators)
+
+
+def _refuse_missing_columns(fitted: Mapping[str, FittedFeatures], frame: pd.DataFrame) -> None:
+    absent = [
+        f"{column!r}, the {one.dim} numbers of each item's vector, as {name} was trained on a file of vectors"
+        if one.source is None
+        else f"{column!r} for {name}"
+        for name, one in fitted.items()
+        for column in _columns(name, one, frame)
+        if column not in frame
+    ]
+    if absent:
+        columns = ", ".join(map(str, frame.columns)) or "none"
+        raise InputError(
+            f"the table of new items has no column {'; '.join(absent)}. Its columns are {columns}; add what is "
+            "missing, with empty cells where an item has nothing."
+        )
+
+
+def _rows(name: str, one: FittedFeatures, frame: pd.DataFrame, folder: Path | None) -> dict[str, Any]:
+    """Item token -> what there is of it to encode."""
+    if one.source is None:
+        column = _columns(name, one, frame)[0]
+        rows = {str(token): _vector(name, token, cell, one.dim) for token, cell in frame[column].items()}
+        return {token: row for token, row in rows.items() if row is not None}
+    return _source_rows(one.source, frame, folder)
+
+
+def _source_rows(source: FittedSource, frame: pd.DataFrame, folder: Path | None) -> dict[str, Any]:
+    medium = MEDIA[source.medium]
+    if isinstance(medium, TableMedium):
+        cells = {
+            name: [_as_text(cell, mark or " ") for cell in frame[name]] for name, mark in source.separators.items()
+        }
+        rows = medium.rows(pd.DataFrame(cells, dtype=str), source.separators)
+        return dict(zip(frame.index, rows, strict=True))
+    if folder is None or not isinstance(medium, FolderMedium):
+        return {}
+    files = medium.files(folder)
+    return {token: files[token] for token in frame.index if token in files}
+
+
+def _encoded(one: FittedFeatures, rows: Mapping[str, Any], tokens: list[str], device: str, progress: bool) -> Encoded:
+    """The rows' vectors laid out in the order of all new items."""
+    vectors = np.zeros((len(tokens), one.dim), dtype=np.float32)
+    present = np.zeros(len(tokens), dtype=np.bool_)
+    if rows:
+        at = [row for row, token in enumerate(tokens) if token in rows]
+        vectors[at], present[at] = one.encode([rows[tokens[row]] for row in at], device, progress)
+    if not np.isfinite(vectors).all():
+        bad = ~np.isfinite(vectors).all(axis=1)
+        raise InputError(f"item {tokens[int(bad.argmax())]!r} has numbers that are too large ({int(bad.sum())} have)")
+    return vectors, present
+
+
+def _report(present: Mapping[str, NDArray[np.bool_]], tokens: list[str]) -> None:
+    for name, here in present.items():
+        missing = [token for token, one in zip(tokens, here, strict=True) if not one]
+        if missing:
+            logger.warning(
+                "%s: %d of %d new items have nothing that can be encoded and count as missing: %s%s.",
+                *(name, len(missing), len(tokens), ", ".join(missing[:SHOWN])),
+                f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "",
+            )
+    if present and not any(here.any() for here in present.values()):
+        each = ", ".join(f"{name} 0 of {len(tokens)}" for name in present)
+        raise InputError(f"none of the {len(tokens)} new items has anything to encode ({each}); check table and folder")
+
+
+def _vector(name: str, token: Any, cell: Any, dim: int) -> NDArray[np.float32] | None:
+    """A cell's vector, None if it is empty."""
+    numbers_in = cell.split() if isinstance(cell, str) else cell
+    if not isinstance(numbers_in, Iterable):
+        numbers_in = [] if cell is None or cell != cell else [cell]  # NaN is not equal to itself
+    try:
+        vector = np.array(list(numbers_in), dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"new items, {name}: the vector of item {token!r} is not made of numbers") from error
+    if not vector.size:
+        return None
+    if vector.shape != (dim,):
+        raise InputError(
+            f"new items, {name}: the vector of item {token!r} has the shape {list(vector.shape)}, but {name} was "
+            f"trained on vectors of {dim} numbers"
+        )
+    if not np.isfinite(vector).all():
+        raise InputError(f"new items, {name}: the vector of item {token!r} has NaN or infinite numbers")
+    return vector
+
+
+def _as_text(cell: Any, separator: str = " ") -> str:
+    """A cell of any type as a file would have it: nothing as "", whole numbers without a point."""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, Iterable):
+        return separator.join(_as_text(one) for one in cell)
+    if cell is None or cell is pd.NA or cell is pd.NaT or cell != cell:
+        return ""
+    if isinstance(cell, numbers.Real) and not isinstance(cell, numbers.Integral) and float(cell).is_integer():
+        return str(int(float(cell)))
+    return str(cell)

@@ -1,0 +1,47 @@
+"""What a fitted encoder has learned, as two files: safetensors for arrays, JSON for the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from mml.errors import InputError
+from mml.features.encoders import EncoderState
+from mml.features.files import replacing
+
+
+def write_state(stem: Path, state: EncoderState) -> None:
+    """Write `STEM.safetensors` and then `STEM.json`, which holds the checksum of the first.
+
+    Raises:
+        InputError: they cannot be written.
+    """
+    content = save({name: np.ascontiguousarray(array) for name, array in state.tensors.items()})
+    with replacing(stem.with_suffix(".safetensors")) as temporary:
+        temporary.write_bytes(content)
+    record = {"sha256": hashlib.sha256(content).hexdigest(), "values": state.values}
+    with replacing(stem.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+
+
+def read_state(stem: Path) -> EncoderState:
+    """Read what write_state wrote.
+
+    Raises:
+        InputError: a file is missing or damaged, or they do not belong together.
+    """
+    path = stem.with_suffix(".json")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        path = stem.with_suffix(".safetensors")
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != record["sha256"]:
+            raise ValueError("its checksum is another one")
+        return EncoderState(load(content), dict(record["values"]))
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); make it again") from error

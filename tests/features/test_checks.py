@@ -1,0 +1,167 @@
+"""Odd features are said, by modality and count, and useless ones refused; paths, .npy and archives."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mml.data.item_features import find_file, load_item_features
+from mml.errors import InputError
+from mml.features import files
+from mml.features.files import FeatureTable, read_features, write_features
+
+ITEMS = [f"i{item}" for item in range(12)]
+Load = Callable[..., Any]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """A function: the features of a learner `x` from these vectors of the twelve items."""
+
+    def loaded(vectors: np.ndarray, n_warm_items: int = 8) -> Any:
+        write_features(tmp_path / "x.npz", FeatureTable(np.array(ITEMS), vectors.astype(np.float32)))
+        return load_item_features(config(tmp_path), ["[PAD]", *ITEMS], n_warm_items, ITEMS, tmp_path)["x"]
+
+    return loaded
+
+
+def config(folder: Path, **learner: Any) -> Any:
+    return {
+        "output_dir": str(folder / "output"),
+        "dataset": "shop",
+        "ITEM_ID_FIELD": "item_id",
+        "field_separator": "\t",
+        "seq_separator": " ",
+        "learners": {"x": learner or {"item_feat_emb": "x.npz"}},
+        "device": "cpu",
+        "show_progress": False,
+    }
+
+
+def normal() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(12, 3))
+
+
+def test_sound_features_are_scaled_without_a_word(load: Load, caplog: pytest.LogCaptureFixture) -> None:
+    features = load(normal())
+    assert not caplog.records
+    raw = normal().astype(np.float32)
+    mean = raw[:8].mean(0)
+    scale = np.sqrt(((raw[:8] - mean) ** 2).mean())
+    np.testing.assert_array_equal(features.vectors[1:], (raw - mean) / scale)
+    np.testing.assert_array_equal(features.fitted.encode(raw)[0], features.vectors[1:])
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({3: 0.0, 5: 0.0}, "learners.x: 2 of 12 items have an all-zero vector"),
+        ({3: 1e9}, "learners.x: 1 of 12 items have numbers as large as 1e+09"),
+        (dict.fromkeys(range(11), 2.0), "learners.x: 11 of 12 items have one and the same vector."),
+    ],
+)
+def test_odd_features_give_a_line_with_modality_and_count(
+    load: Load, caplog: pytest.LogCaptureFixture, change: dict[int, float], line: str
+) -> None:
+    vectors = normal()
+    for row, value in change.items():
+        vectors[row] = value
+    assert np.isfinite(load(vectors).vectors).all()
+    assert line in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("vectors", "match"),
+    [
+        (np.zeros((12, 3)), "nothing is left to learn from its features: all 12 items .* an all-zero vector"),
+        (np.full((12, 3), 5.0), "all 12 items that have some have the same vector"),
+        (np.vstack([normal()[:11], np.full((1, 3), 1e20)])[::-1], "1 of 12 items have numbers as large as 1e\\+20"),
+    ],
+)
+def test_features_that_tell_nothing_apart_are_refused(load: Load, vectors: np.ndarray, match: str) -> None:
+    with pytest.raises(InputError, match=match) as caught:
+        load(vectors)
+    assert str(caught.value).startswith("learners.x: ")
+
+
+# --- .npy -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.float16, np.int64])
+def test_an_npy_array_is_read_as_the_aligned_tensor_is(tmp_path: Path, kind: type) -> None:
+    array = (normal() * 10).astype(kind)
+    np.save(tmp_path / "f.npy", array)
+    torch.save(torch.from_numpy(array), tmp_path / "f.pth")
+    one, other = (read_features(tmp_path / name, ITEMS) for name in ("f.npy", "f.pth"))
+    assert one.tokens.tolist() == other.tokens.tolist() == ITEMS
+    np.testing.assert_array_equal(one.vectors, other.vectors)
+    assert one.vectors.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("array", "match"),
+    [
+        (np.ones((11, 3)), r"holds an array of shape \[11, 3\], but the dataset has 12 items"),
+        (np.ones(12), r"shape \[12\], but the dataset has 12 items"),
+        (np.array([["a"]] * 12), "a vector is not made of numbers"),
+        (np.array([[object()]] * 12), "holds Python objects, which are not read because they can run code"),
+        (np.full((12, 1), np.nan), "has NaN or infinite numbers"),
+    ],
+)
+def test_mistakes_in_npy_are_named(tmp_path: Path, array: np.ndarray, match: str) -> None:
+    np.save(tmp_path / "f.npy", array, allow_pickle=True)
+    with pytest.raises(InputError, match=match):
+        read_features(tmp_path / "f.npy", ITEMS)
+
+
+def test_npy_without_a_catalogue_damaged_or_as_output(tmp_path: Path) -> None:
+    np.save(tmp_path / "f.npy", np.ones((12, 3)))
+    with pytest.raises(InputError, match="holds an array without item ids"):
+        read_features(tmp_path / "f.npy")
+    content = (tmp_path / "f.npy").read_bytes()
+    for damaged in (b"", b"\x93oops", content[:50], content[:-4]):
+        (tmp_path / "f.npy").write_bytes(damaged)
+        with pytest.raises(InputError, match=r"cannot be read as a \.npy file"):
+            read_features(tmp_path / "f.npy", ITEMS)
+    with pytest.raises(InputError, match="no room for item ids"):
+        write_features(tmp_path / "g.npy", FeatureTable(np.array(ITEMS), np.ones((12, 3), dtype=np.float32)))
+
+
+# --- bounds ---------------------------------------------------------------------------------------------------------
+
+
+def test_archives_that_unpack_to_far_more_than_their_size_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "FREE_BYTES", 1 << 20)
+    np.savez_compressed(tmp_path / "f.npz", item_id=np.array(ITEMS), emb=np.zeros((12, 1 << 16), dtype=np.float32))
+    with pytest.raises(InputError, match=r"would unpack to .* more than 20 times its size, and is not read"):
+        read_features(tmp_path / "f.npz")
+    torch.save(torch.zeros(1).expand(12, 1 << 20), tmp_path / "f.pth")
+    with pytest.raises(InputError, match="would unpack to"):
+        read_features(tmp_path / "f.pth", ITEMS)
+    torch.save(torch.zeros(12, 1 << 16), tmp_path / "g.pth")
+    with zipfile.ZipFile(tmp_path / "g.pth") as old, zipfile.ZipFile(tmp_path / "h.pth", "w", 8) as packed:
+        for name in old.namelist():
+            packed.writestr(name, old.read(name))
+    with pytest.raises(InputError, match="would unpack to"):
+        read_features(tmp_path / "h.pth", ITEMS)
+    np.savez(tmp_path / "g.npz", item_id=np.array(ITEMS), emb=np.zeros((12, 1 << 16), dtype=np.float32))
+    assert len(read_features(tmp_path / "g.npz")) == 12
+
+
+def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.save(tmp_path / "f.npy", normal())
+    (tmp_path / "t.csv").write_text("item_id,title\n" + "".join(f"{item},word{item} same\n" for item in ITEMS))
+    assert find_file("~/f.npy", tmp_path / "data", "key") == tmp_path / "f.npy"
+    given = config(tmp_path, source={"csv": "~/t.csv", "columns": ["title"]})
+    assert load_item_features(given, ["[PAD]", *ITEMS], 8, ITEMS, tmp_path / "data")["x"].present[1:].all()
+    with pytest.raises(InputError, match=r"there is no file ~nobody-here/f\.npy"):
+        find_file("~nobody-here/f.npy", tmp_path, "key")

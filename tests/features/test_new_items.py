@@ -1,0 +1,217 @@
+"""New items through everything that a run was trained with: the same vectors as if they had been there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mml.data.item_features import ItemFeatures, load_item_features
+from mml.errors import InputError
+from mml.features.files import FeatureTable, write_features
+from mml.features.fitted import FittedFeatures
+from mml.features.new_items import encode_new_items, read_new_items
+
+ITEMS = [f"i{item}" for item in range(10)]
+LEARNERS: dict[str, Any] = {
+    "id": {},
+    "txt": {"source": {"columns": ["title", "kind"]}},
+    "tags": {"source": {"columns": ["kind"], "encoder": "multihot"}},
+    "price": {"source": {"columns": ["price"]}},
+    "own": {"source": {"csv": "own.csv", "columns": ["brand"], "encoder": "multihot", "separator": ","}},
+    "img": {"source": {"folder": "images"}},
+    "vec": {"item_feat_emb": "vec.npz"},
+}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A dataset's folder with ten items in every kind of source."""
+    folder = tmp_path / "shop"
+    (folder / "images").mkdir(parents=True)
+    rows = ["item_id:token\ttitle:token_seq\tkind:token_seq\tprice:float"]
+    rows += [f"i{i}\tred shoe {'ab'[i % 2]}\tshoe sale{i % 3}\t{10 + i}" for i in range(10)]
+    (folder / "shop.item").write_text("\n".join(rows) + "\n")
+    (folder / "own.csv").write_text("item_id,brand\n" + "".join(f'i{i},"co{i % 4},big"\n' for i in range(10)))
+    random = np.random.default_rng(0)
+    for item in range(10):
+        pixels = random.integers(0, 255, (20, 20, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"i{item}.png")
+    vectors = random.normal(size=(10, 4)).astype(np.float32)
+    write_features(folder / "vec.npz", FeatureTable(np.array(ITEMS), vectors))
+    return folder
+
+
+def features(shop: Path) -> dict[str, ItemFeatures]:
+    config: Any = {
+        "output_dir": str(shop.parent / "output"),
+        "dataset": "shop",
+        "ITEM_ID_FIELD": "item_id",
+        "field_separator": "\t",
+        "seq_separator": " ",
+        "learners": LEARNERS,
+        "device": "cpu",
+        "show_progress": False,
+    }
+    return load_item_features(config, ["[PAD]", *ITEMS], 8, ITEMS, shop)
+
+
+def kept(shop: Path) -> dict[str, FittedFeatures]:
+    """The fitted features of all modalities, through arrays and JSON."""
+    result = {}
+    for name, one in features(shop).items():
+        assert one.fitted is not None
+        tensors, values = one.fitted.state()
+        result[name] = FittedFeatures.from_state(tensors, json.loads(json.dumps(values)))
+    return result
+
+
+def table(shop: Path) -> pd.DataFrame:
+    """Raw content of the old items as a frame."""
+    item = pd.read_csv(shop / "shop.item", sep="\t").rename(columns=lambda name: name.partition(":")[0])
+    brands = pd.read_csv(shop / "own.csv").set_index("item_id")["brand"]
+    with np.load(shop / "vec.npz") as archive:
+        vectors = dict(zip(archive["item_id"].tolist(), archive["emb"], strict=True))
+    item["brand"] = item["item_id"].map(brands)
+    item["vec_emb"] = item["item_id"].map(vectors)
+    return item
+
+
+def test_old_items_get_their_own_vectors_in_every_modality(shop: Path) -> None:
+    first = features(shop)
+    for fitted in ({name: one.fitted for name, one in first.items()}, kept(shop)):
+        new = encode_new_items(fitted, table(shop), shop / "images")  # type: ignore[arg-type]
+        assert set(new) == set(LEARNERS) - {"id"}
+        for name, (vectors, present) in new.items():
+            assert present.all(), name
+            np.testing.assert_allclose(vectors, first[name].vectors[1:], atol=1e-5, err_msg=name)
+            assert vectors.dtype == np.float32
+
+
+def test_the_cache_gives_the_fit_back_and_makes_it_again_where_it_is_missing(
+    shop: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = kept(shop)
+    cache = shop.parent / "output" / "shop" / "features"
+    names = {path.name for path in cache.iterdir()}
+    assert {Path(name).suffix for name in names} == {".npz", ".json", ".safetensors"}
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        again = kept(shop)
+    assert "Encoding" not in caplog.text
+    for path in cache.glob("*.json"):
+        path.unlink()
+    next(cache.glob("*.safetensors")).write_bytes(b"x")
+    with caplog.at_level("INFO"):
+        made = kept(shop)
+    assert caplog.text.count("Encoding") == 5
+    assert {path.name for path in cache.iterdir()} == names
+    next(cache.glob("*.safetensors")).write_bytes(b"x")
+    kept(shop)
+    assert "It is encoded again." in caplog.text
+    for other in (again, made):
+        for name, one in first.items():
+            left, right = one.state(), other[name].state()
+            assert left[1] == right[1]
+            assert all(np.array_equal(array, right[0][key]) for key, array in left[0].items())
+
+
+def test_cells_of_any_type_are_taken(shop: Path) -> None:
+    fitted = {name: one for name, one in kept(shop).items() if name in ("txt", "tags", "price")}
+    frame = pd.DataFrame(
+        {
+            "title": ["red shoe a", None, "red b"],
+            "kind": [["shoe", "sale1"], float("nan"), "sale2 shoe"],
+            "price": [12.0, np.nan, 15],
+        },
+        index=["n1", "n2", "n3"],
+    )
+    vectors, present = encode_new_items(fitted, frame)["tags"]
+    assert present.tolist() == [True, False, True]
+    text = frame.assign(kind=["shoe sale1", "", "sale2 shoe"], price=["12", "", "15.0"])
+    text.rename_axis("item_id").to_csv(shop / "new.csv")
+    for name, (other, here) in encode_new_items(fitted, shop / "new.csv").items():
+        mine, there = encode_new_items(fitted, frame)[name]
+        np.testing.assert_array_equal(mine, other)
+        np.testing.assert_array_equal(there, here)
+    assert vectors.any()
+
+
+def test_what_is_missing_is_counted(shop: Path, caplog: pytest.LogCaptureFixture) -> None:
+    frame = table(shop).set_index("item_id").rename(index=lambda token: f"n{token}")
+    Image.open(shop / "images" / "i3.png").save(shop / "images" / "ni3.png")
+    new = encode_new_items(kept(shop), frame, {"img": shop / "images"})
+    assert new["img"][1].tolist() == [item == 3 for item in range(10)]
+    assert "img: 9 of 10 new items have nothing that can be encoded and count as missing: ni0, ni1, " in caplog.text
+    np.testing.assert_allclose(new["img"][0][3], features(shop)["img"].vectors[4], atol=1e-5)
+    assert not new["img"][0][[0, 9]].any()
+
+
+def fails(shop: Path, frame: Any, match: str, folders: Any = None) -> None:
+    with pytest.raises(InputError, match=match) as caught:
+        encode_new_items(kept(shop), frame, folders)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_columns_are_named(shop: Path) -> None:
+    frame = table(shop)
+    fails(shop, frame.drop(columns=["price"]), "no column 'price' for price. Its columns are title, kind, brand")
+    fails(shop, frame.drop(columns=["title", "brand"]), "no column 'title' for txt; 'brand' for own. Its columns")
+    message = "no column 'vec_emb', the 4 numbers of each item's vector, as vec was trained on a file of vectors"
+    fails(shop, frame.drop(columns=["vec_emb"]), message)
+
+
+@pytest.mark.parametrize(
+    ("cell", "match"),
+    [
+        ([1.0, 2.0], r"the vector of item 'i0' has the shape \[2\], but vec was trained on vectors of 4 numbers"),
+        ("1 2 3 x", "item 'i0' is not made of numbers"),
+        ([1.0, 2.0, 3.0, np.inf], "item 'i0' has NaN or infinite numbers"),
+        (3, r"has the shape \[1\]"),
+    ],
+)
+def test_vectors_that_do_not_fit(shop: Path, cell: Any, match: str) -> None:
+    frame = table(shop)
+    frame["vec_emb"] = [cell, *frame["vec_emb"][1:]]
+    fails(shop, frame, match)
+
+
+def test_vectors_as_text_and_by_the_short_name(shop: Path) -> None:
+    frame = table(shop)
+    expected = features(shop)["vec"].vectors[1:]
+    frame["vec"] = [" ".join(map(repr, row.tolist())) for row in frame.pop("vec_emb")]
+    np.testing.assert_allclose(encode_new_items(kept(shop), frame)["vec"][0], expected, rtol=1e-6)
+
+
+def test_nothing_to_encode_at_all(shop: Path) -> None:
+    frame = pd.DataFrame("", index=["n1", "n2"], columns=["title", "kind", "price", "brand", "vec_emb"])
+    fails(shop, frame, r"none of the 2 new items has anything to encode \(txt 0 of 2, tags 0 of 2")
+    (shop / "empty").mkdir()
+    fails(shop, table(shop), "holds no picture", shop / "empty")
+
+
+@pytest.mark.parametrize(
+    ("frame", "match"),
+    [
+        (pd.DataFrame({"item_id": []}), "has no rows"),
+        (pd.DataFrame({"item_id": ["a", "a"]}), "item 'a' has 2 rows; keep one"),
+        (pd.DataFrame({"item_id": ["a", None]}), "row 2 has an empty item_id"),
+        ("nowhere.csv", "nowhere.csv: no such table"),
+    ],
+)
+def test_tables_of_new_items_that_are_refused(frame: Any, match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        read_new_items(frame)
+
+
+def test_ids_are_text(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("sku,x\n007,1\n")
+    assert read_new_items(tmp_path / "t.csv", "sku").index.tolist() == ["007"]
+    assert read_new_items(pd.DataFrame({"x": [1, 2]}, index=[7, 8])).index.tolist() == ["7", "8"]
+    with pytest.raises(InputError, match="has no column 'item_id'; its columns are sku, x"):
+        read_new_items(tmp_path / "t.csv")

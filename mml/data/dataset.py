@@ -57,6 +57,7 @@ class MMLDataset(AtomicDataset):
             ranks these only, so that nothing after T can sway it.
         item_features: one per modality, joined by item token.
         new_times: float64 [n_interactions], when each of the new users' came, or its row without a time column.
+        tokens_in_file_order: str [n_items - 1], the items as `.item`, or else the log, first names them.
         has_time: whether the log has a time column; else its rows are in the order of time.
         user_tokens: str [n_users], tokens in order of arrival: old, validation, new users.
         n_late_interactions: interactions of old and validation users after T, counted for the audit (0 by
@@ -69,7 +70,7 @@ class MMLDataset(AtomicDataset):
     def __init__(self, config: Config) -> None:
         self.settings = read(DataSettings, {key: config[key] for key in keys_of(DataSettings)})
         self._split: UserSplit
-        self._tokens_in_file_order: np.ndarray
+        self.tokens_in_file_order: np.ndarray
         self.has_time: bool
         self._n_repeated_targets = 0
         self.n_warm_items: int
@@ -84,7 +85,7 @@ class MMLDataset(AtomicDataset):
             )
         self.test_tasks()  # refuses new users that are all too short, before features are encoded and kept
         self.item_features: dict[str, ItemFeatures] = load_item_features(
-            config, list(self.item_tokens), self.n_warm_items, list(self._tokens_in_file_order), Path(self.dataset_path)
+            config, list(self.item_tokens), self.n_warm_items, list(self.tokens_in_file_order), Path(self.dataset_path)
         )
 
     # -- the split --------------------------------------------------------------------------------------------------
@@ -96,7 +97,7 @@ class MMLDataset(AtomicDataset):
         codes, tokens = pd.factorize(log[self.uid_field])
         listed = [] if self.item_feat is None else [self.item_feat[self.iid_field].to_numpy(dtype=object)]
         touched = np.asarray(log[self.iid_field].unique(), dtype=object)
-        self._tokens_in_file_order = pd.unique(np.concatenate([*listed, touched]))
+        self.tokens_in_file_order = pd.unique(np.concatenate([*listed, touched]))
         self._split = split_users(
             codes,
             self._times(log),

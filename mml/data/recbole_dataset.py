@@ -73,7 +73,7 @@ class AtomicDataset(SequentialDataset):
         for name, key in self._filtered.items():
             if name not in self.field2type:
                 there = "; ".join(f"{file} has {', '.join(names)}" for file, names in self._columns_of.items())
-                raise InputError(f"config: key '{key}': there is no column '{name}' in what load_col loads; {there}.")
+                raise InputError(f"config: key '{key}': there is no column '{name}' in the files that load_col names; {there}.")
             if key.startswith("alias") and self.field2type[name] != FeatureType.TOKEN:
                 raise InputError(f"config: key '{key}': '{name}' is a {self.field2type[name].value}; ids are tokens.")
 

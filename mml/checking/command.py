@@ -46,5 +46,3 @@ def check(name: str, config_files: Sequence[str] = (), settings: Sequence[str] =
         return [Finding("error", str(error))]
     finally:
         logging.disable(logging.NOTSET)
-
-

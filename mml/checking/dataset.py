@@ -51,7 +51,9 @@ def _split(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
     n_new, n_all = len(users.new), len(users.new) + len(users.valid) + len(users.old)
     time = summary["split_time"]
     when = "By the list of new users" if time is None else f"With T = {as_date(time)}"
-    found = [Finding("note", f"{when}, {share(n_new, n_all)} users are new; {summary['evaluated_users']:,} have cases.")]
+    found = [
+        Finding("note", f"{when}, {share(n_new, n_all)} users are new; {summary['evaluated_users']:,} have cases.")
+    ]
     if summary["evaluated_users"] < _FEW_USERS:
         text = f"Only {summary['evaluated_users']} new users have cases: differences between methods may be chance."
         found.append(Finding("warning", text, "Take an earlier T (a smaller data_split_quantile)."))
@@ -70,7 +72,9 @@ def _cases(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
     found = [Finding("note", f"Cases by interactions known (eval_shots): {each}.")]
     none = [str(k) for k in sorted(set(shots)) if not counts[k]]
     if none:
-        found.append(Finding("warning", f"There are no cases after {', '.join(none)} interactions.", "Use smaller shots."))
+        found.append(
+            Finding("warning", f"There are no cases after {', '.join(none)} interactions.", "Use smaller shots.")
+        )
     return found
 
 

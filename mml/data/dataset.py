@@ -126,7 +126,7 @@ class MMLDataset(AtomicDataset):
         missing = f"{where} has no column '{self.time_field}', it has {', '.join(there)}"
         if self.settings.data_split_time is not None and self.settings.new_users_file is None:
             raise InputError(
-                f"config: key 'data_split_time' is a time, but {missing}; set TIME_FIELD to the column with the time, or "
+                f"config: key 'data_split_time' is a time, but {missing}; set TIME_FIELD to the one with the time, or "
                 "set data_split_time: ~ for a log whose rows are in the order of time."
             )
         logger.warning("%s: the order of its rows is taken for time; if one column is, set TIME_FIELD to it.", missing)

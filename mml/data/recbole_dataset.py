@@ -73,7 +73,9 @@ class AtomicDataset(SequentialDataset):
         for name, key in self._filtered.items():
             if name not in self.field2type:
                 there = "; ".join(f"{file} has {', '.join(names)}" for file, names in self._columns_of.items())
-                raise InputError(f"config: key '{key}': there is no column '{name}' in the files that load_col names; {there}.")
+                raise InputError(
+                    f"config: key '{key}': there is no column '{name}' in the files that load_col names; {there}."
+                )
             if key.startswith("alias") and self.field2type[name] != FeatureType.TOKEN:
                 raise InputError(f"config: key '{key}': '{name}' is a {self.field2type[name].value}; ids are tokens.")
 
@@ -84,7 +86,8 @@ class AtomicDataset(SequentialDataset):
                 "%s are read as one log; who is new is decided by time (data_split_time), not by these files.",
                 ", ".join(path.name for path in paths),
             )
-        frames = [self._load_feat(str(path), FeatureSource.INTERACTION) for path in paths]
+        loaded = [self._load_feat(str(path), FeatureSource.INTERACTION) for path in paths]
+        frames = [frame for frame in loaded if frame is not None]
         self.inter_feat = frames[0] if len(frames) == 1 else _joined(paths, frames)
 
     def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
@@ -148,7 +151,9 @@ class AtomicDataset(SequentialDataset):
         length = 1
         if kind.endswith("_seq"):
             if self.config["seq_separator"] == self.config["field_separator"]:
-                raise InputError(f"config: key 'seq_separator' is field_separator, but '{name}' of {path.name} is a {kind}.")
+                raise InputError(
+                    f"config: key 'seq_separator' is field_separator, but '{name}' of {path.name} is a {kind}."
+                )
             limit = (self.config["seq_len"] or {}).get(name)
             cells = _parse_sequences(path, frame[name], kind, self.config["seq_separator"], limit)
             frame[name] = pd.Series(cells, dtype=object)
@@ -218,9 +223,13 @@ class AtomicDataset(SequentialDataset):
         if kind == FeatureType.FLOAT:
             return within(column.to_numpy(dtype=np.float64), parse_intervals(wanted, key))
         if kind != FeatureType.TOKEN:
-            raise InputError(f"config: key '{key}': the column is a {kind.value}; only token and float can be filtered.")
+            raise InputError(
+                f"config: key '{key}': the column is a {kind.value}; only token and float can be filtered."
+            )
         if not isinstance(wanted, list) or not wanted:
-            raise InputError(f"config: key '{key}' is {wanted!r}; for a token column write a list, as in [shoes, hats].")
+            raise InputError(
+                f"config: key '{key}' is {wanted!r}; for a token column write a list, as in [shoes, hats]."
+            )
         return column.isin([str(token) for token in wanted]).to_numpy()
 
     def _filter_inter_by_user_or_item(self) -> None:
@@ -295,8 +304,8 @@ def _joined(paths: Sequence[Path], frames: Sequence[pd.DataFrame]) -> pd.DataFra
     for path, frame in zip(paths, frames, strict=True):
         if set(frame) != set(frames[0]):
             raise InputError(
-                f"{path}, line 1: it has the columns {', '.join(frame)}, but {paths[0].name} has "
-                f"{', '.join(frames[0])}; give all parts of the log the same columns."
+                f"{path}, line 1: it has the columns {', '.join(map(str, frame))}, but {paths[0].name} has "
+                f"{', '.join(map(str, frames[0]))}; give all parts of the log the same columns."
             )
     plain = [frame.astype({c: object for c in frame if frame[c].dtype == "category"}) for frame in frames]
     return pd.concat(plain, ignore_index=True)

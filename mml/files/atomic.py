@@ -169,7 +169,9 @@ def _refuse_ragged_csv(path: Path, n_columns: int) -> int:
             for row in rows:
                 line += 1
                 if rows.line_num > line:
-                    raise InputError(f"{path}, line {line}: a quoted cell goes on in the next line; write it in one line.")
+                    raise InputError(
+                        f"{path}, line {line}: a quoted cell goes on in the next line; write it in one line."
+                    )
                 if row and (n_blank or len(row) != n_columns):
                     raise InputError(_ragged(path, line - n_blank, 0 if n_blank else len(row), n_columns))
                 n_blank += not row

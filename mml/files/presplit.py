@@ -49,7 +49,7 @@ def _nothing(whole: Path, name: str) -> str:
     there = _present(whole.parent)
     if there:
         return (
-            f"{whole} does not exist.{there} Rename the log, or put its parts one after the other into {whole.name} with "
+            f"{whole} does not exist.{there} Rename the log, or put its parts together in {whole.name} with "
             "one header, or name them, as in benchmark_filename: [train, valid, test]."
         )
     return (

@@ -85,7 +85,7 @@ def import_log(
     check_target(target, overwrite)
     where = "the log" if isinstance(log, pd.DataFrame) else str(log)
     table = read_table(log, separator, encoding)
-    columns = list(table)
+    columns = [str(column) for column in table]
     for option, asked in (("--user", user), ("--item", item), ("--time", time)):
         require(columns, [] if asked is None else [asked], option, where)
     who = user or guess_id(columns, USER, "--user", where)
@@ -139,11 +139,13 @@ def _catalogue(
 ) -> ItemRows | None:
     if items is None:
         if item_id or text or tokens or numbers:
-            raise InputError("--item-id, --text, --tokens and --numbers are columns of a table of items; name it by --items.")
+            raise InputError(
+                "--item-id, --text, --tokens and --numbers are columns of a table of items; name it by --items."
+            )
         return None
     where = "the table of items" if isinstance(items, pd.DataFrame) else str(items)
     table = read_table(items, separator, encoding)
-    columns = list(table)
+    columns = [str(column) for column in table]
     for option, asked in (("--item-id", [item_id] if item_id else []), ("--text", text or ())):
         require(columns, asked, option, where)
     require(columns, tokens, "--tokens", where)

@@ -11,10 +11,32 @@ from mml.errors import InputError
 USER = ("user", "customer", "member", "visitor", "client", "buyer", "account", "reader", "reviewer", "shopper", "u")
 ITEM = ("item", "product", "article", "movie", "book", "track", "video", "dish", "sku", "asin", "news", "i")
 TIME = (
-    "timestamp time ts date datetime unixtime orderedat orderdate ordertime createdat created createdtime eventtime "
-    "eventdate eventtimestamp boughtat purchasedat purchasedate purchasetime viewedat clickedat invoicedate unixreviewtime "
-    "ratedat exposuretime"
-).split()
+    "timestamp",
+    "time",
+    "ts",
+    "date",
+    "datetime",
+    "unixtime",
+    "orderedat",
+    "orderdate",
+    "ordertime",
+    "createdat",
+    "created",
+    "createdtime",
+    "eventtime",
+    "eventdate",
+    "eventtimestamp",
+    "boughtat",
+    "purchasedat",
+    "purchasedate",
+    "purchasetime",
+    "viewedat",
+    "clickedat",
+    "invoicedate",
+    "unixreviewtime",
+    "ratedat",
+    "exposuretime",
+)
 TEXT = ("title", "name", "description", "producttitle", "productname", "productdescription", "itemname", "movietitle")
 
 
@@ -38,7 +60,7 @@ def guess_id(columns: Sequence[str], stems: Sequence[str], option: str, where: s
         InputError: if there is none, or more than one; lists the columns.
     """
     for endings in (("id", "number", "no", "code", "key"), ("",)):
-        names = {stem + ending for stem in stems if len(stem) > 1 or ending == "id" for ending in endings}
+        names = {stem + ending for ending in endings for stem in stems if len(stem) > 1 or ending == "id"}
         found = [column for column in columns if _plain(column) in names]
         if len(found) == 1:
             return found[0]

@@ -26,7 +26,10 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     print("\n".join(made.said))
     folder, name = made.folder, made.folder.name
-    print(f"Written: {folder}/{name}.inter, {made.config}" + f", {folder}/{name}.item" * (folder / f"{name}.item").is_file())
+    print(
+        f"Written: {folder}/{name}.inter, {made.config}"
+        + f", {folder}/{name}.item" * (folder / f"{name}.item").is_file()
+    )
     print(f"Next: mml check {name}; mml train {name}")
     return 0
 
@@ -35,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     """Of the command's arguments, which are import_log's."""
     made = argparse.ArgumentParser(
         prog="mml import",
-        description="Make a dataset of a log of who took what when, and of a table of items and pictures, if there are.",
+        description="Make a dataset of a log (who took what when), a table of items and pictures, as far as there are.",
         epilog=_EPILOG,
         allow_abbrev=False,
     )
@@ -46,12 +49,16 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--time", metavar="COLUMN", help="dates, seconds or milliseconds; guessed; without it row order")
     made.add_argument("--items", metavar="FILE", help="table with a row for each item")
     made.add_argument("--item-id", metavar="COLUMN", help="its ids, as in the log")
-    made.add_argument("--text", type=_names, metavar="COLUMNS", help="its texts, separated by commas; guessed: title, ...")
+    made.add_argument(
+        "--text", type=_names, metavar="COLUMNS", help="its texts, separated by commas; guessed: title, ..."
+    )
     made.add_argument("--tokens", type=_names, default=[], metavar="COLUMNS", help="its categories and the like")
     made.add_argument("--numbers", type=_names, default=[], metavar="COLUMNS", help="its prices and the like")
     made.add_argument("--images", metavar="FOLDER", help="pictures named by item id, also in subfolders; not copied")
     made.add_argument("--data_path", type=Path, default=Path("dataset"), metavar="FOLDER", help="default: dataset")
-    made.add_argument("--time-format", metavar="FORM", help="of dates that are not recognised, as in '%%d/%%m/%%Y %%H:%%M'")
+    made.add_argument(
+        "--time-format", metavar="FORM", help="of dates that are not recognised, as in '%%d/%%m/%%Y %%H:%%M'"
+    )
     made.add_argument("--timezone", default="UTC", help="of times that name none, as Europe/Berlin (default: UTC)")
     made.add_argument("--separator", type=_separator, help="between columns of a CSV (default: the header tells)")
     made.add_argument("--encoding", default="utf-8", help="of CSV files, such as cp1252 (default: utf-8)")

@@ -47,10 +47,14 @@ def clean_items(
     columns = [name for names in asked.values() for name in names]
     for name in columns:
         if columns.count(name) > 1 or name == item_id:
-            raise InputError(f"column '{name}' is asked for twice; name it in one of --item-id, --text, --tokens, --numbers.")
+            raise InputError(
+                f"column '{name}' is asked for twice; name it in one of --item-id, --text, --tokens, --numbers."
+            )
     ids, _ = clean_ids(table, [item_id])
-    frame, left_out, remarks = pd.DataFrame({"item_id": ids[item_id]}), LeftOut(), []
-    names, types, sources = atomic_names(columns, ["item_id"]), {"item_id": "token"}, {}
+    frame, left_out = pd.DataFrame({"item_id": ids[item_id]}), LeftOut()
+    remarks: list[str] = []
+    sources: dict[str, dict[str, object]] = {}
+    names, types = atomic_names(columns, ["item_id"]), {"item_id": "token"}
     for kind, wanted in asked.items():
         for name in wanted:
             cells = table[name].astype(str)
@@ -78,7 +82,11 @@ def _numbers(cells: pd.Series, name: str, remarks: list[str]) -> pd.Series:
     fine = np.isfinite(values)
     wrong = stripped[~fine & (stripped != "").to_numpy()]
     if not fine.any():
-        raise InputError(f"--numbers {name}: no cell is a number; the first is '{cells.iloc[0]}'. Take --tokens for it.")
+        raise InputError(
+            f"--numbers {name}: no cell is a number; the first is '{cells.iloc[0]}'. Take --tokens for it."
+        )
     if len(wrong):
-        remarks.append(f"{name}: {len(wrong):,} cells are no numbers and count as empty (row {wrong.index[0] + 1}: '{wrong.iloc[0]}').")
+        remarks.append(
+            f"{name}: {len(wrong):,} cells are no numbers, left empty (row {wrong.index[0] + 1}: '{wrong.iloc[0]}')."
+        )
     return stripped.where(pd.Series(fine, index=cells.index), "")

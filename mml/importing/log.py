@@ -30,7 +30,7 @@ class LeftOut:
         found = []
         for reason, rows in self.rows.items():
             examples = ", ".join(f"{row:,}" for row in rows[:_EXAMPLES]) + (", ..." if len(rows) > _EXAMPLES else "")
-            found.append(f"Left out: {len(rows):,} {what} {reason} (row {examples}).")
+            found.append(f"Left out: {what} that {reason}: {len(rows):,} (row {examples}).")
         return found
 
 

@@ -25,7 +25,7 @@ def describe_columns(
     said = [f"Log: {where}, {len(table):,} rows; {by}."]
     if guessed:
         said.append(f"Guessed by name: {', '.join(guessed)}; --user, --item and --time say otherwise.")
-    rest = [column for column in table if column not in (user, item, time)]
+    rest = [str(column) for column in table if column not in (user, item, time)]
     if rest:
         said.append(f"Columns of the log that are not used: {', '.join(rest)}.")
     return said
@@ -36,7 +36,9 @@ def describe_log(rows: LogRows, n_users: int, n_items: int) -> list[str]:
     frame = rows.frame
     said = [f"Understood: {n_users:,} users, {n_items:,} items, {len(frame):,} interactions."]
     if rows.time_form is None:
-        said.append("WARNING: there is no time: the order of the rows is taken for it. Is there a column? Name it by --time.")
+        said.append(
+            "WARNING: there is no time: the order of the rows is taken for it. Is there a column? Name it by --time."
+        )
     else:
         times = frame["timestamp"].to_numpy()
         said.append(f"Times: {rows.time_form}; from {as_date(times.min())} to {as_date(times.max())} (UTC).")
@@ -44,8 +46,8 @@ def describe_log(rows: LogRows, n_users: int, n_items: int) -> list[str]:
         tied = same_moment(Log(users, users, times))
         if tied.any():
             said.append(
-                f"Baskets: {share(tied.sum(), len(tied))} rows are in the same second as another of their user; inside a "
-                "basket the order of the rows is kept."
+                f"Baskets: {share(tied.sum(), len(tied))} rows are in the same second as another of their user; "
+                "inside a basket the order of the rows is kept."
             )
     if rows.n_stripped:
         said.append(f"Ids: {rows.n_stripped:,} had spaces around them, which are taken away.")
@@ -63,7 +65,9 @@ def describe_new_users(frame: pd.DataFrame) -> list[str]:
         parts.append(f"{int((first > split).sum()):,} at data_split_quantile {quantile:g}{when}")
     said = [f"New users, who arrive after T: {', '.join(parts)}; 0.8 is the default."]
     if first.min() == first.max():
-        said.append("WARNING: all users arrive at the same time, so no T parts old from new; list them in new_users_file.")
+        said.append(
+            "WARNING: all users arrive at the same time, so no T parts old from new; list them in new_users_file."
+        )
     return said
 
 
@@ -83,6 +87,6 @@ def describe_items(log: pd.DataFrame, items: ItemRows) -> list[str]:
 
 def describe_pictures(folder: Path, names: Collection[str], ids: set[str]) -> list[str]:
     """How many items have a picture, and why not all."""
-    said = [f"Pictures: {share(len(ids & set(names)), len(ids))} items have one in {folder}, which is referenced, not copied."]
+    said = [f"Pictures: {share(len(ids & set(names)), len(ids))} items have one in {folder}, which is not copied."]
     why = explained(why_unmatched(ids, names))
     return [*said, f"WARNING: {why}"] if why else said

@@ -16,7 +16,9 @@ _SEPARATORS = ",;\t|"
 _NEEDS_PYARROW = 'reading parquet needs pyarrow: pip install "mml[parquet]" (or save the table as CSV)'
 
 
-def read_table(source: str | Path | pd.DataFrame, separator: str | None = None, encoding: str = "utf-8") -> pd.DataFrame:
+def read_table(
+    source: str | Path | pd.DataFrame, separator: str | None = None, encoding: str = "utf-8"
+) -> pd.DataFrame:
     """The table's cells as text, missing ones as ""; columns of dates in parquet or a DataFrame stay dates.
 
     Args:
@@ -39,7 +41,7 @@ def read_table(source: str | Path | pd.DataFrame, separator: str | None = None, 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        import pyarrow  # noqa: F401
+        import pyarrow  # type: ignore[import-untyped]  # noqa: F401
     except ImportError:
         raise InputError(f"{path}: {_NEEDS_PYARROW}.") from None
     try:
@@ -63,7 +65,9 @@ def _read_csv(path: Path, separator: str | None, encoding: str) -> pd.DataFrame:
             engine="c",
         )
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not {encoding} text ({error.reason}); name its --encoding, such as cp1252.") from None
+        raise InputError(
+            f"{path}: not {encoding} text ({error.reason}); name its --encoding, such as cp1252."
+        ) from None
     except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:  # pandas' own errors are ValueErrors
         raise InputError(f"{path}: cannot be read as a table ({' '.join(str(error).split())[:200]}).") from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus cells at the left for an index

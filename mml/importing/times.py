@@ -11,7 +11,12 @@ import pandas as pd
 
 from mml.errors import InputError
 
-_UNITS = ((1e11, 1.0, "seconds"), (1e14, 1e3, "milliseconds"), (1e17, 1e6, "microseconds"), (np.inf, 1e9, "nanoseconds"))
+_UNITS = (
+    (1e11, 1.0, "seconds"),
+    (1e14, 1e3, "milliseconds"),
+    (1e17, 1e6, "microseconds"),
+    (np.inf, 1e9, "nanoseconds"),
+)
 _COUNTER = 1e8  # smaller numbers are no dates: the second 100,000,000 is in 1973
 _NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 _COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
@@ -118,7 +123,7 @@ def _dates(cells: pd.Series, filled: pd.Series, zone: zoneinfo.ZoneInfo, timezon
             "2023-12-31T18:30:00Z, seconds, milliseconds); say how to read it by --time-format, as in "
             "--time-format '%d %b %Y'."
         )
-    return Times(seconds, f"ISO dates{_zone_said(not aware.all(), timezone)}")
+    return Times(seconds, f"ISO dates{_zone_said(bool((~aware & np.isfinite(seconds)).any()), timezone)}")
 
 
 def _order(filled: pd.Series, mark: str) -> str:

@@ -27,11 +27,18 @@ def check_target(target: Path, overwrite: bool) -> None:
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; take another --name or --data_path.")
     if target.exists() and not overwrite:
-        raise InputError(f"{target} exists and is left alone; take another --name, or --overwrite to replace its files.")
+        raise InputError(
+            f"{target} exists and is left alone; take another --name, or --overwrite to replace its files."
+        )
 
 
 def write_dataset(
-    target: Path, log: pd.DataFrame, items: pd.DataFrame | None, types: dict[str, str], config: dict[str, Any], said: str
+    target: Path,
+    log: pd.DataFrame,
+    items: pd.DataFrame | None,
+    types: dict[str, str],
+    config: dict[str, Any],
+    said: str,
 ) -> None:
     """Write NAME.inter, NAME.item and NAME.yaml; other files of an older folder are kept.
 
@@ -59,9 +66,10 @@ def write_dataset(
 
 
 def _write_atomic(path: Path, frame: pd.DataFrame, types: dict[str, str]) -> None:
-    columns = [_cells(frame[name]) for name in frame]
+    names = [str(name) for name in frame]
+    columns = [_cells(frame[name]) for name in names]
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write("\t".join(f"{name}:{types[name]}" for name in frame) + "\n")
+        file.write("\t".join(f"{name}:{types[name]}" for name in names) + "\n")
         file.writelines("\t".join(row) + "\n" for row in zip(*columns, strict=True))
 
 

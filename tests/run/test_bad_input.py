@@ -346,7 +346,10 @@ def test_a_pickle_is_not_run(world: World) -> None:
         ("--compile=yes_please", "key 'compile'"),
         ("--fusion_weight={sound: 1.0}", "fusion_weight"),
         ("--user_inter_num_interval=[1000,inf)", "user_inter_num_interval"),
-        ("--val_interval={foo: '[1,2]'}", "key 'val_interval': there is no column 'foo' in the files that load_col names; tiny.inter has"),
+        (
+            "--val_interval={foo: '[1,2]'}",
+            "key 'val_interval': there is no column 'foo' in the files that load_col names; tiny.inter has",
+        ),
         ("--normalize_field=[foo]", "key 'normalize_field': there is no column 'foo'"),
         ("--alias_of_item_id=[foo]", "there is no column 'foo'"),
         ("--rm_dup_inter=middle", "key 'rm_dup_inter' is 'middle'; it must be first, last or ~."),

@@ -47,7 +47,7 @@ def parse_intervals(value: Any, key: str) -> list[Interval]:
         match = _INTERVAL.fullmatch(part)
         if match is None or float(match[2]) > float(match[3]):
             raise InputError(
-                f"config: key '{key}' has the value {value!r}, which is no interval; write it as \"[3,5)\", with inf as "
+                f"config: key '{key}' has the value {value!r}, which is no interval; write it as \"[3,5)\", inf being "
                 'no end and ; between several, as in "[3,5);[8,inf)".'
             )
         found.append(Interval(float(match[2]), float(match[3]), (match[1] == "[", match[4] == "]")))

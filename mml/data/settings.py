@@ -25,7 +25,7 @@ class DataSettings:
     )
     valid_user_max: int | None = setting(10000, "At most so many validation users; ~: no limit.", low=1)
     cold_user_max_inter: int | None = setting(10, "A new user's first n interactions are used; ~: all.", low=2)
-    eval_shots: str | list[int] = setting(
+    eval_shots: str | list[int] = setting(  # noqa: RUF009  # a list is a factory there
         [1, 3, 5, 9],
         "Predict a new user's next item after so many; or: last (support i2..i(n-2), test in).",
         low=1,

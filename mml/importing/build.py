@@ -19,7 +19,7 @@ from mml.importing.log import LogRows, clean_log
 from mml.importing.pictures import pictured_items
 from mml.importing.report import describe_columns, describe_items, describe_log, describe_new_users, describe_pictures
 from mml.importing.tables import read_table
-from mml.importing.writing import check_target, write_dataset
+from mml.importing.writing import new_target, write_dataset
 
 Table = str | Path | pd.DataFrame
 _USUAL_TOPK = (5, 10, 20)
@@ -81,8 +81,7 @@ def import_log(
     Raises:
         InputError: naming the file, column or option, and the mend; then nothing is written.
     """
-    target = Path(data_path).expanduser() / name
-    check_target(target, overwrite)
+    target = new_target(data_path, name, overwrite)
     where = "the log" if isinstance(log, pd.DataFrame) else str(log)
     table = read_table(log, separator, encoding)
     columns = [str(column) for column in table]

@@ -16,20 +16,22 @@ from mml.files.folder import new_folder
 _LINE = 100
 
 
-def check_target(target: Path, overwrite: bool) -> None:
-    """Refuse a name that is no folder's, and a dataset that is there already.
+def new_target(data_path: str | Path, name: str, overwrite: bool) -> Path:
+    """The dataset's folder; refuse a name that is no folder's, and a dataset that is there already.
 
     Raises:
         InputError: saying so.
     """
-    if not re.fullmatch(r"\w[\w.-]*", target.name):
-        raise InputError(f"--name {target.name}: take a name of letters, digits, _, - and dots; it names a folder.")
+    target = Path(data_path).expanduser() / name
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise InputError(f"--name {name}: take a name of letters, digits, _, - and dots; it names a folder.")
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; take another --name or --data_path.")
     if target.exists() and not overwrite:
         raise InputError(
             f"{target} exists and is left alone; take another --name, or --overwrite to replace its files."
         )
+    return target
 
 
 def write_dataset(

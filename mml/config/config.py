@@ -322,7 +322,8 @@ def parse_arguments(arguments: Sequence[str], loader: type = yaml.FullLoader) ->
         match = re.fullmatch(r"--([A-Za-z_][\w.\-]*)=(.*)", word, flags=re.DOTALL)
         if match is None:
             raise InputError(f"command line: '{word}' is not of the form --key=value.")
-        value = _parse_value(match[2], word, loader)
+        separates = match[1] in ("field_separator", "seq_separator")
+        value = _separator(match[2]) if separates else _parse_value(match[2], word, loader)
         *parents, last = match[1].split(".")
         holder = settings
         for parent in parents:
@@ -334,6 +335,13 @@ def parse_arguments(arguments: Sequence[str], loader: type = yaml.FullLoader) ->
             raise InputError(f"command line: key '{match[1]}' is given twice with different values.")
         holder[last] = value
     return settings
+
+
+def _separator(text: str) -> str:
+    """What stands between columns, as it is: no YAML, in which a blank is nothing; quotes around it are left out."""
+    if len(text) > 2 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1]
+    return text.replace("\\t", "\t")
 
 
 def _parse_value(text: str, word: str, loader: type) -> Any:

@@ -68,6 +68,7 @@ KEYS: dict[str, Key] = {
     "normalize_all": Key((bool,), "data", optional=True),
     "data_split_time": Key((float,), "data", optional=True),
     "data_split_quantile": Key((float,), "data", low=0.0, high=1.0),
+    "benchmark_filename": Key((list,), "data", optional=True),
     "new_users_file": Key((str,), "data", optional=True),
     "valid_user_ratio": Key((float,), "data", low=0.0, high=0.5),
     "valid_user_max": Key((int,), "data", optional=True, low=1),
@@ -185,7 +186,7 @@ _NO_EFFECT = {
     "preload_weight": "learners.<name>.item_feat_emb",
     "additional_feat_suffix": "learners.<name>.item_feat_emb",
     **dict.fromkeys(("nproc", "world_size", "local_rank", "offset", "group_offset", "ip", "port"), _TORCHRUN),
-    "benchmark_filename": "data_split_time",
+    "threshold": "val_interval (rows below it are then left out; a label means nothing to a next item)",
     "enable_amp": "tf32",
 }
 _RECBOLE_DATA_KEYS = frozenset(dataset_arguments) - _NO_EFFECT.keys() - KEYS.keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from mml.errors import InputError
 
 FIRST_ROW_LINE = 2
 """Line number of the first row, the header being line 1."""
+QUOTED = ","
+"""The separator of files whose cells may be quoted, as any CSV writer does."""
 _BLOCK = 1 << 24  # bytes looked at together
 _ROWS = 1 << 20  # rows read together
 
@@ -35,13 +38,16 @@ def read_header(path: Path, separator: str = "\t") -> dict[str, str]:
     if not header:
         raise InputError(f"{path} is empty; its first line must name the columns, as in 'user_id:token'.")
     types: dict[str, str] = {}
-    for column in header.split(separator):
+    columns = next(csv.reader([header])) if separator == QUOTED else header.split(separator)
+    for column in columns:
         name, colon, kind = column.partition(":")
         if not colon or kind not in ("token", "token_seq", "float", "float_seq"):
             raise InputError(
                 f"{path}, line 1: column '{column}' is not written name:type with type token, token_seq, float or "
                 f"float_seq (columns are separated by {separator!r})."
             )
+        if name in types:
+            raise InputError(f"{path}, line 1: there are two columns '{name}'; rename or remove one of them.")
         types[name] = kind
     return types
 
@@ -67,17 +73,19 @@ def read_atomic(
     wanted = [name for name in types if columns is None or name in columns]
     floats = [name for name in wanted if types[name] == "float"]
     tokens = [name for name in wanted if categories and types[name] == "token"]
-    _refuse_ragged(path, separator, len(types))
+    quoted = separator == QUOTED and _has_quotes(path)
+    n_blank = _refuse_ragged_csv(path, len(types)) if quoted else _refuse_ragged(path, separator, len(types))
     kinds = dict.fromkeys(wanted, "str")
     try:
         try:
-            frame = _read_csv(path, separator, list(types), kinds | dict.fromkeys(floats, "float64"), tokens)
+            frame = _read_csv(path, separator, list(types), kinds | dict.fromkeys(floats, "float64"), tokens, quoted)
         except ValueError:  # some cell is no number; the slow way finds it
-            frame = _read_csv(path, separator, list(types), kinds, tokens)
+            frame = _read_csv(path, separator, list(types), kinds, tokens, quoted)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text ({error}); save the file as UTF-8.") from None
     except pd.errors.ParserError as error:
         raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+    frame = frame.iloc[: len(frame) - n_blank] if n_blank else frame
     if frame.empty:
         raise InputError(f"{path} has a header but no rows.")
     for name in floats:
@@ -86,23 +94,25 @@ def read_atomic(
 
 
 def _read_csv(
-    path: Path, separator: str, names: list[str], kinds: dict[str, str], tokens: Collection[str]
+    path: Path, separator: str, names: list[str], kinds: dict[str, str], tokens: Collection[str], quoted: bool
 ) -> pd.DataFrame:
     """The columns of `kinds`; those of `tokens` become categories in order of appearance, piece by piece."""
+    plain = len(separator) == 1
     pieces = pd.read_csv(  # type: ignore[call-overload]
         path,
-        sep=separator,
+        sep=separator if plain else re.escape(separator),
+        engine="c" if plain else "python",
         header=0,
         names=names,
         usecols=list(kinds),
         dtype=kinds,
         encoding="utf-8",
-        quoting=csv.QUOTE_NONE,  # atomic files have no quotes: a title may begin with one
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,  # else a title may begin with a quote
         keep_default_na=False,  # an item may be called "NA" or "null"
         na_values=[""],
         index_col=False,
         skip_blank_lines=False,
-        float_precision="round_trip",
+        float_precision="round_trip" if plain else None,
         chunksize=_ROWS,
     )
     columns: dict[str, list[Any]] = {name: [] for name in names if name in kinds}
@@ -145,15 +155,59 @@ def require_values(path: Path, frame: pd.DataFrame, column: str) -> None:
         )
 
 
-def _refuse_ragged(path: Path, separator: str, n_columns: int) -> None:
-    """pandas would cut or fill such rows without a word."""
-    mark, n_before, rest = separator.encode(), 0, b""
+def _has_quotes(path: Path) -> bool:
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
+        return any(b'"' in block for block in iter(lambda: file.read(_BLOCK), b""))
+
+
+def _refuse_ragged_csv(path: Path, n_columns: int) -> int:
+    """As `_refuse_ragged`, where cells may be quoted."""
+    n_blank, line = 0, 0
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, strict=True)
+        try:
+            for row in rows:
+                line += 1
+                if rows.line_num > line:
+                    raise InputError(
+                        f"{path}, line {line}: a quoted cell goes on in the next line; write it in one line."
+                    )
+                if row and (n_blank or len(row) != n_columns):
+                    raise InputError(_ragged(path, line - n_blank, 0 if n_blank else len(row), n_columns))
+                n_blank += not row
+        except csv.Error as error:
+            raise InputError(f"{path}, line {line + 1}: the quotes do not close ({error}); mend the line.") from None
+    return n_blank
+
+
+def _refuse_ragged(path: Path, separator: str, n_columns: int) -> int:
+    """pandas would cut or fill such rows without a word; returns the number of blank lines at the end."""
+    mark, n_before, rest = separator.encode(), 0, b""
+    n_blank = _blank_lines_at_the_end(path)
+    size = path.stat().st_size - n_blank[1]
+    with path.open("rb") as file:
+        while block := file.read(min(_BLOCK, size - file.tell())):
             rest = _refuse_ragged_lines(path, rest + block, mark, n_columns, n_before)
             n_before += block.count(b"\n")
         if rest:
             _refuse_ragged_lines(path, rest + b"\n", mark, n_columns, n_before)
+    return n_blank[0]
+
+
+def _blank_lines_at_the_end(path: Path) -> tuple[int, int]:
+    """How many there are, and their bytes."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - _BLOCK, 0))
+        end = file.read()
+    kept = end.rstrip(b"\r\n")
+    breaks = end[len(kept) :]
+    first = breaks.find(b"\n") + 1  # that of the last line that is not blank
+    return breaks[first:].count(b"\n"), len(breaks) - first
+
+
+def _ragged(path: Path, line: int, found: int, n_columns: int) -> str:
+    what = f"{found} columns, but the header names {n_columns}" if found else "the line is blank"
+    return f"{path}, line {line}: {what}; mend or remove the line."
 
 
 def _refuse_ragged_lines(path: Path, text: bytes, mark: bytes, n_columns: int, n_before: int) -> bytes:
@@ -176,10 +230,9 @@ def _refuse_ragged_lines(path: Path, text: bytes, mark: bytes, n_columns: int, n
             )
     wrong = np.flatnonzero(counts != n_columns - 1)
     if len(wrong):
-        raise InputError(
-            f"{path}, line {n_before + wrong[0] + 1}: {counts[wrong[0]] + 1} columns, but the header names "
-            f"{n_columns}; mend or remove the line."
-        )
+        begin = breaks[wrong[0] - 1] + 1 if wrong[0] else 0
+        blank = not text[begin : breaks[wrong[0]]].strip(b"\r")
+        raise InputError(_ragged(path, n_before + wrong[0] + 1, 0 if blank else counts[wrong[0]] + 1, n_columns))
     return text[end:]
 
 

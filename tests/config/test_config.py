@@ -280,7 +280,7 @@ MISTAKES = [
     ("epochs: 3", "key 'epochs' has no effect in mml; use pretrain_epochs and meta_epochs."),
     ("train_batch_size: 3", "key 'train_batch_size' has no effect in mml"),
     ("eval_args: {}", "key 'eval_args' has no effect in mml"),
-    ("benchmark_filename: [a]", "key 'benchmark_filename' has no effect in mml"),
+    ("threshold: {rating: 3}", "key 'threshold' has no effect in mml; use val_interval"),
 ]
 
 

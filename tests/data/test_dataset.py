@@ -141,8 +141,8 @@ def test_cold_users_are_kept_cold(load: Load) -> None:
 def test_a_log_without_time_is_in_the_order_of_its_rows(load: Load, caplog: pytest.LogCaptureFixture) -> None:
     log = "a x\nb y\na y\nb x\na z\nb z\nc x\nc y\nc q\nd y\nd x\na w"
     with caplog.at_level(logging.WARNING):
-        dataset = load(log=log, time=False, data_split_quantile=0.7, valid_user_ratio=0.0)
-    assert "row order is time order" in caplog.text
+        dataset = load(log=log, time=False, data_split_time=None, data_split_quantile=0.7, valid_user_ratio=0.0)
+    assert "shop.inter has no column 'timestamp', it has user_id, item_id: the order of its rows" in caplog.text
     assert list(map(str, dataset.user_tokens)) == ["a", "b", "c", "d"]
     assert tokens_of(dataset, dataset.users.old) == [["x", "y", "z"], ["y", "x", "z"], ["x"]]
     assert tokens_of(dataset, dataset.users.new) == [["y", "x"]]

@@ -183,7 +183,7 @@ def test_an_item_file_without_items(world: World) -> None:
 
 def test_a_blank_line_of_items(world: World) -> None:
     path = world.folder / "tiny.item"
-    path.write_text("item_id:token\na\na\n\n")
+    path.write_text("item_id:token\na\nb\n\nc\n\n")
     assert f"{path}, line 4: no value for 'item_id'" in world.refused()
 
 
@@ -337,15 +337,18 @@ def test_a_pickle_is_not_run(world: World) -> None:
         ("--metrics=[Foo]", "key 'metrics' holds Foo"),
         ("--valid_metric=NDCG", "key 'valid_metric' is 'NDCG'"),
         ("--valid_metric=Foo@10", "key 'valid_metric' is 'Foo@10'"),
-        ("--load_col={inter: [user_id]}", "item_id"),
+        ("--load_col={inter: [user]}", "key 'load_col' names the column 'user', but tiny.inter has user_id, "),
         ("--local_modules=[nonsense]", "local_modules"),
         ("--n_heads=3", "n_heads"),
         ("--enable_amp=True", "use tf32"),
         ("--tf32=yes_please", "key 'tf32'"),
         ("--fusion_weight={sound: 1.0}", "fusion_weight"),
         ("--user_inter_num_interval=[1000,inf)", "user_inter_num_interval"),
-        ("--val_interval={foo: '[1,2]'}", "val_interval, ...) do not fit the data: Field [foo]"),
-        ("--normalize_field=[foo]", "normalize_field and normalize_all do not fit the data"),
+        (
+            "--val_interval={foo: '[1,2]'}",
+            "key 'val_interval': there is no column 'foo' in the files that load_col names; tiny.inter has",
+        ),
+        ("--normalize_field=[foo]", "key 'normalize_field': there is no column 'foo'"),
         ("--alias_of_item_id=[foo]", "there is no column 'foo'"),
         ("--rm_dup_inter=middle", "key 'rm_dup_inter' is 'middle'; it must be first, last or ~."),
         ("--valid_metric=ItemCoverage@10", "key 'valid_metric' is 'ItemCoverage@10'"),

@@ -1,0 +1,125 @@
+"""What is odd about a dataset as a run will see it: the split, its cases, the items' features."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from mml.checking.features import check_features
+from mml.checking.finding import Finding, as_date, by_level, share
+from mml.checking.log import Log, check_log
+from mml.data.dataset import MMLDataset
+from mml.data.tasks import TaskSet
+
+_FEW_USERS = 30  # fewer give intervals too wide to tell methods apart
+_MANY_SHORT = 0.5
+_REASONS = {
+    "of_old_users_after_T": "are of old users after T, which nobody may know",
+    "beyond_cold_user_max_inter": "are beyond cold_user_max_inter, so that new users are cold",
+    "repeated_in_item_file": "of the .item file repeat an id; the first is kept",
+    "repeated_in_user_file": "of the .user file repeat an id; the first is kept",
+}
+
+
+def check_dataset(dataset: MMLDataset) -> list[Finding]:
+    """Findings about a dataset that a run could start with, the worst first."""
+    tasks, _ = dataset.test_tasks()
+    found = [
+        *check_log(_log_of(dataset), dataset.settings.repeatable),
+        *_split(dataset, tasks),
+        *_cases(dataset, tasks),
+        *_ties(dataset, tasks),
+        *_short(dataset),
+        *_cold(dataset, tasks),
+        *_left_out(dataset),
+        *check_features(dataset),
+    ]
+    return by_level(found)
+
+
+def _log_of(dataset: MMLDataset) -> Log:
+    """The rows that the split keeps."""
+    frame = dataset.inter_feat
+    users, items = (frame[name].to_numpy(dtype=np.int64) for name in (dataset.uid_field, dataset.iid_field))
+    times = frame[dataset.time_field].to_numpy(dtype=np.float64) if dataset.has_time else None
+    return Log(users - users.min(), items, times)
+
+
+def _split(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
+    users, summary = dataset.users, dataset.summary()
+    n_new, n_all = len(users.new), len(users.new) + len(users.valid) + len(users.old)
+    time = summary["split_time"]
+    when = "By the list of new users" if time is None else f"With T = {as_date(time)}"
+    found = [
+        Finding("note", f"{when}, {share(n_new, n_all)} users are new; {summary['evaluated_users']:,} have cases.")
+    ]
+    if summary["evaluated_users"] < _FEW_USERS:
+        text = f"Only {summary['evaluated_users']} new users have cases: differences between methods may be chance."
+        found.append(Finding("warning", text, "Take an earlier T (a smaller data_split_quantile)."))
+    if 0 < len(users.valid) < _FEW_USERS:
+        text = f"Only {len(users.valid)} validation users choose epochs, rates and weights."
+        found.append(Finding("warning", text, "Raise valid_user_ratio, or take a later T."))
+    return found
+
+
+def _cases(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
+    counts = Counter(tasks.shots.tolist())
+    shots = dataset.settings.eval_shots
+    if isinstance(shots, str):
+        return [Finding("note", f"There are {len(tasks):,} cases, one for each new user with three interactions.")]
+    each = ", ".join(f"{counts[k]:,} after {k}" for k in sorted(set(shots)))
+    found = [Finding("note", f"Cases by interactions known (eval_shots): {each}.")]
+    none = [str(k) for k in sorted(set(shots)) if not counts[k]]
+    if none:
+        found.append(
+            Finding("warning", f"There are no cases after {', '.join(none)} interactions.", "Use smaller shots.")
+        )
+    return found
+
+
+def _ties(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
+    """Targets in the same second as a neighbour: which of them comes next is decided by the file."""
+    if not dataset.has_time:
+        return []
+    users, seconds = dataset.users.new.owners, np.floor(dataset.new_times)
+    equal = (users[1:] == users[:-1]) & (seconds[1:] == seconds[:-1])
+    tied = np.append(equal, False) | np.append(False, equal)
+    number = int(tied[tasks.start + tasks.length].sum())
+    if not number:
+        return []
+    text = f"{share(number, len(tasks))} targets are in the same second as their neighbour: the file's order decides."
+    many = number > _MANY_SHORT * len(tasks)
+    return [Finding("warning" if many else "note", text, "Finer times, if there are any, would tell more." * many)]
+
+
+def _short(dataset: MMLDataset) -> list[Finding]:
+    lengths = dataset.users.old.lengths
+    short = int((lengths < 3).sum())
+    if not short:
+        return []
+    text = f"{share(short, len(lengths))} old users have fewer than 3 interactions up to T and train nothing."
+    many = short > _MANY_SHORT * len(lengths)
+    return [Finding("warning" if many else "note", text, "A later T gives them more." * many)]
+
+
+def _cold(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
+    n_items, n_warm = dataset.item_num - 1, dataset.n_warm_items
+    targets = int((tasks.target > n_warm).sum())
+    text = f"{share(n_items - n_warm, n_items)} items are cold (no old user has touched them)"
+    return [Finding("note", f"{text}; {share(targets, len(tasks))} targets are cold.")]
+
+
+def _left_out(dataset: MMLDataset) -> list[Finding]:
+    summary = dataset.summary()
+    found = []
+    for reason, number in summary["dropped_rows"].items():
+        found.append(Finding("note", f"{number:,} rows {_REASONS.get(reason, f'are left out by {reason}')}."))
+    repeated = summary["skipped_cases"]["target_in_history"]
+    if repeated:
+        text = f"{repeated:,} cases are left out: their target is in the user's own history, and repeatable is False."
+        found.append(Finding("note", text))
+    if summary["ignored_columns"]:
+        text = f"Columns of the log that nothing reads: {', '.join(summary['ignored_columns'])}."
+        found.append(Finding("warning", text, "A history is what the rows of a user say; write one item a row."))
+    return found

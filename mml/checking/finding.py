@@ -1,0 +1,48 @@
+"""One thing that is wrong or odd with data, and its mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Literal
+
+Level = Literal["error", "warning", "note"]
+LEVELS: tuple[Level, ...] = ("error", "warning", "note")
+_DATES_FROM = 1e8  # seconds, March 1973: what is smaller is a counter, no date
+_DATES_TO = 2**34  # the year 2514
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found.
+
+    Args:
+        level: error: a run would stop or mean nothing; warning: its results would mislead; note: good to know.
+        text: one sentence.
+        mend: what to do about it, or "".
+    """
+
+    level: Level
+    text: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.text}" + (f" {self.mend}" if self.mend else "")
+
+
+def by_level(findings: Iterable[Finding]) -> list[Finding]:
+    """Errors first, then warnings, then notes; in order within each."""
+    return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
+
+
+def share(part: float, whole: float) -> str:
+    """`"12 of 340 (3.5 %)"`."""
+    return f"{part:,.0f} of {whole:,.0f} ({100 * part / max(whole, 1):.3g} %)"
+
+
+def as_date(seconds: float) -> str:
+    """A time as a date if it can be one, else as a number."""
+    if not _DATES_FROM <= seconds <= _DATES_TO:
+        return f"{seconds:g}"
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,114 @@
+"""What is odd about a log: its times, its repeats, its users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mml.checking.finding import Finding, as_date, share
+
+MILLISECONDS_FROM = 1e11
+"""A median time from here on is no number of seconds: that would be after the year 5000."""
+REPEATS_FROM = 0.1
+"""From this share of next items on, repeats are what users of the log do."""
+_SHORT_FROM = 0.5
+_FUTURE = 4102444800.0  # 2100-01-01
+
+
+@dataclass(frozen=True)
+class Log:
+    """Rows of a log.
+
+    Args:
+        users: int64 [n], codes from 0.
+        items: int64 [n], codes.
+        times: float64 [n], or None without a time column; then rows are in order.
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+    times: np.ndarray | None
+
+    def in_order(self) -> np.ndarray:
+        """int64 [n], the rows by user and time; ties in the order of the rows."""
+        times = np.zeros(len(self.users)) if self.times is None else self.times
+        return np.lexsort((np.arange(len(self.users)), times, self.users))
+
+
+def repeats(log: Log) -> np.ndarray:
+    """bool [n], rows whose user has had the item before, in time order."""
+    order = log.in_order()
+    pairs = np.stack([log.users[order], log.items[order]])
+    _, first = np.unique(pairs, axis=1, return_index=True)
+    again = np.ones(len(order), dtype=bool)
+    again[first] = False
+    found = np.zeros(len(order), dtype=bool)
+    found[order] = again
+    return found
+
+
+def same_moment(log: Log) -> np.ndarray:
+    """bool [n], rows in the same second as another row of the same user; none without times."""
+    if log.times is None:
+        return np.zeros(len(log.users), dtype=bool)
+    order = log.in_order()
+    users, seconds = log.users[order], np.floor(log.times[order])
+    equal = (users[1:] == users[:-1]) & (seconds[1:] == seconds[:-1])
+    tied = np.zeros(len(order), dtype=bool)
+    tied[order] = np.append(equal, False) | np.append(False, equal)
+    return tied
+
+
+def check_log(log: Log, repeatable: bool) -> list[Finding]:
+    """Findings about the rows as they are, before any split."""
+    return [*_times(log), *_ties(log), *_repeats(log, repeatable), *_lengths(log)]
+
+
+def _times(log: Log) -> list[Finding]:
+    times = log.times
+    if times is None:
+        mend = "Set TIME_FIELD to the column with the time, or make sure that rows are in the order of time."
+        return [Finding("warning", "There is no time column: the order of the rows is taken for time.", mend)]
+    if times.min() == times.max():
+        mend = "Without times nobody is new: give real times, or list the new users in new_users_file."
+        return [Finding("error", f"Every row has the same time, {as_date(times[0])}.", mend)]
+    if np.median(np.abs(times)) >= MILLISECONDS_FROM:
+        mend = "Divide them by 1000 (mml import does so); settings in days would be wrong by that."
+        return [Finding("warning", f"Times look like milliseconds (the median is {np.median(times):.0f}).", mend)]
+    found = [Finding("note", f"Times run from {as_date(times.min())} to {as_date(times.max())}.")]
+    odd = (times > _FUTURE) | (times <= 0)
+    if odd.any() and np.median(times) > 1e9:
+        text = f"{share(odd.sum(), len(times))} times are no dates of today, such as {times[odd][0]:.0f}."
+        found.append(Finding("warning", text, "Mend or remove these rows; one of them can move T."))
+    return found
+
+
+def _ties(log: Log) -> list[Finding]:
+    tied = same_moment(log)
+    if not tied.any():
+        return []
+    text = f"{share(tied.sum(), len(tied))} rows are in the same second as another of their user (a basket)"
+    return [Finding("note", f"{text}; their order is the file's.")]
+
+
+def _repeats(log: Log, repeatable: bool) -> list[Finding]:
+    again = repeats(log)
+    n_next = len(again) - len(np.unique(log.users))  # a first item repeats nothing
+    text = f"{share(again.sum(), n_next)} next items are ones that the user has had before"
+    if again.sum() >= REPEATS_FROM * n_next and not repeatable and again.any():
+        mend = "Set repeatable: True, if they shall be recommended; as it is, such targets are left out."
+        return [Finding("warning", f"{text}, and repeatable is False.", mend)]
+    if repeatable and not again.any():
+        return [Finding("note", "No user has an item twice; repeatable: False would leave out what they have had.")]
+    return [Finding("note", f"{text}.")] if again.any() else []
+
+
+def _lengths(log: Log) -> list[Finding]:
+    lengths = np.bincount(log.users)
+    lengths = lengths[lengths > 0]
+    once = int((lengths == 1).sum())
+    if not once:
+        return []
+    text = f"{share(once, len(lengths))} users have one interaction only: there is nothing to predict for them."
+    return [Finding("warning" if once > _SHORT_FROM * len(lengths) else "note", text)]

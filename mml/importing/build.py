@@ -1,0 +1,183 @@
+"""import_log: a log, and perhaps a table of items and pictures, become a dataset that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mml.checking.finding import share
+from mml.checking.log import REPEATS_FROM, Log, repeats
+from mml.errors import InputError
+from mml.importing.columns import ITEM, USER, guess_id, guess_text, guess_time, require
+from mml.importing.items import ItemRows, clean_items
+from mml.importing.log import LogRows, clean_log
+from mml.importing.pictures import pictured_items
+from mml.importing.report import describe_columns, describe_items, describe_log, describe_new_users, describe_pictures
+from mml.importing.tables import read_table
+from mml.importing.writing import new_target, write_dataset
+
+Table = str | Path | pd.DataFrame
+_USUAL_TOPK = (5, 10, 20)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import has made.
+
+    Args:
+        folder: of the dataset.
+        config: the YAML file in it.
+        said: what was understood, in sentences.
+        dropped: reason -> number of rows of the log that are left out.
+        repeatable: whether the config lets items of the history be recommended again.
+    """
+
+    folder: Path
+    config: Path
+    said: list[str]
+    dropped: dict[str, int]
+    repeatable: bool
+
+
+def import_log(
+    log: Table,
+    *,
+    name: str,
+    user: str | None = None,
+    item: str | None = None,
+    time: str | None = None,
+    items: Table | None = None,
+    item_id: str | None = None,
+    text: Sequence[str] | None = None,
+    tokens: Sequence[str] = (),
+    numbers: Sequence[str] = (),
+    images: str | Path | None = None,
+    data_path: str | Path = "dataset",
+    time_format: str | None = None,
+    timezone: str = "UTC",
+    separator: str | None = None,
+    encoding: str = "utf-8",
+    overwrite: bool = False,
+) -> Imported:
+    """Write RecBole's atomic files and a config for a log of who took what when.
+
+    Args:
+        log: a CSV, TSV or parquet file, or a DataFrame, with a row for each interaction.
+        name: of the dataset, a folder below `data_path`.
+        user, item, time: its columns; guessed where only one can be meant. Without a time, row order is time order.
+        items: a table with a row for each item, and `item_id` its column of ids, which is guessed likewise.
+        text, tokens, numbers: columns of `items` by what they are; texts are guessed if None.
+        images: a folder of pictures named by item id, also in subfolders; it is referenced, not copied.
+        data_path: where datasets are.
+        time_format, timezone: see `parse_times`.
+        separator, encoding: of CSV files; the separator is guessed if None.
+        overwrite: replace a dataset of that name.
+
+    Raises:
+        InputError: naming the file, column or option, and the mend; then nothing is written.
+    """
+    target = new_target(data_path, name, overwrite)
+    where = "the log" if isinstance(log, pd.DataFrame) else str(log)
+    table = read_table(log, separator, encoding)
+    columns = [str(column) for column in table]
+    for option, asked in (("--user", user), ("--item", item), ("--time", time)):
+        require(columns, [] if asked is None else [asked], option, where)
+    who = user or guess_id(columns, USER, "--user", where)
+    what = item or guess_id(columns, ITEM, "--item", where)
+    when = time or guess_time([column for column in columns if column not in (who, what)], where)
+    if len({who, what, when}) < 3:
+        raise InputError(f"{where}: --user, --item and --time must be three different columns.")
+    guessed = [column for column, given in ((who, user), (what, item), (when, time)) if column and given is None]
+    said = describe_columns(where, table, who, what, when, guessed)
+    rows = clean_log(table, who, what, when, time_format, timezone)
+    repeatable = _repeatable(rows, said)
+    said += describe_new_users(rows.frame)
+    catalogue = _catalogue(items, item_id, text, tokens, numbers, separator, encoding, said)
+    folder = _pictures(images, rows.frame, said)
+    config = _config(rows.frame, catalogue, folder, repeatable)
+    lines = "Made by mml import.\nbash script/run_meta.sh NAME 0, or mml train NAME".replace("NAME", name)
+    if catalogue is not None:
+        said += describe_items(rows.frame, catalogue)
+    frame, types = (None, {}) if catalogue is None else (catalogue.frame, catalogue.types)
+    write_dataset(target, rows.frame, frame, types, config, lines)
+    dropped = {reason: len(numbers_of) for reason, numbers_of in rows.left_out.rows.items()}
+    return Imported(target, target / f"{name}.yaml", said, dropped, repeatable)
+
+
+def _repeatable(rows: LogRows, said: list[str]) -> bool:
+    """Whether users take items again, so often that leaving these out would leave out what they do."""
+    frame = rows.frame
+    users, items = pd.factorize(frame["user_id"])[0], pd.factorize(frame["item_id"])[0]
+    times = frame["timestamp"].to_numpy() if "timestamp" in frame else None
+    again = int(repeats(Log(users, items, times)).sum())
+    n_next = len(frame) - int(users.max()) - 1
+    repeatable = again > 0 and again >= REPEATS_FROM * n_next
+    said += describe_log(rows, n_users=int(users.max()) + 1, n_items=int(items.max()) + 1)
+    if repeatable:
+        why = "so the config has repeatable: True, and items of the history may be recommended again"
+    else:
+        why = "so the config has repeatable: False, and what a user has had is not recommended again"
+    said.append(f"Repeats: {share(again, n_next)} next items are ones that the user has had before; {why}.")
+    return repeatable
+
+
+def _catalogue(
+    items: Table | None,
+    item_id: str | None,
+    text: Sequence[str] | None,
+    tokens: Sequence[str],
+    numbers: Sequence[str],
+    separator: str | None,
+    encoding: str,
+    said: list[str],
+) -> ItemRows | None:
+    if items is None:
+        if item_id or text or tokens or numbers:
+            raise InputError(
+                "--item-id, --text, --tokens and --numbers are columns of a table of items; name it by --items."
+            )
+        return None
+    where = "the table of items" if isinstance(items, pd.DataFrame) else str(items)
+    table = read_table(items, separator, encoding)
+    columns = [str(column) for column in table]
+    for option, asked in (("--item-id", [item_id] if item_id else []), ("--text", text or ())):
+        require(columns, asked, option, where)
+    require(columns, tokens, "--tokens", where)
+    require(columns, numbers, "--numbers", where)
+    own = item_id or ("id" if "id" in columns else guess_id(columns, ITEM, "--item-id", where))
+    free = [column for column in columns if column not in (own, *tokens, *numbers)]
+    texts = guess_text(free) if text is None else list(text)
+    left = [column for column in free if column not in texts]
+    said.append(
+        f"Items' table: {where}, {len(table):,} rows; ids in {own}"
+        + (f"; texts in {', '.join(texts)}" if texts else "")
+        + (f"; not used: {', '.join(left)} (name them by --text, --tokens or --numbers)." if left else ".")
+    )
+    return clean_items(table, own, texts, tokens, numbers)
+
+
+def _pictures(images: str | Path | None, log: pd.DataFrame, said: list[str]) -> Path | None:
+    if images is None:
+        return None
+    folder, names = pictured_items(images)
+    said += describe_pictures(folder, names, set(log["item_id"]))
+    return folder
+
+
+def _config(log: pd.DataFrame, catalogue: ItemRows | None, folder: Path | None, repeatable: bool) -> dict[str, Any]:
+    """The content of NAME.yaml: what differs from the defaults."""
+    learners: dict[str, Any] = {"id": {}}
+    for name, source in ({} if catalogue is None else catalogue.sources).items():
+        learners[name] = {"source": source}
+    if folder is not None:
+        learners["img"] = {"source": {"folder": str(folder), "encoder": "descriptor"}}
+    config: dict[str, Any] = {"repeatable": repeatable, "learners": learners}
+    ids = set(log["item_id"]) | (set() if catalogue is None else set(catalogue.frame["item_id"]))
+    if len(ids) < max(_USUAL_TOPK):
+        config["topk"] = [k for k in _USUAL_TOPK if k <= len(ids)] or [int(np.ceil(len(ids) / 2))]
+    return config

@@ -1,0 +1,92 @@
+"""The table of items, as RecBole's .item file and as the config's sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mml.errors import InputError
+from mml.importing.columns import atomic_names
+from mml.importing.log import LeftOut, broken, clean_ids
+
+_KINDS = {"text": "token_seq", "tokens": "token", "numbers": "float"}
+_LEARNERS = {"text": ("txt", "tfidf"), "tokens": ("tokens", "multihot"), "numbers": ("numbers", "numeric")}
+
+
+@dataclass(frozen=True)
+class ItemRows:
+    """A cleaned table of items.
+
+    Args:
+        frame: item_id and the other columns as text, named as in the file.
+        types: column of the frame -> its type in the file.
+        sources: learner -> what it encodes, as the config has it.
+        left_out: rows that are not in the frame.
+        remarks: what else was done, in sentences.
+    """
+
+    frame: pd.DataFrame
+    types: dict[str, str]
+    sources: dict[str, dict[str, object]]
+    left_out: LeftOut
+    remarks: list[str]
+
+
+def clean_items(
+    table: pd.DataFrame, item_id: str, text: Sequence[str], tokens: Sequence[str], numbers: Sequence[str]
+) -> ItemRows:
+    """Take the columns that are asked for; an item that has two rows keeps the first.
+
+    Raises:
+        InputError: if a column is asked for twice, or holds nothing of its kind.
+    """
+    asked = {"text": list(text), "tokens": list(tokens), "numbers": list(numbers)}
+    columns = [name for names in asked.values() for name in names]
+    for name in columns:
+        if columns.count(name) > 1 or name == item_id:
+            raise InputError(
+                f"column '{name}' is asked for twice; name it in one of --item-id, --text, --tokens, --numbers."
+            )
+    ids, _ = clean_ids(table, [item_id])
+    frame, left_out = pd.DataFrame({"item_id": ids[item_id]}), LeftOut()
+    remarks: list[str] = []
+    sources: dict[str, dict[str, object]] = {}
+    names, types = atomic_names(columns, ["item_id"]), {"item_id": "token"}
+    for kind, wanted in asked.items():
+        for name in wanted:
+            cells = table[name].astype(str)
+            frame[names[name]] = _numbers(cells, name, remarks) if kind == "numbers" else _one_line(cells)
+            types[names[name]] = _KINDS[kind]
+        if wanted:
+            learner, encoder = _LEARNERS[kind]
+            sources[learner] = {"columns": [names[name] for name in wanted], "encoder": encoder}
+    bad = (frame["item_id"] == "") | broken(frame["item_id"])
+    left_out.add(f"have no usable {item_id}", np.flatnonzero(bad))
+    again = frame["item_id"].duplicated() & ~bad
+    left_out.add("name an item again (the first is kept)", np.flatnonzero(again))
+    return ItemRows(frame[~bad & ~again].reset_index(drop=True), types, sources, left_out, remarks)
+
+
+def _one_line(cells: pd.Series) -> pd.Series:
+    """Tabs and ends of lines, which an atomic file has no quotes for, become spaces."""
+    return cells.str.replace(r"\s+", " ", regex=True).str.strip()
+
+
+def _numbers(cells: pd.Series, name: str, remarks: list[str]) -> pd.Series:
+    """The cells that are finite numbers, the others empty."""
+    stripped = cells.str.strip()
+    values = pd.to_numeric(stripped, errors="coerce").to_numpy(dtype=np.float64)
+    fine = np.isfinite(values)
+    wrong = stripped[~fine & (stripped != "").to_numpy()]
+    if not fine.any():
+        raise InputError(
+            f"--numbers {name}: no cell is a number; the first is '{cells.iloc[0]}'. Take --tokens for it."
+        )
+    if len(wrong):
+        remarks.append(
+            f"{name}: {len(wrong):,} cells are no numbers, left empty (row {wrong.index[0] + 1}: '{wrong.iloc[0]}')."
+        )
+    return stripped.where(pd.Series(fine, index=cells.index), "")

@@ -1,0 +1,97 @@
+"""The log's rows: user, item and time as they will be written, and what is left out, by reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from mml.errors import InputError
+from mml.importing.times import Times, parse_times
+
+_EXAMPLES = 3
+
+
+@dataclass
+class LeftOut:
+    """Rows that are not used: reason -> their numbers, from 1."""
+
+    rows: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, reason: str, rows: np.ndarray) -> None:
+        """Note the places `rows` [n], from 0."""
+        if len(rows):
+            self.rows[reason] = [int(row) + 1 for row in rows]
+
+    def sentences(self, what: str = "rows") -> list[str]:
+        """One for each reason, with example rows."""
+        found = []
+        for reason, rows in self.rows.items():
+            examples = ", ".join(f"{row:,}" for row in rows[:_EXAMPLES]) + (", ..." if len(rows) > _EXAMPLES else "")
+            found.append(f"Left out: {what} that {reason}: {len(rows):,} (row {examples}).")
+        return found
+
+
+@dataclass(frozen=True)
+class LogRows:
+    """A cleaned log.
+
+    Args:
+        frame: user_id and item_id as text; timestamp float64 in seconds, unless the log has no times.
+        time_form: what the times were, or None.
+        left_out: what is not in the frame.
+        n_stripped: ids that had spaces around them, which are taken away.
+    """
+
+    frame: pd.DataFrame
+    time_form: str | None
+    left_out: LeftOut
+    n_stripped: int
+
+
+def clean_log(
+    table: pd.DataFrame, user: str, item: str, time: str | None, time_format: str | None, timezone: str
+) -> LogRows:
+    """Read the three columns, and leave out rows that cannot be used.
+
+    Raises:
+        InputError: for times of no known form, or if no row is left.
+    """
+    ids, n_stripped = clean_ids(table, [user, item])
+    frame = pd.DataFrame({"user_id": ids[user], "item_id": ids[item]})
+    times: Times | None = None
+    if time is not None:
+        times = parse_times(table[time], time_format, timezone)
+        frame["timestamp"] = times.seconds
+    left_out, kept = LeftOut(), np.ones(len(frame), dtype=bool)
+
+    def drop(reason: str, wrong: pd.Series | np.ndarray) -> None:
+        found = kept & np.asarray(wrong, dtype=bool)
+        left_out.add(reason, np.flatnonzero(found))
+        kept[found] = False
+
+    drop(f"have no {user}", frame["user_id"] == "")
+    drop(f"have no {item}", frame["item_id"] == "")
+    drop("have an id with a tab or a line's end in it", broken(frame["user_id"]) | broken(frame["item_id"]))
+    if time is not None:
+        drop(f"have no time that can be read in {time}", frame["timestamp"].isna())
+        again = np.zeros(len(frame), dtype=bool)
+        again[kept] = frame[kept].duplicated().to_numpy()
+        drop("repeat user, item and time of another row (the same thing twice in one basket counts once)", again)
+    if not kept.any():
+        raise InputError(f"No row is left: {' '.join(left_out.sentences())}")
+    return LogRows(frame[kept].reset_index(drop=True), times.form if times else None, left_out, n_stripped)
+
+
+def clean_ids(table: pd.DataFrame, columns: Sequence[str]) -> tuple[dict[str, pd.Series], int]:
+    """The columns as text without spaces around, and how many cells had some."""
+    plain = {name: table[name].astype(str) for name in columns}
+    stripped = {name: cells.str.strip() for name, cells in plain.items()}
+    return stripped, sum(int((stripped[name] != plain[name]).sum()) for name in plain)
+
+
+def broken(ids: pd.Series) -> pd.Series:
+    """Whether an id holds what parts columns or rows of an atomic file."""
+    return ids.str.contains(r"[\t\r\n]", regex=True)

@@ -1,0 +1,109 @@
+"""Tables as text: every cell a string as the file has it, so that no id loses its zeros."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mml.errors import InputError
+
+_PARQUET = (".parquet", ".pq")
+_TABS = (".tsv", ".tab", ".inter", ".item")
+_SEPARATORS = ",;\t|"
+_NEEDS_PYARROW = 'reading parquet needs pyarrow: pip install "mml[parquet]" (or save the table as CSV)'
+
+
+def read_table(
+    source: str | Path | pd.DataFrame, separator: str | None = None, encoding: str = "utf-8"
+) -> pd.DataFrame:
+    """The table's cells as text, missing ones as ""; columns of dates in parquet or a DataFrame stay dates.
+
+    Args:
+        source: a CSV or TSV with a header, a parquet file, or a DataFrame.
+        separator: between the columns of a CSV; None: the one of , ; tab | that the header has most of.
+        encoding: of a CSV.
+
+    Raises:
+        InputError: there is no such file, or it is damaged.
+    """
+    if isinstance(source, pd.DataFrame):
+        return _as_text(source.reset_index(drop=True))
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise InputError(f"{path}: no such table; check the path.")
+    if path.suffix.lower() in _PARQUET:
+        return _as_text(_read_parquet(path))
+    return _read_csv(path, separator, "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        import pyarrow  # type: ignore[import-untyped]  # noqa: F401
+    except ImportError:
+        raise InputError(f"{path}: {_NEEDS_PYARROW}.") from None
+    try:
+        return pd.read_parquet(path, engine="pyarrow")
+    except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+        raise InputError(f"{path}: cannot be read as parquet ({' '.join(str(error).split())[:200]}).") from None
+
+
+def _read_csv(path: Path, separator: str | None, encoding: str) -> pd.DataFrame:
+    try:
+        with path.open(encoding=encoding, newline="") as file:
+            header = file.readline()
+        between = separator or ("\t" if path.suffix.lower() in _TABS else _separator_of(header))
+        _refuse_twice(path, next(csv.reader([header], delimiter=between), []))
+        frame = pd.read_csv(
+            path,
+            sep=between,
+            dtype=str,
+            keep_default_na=False,  # an item may be called "NA"
+            encoding=encoding,
+            engine="c",
+        )
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: not {encoding} text ({error.reason}); name its --encoding, such as cp1252."
+        ) from None
+    except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:  # pandas' own errors are ValueErrors
+        raise InputError(f"{path}: cannot be read as a table ({' '.join(str(error).split())[:200]}).") from None
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus cells at the left for an index
+        raise InputError(f"{path}: row 1 has more cells than the header; quote cells that hold the separator.")
+    if frame.empty:
+        raise InputError(f"{path}: has a header but no rows.")
+    return frame.fillna("").rename(columns=lambda name: str(name).strip())
+
+
+def _refuse_twice(path: Path, names: list[str]) -> None:
+    if not any(name.strip() for name in names):
+        raise InputError(f"{path}: the first line must name the columns.")
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{path}: two columns are called '{name}'; rename one of them.")
+
+
+def _separator_of(header: str) -> str:
+    plain = "".join(header.split('"')[::2])
+    return max(_SEPARATORS, key=plain.count)
+
+
+def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    if frame.empty:
+        raise InputError("The table has no rows.")
+    return pd.DataFrame({str(name): _column_as_text(frame[name]) for name in frame})
+
+
+def _column_as_text(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return column
+    missing = column.isna().to_numpy()
+    if pd.api.types.is_float_dtype(column.dtype):
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        whole = bool((numbers[~missing] % 1 == 0).all())  # whole numbers with gaps are floats in pandas
+        cells = [f"{number:.0f}" if whole else repr(float(number)) for number in np.where(missing, 0, numbers)]
+    else:
+        cells = [" ".join(map(str, cell)) if isinstance(cell, (list, np.ndarray)) else str(cell) for cell in column]
+    return pd.Series(np.where(missing, "", np.array(cells, dtype=object)), dtype=object)

@@ -1,0 +1,156 @@
+"""Times as seconds since 1970, whatever a table calls time."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mml.errors import InputError
+
+_UNITS = (
+    (1e11, 1.0, "seconds"),
+    (1e14, 1e3, "milliseconds"),
+    (1e17, 1e6, "microseconds"),
+    (np.inf, 1e9, "nanoseconds"),
+)
+_COUNTER = 1e8  # smaller numbers are no dates: the second 100,000,000 is in 1973
+_NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
+_COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_OFFSET = r"(?:Z|[+-]\d\d:?\d\d)$"
+_SLASHED = re.compile(r"\s*(\d{1,2})([./-])(\d{1,2})\2(\d{4})(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Times:
+    """A column of times.
+
+    Args:
+        seconds: float64 [n] since 1970 UTC; NaN where a cell is no time.
+        form: what the cells were, in words.
+    """
+
+    seconds: np.ndarray
+    form: str
+
+
+def parse_times(column: pd.Series, time_format: str | None = None, timezone: str = "UTC") -> Times:
+    """Read dates, seconds, milliseconds and their like.
+
+    Args:
+        column: text, or pandas' dates.
+        time_format: strptime's form of the cells, such as `%d/%m/%Y %H:%M`, where they are none of those known.
+        timezone: where clocks went that say no time zone, such as Europe/Berlin.
+
+    Raises:
+        InputError: for cells of no known form, or dates whose day and month cannot be told apart.
+    """
+    zone = _zone(timezone)
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return Times(_seconds(column, zone), f"dates{_zone_said(column.dt.tz is None, timezone)}")
+    cells = column.astype(str).str.strip()
+    filled = cells[cells != ""]
+    if filled.empty:
+        raise InputError(f"column '{column.name}': all cells are empty; name another --time.")
+    if time_format is not None:
+        return _by_format(cells, time_format, zone, timezone)
+    if filled.str.fullmatch(_NUMBER).mean() > 0.5:
+        return _compact(cells, filled, zone, timezone) or _numbers(cells)
+    return _dates(cells, filled, zone, timezone)
+
+
+def _zone(name: str) -> zoneinfo.ZoneInfo:
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise InputError(f"--timezone {name}: no such time zone; write it as Europe/Berlin or UTC.") from None
+
+
+def _zone_said(naive: bool, timezone: str) -> str:
+    return f", taken as {timezone} where they name no time zone" if naive else ", with time zones"
+
+
+def _numbers(cells: pd.Series) -> Times:
+    values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
+    values = np.where(np.isfinite(values), values, np.nan)
+    typical = float(np.nanmedian(np.abs(values)))
+    _, divisor, unit = next(row for row in _UNITS if typical < row[0])
+    if typical < _COUNTER:
+        return Times(values, "numbers too small for dates, kept as they are")
+    with np.errstate(invalid="ignore"):
+        other = np.abs(np.log10(np.maximum(np.abs(values), 1e-9)) - np.log10(typical)) > 2  # of another unit
+    values = np.where(other, np.nan, values)
+    return Times(values / divisor, unit if divisor == 1 else f"{unit}, stored as seconds")
+
+
+def _compact(cells: pd.Series, filled: pd.Series, zone: zoneinfo.ZoneInfo, timezone: str) -> Times | None:
+    """Dates such as 20231231, if all cells are ones of these years."""
+    length = len(filled.iloc[0])
+    form = _COMPACT.get(length)
+    if form is None or not (filled.str.fullmatch(r"(?:19|20)\d+") & (filled.str.len() == length)).all():
+        return None
+    parsed = pd.to_datetime(filled, format=form, errors="coerce")
+    return None if parsed.isna().any() else _by_format(cells, form, zone, timezone)
+
+
+def _by_format(cells: pd.Series, form: str, zone: zoneinfo.ZoneInfo, timezone: str) -> Times:
+    try:
+        parsed = pd.to_datetime(cells, format=form, errors="coerce", utc="%z" in form)
+    except ValueError as error:
+        raise InputError(f"--time-format {form}: {error}.") from None
+    if parsed.isna().all():
+        raise InputError(f"--time-format {form}: no cell is written so; the first is '{cells.iloc[0]}'.")
+    return Times(_seconds(parsed, zone), f"dates as {form}{_zone_said(parsed.dt.tz is None, timezone)}")
+
+
+def _dates(cells: pd.Series, filled: pd.Series, zone: zoneinfo.ZoneInfo, timezone: str) -> Times:
+    match = _SLASHED.fullmatch(filled.iloc[0])
+    if match is not None:
+        form = _order(filled, match[2]) + _clock(match[5])
+        return _by_format(cells, form, zone, timezone)
+    aware = cells.str.contains(_OFFSET, regex=True).to_numpy(dtype=bool) & cells.str.contains(":").to_numpy(dtype=bool)
+    seconds = np.full(len(cells), np.nan)
+    for part, utc in ((aware, True), (~aware, False)):
+        if part.any():
+            parsed = pd.to_datetime(cells[part].where(cells[part] != ""), format="ISO8601", errors="coerce", utc=utc)
+            seconds[part] = _seconds(parsed, zone)
+    if np.isfinite(seconds).sum() < 0.5 * len(filled):
+        raise InputError(
+            f"column '{cells.name}': '{filled.iloc[0]}' is no date or number that is known (2023-12-31 18:30, "
+            "2023-12-31T18:30:00Z, seconds, milliseconds); say how to read it by --time-format, as in "
+            "--time-format '%d %b %Y'."
+        )
+    return Times(seconds, f"ISO dates{_zone_said(bool((~aware & np.isfinite(seconds)).any()), timezone)}")
+
+
+def _order(filled: pd.Series, mark: str) -> str:
+    """Whether the day or the month comes first, if some cell tells."""
+    parts = filled.str.extract(_SLASHED)
+    first, second = (pd.to_numeric(parts[place], errors="coerce").max() for place in (0, 2))
+    if first > 12 or (mark == "." and second <= 12):
+        return mark.join(("%d", "%m", "%Y"))
+    if second > 12:
+        return mark.join(("%m", "%d", "%Y"))
+    raise InputError(
+        f"column '{filled.name}': in '{filled.iloc[0]}' the day could be the first number or the second; give "
+        f"--time-format, as in '{mark.join(('%d', '%m', '%Y'))}'."
+    )
+
+
+def _clock(rest: str) -> str:
+    if not rest.strip():
+        return rest
+    between = rest[: len(rest) - len(rest.lstrip())]
+    clock = ["%H", "%M", "%S"][: rest.count(":") + 1]
+    return between + ":".join(clock)
+
+
+def _seconds(parsed: pd.Series, zone: zoneinfo.ZoneInfo) -> np.ndarray:
+    """float64 [n]; clocks without a zone are in `zone`, an hour that comes twice is the later one."""
+    if parsed.dt.tz is None:
+        parsed = parsed.dt.tz_localize(zone, ambiguous=np.zeros(len(parsed), dtype=bool), nonexistent="shift_forward")
+    moments = parsed.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+    return np.where(np.isnat(moments), np.nan, moments.astype(np.int64) / 1e6)

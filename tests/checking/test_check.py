@@ -1,0 +1,105 @@
+"""What `mml check` says about data with one thing wrong each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mml.checking.command import check, main
+from mml.checking.finding import Finding, by_level
+from mml.checking.log import Log, check_log, repeats, same_moment
+from mml.checking.matching import why_unmatched
+from tests.data.small_log import small_rows, write_log
+
+
+def words(folder: Path, *more: str) -> list[str]:
+    return [f"--data_path={folder}", f"--output_dir={folder / 'output'}", "--use_gpu=False", "--topk=[5]", *more]
+
+
+def texts(folder: Path, *more: str) -> list[str]:
+    return [str(finding) for finding in check("log", (), words(folder, *more))]
+
+
+def found(lines: list[str], *parts: str) -> bool:
+    return any(all(part in line for part in parts) for line in lines)
+
+
+def test_a_plain_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_log(tmp_path, small_rows())
+    assert main(["log", *words(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "note: Times run from 2020-09-13 12:26 to 2020-09-15" in printed
+    assert "8 of 40 (20 %) users are new" in printed
+    assert "Cases by interactions known (eval_shots): 8 after 1, " in printed
+    assert printed.endswith("log: 0 error(s), 2 warning(s).\n")
+
+
+def test_what_a_run_would_refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["log", *words(tmp_path)]) == 2
+    assert "error: " in capsys.readouterr().out
+
+
+def test_times(tmp_path: Path) -> None:
+    rows = small_rows()
+    write_log(tmp_path, [[user, item, f"{time}000"] for user, item, time in rows])
+    assert found(texts(tmp_path), "warning: Times look like milliseconds", "Divide them by 1000")
+    write_log(tmp_path, rows, header=("user_id:token", "item_id:token", "when:float"))
+    assert found(texts(tmp_path), "warning: There is no time column")
+    write_log(tmp_path, [[user, item, str(int(time) // 3600 * 3600)] for user, item, time in rows])
+    lines = texts(tmp_path)
+    assert found(lines, "targets are in the same second as their neighbour", "warning")
+    assert found(check_texts(np.full(4, 7.0)), "error: Every row has the same time")
+
+
+def check_texts(times: np.ndarray | None) -> list[str]:
+    return [str(one) for one in check_log(Log(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2]), times), False)]
+
+
+def test_repeats_and_ties_against_a_plain_loop() -> None:
+    random = np.random.default_rng(3)
+    users, items, times = (random.integers(0, high, 300) for high in (20, 9, 40))
+    log = Log(users, items, times.astype(float))
+    seen: set[tuple[int, int]] = set()
+    again = np.zeros(300, dtype=bool)
+    for row in sorted(range(300), key=lambda row: (times[row], row)):
+        pair = (int(users[row]), int(items[row]))
+        again[row] = pair in seen
+        seen.add(pair)
+    assert repeats(log).tolist() == again.tolist()
+    tied = [((users == users[row]) & (times == times[row])).sum() > 1 for row in range(300)]
+    assert same_moment(log).tolist() == tied
+    assert found(check_texts(None), "next items are ones that the user has had before", "repeatable is False")
+
+
+def test_features_that_do_not_match_or_say_nothing(tmp_path: Path) -> None:
+    rows = [[user, item.replace("i", ""), time] for user, item, time in small_rows()]
+    write_log(tmp_path, rows)
+    items = sorted({row[1] for row in rows})
+    vectors = {item.lstrip("0") or "0": torch.rand(3) for item in items[:8]} | {
+        item: torch.rand(3) for item in items[8:]
+    }
+    torch.save(vectors, tmp_path / "log" / "f.pth")
+    lines = texts(tmp_path, "--learners.txt.item_feat_emb=f.pth")
+    assert found(lines, "warning: txt: 16 of 24 (66.7 %) items have features", "lost leading zeros ('000' and '0')")
+    torch.save({item: torch.zeros(3) for item in items}, tmp_path / "log" / "f.pth")
+    assert found(
+        texts(tmp_path, "--learners.txt.item_feat_emb=f.pth"), "warning: txt: all 24 items have the same features"
+    )
+
+
+def test_why_ids_do_not_match() -> None:
+    reasons = why_unmatched(["007", "AB", "x", "9"], ["7", "ab", "x ", "9.0", "z"])
+    assert {reason: (count, mine, theirs) for reason, (count, mine, theirs, _) in reasons.items()} == {
+        "spaces around them": (1, "x", "x "),
+        "capital letters": (1, "AB", "ab"),
+        "lost leading zeros": (1, "007", "7"),
+        "a decimal .0 at the end": (1, "9", "9.0"),
+    }
+
+
+def test_the_worst_comes_first() -> None:
+    findings = [Finding("note", "n"), Finding("error", "e", "Mend."), Finding("warning", "w")]
+    assert [str(one) for one in by_level(findings)] == ["error: e Mend.", "warning: w", "note: n"]

@@ -1,0 +1,256 @@
+"""RecBole's keys and forms of files: each acts, or is refused in one line, or is counted and said."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mml.data import dataset as dataset_module
+from mml.data.filters import parse_intervals, within
+from mml.data.recbole_dataset import AtomicDataset
+from mml.errors import InputError
+from tests.data.small_log import HEADER, load_log, small_rows, write_log
+
+RATED = ("user_id:token", "item_id:token", "rating:float", "timestamp:float")
+
+
+def rated_rows() -> list[list[str]]:
+    return [[user, item, str(number % 5), time] for number, (user, item, time) in enumerate(small_rows())]
+
+
+def refused(folder: Path, *words: str) -> str:
+    with pytest.raises(InputError) as caught:
+        load_log(folder, *words)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+# --- the time column --------------------------------------------------------------------------------------------------
+
+
+def test_named_fields_are_loaded_whatever_load_col_says(tmp_path: Path) -> None:
+    write_log(tmp_path, small_rows())
+    expected = load_log(tmp_path)
+    rows = [small_rows()[place] for place in np.random.default_rng(1).permutation(len(small_rows()))]
+    write_log(tmp_path, rows, header=("who:token", "what:token", "time:float"))
+    fields = ["--USER_ID_FIELD=who", "--ITEM_ID_FIELD=what", "--TIME_FIELD=time"]
+    for more in ([], ["--load_col={inter: [who]}"], ["--load_col={item: [item_id]}"], ["--load_col=~"]):
+        dataset = load_log(tmp_path, *fields, *more)
+        assert dataset.has_time
+        assert dataset.fingerprint(True) == expected.fingerprint(True)
+
+
+def test_row_order_is_said_with_the_columns_that_are_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_log(tmp_path, small_rows(), header=("user_id:token", "item_id:token", "time:float"))
+    with caplog.at_level(logging.WARNING):
+        assert not load_log(tmp_path).has_time
+    lines = [record.getMessage() for record in caplog.records if "log.inter" in record.getMessage()]
+    assert len(lines) == 1
+    assert "no column 'timestamp', it has user_id, item_id, time" in lines[0]
+    assert "set TIME_FIELD" in lines[0]
+    message = refused(tmp_path, "--data_split_time=1600000000")
+    assert "key 'data_split_time' is a time, but log.inter has no column 'timestamp'" in message
+
+
+# --- filters ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--threshold={rating: 3}", "key 'threshold' has no effect in mml; use val_interval"),
+        ("--threshold=3", "key 'threshold' has no effect"),
+        (
+            "--val_interval={rating: 3}",
+            "key 'val_interval.rating' has the value 3, which is no interval; write it as \"[3",
+        ),
+        ("--val_interval={rating: abc}", "has the value 'abc', which is no interval"),
+        ('--val_interval={rating: "(5,inf"}', "has the value '(5,inf', which is no interval"),
+        ('--val_interval={rating: "[5,3]"}', "no interval"),
+        ('--val_interval={rating: "[nan,3]"}', "no interval"),
+        ("--val_interval=3", "key 'val_interval' is 3; it must be a mapping"),
+        (
+            '--val_interval={nothing: "[1,2]"}',
+            "no column 'nothing' in the files that load_col names; log.inter has user_id",
+        ),
+        ('--val_interval={rating: "[100,inf)"}', "key 'val_interval' leaves no row of the log"),
+        ("--val_interval={user_id: u001}", "key 'val_interval.user_id' is 'u001'; for a token column write a list"),
+        ("--user_inter_num_interval=abc", "key 'user_inter_num_interval' has the value 'abc'"),
+        ("--item_inter_num_interval=[5", "item_inter_num_interval"),
+        (
+            "--unload_col={inter: [timestamp]}",
+            "key 'unload_col' leaves out 'timestamp' of log.inter, but every run needs",
+        ),
+        ("--unload_col={inter: [nothing]}", "key 'unload_col' names the column 'nothing', but log.inter has"),
+        ("--unload_col=rating", "key 'unload_col' is 'rating'; it must be a mapping"),
+        ("--load_col={inter: rating}", "key 'load_col.inter' is 'rating'; it must be a list"),
+        ("--load_col={link: [x]}", "key 'load_col' names the file 'link'; mml reads inter, item, user"),
+        ("--rm_dup_inter=middle", "key 'rm_dup_inter' is 'middle'; it must be first, last or ~."),
+        ("--alias_of_item_id=[rating]", "key 'alias_of_item_id': 'rating' is a float; ids are tokens"),
+        ("--alias_of_item_id=rating", "key 'alias_of_item_id' is 'rating'; it must be a list"),
+        ("--normalize_field=rating", "key 'normalize_field' is 'rating'; it must be a list"),
+        ("--seq_len=4", "key 'seq_len' is 4; it must be a mapping"),
+        ("--field_separator=", "key 'field_separator' is ''; it must be what stands between"),
+        ("--benchmark_filename=[]", "benchmark_filename"),
+    ],
+)
+def test_what_cannot_act_is_refused_in_one_line(word: str, message: str, tmp_path: Path) -> None:
+    write_log(tmp_path, rated_rows(), header=RATED)
+    assert message in refused(tmp_path, word)
+
+
+def test_a_filter_loads_its_column_and_is_counted(tmp_path: Path) -> None:
+    rows = rated_rows()
+    write_log(tmp_path, [row for row in rows if float(row[2]) >= 3], header=RATED)
+    expected = load_log(tmp_path)
+    write_log(tmp_path, rows, header=RATED)
+    for word in ('--val_interval={rating: "[3,inf)"}', "--val_interval={rating: [3, 9]}"):
+        dataset = load_log(tmp_path, word)
+        assert dataset.fingerprint(True) == expected.fingerprint(True)
+        left = sum(float(row[2]) < 3 for row in rows)
+        assert dataset.summary()["dropped_rows"]["val_interval"] == left
+    assert load_log(tmp_path, "--unload_col={inter: [rating]}").summary()["interactions"]
+
+
+def test_intervals() -> None:
+    values = np.array([-1.0, 0, 2.5, 3, 5, 7, np.nan, np.inf])
+    both = (values >= 0) & (values < 3) | (values > 5) & (values <= np.inf)
+    assert within(values, parse_intervals("[0,3); (5, inf]", "key")).tolist() == both.tolist()
+    assert within(values, parse_intervals("(-inf,0]", "key")).tolist() == (values <= 0).tolist()
+
+
+def test_every_dropped_row_is_counted(tmp_path: Path) -> None:
+    rows = small_rows() + small_rows()[:7]
+    write_log(tmp_path, rows)
+    summary = load_log(tmp_path, "--rm_dup_inter=first", "--cold_user_max_inter=4", "--eval_shots=[1, 3]").summary()
+    assert summary["dropped_rows"]["rm_dup_inter"] == 7
+    assert summary["interactions"] == len(rows) - 7 - summary["dropped_rows"].get("of_old_users_after_T", 0)
+
+
+def test_a_fault_of_recbole_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_log(tmp_path, small_rows())
+    monkeypatch.setattr(AtomicDataset, "_load_user_or_item_feat", lambda *_: 3)  # no table, so RecBole stumbles
+    with pytest.raises(InputError, match="RecBole's data keys do not fit the data"):
+        load_log(tmp_path)
+
+
+def test_a_fault_of_ours_is_not_blamed_on_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("ours")
+
+    write_log(tmp_path, small_rows())
+    monkeypatch.setattr(dataset_module, "split_users", broken)
+    with pytest.raises(KeyError, match="ours"):
+        load_log(tmp_path)
+
+
+# --- forms of files ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["\n\n", "\n\n\n", "\n\r\n", ""])
+def test_blank_lines_at_the_end(end: str, tmp_path: Path) -> None:
+    write_log(tmp_path, small_rows())
+    expected = load_log(tmp_path)
+    write_log(tmp_path, small_rows(), end=end)
+    dataset = load_log(tmp_path)
+    assert dataset.fingerprint(True) == expected.fingerprint(True)
+    assert dataset.summary() == expected.summary()
+
+
+def test_a_blank_line_inside_is_said(tmp_path: Path) -> None:
+    path = write_log(tmp_path, small_rows())
+    lines = path.read_text().split("\n")
+    path.write_text("\n".join([*lines[:5], "", *lines[5:]]))
+    assert f"{path}, line 6: the line is blank; mend or remove" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("separator", "word"),
+    [
+        (",", "--field_separator=,"),
+        (",", "--field_separator=','"),
+        (" ", "--field_separator= "),
+        ("\t", "--field_separator=\\t"),
+        ("||", "--field_separator=||"),
+    ],
+)
+def test_separators_are_taken_as_they_are(separator: str, word: str, tmp_path: Path) -> None:
+    write_log(tmp_path, small_rows())
+    expected = load_log(tmp_path).fingerprint(True)
+    write_log(tmp_path, small_rows(), separator=separator)
+    assert load_log(tmp_path, word).fingerprint(True) == expected
+
+
+def test_quoted_cells_where_commas_separate(tmp_path: Path) -> None:
+    rows = [[user, f'"shoe, {item}"', time] for user, item, time in small_rows()]
+    write_log(tmp_path, rows, separator=",", end="\n\n")
+    dataset = load_log(tmp_path, "--field_separator=,")
+    assert len(set(dataset.item_tokens)) == 25
+    assert str(dataset.item_tokens[1]).startswith("shoe, i0")
+    write_log(tmp_path, [*rows, ["u1", '"a\nb"', "5"]], separator=",")
+    assert "a quoted cell goes on in the next line" in refused(tmp_path, "--field_separator=,")
+    write_log(tmp_path, [rows[0], [*rows[1], "more"], *rows[2:]], separator=",")
+    assert "line 3: 4 columns, but the header names 3" in refused(tmp_path, "--field_separator=,")
+
+
+@pytest.mark.parametrize("kind", ["float", "token_seq"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_ids_are_tokens(kind: str, place: int, tmp_path: Path) -> None:
+    header = list(HEADER)
+    name = header[place].partition(":")[0]
+    header[place] = f"{name}:{kind}"
+    write_log(tmp_path, small_rows(), header=header)
+    assert f"line 1: column '{name}' is {name}:{kind}, but ids must be {name}:token." in refused(tmp_path)
+
+
+def test_repeats_name_their_mend(tmp_path: Path) -> None:
+    write_log(tmp_path, [row for row in small_rows() for _ in range(2)])
+    message = refused(tmp_path)
+    assert "is an item of the user's own history" in message
+    assert "set repeatable: True, or drop repeats by rm_dup_inter: first" in message
+    assert load_log(tmp_path, "--repeatable=True").summary()["evaluated_cases"]
+    assert load_log(tmp_path, "--rm_dup_inter=first").summary()["evaluated_cases"]
+
+
+def test_repeated_targets_are_counted(tmp_path: Path) -> None:
+    rows = small_rows()
+    rows += [[user, item, str(int(time) + 30)] for user, item, time in rows if user in ("u038", "u039")]
+    write_log(tmp_path, rows)
+    summary = load_log(tmp_path).summary()
+    assert summary["skipped_cases"]["target_in_history"] > 0
+
+
+@pytest.mark.parametrize("word", [None, "--benchmark_filename=[train,valid,test]"])
+def test_parts_of_a_log_are_one_log(word: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = small_rows()
+    path = write_log(tmp_path, rows)
+    expected = load_log(tmp_path).fingerprint(True)
+    path.unlink()
+    for number, part in enumerate(("train", "valid", "test")):
+        write_log(tmp_path, rows[number::3], name=f"log.{part}.inter")
+    with caplog.at_level(logging.WARNING):
+        assert load_log(tmp_path, *([word] if word else [])).fingerprint(True) == expected
+    assert "log.train.inter, log.valid.inter, log.test.inter are read as one log" in caplog.text
+
+
+def test_other_parts_are_named(tmp_path: Path) -> None:
+    write_log(tmp_path, small_rows(), name="log.old.inter")
+    message = refused(tmp_path)
+    assert "The folder has log.old.inter." in message
+    assert "benchmark_filename" in message
+    assert "log.new.inter does not exist. The folder has log.old.inter." in refused(
+        tmp_path, "--benchmark_filename=[old,new]"
+    )
+
+
+def test_lists_in_the_log_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [[*row, "a b"] for row in small_rows()]
+    write_log(tmp_path, rows, header=(*HEADER, "item_id_list:token_seq"))
+    with caplog.at_level(logging.WARNING):
+        dataset = load_log(tmp_path)
+    assert "item_id_list:token_seq are ignored" in caplog.text
+    assert dataset.summary()["ignored_columns"] == ["item_id_list"]

@@ -1,0 +1,238 @@
+"""From a shop's tables to a dataset that loads, with everything said."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from mml.config.config import Config
+from mml.data.dataset import MMLDataset
+from mml.errors import InputError
+from mml.files.atomic import read_atomic
+from mml.importing import import_log
+from mml.importing.command import main
+from tests.data.small_log import small_rows
+
+
+def orders() -> pd.DataFrame:
+    rows = [[user[1:], f"0{item[1:]}", time] for user, item, time in small_rows()]
+    frame = pd.DataFrame(rows, columns=["customer_id", "product_id", "ordered_at"])
+    frame["ordered_at"] = pd.to_datetime(frame["ordered_at"].astype(int), unit="s").astype(str)
+    return frame
+
+
+def products() -> pd.DataFrame:
+    ids = sorted(set(orders()["product_id"]))
+    return pd.DataFrame(
+        {
+            "id": ids,
+            "title": [f'shoe, "{i}" red' for i in ids],
+            "description": ["soft\nand\twarm"] * len(ids),
+            "category": [f"c{int(i) % 3}" for i in ids],
+            "price": [f"{int(i)}.5" for i in ids],
+        }
+    )
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with orders.csv, products.csv and pictures in a subfolder; it is the current one."""
+    orders().to_csv(tmp_path / "orders.csv", index=False, quoting=csv.QUOTE_ALL)
+    products().to_csv(tmp_path / "products.csv", index=False)
+    folder = tmp_path / "photos" / "a"
+    folder.mkdir(parents=True)
+    for item in products()["id"]:
+        Image.new("RGB", (4, 4), (int(item) * 9 % 255, 7, 7)).save(folder / f"{item}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+WORDS = [
+    "orders.csv",
+    "--user",
+    "customer_id",
+    "--item",
+    "product_id",
+    "--time",
+    "ordered_at",
+    "--items",
+    "products.csv",
+    "--item-id",
+    "id",
+    "--text",
+    "title,description",
+    "--tokens",
+    "category",
+    "--numbers",
+    "price",
+    "--name",
+    "shop",
+]
+
+
+def load(folder: Path, **more: Any) -> MMLDataset:
+    settings = {"data_path": str(folder.parent), "output_dir": str(folder.parent / "output"), "use_gpu": False, **more}
+    return MMLDataset(Config(folder.name, [folder / f"{folder.name}.yaml"], settings))
+
+
+def test_the_command(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*WORDS, "--images", "photos"]) == 0
+    printed = capsys.readouterr().out
+    assert "Understood: 40 users, 24 items, " in printed
+    assert "Times: ISO dates, taken as UTC where they name no time zone; from 2020-09-13 12:26 to " in printed
+    assert "24 of 24 (100 %) of the log's items are in the items' table" in printed
+    assert "Pictures: 24 of 24 (100 %) items" in printed
+    assert "8 at data_split_quantile 0.8" in printed
+    assert "Written: dataset/shop/shop.inter, dataset/shop/shop.yaml, dataset/shop/shop.item" in printed
+    log = read_atomic(shop / "dataset/shop/shop.inter")
+    assert log["user_id"].tolist() == orders()["customer_id"].tolist()
+    assert log["item_id"].tolist() == orders()["product_id"].tolist()
+    assert log["timestamp"].tolist() == [float(row[2]) for row in small_rows()]
+    items = read_atomic(shop / "dataset/shop/shop.item")
+    assert items["title"].tolist() == products()["title"].tolist()
+    assert set(items["description"]) == {"soft and warm"}
+    config = yaml.safe_load((shop / "dataset/shop/shop.yaml").read_text())
+    assert config["repeatable"] is False
+    assert config["learners"]["img"]["source"]["folder"] == str(shop / "photos")
+    assert not list((shop / "dataset/shop").glob("*.png"))
+    assert [path.name for path in (shop / "dataset").iterdir()] == ["shop"]
+
+
+def test_it_loads_as_the_log_itself(shop: Path) -> None:
+    made = import_log("orders.csv", name="shop", items="products.csv", tokens=["category"], numbers=["price"])
+    dataset = load(made.folder)
+    assert dataset.summary()["interactions"] <= len(orders())
+    assert set(dataset.item_features) == {"txt", "tokens", "numbers"}
+    assert all(features.present[1:].all() for features in dataset.item_features.values())
+    assert any("Guessed by name: customer_id, product_id, ordered_at" in line for line in made.said)
+
+
+def test_frames_and_tables_of_all_kinds_are_alike(shop: Path) -> None:
+    texts = {}
+    orders().to_csv("o.tsv", sep="\t", index=False)
+    orders().to_csv("semicolon.csv", sep=";", index=False)
+    dated = orders().assign(ordered_at=pd.to_datetime(orders()["ordered_at"]))
+    sources: dict[str, Any] = {"csv": "orders.csv", "tsv": "o.tsv", "semi": "semicolon.csv", "frame": dated}
+    if pytest.importorskip("pyarrow"):
+        dated.to_parquet("o.parquet")
+        sources["parquet"] = "o.parquet"
+    for name, source in sources.items():
+        made = import_log(source, name=name)
+        texts[name] = (made.folder / f"{name}.inter").read_text()
+    assert len(set(texts.values())) == 1
+
+
+def test_parquet_without_pyarrow(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    (shop / "o.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r'pip install "mml\[parquet\]"'):
+        import_log("o.parquet", name="shop")
+
+
+def test_what_is_left_out_is_said_by_reason(shop: Path) -> None:
+    frame = orders()
+    frame = pd.concat([frame, frame.iloc[[3]]], ignore_index=True)
+    frame.loc[5, "customer_id"] = ""
+    frame.loc[6, "product_id"] = None
+    frame.loc[8, "ordered_at"] = "soon"
+    frame.loc[9, "product_id"] = " 00001 "
+    frame.loc[11, "customer_id"] = "a\tb"
+    made = import_log(frame, name="shop")
+    assert made.dropped == {
+        "have no customer_id": 1,
+        "have no product_id": 1,
+        "have an id with a tab or a line's end in it": 1,
+        "have no time that can be read in ordered_at": 1,
+        "repeat user, item and time of another row (the same thing twice in one basket counts once)": 1,
+    }
+    said = "\n".join(made.said)
+    assert "Left out: rows that have no customer_id: 1 (row 6)." in said
+    assert "Ids: 1 had spaces around them" in said
+    assert len(read_atomic(made.folder / "shop.inter")) == len(frame) - 5
+
+
+def test_repeats_decide_repeatable(shop: Path) -> None:
+    frame = orders()
+    later = frame.assign(ordered_at=(pd.to_datetime(frame["ordered_at"]) + pd.Timedelta(hours=1)).astype(str))
+    made = import_log(pd.concat([frame, later]), name="shop")
+    assert made.repeatable
+    assert yaml.safe_load(made.config.read_text())["repeatable"] is True
+    assert any("repeatable: True" in line for line in made.said)
+
+
+def test_lost_zeros_are_explained(shop: Path) -> None:
+    table = products()
+    table["id"] = [str(int(one)) for one in table["id"]]
+    made = import_log("orders.csv", name="shop", items=table, item_id="id")
+    assert any("lost leading zeros ('0000' and '0')" in line for line in made.said)
+
+
+def test_no_time_is_said_loudly(shop: Path) -> None:
+    made = import_log(orders().drop(columns="ordered_at"), name="shop")
+    assert any(line.startswith("WARNING: there is no time") for line in made.said)
+    assert list(read_atomic(made.folder / "shop.inter")) == ["user_id", "item_id"]
+
+
+def test_nothing_is_overwritten_unasked(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(WORDS) == 0
+    folder = shop / "dataset/shop"
+    (folder / "mine.pth").write_text("mine")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert main(WORDS) == 2
+    assert "exists and is left alone; take another --name, or --overwrite" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert main(["orders.csv", "--name", "shop", "--overwrite"]) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["mine.pth", "shop.inter", "shop.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["gone.csv"], "gone.csv: no such table"),
+        (
+            ["orders.csv", "--user", "custmer_id"],
+            "Did you mean 'customer_id'? It has customer_id, product_id, ordered_at",
+        ),
+        (["orders.csv", "--user", "product_id"], "three different columns"),
+        (["orders.csv", "--text", "title"], "name it by --items"),
+        (["orders.csv", "--items", "products.csv", "--numbers", "title"], "--numbers title: no cell is a number"),
+        (["orders.csv", "--items", "products.csv", "--text", "id"], "column 'id' is asked for twice"),
+        (["orders.csv", "--images", "nowhere"], "--images nowhere: no such folder"),
+        (["strange.csv"], "--user is not given, and no column is called like one; it has a, b"),
+        (["two.csv"], "--user is not given, and user_id and customer_id could be meant"),
+        (["times.csv"], "--time is not given, and date and timestamp could be meant"),
+        (["ragged.csv"], "ragged.csv: cannot be read as a table"),
+        (["latin.csv"], "latin.csv: not utf-8-sig text"),
+        (["empty.csv"], "empty.csv: "),
+        (["header.csv"], "header.csv: has a header but no rows"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    words: list[str], message: str, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shop / "strange.csv").write_text("a,b\n1,2\n")
+    (shop / "two.csv").write_text("user_id,customer_id,item_id\n1,2,3\n")
+    (shop / "times.csv").write_text("user_id,item_id,date,timestamp\n1,2,3,4\n")
+    (shop / "ragged.csv").write_text("user_id,item_id\n1,2\n1,2,3\n")
+    (shop / "latin.csv").write_bytes("user_id,item_id\n\u00e9,2\n".encode("latin-1"))
+    (shop / "empty.csv").write_text("")
+    (shop / "header.csv").write_text("user_id,item_id\n")
+    assert main([*words, "--name", "shop"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert message in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert not captured.out
+    assert not (shop / "dataset").exists()
+
+
+@pytest.mark.parametrize("name", ["../out", ".hidden", "a/b", ""])
+def test_names_are_of_one_folder(name: str, shop: Path) -> None:
+    with pytest.raises(InputError, match="take a name of letters"):
+        import_log("orders.csv", name=name)

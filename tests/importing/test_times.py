@@ -1,0 +1,75 @@
+"""Times of every kind become the same seconds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mml.errors import InputError
+from mml.importing.times import parse_times
+
+MOMENTS = pd.to_datetime(["2023-01-31 10:20:30", "2023-02-13 00:00:00", "2023-07-01 23:59:59"])
+SECONDS = [1675160430.0, 1676246400.0, 1688255999.0]
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ([f"{s:.0f}" for s in SECONDS], "seconds"),
+        ([f"{s:.1f}" for s in SECONDS], "seconds"),
+        ([f"{1000 * s:.0f}" for s in SECONDS], "milliseconds, stored as seconds"),
+        ([f"{1e6 * s:.0f}" for s in SECONDS], "microseconds"),
+        ([f"{s:.0f}000000000" for s in SECONDS], "nanoseconds"),
+        ([str(m) for m in MOMENTS], "taken as UTC"),
+        ([m.isoformat() + "Z" for m in MOMENTS], "with time zones"),
+        ([(m + pd.Timedelta(hours=2)).isoformat() + "+02:00" for m in MOMENTS], "with time zones"),
+        ([m.strftime("%Y%m%d%H%M%S") for m in MOMENTS], "dates as %Y%m%d%H%M%S"),
+        ([m.strftime("%d/%m/%Y %H:%M:%S") for m in MOMENTS], "dates as %d/%m/%Y %H:%M:%S"),
+        ([m.strftime("%m/%d/%Y %H:%M:%S") for m in MOMENTS], "dates as %m/%d/%Y %H:%M:%S"),
+        ([m.strftime("%d.%m.%Y %H:%M:%S") for m in MOMENTS], "dates as %d.%m.%Y %H:%M:%S"),
+    ],
+)
+def test_forms(cells: list[str], said: str) -> None:
+    times = parse_times(pd.Series(cells, name="when"))
+    assert times.seconds.tolist() == SECONDS
+    assert said in times.form
+
+
+def test_pandas_dates_and_zones() -> None:
+    assert parse_times(pd.Series(MOMENTS)).seconds.tolist() == SECONDS
+    assert parse_times(pd.Series(MOMENTS.tz_localize("UTC").tz_convert("Asia/Tokyo"))).seconds.tolist() == SECONDS
+    local = pd.Series(MOMENTS.tz_localize("UTC").tz_convert("Europe/Berlin").tz_localize(None).astype(str))
+    assert parse_times(local, timezone="Europe/Berlin").seconds.tolist() == SECONDS
+
+
+def test_hours_that_clocks_skip_or_repeat() -> None:
+    times = parse_times(pd.Series(["2023-03-26 02:30:00", "2023-10-29 02:30:00"]), timezone="Europe/Berlin")
+    assert np.isfinite(times.seconds).all()
+
+
+def test_cells_that_are_no_times() -> None:
+    times = parse_times(pd.Series(["2023-01-31", "soon", "", "2023-02-01"]))
+    assert np.isnan(times.seconds).tolist() == [False, True, True, False]
+    mixed = parse_times(pd.Series(["1675160430", "1675160431000", "1675160432", "1675160433"]))
+    assert np.isnan(mixed.seconds).tolist() == [False, True, False, False]
+
+
+def test_counters_stay() -> None:
+    times = parse_times(pd.Series(["3", "1", "2"]))
+    assert times.seconds.tolist() == [3, 1, 2]
+    assert "kept as they are" in times.form
+
+
+def test_own_forms_and_refusals() -> None:
+    cells = pd.Series(["31 Jan 2023", "13 Feb 2023"], name="when")
+    assert parse_times(cells, "%d %b %Y").seconds.tolist() == [1675123200, 1676246400]
+    for column, options, message in [
+        (cells, {}, "column 'when': '31 Jan 2023' is no date or number"),
+        (pd.Series(["01/02/2023", "03/04/2023"], name="when"), {}, "the day could be the first number or the second"),
+        (pd.Series(["", ""], name="when"), {}, "all cells are empty"),
+        (cells, {"time_format": "%Y"}, "no cell is written so"),
+        (cells, {"timezone": "Mars/Base"}, "no such time zone"),
+    ]:
+        with pytest.raises(InputError, match=message.replace("(", r"\(")):
+            parse_times(column, **options)

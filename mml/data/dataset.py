@@ -17,6 +17,7 @@ from recbole.data.dataset import SequentialDataset
 from recbole.utils import FeatureSource, FeatureType
 
 from mml.config.config import Config
+from mml.data.events import WholeLog
 from mml.data.item_features import ItemFeatures, load_item_features
 from mml.data.sequences import PackedSequences
 from mml.data.split import UserSplit, split_users
@@ -57,6 +58,7 @@ class MMLDataset(SequentialDataset):
         item_features: one per modality, joined by item token.
         new_times: float64 [n_interactions], when each of the new users' came, or its row without a time column.
         user_tokens: str [n_users], tokens in order of arrival: old, validation, new users.
+        whole_log: the rows before the split, for `mml.data.events.event_log`.
         n_late_interactions: interactions of old and validation users after T, counted for the audit (0 by
             construction, and where a list made the split).
 
@@ -71,6 +73,7 @@ class MMLDataset(SequentialDataset):
         self.n_warm_items: int
         self.n_known_items: int
         self.users: UserGroups
+        self.whole_log: WholeLog
         super().__init__(config)
         self._pack()
         if self.item_num - 1 < max(config["topk"]):
@@ -213,15 +216,19 @@ class MMLDataset(SequentialDataset):
                 f"{self.dataset_name}.inter has no column '{self.time_field}': row order is time order, and "
                 f"data_split_quantile={config['data_split_quantile']} is used instead of data_split_time."
             )
+        times = log[self.time_field].to_numpy() if has_time else np.arange(len(log), dtype=np.float64)
         self._split = split_users(
             codes,
-            log[self.time_field].to_numpy() if has_time else np.arange(len(log), dtype=np.float64),
+            times,
             split_time=config["data_split_time"] if has_time else None,
             split_quantile=config["data_split_quantile"],
             valid_user_ratio=config["valid_user_ratio"],
             valid_user_max=config["valid_user_max"],
             new_users=self._listed_new_users(tokens),
         )
+        rank = np.empty(len(tokens), dtype=np.int64)
+        rank[codes[self._split.rows]] = self._split.users
+        self.whole_log = WholeLog(rank[codes], log[self.iid_field], times)
         self.inter_feat = log.iloc[self._split.rows].reset_index(drop=True)
         self.user_tokens = np.asarray(tokens, dtype=object)[codes[self._split.rows[_first_of_each(self._split.users)]]]
 

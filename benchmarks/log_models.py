@@ -1,6 +1,6 @@
 """NDCG@10 of the models of the log: frozen at T, and counted event by event.
 
-python -m benchmarks.log_models --dataset ml-100k [--only NAME ...] [--no-search] [--config_files=FILE] [--key=value ...]
+python -m benchmarks.log_models --dataset ml-100k [--only NAME ...] [--no-search] [--config_files=FILE] [--key=value]
 
 Settings are chosen on the validation users, a counter's on the old users' own arrivals before T. `+position` means with
 popularity by position as a prior. Seconds are those of one fit; the search fits as often as it says.
@@ -174,27 +174,22 @@ def online_rows(world: World) -> Iterator[Row]:
         ranking = rank_targets(scorer, targets, histories, world.config["seed"], world.config["eval_batch_size"])
         return world.metrics(ranking)["ndcg@10"]
 
-    for name, fixed in {"overall": {"half_life": [0.0]}, "half-life": {}}.items():
-        for by_position in (False, True):
-            settings = Counter(by_position=by_position)
-            searched = {**settings.searched, **fixed}
-            if not by_position:
-                del searched["shrinkage"]
-            begin = time.perf_counter()
-            best = choose_counter(
-                replace(settings, searched=searched),
-                past,
-                n_old,
-                data.n_known_items + 1,
-                span,
-                shots,
-                world.config["repeatable"],
-                score,
-            )
-            seconds = time.perf_counter() - begin
-            text = f"half-life {best.half_life * span / 86400:.3g} days, shrinkage {best.shrinkage:g}"
-            label = f"online {name}{' by position' if by_position else ''}"
-            yield Row(label, world.online(best, span), seconds, text)
+    grid = Counter().searched
+    kinds = {
+        "online overall": {},
+        "online half-life": {"half_life": grid["half_life"]},
+        "online position": {"reach": grid["reach"]},
+        "online half-life, position": grid,
+    }
+    for name, searched in kinds.items():
+        start = Counter(searched=searched) if "half_life" in searched else Counter(half_life=0.0, searched=searched)
+        begin = time.perf_counter()
+        best = choose_counter(
+            start, past, n_old, data.n_known_items + 1, span, shots, world.config["repeatable"], score
+        )
+        seconds = time.perf_counter() - begin
+        text = f"half-life {best.half_life * span / 86400:.3g} days, reach {best.reach:g}; seconds of the search"
+        yield Row(name, world.online(best, span), seconds, text)
 
 
 def main(words: Sequence[str]) -> int:

@@ -16,27 +16,28 @@ from mml.data.sequences import PackedSequences
 from mml.settings import setting
 
 _MOST_CASES = 3000  # by which settings are chosen
-_POSITIONS = 10  # histories of so many interactions and more are alike in popularity
+_FURTHEST = 50  # histories of so many interactions and more are alike in popularity
+_LEAST = 1e-3  # weight of an event that is too far in position to count
 
 
 @dataclass(frozen=True)
 class Counter:
     """Settings of popularity as events.
 
-    At an event's moment t the count of item i is sum of 2^(-(t - t_e) / half_life) over the events e before it with
-    that item. By position n, how many interactions the user has so far, the counts are of the events that came after as
-    many; to each item's shrinkage times its share of all events is added.
+    At an event's moment t the count of item i is the sum of 2^(-(t - t_e) / half_life) over the events e before it with
+    that item. By position, an event that came after m interactions of its user counts exp(-|m - n| / reach) where the
+    case's user has n, and to these counts `shrinkage` times the items' shares of all counts is added.
     """
 
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "Counter"
     half_life: float = setting(
-        0.1, "Share of the time up to T in which an event's weight halves; 0 for never.", low=0.0
+        0.0625, "Share of the time up to T in which an event's weight halves; 0 for never.", low=0.0
     )
-    by_position: bool = setting(False, "Whether counts depend on how many interactions the user has.")
-    shrinkage: float = setting(100.0, "Events that overall popularity counts for, by position.", low=0.0)
+    reach: float = setting(0.0, "How far apart positions are that count for each other; 0 for all alike.", low=0.0)
+    shrinkage: float = setting(100.0, "Events that popularity at all positions counts for.", low=0.0)
     searched: Mapping[str, Sequence[Any]] = setting(
-        {"half_life": [0.0, *(2.0**-n for n in range(12))], "by_position": [False, True], "shrinkage": [10, 100, 1000]},
+        {"half_life": [0.0, *(2.0**-n for n in range(12))], "reach": [0.0, 0.5, 1.0, 2.0, 4.0, 8.0]},
         "Values tried on the old users' own arrivals before T, by setting.",
     )
 
@@ -53,12 +54,20 @@ class DecayedCounts:
         times: float64 [n].
         n_items: number of items, the padding item included.
         half_life: in the unit of the times; infinity for counts that never fade.
+        weights: float64 [n], for how much each event counts; 1 if None.
     """
 
     def __init__(
-        self, items: np.ndarray, numbers: np.ndarray, times: np.ndarray, n_items: int, half_life: float
+        self,
+        items: np.ndarray,
+        numbers: np.ndarray,
+        times: np.ndarray,
+        n_items: int,
+        half_life: float,
+        weights: np.ndarray | None = None,
     ) -> None:
         self._items, self._numbers, self._times = items, numbers, times
+        self._weights = np.ones(len(items)) if weights is None else weights
         self._n_items, self._half_life = n_items, half_life
         self._start = 0, 0.0, np.zeros(n_items)  # events that are counted, the moment, the counts at it
 
@@ -86,7 +95,7 @@ class DecayedCounts:
         """What the events from number `done` on add to the first case after each, float64 [c, n_items]."""
         events = slice(done, ends[-1])
         case = np.searchsorted(ends, np.arange(done, ends[-1]), side="right")
-        weights = self._fading(times[case] - self._times[events])
+        weights = self._weights[events] * self._fading(times[case] - self._times[events])
         places = case * self._n_items + self._items[events]
         return np.bincount(places, weights, len(ends) * self._n_items).reshape(len(ends), self._n_items)
 
@@ -106,15 +115,11 @@ class CounterScorer:
     """
 
     def __init__(self, events: EventLog, cases: np.ndarray, n_items: int, settings: Counter, span: float) -> None:
-        self._cases, self._settings, self._n_items = cases, settings, n_items
-        self._times, self._positions = events.times, np.minimum(events.places, _POSITIONS)
-        life = settings.half_life * span if settings.half_life else np.inf
-        every = np.arange(len(events))
-        self._overall = DecayedCounts(events.items, every, events.times, n_items, life)
-        self._at: dict[int, DecayedCounts] = {}
-        for n in range(_POSITIONS + 1) if settings.by_position else ():
-            own = np.flatnonzero(self._positions == n)
-            self._at[n] = DecayedCounts(events.items[own], own, events.times[own], n_items, life)
+        self._events, self._cases, self._settings, self._n_items = events, cases, settings, n_items
+        self._life = settings.half_life * span if settings.half_life else np.inf
+        self._places = np.minimum(events.places, _FURTHEST)
+        self._overall = self._counts(np.ones(len(events)))
+        self._near: dict[int, DecayedCounts] = {}
 
     def __len__(self) -> int:
         return len(self._cases)
@@ -122,15 +127,23 @@ class CounterScorer:
     def scores(self, cases: slice) -> Tensor:
         """[c, n_items]."""
         numbers = self._cases[cases]
-        counts = self._overall.before(numbers, self._times[numbers])
-        if not self._settings.by_position:
+        counts = self._overall.before(numbers, self._events.times[numbers])
+        if not self._settings.reach:
             return torch.from_numpy(counts)
-        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1e-300)
-        found, positions = self._settings.shrinkage * shares, self._positions[numbers]
-        for n in np.unique(positions):
-            own = np.flatnonzero(positions == n)
-            found[own] += self._at[n].before(numbers[own], self._times[numbers[own]])
+        found = counts * (self._settings.shrinkage / np.maximum(counts.sum(1, keepdims=True), 1e-300))
+        for place in np.unique(self._places[numbers]):
+            own = np.flatnonzero(self._places[numbers] == place)
+            found[own] += self._near_to(int(place)).before(numbers[own], self._events.times[numbers[own]])
         return torch.from_numpy(found)
+
+    def _near_to(self, place: int) -> DecayedCounts:
+        if place not in self._near:
+            self._near[place] = self._counts(np.exp(-np.abs(self._places - place) / self._settings.reach))
+        return self._near[place]
+
+    def _counts(self, weights: np.ndarray) -> DecayedCounts:
+        kept, events = np.flatnonzero(weights >= _LEAST), self._events
+        return DecayedCounts(events.items[kept], kept, events.times[kept], self._n_items, self._life, weights[kept])
 
 
 Judge = Callable[["CounterScorer", np.ndarray, np.ndarray | None], float]
@@ -170,8 +183,8 @@ def choose_counter(
 
 
 def old_arrivals(events: EventLog, n_users: int, shots: Sequence[int], most: int, repeatable: bool) -> np.ndarray:
-    """The events by which a counter's settings are chosen, int64 [m], ascending: the latest `most` of those that are
-    an old user's interaction after `shots` ones.
+    """The events by which a counter's settings are chosen, int64 [m], ascending: of those that are an old user's
+    interaction after `shots` ones the later half, when there is something to count already, and at most `most`.
 
     Args:
         events: the log up to T.
@@ -183,7 +196,8 @@ def old_arrivals(events: EventLog, n_users: int, shots: Sequence[int], most: int
     wanted = (events.users < n_users) & np.isin(events.places, np.asarray(shots))
     if not repeatable:
         wanted &= _first_time(events)
-    return np.flatnonzero(wanted)[-most:]
+    cases = np.flatnonzero(wanted)
+    return cases[max(len(cases) // 2, len(cases) - most) :]
 
 
 def _first_time(events: EventLog) -> np.ndarray:

@@ -24,11 +24,11 @@ class EASE(PriorMethod):
 
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "EASE"
-    penalty: float = setting(200.0, "Ridge penalty.", low=0.0)
+    penalty: float = setting(300.0, "Ridge penalty.", low=0.0)
     decay: float = setting(1.0, "Weight of an item of the history against the next one's.", low=0.0, high=1.0)
     max_items: int = setting(20_000, "Only the most popular items take part; memory is quadratic.", low=1)
     searched: Mapping[str, Sequence[Any]] = setting(
-        {"penalty": [50.0, 100.0, 200.0, 500.0, 1000.0], "decay": [0.6, 0.8, 0.9, 1.0]},
+        {"penalty": [30.0, 100.0, 300.0, 1000.0, 3000.0], "decay": [0.4, 0.6, 0.8, 0.9, 1.0]},
         "Values tried on validation users, by setting.",
     )
 

@@ -20,7 +20,7 @@ from mml.settings import setting
 
 @dataclass(frozen=True)
 class Markov(PriorMethod):
-    """B_ji = C_ji / (sum_i C_ji + shrinkage), C_ji the sum of link^(lag - 1) over the pairs in which i comes after j."""
+    """B_ji = C_ji / (sum_i C_ji + shrinkage), C_ji the sum of link^(lag - 1) over pairs where i is after j."""
 
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "Markov"

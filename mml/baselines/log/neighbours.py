@@ -158,7 +158,7 @@ _LIVES = [0.1, 0.25, 0.5, 1.0, 4.0]
 
 @dataclass(frozen=True)
 class VSKNN(PriorMethod):
-    """Vector multiplication session kNN (Ludewig and Jannach, UMUAI 2018): linear weights of position and match, idf."""
+    """Vector multiplication session kNN (Ludewig and Jannach, UMUAI 2018): linear weights, idf."""
 
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "VSKNN"

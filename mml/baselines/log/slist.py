@@ -1,4 +1,4 @@
-"""SLIS and SLIST: linear item-item models of sessions (Choi et al., "Session-aware Linear Item-Item Models", WWW 2021)."""
+"""SLIS and SLIST: session-aware linear item-item models (Choi et al., WWW 2021)."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class SLIS(PriorMethod):
 
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "SLIS"
-    penalty: float = setting(200.0, "Ridge penalty.", low=0.0)
+    penalty: float = setting(300.0, "Ridge penalty.", low=0.0)
     diagonal: float = setting(0.0, "Largest weight of an item for itself; 1 for no limit.", low=0.0, high=1.0)
     decay: float = setting(0.8, "Weight of an item of the history against the next one's.", low=0.0, high=1.0)
     session_life: float = setting(1.0, "Share of the log's time in which a session's weight falls to 1/e.", low=1e-6)
     max_items: int = setting(20_000, "Only the most popular items take part; memory is quadratic.", low=1)
     searched: Mapping[str, Sequence[Any]] = setting(
         {
-            "penalty": [50.0, 100.0, 200.0, 500.0],
-            "decay": [0.4, 0.6, 0.8, 0.9, 1.0],
+            "penalty": [30.0, 100.0, 300.0, 1000.0, 3000.0],
+            "decay": [0.2, 0.4, 0.6, 0.8, 0.9, 1.0],
             "session_life": [0.25, 0.5, 1.0, 4.0],
         },
         "Values tried on validation users, by setting.",
@@ -61,7 +61,7 @@ class SLIST(PriorMethod):
 
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "SLIST"
-    penalty: float = setting(200.0, "Ridge penalty.", low=0.0)
+    penalty: float = setting(300.0, "Ridge penalty.", low=0.0)
     consistency: float = setting(0.2, "Share of the whole sessions' part against what follows what.", low=0.0, high=1.0)
     link: float = setting(0.8, "Weight of an interaction of past or future against the one nearer by.", low=0.0, high=1)
     decay: float = setting(0.8, "Weight of an item of the history against the next one's.", low=0.0, high=1.0)
@@ -70,10 +70,10 @@ class SLIST(PriorMethod):
     max_items: int = setting(20_000, "Only the most popular items take part; memory is quadratic.", low=1)
     searched: Mapping[str, Sequence[Any]] = setting(
         {
-            "penalty": [50.0, 100.0, 200.0, 500.0],
+            "penalty": [30.0, 100.0, 300.0, 1000.0, 3000.0],
             "consistency": [0.05, 0.2, 0.5, 0.8],
-            "link": [0.4, 0.6, 0.8, 0.9],
-            "decay": [0.4, 0.6, 0.8, 0.9, 1.0],
+            "link": [0.2, 0.4, 0.6, 0.8, 0.9],
+            "decay": [0.2, 0.4, 0.6, 0.8, 0.9, 1.0],
             "session_life": [0.25, 0.5, 1.0, 4.0],
         },
         "Values tried on validation users, by setting.",
@@ -92,7 +92,7 @@ class SLIST(PriorMethod):
 
 
 def session_weights(log: PackedSequences, times: np.ndarray | None, life: float) -> np.ndarray:
-    """exp(-age / life) of each user, float64 [n_users]; age is the share of the log's time since the last interaction."""
+    """exp(-age / life) of users, float64 [n_users]; age is the share of the log's time since its last interaction."""
     times = even_times(log, times)
     ends = np.full(len(log), times.min(initial=0.0))
     np.maximum.at(ends, log.owners, times)

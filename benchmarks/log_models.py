@@ -1,9 +1,10 @@
 """NDCG@10 of the models of the log: frozen at T, and counted event by event.
 
-python -m benchmarks.log_models --dataset ml-100k [--only NAME ...] [--no-search] [--config_files=FILE] [--key=value]
+python -m benchmarks.log_models --dataset ml-100k [--only NAME ...] [--no-search] [--refit] [--key=value ...]
 
 Settings are chosen on the validation users, a counter's on the old users' own arrivals before T. `+position` means with
-popularity by position as a prior. Seconds are those of one fit; the search fits as often as it says.
+popularity by position as a prior. With `--refit` the chosen settings are fitted to the validation users too, all that is
+known at T; without it to what mml's learners are trained on. Seconds are those of the last fit.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from mml.evaluation.ranking import Ranking, Scorer, rank_targets
 from mml.evaluation.validation import Validation, dataset_metrics, rank_cases
 
 PRIORS = [0.03, 0.1, 0.3, 1.0, 3.0]
+WEIGHTS = [0.0, 0.05, 0.1, 0.2, 0.5, 1.0]  # of a sum's parts
 DECAYS = [0.0, 0.5, 0.8, 1.0]
 SUMS = {
     "VSTAN + SLIST": ("VSTAN+position", "SLIST+position"),
@@ -56,7 +58,7 @@ class Row:
 
     def __str__(self) -> str:
         cells = [f"{self.values.get(group, float('nan')):7.4f}" for group in ("all", "warm_target", "cold_target")]
-        return f"{self.name:34} {' '.join(cells)} {self.seconds:8.2f}  {self.chosen}"
+        return f"{self.name:42} {' '.join(cells)} {self.seconds:8.2f}  {self.chosen}"
 
 
 class World:
@@ -74,6 +76,9 @@ class World:
         self.old = self.dataset.users.old
         self.times = self.events.times_of(self.old, 0)
         self.n_items = self.dataset.item_num
+        split_time = self.dataset.summary()["split_time"]
+        self.n_before = len(self.old) + len(self.dataset.users.valid)
+        self.past = self.events.before(float(self.times.max()) if split_time is None else split_time)
         self.models: dict[str, LogModel] = {}
 
     @cached_property
@@ -84,6 +89,11 @@ class World:
     def fit(self, method: LogMethod) -> LogModel:
         """The method's model of the old users."""
         return method.fit(self.old, self.n_items, self.times)
+
+    def fit_to_all(self, method: LogMethod) -> LogModel:
+        """The method's model of the old and the validation users, all that they did up to T."""
+        log, times = self.past.sequences(self.n_before)
+        return method.fit(log, self.n_items, times)
 
     def chosen(self, method: LogMethod) -> LogMethod:
         """With the settings that are best on the validation users."""
@@ -125,13 +135,14 @@ def candidates() -> Iterator[tuple[str, LogMethod]]:
             yield f"{name}+position", replace(method, prior=0.3, searched={**method.searched, "prior": PRIORS})
 
 
-def frozen_rows(world: World, wanted: Callable[[str], bool], search: bool) -> Iterator[Row]:
+def frozen_rows(world: World, wanted: Callable[[str], bool], search: bool, refit: bool) -> Iterator[Row]:
     """Each method, its settings chosen."""
+    fit = world.fit_to_all if refit else world.fit
     for name, method in candidates():
         if wanted(name):
             chosen = world.chosen(method) if search else method
             begin = time.perf_counter()
-            world.models[name] = world.fit(chosen)
+            world.models[name] = fit(chosen)
             seconds = time.perf_counter() - begin
             yield Row(name, world.frozen(world.models[name]), seconds, described(chosen))
     if world.dataset.item_features and wanted("Content"):
@@ -157,18 +168,34 @@ def sum_rows(world: World) -> Iterator[Row]:
     warm[0] = False
     for name, parts in SUMS.items():
         if all(part in world.models for part in parts):
-            model = SumOfScores([world.models[part] for part in parts], warm)
-            yield Row(name, world.frozen(model), 0.0, "equal weights")
+            models = [world.models[part] for part in parts]
+            yield Row(f"{name}, equal", world.frozen(SumOfScores(models, warm)), 0.0, "")
+            weights = _weights(world, models, warm)
+            text = " ".join(f"{weight:g}" for weight in weights)
+            yield Row(f"{name}, chosen", world.frozen(SumOfScores(models, warm, weights)), 0.0, f"weights {text}")
+
+
+def _weights(world: World, models: Sequence[LogModel], warm: torch.Tensor) -> list[float]:
+    """The weights that are best on the validation users: the first model has 1, the others one after the other."""
+    valid, weights = world.validation, [1.0] * len(models)
+
+    def score(trial: Sequence[float]) -> float:
+        model = SumOfScores(models, warm, trial)
+        return valid.score(valid.rank(LogScorer(model, valid.tasks, valid.n_candidates)))[0]
+
+    for place in range(1, len(models)) if len(valid) else ():
+        trials = [[*weights[:place], weight, *weights[place + 1 :]] for weight in WEIGHTS]
+        weights = max(trials, key=score)
+    return weights
 
 
 def online_rows(world: World) -> Iterator[Row]:
     """Counters, event by event."""
     data = world.dataset
-    end = float(world.times.max())
-    past, span = world.events.before(end), float(np.ptp(world.times))
+    past, span = world.past, float(np.ptp(world.times))
     shots = world.config["eval_shots"]
     shots = [1, 3, 5, 9] if isinstance(shots, str) else shots
-    n_old = len(data.users.old) + len(data.users.valid)
+    n_old = world.n_before
 
     def score(scorer: Scorer, targets: np.ndarray, histories: np.ndarray | None) -> float:
         ranking = rank_targets(scorer, targets, histories, world.config["seed"], world.config["eval_batch_size"])
@@ -194,7 +221,7 @@ def online_rows(world: World) -> Iterator[Row]:
 
 def main(words: Sequence[str]) -> int:
     """Measure and print."""
-    own = [word for word in words if word == "--no-search"]
+    own = [word for word in words if word in ("--no-search", "--refit")]
     rest = [word for word in words if word not in own]
     only: list[str] = []
     if "--only" in rest:
@@ -205,12 +232,12 @@ def main(words: Sequence[str]) -> int:
     options, files, arguments = common_arguments(rest, "Models of the log.")
     world = World(Config(options.dataset, files, arguments=[*arguments, "--use_gpu=False"]))
     print(f"{options.dataset}: NDCG@10, {len(world.tasks)} cases; {machine()}")
-    print(f"{'method':34} {'all':>7} {'warm':>7} {'cold':>7} {'fit s':>8}  chosen")
+    print(f"{'method':42} {'all':>7} {'warm':>7} {'cold':>7} {'fit s':>8}  chosen")
 
     def wanted(name: str) -> bool:
         return not only or name in only
 
-    for row in frozen_rows(world, wanted, not own):
+    for row in frozen_rows(world, wanted, "--no-search" not in own, "--refit" in own):
         print(row, flush=True)
     for row in sum_rows(world):
         print(row, flush=True)

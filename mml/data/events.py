@@ -86,6 +86,12 @@ class EventLog:
         n = int(np.searchsorted(self.times, time, side="right"))
         return EventLog(self.users[:n], self.items[:n], self.times[:n], self.places[:n])
 
+    def sequences(self, n_users: int) -> tuple[PackedSequences, np.ndarray]:
+        """The users below `n_users`, packed, and when each of their interactions came, float64 [n_interactions]."""
+        order, begin = self._by_user
+        own = order[: begin[min(n_users, len(begin) - 1)]]
+        return PackedSequences.from_sorted(self.users[own], self.items[own], n_users), self.times[own]
+
 
 def event_log(dataset: MMLDataset) -> EventLog:
     """The events of the log that a dataset was split from, with its filters of rows and its item ids."""

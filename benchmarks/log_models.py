@@ -3,7 +3,7 @@
 python -m benchmarks.log_models --dataset ml-100k [--only NAME ...] [--no-search] [--refit] [--key=value ...]
 
 Settings are chosen on the validation users, a counter's on the old users' own arrivals before T. `+position` means with
-popularity by position as a prior. With `--refit` the chosen settings are fitted to the validation users too, all that is
+popularity by position as a prior. With `--refit` the chosen settings are fitted to validation users too, all that is
 known at T; without it to what mml's learners are trained on. Seconds are those of the last fit.
 """
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mml.config.config import Config
+from mml.data.events import WholeLog
 from mml.data.item_features import ItemFeatures, load_item_features
 from mml.data.recbole_dataset import AtomicDataset
 from mml.data.sequences import PackedSequences
@@ -60,6 +61,7 @@ class MMLDataset(AtomicDataset):
         tokens_in_file_order: str [n_items - 1], the items as `.item`, or else the log, first names them.
         has_time: whether the log has a time column; else its rows are in the order of time.
         user_tokens: str [n_users], tokens in order of arrival: old, validation, new users.
+        whole_log: the rows before the split, for `mml.data.events.event_log`.
         n_late_interactions: interactions of old and validation users after T, counted for the audit (0 by
             construction, and where a list made the split).
 
@@ -76,6 +78,7 @@ class MMLDataset(AtomicDataset):
         self.n_warm_items: int
         self.n_known_items: int
         self.users: UserGroups
+        self.whole_log: WholeLog
         super().__init__(config)
         self._pack()
         if self.item_num - 1 < max(config["topk"]):
@@ -98,9 +101,10 @@ class MMLDataset(AtomicDataset):
         listed = [] if self.item_feat is None else [self.item_feat[self.iid_field].to_numpy(dtype=object)]
         touched = np.asarray(log[self.iid_field].unique(), dtype=object)
         self.tokens_in_file_order = pd.unique(np.concatenate([*listed, touched]))
+        times = self._times(log)
         self._split = split_users(
             codes,
-            self._times(log),
+            times,
             split_time=settings.data_split_time,
             split_quantile=settings.data_split_quantile,
             valid_user_ratio=settings.valid_user_ratio,
@@ -110,6 +114,9 @@ class MMLDataset(AtomicDataset):
         after = len(log) - len(self._split.rows)
         if after:
             self.dropped_rows["of_old_users_after_T"] = after
+        rank = np.empty(len(tokens), dtype=np.int64)
+        rank[codes[self._split.rows]] = self._split.users
+        self.whole_log = WholeLog(rank[codes], log[self.iid_field], times)
         self.inter_feat = log.iloc[self._split.rows].reset_index(drop=True)
         self.user_tokens = np.asarray(tokens, dtype=object)[codes[self._split.rows[_first_of_each(self._split.users)]]]
 

@@ -1,0 +1,1 @@
+"""Models of the log: counters, neighbours and linear models that are fitted in a second, without gradients."""

@@ -1,0 +1,224 @@
+"""Popularity as events: counts that every event before a case has changed, whoever's it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mml.baselines.log.slot import choose
+from mml.data.events import EventLog
+from mml.data.sequences import PackedSequences
+from mml.settings import setting
+
+_MOST_CASES = 3000  # by which settings are chosen
+_FURTHEST = 50  # histories of so many interactions and more are alike in popularity
+_LEAST = 1e-3  # weight of an event that is too far in position to count
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Settings of popularity as events.
+
+    At an event's moment t the count of item i is the sum of 2^(-(t - t_e) / half_life) over the events e before it with
+    that item. By position, an event that came after m interactions of its user counts exp(-|m - n| / reach) where the
+    case's user has n, and to these counts `shrinkage` times the items' shares of all counts is added.
+    """
+
+    stage: ClassVar[str] = "baseline"
+    section: ClassVar[str] = "Counter"
+    half_life: float = setting(
+        0.0625, "Share of the time up to T in which an event's weight halves; 0 for never.", low=0.0
+    )
+    reach: float = setting(0.0, "How far apart positions are that count for each other; 0 for all alike.", low=0.0)
+    shrinkage: float = setting(100.0, "Events that popularity at all positions counts for.", low=0.0)
+    searched: Mapping[str, Sequence[Any]] = setting(
+        {"half_life": [0.0, *(2.0**-n for n in range(12))], "reach": [0.0, 0.5, 1.0, 2.0, 4.0, 8.0]},
+        "Values tried on the old users' own arrivals before T, by setting.",
+    )
+
+
+class DecayedCounts:
+    """Counts of items at given moments of a log, each event's weight halving again and again.
+
+    The moments of a call are gone through in order of time, so it takes O(events + moments x n_items), and none of them
+    is counted from the beginning.
+
+    Args:
+        items: int64 [n], the events' items.
+        numbers: int64 [n], ascending, the events' places in the whole log.
+        times: float64 [n].
+        n_items: number of items, the padding item included.
+        half_life: in the unit of the times; infinity for counts that never fade.
+        weights: float64 [n], for how much each event counts; 1 if None.
+    """
+
+    def __init__(
+        self,
+        items: np.ndarray,
+        numbers: np.ndarray,
+        times: np.ndarray,
+        n_items: int,
+        half_life: float,
+        weights: np.ndarray | None = None,
+    ) -> None:
+        self._items, self._numbers, self._times = items, numbers, times
+        self._weights = np.ones(len(items)) if weights is None else weights
+        self._n_items, self._half_life = n_items, half_life
+        self._start = 0, 0.0, np.zeros(n_items)  # events that are counted, the moment, the counts at it
+
+    def before(self, numbers: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """The counts just before events, float64 [c, n_items].
+
+        Args:
+            numbers: int64 [c], the events' places in the whole log.
+            times: float64 [c], when they are.
+        """
+        order = np.argsort(numbers, kind="stable")
+        found = np.empty((len(numbers), self._n_items))
+        ends = np.searchsorted(self._numbers, numbers[order])
+        if not len(ends):
+            return found
+        done, since, state = self._start if self._start[0] <= ends[0] else (0, 0.0, np.zeros(self._n_items))
+        added = self._added(done, ends, times[order])
+        for row, case in enumerate(order):
+            state = state * self._fading(times[case] - since) + added[row]
+            found[case], since = state, times[case]
+        self._start = int(ends[-1]), float(since), state
+        return found
+
+    def _added(self, done: int, ends: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """What the events from number `done` on add to the first case after each, float64 [c, n_items]."""
+        events = slice(done, ends[-1])
+        case = np.searchsorted(ends, np.arange(done, ends[-1]), side="right")
+        weights = self._weights[events] * self._fading(times[case] - self._times[events])
+        places = case * self._n_items + self._items[events]
+        return np.bincount(places, weights, len(ends) * self._n_items).reshape(len(ends), self._n_items)
+
+    def _fading(self, age: np.ndarray | float) -> Any:
+        return np.exp2(-np.maximum(age, 0.0) / self._half_life)
+
+
+class CounterScorer:
+    """A counter's scores of cases (`mml.evaluation.ranking.Scorer`); fastest if the cases are in order of time.
+
+    Args:
+        events: the log.
+        cases: int64 [N], the events that are the cases' targets; nothing at or after them is counted.
+        n_items: number of items, the padding item included.
+        settings: see Counter.
+        span: the time that half-lives are shares of.
+    """
+
+    def __init__(self, events: EventLog, cases: np.ndarray, n_items: int, settings: Counter, span: float) -> None:
+        self._events, self._cases, self._settings, self._n_items = events, cases, settings, n_items
+        self._life = settings.half_life * span if settings.half_life else np.inf
+        self._places = np.minimum(events.places, _FURTHEST)
+        self._overall = self._counts(np.ones(len(events)))
+        self._near: dict[int, DecayedCounts] = {}
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def scores(self, cases: slice) -> Tensor:
+        """[c, n_items]."""
+        numbers = self._cases[cases]
+        counts = self._overall.before(numbers, self._events.times[numbers])
+        if not self._settings.reach:
+            return torch.from_numpy(counts)
+        found = counts * (self._settings.shrinkage / np.maximum(counts.sum(1, keepdims=True), 1e-300))
+        for place in np.unique(self._places[numbers]):
+            own = np.flatnonzero(self._places[numbers] == place)
+            found[own] += self._near_to(int(place)).before(numbers[own], self._events.times[numbers[own]])
+        return torch.from_numpy(found)
+
+    def _near_to(self, place: int) -> DecayedCounts:
+        if place not in self._near:
+            self._near[place] = self._counts(np.exp(-np.abs(self._places - place) / self._settings.reach))
+        return self._near[place]
+
+    def _counts(self, weights: np.ndarray) -> DecayedCounts:
+        kept, events = np.flatnonzero(weights >= _LEAST), self._events
+        return DecayedCounts(events.items[kept], kept, events.times[kept], self._n_items, self._life, weights[kept])
+
+
+Judge = Callable[["CounterScorer", np.ndarray, np.ndarray | None], float]
+"""Scores of cases, their targets [m] and what are no candidates [m, L] -> how good they are."""
+
+
+def choose_counter(
+    settings: Counter,
+    past: EventLog,
+    n_users: int,
+    n_items: int,
+    span: float,
+    shots: Sequence[int],
+    repeatable: bool,
+    judge: Judge,
+) -> Counter:
+    """The settings that predict the old users' own arrivals best, each from the events before it.
+
+    Args:
+        settings: where to begin, and what to try.
+        past: the log up to T.
+        n_users: users below this one are old.
+        n_items: items below this one are candidates.
+        span: the time that half-lives are shares of.
+        shots: numbers of interactions after which the old users' next ones are predicted.
+        repeatable: whether an item that the user had already may be a target.
+        judge: see `Judge`.
+    """
+    cases = old_arrivals(past, n_users, shots, _MOST_CASES, repeatable)
+    histories = None if repeatable else histories_of(past, cases, max(shots))
+    targets = past.items[cases]
+
+    def score(one: Counter) -> float:
+        return judge(CounterScorer(past, cases, n_items, one, span), targets, histories)
+
+    return choose(settings, score) if len(cases) else settings
+
+
+def old_arrivals(events: EventLog, n_users: int, shots: Sequence[int], most: int, repeatable: bool) -> np.ndarray:
+    """The events by which a counter's settings are chosen, int64 [m], ascending: of those that are an old user's
+    interaction after `shots` ones the later half, when there is something to count already, and at most `most`.
+
+    Args:
+        events: the log up to T.
+        n_users: users below this one are old.
+        shots: numbers of interactions.
+        most: see above.
+        repeatable: whether an item that the user had already may be a target.
+    """
+    wanted = (events.users < n_users) & np.isin(events.places, np.asarray(shots))
+    if not repeatable:
+        wanted &= _first_time(events)
+    cases = np.flatnonzero(wanted)
+    return cases[max(len(cases) // 2, len(cases) - most) :]
+
+
+def _first_time(events: EventLog) -> np.ndarray:
+    """bool [n]: the user had not touched the item before."""
+    _, first = np.unique(events.users * (int(events.items.max(initial=0)) + 1) + events.items, return_index=True)
+    result = np.zeros(len(events), dtype=bool)
+    result[first] = True
+    return result
+
+
+def histories_of(events: EventLog, cases: np.ndarray, longest: int) -> np.ndarray:
+    """What the cases' users had touched before, int64 [c, L], oldest first, 0 pads at the end."""
+    lengths = np.minimum(events.places[cases], longest)
+    steps = np.arange(int(lengths.max(initial=1)))[None]
+    valid = steps < lengths[:, None]
+    places = np.where(valid, events.places[cases, None] - lengths[:, None] + steps, 0)
+    users = np.broadcast_to(events.users[cases, None], places.shape)
+    found = events.items[events.number_of(users.ravel(), places.ravel())].reshape(places.shape)
+    return np.where(valid, found, 0)
+
+
+def cases_of(events: EventLog, sequences: PackedSequences, first_user: int, places: np.ndarray) -> np.ndarray:
+    """The events that packed interactions `places` [N] are, int64 [N]; the users' ranks begin with `first_user`."""
+    return events.number_of(first_user + sequences.owners[places], sequences.places[places])

@@ -1,0 +1,134 @@
+"""What a model of the log is: settings that fit it, and scores of all items after any history."""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import TaskSet
+from mml.settings import setting
+
+
+class LogModel(Protocol):
+    """A fitted model of the log."""
+
+    @property
+    def known(self) -> Tensor:
+        """bool [n_items], the items that it can tell anything about; never the padding item."""
+
+    def scores(self, histories: np.ndarray) -> Tensor:
+        """Scores [c, n_items] after histories int64 [c, L], oldest first, 0 pads at the end.
+
+        Unknown items of a history are passed over, and unknown items' scores are below all others.
+        """
+
+
+@dataclass(frozen=True)
+class LogMethod(ABC):
+    """The settings of a kind of model; they fit it.
+
+    Args:
+        searched: setting -> values that are tried on the validation users (see `choose`).
+    """
+
+    searched: Mapping[str, Sequence[Any]] = setting({}, "Values tried on validation users, by setting.")
+
+    @abstractmethod
+    def fit(self, log: PackedSequences, n_items: int, times: np.ndarray | None = None) -> LogModel:
+        """Fit to old users.
+
+        Args:
+            log: their sequences.
+            n_items: number of items, the padding item included.
+            times: float64 [n_interactions], when each interaction came; without it they came evenly, user after user.
+        """
+
+
+class Searched(Protocol):
+    """Settings, a frozen dataclass, of which some are searched."""
+
+    @property
+    def searched(self) -> Mapping[str, Sequence[Any]]:
+        """Setting -> values that are tried."""
+
+
+M = TypeVar("M", bound=Searched)
+
+
+def choose(method: M, score: Callable[[M], float]) -> M:
+    """The method with the values of `searched` that score best: one setting after the other, twice over.
+
+    What is set already is where the search begins; among equals the one found first stays.
+    """
+    best, best_score = method, -np.inf
+    seen: dict[str, float] = {}
+
+    def scored(one: M) -> float:
+        key = repr(one)
+        if key not in seen:
+            seen[key] = score(one)
+        return seen[key]
+
+    if method.searched:
+        best_score = scored(method)
+    for _, (name, values) in itertools.product(range(2), method.searched.items()):
+        for value in values:
+            trial: M = replace(best, **{name: value})  # type: ignore[type-var]
+            if scored(trial) > best_score:
+                best, best_score = trial, scored(trial)
+    return best
+
+
+def described(method: LogMethod) -> str:
+    """Its searched settings and their values, in a line."""
+    names = [one.name for one in fields(method) if one.name in method.searched]
+    return ", ".join(f"{name} {getattr(method, name):g}" for name in names)
+
+
+@dataclass(frozen=True)
+class LogScorer:
+    """A model's scores of cases (`mml.evaluation.ranking.Scorer`).
+
+    Args:
+        model: the model.
+        tasks: the cases.
+        n_items: score the items below this one; all if None.
+    """
+
+    model: LogModel
+    tasks: TaskSet
+    n_items: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def scores(self, cases: slice) -> Tensor:
+        """[c, n_items]."""
+        return self.model.scores(self.tasks.inputs(cases))[:, : self.n_items]
+
+
+def behind(scores: Tensor, known: Tensor) -> Tensor:
+    """The scores [c, n_items] with those of unknown items below all others of their case."""
+    if not known.any():
+        return torch.zeros_like(scores)
+    least = scores.masked_fill(~known, torch.inf).min(1, keepdim=True).values
+    gap = scores.abs().amax(1, keepdim=True).clamp(min=1.0)
+    return torch.where(known, scores, least - gap)
+
+
+def touched(log: PackedSequences, n_items: int) -> Tensor:
+    """bool [n_items], the items of the log."""
+    return torch.from_numpy(np.bincount(log.items, minlength=n_items) > 0)
+
+
+def even_times(log: PackedSequences, times: np.ndarray | None) -> np.ndarray:
+    """The times, or what stands for them where there are none: users came one after the other."""
+    return np.arange(len(log.items), dtype=np.float64) if times is None else times

@@ -1,0 +1,109 @@
+"""The whole log as events in order of time: also what the split leaves out of the users' sequences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mml.data.sequences import PackedSequences
+
+if TYPE_CHECKING:
+    from mml.data.dataset import MMLDataset
+
+
+@dataclass(frozen=True)
+class WholeLog:
+    """A log's rows before the split, in the file's order; what `MMLDataset` keeps of them.
+
+    Args:
+        users: int64 [n], arrival rank of each row's user, as in the split.
+        items: object [n], item tokens, or their categorical.
+        times: float64 [n]; the row number where the log has no time column.
+    """
+
+    users: np.ndarray
+    items: object
+    times: np.ndarray
+
+
+@dataclass(frozen=True)
+class EventLog:
+    """All interactions of all users in order of time, those of one time in the file's order.
+
+    Args:
+        users: int64 [n], arrival rank of the user: old users come first, then validation users, then new users.
+        items: int64 [n], item ids as in the dataset.
+        times: float64 [n], ascending.
+        places: int64 [n], how many interactions the user had before, whether they are among the events or not.
+        n_dropped: interactions with items that the dataset has no id for, as nobody may be recommended them: only old
+            users' after T, and only where the item file does not list the item.
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+    times: np.ndarray
+    places: np.ndarray
+    n_dropped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @classmethod
+    def from_rows(cls, users: np.ndarray, items: np.ndarray, times: np.ndarray) -> EventLog:
+        """The events of rows in the file's order, int64 [n], int64 [n], float64 [n]; item 0 is one without an id."""
+        order = np.argsort(times, kind="stable")
+        users, items, times = users[order], items[order], times[order]
+        by_user = np.argsort(users, kind="stable")
+        places = np.empty(len(users), dtype=np.int64)
+        places[by_user] = PackedSequences.from_sorted(users[by_user], items, int(users.max(initial=-1)) + 1).places
+        kept = items > 0
+        return cls(users[kept], items[kept], times[kept], places[kept], int((~kept).sum()))
+
+    @cached_property
+    def _by_user(self) -> tuple[np.ndarray, np.ndarray]:
+        """The events' numbers sorted by user and place, and where each user's begin."""
+        order = np.argsort(self.users, kind="stable")
+        counts = np.bincount(self.users)
+        return order, np.concatenate(([0], np.cumsum(counts)))
+
+    def number_of(self, users: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """The events that are interaction `places` (from 0) of the `users`, int64 [m] each -> int64 [m].
+
+        Both must be of the split's rows, all of which have ids.
+        """
+        order, begin = self._by_user
+        return order[begin[users] + places]
+
+    def times_of(self, sequences: PackedSequences, first_user: int) -> np.ndarray:
+        """When the interactions of packed users came, whose arrival ranks begin with `first_user`; float64 [n]."""
+        return self.times[self.number_of(first_user + sequences.owners, sequences.places)]
+
+    def before(self, time: float) -> EventLog:
+        """The events up to this time, itself included."""
+        n = int(np.searchsorted(self.times, time, side="right"))
+        return EventLog(self.users[:n], self.items[:n], self.times[:n], self.places[:n])
+
+    def sequences(self, n_users: int) -> tuple[PackedSequences, np.ndarray]:
+        """The users below `n_users`, packed, and when each of their interactions came, float64 [n_interactions]."""
+        order, begin = self._by_user
+        own = order[: begin[min(n_users, len(begin) - 1)]]
+        return PackedSequences.from_sorted(self.users[own], self.items[own], n_users), self.times[own]
+
+
+def event_log(dataset: MMLDataset) -> EventLog:
+    """The events of the log that a dataset was split from, with its filters of rows and its item ids."""
+    whole = dataset.whole_log
+    codes, tokens = _factorised(whole.items)
+    ids = dataset.field2token_id[dataset.iid_field]
+    own = np.array([ids.get(token, 0) for token in tokens], dtype=np.int64)
+    return EventLog.from_rows(whole.users, own[codes], whole.times)
+
+
+def _factorised(tokens: object) -> tuple[np.ndarray, np.ndarray]:
+    import pandas as pd
+
+    codes, different = pd.factorize(tokens)  # type: ignore[call-overload]
+    return codes, np.asarray(different, dtype=object)

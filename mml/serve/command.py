@@ -57,7 +57,7 @@ def _serve(options: argparse.Namespace, load: Load) -> int:
     with open_socket(options.host, options.port) as opened:
         journal = options.journal or path.parent / "served"
         limits = Limits(window=options.window / 1000, batch=options.batch, queue=options.queue)
-        service = Service(options.model, path, load, journal, limits, options.watch)
+        service = Service(Path(options.model).name, path, load, journal, limits, options.watch)
         server = Server(service, token)
         _say(options, service.current.source, address(opened), token, len(service.current.catalogue))
         server.run(sockets=[opened])

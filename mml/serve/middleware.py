@@ -14,7 +14,7 @@ from mml.serve.errors import refusal
 from mml.serve.limits import Limits
 from mml.serve.metrics import Metrics
 
-OPEN = frozenset({"/", "/docs", "/openapi.json", "/health", "/ready"})
+OPEN = frozenset({"/", "/docs", "/openapi.json", "/health", "/ready", "/favicon.ico"})
 """Paths that need no token: the pages, which hold no data, and what a supervisor asks."""
 
 

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 
 
 def page_routes() -> APIRouter:
-    """GET / and /docs."""
+    """GET / and /docs, and the icon that browsers ask for."""
     router = APIRouter(include_in_schema=False)
 
     def add(path: str, name: str) -> None:
@@ -22,6 +22,10 @@ def page_routes() -> APIRouter:
         @router.api_route(path, methods=["GET", "HEAD"])
         async def page() -> HTMLResponse:
             return HTMLResponse(text, headers=headers)
+
+    @router.get("/favicon.ico", status_code=204)
+    async def icon() -> None:
+        """Browsers ask for one; there is none."""
 
     add("/", "page.html")
     add("/docs", "docs.html")

@@ -81,9 +81,7 @@ def _together(served: Served, asks: Sequence[Ask]) -> list[Recommendation]:
     return [_recommendation(served, *one) for one in zip(asks, known, rows, strict=True)]
 
 
-def _recommendation(
-    served: Served, ask: Ask, known: list[str], rows: list[RecommendedItem]
-) -> Recommendation:
+def _recommendation(served: Served, ask: Ask, known: list[str], rows: list[RecommendedItem]) -> Recommendation:
     named = (*ask.history, *(ask.wanted.items or ()), *ask.wanted.exclude)
     return Recommendation(
         items=sorted(rows, key=lambda item: item.rank),

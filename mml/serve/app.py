@@ -15,7 +15,7 @@ from mml.serve.pages import page_routes
 from mml.serve.recommend_routes import recommend_routes
 from mml.serve.service import Service
 
-_ABOUT = "Recommendations for people who have only just arrived. Every refusal is JSON: {\"error\": \"why\"}."
+_ABOUT = 'Recommendations for people who have only just arrived. Every refusal is JSON: {"error": "why"}.'
 
 
 def create_app(service: Service, token: str | None = None) -> FastAPI:

@@ -29,9 +29,7 @@ class Catalogue:
         self._is_new: list[bool] = items["is_new"].astype(bool).tolist()
         self._taken: list[int] = items["n_interactions"].astype(int).tolist()
         self._by_taken: list[int] = np.argsort(-np.array(self._taken, dtype=np.int64), kind="stable").tolist()
-        self._folded = [
-            folded(f"{title or ''} {token}") for title, token in zip(self._titles, self.ids, strict=True)
-        ]
+        self._folded = [folded(f"{title or ''} {token}") for title, token in zip(self._titles, self.ids, strict=True)]
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -117,10 +117,28 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=_whole(0, 65535), default=8000, help="port (default: 8000; 0 takes any free one)")
     add("--token", help="bearer token that requests must have; better set MML_TOKEN, which `ps` does not show")
     add("--journal", type=Path, metavar="DIR", help="folder for posted events and items (default: beside the run)")
-    add("--watch", type=number, default=5.0, metavar="S", help="look for a new latest run every S seconds; 0: never (default: 5)")
-    add("--window", type=number, default=2.0, metavar="MS", help="milliseconds to gather requests into one call (default: 2)")
+    add(
+        "--watch",
+        type=number,
+        default=5.0,
+        metavar="S",
+        help="look for a new latest run every S seconds; 0: never (default: 5)",
+    )
+    add(
+        "--window",
+        type=number,
+        default=2.0,
+        metavar="MS",
+        help="milliseconds to gather requests into one call (default: 2)",
+    )
     add("--batch", type=_whole(1, 4096), default=64, metavar="N", help="most users in one call (default: 64)")
-    add("--queue", type=_whole(1, 100_000), default=512, metavar="N", help="most users that wait; beyond: 429 (default: 512)")
+    add(
+        "--queue",
+        type=_whole(1, 100_000),
+        default=512,
+        metavar="N",
+        help="most users that wait; beyond: 429 (default: 512)",
+    )
     return parser
 
 

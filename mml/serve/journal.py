@@ -33,7 +33,9 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as error:
-            raise InputError(f"{path} cannot be written ({error.strerror}): give another folder with --journal.") from None
+            raise InputError(
+                f"{path} cannot be written ({error.strerror}): give another folder with --journal."
+            ) from None
         self._end_line()
 
     def _end_line(self) -> None:

@@ -22,14 +22,15 @@ def keep_routes(service: Service) -> APIRouter:
     async def events(request: Events) -> EventsKept:
         """Keep what users did: `user_id` in /recommend uses it at once, and a later update learns from it."""
         now = round(time.time(), 3)
-        rows = [
-            {"user_id": one.user_id, "item_id": one.item_id, "timestamp": now if one.timestamp is None else one.timestamp}
-            for one in request.events
-        ]
+        rows: list[dict[str, Any]] = [one.model_dump() for one in request.events]
+        for row in rows:
+            row["timestamp"] = now if row["timestamp"] is None else row["timestamp"]
         await asyncio.to_thread(service.events.append, rows)
         service.histories.add(rows)
         service.metrics.events.inc(len(rows))
-        return EventsKept(kept=len(rows), unknown_items=service.current.catalogue.unknown(row["item_id"] for row in rows))
+        return EventsKept(
+            kept=len(rows), unknown_items=service.current.catalogue.unknown(row["item_id"] for row in rows)
+        )
 
     @router.post("/items", responses=documented(400, 401, 408, 413, 422, 429, 503))
     async def add_items(request: NewItems) -> ItemsAdded:

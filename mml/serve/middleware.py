@@ -35,7 +35,9 @@ class TokenCheck:
             await self._app(scope, receive, send)
             return
         answer = refusal(
-            401, "this server needs a token: send the header 'Authorization: Bearer TOKEN'", {"WWW-Authenticate": "Bearer"}
+            401,
+            "this server needs a token: send the header 'Authorization: Bearer TOKEN'",
+            {"WWW-Authenticate": "Bearer"},
         )
         await answer(scope, receive, send)
 

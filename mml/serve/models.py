@@ -82,7 +82,7 @@ class Models:
         _LOGGER.info("a new model answers: %s, %d items", fresh.source, len(self.current.catalogue))
 
     def _change(self, fresh: Served) -> None:
-        """In the worker's thread: items that were posted to the old model are added to the new one, if it lacks them."""
+        """In the worker's thread: posted items that the new model lacks are added to it, then it answers."""
         late = [row for token, row in self._posted.items() if token not in fresh.catalogue]
         if late:
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path
 from fastapi.responses import FileResponse, JSONResponse, Response
@@ -14,8 +14,11 @@ from mml.serve.pictures import TYPES
 from mml.serve.schemas import Alive, State
 from mml.serve.service import Service
 
-_PICTURE = {200: {"content": {kind: {} for kind in sorted(set(TYPES.values()))}, "description": "the picture"}}
-_METRICS = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "the counters"}}
+_Responses = dict[int | str, dict[str, Any]]
+_PICTURE: _Responses = {
+    200: {"content": {kind: {} for kind in sorted(set(TYPES.values()))}, "description": "the picture"}
+}
+_METRICS: _Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "the counters"}}
 
 
 def operate_routes(service: Service, may_reload: bool) -> APIRouter:
@@ -38,13 +41,17 @@ def operate_routes(service: Service, may_reload: bool) -> APIRouter:
         """Counters for Prometheus."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
-    @router.get("/images/{item_id:path}", response_class=FileResponse, responses={**_PICTURE, **documented(401, 404, 422)})
+    @router.get(
+        "/images/{item_id:path}", response_class=FileResponse, responses={**_PICTURE, **documented(401, 404, 422)}
+    )
     async def image(item_id: Annotated[str, Path(min_length=1, max_length=MOST_LETTERS)]) -> FileResponse:
         """An item's picture."""
         path = service.current.pictures.get(item_id)
         if path is None or not path.is_file():
             raise HTTPException(404, f"there is no picture of item '{item_id}'")
-        return FileResponse(path, media_type=TYPES[path.suffix.lower()], headers={"Cache-Control": "private, max-age=3600"})
+        return FileResponse(
+            path, media_type=TYPES[path.suffix.lower()], headers={"Cache-Control": "private, max-age=3600"}
+        )
 
     @router.post("/reload", responses=documented(401, 403, 503))
     async def reload() -> State:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -10,8 +10,11 @@ from mml.serve.limits import MOST_CANDIDATES, MOST_HISTORY, MOST_LETTERS, MOST_R
 
 _Text = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]
 _Number = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-Id = Annotated[_Text | _Number, AfterValidator(str)]
-"""An id; a whole number is taken as its digits."""
+if TYPE_CHECKING:
+    Id = str
+else:  # what comes is one of two, what the code gets is always text
+    Id = Annotated[_Text | _Number, AfterValidator(str)]
+    """An id; a whole number is taken as its digits."""
 Share = Annotated[float, Field(ge=0, le=1)]
 History = Annotated[
     list[Id], Field(max_length=MOST_HISTORY, description="item ids, oldest first", examples=[["50", "181"]])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-
-import asyncio
 
 from mml.errors import InputError
 from mml.serve.answering import Answer, Ask, answers
@@ -18,8 +18,6 @@ from mml.serve.metrics import Metrics
 from mml.serve.model import Load, Served
 from mml.serve.models import Models
 from mml.serve.worker import Worker
-
-import logging
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -40,10 +38,10 @@ class Service:
     """
 
     def __init__(
-        self, name: str, path: Path, load: Load, journal: Path, limits: Limits = Limits(), watch: float = 0.0
+        self, name: str, path: Path, load: Load, journal: Path, limits: Limits | None = None, watch: float = 0.0
     ) -> None:
         self.name = name
-        self.limits = limits
+        self.limits = limits = limits or Limits()
         self.metrics = Metrics()
         self.events = Journal(journal / "events.jsonl")
         self.new_items = Journal(journal / "items.jsonl")

@@ -15,7 +15,7 @@ from mml.serve.model import Served
 from mml.serve.schemas import ItemAnswer, RankedItem, Recommendation, RecommendedItem
 
 _LOGGER = logging.getLogger(__name__)
-_NOT_LEARNERS = frozenset({"user_id", "rank", "item_id", "score", "title", "is_new", "basis", "popular"})
+_NOT_LEARNERS = frozenset({"user_id", "rank", "item_id", "score", "title", "is_new", "by"})
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def _together(served: Served, asks: Sequence[Ask]) -> list[Recommendation]:
             explain=wanted.explain,
         )
         for place, item in _recommended(served, table, wanted.explain):
-            rows[place].append(item)
+            # nobody contributes to popularity; a table for others too has cells of learners there
+            rows[place].append(item if known[place] else item.model_copy(update={"contributions": {}}))
     return [_recommendation(served, *one) for one in zip(asks, known, rows, strict=True)]
 
 

@@ -73,7 +73,7 @@ class RecommendedItem(RankedItem):
     """An item for a person."""
 
     contributions: dict[str, float | None] = Field(
-        description="learner -> what it added to the score; empty without `explain`; null: it does not know the item"
+        description="learner -> what it added to the score; empty for popular items and without `explain`"
     )
 
 

@@ -97,8 +97,10 @@ class Stub:
             for rank, token in enumerate(chosen, start=1):
                 by_id, by_text = parts[token]
                 row = {"user_id": user, "rank": rank, "item_id": token, "score": by_id + by_text}
-                rows.append({**row, "title": self._titles[token], "id": by_id, "txt": by_text})
-        columns = ["user_id", "rank", "item_id", "score", "title", *(("id", "txt") if explain else ())]
+                by_id, by_text = (by_id, by_text) if history else (np.nan, np.nan)
+                by = "mml" if history else "popularity"
+                rows.append({**row, "title": self._titles[token], "by": by, "id": by_id, "txt": by_text})
+        columns = ["user_id", "rank", "item_id", "score", "title", "by", *(("id", "txt") if explain else ())]
         return pd.DataFrame(rows, columns=columns)
 
     def _parts(self, history: Sequence[str], item: str) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from mml.errors import InputError
 from mml.serve.schemas import Failure
@@ -102,10 +103,22 @@ def _reason(problem: Mapping[str, Any], problems: Sequence[Mapping[str, Any]]) -
     return ", or ".join(text.replace("Input should", "it should", 1) for text in texts)
 
 
-async def _http(_: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     message = _PLAIN.get(str(error.detail), str(error.detail))
-    return refusal(error.status_code, message, error.headers)
+    headers = {**(error.headers or {}), **(_allowed(request) if error.status_code == 405 else {})}
+    return refusal(error.status_code, message, headers)
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """All methods of a path: what is raised names those of one of its endpoints."""
+    methods = request.app.openapi()["paths"].get(template(request.scope))
+    return {"Allow": ", ".join(sorted(method.upper() for method in methods))} if methods else {}
+
+
+def template(scope: Scope) -> str:
+    """The path as the specification has it, such as /similar/{item_id}; `other` for what is not there."""
+    return str(getattr(scope.get("route"), "path", "other")).replace(":path}", "}")
 
 
 async def _overloaded(_: Request, error: Exception) -> JSONResponse:

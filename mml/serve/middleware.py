@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mml.serve.errors import refusal
+from mml.serve.errors import refusal, template
 from mml.serve.limits import Limits
 from mml.serve.metrics import Metrics
 
@@ -132,7 +132,7 @@ class Observed:
         try:
             await self._app(scope, receive, noted)
         finally:
-            path = getattr(scope.get("route"), "path", "other")
+            path = template(scope)
             self._metrics.requests.labels(path, _method(scope["method"]), str(status)).inc()
             self._metrics.seconds.labels(path).observe(time.perf_counter() - begin)
 

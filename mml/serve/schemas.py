@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from mml.serve.limits import MOST_CANDIDATES, MOST_HISTORY, MOST_LETTERS, MOST_ROWS, MOST_TOP, MOST_USERS
 
+
+def _whole(value: object) -> object:
+    """To JSON, 3.0 is a whole number as well."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 _Text = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]
-_Number = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+_Whole = Annotated[int, BeforeValidator(_whole)]
+_Number = Annotated[_Whole, Field(ge=1 - 2**53, le=2**53 - 1)]  # beyond, JSON's readers round
 if TYPE_CHECKING:
     Id = str
 else:  # what comes is one of two, what the code gets is always text
@@ -28,7 +35,7 @@ class _Request(BaseModel):
 class Wishes(_Request):
     """How a list is wanted."""
 
-    top: int = Field(10, ge=1, le=MOST_TOP, description="length of the list")
+    top: _Whole = Field(10, ge=1, le=MOST_TOP, description="length of the list")
     items: Annotated[list[Id], Field(max_length=MOST_CANDIDATES)] | None = Field(
         None, description="recommend these only; null for all"
     )

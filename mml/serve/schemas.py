@@ -16,7 +16,8 @@ def _whole(value: object) -> object:
 
 _Text = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]
 _Whole = Annotated[int, BeforeValidator(_whole)]
-_Number = Annotated[_Whole, Field(ge=1 - 2**53, le=2**53 - 1)]  # beyond, JSON's readers round
+# beyond these bounds JSON's readers round
+_Number = Annotated[int, Field(ge=1 - 2**53, le=2**53 - 1), BeforeValidator(_whole)]
 if TYPE_CHECKING:
     Id = str
 else:  # what comes is one of two, what the code gets is always text

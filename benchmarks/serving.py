@@ -64,7 +64,9 @@ class Client:
     async def post(self, path: str, body: object) -> int:
         """The status of an answer, which is read to its end."""
         text = json.dumps(body).encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+        )
         self._writer.write(head.encode() + text)
         answer = (await self._reader.readuntil(b"\r\n\r\n")).decode()
         length = re.search(r"content-length: (\d+)", answer, re.IGNORECASE)
@@ -106,6 +108,7 @@ def server(command: Sequence[str]) -> Iterator[tuple[str, int]]:
                 raise SystemExit("the server did not start")
         finally:
             run.send_signal(signal.SIGTERM)
+            run.communicate()
 
 
 async def measure(host: str, port: int, clients: int, requests: int, histories: Sequence[list[str]]) -> None:
@@ -131,7 +134,9 @@ def main() -> None:
     """Start a server and measure it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("model", nargs="?", help="a dataset whose latest run is served, or a folder with a model")
-    parser.add_argument("--stub", type=float, metavar="MS", help="instead, a model whose every call takes MS milliseconds")
+    parser.add_argument(
+        "--stub", type=float, metavar="MS", help="instead, a model whose every call takes MS milliseconds"
+    )
     parser.add_argument("--clients", type=int, default=16, help="that ask at the same time (default: 16)")
     parser.add_argument("--requests", type=int, default=200, help="that each sends (default: 200)")
     options = parser.parse_args()
@@ -142,7 +147,18 @@ def main() -> None:
         if options.stub is not None:
             module, model = "tests.serve", folder
             Path(folder, "stub.json").write_text(json.dumps({"seconds": options.stub / 1000}), encoding="utf-8")
-        command = [sys.executable, "-m", module, model, "--port", "0", "--queue", str(QUEUE), "--journal", f"{folder}/j"]
+        command = [
+            sys.executable,
+            "-m",
+            module,
+            model,
+            "--port",
+            "0",
+            "--queue",
+            str(QUEUE),
+            "--journal",
+            f"{folder}/j",
+        ]
         with server([*command, "--watch", "0"]) as (host, port):
             asyncio.run(measure(host, port, options.clients, options.requests, some_histories(host, port)))
 

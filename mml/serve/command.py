@@ -58,23 +58,23 @@ def _serve(options: argparse.Namespace, load: Load) -> int:
         journal = options.journal or path.parent / "served"
         limits = Limits(window=options.window / 1000, batch=options.batch, queue=options.queue)
         service = Service(Path(options.model).name, path, load, journal, limits, options.watch)
-        server = Server(service, token)
-        _say(options, service.current.source, address(opened), token, len(service.current.catalogue))
+        about = f"{options.model}: {len(service.current.catalogue)} items, model {service.current.source}"
+        server = Server(service, token, lambda: _say(about, address(opened), options.host, token))
         server.run(sockets=[opened])
     return _end(options.model, server.stopped_by, bool(server.started))
 
 
-def _say(options: argparse.Namespace, source: Path, url: str, token: str | None, items: int) -> None:
-    print(f"{options.model}: {items} items, model {source}")
+def _say(about: str, url: str, host: str, token: str | None) -> None:
+    print(about)
     print(f"{url}  the page to try it; {url}/docs lists the requests. Ctrl-C stops.", flush=True)
-    if token is None and options.host not in _LOOPBACK:
-        _LOGGER.warning("anybody who reaches %s may use it: set MML_TOKEN to ask for a token", options.host)
+    if token is None and host not in _LOOPBACK:
+        _LOGGER.warning("anybody who reaches %s may use it: set MML_TOKEN to ask for a token", host)
 
 
 def _end(name: str, stopped_by: int | None, started: bool) -> int:
     if not started:
         return 1
-    print(f"Stopped; all that had begun was answered. `mml serve {name}` starts it again.")
+    print(f"Stopped. `mml serve {name}` starts it again.")
     return 130 if stopped_by == signal.SIGINT else 0
 
 

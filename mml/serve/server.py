@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -28,7 +28,9 @@ def open_socket(host: str, port: int) -> socket.socket:
     Raises:
         InputError: if it cannot be had.
     """
-    opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # named as TCP, or asyncio leaves Nagle's algorithm on and each answer waits 40 ms for an acknowledgement
+    opened = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((host, port))
@@ -51,9 +53,10 @@ class Server(uvicorn.Server):
     Args:
         service: what answers.
         token: bearer token, or None.
+        listening: called as soon as connections are taken.
     """
 
-    def __init__(self, service: Service, token: str | None = None) -> None:
+    def __init__(self, service: Service, token: str | None, listening: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 create_app(service, token),
@@ -65,6 +68,7 @@ class Server(uvicorn.Server):
             )
         )
         self.service = service
+        self._listening = listening
         self.stopped_by: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reload: asyncio.Task[None] | None = None
@@ -73,6 +77,8 @@ class Server(uvicorn.Server):
         """Start to listen."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        if self.started:
+            self._listening()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -100,12 +100,6 @@ class Process:
                 break
         else:
             raise AssertionError(self.said)
-        self._wait_until_ready()
-
-    def _wait_until_ready(self) -> None:
-        transport = httpx.HTTPTransport(retries=8)
-        with httpx.Client(transport=transport, trust_env=False, timeout=20) as client:
-            assert client.get(f"{self.url}/ready").json()["status"] == "ready"
 
     def end(self, number: int) -> int:
         """Send a signal and wait for the exit code."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import struct
 import time
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +48,8 @@ BASKETS = (
     *("008 010 011", "007 010", "011 012", "012 013", "014 015", "015 016 017", "016 017", "018 019 020"),
     *("018 020", "016 018", "021 003", "011 008", "001 011", "002 012", "020 014", "013 011 008"),
 )
+TAKEN = Counter(item for basket in BASKETS for item in basket.split())
+TOGETHER = Counter(pair for basket in BASKETS for pair in product(basket.split(), repeat=2))
 
 
 class Stub:
@@ -67,7 +72,7 @@ class Stub:
 
     @property
     def items(self) -> pd.DataFrame:
-        taken = {token: sum(token in basket.split() for basket in BASKETS) for token in self._titles}
+        taken = {token: TAKEN[token] for token in self._titles}
         columns = {
             "title": list(self._titles.values()),
             "is_new": [count == 0 for count in taken.values()],
@@ -107,13 +112,13 @@ class Stub:
         if not history:
             return self._popularity(item), 0.0
         weights = 0.8 ** np.arange(len(history))[::-1]
-        together = [sum(item in basket.split() and seen in basket.split() for basket in BASKETS) for seen in history]
+        together = [TOGETHER[item, seen] for seen in history]
         alike = [len(_terms(self._titles[item]) & _terms(self._titles[seen])) for seen in history]
         by_id = float(weights @ np.array(together)) + 0.1 * self._popularity(item) - 0.05
         return round(by_id, 4), round(0.4 * float(weights @ np.array(alike)), 4)
 
     def _popularity(self, item: str) -> float:
-        return round(sum(item in basket.split() for basket in BASKETS) / len(BASKETS), 4)
+        return round(TAKEN[item] / len(BASKETS), 4)
 
     def _chosen(
         self, left: list[str], parts: Mapping[str, tuple[float, float]], top: int, share: float | None
@@ -142,8 +147,9 @@ class Stub:
             self._titles[str(row["item_id"])] = str(row.get("title") or "")
 
 
-def _terms(title: str) -> set[str]:
-    return {term.strip(",.") for term in title.lower().split()}
+@lru_cache(maxsize=1000)
+def _terms(title: str) -> frozenset[str]:
+    return frozenset(term.strip(",.") for term in title.lower().split())
 
 
 def _list(items: Sequence[str], scores: Sequence[float]) -> pd.DataFrame:

@@ -153,7 +153,7 @@ def test_a_stop_answers_what_has_begun(process: Callable[..., Process], tmp_path
     for thread in threads:
         thread.join()
     assert answers == [200] * 6
-    assert "Stopped; all that had begun was answered." in server.said
+    assert "Stopped. `mml serve" in server.said
     assert "Traceback" not in server.said
 
 

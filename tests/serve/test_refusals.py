@@ -100,9 +100,7 @@ def test_a_slow_body(service_of: Callable[..., Any]) -> None:
     assert answer.json() == {"error": "the body did not come within 0.05 s"}
 
 
-def test_a_stalled_body_over_a_real_socket_leaves_others_alone(
-    process: Callable[..., Process], tmp_path: Path
-) -> None:
+def test_a_stalled_body_over_a_real_socket_leaves_others_alone(process: Callable[..., Process], tmp_path: Path) -> None:
     server = process(stub_folder(tmp_path / "model"))
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as stalled:

@@ -67,7 +67,7 @@ def test_a_journal_survives_a_line_that_was_cut_short(tmp_path: Path, caplog: py
 
 def test_a_journal_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(InputError, match="cannot be written .*--journal"):
+    with pytest.raises(InputError, match=r"cannot be written .*--journal"):
         Journal(tmp_path / "file" / "events.jsonl")
     journal = Journal(tmp_path / "events.jsonl")
     journal.append([{"a": 1}])

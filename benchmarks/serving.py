@@ -43,7 +43,8 @@ class Measured:
         counts = Counter({status: len(times) for status, times in self.seconds.items()})
         other = ", ".join(f"{count} x {status}" for status, count in sorted(counts.items()) if status != 200) or "none"
         p50, p99 = np.percentile(good, [50, 99])
-        return f"{name:<22}{counts[200] / self.wall:>10.0f}{p50:>10.1f}{p99:>10.1f}   {counts[200]} answered, refused: {other}"
+        speed = f"{counts[200] / self.wall:>10.0f}{p50:>10.1f}{p99:>10.1f}"
+        return f"{name:<22}{speed}   {counts[200]} answered, refused: {other}"
 
 
 class Client:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
+
+pytest.importorskip("fastapi", reason='serving is not installed: pip install "mml[serve]"')
 
 from mml.errors import InputError
 from mml.serve.errors import Unavailable
 from mml.serve.histories import Histories
 from mml.serve.journal import Journal
+from tests.serve.server import TestClient
 
 
 def test_events_are_lines_of_a_file(client: TestClient, tmp_path: Path) -> None:

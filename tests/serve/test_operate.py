@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 
 from mml.serve.pictures import list_pictures
-from tests.serve.conftest import Process, stub_folder
+from tests.serve.server import Process, TestClient, stub_folder
 from tests.serve.stub import Stub, write_pictures
 
 

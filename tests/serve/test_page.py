@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.conftest import Process, stub_folder
+from tests.serve.server import Process, stub_folder
 from tests.serve.stub import write_pictures
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: the page is not tested")

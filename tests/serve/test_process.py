@@ -11,13 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+
+pytest.importorskip("fastapi", reason='serving is not installed: pip install "mml[serve]"')
 
 from mml.serve import command
 from mml.serve.limits import Limits
 from mml.serve.service import Service
-from tests.serve.conftest import Process, running, stub_folder
+from tests.serve.server import Process, httpx, running, stub_folder
 from tests.serve.stub import TITLES, Stub
 
 

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 
-from tests.serve.conftest import running
+from tests.serve.server import TestClient, running
 from tests.serve.stub import NEW, TITLES, Stub
 
 

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from fastapi.testclient import TestClient
 
 from mml.serve.limits import Limits
-from tests.serve.conftest import Process, running, stub_folder
+from tests.serve.server import Process, TestClient, httpx, running, stub_folder
 from tests.serve.stub import Stub
 
 _JSON = {"Content-Type": "application/json"}

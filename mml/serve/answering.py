@@ -1,0 +1,135 @@
+"""From the model's tables to answers; many persons in one call of the model."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from mml.serve.model import Served
+from mml.serve.schemas import ItemAnswer, RankedItem, Recommendation, RecommendedItem
+
+_LOGGER = logging.getLogger(__name__)
+_NOT_LEARNERS = frozenset({"user_id", "rank", "item_id", "score", "title", "is_new", "by"})
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How a list is wanted. Persons with equal ones share a call of the model."""
+
+    top: int
+    items: tuple[str, ...] | None
+    exclude: tuple[str, ...]
+    new_items_share: float | None
+    explain: bool
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One person's request."""
+
+    history: tuple[str, ...]
+    wanted: Wanted
+
+
+Answer = Recommendation | Exception
+"""Of one person: a failure is theirs alone."""
+
+
+def answers(served: Served, asks: Sequence[Ask]) -> list[Answer]:
+    """Answers in the order of `asks`, each the same as if it had been asked alone."""
+    groups: dict[Wanted, list[int]] = {}
+    for place, ask in enumerate(asks):
+        groups.setdefault(ask.wanted, []).append(place)
+    found: dict[int, Answer] = {}
+    for places in groups.values():
+        found.update(zip(places, _group(served, [asks[place] for place in places]), strict=True))
+    return [found[place] for place in range(len(asks))]
+
+
+def _group(served: Served, asks: Sequence[Ask]) -> list[Answer]:
+    try:
+        return list(_together(served, asks))
+    except Exception as error:  # what it is depends on the model; whoever asked gets it
+        if len(asks) == 1:
+            return [error]
+        _LOGGER.warning("a call for %d persons failed (%r); each is asked alone", len(asks), error)
+    return [answer for ask in asks for answer in _group(served, [ask])]
+
+
+def _together(served: Served, asks: Sequence[Ask]) -> list[Recommendation]:
+    known = [[item for item in ask.history if item in served.catalogue] for ask in asks]
+    wanted = asks[0].wanted
+    candidates = None if wanted.items is None else [item for item in wanted.items if item in served.catalogue]
+    rows: list[list[RecommendedItem]] = [[] for _ in asks]
+    if candidates is None or candidates:
+        table = served.model.recommend(
+            {str(place): history for place, history in enumerate(known)},
+            top=wanted.top,
+            items=candidates,
+            exclude=[item for item in wanted.exclude if item in served.catalogue] or None,
+            new_items_share=wanted.new_items_share,
+            explain=wanted.explain,
+        )
+        for place, item in _recommended(served, table, wanted.explain):
+            # nobody contributes to popularity; a table for others too has cells of learners there
+            rows[place].append(item if known[place] else item.model_copy(update={"contributions": {}}))
+    return [_recommendation(served, *one) for one in zip(asks, known, rows, strict=True)]
+
+
+def _recommendation(served: Served, ask: Ask, known: list[str], rows: list[RecommendedItem]) -> Recommendation:
+    named = (*ask.history, *(ask.wanted.items or ()), *ask.wanted.exclude)
+    return Recommendation(
+        items=sorted(rows, key=lambda item: item.rank),
+        basis="history" if known else "popularity",
+        unknown_items=served.catalogue.unknown(named),
+    )
+
+
+def _recommended(served: Served, table: pd.DataFrame, explain: bool) -> list[tuple[int, RecommendedItem]]:
+    learners = [str(name) for name in table.columns if name not in _NOT_LEARNERS] if explain else []
+    columns = {name: table[name].tolist() for name in ("user_id", "rank", "item_id", "score", *learners)}
+    result = []
+    for place, user in enumerate(columns["user_id"]):
+        facts = _ranked(served, columns, place)
+        contributions = {name: _finite(columns[name][place]) for name in learners}
+        result.append((int(user), RecommendedItem(**facts, contributions=contributions)))
+    return result
+
+
+def ranked(served: Served, table: pd.DataFrame) -> list[RankedItem]:
+    """A table rank, item_id, score as items of an answer."""
+    columns = {name: table[name].tolist() for name in ("rank", "item_id", "score")}
+    return [RankedItem(**_ranked(served, columns, place)) for place in range(len(table))]
+
+
+def _ranked(served: Served, columns: dict[str, list[Any]], place: int) -> dict[str, Any]:
+    facts = item_facts(served, str(columns["item_id"][place]))
+    return {**facts, "rank": int(columns["rank"][place]), "score": _finite(columns["score"][place])}
+
+
+def item_answer(served: Served, item: str) -> ItemAnswer:
+    """An item of the catalogue."""
+    return ItemAnswer(**item_facts(served, item))
+
+
+def item_facts(served: Served, item: str) -> dict[str, Any]:
+    """What the catalogue knows of an item."""
+    return {
+        "item_id": item,
+        "title": served.catalogue.title(item),
+        "is_new": served.catalogue.is_new(item),
+        "n_interactions": served.catalogue.n_interactions(item),
+        "image": f"images/{quote(item, safe='')}" if item in served.pictures else None,
+    }
+
+
+def _finite(value: Any) -> float | None:
+    """JSON has no NaN and no infinity."""
+    number = float(value)
+    return number if math.isfinite(number) else None

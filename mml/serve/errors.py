@@ -1,0 +1,131 @@
+"""Refusals: JSON with one clear message."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from mml.errors import InputError
+from mml.serve.schemas import Failure
+
+_LOGGER = logging.getLogger(__name__)
+_MEANINGS = {
+    400: "The body is not JSON.",
+    401: "The bearer token is missing or wrong.",
+    403: "Not allowed on this server.",
+    404: "There is no such item.",
+    408: "The body came too slowly.",
+    413: "The body is too large.",
+    422: "A value is missing or out of bounds.",
+    429: "Too many requests wait; try again after the seconds that Retry-After says.",
+    503: "Not possible just now.",
+}
+_PLAIN = {
+    "Not Found": "there is no such path; /docs lists what there is",
+    "Method Not Allowed": "this path does not take this method; /docs lists what there is",
+    "There was an error parsing the body": "the body is not JSON",
+}
+_BRANCHES = ("constrained-", "function-", "list[", "nullable", "str", "int", "float", "bool")
+
+
+class Overloaded(Exception):
+    """Too much waits already.
+
+    Args:
+        retry_after: seconds after which it is worth to try again.
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"too many requests wait; try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class Unavailable(Exception):
+    """What was asked for cannot be done just now."""
+
+
+def refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """An answer that says why there is no other."""
+    safe = message.encode("utf-8", "replace").decode("utf-8")
+    return JSONResponse({"error": safe}, status_code=status, headers=dict(headers or {}))
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Refusals of an endpoint, for its specification."""
+    return {status: {"model": Failure, "description": _MEANINGS[status]} for status in statuses}
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Let every failure answer in the same form."""
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Overloaded, _overloaded)
+    app.add_exception_handler(Unavailable, lambda _, error: refusal(503, str(error), {"Retry-After": "5"}))
+    app.add_exception_handler(InputError, lambda _, error: refusal(422, str(error)))
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return refusal(*described(error.errors()))
+
+
+def described(problems: Sequence[Mapping[str, Any]]) -> tuple[int, str]:
+    """Status and message for what a validation found."""
+    first = problems[0]
+    if first["type"] == "json_invalid":
+        return 400, f"the body is not JSON: {first['ctx']['error']} at character {first['loc'][-1]}"
+    places = dict.fromkeys(_place(problem["loc"]) for problem in problems)
+    more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
+    return 422, f"{_place(first['loc'])}: {_reason(first, problems)}{more}"
+
+
+def _place(location: Sequence[str | int]) -> str:
+    """`body.events.3.item_id`, without the names of a union's branches."""
+    kept = [str(part) for part in location[1:] if isinstance(part, int) or not str(part).startswith(_BRANCHES)]
+    return ".".join([str(location[0]), *kept])
+
+
+def _reason(problem: Mapping[str, Any], problems: Sequence[Mapping[str, Any]]) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "there is no such key; see /docs"
+    if problem["type"] in ("model_attributes_type", "missing") and len(problem["loc"]) == 1:
+        return "a JSON object is needed, with the header 'Content-Type: application/json'"
+    place = _place(problem["loc"])
+    texts = dict.fromkeys(str(other["msg"]) for other in problems if _place(other["loc"]) == place)
+    return ", or ".join(text.replace("Input should", "it should", 1) for text in texts)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    message = _PLAIN.get(str(error.detail), str(error.detail))
+    headers = {**(error.headers or {}), **(_allowed(request) if error.status_code == 405 else {})}
+    return refusal(error.status_code, message, headers)
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """All methods of a path: what is raised names those of one of its endpoints."""
+    methods = request.app.openapi()["paths"].get(template(request.scope))
+    return {"Allow": ", ".join(sorted(method.upper() for method in methods))} if methods else {}
+
+
+def template(scope: Scope) -> str:
+    """The path as the specification has it, such as /similar/{item_id}; `other` for what is not there."""
+    return str(getattr(scope.get("route"), "path", "other")).replace(":path}", "}")
+
+
+async def _overloaded(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Overloaded)
+    return refusal(429, str(error), {"Retry-After": str(error.retry_after)})
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    _LOGGER.error("%s %s failed: %r", request.method, request.url.path, error)
+    return refusal(500, "the server failed on this request; its log says why")

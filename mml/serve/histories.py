@@ -1,0 +1,37 @@
+"""What users did lately, in memory."""
+
+from __future__ import annotations
+
+import bisect
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+class Histories:
+    """The last items of the users that were seen last.
+
+    Args:
+        users: how many users are remembered.
+        items: how many items of each.
+    """
+
+    def __init__(self, users: int, items: int) -> None:
+        self._users = users
+        self._items = items
+        self._events: OrderedDict[str, list[tuple[float, str]]] = OrderedDict()
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Remember events: user_id, item_id, timestamp. Of one time, the later one in order is the later one."""
+        for row in rows:
+            user = str(row["user_id"])
+            events = self._events.setdefault(user, [])
+            self._events.move_to_end(user)
+            bisect.insort_right(events, (float(row["timestamp"]), str(row["item_id"])), key=lambda event: event[0])
+            del events[: -self._items]
+            if len(self._events) > self._users:
+                self._events.popitem(last=False)
+
+    def of(self, user: str) -> list[str]:
+        """A user's items, oldest first."""
+        return [item for _, item in self._events.get(user, [])]

@@ -1,0 +1,82 @@
+"""Lines of JSON that are only ever appended: what users did, and items that were posted."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mml.errors import InputError
+from mml.serve.errors import Unavailable
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Journal:
+    """One file. Rows that were written are read again at the next start.
+
+    Args:
+        path: the file; it and its folder are made.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be written ({error.strerror}): give another folder with --journal."
+            ) from None
+        self._end_line()
+
+    def _end_line(self) -> None:
+        """A line that a crash has cut short must not swallow the next one."""
+        size = os.fstat(self._file).st_size
+        if size and os.pread(self._file, 1, size - 1) != b"\n":
+            os.write(self._file, b"\n")
+
+    def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows, all or none.
+
+        Raises:
+            Unavailable: if the disk refuses.
+        """
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+        with self._lock:
+            size = os.fstat(self._file).st_size
+            try:
+                written = os.write(self._file, text)
+                if written < len(text):
+                    raise OSError(0, "the disk is full")
+            except OSError as error:
+                os.ftruncate(self._file, size)
+                _LOGGER.error("%s: %s", self.path, error.strerror)
+                raise Unavailable(f"it could not be kept: {error.strerror}") from None
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """All rows that the file had when it was opened, oldest first; broken lines are counted and said."""
+        broken = 0
+        with self.path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    broken += bool(line.strip())
+                    continue
+                if isinstance(row, dict):
+                    yield row
+        if broken:
+            _LOGGER.warning("%s: %d lines are no JSON and were passed over", self.path, broken)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)

@@ -1,0 +1,118 @@
+"""The model that answers now, and the change to a new one while requests come in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mml.errors import InputError
+from mml.serve.errors import Unavailable
+from mml.serve.metrics import Metrics
+from mml.serve.model import Load, Served
+from mml.serve.worker import Worker
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Models:
+    """Holds the current model. It is replaced between two calls of the worker, so that no request meets both.
+
+    Args:
+        path: the model's folder, or a link to it.
+        load: reads it.
+        metrics: what is counted.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+
+    def __init__(self, path: Path, load: Load, metrics: Metrics) -> None:
+        self.path = path
+        self._load = load
+        self._metrics = metrics
+        self._posted: dict[str, dict[str, Any]] = {}
+        self._reloading = asyncio.Lock()
+        self._said: Path | None = None
+        self.reloads = 0
+        self.current = self._read()
+        self._metrics.items.set(len(self.current.catalogue))
+
+    def _read(self) -> Served:
+        source = self.path.resolve()
+        return Served.of(self._load(source), source)
+
+    def add_items(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Make items recommendable that the catalogue lacks. Called in the worker's thread, or before it starts.
+
+        Raises:
+            InputError: if the model cannot encode them.
+        """
+        self.current.model.add_items(_table(rows))
+        self._posted.update({row["item_id"]: dict(row) for row in rows})
+        self._take(self.current.renewed())
+
+    def missing(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Rows of items that the catalogue lacks, the first of each id."""
+        first: dict[str, Mapping[str, Any]] = {}
+        for row in rows:
+            if row["item_id"] not in self.current.catalogue:
+                first.setdefault(row["item_id"], row)
+        return list(first.values())
+
+    async def reload(self, worker: Worker) -> None:
+        """Read the model anew and let it answer from the next call on. The old one answers meanwhile.
+
+        Raises:
+            Unavailable: if it cannot be read; the old one goes on.
+        """
+        async with self._reloading:
+            try:
+                fresh = await asyncio.to_thread(self._read)
+            except Exception as error:  # whatever is wrong with the new model, the old one is there
+                self._metrics.failed_reloads.inc()
+                if not isinstance(error, InputError):
+                    _LOGGER.exception("the new model cannot be read")
+                raise Unavailable(f"the new model cannot be read, the old one goes on: {error}") from None
+            await worker.call(lambda: self._change(fresh), bounded=False)
+        _LOGGER.info("a new model answers: %s, %d items", fresh.source, len(self.current.catalogue))
+
+    def _change(self, fresh: Served) -> None:
+        """In the worker's thread: posted items that the new model lacks are added to it, then it answers."""
+        late = [row for token, row in self._posted.items() if token not in fresh.catalogue]
+        if late:
+            try:
+                fresh.model.add_items(_table(late))
+                fresh = fresh.renewed()
+            except InputError as error:
+                _LOGGER.warning("%d posted items do not fit the new model and are gone: %s", len(late), error)
+        self._posted = {row["item_id"]: row for row in late if row["item_id"] in fresh.catalogue}
+        self._take(fresh)
+        self.reloads += 1
+        self._metrics.reloads.inc()
+
+    def _take(self, served: Served) -> None:
+        self.current = served
+        self._metrics.items.set(len(served.catalogue))
+
+    async def watch(self, worker: Worker, seconds: float) -> None:
+        """Reload whenever the link points elsewhere; a target that is not complete yet is tried again."""
+        while True:
+            await asyncio.sleep(seconds)
+            target = self.path.resolve()
+            if target == self.current.source or not target.is_dir():
+                continue
+            try:
+                await self.reload(worker)
+            except Unavailable as error:
+                if self._said != target:
+                    _LOGGER.warning("%s (tried again every %g s)", error, seconds)
+                self._said = target
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame([dict(row) for row in rows])

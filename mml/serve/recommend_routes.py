@@ -1,0 +1,87 @@
+"""Endpoints that answer with lists of items."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Query
+
+from mml.serve.answering import Ask, Wanted, item_answer, ranked
+from mml.serve.errors import documented
+from mml.serve.limits import MOST_HISTORY, MOST_LETTERS, MOST_TOP
+from mml.serve.schemas import (
+    BatchRecommendation,
+    BatchRequest,
+    ItemList,
+    RankedList,
+    Recommendation,
+    RecommendRequest,
+    Wishes,
+)
+from mml.serve.service import Service
+
+Top = Annotated[int, Query(ge=1, le=MOST_TOP, description="length of the list")]
+ItemPath = Annotated[str, Path(min_length=1, max_length=MOST_LETTERS, description="item id")]
+
+
+def recommend_routes(service: Service) -> APIRouter:
+    """POST /recommend and /recommend/batch, GET /similar, /popular and /items."""
+    router = APIRouter(tags=["recommend"])
+
+    @router.post("/recommend", responses=documented(400, 401, 408, 413, 422, 429, 503))
+    async def recommend(request: RecommendRequest) -> Recommendation:
+        """Items for one person, after their history. An unknown or empty history gets the popular items."""
+        remembered = service.histories.of(request.user_id) if request.user_id is not None else []
+        history = (*remembered, *request.history)[-MOST_HISTORY:]
+        return (await _asked(service, [Ask(history, _wanted(request))]))[0]
+
+    @router.post("/recommend/batch", responses=documented(400, 401, 408, 413, 422, 429, 503))
+    async def recommend_batch(request: BatchRequest) -> BatchRecommendation:
+        """Items for several persons; each list is the one that the person would get alone."""
+        wanted = _wanted(request)
+        found = await _asked(service, [Ask(tuple(history), wanted) for history in request.histories.values()])
+        return BatchRecommendation(users=dict(zip(request.histories, found, strict=True)))
+
+    @router.get("/similar/{item_id:path}", responses=documented(401, 404, 422, 429, 503))
+    async def similar(item_id: ItemPath, top: Top = 10) -> RankedList:
+        """Items that are most like an item."""
+        return await service.worker.call(lambda: _similar(service, item_id, top))
+
+    @router.get("/popular", responses=documented(401, 422, 429, 503))
+    async def popular(top: Top = 10) -> RankedList:
+        """The items that most people take."""
+        return await service.worker.call(lambda: _popular(service, top))
+
+    @router.get("/items", responses=documented(401, 422))
+    def search(
+        q: Annotated[str, Query(max_length=MOST_LETTERS, description="terms in title or id; empty for all")] = "",
+        limit: Annotated[int, Query(ge=1, le=MOST_TOP, description="most items")] = 20,
+    ) -> ItemList:
+        """Items of the catalogue, most taken first."""
+        served = service.current
+        return ItemList(items=[item_answer(served, item) for item in served.catalogue.search(q, limit)])
+
+    return router
+
+
+def _wanted(request: Wishes) -> Wanted:
+    items = None if request.items is None else tuple(request.items)
+    return Wanted(request.top, items, tuple(request.exclude), request.new_items_share, request.explain)
+
+
+async def _asked(service: Service, asks: list[Ask]) -> list[Recommendation]:
+    found = await service.worker.recommend(asks)
+    service.metrics.unknown.inc(sum(len(answer.unknown_items) for answer in found))
+    return found
+
+
+def _similar(service: Service, item: str, top: int) -> RankedList:
+    served = service.current
+    if item not in served.catalogue:
+        raise HTTPException(404, f"there is no item '{item}' in the catalogue")
+    return RankedList(items=ranked(served, served.model.similar(item, top=top)))
+
+
+def _popular(service: Service, top: int) -> RankedList:
+    served = service.current
+    return RankedList(items=ranked(served, served.model.popular(top=top)))

@@ -1,0 +1,180 @@
+"""What requests and answers look like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from mml.serve.limits import MOST_CANDIDATES, MOST_HISTORY, MOST_LETTERS, MOST_ROWS, MOST_TOP, MOST_USERS
+
+
+def _whole(value: object) -> object:
+    """To JSON, 3.0 is a whole number as well."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_Text = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]
+_Whole = Annotated[int, BeforeValidator(_whole)]
+# beyond these bounds JSON's readers round
+_Number = Annotated[int, Field(ge=1 - 2**53, le=2**53 - 1), BeforeValidator(_whole)]
+if TYPE_CHECKING:
+    Id = str
+else:  # what comes is one of two, what the code gets is always text
+    Id = Annotated[_Text | _Number, AfterValidator(str)]
+    """An id; a whole number is taken as its digits."""
+Share = Annotated[float, Field(ge=0, le=1)]
+History = Annotated[
+    list[Id], Field(max_length=MOST_HISTORY, description="item ids, oldest first", examples=[["50", "181"]])
+]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Wishes(_Request):
+    """How a list is wanted."""
+
+    top: _Whole = Field(10, ge=1, le=MOST_TOP, description="length of the list")
+    items: Annotated[list[Id], Field(max_length=MOST_CANDIDATES)] | None = Field(
+        None, description="recommend these only; null for all"
+    )
+    exclude: list[Id] = Field([], max_length=MOST_HISTORY, description="never recommend these")
+    new_items_share: Share | None = Field(None, description="share of new items in the list; null: the model decides")
+    explain: bool = Field(True, description="with what each learner contributed")
+
+
+class RecommendRequest(Wishes):
+    """One person."""
+
+    history: History = []
+    user_id: Id | None = Field(None, description="put the events that were posted of this user before the history")
+
+
+class BatchRequest(Wishes):
+    """Several persons, wanted alike."""
+
+    histories: dict[_Text, History] = Field(
+        min_length=1, max_length=MOST_USERS, description="user id -> item ids, oldest first"
+    )
+
+
+class ItemAnswer(BaseModel):
+    """An item of the catalogue."""
+
+    item_id: str
+    title: str | None = Field(description="null if it has none")
+    is_new: bool = Field(description="nobody had touched it when the model was trained")
+    n_interactions: int
+    image: str | None = Field(description="where its picture is, relative to the server's root; null if it has none")
+
+
+class RankedItem(ItemAnswer):
+    """An item in a list."""
+
+    rank: int = Field(description="from 1")
+    score: float | None
+
+
+class RecommendedItem(RankedItem):
+    """An item for a person."""
+
+    contributions: dict[str, float | None] = Field(
+        description="learner -> what it added to the score; empty for popular items and without `explain`"
+    )
+
+
+class Recommendation(BaseModel):
+    """One person's list."""
+
+    items: list[RecommendedItem]
+    basis: Literal["history", "popularity"] = Field(
+        description="popularity: no item of the history is known, so these are the popular ones"
+    )
+    unknown_items: list[str] = Field(description="ids of the request that are not in the catalogue; passed over")
+
+
+class BatchRecommendation(BaseModel):
+    """Each person's list."""
+
+    users: dict[str, Recommendation]
+
+
+class RankedList(BaseModel):
+    """A list that is nobody's in particular."""
+
+    items: list[RankedItem]
+
+
+class ItemList(BaseModel):
+    """What was found."""
+
+    items: list[ItemAnswer]
+
+
+class NewItem(BaseModel):
+    """An item with the columns that the dataset's item table has."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, str | int | float | bool | None]
+
+    item_id: Id
+    title: Annotated[str, Field(max_length=10_000)] | None = None
+
+
+class NewItems(_Request):
+    """Items that the catalogue lacks."""
+
+    items: list[NewItem] = Field(min_length=1, max_length=MOST_ROWS)
+
+
+class ItemsAdded(BaseModel):
+    """What became of them."""
+
+    added: int = Field(description="recommendable from now on")
+    already_known: list[str] = Field(description="ids that the catalogue, or an earlier row, has; left as they were")
+
+
+class Event(_Request):
+    """What a user did."""
+
+    user_id: Id
+    item_id: Id
+    timestamp: float | None = Field(None, ge=0, le=1e11, description="seconds since 1970; null for now")
+
+
+class Events(_Request):
+    """What users did."""
+
+    events: list[Event] = Field(min_length=1, max_length=MOST_ROWS)
+
+
+class EventsKept(BaseModel):
+    """What became of them."""
+
+    kept: int
+    unknown_items: list[str] = Field(description="ids that are not in the catalogue yet; kept all the same")
+
+
+class State(BaseModel):
+    """Whether requests are answered, and by what."""
+
+    status: Literal["ready", "stopping"]
+    name: str
+    model: str = Field(description="name of the model's folder")
+    items: int
+    new_items: int
+    reloads: int = Field(description="new models taken since the start")
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Failure(BaseModel):
+    """Why a request was refused."""
+
+    error: str

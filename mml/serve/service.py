@@ -1,0 +1,89 @@
+"""All that the endpoints share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from mml.errors import InputError
+from mml.serve.answering import Answer, Ask, answers
+from mml.serve.histories import Histories
+from mml.serve.journal import Journal
+from mml.serve.limits import MOST_HISTORY, Limits
+from mml.serve.metrics import Metrics
+from mml.serve.model import Load, Served
+from mml.serve.models import Models
+from mml.serve.worker import Worker
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Service:
+    """A model, the thread that asks it, and what is kept.
+
+    Args:
+        name: what is served, for people.
+        path: the model's folder, or a link to it.
+        load: reads the model.
+        journal: folder of events.jsonl and items.jsonl.
+        limits: what one request may ask for.
+        watch: seconds between two looks at where the link points; 0 for never.
+
+    Raises:
+        InputError: if the model cannot be read or the journal cannot be written.
+    """
+
+    def __init__(
+        self, name: str, path: Path, load: Load, journal: Path, limits: Limits | None = None, watch: float = 0.0
+    ) -> None:
+        self.name = name
+        self.limits = limits = limits or Limits()
+        self.metrics = Metrics()
+        self.events = Journal(journal / "events.jsonl")
+        self.new_items = Journal(journal / "items.jsonl")
+        self.models = Models(path, load, self.metrics)
+        self.worker = Worker(self._answer, limits, self.metrics)
+        self.histories = Histories(limits.remembered_users, MOST_HISTORY)
+        self.is_stopping = False
+        self._watch = watch
+        self._restore()
+
+    @property
+    def current(self) -> Served:
+        """The model that answers now."""
+        return self.models.current
+
+    def _answer(self, asks: Sequence[Ask]) -> list[Answer]:
+        return answers(self.models.current, asks)
+
+    def _restore(self) -> None:
+        """Take up what was posted before the last stop."""
+        events = [row for row in self.events.rows() if {"user_id", "item_id", "timestamp"} <= row.keys()]
+        self.histories.add(events)
+        items = self.models.missing([row for row in self.new_items.rows() if "item_id" in row])
+        if items:
+            try:
+                self.models.add_items(items)
+            except InputError as error:
+                _LOGGER.warning("%s: %d posted items do not fit this model: %s", self.new_items.path, len(items), error)
+        if events or items:
+            _LOGGER.info("taken up from %s: %d events, %d new items", self.events.path.parent, len(events), len(items))
+
+    @asynccontextmanager
+    async def running(self, _: Any = None) -> AsyncIterator[None]:
+        """While it answers. At the end, what waits is answered."""
+        self.worker.start()
+        watch = asyncio.create_task(self.models.watch(self.worker, self._watch)) if self._watch else None
+        try:
+            yield
+        finally:
+            self.is_stopping = True
+            if watch is not None:
+                watch.cancel()
+            await self.worker.close()
+            self.events.close()
+            self.new_items.close()

@@ -1,0 +1,94 @@
+"""What is posted is kept: events, new items, over a restart and a new model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason='serving is not installed: pip install "mml[serve]"')
+
+from mml.errors import InputError
+from mml.serve.errors import Unavailable
+from mml.serve.histories import Histories
+from mml.serve.journal import Journal
+from tests.serve.server import TestClient
+
+
+def test_events_are_lines_of_a_file(client: TestClient, tmp_path: Path) -> None:
+    events = [{"user_id": 7, "item_id": "001", "timestamp": 12.5}, {"user_id": "Zoë", "item_id": "later"}]
+    answer = client.post("/events", json={"events": events})
+    assert answer.json() == {"kept": 2, "unknown_items": ["later"]}
+    lines = (tmp_path / "served" / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert rows[0] == {"user_id": "7", "item_id": "001", "timestamp": 12.5}
+    assert rows[1]["user_id"] == "Zoë"
+    assert rows[1]["timestamp"] > 1.7e9
+
+
+def test_new_items_are_recommendable_at_once(client: TestClient) -> None:
+    item = {"item_id": "x1", "title": "Espresso machine", "price": 199.0, "tags": None}
+    answer = client.post("/items", json={"items": [item, {"item_id": "x1"}, {"item_id": "001"}]})
+    assert answer.json() == {"added": 1, "already_known": ["x1", "001"]}
+    found = client.get("/items", params={"q": "espresso machine"}).json()["items"]
+    assert [(one["item_id"], one["is_new"]) for one in found] == [("x1", True)]
+    listed = client.post("/recommend", json={"history": ["001"], "top": 30}).json()["items"]
+    assert "x1" in [one["item_id"] for one in listed]
+    assert client.get("/similar/x1").status_code == 200
+
+
+def test_what_the_model_cannot_encode_is_refused(client: TestClient) -> None:
+    answer = client.post("/items", json={"items": [{"item_id": "x1", "colour": "red"}]})
+    assert answer.status_code == 422
+    assert answer.json() == {"error": "the item table has no column 'colour': leave it out"}
+    assert client.get("/ready").json()["items"] == 24
+
+
+def test_a_restart_takes_up_what_was_posted(serve: Callable[..., Any]) -> None:
+    with serve() as served:
+        served.client.post("/items", json={"items": [{"item_id": "x1", "title": "Espresso machine"}]})
+        served.client.post("/events", json={"events": [{"user_id": "anna", "item_id": "001"}]})
+        before = served.client.post("/recommend", json={"user_id": "anna"}).json()
+    with serve() as served:
+        assert served.client.get("/ready").json()["items"] == 25
+        assert served.client.post("/recommend", json={"user_id": "anna"}).json() == before
+
+
+def test_a_journal_survives_a_line_that_was_cut_short(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"a": 1}\n{"a": ', encoding="utf-8")
+    journal = Journal(path)
+    journal.append([{"a": 2}])
+    assert list(journal.rows()) == [{"a": 1}, {"a": 2}]
+    assert "1 lines are no JSON" in caplog.text
+    journal.close()
+
+
+def test_a_journal_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match=r"cannot be written .*--journal"):
+        Journal(tmp_path / "file" / "events.jsonl")
+    journal = Journal(tmp_path / "events.jsonl")
+    journal.append([{"a": 1}])
+    real = __import__("os").write
+    monkeypatch.setattr("os.write", lambda file, text: real(file, text[:4]))
+    with pytest.raises(Unavailable, match="the disk is full"):
+        journal.append([{"a": 2}])
+    assert list(journal.rows()) == [{"a": 1}]
+
+
+def test_memory_has_an_end() -> None:
+    histories = Histories(users=2, items=3)
+    for user in ("a", "b", "c"):
+        histories.add({"user_id": user, "item_id": str(item), "timestamp": -item} for item in range(5))
+    assert histories.of("a") == []
+    assert histories.of("c") == ["2", "1", "0"]
+
+
+def test_events_of_one_time_keep_their_order() -> None:
+    histories = Histories(users=2, items=3)
+    histories.add({"user_id": "a", "item_id": item, "timestamp": 5} for item in "xyz")
+    assert histories.of("a") == ["x", "y", "z"]

@@ -1,4 +1,4 @@
-"""Train and evaluate mml on a dataset: the one entry point, called by script/run_meta.sh.
+"""Train and evaluate mml on a dataset, called by script/run_meta.sh.
 
 python run_meta.py --dataset ml-100k [--config_files "a.yaml b.yaml"] [--gpu_id 0] [--key=value ...]
 torchrun --nproc_per_node=2 run_meta.py --dataset ml-100k ...
@@ -6,65 +6,16 @@ torchrun --nproc_per_node=2 run_meta.py --dataset ml-100k ...
 
 from __future__ import annotations
 
-import os
 import sys
-import warnings
-from collections.abc import Sequence
-from typing import NoReturn
 
-from mml.errors import InputError
-
-EXIT_INPUT_ERROR = 2
-EXIT_PEER_LOST = 3
-
-
-DESCRIPTION = "Meta-learn, adapt and fuse sequential recommenders for new users."
-EPILOG = "Any key of configs/overall.yaml can be set with --key=value, nested ones as --learners.id.key=value."
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run, print the table, and return the exit code: 0, 2 for a mistake in the input, 3 if a process is lost."""
-    warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
-    from mml import distributed
-    from mml.cli.arguments import common_arguments
-    from mml.config.config import Config
-    from mml.logs import log_to, setup_logging
-    from mml.run.folder import RunFolder
-    from mml.run.printing import result_table
-    from mml.run.run import run_meta
-
-    is_main = int(os.environ.get("RANK", "0")) == 0  # one of torchrun's processes speaks for all
-    setup_logging("INFO" if is_main else "ERROR")
-    try:
-        options, files, words = common_arguments(arguments, DESCRIPTION, epilog=EPILOG)
-        config = Config(options.dataset, files, arguments=words)
-        folder = RunFolder(config)
-        if is_main:
-            setup_logging(config["state"])
-        else:
-            config["show_progress"] = False
-        result, path = run_meta(config, folder, lambda: log_to(folder.path / "run.log") if is_main else None)
-    except (InputError, distributed.PeerLost) as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return EXIT_INPUT_ERROR if isinstance(error, InputError) else EXIT_PEER_LOST
-    if is_main:
-        print(result_table(result))
-        print(f"\nWritten to {path}")
-    return 0
-
-
-def _leave(code: int) -> NoReturn:
-    """Exit; a process of torchrun that writes nothing skips the interpreter's teardown.
-
-    It may come to it right after the last collective, whose tensors a thread of gloo still holds: to free one then
-    aborts the process (pytorch/pytorch#179291).
-    """
-    if int(os.environ.get("RANK", "0")) > 0:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
-
+from mml.cli.train import main
 
 if __name__ == "__main__":
-    _leave(main(sys.argv[1:]))
+    from mml.cli.train import leave
+
+    try:
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("\nStopped. The finished stages are kept: start the same command again to go on.", file=sys.stderr)
+        code = 130
+    leave(code)

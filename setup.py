@@ -18,6 +18,7 @@ INSTALL_REQUIRES = [
     "pandas>=2.1,<3",  # pandas 3 turns RecBole's `feat[field].fillna(inplace=True)` into a silent no-op
     "pyyaml>=6.0",
     "tqdm>=4.60",
+    "safetensors>=0.4,<1",
     "scipy>=1.11",  # recbole.data
     "scikit-learn>=1.3",  # recbole.evaluator
     "tensorboard>=2.17",  # recbole.utils; older ones break on numpy 2
@@ -31,10 +32,17 @@ IMAGES = ["pillow>=10.0", "scikit-image>=0.22"]
 # The comparison's plots.
 PLOTS = ["matplotlib>=3.8"]
 
+# CSV and parquet logs: the latter needs pyarrow.
+PARQUET = ["pyarrow>=14"]
+# The server; pydantic 2 comes with fastapi.
+SERVE = ["fastapi>=0.115", "uvicorn>=0.30", "prometheus-client>=0.20"]
+
 EXTRAS_REQUIRE = {
     "images": IMAGES,
     "encoders": ["transformers>=4.41", "sentence-transformers>=3.0", "timm>=1.0", *IMAGES],
     "plots": PLOTS,
+    "parquet": PARQUET,
+    "serve": SERVE,
     "dev": [
         "pytest>=8.0",
         "hypothesis>=6.100",
@@ -43,8 +51,11 @@ EXTRAS_REQUIRE = {
         "pandas-stubs<3",
         "types-PyYAML",
         "types-tqdm",
+        "httpx>=0.27",
+        "selenium>=4.20",
         *IMAGES,
         *PLOTS,
+        *SERVE,
     ],
 }
 
@@ -80,7 +91,8 @@ setup(
         "mml.configs",
     ],
     package_dir={"mml.configs": "configs"},
-    package_data={"mml": ["py.typed"], "mml.configs": ["*.yaml", "*/*.yaml"]},
+    package_data={"mml": ["py.typed", "serve/*.html"], "mml.configs": ["*.yaml", "*/*.yaml"]},
+    entry_points={"console_scripts": ["mml=mml.cli.main:main"]},
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
 )

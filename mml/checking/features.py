@@ -14,7 +14,9 @@ from mml.data.dataset import MMLDataset
 from mml.data.item_features import find_file
 from mml.errors import InputError
 from mml.features.files import read_features
-from mml.features.raw import list_pictures, read_columns
+from mml.features.media import MEDIA
+from mml.features.media.base import FolderMedium
+from mml.features.raw import read_table
 
 _COVERED = 0.9
 
@@ -57,10 +59,12 @@ def _raw_tokens(source: Mapping[str, Any], folder: Path) -> Collection[str]:
         return asked if asked.exists() else folder / asked
 
     if source.get("folder") is not None:
-        return list_pictures(found(source["folder"]))
+        medium = MEDIA[source.get("medium") or "image"]
+        return medium.files(found(source["folder"])) if isinstance(medium, FolderMedium) else []
     if source.get("csv") is None:
         return []  # the .item file: its items are the dataset's
-    return read_columns(found(source["csv"]), source.get("id_column") or "item_id", [])[0]
+    id_column = source.get("id_column") or "item_id"
+    return list(read_table(found(source["csv"]), [id_column])[id_column].astype(str))
 
 
 def _constant(name: str, vectors: np.ndarray) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mml.errors import InputError
-from mml.features.raw import PICTURE_SUFFIXES
+from mml.features.media.image import ImageMedium
 
 
 def pictured_items(folder: str | Path) -> tuple[Path, set[str]]:
@@ -17,7 +17,7 @@ def pictured_items(folder: str | Path) -> tuple[Path, set[str]]:
     path = Path(folder).expanduser()
     if not path.is_dir():
         raise InputError(f"--images {folder}: no such folder; check the path.")
-    names = {one.stem for one in path.rglob("*") if one.suffix.lower() in PICTURE_SUFFIXES}
+    names = {one.stem for one in path.rglob("*") if one.suffix.lower() in ImageMedium.suffixes}
     if not names:
         raise InputError(f"--images {folder}: holds no picture; name them by item id, as 42.jpg.")
     return path.resolve(), names

@@ -69,7 +69,7 @@ class RunFolder:
         # dropped ones are written as such, or the defaults would bring them back
         learners = dict.fromkeys(self.config.dropped_learners) | self.config["learners"]
         settings |= {"dataset": self.config["dataset"], "learners": learners}
-        self.write_text("config.yaml", yaml.safe_dump(plain(settings), sort_keys=True, allow_unicode=True))
+        self.write_text("config.yaml", yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True))
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file under a temporary name, then rename it."""

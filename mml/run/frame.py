@@ -15,6 +15,7 @@ import torch
 
 import mml
 from mml import distributed
+from mml.errors import InputError
 from mml.run.folder import RunFolder, StageRecord
 from mml.trainer.base import plain, seed_stage
 
@@ -31,10 +32,11 @@ class Stages:
     Args:
         folder: where they are kept.
         seed: the run's.
+        only_saved: whether a stage that is not there is an error instead of being built.
     """
 
-    def __init__(self, folder: RunFolder, seed: int) -> None:
-        self._folder, self._seed = folder, seed
+    def __init__(self, folder: RunFolder, seed: int, only_saved: bool = False) -> None:
+        self._folder, self._seed, self._only_saved = folder, seed, only_saved
         self.records: dict[str, StageRecord] = {}
 
     def fingerprint(self, stage: str, parts: list[Any]) -> str:
@@ -50,6 +52,11 @@ class Stages:
             state, self.records[stage] = found
             logger.info("Stage %s: finished before with the same settings, skipped.", stage)
             return state
+        if self._only_saved:
+            raise InputError(
+                f"{self._folder.path}: stage {stage} is not there with the data and settings of today; run it again: "
+                f"bash script/run_meta.sh {self._folder.config['dataset']} 0"
+            )
         logger.info("Stage %s ...", stage)
         begin = time.perf_counter()
         built, n_tasks = build(seed_stage(self._seed, stage))

@@ -59,9 +59,16 @@ class Run:
         config: mml's Config.
         folder: where everything lands; made only after the data have been read without complaint.
         on_start: called once the folder is there.
+        only_saved: whether to take what a finished run left, write nothing and train nothing.
     """
 
-    def __init__(self, config: Config, folder: RunFolder, on_start: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        folder: RunFolder,
+        on_start: Callable[[], None] = lambda: None,
+        only_saved: bool = False,
+    ) -> None:
         self.config, self.folder = config, folder
         self.dataset = MMLDataset(config)
         self.summary = self.dataset.summary()
@@ -70,15 +77,22 @@ class Run:
         self.learners: dict[str, Learner] = {}
         self.adaptations: dict[str, Adaptation] = {}
         self.generator: ItemEmbeddingGenerator | None = None
-        self.stages = Stages(folder, config["seed"])
+        self.stages = Stages(folder, config["seed"], only_saved)
         self._fingerprint = ""
         build_learner(config, self.dataset, "id")  # refuses what does not fit before anything is written
-        folder.create()
+        if not only_saved:
+            folder.create()
         on_start()
         logger.info("Data: %s", ", ".join(f"{key} {value}" for key, value in self.summary.items()))
 
     def run(self) -> dict[str, Any]:
         """Do what is not done yet, and return result.json's content."""
+        self.train()
+        self._refresh_stages()
+        return self._meta_test_stage()
+
+    def train(self) -> None:
+        """Learners, generator and fusion: all that is needed to recommend."""
         for name in self.config["learners"]:
             if name == "linear":
                 self._linear_stage()
@@ -86,8 +100,6 @@ class Run:
                 self._learner_stage(name)
         self._generator_stage()
         self._fusion_stage()
-        self._refresh_stages()
-        return self._meta_test_stage()
 
     # -- stages ----------------------------------------------------------------------------------------------------
 

@@ -144,7 +144,7 @@ class WeightedSum:
 
     def __init__(self, scores: StandardisedScores, weights: Mapping[str, float]) -> None:
         self._scores = scores
-        self._weights = torch.tensor([[weights[name] for name in scores.names]], device=scores.device)
+        self.weights = torch.tensor([[weights[name] for name in scores.names]], device=scores.device)  # [1, M]
 
     def __len__(self) -> int:
         return len(self._scores)
@@ -157,7 +157,7 @@ class WeightedSum:
     def of_cases(self, cases: slice) -> Callable[[slice | Tensor], Tensor]:
         """Items -> fused scores [c, n]."""
         z = self._scores.of_cases(cases)
-        return lambda items: weighted_mean(z(items), self._weights, self._scores.known(items))
+        return lambda items: weighted_mean(z(items), self.weights, self._scores.known(items))
 
 
 class AdaptiveFusion(nn.Module):

@@ -1,0 +1,56 @@
+"""The command `mml`: one subcommand for each thing that can be done."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+_COMMANDS = {
+    "import": ("mml.importing.command", "make a dataset of CSV files"),
+    "check": ("mml.checking.command", "say what is wrong or odd with a dataset"),
+    "train": ("mml.cli.train", "train and evaluate on a dataset"),
+    "recommend": ("mml.cli.recommend", "list items for users of a trained run"),
+    "serve": ("mml.serve.command", "serve recommendations over HTTP, with a page to try them"),
+    "result": ("mml.run.printing", "print the results of finished runs"),
+    "baseline": ("mml.baselines.__main__", "train and evaluate a baseline on the same split"),
+    "compare": ("mml.comparison.__main__", "compare methods over seeds"),
+    "features": ("prepare_multimodal_information_file.cli", "make and check feature files"),
+}
+_RECBOLE = "mml needs RecBole 1.2.1, which is not installed: pip install --no-deps recbole==1.2.1"
+_STOPPED = "Stopped. What is finished is kept: start the same command again to go on."
+
+
+def usage() -> str:
+    """What `mml --help` prints."""
+    lines = [f"  {name:<10} {text}" for name, (_, text) in _COMMANDS.items()]
+    commands = "\n".join(lines)
+    return (
+        f"usage: mml COMMAND ...\n\n{commands}\n\n`mml COMMAND --help` says more. First steps:\n"
+        "  mml train --dataset ml-100k\n  mml recommend ml-100k --items 50,181\n"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; returns its exit code, 2 for a mistake in the input, 130 after Ctrl-C."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(usage(), end="")
+        return 0 if given else 2
+    if given[0] == "--version":
+        print(importlib.import_module("mml").__version__)
+        return 0
+    if given[0] not in _COMMANDS:
+        print(f"error: there is no command '{given[0]}'; there are: {', '.join(_COMMANDS)}", file=sys.stderr)
+        return 2
+    try:
+        command: Callable[[Sequence[str]], int] = importlib.import_module(_COMMANDS[given[0]][0]).main
+        return command(given[1:])
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "recbole":
+            raise
+        print(f"error: {_RECBOLE}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\n{_STOPPED}", file=sys.stderr)
+        return 130

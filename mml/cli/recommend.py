@@ -1,0 +1,67 @@
+"""Command line: `mml recommend shop --items 50,181`, or `--users-from today.csv --output recs.csv` every night."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from mml.errors import InputError
+from mml.features.files import replacing
+from mml.logs import setup_logging
+from mml.recommender import load
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print or write lists; returns the exit code: 0, or 2 for a mistake in the input."""
+    options = _parser().parse_args(arguments)
+    setup_logging("WARNING")
+    try:
+        frame = _lists(options)
+        if options.output is None:
+            print(frame.to_string(index=False))
+            return 0
+        with replacing(options.output) as path:
+            frame.to_csv(path, index=False)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{frame['user_id'].nunique()} users, {len(frame)} rows written to {options.output}")
+    return 0
+
+
+def _lists(options: argparse.Namespace) -> pd.DataFrame:
+    folder = Path(options.run)
+    if not (folder / "config.yaml").is_file():
+        folder = options.output_dir / options.run / "latest"
+    if not (folder / "config.yaml").is_file():
+        raise InputError(
+            f"{options.run} is neither a run's folder nor a dataset with a run in {options.output_dir}; train first: "
+            f"mml train --dataset {options.run}"
+        )
+    model = load(folder)
+    if options.users_from is not None:
+        return model.recommend(options.users_from, top=options.top, new_items_share=options.new_items_share)
+    given = [item for item in (options.items or "").split(",") if item]
+    lists = model.recommend({"you": given}, top=options.top, new_items_share=options.new_items_share)
+    return lists.drop(columns="user_id") if options.output is None else lists
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mml recommend", description="List the best items for users, whether the log knows them or not."
+    )
+    parser.add_argument("run", help="a dataset's name (its latest run), or a run's folder")
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--items", help="item ids that one person took, the oldest first, separated by commas")
+    wanted.add_argument(
+        "--users-from", type=Path, help="CSV or .inter file with the columns user_id, item_id and perhaps timestamp"
+    )
+    parser.add_argument("--top", type=int, default=10, help="length of a list (default: 10)")
+    parser.add_argument("--new-items-share", type=float, default=None, help="least share of new items in a list")
+    parser.add_argument("--output", type=Path, default=None, help="CSV file to write; without it lists are printed")
+    parser.add_argument("--output_dir", type=Path, default=Path("output"), help="where the runs are (default: output)")
+    return parser

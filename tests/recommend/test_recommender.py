@@ -1,0 +1,184 @@
+"""A finished run is loaded and asked: lists, neighbours, vectors, and the command that prints them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mml
+import run_meta
+from mml.cli.main import main
+from mml.errors import InputError
+from mml.recommender import Recommender
+
+
+@pytest.fixture(scope="module")
+def output(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory, arguments: Callable[..., list[str]]) -> Path:
+    """The output folder of one run of `tiny`, whose lists leave the history out."""
+    folder = tmp_path_factory.mktemp("output")
+    assert run_meta.main(arguments(tiny_data, folder, repeatable=False, use_gpu=False)) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(output: Path) -> Recommender:
+    return mml.load(output / "tiny" / "latest")
+
+
+def some_ids(model: Recommender, n: int = 3) -> list[str]:
+    return list(model.items.index[:n])
+
+
+def test_lists_hold_each_item_once_and_none_of_the_history(model: Recommender) -> None:
+    own = some_ids(model)
+    found = model.recommend({"anna": own, "ben": own[:1]}, top=5)
+    assert list(found.columns[:3]) == ["user_id", "rank", "item_id"]
+    for user, history in (("anna", own), ("ben", own[:1])):
+        rows = found[found.user_id == user]
+        assert list(rows["rank"]) == [1, 2, 3, 4, 5]
+        assert rows.item_id.is_unique
+        assert not set(rows.item_id) & set(history)
+        assert rows.score.is_monotonic_decreasing
+
+
+def test_ranks_are_those_of_predictions_csv(model: Recommender, output: Path) -> None:
+    """What a loaded run says is what result.json was computed by."""
+    written = pd.read_csv(output / "tiny" / "latest" / "predictions.csv", dtype={"user_id": str, "target_item": str})
+    written = written[written.method == "mml"].reset_index(drop=True)
+    dataset = model._run.dataset
+    tasks, _ = dataset.test_tasks()
+    histories = {
+        str(case): [str(dataset.item_tokens[item]) for item in tasks.inputs(slice(case, case + 1))[0] if item]
+        for case in range(len(tasks))
+    }
+    lists = model.recommend(histories, top=len(model.items))
+    places = lists.set_index(["user_id", "item_id"])
+    for case, row in written.iterrows():
+        own = places.loc[str(case)]
+        place = own.loc[row.target_item]
+        ties = np.isclose(own.score, place.score, rtol=1e-5, atol=1e-5).sum() - 1
+        assert abs(int(place["rank"]) - row["rank"]) <= ties
+
+
+def test_a_user_in_a_batch_gets_what_it_gets_alone(model: Recommender) -> None:
+    own = some_ids(model, 4)
+    users = {"a": own, "b": own[1:], "c": own[:1]}
+    together = model.recommend(users, top=4)
+    for user, history in users.items():
+        alone = model.recommend({user: history}, top=4)
+        both = together[together.user_id == user].reset_index(drop=True)
+        assert list(both.item_id) == list(alone.item_id)
+        np.testing.assert_allclose(both.score, alone.score, rtol=1e-4, atol=1e-5)
+
+
+def test_unknown_items_are_skipped_and_counted(model: Recommender, caplog: pytest.LogCaptureFixture) -> None:
+    own = some_ids(model, 2)
+    with caplog.at_level("WARNING"):
+        found = model.recommend({"anna": [*own, "no such item"]}, top=3)
+    assert "1 items of the histories are unknown" in caplog.text
+    assert list(found.item_id) == list(model.recommend({"anna": own}, top=3).item_id)
+
+
+def test_nobody_known_gets_what_is_popular(model: Recommender) -> None:
+    found = model.recommend({"new": [], "old": some_ids(model)}, top=3)
+    empty = found[found.user_id == "new"]
+    assert list(empty.item_id) == list(model.popular(3).item_id)
+    assert set(empty.by) == {"popularity"}
+    assert set(found[found.user_id == "old"].by) == {"mml"}
+
+
+def test_candidates_can_be_chosen_and_excluded(model: Recommender) -> None:
+    own, others = some_ids(model, 2), list(model.items.index[2:6])
+    assert set(model.recommend({"a": own}, top=10, items=others).item_id) == set(others)
+    first = model.recommend({"a": own}, top=1).item_id[0]
+    assert first not in set(model.recommend({"a": own}, top=10, exclude=[first]).item_id)
+
+
+def test_a_share_of_new_items(model: Recommender) -> None:
+    new = set(model.items.index[model.items.is_new])
+    found = model.recommend({"a": some_ids(model)}, top=4, new_items_share=0.5)
+    assert len(set(found.item_id) & new) >= min(2, len(new))
+    assert found.score.is_monotonic_decreasing
+
+
+def test_contributions_of_the_learners_add_up_in_order(model: Recommender) -> None:
+    found = model.recommend({"a": some_ids(model)}, top=6, explain=True)
+    total = found[list(model._run.config["learners"])].sum(axis=1)
+    assert total.is_monotonic_decreasing  # the score is their sum times the user's tau
+
+
+@pytest.mark.parametrize("wrong", [{"top": 0}, {"new_items_share": 1.5}])
+def test_wrong_numbers(model: Recommender, wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="give 1 or more, and a share of 0 to 1"):
+        model.recommend({"a": some_ids(model)}, **wrong)  # type: ignore[arg-type]
+
+
+def test_neighbours_and_vectors(model: Recommender) -> None:
+    ids, vectors = model.item_vectors()
+    assert ids == list(model.items.index)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    scores = unit @ unit[0]
+    scores[0] = -np.inf
+    found = model.similar(ids[0], top=3)
+    np.testing.assert_allclose(found.score, np.sort(scores)[::-1][:3], atol=1e-5)
+    with pytest.raises(InputError, match="no item 'nothing'"):
+        model.similar("nothing")
+
+
+def test_histories_of_a_table_and_of_a_file_are_those_of_a_mapping(model: Recommender, tmp_path: Path) -> None:
+    own = some_ids(model)
+    table = pd.DataFrame({"user_id": ["a"] * 3, "item_id": own[::-1], "timestamp": [3, 2, 1]})
+    expected = model.recommend({"a": own}, top=3)
+    table.to_csv(tmp_path / "today.csv", index=False)
+    pd.testing.assert_frame_equal(model.recommend(table, top=3), expected)
+    pd.testing.assert_frame_equal(model.recommend(tmp_path / "today.csv", top=3), expected)
+    with pytest.raises(InputError, match="no column of items"):
+        model.recommend(table.rename(columns={"item_id": "thing"}))
+    with pytest.raises(InputError, match="give a list"):
+        model.recommend({"a": "50"})
+
+
+def test_the_command_writes_the_lists_of_a_file(model: Recommender, output: Path, tmp_path: Path) -> None:
+    own = some_ids(model)
+    pd.DataFrame({"user_id": ["a"] * 3, "item_id": own}).to_csv(tmp_path / "today.csv", index=False)
+    words = ["recommend", "tiny", "--output_dir", str(output), "--users-from", str(tmp_path / "today.csv")]
+    assert main([*words, "--top", "3", "--output", str(tmp_path / "recs.csv")]) == 0
+    written = pd.read_csv(tmp_path / "recs.csv", dtype={"item_id": str})
+    assert list(written.item_id) == list(model.recommend({"a": own}, top=3).item_id)
+
+
+def test_the_command_prints_a_list(output: Path, model: Recommender, capsys: pytest.CaptureFixture[str]) -> None:
+    items = ",".join(some_ids(model))
+    assert main(["recommend", str(output / "tiny" / "latest"), "--items", items, "--top", "2"]) == 0
+    assert len(capsys.readouterr().out.strip().splitlines()) == 3
+
+
+def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError, match="is no run's folder"):
+        mml.load(tmp_path)
+    assert main(["recommend", "nothing", "--items", "1", "--output_dir", str(tmp_path)]) == 2
+    assert "train first: mml train --dataset nothing" in capsys.readouterr().err
+
+
+def test_nothing_is_trained_where_the_stages_are_not_those_of_the_data(output: Path, tmp_path: Path) -> None:
+    """A run whose stages are gone is refused, and nothing is written."""
+    copy = tmp_path / "tiny" / "latest"
+    shutil.copytree(output / "tiny" / "latest", copy)
+    shutil.rmtree(copy / "checkpoints")
+    before = sorted(path.name for path in copy.rglob("*"))
+    with pytest.raises(InputError, match="stage id is not there"):
+        mml.load(copy)
+    assert sorted(path.name for path in copy.rglob("*")) == before
+
+
+def test_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert main(["--help"]) == 0
+    assert "recommend" in capsys.readouterr().out
+    assert main(["recomend"]) == 2
+    assert "there is no command 'recomend'" in capsys.readouterr().err

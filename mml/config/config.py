@@ -1,8 +1,9 @@
 """Config: RecBole's, with mml's defaults, strict keys, deep merging and dotted keys.
 
-Order of precedence, the last wins: `configs/overall.yaml`, `configs/<dataset>.yaml` if it exists, the given config
-files in order, the config dict, the command line. Nested mappings are merged key by key; a learner's `item_feat_emb`
-takes the place of an earlier `source`, and the other way round.
+Order of precedence, the last wins: `configs/overall.yaml`, `configs/<dataset>.yaml` and the dataset's own
+`<data_path>/<dataset>/<dataset>.yaml` if they exist, the given config files in order, the config dict, the command
+line. Nested mappings are merged key by key; a learner's `item_feat_emb` takes the place of an earlier `source`, and the
+other way round.
 """
 
 from __future__ import annotations
@@ -89,11 +90,22 @@ class Config(RecBoleConfig):
             model = Learner
         self._arguments = list(arguments)
         self._dataset_name = dataset
-        shipped = [config_dir() / "overall.yaml", config_dir() / f"{dataset}.yaml"]
-        files = [path for path in shipped if path.is_file()] + [Path(path) for path in config_files]
+        given = [Path(path) for path in config_files]
+        beside = self._data_path(given, config_dict or {}) / dataset / f"{dataset}.yaml"
+        own = [config_dir() / "overall.yaml", config_dir() / f"{dataset}.yaml", beside]
+        already = {path.resolve() for path in given}
+        files = [path for path in own if path.is_file() and path.resolve() not in already] + given
         super().__init__(model=model, dataset=dataset, config_file_list=files, config_dict=dict(config_dict or {}))
         self._drop_absent_learners()
         self._check_together()
+
+    def _data_path(self, given: Sequence[Path], config_dict: Mapping[str, Any]) -> Path:
+        """Where the datasets are, as the sources say before they are merged."""
+        loader = self._build_yaml_loader()
+        sources = [_read_yaml(path, loader) for path in (config_dir() / "overall.yaml", *given)]
+        sources += [dict(config_dict), parse_arguments(self._arguments, loader)]
+        paths = [source["data_path"] for source in sources if isinstance(source.get("data_path"), str)]
+        return Path(paths[-1]).expanduser()
 
     def compatibility_settings(self) -> None:
         set_numpy_aliases()
@@ -122,6 +134,9 @@ class Config(RecBoleConfig):
         merged: Settings = self.file_config_dict
         for settings in (self.variable_config_dict, self.cmd_config_dict):
             merged = lay_over(merged, settings)
+        for key in ("data_path", "output_dir", "new_users_file"):
+            if isinstance(merged.get(key), str):
+                merged[key] = os.path.expanduser(merged[key])
         self.external_config_dict = merged
 
     # -- final values ----------------------------------------------------------------------------------------------

@@ -188,6 +188,8 @@ _NO_EFFECT = {
     **dict.fromkeys(("nproc", "world_size", "local_rank", "offset", "group_offset", "ip", "port"), _TORCHRUN),
     "threshold": "val_interval (rows below it are then left out; a label means nothing to a next item)",
     "enable_amp": "tf32",
+    "reproducibility": "seed (runs are always reproducible)",
+    "log_wandb": "TensorBoard on tensorboard/ in the run's folder, where curves are always written",
 }
 _RECBOLE_DATA_KEYS = frozenset(dataset_arguments) - _NO_EFFECT.keys() - KEYS.keys()
 
@@ -207,20 +209,29 @@ def check(settings: Mapping[str, Any], source: str) -> None:
     Raises:
         InputError: names the source, the key and the nearest known key or the legal values.
     """
-    for word, value in settings.items():
-        key = str(word)
-        if key in KEYS:
-            _check_value(source, key, value, KEYS[key])
-        elif key in _NO_EFFECT:
-            raise InputError(f"{source}: key '{key}' has no effect in mml; use {_NO_EFFECT[key]}.")
-        elif key not in _RECBOLE_DATA_KEYS:
-            raise InputError(f"{source}: unknown key '{key}'.{_nearest(key, [*KEYS, *_RECBOLE_DATA_KEYS])}")
+    problems: list[str] = []
+    for name, value in settings.items():
+        try:
+            _check_key(source, str(name), value)
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError("\n".join(problems))
     for name, learner in (settings.get("learners") or {}).items():
         _check_learner(source, str(name), learner)
     for dataset, overrides in (settings.get("dataset_overrides") or {}).items():
         if not isinstance(overrides, dict):
             raise InputError(f"{source}: dataset_overrides.{dataset} must be a mapping of keys.")
         check(overrides, f"{source}: dataset_overrides.{dataset}")
+
+
+def _check_key(source: str, key: str, value: Any) -> None:
+    if key in KEYS:
+        _check_value(source, key, value, KEYS[key])
+    elif key in _NO_EFFECT:
+        raise InputError(f"{source}: key '{key}' has no effect in mml; use {_NO_EFFECT[key]}.")
+    elif key not in _RECBOLE_DATA_KEYS:
+        raise InputError(f"{source}: unknown key '{key}'.{_nearest(key, [*KEYS, *_RECBOLE_DATA_KEYS])}")
 
 
 def _check_learner(source: str, name: str, learner: Any) -> None:

@@ -366,3 +366,42 @@ def test_stages_see_their_own_keys_and_those_before() -> None:
     for stage in config_keys.STAGES:
         assert "output_dir" not in loaded.of_stage(stage)
         assert "hidden_size" in loaded.of_stage(stage) or stage == "data"
+
+
+# --- what users of RecBole write -------------------------------------------------------------------------------------
+
+
+def test_all_refused_keys_of_a_file_are_named_at_once(write_yaml: WriteYaml) -> None:
+    path = write_yaml("epochs: 5\nreproducibility: True\nlog_wandb: False\neval_args: {}\ntopk: [0]\n")
+    with pytest.raises(InputError) as caught:
+        config(path)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 5
+    for key in ("epochs", "reproducibility", "log_wandb", "eval_args", "topk"):
+        assert any(f"key '{key}'" in line for line in lines)
+
+
+def test_the_home_folder_in_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    loaded = config(words=("--output_dir=~/runs", "--data_path=~/data", "--new_users_file=~/new.txt"))
+    assert loaded["output_dir"] == f"{tmp_path}/runs"
+    assert loaded["data_path"] == f"{tmp_path}/data/shop"
+    assert loaded["new_users_file"] == f"{tmp_path}/new.txt"
+
+
+def test_the_file_beside_the_dataset_counts(tmp_path: Path, write_yaml: WriteYaml) -> None:
+    folder = tmp_path / "data" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "shop.yaml").write_text("repeatable: True\nhidden_size: 8\n", encoding="utf-8")
+    mine = write_yaml("hidden_size: 16\n")
+    loaded = config(mine, words=(f"--data_path={tmp_path / 'data'}",))
+    assert (loaded["repeatable"], loaded["hidden_size"]) == (True, 16)
+
+
+def test_a_setting_with_a_space_after_config_files() -> None:
+    from mml.cli.arguments import common_arguments
+
+    given = ["--config_files", "my.yaml", "--metrics=[Recall, NDCG]", "--data_path=/home/me/my data"]
+    _, files, rest = common_arguments(given, "")
+    assert files == ["my.yaml"]
+    assert rest == ["--metrics=[Recall, NDCG]", "--data_path=/home/me/my data"]

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from recbole.config import Config as RecBoleConfig
 from recbole.data.dataset import SequentialDataset
 from recbole.utils import FeatureSource, FeatureType
 
-from mml.config.config import Config
 from mml.data.item_features import ItemFeatures, load_item_features
 from mml.data.sequences import PackedSequences
 from mml.data.split import UserSplit, split_users
@@ -64,7 +64,7 @@ class MMLDataset(SequentialDataset):
         InputError: for missing, empty or malformed files, and for a split that leaves no users of one kind.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: RecBoleConfig) -> None:
         self._split: UserSplit
         self._tokens_in_file_order: np.ndarray
         self.inter_feat: pd.DataFrame

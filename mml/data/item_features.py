@@ -16,7 +16,7 @@ from mml.features.files import FeatureTable, join_features, read_features
 from mml.features.sources import ItemFile, open_source
 
 if TYPE_CHECKING:
-    from mml.config.config import Config
+    from recbole.config import Config as RecBoleConfig
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ItemFeatures:
 
 
 def load_item_features(
-    config: Config,
+    config: RecBoleConfig,
     item_tokens: Sequence[str],
     n_warm_items: int,
     tokens_in_file_order: Sequence[str],

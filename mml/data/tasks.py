@@ -206,6 +206,17 @@ def prefix_tasks(sequences: PackedSequences, max_length: int) -> TaskSet:
     return _one_target_each(sequences, max_length, users, shots, shots - 1)
 
 
+def tasks_after(sequences: PackedSequences, max_length: int) -> TaskSet:
+    """A task for each user whose whole sequence is known and whose next item is not; its target is the padding item.
+
+    Every user has one interaction at least.
+    """
+    lengths, users = sequences.lengths, np.arange(len(sequences))
+    open_ended = np.insert(sequences.items, sequences.offsets[1:], 0)
+    packed = PackedSequences(open_ended, sequences.offsets + np.arange(len(sequences) + 1))
+    return _one_target_each(packed, max_length, users, lengths, lengths - 1)
+
+
 def _one_target_each(
     sequences: PackedSequences, max_length: int, users: np.ndarray, shots: np.ndarray, n_support: np.ndarray
 ) -> TaskSet:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def widened(states: Tensor, table: Tensor, columns: Tensor | None = None) -> Tensor:
+def with_offsets(states: Tensor, table: Tensor, columns: Tensor | None = None) -> Tensor:
     """The states with last values that pick one of the table's columns b, so that their product is h.w_i + b_i.
 
     Args:
@@ -25,5 +25,5 @@ def widened(states: Tensor, table: Tensor, columns: Tensor | None = None) -> Ten
 
 
 def dot_scores(states: Tensor, table: Tensor, columns: Tensor | None = None) -> Tensor:
-    """h.w_i + b_i: states [N, d], table [n, d + R], columns [N] (see `widened`) -> [N, n]."""
-    return widened(states, table, columns) @ table.T
+    """h.w_i + b_i: states [N, d], table [n, d + R], columns [N] (see `with_offsets`) -> [N, n]."""
+    return with_offsets(states, table, columns) @ table.T

@@ -1,0 +1,85 @@
+"""The items as people know them: ids, titles, and how often each was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mml.files.atomic import read_atomic, read_header
+
+if TYPE_CHECKING:
+    from mml.data.dataset import MMLDataset
+
+_TITLES = ("title", "name", "description")
+
+
+@dataclass(frozen=True)
+class Items:
+    """The item vocabulary.
+
+    Args:
+        tokens: item ids by number; the first one is the padding's.
+        counts: int64 [n_items], how often old users took each.
+        n_warm_items: items 1..n_warm_items are warm.
+        titles: by number, or None if there are none.
+    """
+
+    tokens: Sequence[str]
+    counts: np.ndarray
+    n_warm_items: int
+    titles: Sequence[str] | None = None
+
+    @classmethod
+    def of(cls, dataset: MMLDataset) -> Items:
+        """The items of a dataset, with the titles of its `.item` file if it has some."""
+        tokens = [str(token) for token in dataset.item_tokens]
+        path = Path(dataset.dataset_path) / f"{dataset.dataset_name}.item"
+        separator = dataset.config["field_separator"]
+        return cls(tokens, dataset.item_counts, dataset.n_warm_items, _read_titles(path, tokens, separator))
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Item id -> number."""
+        return {token: number for number, token in enumerate(self.tokens) if number}
+
+    def known(self, ids: Iterable[object]) -> list[int]:
+        """Numbers of those of the ids that are known, in their order."""
+        found = (self.numbers.get(str(one)) for one in ids)
+        return [number for number in found if number is not None]
+
+    def table(self) -> pd.DataFrame:
+        """One row per item: item_id (index), title if there are some, is_new, n_interactions."""
+        numbers = np.arange(1, len(self))
+        columns: dict[str, object] = {} if self.titles is None else {"title": list(self.titles[1:])}
+        columns |= {"is_new": numbers > self.n_warm_items, "n_interactions": self.counts[1:]}
+        return pd.DataFrame(columns, index=pd.Index(list(self.tokens[1:]), name="item_id"))
+
+    def named(self, numbers: np.ndarray) -> dict[str, list[str]]:
+        """The columns item_id and, if there are titles, title of some items."""
+        columns = {"item_id": [self.tokens[number] for number in numbers]}
+        if self.titles is not None:
+            columns["title"] = [self.titles[number] for number in numbers]
+        return columns
+
+
+def _read_titles(path: Path, tokens: Sequence[str], separator: str) -> list[str] | None:
+    """Titles in the order of the tokens, from the column whose name says so."""
+    if not path.is_file():
+        return None
+    types = read_header(path, separator)
+    ids = next((column for column in types if "item" in column and types[column] == "token"), None)
+    named = [column for word in _TITLES for column in types if word in column.lower() and column != ids]
+    if ids is None or not named:
+        return None
+    frame = read_atomic(path, [ids, named[0]], separator)
+    titles = dict(zip(frame[ids].astype(str), frame[named[0]].fillna("").astype(str), strict=True))
+    return [titles.get(token, "") for token in tokens]

@@ -1,0 +1,95 @@
+"""Users' histories, in whatever form they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mml.data.items import Items
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import TaskSet, tasks_after
+from mml.errors import InputError
+
+Given = Mapping[str, Iterable[object]] | pd.DataFrame | str | Path
+_USERS = ("user_id", "user", "userId", "customer_id")
+_ITEMS = ("item_id", "item", "itemId", "product_id")
+_TIMES = ("timestamp", "time", "datetime", "date")
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Histories by user, the oldest item first.
+
+    Args:
+        users: their ids.
+        items: numbers of the items that are known, of each user.
+        n_unknown: how many items were skipped because nobody knows them.
+    """
+
+    users: list[str]
+    items: list[list[int]]
+    n_unknown: int
+
+    @classmethod
+    def read(cls, given: Given, items: Items) -> Histories:
+        """Histories from a mapping of user id to item ids, a table, or the name of a CSV or `.inter` file.
+
+        A table has a column of users and one of items, and may have one of times; without it the rows are in order.
+
+        Raises:
+            InputError: if the columns are not there, or the file cannot be read.
+        """
+        if isinstance(given, (str, Path)):
+            given = _read_table(Path(given))
+        lists = _by_user(given) if isinstance(given, pd.DataFrame) else given
+        users, known, unknown = [], [], 0
+        for user, own in lists.items():
+            if isinstance(own, str):
+                raise InputError(f"the history of '{user}' is the text {own!r}; give a list of item ids.")
+            ids = list(own)
+            numbers = items.known(ids)
+            users.append(str(user))
+            known.append(numbers)
+            unknown += len(ids) - len(numbers)
+        return cls(users, known, unknown)
+
+    def tasks(self, rows: np.ndarray, max_length: int) -> TaskSet:
+        """The tasks of some users, whose next item is to be predicted; each has one known item at least."""
+        lengths = np.array([len(self.items[row]) for row in rows], dtype=np.int64)
+        flat = np.concatenate([np.asarray(self.items[row], dtype=np.int64) for row in rows])
+        return tasks_after(PackedSequences(flat, np.concatenate(([0], np.cumsum(lengths)))), max_length)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; name a CSV with the columns user_id and item_id.")
+    separator = "\t" if path.suffix in (".inter", ".tsv") else ","
+    try:
+        frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as a table ({' '.join(str(error).split())}).") from None
+    return frame.rename(columns=lambda column: str(column).partition(":")[0])
+
+
+def _by_user(frame: pd.DataFrame) -> dict[str, list[object]]:
+    user, item = _column(frame, _USERS, "users"), _column(frame, _ITEMS, "items")
+    time = next((name for name in _TIMES if name in frame), None)
+    if time is not None:
+        times = pd.to_numeric(frame[time], errors="coerce")
+        order = frame[time] if times.isna().any() else times
+        frame = frame.loc[order.sort_values(kind="stable").index]
+    groups = frame.groupby(user, sort=False)[item]
+    return {str(name): [one for one in own if str(one)] for name, own in groups}
+
+
+def _column(frame: pd.DataFrame, names: tuple[str, ...], what: str) -> str:
+    found = next((name for name in names if name in frame), None)
+    if found is None:
+        raise InputError(
+            f"the table of histories has no column of {what}: it has {', '.join(map(str, frame))}; call it {names[0]}."
+        )
+    return found

@@ -1,0 +1,279 @@
+"""The trained whole: learners, generator and fusion over a catalogue, which can be asked."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mml.data.catalogue import Catalogue
+from mml.data.items import Items
+from mml.data.tasks import TaskSet
+from mml.histories import Given, Histories
+from mml.model.fusion import FUSIONS
+from mml.model.fusion.context import case_context, context_size
+from mml.model.fusion.slot import FusedScorer, FusionShape, TrainedFusion
+from mml.model.fusion.standardised import StandardisedScores
+from mml.model.generator import GENERATORS, Generator
+from mml.model.generator.slot import GeneratorParts
+from mml.model.learner import entry_of
+from mml.model.learner.adapted import AdaptedLearner
+from mml.model.learner.id import IDLearner
+from mml.model.learner.outputs import Output
+from mml.model.learner.slot import Serving, TrainedLearner
+from mml.ranked_lists import best_items, popular_items
+
+logger = logging.getLogger(__name__)
+
+_BLOCK = 256  # users scored at a time
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a recommender is asked.
+
+    Args:
+        max_length: longest history the encoders see.
+        repeatable: whether items of the history may be recommended again.
+        fusion: which fusion's ranking counts.
+        hidden_size: d of the states.
+    """
+
+    max_length: int
+    repeatable: bool
+    fusion: str
+    hidden_size: int
+
+
+class Recommender:
+    """Scores items for users by their histories, known users or not.
+
+    Args:
+        items: the item vocabulary.
+        catalogue: the items as learners see them.
+        learners: by name, in the order of the fusion's weights.
+        generator: makes the ID embeddings of items that nobody had touched; None if there is none.
+        rules: how it is asked.
+        values: all settings of the run that trained it.
+        device: of its tensors.
+    """
+
+    def __init__(
+        self,
+        items: Items,
+        catalogue: Catalogue,
+        learners: Mapping[str, TrainedLearner],
+        generator: Generator | None,
+        rules: Rules,
+        values: Mapping[str, Any],
+        device: torch.device,
+    ) -> None:
+        self.vocabulary, self.catalogue, self.learners = items, catalogue, dict(learners)
+        self.generator, self.rules, self.values, self.device = generator, rules, dict(values), device
+        self.fusions: dict[str, TrainedFusion] = {}
+        self.use_generated(generator is not None)
+
+    # -- scores of tasks: what the evaluation asks -------------------------------------------------------------------
+
+    @property
+    def shape(self) -> FusionShape:
+        """What its fusions are of."""
+        n_states = sum(learner.adapts for learner in self.learners.values())
+        n_context = context_size(self.catalogue)
+        return FusionShape(list(self.learners), n_states, self.rules.hidden_size, n_context, self.device)
+
+    def outputs(self, tasks: TaskSet, n_items: int | None = None) -> dict[str, Output]:
+        """What each learner says about the tasks' users and the first `n_items` items, all if None."""
+        n = self.catalogue.n_items if n_items is None else n_items
+        return {name: learner.output(tasks, n) for name, learner in self.learners.items()}
+
+    def unadapted(self, name: str, tasks: TaskSet) -> Output:
+        """What a learner says without adaptation."""
+        return self.learners[name].output(tasks, self.catalogue.n_items, adapted=False)
+
+    def fused(self, tasks: TaskSet, outputs: Mapping[str, Output], method: str | None = None) -> FusedScorer:
+        """The fused scores of the tasks, by the fusion called `method` or the chosen one."""
+        fusion = self.fusions[self.rules.fusion if method is None else method]
+        return fusion.scorer(StandardisedScores(outputs), case_context(tasks, self.catalogue))
+
+    def with_learners(self, learners: Mapping[str, TrainedLearner]) -> Recommender:
+        """The same with other learners of the same names."""
+        other = copy.copy(self)
+        other.learners = dict(learners)
+        return other
+
+    def use_generated(self, generated: bool) -> None:
+        """Whether cold items have generated ID embeddings; without them the ID learner abstains from them."""
+        for learner in self.learners.values():
+            inner = learner.learner if isinstance(learner, AdaptedLearner) else None
+            if isinstance(inner, IDLearner):
+                use = generated and self.generator is not None
+                inner.set_cold_embeddings(self.generator.cold_embeddings(inner.n_items) if use else None)  # type: ignore[union-attr]
+
+    # -- lists of items: what people ask -----------------------------------------------------------------------------
+
+    @property
+    def items(self) -> pd.DataFrame:
+        """One row per item, by item_id: title if known, is_new (nobody had touched it at training), n_interactions."""
+        return self.vocabulary.table()
+
+    def recommend(
+        self,
+        histories: Given,
+        top: int = 10,
+        items: Iterable[object] | None = None,
+        exclude: Iterable[object] | None = None,
+        new_items_share: float | None = None,
+        explain: bool = False,
+    ) -> pd.DataFrame:
+        """The best items for each user.
+
+        Args:
+            histories: user id -> item ids, the oldest first; or a table, or the name of a file of one.
+            top: how many items.
+            items: only these are candidates; all if None.
+            exclude: these are none.
+            new_items_share: at least this share of each list is new items, where there are enough.
+            explain: add what each learner contributed to an item's score, a column each.
+
+        Returns:
+            user_id, rank (from 1), item_id, title if known, score, by (`mml`, or `popularity` for users without any
+            known item), and the learners' columns if asked for. Unknown items are skipped and counted in the log.
+
+        Raises:
+            InputError: for histories that cannot be read.
+        """
+        found = Histories.read(histories, self.vocabulary)
+        if found.n_unknown:
+            logger.warning("%d items of the histories are unknown and were skipped.", found.n_unknown)
+        allowed = self._allowed(items, exclude)
+        has_some = np.array([bool(own) for own in found.items], dtype=bool)
+        parts = [self._of_popularity(found, rows, top, allowed) for rows in [np.flatnonzero(~has_some)] if len(rows)]
+        parts += list(self._of_histories(found, np.flatnonzero(has_some), top, allowed, new_items_share, explain))
+        if not parts:
+            return pd.DataFrame(columns=["user_id", "rank", "item_id", "score", "by"])
+        frame = pd.concat(parts, ignore_index=True)
+        return frame.sort_values(["_user", "rank"], kind="stable").drop(columns="_user").reset_index(drop=True)
+
+    def popular(self, top: int = 10) -> pd.DataFrame:
+        """The items that most old users took: rank, item_id, title if known, score (how often)."""
+        numbers, counts = popular_items(self.vocabulary.counts, top, self._allowed(None, None))
+        return pd.DataFrame({"rank": np.arange(1, len(numbers) + 1), **self.vocabulary.named(numbers), "score": counts})
+
+    def _allowed(self, items: Iterable[object] | None, exclude: Iterable[object] | None) -> Tensor:
+        """bool [n_items], the candidates."""
+        allowed = torch.ones(self.catalogue.n_items, dtype=torch.bool)
+        if items is not None:
+            allowed[:] = False
+            allowed[self.vocabulary.known(items)] = True
+        if exclude is not None:
+            allowed[self.vocabulary.known(exclude)] = False
+        allowed[0] = False
+        return allowed
+
+    def _of_popularity(self, found: Histories, rows: np.ndarray, top: int, allowed: Tensor) -> pd.DataFrame:
+        numbers, counts = popular_items(self.vocabulary.counts, top, allowed)
+        return self._frame(
+            found, np.repeat(rows, len(numbers)), np.tile(numbers, len(rows)), np.tile(counts, len(rows)), "popularity"
+        )
+
+    @torch.no_grad()
+    def _of_histories(
+        self,
+        found: Histories,
+        rows: np.ndarray,
+        top: int,
+        allowed: Tensor,
+        new_items_share: float | None,
+        explain: bool,
+    ) -> Iterator[pd.DataFrame]:
+        if not len(rows):
+            return
+        tasks = found.tasks(rows, self.rules.max_length)
+        outputs = self.outputs(tasks)
+        scorer = self.fused(tasks, outputs)
+        for begin in range(0, len(rows), _BLOCK):
+            cases = slice(begin, min(begin + _BLOCK, len(rows)))
+            scores = scorer.of_cases(cases)(slice(0, self.catalogue.n_items)).masked_fill(
+                ~allowed.to(self.device), -torch.inf
+            )
+            if not self.rules.repeatable:
+                for place, row in enumerate(rows[cases]):
+                    scores[place, found.items[row]] = -torch.inf
+            best = best_items(scores, top, self.vocabulary.n_warm_items, new_items_share)
+            frame = self._frame(found, rows[cases][best.cases], best.items, best.scores, "mml")
+            if explain:
+                frame = frame.assign(**self._contributions(StandardisedScores(outputs), scorer, cases, best))
+            yield frame
+
+    def _contributions(
+        self, scores: StandardisedScores, scorer: FusedScorer, cases: slice, best: Any
+    ) -> dict[str, np.ndarray]:
+        """Learner -> its weight times its standardised score of each listed item."""
+        items = torch.from_numpy(best.items).to(self.device)
+        places = torch.from_numpy(best.cases).to(self.device)
+        z = scores.of_cases(cases)(items)[:, places, torch.arange(len(items), device=self.device)]  # [M, n]
+        known = scores.known(items)  # [M, n]
+        weights = scorer.weights(cases)[places].T  # [M, n]
+        shares = weights / (weights * known).sum(0).clamp(min=1e-6)
+        return {name: (shares * z)[row].cpu().numpy() for row, name in enumerate(scores.names)}
+
+    def _frame(
+        self, found: Histories, rows: np.ndarray, numbers: np.ndarray, scores: np.ndarray, by: str
+    ) -> pd.DataFrame:
+        starts = np.flatnonzero(np.diff(rows, prepend=-1)) if len(rows) else rows
+        rank = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows)))) + 1
+        return pd.DataFrame(
+            {
+                "_user": rows,
+                "user_id": [found.users[row] for row in rows],
+                "rank": rank,
+                **self.vocabulary.named(numbers),
+                "score": scores.astype(np.float64),
+                "by": by,
+            }
+        )
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> Path:
+        """Write all of it into a folder that is complete in itself: safetensors and JSON."""
+        from mml.model_folder import save_recommender
+
+        return save_recommender(self, Path(folder))
+
+    @classmethod
+    def from_parts(
+        cls, items: Items, catalogue: Catalogue, rules: Rules, values: Mapping[str, Any], state: Mapping[str, Any]
+    ) -> Recommender:
+        """The recommender that saved states are of; see mml.model_folder."""
+        device = torch.device("cpu")
+        serving = Serving(catalogue, device)
+        learners = {
+            name: entry_of(name).restored(name, state["learners"][name], values, serving) for name in state["order"]
+        }
+        generator = None
+        if state["generator"] is not None:
+            generator = new_generator(state["generator"]["kind"], learners["id"], catalogue, values)
+            generator.load_state_dict(state["generator"].get("weights", {}))
+        whole = cls(items, catalogue, learners, generator, rules, values, device)
+        for method in state["fusions"]:
+            whole.fusions[method] = FUSIONS[method].restored(whole.shape, state["fusions"][method], values)
+        return whole
+
+
+def new_generator(kind: str, learner: TrainedLearner, catalogue: Catalogue, values: Mapping[str, Any]) -> Generator:
+    """An untrained generator of the ID embeddings of a trained learner."""
+    assert isinstance(learner, AdaptedLearner)
+    inner = learner.learner
+    assert isinstance(inner, IDLearner)
+    parts = GeneratorParts(catalogue.features, inner.warm_table(), inner.content_table(), inner.initializer_range)
+    return GENERATORS[kind].build(parts, values).to(inner.device).eval()

@@ -34,8 +34,8 @@ PLOTS = ["matplotlib>=3.8"]
 
 # CSV and parquet logs: the latter needs pyarrow.
 PARQUET = ["pyarrow>=14"]
-# The server; pydantic 2 comes with fastapi.
-SERVE = ["fastapi>=0.115", "uvicorn>=0.30", "prometheus-client>=0.20"]
+# The server.
+SERVE = ["fastapi>=0.115", "pydantic>=2", "starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
 
 EXTRAS_REQUIRE = {
     "images": IMAGES,

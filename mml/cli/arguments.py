@@ -47,3 +47,9 @@ def is_setting(argument: str) -> bool:
 def split_names(text: str) -> list[str]:
     """Names separated by spaces or commas; the name of a file that has some itself is one."""
     return [text] if Path(text).is_file() else [name for name in re.split(r"[\s,]+", text) if name]
+
+
+def named_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with a dataset that is named first, as in `mml train shop`, given by its option."""
+    given = list(arguments)
+    return ["--dataset", *given] if given and not given[0].startswith("-") else given

@@ -27,7 +27,7 @@ def usage() -> str:
     commands = "\n".join(lines)
     return (
         f"usage: mml COMMAND ...\n\n{commands}\n\n`mml COMMAND --help` says more. First steps:\n"
-        "  mml train --dataset ml-100k\n  mml recommend ml-100k --items 50,181\n"
+        "  mml train ml-100k\n  mml recommend ml-100k --items 50,181\n"
     )
 
 
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[0] not in _COMMANDS:
         print(f"error: there is no command '{given[0]}'; there are: {', '.join(_COMMANDS)}", file=sys.stderr)
         return 2
+    if arguments is None:
+        sys.argv[0] = f"mml {given[0]}"  # by which argparse calls the command in its help
     try:
         command: Callable[[Sequence[str]], int] = importlib.import_module(_COMMANDS[given[0]][0]).main
         return command(given[1:])

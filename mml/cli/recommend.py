@@ -40,7 +40,7 @@ def _lists(options: argparse.Namespace) -> pd.DataFrame:
     if not (folder / "config.yaml").is_file():
         raise InputError(
             f"{options.run} is neither a run's folder nor a dataset with a run in {options.output_dir}; train first: "
-            f"mml train --dataset {options.run}"
+            f"mml train {options.run}"
         )
     model = load(folder)
     if options.users_from is not None:

@@ -1,4 +1,4 @@
-"""Command line: `mml train --dataset ml-100k`; run_meta.py and script/run_meta.sh are the same."""
+"""Command line: `mml train ml-100k`; run_meta.py and script/run_meta.sh are the same."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run, print the table, and return the exit code: 0, 2 for a mistake in the input, 3 if a process is lost."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml import distributed
-    from mml.cli.arguments import common_arguments
+    from mml.cli.arguments import common_arguments, named_first
     from mml.config.config import Config
     from mml.logs import log_to, setup_logging
     from mml.run.folder import RunFolder
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     is_main = int(os.environ.get("RANK", "0")) == 0  # one of torchrun's processes speaks for all
     setup_logging("INFO" if is_main else "ERROR")
     try:
-        options, files, rest = common_arguments(arguments, DESCRIPTION, epilog=EPILOG)
+        options, files, rest = common_arguments(named_first(arguments), DESCRIPTION, epilog=EPILOG)
         config = Config(options.dataset, files, arguments=rest)
         folder = RunFolder(config)
         if is_main:

@@ -170,7 +170,8 @@ class Config(RecBoleConfig):
             final["device"] = torch.device("cuda")
             return
         final["device"] = torch.device("cpu")
-        if wanted:
+        asked = any("gpu_id" in source for source in (self.variable_config_dict, self.cmd_config_dict))
+        if wanted and asked:
             logger.warning("GPU %s was asked for, but there is no CUDA here: running on the CPU.", final["gpu_id"])
 
     def _drop_absent_learners(self) -> None:

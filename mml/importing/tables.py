@@ -41,7 +41,7 @@ def read_table(
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        import pyarrow  # type: ignore[import-untyped]  # noqa: F401
+        import pyarrow  # noqa: F401
     except ImportError:
         raise InputError(f"{path}: {_NEEDS_PYARROW}.") from None
     try:

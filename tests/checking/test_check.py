@@ -86,7 +86,8 @@ def test_features_that_do_not_match_or_say_nothing(tmp_path: Path) -> None:
     assert found(lines, "warning: txt: 16 of 24 (66.7 %) items have features", "lost leading zeros ('000' and '0')")
     torch.save({item: torch.zeros(3) for item in items}, tmp_path / "log" / "f.pth")
     assert found(
-        texts(tmp_path, "--learners.txt.item_feat_emb=f.pth"), "warning: txt: all 24 items have the same features"
+        texts(tmp_path, "--learners.txt.item_feat_emb=f.pth"),
+        "error: learners.txt: nothing is left to learn from its features",
     )
 
 

@@ -162,7 +162,7 @@ def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(InputError, match="is no run's folder"):
         mml.load(tmp_path)
     assert main(["recommend", "nothing", "--items", "1", "--output_dir", str(tmp_path)]) == 2
-    assert "train first: mml train --dataset nothing" in capsys.readouterr().err
+    assert "train first: mml train nothing" in capsys.readouterr().err
 
 
 def test_nothing_is_trained_where_the_stages_are_not_those_of_the_data(output: Path, tmp_path: Path) -> None:

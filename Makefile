@@ -1,4 +1,4 @@
-# make demo    train and evaluate on ml-100k, print the results
+# make demo    train and evaluate on ml-100k, print the results and a list of recommendations
 # make install .venv with all of it and no more; the other targets do this by themselves
 # make check   lint, types and tests
 # make PYTHON=python3.12 test    any target with another Python; .venv is made anew for it
@@ -24,6 +24,8 @@ RUN := PYTHON="$(CURDIR)/$(BIN)/python"
 demo: $(INSTALLED)
 	$(RUN) bash script/run_meta.sh ml-100k 0
 	$(RUN) bash script/print_result.sh --all ml-100k
+	@echo; echo "For somebody who saw items 50 and 181:"
+	@$(BIN)/python -m mml recommend ml-100k --items 50,181 --top 5
 
 install: $(INSTALLED)
 

@@ -122,6 +122,17 @@ class Recommender:
         vectors = self._vectors()[1:].cpu().numpy()
         return list(self.vocabulary.tokens[1:]), np.asarray(vectors, dtype=np.float32)
 
+    def add_items(self, table: pd.DataFrame) -> None:
+        """Refuse items that came after the training.
+
+        Raises:
+            InputError: always: a run knows the items of its data, those that nobody has touched yet among them.
+        """
+        raise InputError(
+            f"this model knows the items of its data only: add the {len(table)} new ones to the .item file and train "
+            "again."
+        )
+
     @torch.no_grad()
     def _vectors(self) -> Tensor:
         return self._run.learners["id"].item_table()

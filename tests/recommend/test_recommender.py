@@ -176,6 +176,11 @@ def test_nothing_is_trained_where_the_stages_are_not_those_of_the_data(output: P
     assert sorted(path.name for path in copy.rglob("*")) == before
 
 
+def test_items_that_came_after_the_training_are_refused(model: Recommender) -> None:
+    with pytest.raises(InputError, match=r"add the 1 new ones to the \.item file"):
+        model.add_items(pd.DataFrame({"item_id": ["x"]}))
+
+
 def test_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert main(["--help"]) == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -187,3 +189,10 @@ def test_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "recommend" in capsys.readouterr().out
     assert main(["recomend"]) == 2
     assert "there is no command 'recomend'" in capsys.readouterr().err
+
+
+def test_a_missing_recbole_is_said_with_its_install_line(repo_root: Path) -> None:
+    code = "import sys; sys.modules['recbole'] = None; from mml.cli.main import main; sys.exit(main(['train', 'shop']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=repo_root, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith("pip install --no-deps recbole==1.2.1")

@@ -38,7 +38,7 @@ from benchmarks.speed import (
     report,
 )
 from mml.data.tasks import TaskBatch, length_sorted_chunks, training_tasks
-from mml.meta.outer import meta_gradient
+from mml.meta.algorithms import meta_gradient
 from mml.model.learner.base import Learner
 from mml.trainer.meta import accumulate
 

@@ -13,7 +13,11 @@ __all__ = ["load"]
 
 
 def load(path: str | Path) -> Recommender:
-    """The trained recommender of a run's folder, such as output/ml-100k/latest (see mml.recommender.load)."""
-    from mml.recommender import load as load_run  # imported here: the version is wanted without torch
+    """The trained recommender of a run's folder, such as output/ml-100k/latest, or of a folder that `save` wrote.
 
-    return load_run(path)
+    Raises:
+        mml.errors.InputError: if there is none, or it is damaged.
+    """
+    from mml.model_folder import load_recommender  # imported here: the version is wanted without torch
+
+    return load_recommender(path)

@@ -1,43 +1,130 @@
-"""A trained run that can be asked: lists of items for any histories, neighbours of items, and their vectors."""
+"""The trained whole: learners, generator and fusion over a catalogue, which can be asked."""
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from torch import Tensor
 
-from mml.config.config import Config
+from mml.data.catalogue import Catalogue
 from mml.data.items import Items
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.histories import Given, Histories
-from mml.model.fusion.standardised import StandardisedScores, WeightedSum, weighted_mean
+from mml.model.fusion import FUSIONS
+from mml.model.fusion.context import case_context, context_size
+from mml.model.fusion.slot import FusedScorer, FusionShape, TrainedFusion
+from mml.model.fusion.standardised import StandardisedScores
+from mml.model.generator import GENERATORS, Generator
+from mml.model.generator.slot import GeneratorParts
+from mml.model.learner import entry_of
+from mml.model.learner.adapted import AdaptedLearner
+from mml.model.learner.id import IDLearner
+from mml.model.learner.outputs import Output
+from mml.model.learner.slot import Serving, TrainedLearner
 from mml.ranked_lists import BestItems, best_items, popular_items
-from mml.run.folder import RunFolder
-from mml.run.run import Run
-from mml.trainer.fusion import case_context
 
 logger = logging.getLogger(__name__)
 
 _BLOCK = 256  # users scored at a time
 
 
-class Recommender:
-    """Scores items for users by their histories, whether the log knows these users or not.
+@dataclass(frozen=True)
+class Rules:
+    """How a recommender is asked.
 
     Args:
-        run: a run whose learners, generator and fusion are trained.
+        max_length: longest history the encoders see.
+        repeatable: whether items of the history may be recommended again.
+        fusion: which fusion's ranking counts.
+        hidden_size: d of the states.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self.vocabulary = Items.of(run.dataset)
+    max_length: int
+    repeatable: bool
+    fusion: str
+    hidden_size: int
+
+
+class Recommender:
+    """Scores items for users by their histories, known users or not.
+
+    Args:
+        items: the item vocabulary.
+        catalogue: the items as learners see them.
+        learners: by name, in the order of the fusion's weights.
+        generator: makes the ID embeddings of items that nobody had touched; None if there is none.
+        rules: how it is asked.
+        values: all settings of the run that trained it.
+        device: of its tensors.
+    """
+
+    def __init__(
+        self,
+        items: Items,
+        catalogue: Catalogue,
+        learners: Mapping[str, TrainedLearner],
+        generator: Generator | None,
+        rules: Rules,
+        values: Mapping[str, Any],
+        device: torch.device,
+    ) -> None:
+        self.vocabulary, self.catalogue, self.learners = items, catalogue, dict(learners)
+        self.generator, self.rules, self.values, self.device = generator, rules, dict(values), device
+        self.fusions: dict[str, TrainedFusion] = {}
+        self.use_generated(generator is not None)
+
+    # -- scores of tasks: what the evaluation asks -------------------------------------------------------------------
+
+    @property
+    def shape(self) -> FusionShape:
+        """What its fusions are of."""
+        n_states = sum(learner.adapts for learner in self.learners.values())
+        n_context = context_size(self.catalogue)
+        return FusionShape(list(self.learners), n_states, self.rules.hidden_size, n_context, self.device)
+
+    def outputs(self, tasks: TaskSet, n_items: int | None = None) -> dict[str, Output]:
+        """What each learner says about the tasks' users and the first `n_items` items, all if None."""
+        n = self.catalogue.n_items if n_items is None else n_items
+        return {name: learner.output(tasks, n) for name, learner in self.learners.items()}
+
+    def unadapted(self, name: str, tasks: TaskSet) -> Output:
+        """What a learner says without adaptation."""
+        return self.learners[name].output(tasks, self.catalogue.n_items, adapted=False)
+
+    def fused(self, tasks: TaskSet, outputs: Mapping[str, Output], method: str | None = None) -> FusedScorer:
+        """The fused scores of the tasks, by the fusion called `method` or the chosen one."""
+        fusion = self.fusions[self.rules.fusion if method is None else method]
+        return fusion.scorer(StandardisedScores(outputs), case_context(tasks, self.catalogue))
+
+    @property
+    def compared_fusions(self) -> list[str]:
+        """Names of the fitted fusions that every run reports beside the chosen one."""
+        return [name for name in self.fusions if FUSIONS[name].is_compared]
+
+    def with_learners(self, learners: Mapping[str, TrainedLearner]) -> Recommender:
+        """The same with other learners of the same names."""
+        other = copy.copy(self)
+        other.learners = dict(learners)
+        return other
+
+    def use_generated(self, generated: bool) -> None:
+        """Whether cold items have generated ID embeddings; without them the ID learner abstains from them."""
+        for learner in self.learners.values():
+            inner = learner.learner if isinstance(learner, AdaptedLearner) else None
+            if isinstance(inner, IDLearner):
+                use = generated and self.generator is not None
+                inner.set_cold_embeddings(self.generator.cold_embeddings(inner.n_items) if use else None)  # type: ignore[union-attr]
+
+    # -- lists of items: what people ask -----------------------------------------------------------------------------
 
     @property
     def items(self) -> pd.DataFrame:
@@ -46,13 +133,9 @@ class Recommender:
 
     @property
     def image_folder(self) -> Path | None:
-        """The folder of the items' pictures, if a learner encodes one."""
-        for learner in self._run.config["learners"].values():
-            folder = (learner.get("source") or {}).get("folder")
-            if folder is not None:
-                places = (Path(folder).expanduser(), Path(self._run.dataset.dataset_path) / folder)
-                return next((place for place in places if place.is_dir()), None)
-        return None
+        """The folder of the items' pictures, if a learner encodes one and it is still there."""
+        folder = self.vocabulary.image_folder
+        return Path(folder) if folder is not None and Path(folder).is_dir() else None
 
     @torch.no_grad()
     def recommend(
@@ -135,7 +218,9 @@ class Recommender:
 
     @torch.no_grad()
     def _vectors(self) -> Tensor:
-        return self._run.learners["id"].item_table()
+        main = self.learners["id"]
+        assert isinstance(main, AdaptedLearner)
+        return main.learner.item_table()
 
     def _ranked(self, numbers: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
         rank = np.arange(1, len(numbers) + 1)
@@ -143,7 +228,7 @@ class Recommender:
 
     def _allowed(self, items: Iterable[object] | None, exclude: Iterable[object] | None) -> Tensor:
         """bool [n_items], the candidates."""
-        allowed = torch.ones(len(self.vocabulary), dtype=torch.bool)
+        allowed = torch.ones(self.catalogue.n_items, dtype=torch.bool)
         if items is not None:
             allowed[:] = False
             allowed[self.vocabulary.known(items)] = True
@@ -166,33 +251,36 @@ class Recommender:
         new_items_share: float | None,
         explain: bool,
     ) -> Iterator[pd.DataFrame]:
+        if not len(rows):
+            return
+        tasks = found.tasks(rows, self.rules.max_length)
+        outputs = self.outputs(tasks)
+        scorer = self.fused(tasks, outputs)
         for begin in range(0, len(rows), _BLOCK):
-            own = rows[begin : begin + _BLOCK]
-            tasks = found.tasks(own, self._run.dataset.max_item_list_len)
-            standardised = self._run.scores(tasks, len(self.vocabulary))
-            weights, tau = self._weights(standardised, tasks)
-            everything = slice(0, len(self.vocabulary))
-            z = standardised.of_cases(slice(0, len(own)))(everything)  # [M, c, n_items]
-            scores = tau * weighted_mean(z, weights, standardised.known(everything))
-            scores = scores.masked_fill(~allowed.to(scores.device), -torch.inf)
-            if not self._run.config["repeatable"]:
-                for place, row in enumerate(own):
+            cases = slice(begin, min(begin + _BLOCK, len(rows)))
+            scores = scorer.of_cases(cases)(slice(0, self.catalogue.n_items)).masked_fill(
+                ~allowed.to(self.device), -torch.inf
+            )
+            if not self.rules.repeatable:
+                for place, row in enumerate(rows[cases]):
                     scores[place, found.items[row]] = -torch.inf
             best = best_items(scores, top, self.vocabulary.n_warm_items, new_items_share)
-            frame = self._frame(found, own[best.cases], best.items, best.scores, "mml")
-            yield frame.assign(**_contributions(standardised, z, weights, best)) if explain else frame
+            frame = self._frame(found, rows[cases][best.cases], best.items, best.scores, "mml")
+            if explain:
+                frame = frame.assign(**self._contributions(StandardisedScores(outputs), scorer, cases, best))
+            yield frame
 
-    def _weights(self, scores: StandardisedScores, tasks: TaskSet) -> tuple[Tensor, Tensor]:
-        """Each case's weights of the learners [c, M] and its tau [c, 1], by the run's fusion."""
-        run, method = self._run, self._run.config["fusion_method"]
-        if method == "adaptive":
-            run.fusion.eval()
-            context = case_context(tasks, run.dataset).to(scores.device)
-            weights, tau = run.fusion(scores.states(slice(0, len(tasks))), context)
-            return weights, tau
-        equal = dict.fromkeys(scores.names, 1.0 / len(scores.names))
-        fixed = WeightedSum(scores, equal if method == "mean" else run.fixed_weights).weights
-        return fixed.expand(len(tasks), -1), torch.ones(len(tasks), 1, device=scores.device)
+    def _contributions(
+        self, scores: StandardisedScores, scorer: FusedScorer, cases: slice, best: BestItems
+    ) -> dict[str, np.ndarray]:
+        """Learner -> its weight times its standardised score of each listed item."""
+        items = torch.from_numpy(best.items).to(self.device)
+        places = torch.from_numpy(best.cases).to(self.device)
+        z = scores.of_cases(cases)(items)[:, places, torch.arange(len(items), device=self.device)]  # [M, n]
+        known = scores.known(items)  # [M, n]
+        weights = scorer.weights(cases)[places].T  # [M, n]
+        shares = weights / (weights * known).sum(0).clamp(min=1e-6)
+        return {name: (shares * z)[row].cpu().numpy() for row, name in enumerate(scores.names)}
 
     def _frame(
         self, found: Histories, rows: np.ndarray, numbers: np.ndarray, scores: np.ndarray, by: str
@@ -201,35 +289,38 @@ class Recommender:
         frame["rank"] = frame.groupby("_user", sort=False).cumcount() + 1
         return frame.assign(**self.vocabulary.named(numbers), score=scores.astype(np.float64), by=by)
 
+    # -- files -------------------------------------------------------------------------------------------------------
 
-def _contributions(scores: StandardisedScores, z: Tensor, weights: Tensor, best: BestItems) -> dict[str, np.ndarray]:
-    """Learner -> its share of the weight times its standardised score, of each listed item."""
-    items = torch.from_numpy(best.items).to(z.device)
-    cases = torch.from_numpy(best.cases).to(z.device)
-    own = weights[cases].T  # [M, n]
-    shares = own / (own * scores.known(items)).sum(0).clamp(min=1e-6)
-    parts = shares * z[:, cases, items]
-    return {name: parts[row].cpu().numpy() for row, name in enumerate(scores.names)}
+    def save(self, folder: str | Path) -> Path:
+        """Write all of it into a folder that is complete in itself: safetensors and JSON."""
+        from mml.model_folder import save_recommender
+
+        return save_recommender(self, Path(folder))
+
+    @classmethod
+    def from_parts(
+        cls, items: Items, catalogue: Catalogue, rules: Rules, values: Mapping[str, Any], state: Mapping[str, Any]
+    ) -> Recommender:
+        """The recommender that saved states are of; see mml.model_folder."""
+        device = torch.device("cpu")
+        serving = Serving(catalogue, device)
+        learners = {
+            name: entry_of(name).restored(name, state["learners"][name], values, serving) for name in state["order"]
+        }
+        generator = None
+        if state["generator"] is not None:
+            generator = new_generator(state["generator"]["kind"], learners["id"], catalogue, values)
+            generator.load_state_dict(state["generator"].get("weights", {}))
+        whole = cls(items, catalogue, learners, generator, rules, values, device)
+        for method in state["fusions"]:
+            whole.fusions[method] = FUSIONS[method].restored(whole.shape, state["fusions"][method], values)
+        return whole
 
 
-def load(path: str | Path) -> Recommender:
-    """The recommender of a finished run.
-
-    Args:
-        path: the run's folder, such as output/ml-100k/latest. The dataset must be where the run found it.
-
-    Raises:
-        InputError: if it is no finished run, or the data have changed since.
-    """
-    folder = Path(path).expanduser()
-    written = folder / "config.yaml"
-    if not written.is_file():
-        raise InputError(f"{path} is no run's folder; name one such as output/ml-100k/latest.")
-    folder = folder.resolve()
-    name = yaml.safe_load(written.read_text(encoding="utf-8"))["dataset"]
-    config = Config(name, [written], {"show_progress": False, "output_dir": str(folder.parent.parent)})
-    place = RunFolder(config)
-    place.path, place.checkpoints = folder, folder / "checkpoints"
-    run = Run(config, place, only_saved=True)
-    run.train()
-    return Recommender(run)
+def new_generator(kind: str, learner: TrainedLearner, catalogue: Catalogue, values: Mapping[str, Any]) -> Generator:
+    """An untrained generator of the ID embeddings of a trained learner."""
+    assert isinstance(learner, AdaptedLearner)
+    inner = learner.learner
+    assert isinstance(inner, IDLearner)
+    parts = GeneratorParts(catalogue.features, inner.warm_table(), inner.content_table(), inner.initializer_range)
+    return GENERATORS[kind].build(parts, values).to(inner.device).eval()

@@ -10,7 +10,7 @@ import copy
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 S = TypeVar("S")
@@ -30,6 +30,8 @@ class Key:
         choices: legal values; empty for any.
         low, high: inclusive bounds of a number (of each number of a list).
         section: the title that it stands under in the reference.
+        per_learner: whether `learners.<name>` can have a value of its own.
+        is_path: whether it names a file or folder, in which `~` is the user's home.
     """
 
     types: tuple[type, ...]
@@ -41,6 +43,8 @@ class Key:
     low: float | None = None
     high: float | None = None
     section: str = ""
+    per_learner: bool = False
+    is_path: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class _Declared:
     high: float | None
     choices: Callable[[], tuple[Any, ...]] | tuple[Any, ...]
     stage: str | None
+    per_learner: bool
+    is_path: bool
 
 
 def setting(
@@ -60,6 +66,8 @@ def setting(
     high: float | None = None,
     choices: Callable[[], tuple[Any, ...]] | tuple[Any, ...] = (),
     stage: str | None = None,
+    per_learner: bool = False,
+    is_path: bool = False,
 ) -> Any:
     """A field of a settings class; its type is the field's annotation.
 
@@ -69,8 +77,10 @@ def setting(
         low, high: inclusive bounds of a number, or of each number of a list.
         choices: legal values, or what returns them when they are asked for, such as a registry's names.
         stage: first stage that depends on it, if that is not the class's own `stage`.
+        per_learner: whether `learners.<name>` can have a value of its own.
+        is_path: whether it names a file or folder, in which `~` is the user's home.
     """
-    metadata = {_KEY: _Declared(meaning, low, high, choices, stage)}
+    metadata = {_KEY: _Declared(meaning, low, high, choices, stage, per_learner, is_path)}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -88,11 +98,12 @@ def keys_of(declared: type) -> dict[str, Key]:
         if own is None:
             continue
         kinds, optional = _accepted(hints[one.name])
-        default = one.default_factory() if callable(one.default_factory) else one.default
+        default = _default(one)
         choices = own.choices() if callable(own.choices) else own.choices
-        stage: str = own.stage or vars(declared).get("stage", "data")
-        section: str = vars(declared).get("section", "")
-        result[one.name] = Key(kinds, default, own.meaning, stage, optional, tuple(choices), own.low, own.high, section)
+        stage: str = own.stage if own.stage is not None else getattr(declared, "stage", "data")
+        section: str = getattr(declared, "section", "")
+        bounds = (tuple(choices), own.low, own.high, section, own.per_learner, own.is_path)
+        result[one.name] = Key(kinds, default, own.meaning, stage, optional, *bounds)
     return result
 
 
@@ -102,8 +113,12 @@ def read(declared: type[S], values: Mapping[str, Any]) -> S:
     A key that `values` lacks has its default; keys of other parts are passed over.
     """
     hints = _hints(declared)
-    own = {one.name for one in fields(declared) if _KEY in one.metadata}  # type: ignore[arg-type]
-    return declared(**{name: _brought(values[name], hints[name]) for name in own if name in values})
+    own = {one.name: one for one in fields(declared) if _KEY in one.metadata}  # type: ignore[arg-type]
+    return declared(**{name: _brought(values.get(name, _default(one)), hints[name]) for name, one in own.items()})
+
+
+def _default(one: Field[Any]) -> Any:
+    return one.default_factory() if callable(one.default_factory) else one.default
 
 
 def _hints(declared: type) -> dict[str, Any]:
@@ -135,6 +150,8 @@ def _brought(value: Any, hint: Any) -> Any:
         origin, inside = typing.get_origin(one) or one, typing.get_args(one)
         if origin is tuple and isinstance(value, (list, tuple)):
             return tuple(_brought(item, inside[0]) for item in value)
+        if origin is Mapping and inside and isinstance(value, Mapping):
+            return {key: _brought(item, inside[1]) for key, item in value.items()}
         if origin is float and type(value) in (int, float):
             return float(value)
     return value

@@ -1,181 +1,116 @@
-"""Every config key: its type, its legal values and the stage it acts on.
+"""Every config key, as the parts and the slots' entries declare them, and the check of what users write.
 
-The values' defaults and meanings are in `configs/overall.yaml`; a test keeps the two in step. Keys of RecBole
-that act on loading and filtering data are legal too; keys of RecBole without effect here are refused with the
-key to use instead.
+The declarations are the settings classes of the parts (`PARTS`) and of the slots' entries; `configs/overall.yaml` is
+written from them. Keys of RecBole that act on loading and filtering data are legal too; keys of RecBole without effect
+here are refused with the key to use instead.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from recbole.utils import dataset_arguments
 from torch import nn
 
+from mml.config.run_settings import ChosenLearners, PresetSettings, RunSettings
+from mml.data.settings import LogSettings, SplitSettings, TaskSettings
 from mml.errors import InputError
+from mml.evaluation.settings import EvaluationSettings
+from mml.model.encoder.settings import EncoderSettings
+from mml.model.fusion.slot import FusionSettings
+from mml.model.generator.slot import GeneratorSettings
+from mml.model.learner import LEARNERS, entry_of
+from mml.model.learner.adaptation import AdaptationSettings
+from mml.model.learner.base import InnerLoopSettings
+from mml.model.learner.popularity_settings import PopularitySettings
+from mml.model.learner.slot import StateEntry
+from mml.model.loss import LossSettings
+from mml.settings import Key, keys_of
+from mml.slots import SLOTS
+from mml.trainer.settings import (
+    MetaSettings,
+    PretrainSettings,
+    RefreshSettings,
+    SnapshotSettings,
+    TrainingSettings,
+)
 
-STAGES = ("data", "learners", "generator", "fusion", "refresh", "meta_test")
+STAGES = ("data", "pretrain", "meta", "adaptation", "generator", "fusion", "refresh", "meta_test")
 """Stages of a run in order; a key acts on its stage and on all later ones. `run` keys change no result."""
 
+PARTS: tuple[type, ...] = (
+    RunSettings,
+    LogSettings,
+    SplitSettings,
+    ChosenLearners,
+    EncoderSettings,
+    LossSettings,
+    PopularitySettings,
+    TrainingSettings,
+    PretrainSettings,
+    InnerLoopSettings,
+    MetaSettings,
+    TaskSettings,
+    AdaptationSettings,
+    GeneratorSettings,
+    FusionSettings,
+    RefreshSettings,
+    SnapshotSettings,
+    EvaluationSettings,
+    PresetSettings,
+)
+"""The settings classes that belong to no slot's entry, in the order of the reference."""
 
-@dataclass(frozen=True)
-class Key:
-    """What a config key accepts.
 
-    Args:
-        types: accepted types; int passes for float, bool for neither.
-        stage: first stage whose result depends on the key, or "run" when none does.
-        optional: whether `~` (None) is legal.
-        choices: legal values, empty for any.
-        low, high: inclusive bounds of a number (of each number of a list).
-    """
-
-    types: tuple[type, ...]
-    stage: str
-    optional: bool = False
-    choices: tuple[Any, ...] = ()
-    low: float | None = None
-    high: float | None = None
+_TOP_LEVEL = ("learner", "meta-algorithm", "loss", "generator", "fusion")  # the slots whose entries' keys stand there
 
 
-KEYS: dict[str, Key] = {
-    # run
-    "dataset": Key((str,), "run"),
-    "gpu_id": Key((str, int), "run"),
-    "use_gpu": Key((bool,), "run"),
-    "cpu_threads": Key((int,), "run", low=1),
-    "tf32": Key((bool,), "learners"),
-    "process_timeout": Key((float,), "run", low=1.0),
-    "seed": Key((int,), "data", low=0, high=2**32 - 1),
-    "state": Key((str,), "run", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
-    "show_progress": Key((bool,), "run"),
-    "data_path": Key((str,), "run"),
-    "output_dir": Key((str,), "run"),
-    "run_name": Key((str,), "run", optional=True),
-    "task_chunk_size": Key((int,), "run", low=0),
-    "eval_batch_size": Key((int,), "run", low=1),
-    # data and split
-    "USER_ID_FIELD": Key((str,), "data"),
-    "ITEM_ID_FIELD": Key((str,), "data"),
-    "TIME_FIELD": Key((str,), "data"),
-    "MAX_ITEM_LIST_LENGTH": Key((int,), "data", low=2),
-    "load_col": Key((dict,), "data", optional=True),
-    "filter_inter_by_user_or_item": Key((bool,), "data"),
-    "normalize_all": Key((bool,), "data", optional=True),
-    "data_split_time": Key((float,), "data", optional=True),
-    "data_split_quantile": Key((float,), "data", low=0.0, high=1.0),
-    "benchmark_filename": Key((list,), "data", optional=True),
-    "new_users_file": Key((str,), "data", optional=True),
-    "valid_user_ratio": Key((float,), "data", low=0.0, high=0.5),
-    "valid_user_max": Key((int,), "data", optional=True, low=1),
-    "cold_user_max_inter": Key((int,), "data", optional=True, low=2),
-    "eval_shots": Key((str, list), "data", choices=("last",), low=1),
-    "repeatable": Key((bool,), "data"),
-    # encoder and losses
-    "learners": Key((dict,), "learners"),
-    "n_layers": Key((int,), "learners", low=1),
-    "n_heads": Key((int,), "learners", low=1),
-    "hidden_size": Key((int,), "learners", low=1),
-    "inner_size": Key((int,), "learners", low=1),
-    "hidden_dropout_prob": Key((float,), "learners", low=0.0, high=0.99),
-    "attn_dropout_prob": Key((float,), "learners", low=0.0, high=0.99),
-    "hidden_act": Key((str,), "learners", choices=("gelu", "relu", "swish", "tanh", "sigmoid")),
-    "layer_norm_eps": Key((float,), "learners", low=0.0),
-    "initializer_range": Key((float,), "learners", low=0.0),
-    "loss_type": Key((str,), "learners", choices=("BPR", "CE", "sampled")),
-    "n_negatives": Key((int,), "learners", low=1),
-    "popularity_prior": Key((bool,), "learners"),
-    "popularity_by_shots": Key((bool,), "learners"),
-    "content_embedding": Key((bool,), "learners"),
-    "spectral_embedding": Key((bool,), "learners"),
-    "feature_attention": Key((bool,), "learners"),
-    "feature_attention_scale": Key((float,), "learners"),
-    # pre-training and meta-training
-    "pretrain_epochs": Key((int,), "learners", low=0),
-    "pretrain_batch_size": Key((int,), "learners", low=1),
-    "pretrain_learning_rate": Key((float,), "learners", low=0.0),
-    "meta_algorithm": Key((str,), "learners", choices=("fomaml", "maml", "reptile", "metasgd")),
-    "meta_epochs": Key((int,), "learners", low=0),
-    "meta_batch_size": Key((int,), "learners", low=1),
-    "learning_rate": Key((float,), "learners", low=0.0),
-    "task_max_inter": Key((int,), "learners", optional=True, low=3),
-    "query_inter_num": Key((int,), "learners", low=1),
-    "num_local_update": Key((int,), "learners", low=0),
-    "local_learning_rate": Key((float,), "learners", low=0.0),
-    "local_modules": Key((list,), "learners"),
-    "average_weights": Key((bool,), "learners"),
-    "weight_decay": Key((float,), "learners", low=0.0),
-    "clip_grad_norm": Key((dict,), "learners", optional=True),
-    "eval_step": Key((int,), "learners", low=1),
-    "stopping_step": Key((int,), "learners", low=0),
-    "loss_decimal_place": Key((int,), "run", low=0),
-    "valid_metric": Key((str,), "learners"),
-    # adaptation
-    "adapt_max_steps": Key((int,), "learners", low=0),
-    "adapt_learning_rate": Key((float, list), "learners", low=0.0),
-    "choose_epoch_by_valid_item": Key((bool,), "learners"),
-    # generator
-    "generator": Key((str,), "generator", optional=True, choices=("content", "attention", "paper")),
-    "generate_rate": Key((float,), "generator", low=0.0, high=1.0),
-    "item_neighbour_num": Key((int,), "generator", low=1),
-    "generator_epochs": Key((int,), "generator", low=0),
-    "generator_learning_rate": Key((float,), "generator", low=0.0),
-    "reconstruction_weight": Key((float,), "generator", low=0.0),
-    # fusion
-    "fusion_method": Key((str,), "fusion", choices=("adaptive", "weight", "mean")),
-    "fusion_hidden_size": Key((list,), "fusion", low=1),
-    "fusion_epochs": Key((int,), "fusion", low=0),
-    "fusion_learning_rate": Key((float,), "fusion", low=0.0),
-    "fusion_weight": Key((dict,), "fusion", optional=True),
-    # refresh
-    "refresh": Key((bool,), "refresh"),
-    "refresh_epochs": Key((int,), "refresh", low=0),
-    "refresh_updates": Key((int,), "refresh", low=1),
-    # evaluation
-    "snapshots": Key((str, int), "meta_test", choices=("shots",), low=2),
-    "metrics": Key((list, str), "meta_test"),
-    "topk": Key((list, int), "meta_test", low=1),
-    "metric_decimal_place": Key((int,), "meta_test", low=1),
-    "dataset_overrides": Key((dict,), "run", optional=True),
-}
+def declarations() -> Iterator[tuple[type, str | None]]:
+    """Each settings class of top-level keys, with `slot.entry` if it is an entry's."""
+    yield from ((part, None) for part in PARTS)
+    for slot in _TOP_LEVEL:
+        for entry in SLOTS[slot]:
+            if entry.settings is not None:
+                yield entry.settings, f"{slot}.{entry.name}"
 
-LEARNER_KEYS: dict[str, Key] = {
-    "item_feat_emb": Key((str,), "learners", optional=True),
-    "source": Key((dict,), "learners", optional=True),
-    **{
-        name: KEYS[name]
-        for name in (
-            "learning_rate",
-            "pretrain_learning_rate",
-            "local_learning_rate",
-            "num_local_update",
-            "adapt_learning_rate",
-            "adapt_max_steps",
-            "pretrain_epochs",
-            "meta_epochs",
-        )
-    },
-}
-"""Keys inside `learners.<name>`; those that are also top-level keys override them for that learner."""
 
-LINEAR_KEYS: dict[str, Key] = {
-    "decay": Key((float, list), "learners", low=0.0, high=1.0),
-    "penalty": Key((float, list), "learners", low=1e-6),
-    "max_items": Key((int,), "learners", low=1),
-}
-"""Keys inside `learners.linear`."""
+def declared() -> dict[str, Key]:
+    """All top-level keys."""
+    return {name: key for part, _ in declarations() for name, key in keys_of(part).items()}
 
-BUILT_IN = ("id", "linear")
-"""Learners of the log alone; any other is a modality's and needs features."""
 
-_TAKEN_NAMES = ("generator", "fusion", "meta_test", "mml")  # of stages and methods
+def defaults() -> dict[str, Any]:
+    """Top-level key -> what it is if nobody sets it; the learners that are there by default among them."""
+    values = {name: key.default for name, key in declared().items()}
+    return values | {"learners": {entry.name: {} for entry in LEARNERS if entry.by_default}}
+
+
+def owners() -> dict[str, str]:
+    """Key -> `slot.entry` that alone reads it, for the keys of entries."""
+    return {name: owner for part, owner in declarations() if owner for name in keys_of(part)}
+
+
+def learner_keys(name: str) -> dict[str, Key]:
+    """The keys inside `learners.<name>`; those that are also top-level keys go over them for that learner."""
+    entry = entry_of(name)
+    own = {} if entry.own_settings is None else keys_of(entry.own_settings)
+    if isinstance(entry, StateEntry):
+        own |= {key: value for key, value in declared().items() if value.per_learner}
+    return own
+
+
+def log_learners() -> list[str]:
+    """Names of the learners of the log alone; any other is a modality's and needs features."""
+    return [entry.name for entry in LEARNERS if not entry.needs_features]
+
+
+_TAKEN_NAMES = ("generator", "fusion", "meta_test", "mml", "feature")  # of stages, methods and entries
 
 _TORCHRUN = "torchrun --nproc_per_node=N run_meta.py ... (several machines: its --nnodes and --rdzv_endpoint)"
-_NO_EFFECT = {
+_USE_INSTEAD = {
     "epochs": "pretrain_epochs and meta_epochs",
     "train_batch_size": "pretrain_batch_size and meta_batch_size",
     "learner": "learning_rate (the outer optimiser is Adam)",
@@ -187,20 +122,31 @@ _NO_EFFECT = {
     "additional_feat_suffix": "learners.<name>.item_feat_emb",
     **dict.fromkeys(("nproc", "world_size", "local_rank", "offset", "group_offset", "ip", "port"), _TORCHRUN),
     "threshold": "val_interval (rows below it are then left out; a label means nothing to a next item)",
-    "enable_amp": "tf32",
+    "enable_amp": "tf32 (reduced precision on CUDA)",
     "reproducibility": "seed (runs are always reproducible)",
-    "log_wandb": "TensorBoard on tensorboard/ in the run's folder, where curves are always written",
+    "log_wandb": "tensorboard/ in the run's folder (curves are always written there)",
+    "save_dataset": "output_dir (nothing of the data needs saving)",
+    "save_dataloaders": "output_dir (nothing of the data needs saving)",
 }
-_RECBOLE_DATA_KEYS = frozenset(dataset_arguments) - _NO_EFFECT.keys() - KEYS.keys()
+_GONE = {
+    "amp": "bfloat16 gained nothing over tf32; use tf32: True on CUDA",
+    "compile": "compiled encoders gained nothing over the written-out passes; leave it out",
+    "choose_epoch_by_valid_item": "it chose by a label of the same user; leave it out",
+}
 
 
 def stage_of(key: str) -> str:
     """The first stage whose result depends on `key`; RecBole's data keys act on `data`."""
-    return KEYS[key].stage if key in KEYS else "data"
+    found = declared().get(key)
+    return "data" if found is None else found.stage
+
+
+def _recbole_data_keys() -> frozenset[str]:
+    return frozenset(dataset_arguments) - _USE_INSTEAD.keys() - declared().keys()
 
 
 def check(settings: Mapping[str, Any], source: str) -> None:
-    """Refuse unknown keys and wrong values.
+    """Refuse unknown keys and wrong values, all of a source in one message.
 
     Args:
         settings: one source's keys and values.
@@ -209,32 +155,42 @@ def check(settings: Mapping[str, Any], source: str) -> None:
     Raises:
         InputError: names the source, the key and the nearest known key or the legal values.
     """
-    problems: list[str] = []
-    for name, value in settings.items():
-        try:
-            _check_key(source, str(name), value)
-        except InputError as error:
-            problems.append(str(error))
+    problems = list(_problems(settings, source))
     if problems:
         raise InputError("\n".join(problems))
-    for name, learner in (settings.get("learners") or {}).items():
-        _check_learner(source, str(name), learner)
-    for dataset, overrides in (settings.get("dataset_overrides") or {}).items():
-        if not isinstance(overrides, dict):
-            raise InputError(f"{source}: dataset_overrides.{dataset} must be a mapping of keys.")
-        check(overrides, f"{source}: dataset_overrides.{dataset}")
 
 
-def _check_key(source: str, key: str, value: Any) -> None:
-    if key in KEYS:
-        _check_value(source, key, value, KEYS[key])
-    elif key in _NO_EFFECT:
-        raise InputError(f"{source}: key '{key}' has no effect in mml; use {_NO_EFFECT[key]}.")
-    elif key not in _RECBOLE_DATA_KEYS:
-        raise InputError(f"{source}: unknown key '{key}'.{_nearest(key, [*KEYS, *_RECBOLE_DATA_KEYS])}")
+def _problems(settings: Mapping[str, Any], source: str) -> Iterator[str]:
+    keys, recbole = declared(), _recbole_data_keys()
+    for name, value in settings.items():
+        yield from _of_key(source, str(name), value, keys, recbole)
+    learners = settings.get("learners")
+    for name, learner in (learners if isinstance(learners, dict) else {}).items():
+        yield from _of_learner(source, str(name), learner)
+    overrides = settings.get("dataset_overrides")
+    for dataset, own in (overrides if isinstance(overrides, dict) else {}).items():
+        if isinstance(own, dict):
+            yield from _problems(own, f"{source}: dataset_overrides.{dataset}")
+        else:
+            yield f"{source}: dataset_overrides.{dataset} must be a mapping of keys."
 
 
-def _check_learner(source: str, name: str, learner: Any) -> None:
+def _of_key(source: str, key: str, value: Any, keys: Mapping[str, Key], recbole: frozenset[str]) -> Iterator[str]:
+    if key == "dataset":
+        yield from _of_value(source, key, value, Key((str,), None, "", "run"))
+    elif key in keys:
+        yield from _of_value(source, key, value, keys[key])
+    elif key in _USE_INSTEAD:
+        yield f"{source}: key '{key}' has no effect in mml; use {_USE_INSTEAD[key]}."
+    elif key in _GONE:
+        yield f"{source}: key '{key}' is gone: {_GONE[key]}."
+    elif key not in recbole:
+        yield f"{source}: unknown key '{key}'.{_nearest(key, [*keys, *recbole])}"
+    elif key.endswith("_separator") and not isinstance(value, str):
+        yield f"{source}: key '{key}' has the value {value!r}; it must be text, such as \",\"."
+
+
+def _of_learner(source: str, name: str, learner: Any) -> Iterator[str]:
     if learner is None:
         return
     taken = (
@@ -243,46 +199,53 @@ def _check_learner(source: str, name: str, learner: Any) -> None:
         or name.endswith(("_no_adapt", "_no_generator"))
     )
     if taken or not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or hasattr(nn.ModuleDict(), name):
-        raise InputError(
+        yield (
             f"{source}: learners.{name}: a learner cannot be called that; take a word of letters, digits and _, which "
             "begins with a letter and is no stage, method or attribute of a module."
         )
+        return
     if not isinstance(learner, dict):
-        raise InputError(f"{source}: learners.{name} must be a mapping of keys, or ~ to drop the learner.")
-    known = LINEAR_KEYS if name == "linear" else LEARNER_KEYS
+        yield f"{source}: learners.{name} must be a mapping of keys, or ~ to drop the learner."
+        return
+    known = learner_keys(name)
     for word, value in learner.items():
         key = str(word)
-        if name in BUILT_IN and key in ("item_feat_emb", "source"):
-            raise InputError(
+        if name in log_learners() and key in ("item_feat_emb", "source"):
+            yield (
                 f"{source}: learners.{name} learns from the log alone and takes no {key}; give the "
                 "modality another name."
             )
-        if key not in known:
-            raise InputError(f"{source}: unknown key 'learners.{name}.{key}'.{_nearest(key, known)}")
-        _check_value(source, f"learners.{name}.{key}", value, known[key])
+        elif key not in known:
+            yield f"{source}: unknown key 'learners.{name}.{key}'.{_nearest(key, known)}"
+        else:
+            yield from _of_value(source, f"learners.{name}.{key}", value, known[key])
     if learner.get("item_feat_emb") is not None and learner.get("source") is not None:
-        raise InputError(f"{source}: learners.{name} has both item_feat_emb and source; keep one of them.")
+        yield f"{source}: learners.{name} has both item_feat_emb and source; keep one of them."
 
 
-def _check_value(source: str, name: str, value: Any, key: Key) -> None:
+def _of_value(source: str, name: str, value: Any, key: Key) -> Iterator[str]:
     if value is None:
-        if key.optional:
-            return
-        raise InputError(f"{source}: key '{name}' needs a value; {_expected(key)}.")
-    typed = any(_is(value, kind) for kind in key.types)
+        if not key.optional:
+            yield f"{source}: key '{name}' needs a value; {_expected(key)}."
+    elif not _is_legal(value, key):
+        yield f"{source}: key '{name}' has the value {value!r}; {_expected(key)}."
+
+
+def _is_legal(value: Any, key: Key) -> bool:
     numbers = value if isinstance(value, list) else [value]
-    typed = typed and bool(numbers)
+    if not numbers or not any(_is(value, kind) for kind in key.types):
+        return False
+    if isinstance(value, str) and key.choices:
+        return value in key.choices
     whole = list in key.types and float not in key.types  # topk, eval_shots, fusion_hidden_size
     if whole and any(isinstance(number, float) for number in numbers):
-        typed = False
-    if not typed or (key.choices and isinstance(value, str) and value not in key.choices):
-        raise InputError(f"{source}: key '{name}' has the value {value!r}; {_expected(key)}.")
-    for number in numbers if key.low is not None else ():
-        if isinstance(value, str) and value in key.choices:
-            continue
-        low_ok = _is(number, float) and number >= key.low
-        if not low_ok or (key.high is not None and number > key.high):
-            raise InputError(f"{source}: key '{name}' has the value {value!r}; {_expected(key)}.")
+        return False
+    return key.low is None or all(_is_within(number, key) for number in numbers)
+
+
+def _is_within(number: Any, key: Key) -> bool:
+    assert key.low is not None
+    return _is(number, float) and number >= key.low and (key.high is None or number <= key.high)
 
 
 def _is(value: Any, kind: type) -> bool:

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from recbole.config import Config as RecBoleConfig
 
-from mml.config.config import Config
 from mml.data.events import WholeLog
 from mml.data.item_features import ItemFeatures, load_item_features
 from mml.data.recbole_dataset import AtomicDataset
 from mml.data.sequences import PackedSequences
-from mml.data.settings import DataSettings
+from mml.data.settings import SplitSettings, TaskSettings
 from mml.data.split import UserSplit, split_users
 from mml.data.tasks import TaskSet, evaluation_tasks, prefix_tasks, training_tasks
 from mml.errors import InputError
-from mml.settings import keys_of, read
+from mml.settings import read
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +69,10 @@ class MMLDataset(AtomicDataset):
         InputError: for missing, empty or malformed files, and for a split that leaves no users of one kind.
     """
 
-    def __init__(self, config: Config) -> None:
-        self.settings = read(DataSettings, {key: config[key] for key in keys_of(DataSettings)})
+    def __init__(self, config: RecBoleConfig) -> None:
+        final = config.final_config_dict
+        self.settings = read(SplitSettings, final)
+        self.task_settings = read(TaskSettings, final)
         self._split: UserSplit
         self.tokens_in_file_order: np.ndarray
         self.has_time: bool
@@ -206,9 +208,9 @@ class MMLDataset(AtomicDataset):
         Raises:
             InputError: if no old user has the three interactions that a support and a query need.
         """
-        limit = self.settings.task_max_inter
+        limit = self.task_settings.task_max_inter
         length = min(limit - 1, self.max_item_list_len) if limit else self.max_item_list_len
-        tasks = training_tasks(self.users.old, length, self.settings.query_inter_num, rng if limit else None)
+        tasks = training_tasks(self.users.old, length, self.task_settings.query_inter_num, rng if limit else None)
         if not len(tasks):
             raise InputError(
                 f"{self.dataset_name}: no old user has 3 interactions up to T, so there is no support to train on; "
@@ -242,7 +244,7 @@ class MMLDataset(AtomicDataset):
         if not len(tasks):
             raise InputError(
                 f"{self.dataset_name}: none of the {len(self.users.new)} new users has enough interactions for "
-                f"eval_shots={settings.eval_shots}; use smaller shots or an earlier data_split_time."
+                f"eval_shots={_shown(settings.eval_shots)}; use smaller shots or an earlier data_split_time."
             )
         self._n_repeated_targets = int(repeated.sum())
         skipped = {"new_user_too_short": len(short)}
@@ -324,6 +326,10 @@ class MMLDataset(AtomicDataset):
                 digest.update(len(part).to_bytes(8, "big") + part)
             digest.update("\n".join(map(str, self.field2id_token.get(name, ()))).encode())
         return digest.hexdigest()[:16]
+
+
+def _shown(shots: str | tuple[int, ...]) -> str:
+    return shots if isinstance(shots, str) else str(list(shots))
 
 
 def _first_of_each(sorted_users: np.ndarray) -> np.ndarray:

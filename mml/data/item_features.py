@@ -19,7 +19,7 @@ from mml.features.raw import expanded
 from mml.features.sources import EncodedSource, ItemFile, open_source
 
 if TYPE_CHECKING:
-    from mml.config.config import Config
+    from recbole.config import Config as RecBoleConfig
 
 Vectors = tuple[FeatureTable, FittedSource | None]
 """A modality's vectors before scaling, and what encoded them."""
@@ -47,7 +47,7 @@ class ItemFeatures:
 
 
 def load_item_features(
-    config: Config,
+    config: RecBoleConfig,
     item_tokens: Sequence[str],
     n_warm_items: int,
     tokens_in_file_order: Sequence[str],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -28,20 +28,29 @@ class Items:
         counts: int64 [n_items], how often old users took each.
         n_warm_items: items 1..n_warm_items are warm.
         titles: by number, or None if there are none.
+        image_folder: of the items' pictures, or None.
     """
 
     tokens: Sequence[str]
     counts: np.ndarray
     n_warm_items: int
     titles: Sequence[str] | None = None
+    image_folder: str | None = None
 
     @classmethod
-    def of(cls, dataset: MMLDataset) -> Items:
-        """The items of a dataset, with the titles of its `.item` file if it has some."""
+    def of(cls, dataset: MMLDataset, learners: Mapping[str, Any] | None = None) -> Items:
+        """The items of a dataset, with the titles of its `.item` file if it has some.
+
+        Args:
+            dataset: whose items.
+            learners: name -> settings; the folder of pictures is that which one of them encodes.
+        """
         tokens = [str(token) for token in dataset.item_tokens]
         path = Path(dataset.dataset_path) / f"{dataset.dataset_name}.item"
         separator = dataset.config["field_separator"]
-        return cls(tokens, dataset.item_counts, dataset.n_warm_items, _read_titles(path, tokens, separator))
+        titles = _read_titles(path, tokens, separator)
+        folder = _image_folder(learners or {}, Path(dataset.dataset_path))
+        return cls(tokens, dataset.item_counts, dataset.n_warm_items, titles, folder)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -69,6 +78,16 @@ class Items:
         if self.titles is not None:
             columns["title"] = [self.titles[number] for number in numbers]
         return columns
+
+
+def _image_folder(learners: Mapping[str, Any], dataset_path: Path) -> str | None:
+    """The folder that a learner encodes, as an absolute path."""
+    for own in learners.values():
+        folder = (own.get("source") or {}).get("folder")
+        if folder is not None:
+            places = (Path(folder).expanduser(), dataset_path / folder)
+            return next((str(place.resolve()) for place in places if place.is_dir()), None)
+    return None
 
 
 def _read_titles(path: Path, tokens: Sequence[str], separator: str) -> list[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,70 +11,17 @@ import torch
 from torch import Tensor
 
 from mml import distributed
-from mml.model.learner.scores import with_offsets
+from mml.evaluation.scorer import ItemScores, Scorer, of_rows
 
 _TIE = 1e-6  # relative; scores of equal vectors differ by rounding only
 _SCALE_ITEMS = 8192  # so many items tell how large a case's scores are
 _CELLS = 2**22  # scores held at a time
-
-ItemScores = Callable[[slice | Tensor], Tensor]
-"""Items, a slice or int64 [n], -> scores [c, n] of some cases, a new tensor that the caller may write to."""
-
-
-class Scorer(Protocol):
-    """Scores of cases: anything that can score a slice of the cases against all items."""
-
-    def __len__(self) -> int:
-        """Number of cases."""
-
-    def scores(self, cases: slice) -> Tensor:
-        """[c, n_items]; column 0 is the padding item's and is ignored."""
-
-
-class BlockScorer(Protocol):
-    """A scorer that can be asked for some items at a time, as large catalogues need."""
-
-    def __len__(self) -> int:
-        """Number of cases."""
-
-    @property
-    def n_items(self) -> int:
-        """Number of items, the padding item included."""
-
-    def of_cases(self, cases: slice) -> ItemScores:
-        """The scores of a slice of the cases; what they need once, such as a normaliser, is computed here."""
 
 
 class CaseHistories(Protocol):
     """int64 [c, H] of a slice of the cases: item ids that are no candidates, 0 pads. An array [N, H] is one."""
 
     def __getitem__(self, cases: slice, /) -> np.ndarray: ...
-
-
-@dataclass(frozen=True)
-class StateScorer:
-    """score(case, item) = h_case . w_item, plus one of the item's offsets if the table has some (see `with_offsets`).
-
-    Args:
-        states: [N, d].
-        table: [n_items, d + R].
-        columns: int64 [N], which of the R offsets each case has; the first one if None.
-    """
-
-    states: Tensor
-    table: Tensor
-    columns: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.states)
-
-    @property
-    def n_items(self) -> int:
-        return len(self.table)
-
-    def of_cases(self, cases: slice) -> ItemScores:
-        states = with_offsets(self.states[cases], self.table, None if self.columns is None else self.columns[cases])
-        return lambda items: states @ self.table[items].T
 
 
 @dataclass(frozen=True)
@@ -105,7 +52,7 @@ class Ranking:
 
 @torch.no_grad()
 def rank_targets(
-    scorer: Scorer | BlockScorer,
+    scorer: Scorer,
     targets: np.ndarray,
     history: CaseHistories | None,
     seed: int,
@@ -121,7 +68,7 @@ def rank_targets(
     scorer, so that ties are neither a gain nor a loss: a scorer that scores all items alike comes out at chance.
 
     Args:
-        scorer: N cases. One that has no `of_cases` holds [block, n_items] scores.
+        scorer: of N cases.
         targets: int64 [N].
         history: what are no candidates, or None.
         seed: of the draws.
@@ -179,19 +126,12 @@ def _last_unless_finite(upper: Tensor, above: Tensor, ties: Tensor, n_others: Te
     return torch.where(lost, n_others, above), torch.where(lost, 0, ties)
 
 
-def _item_scores(scorer: Scorer | BlockScorer, cases: slice, item_block: int) -> tuple[int, ItemScores]:
+def _item_scores(scorer: Scorer, cases: slice, item_block: int) -> tuple[int, ItemScores]:
     """Number of items, and the scores of the cases: computed anew at each call, or once if they fit one block."""
-    of_cases = getattr(scorer, "of_cases", None)
-    if of_cases is None:
-        assert hasattr(scorer, "scores")
-        whole = scorer.scores(cases)
-    else:
-        n_items: int = scorer.n_items  # type: ignore[union-attr]
-        by_block: ItemScores = of_cases(cases)
-        if n_items > item_block:
-            return n_items, by_block
-        whole = by_block(slice(0, n_items))
-    return whole.shape[1], lambda items: whole[:, items].clone()
+    by_block = scorer.of_cases(cases)
+    if scorer.n_items > item_block:
+        return scorer.n_items, by_block
+    return scorer.n_items, of_rows(by_block(slice(0, scorer.n_items)))
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from mml.meta.inner import Fast, Params, Rates, TaskLosses, descended, differentiable_adapt, tensors
-
-ALGORITHMS = ("fomaml", "maml", "reptile", "metasgd")
+from mml.meta.inner import Fast, Params, Rates, TaskLosses, differentiable_adapt
 
 
 class Episode(Protocol):
@@ -58,47 +56,17 @@ class MetaGradient:
     query_loss: float
 
 
-def meta_gradient(
-    algorithm: str,
-    episode: Episode,
-    fast: Mapping[str, Tensor],
-    slow: Mapping[str, Tensor],
-    rates: Rates,
-    steps: int,
-) -> MetaGradient:
-    """The outer gradient of one chunk; the parameters themselves are left as they are.
-
-    - `fomaml`: the query loss's gradient at (phi_u, psi), taken as that of phi (Finn et al., 2017, section 5.2).
-    - `maml`: the gradient of the query loss at phi_u by phi, through the inner loop.
-    - `metasgd`: as `maml`, and by the inner rates (Li et al., 2017, algorithm 1).
-    - `reptile`: (phi - phi_u) / rate, phi_u adapted to support and query alike (Nichol et al., 2018); psi, which
-      has no inner loop, follows the query loss's gradient at (phi_u, psi).
-
-    Args:
-        algorithm: one of ALGORITHMS.
-        episode: U tasks.
-        fast: phi, {name: [...]}.
-        slow: psi, {name: [...]}.
-        rates: inner learning rate; for `metasgd` one tensor per fast parameter, learned.
-        steps: number of inner steps.
-    """
-    if algorithm in ("maml", "metasgd"):
-        return _through_the_inner_loop(episode, fast, slow, rates, steps)
-    inner = episode.support_loss if algorithm == "fomaml" else _support_and_query(episode)
-    after = descended(inner, fast, len(episode), rates, steps)
-    loss, by_fast, by_slow = _first_order(episode, after, fast, slow)
-    if algorithm == "reptile":
-        assert isinstance(rates, float), "reptile has one inner rate"
-        with torch.no_grad():
-            adapted = tensors(inner, after)
-            by_fast = {name: (value - adapted[name]).sum(0) / rates for name, value in fast.items()}
-    return MetaGradient(by_fast, by_slow, {}, loss)
-
-
-def _first_order(
+def first_order(
     episode: Episode, adapted: Fast, fast: Mapping[str, Tensor], slow: Mapping[str, Tensor]
 ) -> tuple[float, Params, Params]:
-    """Query loss and its gradients by the adapted weights and by psi, summed over tasks."""
+    """Query loss and its gradients by the adapted weights and by psi, summed over tasks.
+
+    Args:
+        episode: U tasks.
+        adapted: their weights after the inner loop.
+        fast: phi, {name: [...]}.
+        slow: psi, {name: [...]}.
+    """
     if isinstance(episode, SummingEpisode):
         leaves = {name: value.detach().requires_grad_() for name, value in fast.items()}
         loss = episode.query_loss_at(adapted, leaves).sum()
@@ -112,9 +80,10 @@ def _first_order(
     return float(loss.detach()), by_fast, by_slow
 
 
-def _through_the_inner_loop(
+def through_the_inner_loop(
     episode: Episode, fast: Mapping[str, Tensor], slow: Mapping[str, Tensor], rates: Rates, steps: int
 ) -> MetaGradient:
+    """The gradient of the query losses at phi_u by phi, psi and learned rates, through the inner loop."""
     adapted = differentiable_adapt(episode.support_loss, fast, len(episode), rates, steps)
     loss = episode.query_loss(adapted).sum()
     learned = dict(rates) if isinstance(rates, Mapping) else {}
@@ -123,7 +92,8 @@ def _through_the_inner_loop(
     return MetaGradient(by_fast, by_slow, by_rates, float(loss.detach()))
 
 
-def _support_and_query(episode: Episode) -> TaskLosses:
+def support_and_query(episode: Episode) -> TaskLosses:
+    """The sum of an episode's support and query loss."""
     if isinstance(episode, JoinedEpisode):
         return episode.joined_loss
     return lambda fast: episode.support_loss(fast) + episode.query_loss(fast)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.popularity import prior_strength
 from mml.data.tasks import prefix_tasks
-from mml.evaluation.ranking import BlockScorer, StateScorer
-from mml.model.learner.adaptation import chunk_size, unadapted_states
-from mml.model.learner.base import Learner
-from mml.model.learner.linear import LinearModel, LinearOutput
+from mml.evaluation.scorer import Scorer
+from mml.model.learner.slot import TrainedLearner
 from mml.refresh.snapshots import Snapshot
 
 _MAX_TASKS = 10_000  # what is expected is estimated from so many predictions
@@ -29,70 +24,49 @@ def data_at(snapshot: Snapshot, dataset: MMLDataset) -> MMLDataset:
 
 
 class Refresh:
-    """What a snapshot tells beyond the old users' log, and how each kind of learner learns from it.
+    """What a snapshot tells beyond the old users' log, and how learners are corrected by it.
 
-    The linear learner is fitted again, with the known interactions and all those of the validation users among the old
-    users' (`dataset`), and abstains from items that nobody has touched yet. Learners with an encoder are trained on
-    with the same data for a few epochs, at this moment or an earlier one (`trained`).
+    Before that each kind learns in its own way, with the known interactions and all those of the validation users
+    among the old users' (`data_at`): a learner without an encoder is fitted again, one with an encoder is trained on
+    for a few epochs, at this moment or an earlier one.
 
-    Then all are corrected where their predictions still miss (`corrected`, `refreshed`). A learner expects item i for a
-    share e_i of the known interactions: the mean of its probabilities, each of a history before the interaction. i was
-    c_i of the M. The shares are taken to be drawn from a Dirichlet distribution around e, worth alpha interactions, so
-    their mean is (c_i + alpha e_i) / (M + alpha), and its log ratio to e_i is added to the learner's scores of i: a
-    correction for a shift of the targets' shares (Saerens et al., Neural Computation 2002), learned from the
-    interactions themselves. alpha is chosen by their likelihood. A cold item that others have taken since gets its
-    share in this way as well.
+    Then all are corrected where their predictions still miss (`corrected`). A learner expects item i for a share e_i of
+    the known interactions: the mean of its probabilities, each of a history before the interaction. i was c_i of the M.
+    The shares are taken to be drawn from a Dirichlet distribution around e, worth alpha interactions, so their mean is
+    (c_i + alpha e_i) / (M + alpha), and its log ratio to e_i is added to the learner's scores of i: a correction for a
+    shift of the targets' shares (Saerens et al., Neural Computation 2002), learned from the interactions themselves.
+    alpha is chosen by their likelihood. A cold item that others have taken since gets its share in this way as well.
 
     Args:
-        config: mml's Config.
         dataset: where the snapshot is from.
         snapshot: what is known.
-        trained: learners that were trained on, by name, at this snapshot or at an earlier one.
+        repeatable: whether items of the history are candidates.
     """
 
-    def __init__(
-        self, config: Config, dataset: MMLDataset, snapshot: Snapshot, trained: Mapping[str, Learner] | None = None
-    ) -> None:
-        self._config, self._n_items = config, dataset.item_num
-        self.trained: Mapping[str, Learner] = trained or {}
-        self.dataset = data_at(snapshot, dataset)
-        """The data that the linear learner is fitted to: every item is warm in them."""
+    def __init__(self, dataset: MMLDataset, snapshot: Snapshot, repeatable: bool) -> None:
+        self._n_items, self._repeatable = dataset.item_num, repeatable
         tasks = prefix_tasks(snapshot.known, dataset.max_item_list_len)
-        self._tasks = tasks if config["repeatable"] else tasks.take(~dataset.target_in_history(tasks))
+        self._tasks = tasks if repeatable else tasks.take(~dataset.target_in_history(tasks))
         n = len(self._tasks)
         self._some_tasks = self._tasks.take(np.linspace(0, n - 1, min(n, _MAX_TASKS)).astype(np.int64))
 
-    def refreshed(self, learner: Learner, table: Tensor) -> Tensor:
-        """The candidates' table [n_items, d + R] with the corrections in its offsets, [n_items, d + max(R, 1)].
-
-        Where nothing could have been predicted yet, the table is left as it is.
-        """
+    def corrected(self, learner: TrainedLearner) -> TrainedLearner:
+        """The learner with its probabilities corrected; as it is where nothing could have been predicted yet."""
         if not len(self._tasks):
-            return table
-        offsets = self.offsets(learner, table)[:, None]
-        if table.shape[1] == learner.hidden_size:
-            return torch.cat([table, offsets], 1)
-        return torch.cat([table[:, : learner.hidden_size], table[:, learner.hidden_size :] + offsets], 1)
+            return learner
+        return learner.corrected(self.log_ratios(learner))
 
     @torch.no_grad()
-    def offsets(self, learner: Learner, table: Tensor) -> Tensor:
-        """The corrections of the items' scores, [n_items]."""
-        tasks = self._some_tasks
-        states = unadapted_states(
-            learner, tasks, chunk_size(learner, self._config["task_chunk_size"], learner.max_seq_length)
-        )
-        scorer = StateScorer(states, table, learner.prior_columns(torch.from_numpy(tasks.shots)))
-        everything = torch.ones(self._n_items, dtype=torch.bool, device=table.device)
-        return self._log_ratios(scorer, everything).to(table)
+    def log_ratios(self, learner: TrainedLearner) -> Tensor:
+        """Log of the items' shares over those that the learner expects, float64 [n_items]; 0 where it knows none."""
+        output = learner.expectations(self._some_tasks)
+        known = output.known
+        if known is None:
+            device = torch.device("cpu") if output.states is None else output.states.device
+            known = torch.ones(self._n_items, dtype=torch.bool, device=device)
+        return self._log_ratios(output, known)
 
-    def corrected(self, model: LinearModel) -> LinearModel:
-        """The linear model with its probabilities corrected; as it is where nothing could have been predicted yet."""
-        if not len(self._tasks):
-            return model
-        output = LinearOutput(model, self._some_tasks, self._n_items)
-        return model.corrected(self._log_ratios(output, output.known).exp())
-
-    def _log_ratios(self, scorer: BlockScorer, known: Tensor) -> Tensor:
+    def _log_ratios(self, scorer: Scorer, known: Tensor) -> Tensor:
         """Log of the items' shares over the expected ones, those of some scores of `_some_tasks`.
 
         Args:
@@ -108,7 +82,7 @@ class Refresh:
         ratios[items] = np.log((counts + strength * shares) / ((counts.sum() + strength) * shares))
         return torch.from_numpy(ratios)
 
-    def _expected(self, scorer: BlockScorer, known: Tensor) -> np.ndarray:
+    def _expected(self, scorer: Scorer, known: Tensor) -> np.ndarray:
         """How often each item is expected as the target in `_some_tasks`, [n_items]."""
         tasks = self._some_tasks
         total = torch.zeros(self._n_items, dtype=torch.float64, device=known.device)
@@ -117,7 +91,7 @@ class Refresh:
             cases = slice(begin, min(begin + size, len(tasks)))
             scores = scorer.of_cases(cases)(slice(0, self._n_items)).masked_fill(~known, -torch.inf)
             scores[:, 0] = -torch.inf
-            if not self._config["repeatable"]:
+            if not self._repeatable:
                 scores.scatter_(1, torch.from_numpy(tasks.inputs(cases)).to(scores.device), -torch.inf)
             shares = scores.softmax(1).nan_to_num()  # nan: all that is known is in the history
             total += shares.sum(0, dtype=torch.float64)

@@ -8,16 +8,17 @@ import logging
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-import mml
 from mml import distributed
-from mml.errors import InputError
+from mml.files.safe import plain
+from mml.run.code import code_hash
 from mml.run.folder import RunFolder, StageRecord
-from mml.trainer.base import plain, seed_stage
+from mml.run.result import library_versions
+from mml.run.seeds import seed_stage
 
 logger = logging.getLogger(__name__)
 
@@ -32,42 +33,61 @@ class Stages:
     Args:
         folder: where they are kept.
         seed: the run's.
-        only_saved: whether a stage that is not there is an error instead of being built.
+        device: where the states' tensors go.
     """
 
-    def __init__(self, folder: RunFolder, seed: int, only_saved: bool = False) -> None:
-        self._folder, self._seed, self._only_saved = folder, seed, only_saved
+    def __init__(self, folder: RunFolder, seed: int, device: torch.device) -> None:
+        self._folder, self._seed, self._device = folder, seed, device
         self.records: dict[str, StageRecord] = {}
 
-    def fingerprint(self, stage: str, parts: list[Any]) -> str:
-        """Hash of all that the stage's result depends on."""
-        text = json.dumps([mml.__version__, stage, self._seed, plain(parts)], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def __call__(
+        self,
+        stage: str,
+        depends_on: Sequence[Any],
+        after: Sequence[str],
+        code: Sequence[str],
+        build: Build,
+        seeded_as: str | None = None,
+    ) -> State:
+        """The stage's saved state if one has this fingerprint, else what `build` makes of the stage's seed, saved.
 
-    def __call__(self, stage: str, parts: list[Any], build: Build) -> State:
-        """The stage's saved state if one has this fingerprint, else what `build` makes of the stage's seed, saved."""
-        fingerprint = self.fingerprint(stage, parts)
-        found = self._folder.find_stage(stage, fingerprint)
+        Args:
+            stage: its name.
+            depends_on: settings and hashes of data.
+            after: the stages whose results it takes.
+            code: the modules that compute it; an edit of these, or of what they import, makes it anew.
+            build: see Build.
+            seeded_as: the name that its seed is made of, if not its own.
+        """
+        fingerprint = self._fingerprint(stage, depends_on, after, code)
+        found = self._folder.find_stage(stage, fingerprint, self._device)
         if found is not None:
             state, self.records[stage] = found
             logger.info("Stage %s: finished before with the same settings, skipped.", stage)
             return state
-        if self._only_saved:
-            raise InputError(
-                f"{self._folder.path}: stage {stage} is not there with the data and settings of today; run it again: "
-                f"bash script/run_meta.sh {self._folder.config['dataset']} 0"
-            )
         logger.info("Stage %s ...", stage)
-        begin = time.perf_counter()
-        built, n_tasks = build(seed_stage(self._seed, stage))
+        begin, cpu = time.perf_counter(), time.process_time()
+        built, n_tasks = build(seed_stage(self._seed, stage if seeded_as is None else seeded_as))
         state = distributed.from_main(lambda: built)
         seconds = time.perf_counter() - begin
-        device = self._folder.config["device"]
-        record = StageRecord(fingerprint, seconds, n_tasks / max(seconds, 1e-9), _peak_memory_mb(device))
+        record = StageRecord(
+            fingerprint,
+            seconds,
+            time.process_time() - cpu,
+            n_tasks / max(seconds, 1e-9),
+            _peak_memory_mb(self._device),
+            library_versions(),
+        )
         self._folder.save_stage(stage, state, record)
         self.records[stage] = record
         logger.info("Stage %s: %.1f s, %.0f users/s.", stage, seconds, record.users_per_second)
         return state
+
+    def _fingerprint(self, stage: str, depends_on: Sequence[Any], after: Sequence[str], code: Sequence[str]) -> str:
+        """Hash of all that the stage's result depends on: settings, data, earlier stages, code and libraries."""
+        earlier = [self.records[name].fingerprint for name in after if name in self.records]
+        parts = [stage, self._seed, plain(list(depends_on)), earlier, code_hash(code), library_versions()]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _peak_memory_mb(device: torch.device) -> float:

@@ -1,11 +1,12 @@
-"""What a run leaves behind: predictions.csv, result.json, and its table for people."""
+"""What a run leaves behind: predictions.csv and result.json."""
 
 from __future__ import annotations
 
 import json
 import platform
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,24 +17,9 @@ import mml
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
-from mml.evaluation.cases import case_groups
-from mml.evaluation.metrics import Metrics
-from mml.evaluation.ranking import Ranking
 
-GroupMetrics = dict[str, dict[str, float]]
-
-
-def group_metrics(ranking: Ranking, tasks: TaskSet, n_warm_items: int, metrics: Metrics) -> GroupMetrics:
-    """Group -> metric -> value, with each group's number of users and cases."""
-    return {
-        group: {
-            **metrics(ranking, cases),
-            "n_users": len(np.unique(tasks.users[cases])),
-            "n_cases": len(cases),
-        }
-        for group, cases in case_groups(tasks, n_warm_items).items()
-    }
-
+if TYPE_CHECKING:
+    from mml.run.folder import StageRecord
 
 def predictions_csv(ranks: Mapping[str, np.ndarray], tasks: TaskSet, dataset: MMLDataset) -> str:
     """One row per case and method: user_id, target_item, target_is_cold, shots, method, rank.
@@ -57,15 +43,54 @@ def predictions_csv(ranks: Mapping[str, np.ndarray], tasks: TaskSet, dataset: MM
     return "".join(parts)
 
 
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that compute stages."""
+    return {"recbole": recbole.__version__, "torch": torch.__version__, "numpy": np.__version__}
+
+
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     return {
         "mml": mml.__version__,
-        "recbole": recbole.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
+        **library_versions(),
         "pandas": pd.__version__,
         "python": platform.python_version(),
+    }
+
+
+def result_of(
+    config: Config,
+    dataset: MMLDataset,
+    summary: Mapping[str, Any],
+    records: Mapping[str, StageRecord],
+    reports: Mapping[str, Mapping[str, Any]],
+    tested: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The content of result.json.
+
+    Args:
+        config, dataset: of the run.
+        summary: counts of the data.
+        records: stage -> its record.
+        reports: learner -> what was kept of its training.
+        tested: the state of the meta-test.
+    """
+    adaptation = {name: report["adaptation"] for name, report in reports.items() if "adaptation" in report}
+    return {
+        "dataset": config["dataset"],
+        "synthetic": dataset.is_synthetic,
+        "seed": config["seed"],
+        "versions": versions(),
+        "device": device_name(config.device),
+        "data": dict(summary),
+        "stages": {
+            stage: {key: value for key, value in asdict(record).items() if key != "fingerprint"}
+            for stage, record in records.items()
+        },
+        "learners": {name: dict(report) for name, report in reports.items()},
+        "adaptation": {name: {key: how[key] for key in ("rate", "steps")} for name, how in adaptation.items()},
+        **new_users_learned_from(config, config["refresh"]),
+        "metrics": {method: tested["metrics"][method] for method in tested["order"]},
     }
 
 

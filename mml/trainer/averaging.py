@@ -8,8 +8,6 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-_ETA = 8.0  # the average reaches back over about the last ninth of the steps, however many there are
-
 
 class WeightAverage:
     """Polynomial-decay average of a module's weights over training (Shamir and Zhang, ICML 2013, section 4).
@@ -19,9 +17,11 @@ class WeightAverage:
 
     Args:
         module: whose parameters are averaged.
+        eta: the average reaches back over about the last 1 / (eta + 1) of the steps, however many there are.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, eta: float) -> None:
+        self._eta = eta
         self._parameters = list(module.parameters())
         self._average = [value.detach().clone() for value in self._parameters]
         self._steps = 0
@@ -30,7 +30,7 @@ class WeightAverage:
     def update(self) -> None:
         """Take in the weights after an optimiser step."""
         self._steps += 1
-        weight = (_ETA + 1) / (self._steps + _ETA + 1)
+        weight = (self._eta + 1) / (self._steps + self._eta + 1)
         torch._foreach_lerp_(self._average, [value.detach() for value in self._parameters], weight)
 
     @contextmanager

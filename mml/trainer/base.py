@@ -6,23 +6,42 @@ import copy
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import recbole.trainer.trainer as recbole_trainer
 import torch
-from recbole.utils import init_seed
+from recbole.config import Config as RecBoleConfig
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from mml import distributed
-from mml.config.config import Config
 from mml.errors import InputError
+from mml.files.safe import replacing
 from mml.trainer.averaging import WeightAverage
+from mml.trainer.settings import TrainingSettings
 
 Valid = tuple[float, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class TrainerFrame:
+    """Where and how all stages of a run are trained.
+
+    Args:
+        border: RecBole's Config, which its Trainer reads.
+        training: what all trainings share.
+        run_dir: the run's folder.
+        task_chunk_size: user tasks that adapt at a time; 0 = choose.
+    """
+
+    border: RecBoleConfig
+    training: TrainingSettings
+    run_dir: Path
+    task_chunk_size: int = 0
 
 
 class StageTrainer(recbole_trainer.Trainer):
@@ -32,28 +51,27 @@ class StageTrainer(recbole_trainer.Trainer):
     of `train`. Checkpoints hold tensors, numbers and plain settings only, so they load with weights_only=True.
 
     Args:
-        config: mml's Config.
+        frame: where and how.
         model: what is trained.
         stage: name of the stage, for its files and messages.
-        run_dir: the run's folder.
         epochs: largest number of epochs.
         learning_rate: of Adam.
-        average: validate and keep the average of the weights over the steps instead of the last ones.
+        average: validate and keep the average of the weights over the steps, if the settings want it.
     """
 
     def __init__(
         self,
-        config: Config,
+        frame: TrainerFrame,
         model: nn.Module,
         stage: str,
-        run_dir: Path,
         epochs: int,
         learning_rate: float,
         average: bool = False,
     ) -> None:
-        own = copy.copy(config)
+        border, training, run_dir = frame.border, frame.training, frame.run_dir
+        own = copy.copy(border)
         own.final_config_dict = {
-            **config.final_config_dict,
+            **border.final_config_dict,  # RecBole's Trainer asks for these keys, ours are settings
             "epochs": max(epochs, 1),
             "learning_rate": learning_rate,
             "learner": "adam",
@@ -67,10 +85,12 @@ class StageTrainer(recbole_trainer.Trainer):
         with _tensorboard_in(run_dir / "tensorboard" / stage):
             super().__init__(own, model)
         self.epochs = epochs
+        self.best_epoch = -1  # of what was kept; -1: what training began with
         self.saved_model_file = str(run_dir / "checkpoints" / f"{stage}.best{os.getpid()}.pth")  # this process's own
         self._bar: tqdm | None = None
         self._score_name = "score"
-        self._average = WeightAverage(model) if average else None
+        wanted = average and training.average_weights
+        self._average = WeightAverage(model, training.average_decay) if wanted else None
 
     def validate(self, valid_data: Any) -> Valid:
         """The score that chooses the best epoch, and the same by name."""
@@ -95,9 +115,15 @@ class StageTrainer(recbole_trainer.Trainer):
         self.model.load_state_dict(distributed.from_main(self._take_best))
         self.tensorboard.close()
 
+    @property
+    def n_trained(self) -> int:
+        """Epochs that were trained."""
+        return len(self.train_loss_dict)
+
     def _take_best(self) -> dict[str, Any]:
         state = torch.load(self.saved_model_file, map_location=self.device, weights_only=True)
         Path(self.saved_model_file).unlink()
+        self.best_epoch = int(state["epoch"])
         best: dict[str, Any] = state["state_dict"]
         return best
 
@@ -140,7 +166,6 @@ class StageTrainer(recbole_trainer.Trainer):
         if not distributed.is_main():
             return
         state = {
-            "config": plain(self.config.external_config_dict),
             "epoch": epoch,
             "cur_step": self.cur_step,
             "best_valid_score": float(self.best_valid_score),
@@ -148,36 +173,12 @@ class StageTrainer(recbole_trainer.Trainer):
             "other_parameter": {},
             "optimizer": self.optimizer.state_dict(),
         }
-        with self._kept_weights():
-            save_atomically(state, Path(kwargs.get("saved_model_file", self.saved_model_file)))
+        target = Path(kwargs.get("saved_model_file", self.saved_model_file))
+        with self._kept_weights(), replacing(target) as path:
+            torch.save(state, path)
 
     def _add_hparam_to_tensorboard(self, best_valid_result: float) -> None:
         self.tensorboard.add_scalar("best_valid_score", best_valid_result)
-
-
-def save_atomically(state: Any, path: Path) -> None:
-    """torch.save to a temporary name, then rename."""
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
-
-
-def plain(value: Any) -> Any:
-    """The value with numpy scalars and paths turned into what YAML, JSON and weights_only loading accept."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
-
-
-def seed_stage(seed: int, stage: str) -> int:
-    """Seed everything for a stage, whatever ran before it; returns the stage's own seed."""
-    own = (seed * 1_000_003 + sum(ord(letter) * 31**place for place, letter in enumerate(stage))) % 2**31
-    init_seed(own, reproducibility=True)
-    return own
 
 
 class _NoEvents:

@@ -1,23 +1,24 @@
-"""Training of the item embedding generator, the ID learner frozen (DESIGN section 6)."""
+"""Training of the item embedding generator, the ID learner frozen (docs/method.md)."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mml import distributed
-from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet, length_sorted_chunks
-from mml.evaluation.validation import Validation
 from mml.meta.inner import adapt
-from mml.model.generator import ItemEmbeddingGenerator
-from mml.model.learner.adaptation import chunk_size
-from mml.model.learner.base import IDLearner
-from mml.trainer.base import StageTrainer, Valid
+from mml.model.generator import Generator
+from mml.model.generator.slot import GeneratorSettings
+from mml.model.learner.adaptation import Adaptation, chunk_size
+from mml.model.learner.base import InnerLoopSettings
+from mml.model.learner.episode import Episode
+from mml.model.learner.id import IDLearner
+from mml.trainer.base import StageTrainer, TrainerFrame, Valid
+from mml.trainer.choice import LearnerValidation
+from mml.trainer.settings import MetaSettings
 
 _FOLDS = 5  # of the warm items, for validation
 
@@ -30,26 +31,27 @@ class GeneratorTrainer(StageTrainer):
     generator. `reconstruction_weight` times the relative squared distance to the trained embedding is added.
 
     Args:
-        config, run_dir: as for StageTrainer.
+        frame: as for StageTrainer.
         generator: what is trained.
         learner: the trained ID learner; it is not changed.
+        settings, meta, inner: of the generator and of both loops.
         seed: of batches and replacements.
     """
 
     def __init__(
         self,
-        config: Config,
-        generator: ItemEmbeddingGenerator,
+        frame: TrainerFrame,
+        generator: Generator,
         learner: IDLearner,
-        run_dir: Path,
+        settings: GeneratorSettings,
+        meta: MetaSettings,
+        inner: InnerLoopSettings,
         seed: int,
     ) -> None:
-        epochs, rate = config["generator_epochs"], config["generator_learning_rate"]
-        super().__init__(config, generator, "generator", run_dir, epochs, rate)
-        self._learner, self._seed = learner, seed
-        self._steps = config.for_learner("id", "num_local_update")
-        self._rate = float(config.for_learner("id", "local_learning_rate"))
-        self._chunk = chunk_size(learner, config["task_chunk_size"], learner.max_seq_length)
+        super().__init__(frame, generator, "generator", settings.generator_epochs, settings.generator_learning_rate)
+        self._learner, self._settings, self._batch_size, self._seed = learner, settings, meta.meta_batch_size, seed
+        self._inner = Adaptation(inner.local_learning_rate, inner.num_local_update)
+        self._chunk = chunk_size(learner, frame.task_chunk_size, learner.max_seq_length)
         folds = np.random.default_rng(seed).permutation(learner.n_warm_items) % _FOLDS
         self._fold = torch.from_numpy(np.concatenate([[-1], folds]))  # of each warm item; the padding has none
 
@@ -58,7 +60,7 @@ class GeneratorTrainer(StageTrainer):
         noise = torch.Generator().manual_seed(self._seed + epoch_idx)
         tasks = train_data.training_tasks(rng)
         order = rng.permutation(len(tasks))
-        size = self.config["meta_batch_size"]
+        size = self._batch_size
         self.model.train()
         self._learner.eval()
         total = 0.0
@@ -70,7 +72,7 @@ class GeneratorTrainer(StageTrainer):
     def _meta_step(self, tasks: TaskSet, rows: np.ndarray, noise: torch.Generator) -> float:
         learner, n_warm = self._learner, self._learner.n_warm_items
         batch = learner.with_noise(tasks.batch(rows), noise)
-        replaced = 1 + (torch.rand(n_warm, generator=noise) < self.config["generate_rate"]).nonzero()[:, 0]
+        replaced = 1 + (torch.rand(n_warm, generator=noise) < self._settings.generate_rate).nonzero()[:, 0]
         if not len(replaced):
             return 0.0
         self.optimizer.zero_grad()
@@ -83,8 +85,8 @@ class GeneratorTrainer(StageTrainer):
         stand_in.grad = torch.zeros_like(stand_in)
         for chunk in length_sorted_chunks(lengths[own], self._chunk):
             table = learner.warm_table().detach().index_put((replaced.to(self.device),), stand_in)
-            episode = learner.episode(batch.select(torch.from_numpy(own[chunk])).to(self.device), table)
-            adapted = adapt(episode.support_loss, fast, len(chunk), self._inner_rates(), self._steps)
+            episode = Episode(learner, batch.select(torch.from_numpy(own[chunk])).to(self.device), table)
+            adapted = adapt(episode.support_loss, fast, len(chunk), self._inner_rates(), self._inner.steps)
             loss = episode.query_loss(adapted).sum()
             (loss / len(batch)).backward(inputs=[stand_in])
             total += float(loss.detach())
@@ -95,16 +97,16 @@ class GeneratorTrainer(StageTrainer):
         return distributed.add_number(total)
 
     def _inner_rates(self) -> float | dict[str, Tensor]:
-        rates = self._learner.inner_rates(self._rate)
+        rates = self._learner.inner_rates(self._inner.rate)
         return rates if isinstance(rates, float) else {name: rate.detach() for name, rate in rates.items()}
 
     def _reconstruction(self, items: Tensor, generated: Tensor) -> Tensor:
         trained = self._learner.warm_table().detach()[items.to(self.device)]
         distance = (generated - trained).square().sum() / trained.square().sum().clamp(min=1e-12)
-        loss: Tensor = self.config["reconstruction_weight"] * distance
+        loss: Tensor = self._settings.reconstruction_weight * distance
         return loss
 
-    def validate(self, valid_data: Validation) -> Valid:
+    def validate(self, valid_data: LearnerValidation) -> Valid:
         """Mean of `valid_metric` over folds of the warm items, each fold in turn treated as if it were cold.
 
         The validation users touch few items that are really cold, and their scores hardly move with the generator.

@@ -16,7 +16,7 @@ from torch.nn.functional import embedding
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskBatch, training_tasks
 from mml.meta.inner import adapt, adaptation_path
-from mml.meta.outer import ALGORITHMS, meta_gradient
+from mml.meta.algorithms import ALGORITHMS, meta_gradient
 from mml.model.encoder.dropout import TaskDropout, task_noise
 from mml.model.encoder.fused import ops as fused_ops
 from mml.model.encoder.fused.ops import LowRank
@@ -91,7 +91,7 @@ def test_inner_loop_equals_a_plain_loop(
     assert any(not torch.equal(value[0], unadapted[name]) for name, value in fast.items())
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS.names())
 def test_a_chunks_memory_does_not_wait_for_the_garbage_collector(algorithm: str) -> None:
     learner, batch = make_learner("CE", meta_algorithm=algorithm), make_batch()
     fast, slow, rates = learner.fast_parameters(), learner.slow_parameters(), learner.inner_rates(RATE)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-import mml.model.learner.losses as losses
-from mml.model.learner.losses import full_softmax_loss, full_softmax_slopes, plain_softmax_loss
+import mml.model.loss.losses as losses
+from mml.model.loss.losses import full_softmax_loss, full_softmax_slopes, plain_softmax_loss
 
 P, N, D = 150, 30, 8
 

@@ -10,10 +10,10 @@ import torch
 
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import evaluation_tasks, training_tasks
-from mml.meta.outer import meta_gradient
+from mml.meta.algorithms import meta_gradient
 from mml.model.learner.adaptation import Adaptation, adapted_states
 from mml.model.learner.base import IDLearner
-from mml.model.learner.losses import full_softmax_loss, sampled_softmax_loss
+from mml.model.loss.losses import full_softmax_loss, sampled_softmax_loss
 from tests.model.stubs import StubDataset, stub_config
 
 N_ITEMS, WARM = 40, 30

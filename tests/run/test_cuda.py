@@ -15,7 +15,7 @@ from torch import Tensor
 import run_meta
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
-from mml.meta.outer import meta_gradient
+from mml.meta.algorithms import meta_gradient
 from mml.model.learner.adaptation import Adaptation, adapted_states, chunk_size
 from mml.model.learner.base import Learner, build_learner
 

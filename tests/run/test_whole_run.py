@@ -22,7 +22,7 @@ from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.evaluation.ranking import Ranking
 from mml.evaluation.validation import Validation
-from mml.meta.outer import meta_gradient
+from mml.meta.algorithms import meta_gradient
 from mml.model.learner.adaptation import Adaptation, adapted_states
 from mml.model.learner.base import build_learner
 from mml.run import printing

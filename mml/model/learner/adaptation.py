@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,9 +16,28 @@ from mml.data.tasks import TaskBatch, TaskSet, length_sorted_chunks
 from mml.meta.inner import Rates, adaptation_path, descended
 from mml.model.learner.base import Learner
 from mml.model.learner.episode import Episode
+from mml.settings import setting
 
 _CPU_CHUNK = 32  # stacked weights of a chunk should stay near the cache
 _CUDA_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class AdaptationSettings:
+    """What the validation users choose a learner's adaptation among."""
+
+    stage: ClassVar[str] = "adaptation"
+    section: ClassVar[str] = "Adaptation of new users; rate (of a list) and steps are chosen on the validation users"
+
+    adapt_max_steps: int = setting(10, "Most steps; 0 = no adaptation.", low=0, per_learner=True)
+    adapt_learning_rate: float | tuple[float, ...] = setting(
+        [0.01, 0.03, 0.1], "Learning rates to choose among.", low=0.0, per_learner=True
+    )
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rates as a tuple."""
+        return (self.adapt_learning_rate,) if isinstance(self.adapt_learning_rate, float) else self.adapt_learning_rate
 
 
 @dataclass(frozen=True)
@@ -97,38 +117,6 @@ def adapted_states(
     return distributed.gather(own, result, len(tasks))
 
 
-def states_at_best_valid_step(
-    learner: Learner,
-    tasks: TaskSet,
-    how: Adaptation,
-    chunk: int,
-    rank_valid: Callable[[np.ndarray, Tensor], Tensor],
-    progress: str | None = None,
-) -> Tensor:
-    """States [N, d], each user's at the step at which its own validation item ranks best (the first such step).
-
-    This is how the published code chose each new user's epoch. It uses a label of that same user: it is here so
-    that old numbers can be understood, and must not be used to report a result.
-
-    Args:
-        learner, tasks, chunk, progress: as for `states_along_adaptation`; `tasks` of the protocol `last`, where the
-            position before the query predicts the validation item.
-        how: rate and largest number of steps.
-        rank_valid: (rows, states before the validation item [c, d]) -> rank of that item [c].
-    """
-    result = torch.empty(len(tasks), learner.hidden_size, device=learner.device)
-    best = torch.full((len(tasks),), torch.iinfo(torch.int64).max, device=learner.device)
-    rates = learner.inner_rates(how.rate)
-    for rows, _, states, query in _paths(learner, tasks, rates, how.steps, chunk, progress):
-        valid = torch.roll(query, -1, dims=1)
-        places = torch.from_numpy(rows).to(result.device)
-        ranks = rank_valid(rows, states[valid]).to(result.device)
-        better = ranks < best[places]
-        best[places] = torch.minimum(best[places], ranks)
-        result[places[better]] = states[query][better]
-    return result
-
-
 def _paths(
     learner: Learner, tasks: TaskSet, rates: Rates, max_steps: int, chunk: int, progress: str | None
 ) -> Iterator[tuple[np.ndarray, int, Tensor, Tensor]]:
@@ -153,7 +141,7 @@ def _episodes(
             batch = replace(batch, negatives=tasks.fixed_negatives(rows, learner.n_warm_items))
         batch = batch.to(learner.device)
         with torch.no_grad():
-            episode = learner.episode(batch, table)
+            episode = Episode(learner, batch, table)
         yield rows, batch, episode
         bar.update(len(rows))
     bar.close()

@@ -66,11 +66,11 @@ class Episode:
     Args:
         learner: see Learner.
         batch: U tasks.
-        table: vectors of inputs and candidates, [n, d].
+        table: vectors of inputs and candidates, [n, d]; the warm items' if None.
     """
 
-    def __init__(self, learner: Learner, batch: TaskBatch, table: Tensor) -> None:
-        self._tasks = tasks = _Tasks(learner, batch, table)
+    def __init__(self, learner: Learner, batch: TaskBatch, table: Tensor | None = None) -> None:
+        self._tasks = tasks = _Tasks(learner, batch, learner.warm_table() if table is None else table)
         counts = learner.is_candidate(batch.targets)  # a new user's support may hold items that are none
         self._query: Positions = (batch.query & counts).nonzero(as_tuple=True)
         self._support: Positions = (batch.support & counts).nonzero(as_tuple=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,46 +13,46 @@ from mml.data.popularity import overall_popularity, popularity_by_shots
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.data.transitions import positions
-
-_FLOOR = 0.15  # weight of popularity, beside the linear prediction
+from mml.evaluation.scorer import ItemScores
 
 
 class LinearModel:
-    """score(i | history) = log( max(0, x.B_i) + 0.15 p_ni ), x the history and n its number of interactions.
+    """score(i | history) = log( max(0, x.B_i) + q p_ni ), x the history and n its number of interactions.
 
     x_j is the sum of decay^age over j's places in the history, over their norm. B is the ridge regression of
     the next item on x over all positions of the old users, so x.B_i estimates i's probability: a relative of EASE
     (Steck, WWW 2019) and SLIST (Choi et al., WWW 2021). p_ni is i's share of what the old users took after n
-    interactions (`popularity_by_shots`). The model remembers what comes after what, where an encoder has to generalise;
-    so their errors differ, and their sum gains. It abstains from items that are not in the log it was fitted to.
+    interactions (`popularity_by_shots`), and q its weight. The model remembers what comes after what, where an encoder
+    has to generalise; so their errors differ, and their sum gains. It abstains from items that are not in the log it
+    was fitted to.
 
     Args:
         weights: B, [k + 1, k + 1], row and column 0 are for what it does not know.
-        floor: 0.15 p, [n, k + 1]; longer histories than n have the last row's. One row: p is the overall popularity.
+        floor: q p, [n, k + 1]; longer histories than n have the last row's. One row: p is the overall popularity.
         place: int64 [n_items], an item's row, 0 for those it does not know.
         decay: see above.
     """
 
     def __init__(self, weights: Tensor, floor: Tensor, place: Tensor, decay: float) -> None:
-        self._weights, self._floor, self.place, self._decay = weights, floor, place, decay
+        self.weights, self.floor, self.place, self.decay = weights, floor, place, decay
 
     def corrected(self, ratios: Tensor) -> LinearModel:
         """The same model with items' probabilities times `ratios` [n_items]."""
-        own = self._floor.new_ones(len(self._weights))
+        own = self.floor.new_ones(len(self.weights))
         known = self.place > 0
         own[self.place[known]] = ratios.to(own)[known]
-        return LinearModel(self._weights * own, self._floor * own, self.place, self._decay)
+        return LinearModel(self.weights * own, self.floor * own, self.place, self.decay)
 
     def scores(self, items: np.ndarray) -> Tensor:
         """Scores [c, k + 1] after histories int64 [c, L], 0 padded at the end."""
         age = (items > 0).sum(1)[:, None] - 1 - np.arange(items.shape[1])[None]
-        weights = np.where(age >= 0, self._decay ** np.maximum(age, 0.0), 0.0)
+        weights = np.where(age >= 0, self.decay ** np.maximum(age, 0.0), 0.0)
         weights /= np.maximum(np.sqrt(np.square(weights).sum(1, keepdims=True)), 1e-12)
         rows = self.place[torch.from_numpy(items).to(self.place.device)]
-        x = torch.from_numpy(weights).to(self._weights)
-        predicted = embedding_bag(rows, self._weights, per_sample_weights=x, mode="sum")
+        x = torch.from_numpy(weights).to(self.weights)
+        predicted = embedding_bag(rows, self.weights, per_sample_weights=x, mode="sum")
         lengths = torch.from_numpy((items > 0).sum(1)).to(rows.device)
-        return (predicted.clamp(min=0) + self._floor[(lengths - 1).clamp(0, len(self._floor) - 1)]).log()
+        return (predicted.clamp(min=0) + self.floor[(lengths - 1).clamp(0, len(self.floor) - 1)]).log()
 
 
 @dataclass(frozen=True)
@@ -73,18 +72,21 @@ class LinearOutput:
     def __len__(self) -> int:
         return len(self.tasks)
 
+    states = None
+    """It has none."""
+
     @property
     def known(self) -> Tensor:
         """bool [n_items], the items that it does not abstain from."""
         return self.model.place[: self.n_items] > 0
 
-    def of_cases(self, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
+    def of_cases(self, cases: slice | Tensor) -> ItemScores:
         """Items -> scores [c, n]; unknown items come last."""
         scores = self._scores(cases)
         scores[:, 0] = scores.min() - 1.0
         return lambda items: scores[:, self.model.place[: self.n_items][items]]
 
-    def standardised(self, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
+    def standardised(self, cases: slice | Tensor) -> ItemScores:
         """Items -> scores [c, n], per case of mean 0 and deviation 1 over the known items; unknown ones have 0."""
         scores = self._scores(cases)
         known = scores[:, 1:]
@@ -109,6 +111,7 @@ class LinearRegression:
         max_length: longest history.
         decay: weight of an interaction against the next one's.
         by_shots: whether p depends on the number of interactions.
+        floor: q, the weight of popularity.
         device: where the model will be.
     """
 
@@ -120,6 +123,7 @@ class LinearRegression:
         max_length: int,
         decay: float,
         by_shots: bool,
+        floor: float,
         device: torch.device,
     ) -> None:
         counts = np.bincount(sequences.items, minlength=n_items)
@@ -130,7 +134,7 @@ class LinearRegression:
         known = replace(sequences, items=place[sequences.items])
         self._place = torch.from_numpy(place).to(device)
         popularity = popularity_by_shots(known, size) if by_shots else overall_popularity(known, size)
-        self._floor = torch.from_numpy(_FLOOR * popularity).float().to(device)
+        self._floor = torch.from_numpy(floor * popularity).float().to(device)
         self.decay = decay
         self._gram = np.zeros((size, size), dtype=np.float32)
         self._next = np.zeros((size, size), dtype=np.float32)

@@ -1,0 +1,94 @@
+"""What no key can be blamed for alone: values that must go together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recbole.evaluator import metric_types
+from recbole.utils import EvaluatorType
+
+from mml.errors import InputError
+from mml.evaluation.metrics import NEEDS_TOP_ITEMS
+from mml.meta.algorithms import ALGORITHMS
+from mml.model.generator import GENERATORS
+
+logger = logging.getLogger(__name__)
+
+TAKEN_FOLDERS = ("latest", "compare", "features", "model")
+"""Names of folders beside the runs."""
+
+
+def check_metrics(metrics: Sequence[str] | str, valid_metric: str) -> None:
+    """Refuse metrics that are none of RecBole's ranking metrics, and a valid_metric that cannot choose epochs."""
+    ranking = sorted(name for name, kind in metric_types.items() if kind == EvaluatorType.RANKING)
+    for name in metrics if isinstance(metrics, list) else [metrics]:
+        if not isinstance(name, str) or name.lower() not in ranking:
+            raise InputError(f"config: key 'metrics' holds {name}; it must hold some of {', '.join(ranking)}.")
+    ranking = [name for name in ranking if name not in NEEDS_TOP_ITEMS]
+    name, _, k = valid_metric.partition("@")
+    if name.lower() not in ranking or not k.isdigit() or int(k) < 1:
+        raise InputError(
+            f"config: key 'valid_metric' is {valid_metric!r}; write it as NDCG@10, with one of {', '.join(ranking)}."
+        )
+
+
+def check_together(values: Mapping[str, Any]) -> None:
+    """Refuse values that do not go together.
+
+    Args:
+        values: all final ones.
+    """
+    if values["hidden_size"] % values["n_heads"]:
+        raise InputError(
+            f"config: key 'n_heads': hidden_size {values['hidden_size']} is no multiple of {values['n_heads']}."
+        )
+    clip = values["clip_grad_norm"] or {"max_norm": 1.0}
+    if "max_norm" not in clip or clip.keys() - {"max_norm", "norm_type"} or not all(map(_is_number, clip.values())):
+        raise InputError("config: key 'clip_grad_norm' must be a mapping like {max_norm: 5, norm_type: 2}, or ~.")
+    _check_folders(values["output_dir"], values["run_name"])
+    _check_shots(values["eval_shots"], values["cold_user_max_inter"])
+    _check_method(values)
+
+
+def _check_folders(output_dir: str, run_name: str | None) -> None:
+    output = Path(output_dir)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"config: key 'output_dir': {output} is a file; name a folder.")
+    if run_name is not None and (Path(run_name).name != run_name or run_name in (*TAKEN_FOLDERS, "..")):
+        raise InputError(
+            f"config: key 'run_name' is {run_name!r}; it must be the name of one folder, and none of "
+            f"{', '.join(TAKEN_FOLDERS)}."
+        )
+
+
+def _check_shots(shots: str | Sequence[int], limit: int | None) -> None:
+    if isinstance(shots, str) or limit is None or max(shots) < limit:
+        return
+    beyond = ", ".join(str(k) for k in sorted(shots) if k >= limit)
+    kept = f"cold_user_max_inter keeps {limit} interactions of a new user, the target among them"
+    if min(shots) >= limit:
+        raise InputError(f"config: key 'eval_shots' holds {beyond}, but {kept}; use smaller shots or a larger limit.")
+    logger.warning("There are no cases of eval_shots %s: %s.", beyond, kept)
+
+
+def _check_method(values: Mapping[str, Any]) -> None:
+    learners, algorithm = values["learners"], values["meta_algorithm"]
+    rates = [own.get("local_learning_rate", values["local_learning_rate"]) for own in learners.values()]
+    if ALGORITHMS[algorithm].needs_steps and min(rates) == 0:
+        raise InputError(f"config: key 'local_learning_rate' is 0, which {algorithm} cannot learn from; take another.")
+    generator = values["generator"]
+    if generator is not None and GENERATORS[generator].needs_content and not values["content_embedding"]:
+        others = ", ".join(entry.name for entry in GENERATORS if not entry.needs_content)
+        raise InputError(
+            f"config: key 'generator': {generator} needs content_embedding: True; or set generator: {others}."
+        )
+    weights = values["fusion_weight"]
+    if weights is not None and (set(weights) != set(learners) or not all(map(_is_number, weights.values()))):
+        raise InputError(f"config: key 'fusion_weight' must give a number to each learner: {', '.join(learners)}.")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)

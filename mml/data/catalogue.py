@@ -1,0 +1,84 @@
+"""What a learner needs to know of the items: how many, which are warm, their features and popularity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mml.data.item_features import ItemFeatures
+from mml.data.popularity import log_popularity
+
+if TYPE_CHECKING:
+    from mml.data.dataset import MMLDataset
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The items as learners see them; item ids are 1..n_items - 1, 0 is the padding.
+
+    Args:
+        n_items: number of items, the padding item included.
+        n_warm_items: items 1..n_warm_items are warm.
+        features: modality -> features of all items.
+        log_popularity: float32 [n_items, 1 + S]: log shares by overall popularity, and after 1..S interactions (see
+            `mml.data.popularity.log_popularity`); None where no users are known.
+        untouched: bool [n_warm_items + 1], warm items that nobody has touched yet and that are no candidates in
+            training; None for none.
+    """
+
+    n_items: int
+    n_warm_items: int
+    features: Mapping[str, ItemFeatures] = field(default_factory=dict)
+    log_popularity: Tensor | None = None
+    untouched: Tensor | None = None
+
+    @classmethod
+    def of(cls, dataset: MMLDataset, by_shots: bool) -> Catalogue:
+        """The catalogue of a dataset.
+
+        Args:
+            dataset: whose items.
+            by_shots: whether popularity after so many interactions is counted as well.
+        """
+        untouched = torch.from_numpy(dataset.item_counts[: dataset.n_warm_items + 1] == 0)
+        untouched[0] = False
+        return cls(
+            dataset.item_num,
+            dataset.n_warm_items,
+            dataset.item_features,
+            log_popularity(dataset.users.old, dataset.item_num, by_shots),
+            untouched if untouched.any() else None,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """All of it as tensors and numbers."""
+        features = {
+            name: {"vectors": torch.from_numpy(one.vectors), "present": torch.from_numpy(one.present)}
+            for name, one in self.features.items()
+        }
+        return {
+            "n_items": self.n_items,
+            "n_warm_items": self.n_warm_items,
+            "modalities": list(features),
+            "features": features,
+            "log_popularity": self.log_popularity,
+            "untouched": self.untouched,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Catalogue:
+        """The catalogue that `state` is of."""
+        features = {
+            name: ItemFeatures(
+                np.asarray(state["features"][name]["vectors"]), np.asarray(state["features"][name]["present"])
+            )
+            for name in state["modalities"]
+        }
+        return cls(
+            state["n_items"], state["n_warm_items"], features, state.get("log_popularity"), state.get("untouched")
+        )

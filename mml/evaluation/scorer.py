@@ -1,0 +1,30 @@
+"""What can be ranked: scores of cases, some items at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from torch import Tensor
+
+ItemScores = Callable[[slice | Tensor], Tensor]
+"""Items, a slice or int64 [n], -> scores [c, n] of some cases, a new tensor that the caller may write to."""
+
+
+class Scorer(Protocol):
+    """Scores of N cases, computed for some cases and some items at a time, as large catalogues need."""
+
+    def __len__(self) -> int:
+        """Number of cases."""
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, the padding item included; column 0 is the padding's and is ignored."""
+
+    def of_cases(self, cases: slice, /) -> ItemScores:
+        """The scores of a slice of the cases; what they need once, such as a normaliser, is computed here."""
+
+
+def of_rows(scores: Tensor) -> ItemScores:
+    """The scores [c, n_items] of some cases as ItemScores."""
+    return lambda items: scores[:, items].clone() if isinstance(items, slice) else scores[:, items]

@@ -1,0 +1,45 @@
+"""Settings of the evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mml.settings import setting
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What is reported of the new users."""
+
+    stage: ClassVar[str] = "meta_test"
+    section: ClassVar[str] = "Evaluation"
+
+    metrics: tuple[str, ...] | str = setting(["Recall", "MRR", "NDCG"], "Any ranking metric of RecBole.")
+    topk: tuple[int, ...] | int = setting([5, 10, 20], "Lengths of the lists that metrics are of.", low=1)
+    metric_decimal_place: int = setting(6, "Places that metrics are rounded to.", low=1)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics as a tuple."""
+        return (self.metrics,) if isinstance(self.metrics, str) else self.metrics
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The lists' lengths as a tuple."""
+        return (self.topk,) if isinstance(self.topk, int) else self.topk
+
+
+@dataclass(frozen=True)
+class RankingRules:
+    """How targets are ranked.
+
+    Args:
+        repeatable: whether items of the history are candidates.
+        seed: of the draws among equal scores.
+        block: cases scored at a time.
+    """
+
+    repeatable: bool
+    seed: int
+    block: int

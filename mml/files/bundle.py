@@ -1,0 +1,116 @@
+"""States as files: tensors in safetensors, all else in JSON beside them, with a checksum. Never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mml.errors import InputError
+from mml.files.safe import plain, replacing, write_text
+
+_BETWEEN = "::"  # names of parameters hold dots and slashes
+State = dict[str, Any]
+
+
+class Damaged(InputError):
+    """A state that is not what was written."""
+
+
+def write_state(folder: Path, name: str, state: Mapping[str, Any], **about: Any) -> None:
+    """Write a state as `name.safetensors` and `name.json`; the latter comes last, so that what it names is whole.
+
+    Args:
+        folder: where.
+        name: of both files, without suffix.
+        state: nested mappings of tensors, numbers, strings, lists and None.
+        about: what else the JSON says at its top.
+    """
+    record = folder / f"{name}.json"
+    record.unlink(missing_ok=True)
+    tensors: dict[str, Tensor] = {}
+    rest = _without_tensors(state, "", tensors)
+    with replacing(folder / f"{name}.safetensors") as path:
+        save_file(tensors, path)
+        checksum = _sha256(path)
+    content = {**plain(about), "sha256": checksum, "state": rest}
+    write_text(record, json.dumps(content, ensure_ascii=False) + "\n")
+
+
+def read_about(folder: Path, name: str) -> dict[str, Any] | None:
+    """What `write_state` was told about a state, and the state's JSON; None if there is none or it is damaged."""
+    try:
+        content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and {"sha256", "state"} <= content.keys() else None
+
+
+def read_state(folder: Path, name: str, device: torch.device | str = "cpu") -> State:
+    """The state that `write_state` wrote.
+
+    Raises:
+        Damaged: if a file is missing, cut off or changed.
+    """
+    path = folder / f"{name}.safetensors"
+    about = read_about(folder, name)
+    if about is None:
+        raise Damaged(f"{folder / name}.json is missing or damaged; the same run makes it again.")
+    try:
+        if _sha256(path) != about["sha256"]:
+            raise Damaged(f"{path} is damaged: its checksum is not that of {name}.json; the same run makes it again.")
+        tensors = load_file(path, device=str(device))
+    except (OSError, safetensors.SafetensorError) as error:
+        raise Damaged(f"{path} cannot be read ({error}); the same run makes it again.") from None
+    state: State = about["state"]
+    for key, tensor in tensors.items():
+        *above, last = key.split(_BETWEEN)
+        place = state
+        for part in above:
+            place = place.setdefault(part, {})
+        place[last] = tensor
+    return state
+
+
+def copy_state(source: Path, target: Path, name: str) -> None:
+    """Copy both files of a state from one folder into another, record last."""
+    (target / f"{name}.json").unlink(missing_ok=True)
+    for suffix in ("safetensors", "json"):
+        with replacing(target / f"{name}.{suffix}") as path:
+            path.write_bytes((source / f"{name}.{suffix}").read_bytes())
+
+
+def _without_tensors(state: Mapping[str, Any], above: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """The state's rest; its tensors go to `tensors` by their path."""
+    rest: dict[str, Any] = {}
+    for key, value in state.items():
+        if isinstance(value, Tensor):
+            tensors[f"{above}{key}"] = value.detach().cpu().clone().contiguous()
+        elif isinstance(value, Mapping):
+            rest[str(key)] = _without_tensors(value, f"{above}{key}{_BETWEEN}", tensors)
+        else:
+            rest[str(key)] = plain(value)
+    return rest
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def set_aside(folder: Path, name: str) -> None:
+    """Rename both files of a damaged state, so that nothing takes it again."""
+    for suffix in ("json", "safetensors"):
+        file = folder / f"{name}.{suffix}"
+        if file.exists():
+            file.replace(file.with_name(f"{file.name}.damaged"))

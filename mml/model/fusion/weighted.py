@@ -1,0 +1,54 @@
+"""Weighted sums of the learners' standardised scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from mml.evaluation.scorer import ItemScores
+from mml.model.fusion.standardised import StandardisedScores
+
+_LEAST = 1e-6
+_UNKNOWN = -3.0  # deviations from a case's mean score
+
+
+def weighted_mean(z: Tensor, weights: Tensor, known: Tensor) -> Tensor:
+    """Mean of an item's scores over the learners that know it: [M, c, n], [c, M], [M, n] or [M, c, n] -> [c, n].
+
+    Where a learner does not know an item its z is 0. An item that none of them knows comes behind nearly all others.
+    """
+    total = weights @ known if known.dim() == 2 else torch.einsum("cm,mci->ci", weights, known)
+    mean = torch.einsum("cm,mci->ci", weights, z) / total.clamp(min=_LEAST)
+    return torch.where(total > _LEAST, mean, _UNKNOWN)
+
+
+class WeightedSum:
+    """Fixed weights, the same for every case.
+
+    Args:
+        scores: the learners' scores.
+        weights: learner name -> weight.
+    """
+
+    def __init__(self, scores: StandardisedScores, weights: Mapping[str, float]) -> None:
+        self._scores = scores
+        self._weights = torch.tensor([[weights[name] for name in scores.names]], device=scores.device)
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, the padding item included."""
+        return self._scores.n_items
+
+    def weights(self, cases: slice) -> Tensor:
+        """[c, M], each case's weights of the learners."""
+        return self._weights.expand(len(range(*cases.indices(len(self)))), -1)
+
+    def of_cases(self, cases: slice) -> ItemScores:
+        """Items -> fused scores [c, n]."""
+        z = self._scores.of_cases(cases)
+        return lambda items: weighted_mean(z(items), self._weights, self._scores.known(items))

@@ -1,0 +1,42 @@
+"""`generator: content`: the content part of the ID learner's own embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from mml.model.generator.slot import GENERATORS, Generator, GeneratorParts
+
+
+class ContentGenerator(Generator):
+    """e_i = c_i, which was trained with the embeddings themselves.
+
+    Args:
+        parts: as for Generator.
+    """
+
+    content: Tensor
+
+    def __init__(self, parts: GeneratorParts) -> None:
+        super().__init__(parts)
+        self.register_buffer("content", parts.content.detach().clone(), persistent=False)
+
+    def of_modality(self, name: str, items: Tensor) -> Tensor:
+        return self.content[items]
+
+
+class ContentEntry:
+    """Nothing more to train."""
+
+    name = "content"
+    settings = None
+    is_trained = False
+    needs_content = True
+
+    def build(self, parts: GeneratorParts, values: Mapping[str, Any]) -> Generator:
+        return ContentGenerator(parts)
+
+
+GENERATORS.add(ContentEntry())

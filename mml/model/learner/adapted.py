@@ -1,0 +1,95 @@
+"""A trained learner with an encoder, and how it adapts: what it says of users."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict
+
+import torch
+from torch import Tensor
+
+from mml.data.tasks import TaskSet
+from mml.model.learner.adaptation import Adaptation, adapted_states, chunk_size, unadapted_states
+from mml.model.learner.base import Learner
+from mml.model.learner.outputs import StateOutput
+from mml.model.learner.slot import Serving, State
+
+
+class AdaptedLearner:
+    """A learner with the adaptation that was chosen for it.
+
+    Args:
+        learner: the trained learner.
+        how: its adaptation.
+        n_warm_items: scores are standardised over items 1..n_warm_items, those of the old users at T.
+        chunk: user tasks adapted at a time; 0 = choose.
+        progress: whether to show a progress bar.
+    """
+
+    adapts = True
+
+    def __init__(
+        self, learner: Learner, how: Adaptation, n_warm_items: int, chunk: int = 0, progress: bool = False
+    ) -> None:
+        self.learner, self.how, self._n_warm_items = learner, how, n_warm_items
+        self._chunk, self._progress = chunk, progress
+        self._correction: Tensor | None = None
+
+    @classmethod
+    def restored(cls, learner: Learner, state: State, context: Serving) -> AdaptedLearner:
+        """The learner that `state` is of; `learner` has its shape."""
+        learner.load_state_dict(state["weights"])
+        how = Adaptation(**state["adaptation"])
+        return cls(
+            learner.to(context.device), how, context.catalogue.n_warm_items, context.chunk_size, context.progress
+        )
+
+    def state(self) -> State:
+        return {"weights": dict(self.learner.state_dict()), "adaptation": asdict(self.how)}
+
+    @property
+    def name(self) -> str:
+        return self.learner.name
+
+    def with_learner(self, learner: Learner) -> AdaptedLearner:
+        """The same with another learner, such as one that was trained on."""
+        other = copy.copy(self)
+        other.learner = learner
+        return other
+
+    def corrected(self, log_ratios: Tensor) -> AdaptedLearner:
+        other = copy.copy(self)
+        other._correction = log_ratios
+        return other
+
+    def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> StateOutput:
+        learner = self.learner
+        if adapted:
+            title = f"adapting {learner.name}" if self._progress else None
+            states = adapted_states(learner, tasks, self.how, self._chunk_size(), title)
+        else:
+            states = unadapted_states(learner, tasks, self._chunk_size())
+        table, known = self.table()[:n_items], None
+        if not learner.knows_cold_items:
+            known = learner.is_candidate(torch.arange(n_items, device=table.device))
+        return StateOutput(states, table, self._n_warm_items, known, self._columns(tasks))
+
+    def expectations(self, tasks: TaskSet) -> StateOutput:
+        states = unadapted_states(self.learner, tasks, self._chunk_size())
+        return StateOutput(states, self.table(), self._n_warm_items, None, self._columns(tasks))
+
+    @torch.no_grad()
+    def table(self) -> Tensor:
+        """What all items are scored by, [n_items, d + R]."""
+        table = self.learner.candidate_table()
+        if self._correction is None:
+            return table
+        offsets = self._correction.to(table)[:, None]
+        n = self.learner.hidden_size
+        return torch.cat([table[:, :n], table[:, n:] + offsets if table.shape[1] > n else offsets], 1)
+
+    def _columns(self, tasks: TaskSet) -> Tensor:
+        return self.learner.prior_columns(torch.from_numpy(tasks.shots))
+
+    def _chunk_size(self) -> int:
+        return chunk_size(self.learner, self._chunk, self.learner.max_seq_length)

@@ -1,0 +1,95 @@
+"""What a learner says about cases: scores of items, raw for a ranking and standardised for a sum."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mml.evaluation.scorer import ItemScores
+from mml.model.learner.scores import with_offsets
+
+
+class Output(Protocol):
+    """What one learner says about N cases, a Scorer; it may abstain from items."""
+
+    def __len__(self) -> int:
+        """Number of cases."""
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, the padding item included."""
+
+    @property
+    def known(self) -> Tensor | None:
+        """bool [n_items], the items that it does not abstain from; None for all."""
+
+    @property
+    def states(self) -> Tensor | None:
+        """[N, d], the users' states, if it has some; fusion looks at them."""
+
+    def of_cases(self, cases: slice | Tensor) -> ItemScores:
+        """Items -> scores [c, n]; items that it abstains from have any."""
+
+    def standardised(self, cases: slice | Tensor) -> ItemScores:
+        """Items -> scores [c, n], per case of mean 0 and deviation 1 over the warm items it knows; 0 where unknown."""
+
+
+class StateOutput:
+    """States of N cases and vectors of all items: score(case, item) = h_case . w_item + b_item.
+
+    Mean and deviation over the warm items follow from their mean vector and covariance, so no score is stored. Cold
+    items are left out of both, so that scores do not depend on how many of them the catalogue has.
+
+    Args:
+        states: [N, d].
+        table: [n_items, d + R], the vectors and R columns b (see `with_offsets`).
+        n_warm_items: items up to this id are warm; None for all.
+        known: bool [n_items], the items that it does not abstain from; None for all.
+        columns: int64 [N], which of the R offsets each case has; the first one if None.
+    """
+
+    def __init__(
+        self,
+        states: Tensor,
+        table: Tensor,
+        n_warm_items: int | None = None,
+        known: Tensor | None = None,
+        columns: Tensor | None = None,
+    ) -> None:
+        self.states, self.table, self.columns, self.known = states, table, columns, known
+        self._n_warm_items = len(table) - 1 if n_warm_items is None else n_warm_items
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.table)
+
+    def of_cases(self, cases: slice | Tensor) -> ItemScores:
+        states = self._with_offsets(cases)
+        return lambda items: states @ self.table[items].T
+
+    def standardised(self, cases: slice | Tensor) -> ItemScores:
+        h = self._with_offsets(cases)
+        mean_vector, covariance = self._moments
+        deviation = (h @ covariance * h).sum(1, keepdim=True).clamp(min=1e-12).sqrt()
+        mean = (h @ mean_vector)[:, None]
+
+        def scores(items: slice | Tensor) -> Tensor:
+            z = (h @ self.table[items].T - mean) / deviation
+            return z if self.known is None else z * self.known[items]
+
+        return scores
+
+    @cached_property
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        """Mean [d + R] and covariance [d + R, d + R] of the warm items' vectors."""
+        warm = self.table[1 : self._n_warm_items + 1]
+        return warm.mean(0), torch.cov(warm.T, correction=0)
+
+    def _with_offsets(self, cases: slice | Tensor) -> Tensor:
+        return with_offsets(self.states[cases], self.table, None if self.columns is None else self.columns[cases])

@@ -1,0 +1,156 @@
+"""The slot of the learners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from mml.data.catalogue import Catalogue
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import TaskSet
+from mml.model.learner.base import Learner
+from mml.model.learner.outputs import Output
+from mml.slots import Registry
+
+State = dict[str, Any]
+"""Tensors, numbers, strings, and lists and mappings of them, by name."""
+
+
+class TrainedLearner(Protocol):
+    """A learner that can be asked."""
+
+    @property
+    def name(self) -> str:
+        """By which the run calls it."""
+
+    @property
+    def adapts(self) -> bool:
+        """Whether it adapts to a user, so that what it says before and after differs."""
+
+    def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> Output:
+        """What it says about the tasks' users and the first `n_items` items."""
+
+    def expectations(self, tasks: TaskSet) -> Output:
+        """What it expects of every item that it could know, before adaptation: what a refresh corrects."""
+
+    def corrected(self, log_ratios: Tensor) -> TrainedLearner:
+        """The same with items' probabilities times exp(log_ratios), float [n_items]."""
+
+    def state(self) -> State:
+        """All that `LearnerEntry.restored` needs to make it again."""
+
+
+class LearnerEntry(Protocol):
+    """A kind of learner. It is a StateEntry or a FittedEntry as well."""
+
+    @property
+    def name(self) -> str:
+        """By which `learners.<name>` means it; `feature` is meant by any other name."""
+
+    @property
+    def settings(self) -> type | None:
+        """The top-level keys that only learners of this kind read."""
+
+    @property
+    def own_settings(self) -> type | None:
+        """The keys inside `learners.<name>` that only this kind has."""
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether it stands for one modality and needs that modality's features."""
+
+    @property
+    def by_default(self) -> bool:
+        """Whether it is there unless it is dropped."""
+
+    def features_used(self, name: str, catalogue: Catalogue) -> list[str]:
+        """The modalities whose features its training looks at."""
+
+    def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
+        """The learner that `state` is of.
+
+        Args:
+            name: the learner's.
+            state: of `TrainedLearner.state`.
+            values: all settings of the run that trained it.
+            context: where it will be asked.
+        """
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Where a trained learner is asked.
+
+    Args:
+        catalogue: the items.
+        device: of the tensors.
+        chunk_size: user tasks adapted at a time; 0 = choose.
+        progress: whether to show a progress bar.
+    """
+
+    catalogue: Catalogue
+    device: torch.device
+    chunk_size: int = 0
+    progress: bool = False
+
+
+@runtime_checkable
+class StateEntry(Protocol):
+    """A kind with an encoder: trained plainly, then over tasks, and adapted to a user by gradient steps."""
+
+    def build(self, name: str, values: Mapping[str, Any], catalogue: Catalogue) -> Learner:
+        """An untrained learner, its initial values drawn from torch's generator."""
+
+    def prepare(self, learner: Learner, values: Mapping[str, Any], old: PackedSequences) -> None:
+        """What is done once before training, such as better initial vectors; `old` are the old users' sequences."""
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What a learner without an encoder is fitted to.
+
+    Args:
+        values: all settings, those of `learners.<name>` over the common ones.
+        old: the old users' sequences.
+        n_items: number of items, the padding item included.
+        max_length: longest history.
+        device: of the result.
+        valid_tasks: the validation tasks.
+        n_candidates: items that validation ranks, the padding item included.
+        score: the validation score of an output over the validation tasks; larger is better.
+    """
+
+    values: Mapping[str, Any]
+    old: PackedSequences
+    n_items: int
+    max_length: int
+    device: torch.device
+    valid_tasks: TaskSet
+    n_candidates: int
+    score: Callable[[Output], float]
+
+
+@runtime_checkable
+class FittedEntry(Protocol):
+    """A kind without an encoder: what is to be chosen is chosen once, then it is fitted in one go."""
+
+    def choose(self, context: FitContext) -> State:
+        """The choices that are best on the validation users: a stage's state."""
+
+    def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
+        """The learner of these choices, fitted to `context.old`; of a refresh these are more than were chosen on."""
+
+    def reads(self) -> tuple[type, ...]:
+        """The settings classes of the keys that its choice depends on, beside its own."""
+
+
+LEARNERS: Registry[LearnerEntry] = Registry("learner")
+
+
+def entry_of(name: str) -> LearnerEntry:
+    """The kind of the learner `learners.<name>`: the entry called so, or else a modality's."""
+    return LEARNERS[name] if name in LEARNERS and not LEARNERS[name].needs_features else LEARNERS["feature"]

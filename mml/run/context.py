@@ -1,0 +1,87 @@
+"""What all stages of a run share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mml.config.config import Config
+from mml.data.catalogue import Catalogue
+from mml.data.dataset import MMLDataset
+from mml.evaluation.settings import RankingRules
+from mml.evaluation.validation import Validation
+from mml.model.learner.popularity_settings import PopularitySettings
+from mml.model.learner.slot import Serving
+from mml.run.frame import Stages
+from mml.trainer.base import TrainerFrame
+from mml.trainer.choice import LearnerValidation
+from mml.trainer.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The data, the validation and the frame that stages work in.
+
+    Args:
+        config: mml's Config.
+        dataset: the data.
+        catalogue: its items.
+        validation: its validation users.
+        stages: runs or takes stages.
+        run_dir: the run's folder.
+    """
+
+    config: Config
+    dataset: MMLDataset
+    catalogue: Catalogue
+    validation: LearnerValidation
+    stages: Stages
+    run_dir: Path
+
+    @classmethod
+    def of(cls, config: Config, dataset: MMLDataset, stages: Stages, run_dir: Path) -> RunContext:
+        """The context of a run over a dataset."""
+        validation = Validation(dataset, config.part(TrainingSettings).valid_metric, ranking_rules(config))
+        choosing = LearnerValidation(validation, config["task_chunk_size"])
+        return cls(config, dataset, catalogue_of(config, dataset), choosing, stages, run_dir)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the run computes."""
+        return self.config.device
+
+    @property
+    def serving(self) -> Serving:
+        """Where the run asks its learners."""
+        config = self.config
+        return Serving(self.catalogue, config.device, config["task_chunk_size"], config["show_progress"])
+
+    @property
+    def trainer_frame(self) -> TrainerFrame:
+        """Where and how the run trains."""
+        config = self.config
+        return TrainerFrame(config, config.part(TrainingSettings), self.run_dir, config["task_chunk_size"])
+
+    def known_features(self, modalities: Iterable[str], n_items: int) -> list[Any]:
+        """Names and hashes of modalities' features of the first `n_items` items."""
+        features = self.catalogue.features
+        return [[name, features[name].fingerprint(n_items)] for name in modalities if name in features]
+
+    @property
+    def past(self) -> str:
+        """Hash of what old and validation users did."""
+        return self.dataset.fingerprint(with_new_users=False)
+
+
+def ranking_rules(config: Config) -> RankingRules:
+    """How a run ranks targets."""
+    return RankingRules(config["repeatable"], config["seed"], config["eval_batch_size"])
+
+
+def catalogue_of(config: Config, dataset: MMLDataset) -> Catalogue:
+    """The items of a dataset as a run's learners see them."""
+    return Catalogue.of(dataset, config.part(PopularitySettings).popularity_by_shots)

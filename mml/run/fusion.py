@@ -1,0 +1,61 @@
+"""Stage of the fusions: the chosen one, and those that every run compares it with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from mml.model.fusion import FUSIONS
+from mml.model.fusion.cases import fusion_cases
+from mml.model.fusion.context import case_context
+from mml.model.fusion.slot import FusionFit
+from mml.model.fusion.standardised import StandardisedScores
+from mml.recommender import Recommender
+from mml.run.context import RunContext
+from mml.run.frame import State
+from mml.trainer.fusion import FusionTrainer
+
+STAGE = "fusion"
+
+
+def compared_fusions(chosen: str) -> list[str]:
+    """Names of the fusions that a run fits: those that are always compared, and the chosen one."""
+    return [entry.name for entry in FUSIONS if entry.is_compared or entry.name == chosen]
+
+
+def fusion_stage(context: RunContext, recommender: Recommender, after: Sequence[str]) -> None:
+    """Fit the fusions of a recommender to the validation users, and put them into it.
+
+    Args:
+        context: of the run.
+        recommender: its learners are trained.
+        after: the stages of its learners and generator.
+    """
+    config, values, shape = context.config, context.config.values(), recommender.shape
+    names = compared_fusions(recommender.rules.fusion)
+
+    def build(seed: int) -> tuple[State, int]:
+        data = fusion_fit(context, recommender, seed) if len(context.validation) else None
+        fitted = {name: FUSIONS[name].fit(shape, data, values).state() for name in names}
+        return {"fusions": fitted}, len(context.validation)
+
+    code = [type(FUSIONS[name]).__module__ for name in names] + [FusionTrainer.__module__, Recommender.__module__]
+    depends_on = [config.of_stage(STAGE), list(shape.names), shape.n_states, shape.hidden_size, shape.n_context, names]
+    state = context.stages(STAGE, depends_on, after, code, build)
+    for name in names:
+        recommender.fusions[name] = FUSIONS[name].restored(shape, state["fusions"][name], values)
+
+
+def fusion_fit(context: RunContext, recommender: Recommender, seed: int) -> FusionFit:
+    """The validation users' cases, and what fits a fusion to them."""
+    validation = context.validation.validation
+    tasks = validation.tasks
+    scores = StandardisedScores(recommender.outputs(tasks, validation.n_candidates))
+    about = case_context(tasks, recommender.catalogue)
+    cases = fusion_cases(scores, about, tasks, recommender.rules.repeatable, seed)
+    users = torch.from_numpy(tasks.users[cases.rows])
+    frame = context.trainer_frame
+    return FusionFit(
+        context.config.values(), cases, users, validation, seed, lambda what: FusionTrainer.run(frame, what)
+    )

@@ -1,0 +1,213 @@
+"""Stages of the learners: pre-training, meta-training and the choice of adaptation, or a fit in one go."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from mml.data.dataset import MMLDataset
+from mml.model.learner import entry_of
+from mml.model.learner.adaptation import Adaptation, AdaptationSettings
+from mml.model.learner.adapted import AdaptedLearner
+from mml.model.learner.base import InnerLoopSettings, Learner
+from mml.model.learner.slot import FitContext, FittedEntry, LearnerEntry, StateEntry, TrainedLearner
+from mml.run.context import RunContext
+from mml.run.frame import Build, State
+from mml.settings import keys_of
+from mml.trainer.base import StageTrainer
+from mml.trainer.meta import MetaTrainer
+from mml.trainer.pretrain import PretrainTrainer
+from mml.trainer.settings import MetaSettings, PretrainSettings, TrainingSettings
+
+logger = logging.getLogger(__name__)
+
+_TRAINING = ("mml.data.dataset", "mml.evaluation.validation")
+
+
+@dataclass(frozen=True)
+class LearnerStages:
+    """A trained learner, and how it came to be.
+
+    Args:
+        learner: the learner.
+        names: its stages.
+        report: what was kept, as it stands in result.json.
+        choice: of a learner without an encoder, what its fit is made of.
+    """
+
+    learner: TrainedLearner
+    names: tuple[str, ...]
+    report: dict[str, Any]
+    choice: State | None = None
+
+
+def learner_stages(context: RunContext, name: str) -> LearnerStages:
+    """Train the learner `learners.<name>`, or take what is there."""
+    entry = entry_of(name)
+    if isinstance(entry, StateEntry):
+        return _WithEncoder(context, name, entry).stages()
+    assert isinstance(entry, FittedEntry)
+    return _fitted(context, name, entry)
+
+
+def _code(entry: object) -> str:
+    return type(entry).__module__
+
+
+def stage_settings(context: RunContext, name: str, stage: str) -> dict[str, Any]:
+    """The settings of a learner's stage: all that act up to it, but for those of other kinds of learners."""
+    entry = entry_of(name)
+    return context.config.of_learner(name, entry.name, stage)
+
+
+class _WithEncoder:
+    """The stages of a learner with an encoder."""
+
+    def __init__(self, context: RunContext, name: str, entry: StateEntry) -> None:
+        self._context, self._name, self._entry = context, name, entry
+        self._values = context.config.values(name)
+        self._learner: Learner | None = None
+        self.names: list[str] = []
+
+    def stages(self) -> LearnerStages:
+        context, name = self._context, self._name
+        report: dict[str, Any] = {}
+        state = self._stage("pretrain", self._pretrain, PretrainTrainer.__module__)
+        report["pretraining"] = state["training"]
+        if context.config.part(MetaSettings, name).meta_epochs:
+            weights = state["weights"]
+            state = self._stage("meta", lambda seed: self._meta(seed, weights), MetaTrainer.__module__)
+            report["meta_training"] = state["training"]
+        learner = self._at(state["weights"])
+        how = self._stage("adaptation", lambda _: self._choose(learner), "mml.trainer.choice")
+        adaptation = Adaptation(**how["adaptation"])
+        report["adaptation"] = {"kept": adaptation.steps > 0, **how["scores"], **how["adaptation"]}
+        _say(name, report)
+        whole = AdaptedLearner(
+            learner,
+            adaptation,
+            context.catalogue.n_warm_items,
+            context.config["task_chunk_size"],
+            context.config["show_progress"],
+        )
+        return LearnerStages(whole, tuple(self.names), report)
+
+    def _stage(self, stage: str, build: Build, trainer: str) -> State:
+        context, name = self._context, self._name
+        entry: LearnerEntry = entry_of(name)
+        depends_on: list[Any] = [stage_settings(context, name, stage)]
+        if not self.names:
+            used = entry.features_used(name, context.catalogue)
+            depends_on += [context.past, context.known_features(used, context.dataset.n_known_items)]
+        code = [_code(entry), trainer, *_TRAINING]
+        state = context.stages(f"{name}.{stage}", depends_on, self.names[-1:], code, build, seeded_as=name)
+        self.names.append(f"{name}.{stage}")
+        return state
+
+    def _new(self, seed: int) -> Learner:
+        torch.manual_seed(seed)
+        self._learner = self._entry.build(self._name, self._values, self._context.catalogue).to(self._context.device)
+        return self._learner
+
+    def _at(self, weights: State) -> Learner:
+        learner = self._learner or self._new(0)
+        learner.load_state_dict(weights)
+        return learner
+
+    def _pretrain(self, seed: int) -> tuple[State, int]:
+        context, learner = self._context, self._new(seed)
+        self._entry.prepare(learner, self._values, context.dataset.users.old)
+        settings = context.config.part(PretrainSettings, self._name)
+        trainer = PretrainTrainer(context.trainer_frame, learner, settings, seed)
+        trainer.train(context.dataset, context.validation)
+        return self._trained(trainer, None)
+
+    def _meta(self, seed: int, weights: State) -> tuple[State, int]:
+        context, learner = self._context, self._at(weights)
+        settings = context.config.part(MetaSettings, self._name)
+        inner = context.config.part(InnerLoopSettings, self._name)
+        trainer = MetaTrainer(context.trainer_frame, learner, settings, inner, seed)
+        trainer.start_from(context.validation)
+        before = float(trainer.best_valid_score) if len(context.validation) else None
+        trainer.train(context.dataset, context.validation)
+        return self._trained(trainer, before)
+
+    def _trained(self, trainer: StageTrainer, before: float | None) -> tuple[State, int]:
+        validated = bool(len(self._context.validation)) and trainer.epochs > 0
+        best = trainer.best_epoch if validated else trainer.n_trained - 1
+        report = {
+            "kept": best >= 0,
+            "score_before": before,
+            "score_after": float(trainer.best_valid_score) if validated else None,
+            "epochs": trainer.n_trained,
+            "best_epoch": best,
+        }
+        n_tasks = trainer.n_trained * len(self._context.dataset.training_tasks())
+        return {"weights": dict(trainer.model.state_dict()), "training": report}, n_tasks
+
+    def _choose(self, learner: Learner) -> tuple[State, int]:
+        settings = self._context.config.part(AdaptationSettings, self._name)
+        validation = self._context.validation
+        if not len(validation):
+            how = Adaptation(settings.rates[0], settings.adapt_max_steps)
+            return {"adaptation": asdict(how), "scores": {"score_before": None, "score_after": None}}, 0
+        how, (before, after) = validation.choose_adaptation(learner, settings.rates, settings.adapt_max_steps)
+        scores = {"score_before": before, "score_after": after}
+        return {"adaptation": asdict(how), "scores": scores}, len(validation) * len(settings.rates)
+
+
+def _say(name: str, report: dict[str, Any]) -> None:
+    """One line on what was kept."""
+    meta, how = report.get("meta_training"), report["adaptation"]
+    said = "no meta-training" if meta is None else f"meta-training {_kept(meta)}"
+    steps = f"{how['steps']} steps at rate {how['rate']:g}"
+    logger.info("%s: %s; adaptation of %s, %s.", name, said, steps, _kept(how))
+
+
+def _kept(report: dict[str, Any]) -> str:
+    before, after = report["score_before"], report["score_after"]
+    if before is None:
+        return "kept without validation users"
+    change = f"validation score {before:.4f} -> {after:.4f}"
+    return f"kept, {change}" if report["kept"] else f"not kept, as it did not gain ({change})"
+
+
+def fit_context(context: RunContext, name: str, dataset: MMLDataset | None = None) -> FitContext:
+    """What a learner without an encoder is fitted to: a dataset's old users, by default the run's."""
+    data, validation = dataset or context.dataset, context.validation.validation
+    return FitContext(
+        values=context.config.values(name),
+        old=data.users.old,
+        n_items=data.item_num,
+        max_length=data.max_item_list_len,
+        device=context.device,
+        valid_tasks=validation.tasks,
+        n_candidates=validation.n_candidates,
+        score=lambda output: validation.score(validation.rank(output))[0],
+    )
+
+
+def _fitted(context: RunContext, name: str, entry: FittedEntry) -> LearnerStages:
+    kind = entry_of(name)
+    values = context.config.values(name)
+    own = () if kind.own_settings is None else tuple(keys_of(kind.own_settings))
+    read = [key for part in (*entry.reads(), TrainingSettings) for key in keys_of(part)]
+    depends_on = [
+        {key: values[key] for key in (*own, *read, "MAX_ITEM_LIST_LENGTH", "repeatable")},
+        context.past,
+        context.known_features(kind.features_used(name, context.catalogue), context.dataset.n_known_items),
+    ]
+    fit = fit_context(context, name)
+    code = [_code(kind), *_TRAINING]
+    choice = context.stages(name, depends_on, (), code, lambda _: (entry.choose(fit), len(context.validation)))
+    logger.info("%s: %s.", name, ", ".join(f"{key} {value:g}" for key, value in choice.items() if _number(value)))
+    learner = entry.fitted(name, choice, fit)
+    chosen = {key: value for key, value in choice.items() if _number(value) or isinstance(value, str)}
+    return LearnerStages(learner, (name,), {"chosen": chosen}, choice)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

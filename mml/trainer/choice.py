@@ -1,0 +1,92 @@
+"""Scores of learners on the validation users, and the adaptation chosen by them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mml import distributed
+from mml.evaluation.cases import rank_cases
+from mml.evaluation.ranking import Ranking, tie_draws
+from mml.evaluation.validation import Validation
+from mml.model.learner.adaptation import (
+    Adaptation,
+    adapted_states,
+    chunk_size,
+    states_along_adaptation,
+    unadapted_states,
+)
+from mml.model.learner.base import Learner
+from mml.model.learner.outputs import StateOutput
+
+Score = tuple[float, dict[str, float]]
+
+
+class LearnerValidation:
+    """Scores learners on the validation users.
+
+    Args:
+        validation: of the dataset.
+        task_chunk_size: user tasks adapted at a time; 0 = choose.
+    """
+
+    def __init__(self, validation: Validation, task_chunk_size: int) -> None:
+        self.validation, self.task_chunk_size = validation, task_chunk_size
+
+    def __len__(self) -> int:
+        return len(self.validation)
+
+    @property
+    def metric(self) -> str:
+        """The metric's name."""
+        return self.validation.metric
+
+    def chunk(self, learner: Learner) -> int:
+        """User tasks of a learner that adapt at a time."""
+        return chunk_size(learner, self.task_chunk_size, learner.max_seq_length)
+
+    def score(self, learner: Learner, how: Adaptation) -> Score:
+        """Score of a learner after adaptation."""
+        states = adapted_states(learner, self.validation.tasks, how, self.chunk(learner))
+        return self.validation.score(self.validation.rank(StateOutput(states, self._table(learner))))
+
+    def score_table(self, learner: Learner, table: Tensor) -> Score:
+        """Score of a learner before adaptation if its items had these vectors, [n_items, d]."""
+        states = unadapted_states(learner, self.validation.tasks, self.chunk(learner), table)
+        candidates = learner.candidates(table[: self.validation.n_candidates])
+        return self.validation.score(self.validation.rank(StateOutput(states, candidates)))
+
+    def choose_adaptation(
+        self, learner: Learner, rates: tuple[float, ...], max_steps: int
+    ) -> tuple[Adaptation, list[float]]:
+        """The inner rate and number of steps that score best; the fewest steps among equals, 0 included.
+
+        Returns:
+            The adaptation, and the scores before any and with the chosen one.
+        """
+        best, best_score, before = Adaptation(rates[0], 0), -np.inf, -np.inf
+        for rate in rates if not learner.local_rates else rates[:1]:
+            for steps, score in enumerate(self._scores_along(learner, rate, max_steps)):
+                before = score if steps == 0 else before
+                if score > best_score:
+                    best, best_score = Adaptation(rate, steps), score
+        return best, [before, best_score]
+
+    def _scores_along(self, learner: Learner, rate: float, max_steps: int) -> list[float]:
+        tasks, rules = self.validation.tasks, self.validation.rules
+        ranks = np.zeros((max_steps + 1, len(tasks)), dtype=np.int64)
+        candidates = np.zeros(len(tasks), dtype=np.int64)
+        own, draws = distributed.share(tasks.length), tie_draws(len(tasks), rules.seed)
+        table, rates, chunk = self._table(learner), learner.inner_rates(rate), self.chunk(learner)
+        for chosen, step, states in states_along_adaptation(learner, tasks.take(own), rates, max_steps, chunk):
+            rows = own[chosen]
+            scorer = StateOutput(states, table)
+            ranking = rank_cases(rules, scorer, tasks.take(rows), draws=draws[torch.from_numpy(rows)])
+            ranks[step, rows], candidates[rows] = ranking.ranks, ranking.n_candidates
+        ranks, candidates = distributed.add_array(ranks), distributed.add_array(candidates)
+        return [self.validation.score(Ranking(ranks[step], candidates, None))[0] for step in range(max_steps + 1)]
+
+    @torch.no_grad()
+    def _table(self, learner: Learner) -> Tensor:
+        return learner.candidate_table()[: self.validation.n_candidates]

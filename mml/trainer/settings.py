@@ -1,0 +1,94 @@
+"""Settings of the trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mml.settings import setting
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What all trainings share."""
+
+    stage: ClassVar[str] = "pretrain"
+    section: ClassVar[str] = "Training"
+
+    average_weights: bool = setting(True, "Keep the average of the weights over the last steps, not the last step's.")
+    average_decay: float = setting(
+        8.0, "The average reaches back over about 1 / (average_decay + 1) of the steps.", low=0.0
+    )
+    weight_decay: float = setting(0.0, "Adam's.", low=0.0)
+    clip_grad_norm: Mapping[str, float] | None = setting({"max_norm": 5.0}, "Clips gradients; ~ = not at all.")
+    eval_step: int = setting(1, "Epochs between validations.", low=1)
+    stopping_step: int = setting(5, "More validations than that in a row below the best one stop the training.", low=0)
+    valid_metric: str = setting(
+        "NDCG@1000",
+        "On validation users; deeper than what is reported, so that each case counts: less noisy.",
+    )
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """Plain training before meta-training."""
+
+    stage: ClassVar[str] = "pretrain"
+    section: ClassVar[str] = "Plain training before meta-training, with early stopping"
+
+    pretrain_epochs: int = setting(100, "Most epochs.", low=0, per_learner=True)
+    pretrain_batch_size: int = setting(64, "Sequences.", low=1)
+    pretrain_learning_rate: float = setting(0.001, "Adam's.", low=0.0, per_learner=True)
+
+
+@dataclass(frozen=True)
+class MetaSettings:
+    """The outer loop."""
+
+    stage: ClassVar[str] = "meta"
+    section: ClassVar[str] = "Meta-training"
+
+    meta_epochs: int = setting(20, "Most epochs.", low=0, per_learner=True)
+    meta_batch_size: int = setting(64, "Users per outer step.", low=1)
+    learning_rate: float = setting(0.0003, "Of the outer loop (Adam).", low=0.0, per_learner=True)
+
+
+@dataclass(frozen=True)
+class RefreshSettings:
+    """Learning from what new users did before."""
+
+    stage: ClassVar[str] = "refresh"
+    section: ClassVar[str] = "Refresh"
+
+    refresh: bool = setting(
+        False,
+        "True: all learners learn from what all new users did so far, when `snapshots` says, and from the validation "
+        "users. To be compared with baselines that do so, too: new_users: trans and full_retrain.",
+    )
+    refresh_epochs: int = setting(
+        10,
+        "For which learners with an encoder are trained on with them among the old users; 0: they are only corrected.",
+        low=0,
+    )
+    refresh_updates: int = setting(
+        4,
+        "How often in each of the parts in time the linear learner is fitted again and all are corrected, the first time "
+        "after the training; 1: at the baselines' moments alone.",
+        low=1,
+    )
+
+
+@dataclass(frozen=True)
+class SnapshotSettings:
+    """When `refresh` and the baselines' `new_users` learn from what new users did."""
+
+    stage: ClassVar[str] = "meta_test"
+    section: ClassVar[str] = "Refresh"
+
+    snapshots: int = setting(
+        5,
+        "Before each of n parts of equally many targets in order of time, from all that was done earlier; before the "
+        "first one it is nothing.",
+        low=2,
+    )

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from mml.trainer.fusion_cases import fusion_cases
 from torch import Tensor, nn
 
 from benchmarks import published
@@ -48,7 +49,6 @@ from mml.model.fusion.standardised import (
 )
 from mml.model.learner.adaptation import Adaptation, adapted_states
 from mml.model.learner.base import Learner
-from mml.trainer.fusion_cases import fusion_cases
 
 N_LEARNERS, PUBLISHED_STEPS, DEFAULT_STEPS, EPOCHS = 3, 50, 10, 10
 COLD = LENGTHS["cold"]

@@ -38,7 +38,7 @@ from benchmarks.speed import (
     report,
 )
 from mml.data.tasks import TaskBatch, length_sorted_chunks, training_tasks
-from mml.meta.algorithms import meta_gradient
+from mml.meta.algorithms import ALGORITHMS
 from mml.model.learner.base import Learner
 from mml.trainer.meta import accumulate
 
@@ -65,8 +65,8 @@ class Batched:
         fast, slow = learner.fast_parameters(), learner.slow_parameters()
         self.optimizer.zero_grad()
         for rows in self.rows:
-            episode = learner.episode(self.batch.select(rows).to(learner.device))
-            gradient = meta_gradient("fomaml", episode, fast, slow, RATE, STEPS)
+            episode = Episode(learner, self.batch.select(rows).to(learner.device))
+            gradient = ALGORITHMS["fomaml"].gradient(episode, fast, slow, RATE, STEPS)
             accumulate(fast, gradient.fast, 1.0 / len(self.batch))
             accumulate(slow, gradient.slow, 1.0 / len(self.batch))
         self.optimizer.step()

@@ -66,6 +66,8 @@ def load_recommender(path: str | Path) -> Recommender:
         )
     state = read_state(folder, _NAME)
     items = state["items"]
-    vocabulary = Items(items["tokens"], items["counts"].numpy(), items["n_warm_items"], items["titles"], items["image_folder"])
+    vocabulary = Items(
+        items["tokens"], items["counts"].numpy(), items["n_warm_items"], items["titles"], items["image_folder"]
+    )
     catalogue = Catalogue.from_state(state["catalogue"])
     return Recommender.from_parts(vocabulary, catalogue, Rules(**state["rules"]), state["settings"], state)

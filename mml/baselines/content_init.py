@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from mml.model.learner.base import Learner
+from mml.model.learner.base import Learner, LearnerParts
 from mml.model.learner.content_embedding import ContentEmbedding
 
 
@@ -15,14 +13,13 @@ class ContentInitLearner(Learner):
     """w_i = c_i + d_i for warm items, w_i = c_i for cold ones: c_i a projection of i's features, d_i free, at first 0.
 
     Args:
-        config: mml's Config.
-        dataset: an MMLDataset with item features.
+        parts: as for Learner; the catalogue has features.
         max_norm: largest norm of d_i as a share of the mean norm of the c_i; None for no bound.
     """
 
-    def __init__(self, config: Any, dataset: Any, max_norm: float | None = None) -> None:
-        super().__init__(config, dataset, "id")
-        self.content = ContentEmbedding(dataset.item_features, self.hidden_size, self.initializer_range)
+    def __init__(self, parts: LearnerParts, max_norm: float | None = None) -> None:
+        super().__init__(parts)
+        self.content = ContentEmbedding(parts.catalogue.features, self.hidden_size, self.initializer_range)
         self.delta = nn.Embedding(self.n_warm_items + 1, self.hidden_size, padding_idx=0)
         nn.init.zeros_(self.delta.weight)
         self._max_norm = max_norm

@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 
 from mml.baselines.settings import Baseline
-from mml.run.folder import RunFolder, make_folder
-from mml.trainer.base import plain
+from mml.files.safe import make_folder, plain
+from mml.run.folder import RunFolder
 
 
 class BaselineFolder(RunFolder):

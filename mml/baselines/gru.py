@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from mml.model.encoder.dropout import TaskDropout, use_task_dropout
-from mml.model.learner.base import IDLearner
+from mml.model.learner.base import LearnerParts
+from mml.model.learner.id import IDLearner
 
 
 class RecurrentEncoder(nn.Module):
@@ -50,5 +49,6 @@ class RecurrentEncoder(nn.Module):
 class GRULearner(IDLearner):
     """Item embeddings under a recurrent encoder. None of its modules adapts: its config's `local_modules` is empty."""
 
-    def _new_encoder(self, config: Any) -> RecurrentEncoder:
-        return RecurrentEncoder(self.hidden_size, config["hidden_dropout_prob"], config["layer_norm_eps"])
+    def new_encoder(self, parts: LearnerParts) -> RecurrentEncoder:
+        own = parts.encoder
+        return RecurrentEncoder(own.hidden_size, own.hidden_dropout_prob, own.layer_norm_eps)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,22 +14,32 @@ from torch import Tensor
 
 from mml.baselines.content_init import ContentInitLearner
 from mml.baselines.gru import GRULearner
+from mml.baselines.popular import SameScores
 from mml.baselines.settings import Baseline
-from mml.config.config import Config
+from mml.data.catalogue import Catalogue
 from mml.data.dataset import MMLDataset
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
-from mml.evaluation.ranking import BlockScorer, Scorer, StateScorer
-from mml.evaluation.validation import Part, Validation
-from mml.model.fusion.standardised import LearnerOutput, StandardisedScores, WeightedSum
+from mml.evaluation.cases import Part
+from mml.evaluation.scorer import Scorer
+from mml.evaluation.validation import Validation
+from mml.model.fusion.standardised import StandardisedScores
+from mml.model.fusion.weighted import WeightedSum
+from mml.model.learner import LEARNERS, entry_of
 from mml.model.learner.adaptation import chunk_size, unadapted_states
-from mml.model.learner.base import Learner, build_learner
-from mml.model.learner.linear import LinearModel, LinearOutput
+from mml.model.learner.base import Learner, LearnerParts
+from mml.model.learner.id import IDSettings
+from mml.model.learner.linear_entry import LinearSettings
+from mml.model.learner.outputs import Output, StateOutput
+from mml.model.learner.slot import FitContext, FittedEntry, StateEntry, TrainedLearner
 from mml.refresh.snapshots import snapshots
 from mml.run.frame import Stages, State
-from mml.trainer.linear import LinearFit
-from mml.trainer.meta import PretrainTrainer, RefreshTrainer
+from mml.settings import keys_of, read
+from mml.trainer.base import TrainerFrame
+from mml.trainer.choice import LearnerValidation
+from mml.trainer.pretrain import PretrainTrainer
+from mml.trainer.settings import PretrainSettings, TrainingSettings
 
 PARTS = {
     "Linear": ("linear",),
@@ -44,26 +53,10 @@ PARTS = {
 }
 """The independently trained models of a baseline."""
 
-
-@dataclass(frozen=True)
-class SameScores:
-    """The same scores for every case.
-
-    Args:
-        values: [n_items].
-        n_cases: N.
-    """
-
-    values: Tensor
-    n_cases: int
-
-    def __len__(self) -> int:
-        return self.n_cases
-
-    def scores(self, cases: slice) -> Tensor:
-        """[c, n_items]."""
-        n = len(range(*cases.indices(self.n_cases)))
-        return self.values.expand(n, -1)
+_STAGES = {"id": "IDSASRec", "gru": "IDGRU", "init": "ContentInitSASRec", "content": "ContentSASRec"}
+_CODE = ("mml.trainer.pretrain", "mml.data.dataset", "mml.evaluation.validation", "mml.baselines.content_init")
+_UNREAD = ("learners", "spectral_embedding", "popularity_by_shots")
+_UNREAD_BY_GRU = ("n_layers", "n_heads", "inner_size", "attn_dropout_prob", "hidden_act", "pretrain_learning_rate")
 
 
 def content_states(vectors: Tensor, tasks: TaskSet, decay: float) -> Tensor:
@@ -108,27 +101,25 @@ class OwnRun:
             raise InputError(f"baseline {baseline.name} needs the learner linear, which learners.linear: ~ takes away.")
         self._modality = self._chosen_modality() if dataset.item_features else ""
 
-    def scorers(self, tasks: TaskSet) -> tuple[list[Part], Scorer | BlockScorer | None]:
+    def scorers(self, tasks: TaskSet) -> tuple[list[Part], Scorer | None]:
         """Scores of the test tasks, in parts, and of the validation tasks (None where there are several models)."""
-        valid = self._validation
-        if self._baseline.settings["new_users"] == "none":
+        valid, treatment = self._validation, self._baseline.settings["new_users"]
+        if treatment == "none":
             score = self._trained_scores()
             return [(np.arange(len(tasks)), score(tasks, None))], score(valid.tasks, valid.n_candidates)
         parts: list[Part] = []
-        treatment = self._baseline.settings["new_users"]
-        for snapshot in snapshots(self._dataset, tasks, valid.tasks):
+        for snapshot in snapshots(self._dataset, tasks, self._baseline.config["snapshots"]):
             retrained = copy.copy(self)
             if not snapshot.knows_nothing:
                 retrained._learners = {}
-                retrained._dataset = self._dataset.after(snapshot.new.sequences, snapshot.valid.sequences)
-                retrained._validation = valid.over(snapshot.valid_tasks)
+                retrained._dataset = self._dataset.after(snapshot.known)
                 retrained._suffix = f"_{treatment}_{snapshot.name}"
                 if treatment == "trans":
                     retrained._tuned = self, snapshot.known
             parts.append((snapshot.cases, retrained._trained_scores()(tasks.take(snapshot.cases), None)))
         return parts, None
 
-    def _trained_scores(self) -> Callable[[TaskSet, int | None], Scorer | BlockScorer]:
+    def _trained_scores(self) -> Callable[[TaskSet, int | None], Scorer]:
         """Train; then tasks and a number of items, None for all -> the tasks' scores of the first so many items."""
         name = self._baseline.name
         if name in ("Pop", "Random"):
@@ -147,15 +138,33 @@ class OwnRun:
         return torch.from_numpy(counts.astype(np.float64))
 
     @cached_property
-    def _linear(self) -> LinearModel:
+    def _linear(self) -> TrainedLearner:
         """The linear learner alone, whose settings are `learners.linear`, with overall popularity."""
-        config = self._config_with(popularity_by_shots=False)
-        fit = LinearFit(config, self._dataset, self._validation)
-        return fit.model(**self._stages("Linear" + self._suffix, fit.depends_on(), fit.stage))
+        config, data, validation = self._baseline.config, self._dataset, self._validation
+        values = config.values("linear") | {"popularity_by_shots": False}
+        entry = LEARNERS["linear"]
+        assert isinstance(entry, FittedEntry)
+        context = FitContext(
+            values=values,
+            old=data.users.old,
+            n_items=data.item_num,
+            max_length=data.max_item_list_len,
+            device=config.device,
+            valid_tasks=validation.tasks,
+            n_candidates=validation.n_candidates,
+            score=lambda output: validation.score(validation.rank(output))[0],
+        )
+        read_keys = (*keys_of(LinearSettings), "MAX_ITEM_LIST_LENGTH", "valid_metric", "repeatable")
+        depends_on = [{key: values[key] for key in read_keys}, data.fingerprint(with_new_users=False)]
+        code = [type(entry).__module__, "mml.evaluation.validation"]
+        choice = self._stages(
+            "Linear" + self._suffix, depends_on, (), code, lambda _: (entry.choose(context), len(validation))
+        )
+        return entry.fitted("linear", choice, context)
 
-    def _content_scorer(self, tasks: TaskSet, decay: float, n_items: int | None) -> StateScorer:
+    def _content_scorer(self, tasks: TaskSet, decay: float, n_items: int | None) -> StateOutput:
         table = unit_content(self._dataset, self._dataset.item_num)
-        return StateScorer(content_states(table, tasks, decay), table[:n_items])
+        return StateOutput(content_states(table, tasks, decay), table[:n_items])
 
     def _choose_decay(self) -> float:
         """The decay that is best on the validation users, the first among equals."""
@@ -179,28 +188,19 @@ class OwnRun:
             )
         return str(modality)
 
-    def _config_with(self, **changes: Any) -> Config:
-        """A copy of the config with other values."""
-        own = copy.copy(self._baseline.config)
-        own.final_config_dict = {**own.final_config_dict, **changes}
-        own.external_config_dict = {**own.external_config_dict, **changes}
-        return own
-
-    def _plain_config(self, kind: str) -> Config:
-        """The config for plain learners, trained as mml's are but without the parts that are mml's method."""
-        own: dict[str, Any] = {}
+    def _values(self, kind: str) -> dict[str, Any]:
+        """The settings of a plain learner, trained as mml's are but without the parts that are mml's method."""
+        values = self._baseline.config.values(self._modality if kind == "content" else "id")
+        values |= {
+            "content_embedding": False,
+            "feature_attention": False,
+            "popularity_prior": False,
+            "meta_algorithm": "fomaml",
+        }
         if kind == "gru":
-            rate = {"pretrain_learning_rate": self._baseline.settings["gru_learning_rate"]}
-            learners = self._baseline.config["learners"]
-            own = {"local_modules": [], "learners": learners | {"id": learners["id"] | rate}}
-        return self._config_with(
-            content_embedding=False,
-            feature_attention=False,
-            popularity_prior=False,
-            meta_algorithm="fomaml",
-            refresh_epochs=self._baseline.settings["trans_epochs"],
-            **own,
-        )
+            rate = self._baseline.settings["gru_learning_rate"]
+            values |= {"local_modules": [], "pretrain_learning_rate": rate}
+        return values
 
     def _trained(self, kind: str) -> Learner:
         """A plainly trained learner; each kind has a seed of its own, that of its stage."""
@@ -208,73 +208,80 @@ class OwnRun:
             self._learners[kind] = self._train(kind)
         return self._learners[kind]
 
-    def _train(self, kind: str) -> Learner:
-        config, dataset = self._plain_config(kind), self._dataset
-        modality, bound = self._modality, self._baseline.settings["delta_max_norm"]
-        stages = {"id": "IDSASRec", "gru": "IDGRU", "init": "ContentInitSASRec", "content": f"ContentSASRec.{modality}"}
-        stage = stages[kind] + self._suffix
+    def _new(self, kind: str, seed: int) -> Learner:
+        torch.manual_seed(seed)
+        values, catalogue = self._values(kind), Catalogue.of(self._dataset, by_shots=False)
+        name = self._modality if kind == "content" else "id"
+        parts = LearnerParts.of(name, values, catalogue)
+        learner: Learner
+        if kind == "init":
+            learner = ContentInitLearner(parts, self._baseline.settings["delta_max_norm"])
+        elif kind == "gru":
+            learner = GRULearner(parts, read(IDSettings, values))
+        else:
+            entry = entry_of(name)
+            assert isinstance(entry, StateEntry)
+            learner = entry.build(name, values, catalogue)
+        return learner.to(self._baseline.config.device)
 
-        def fresh(seed: int) -> Learner:
-            torch.manual_seed(seed)
-            learner: Learner
-            if kind == "init":
-                learner = ContentInitLearner(config, dataset, bound)
-            elif kind == "gru":
-                learner = GRULearner(config, dataset)
-            else:
-                learner = build_learner(config, dataset, modality if kind == "content" else "id")
-            return learner.to(config["device"])
+    def _train(self, kind: str) -> Learner:
+        config, dataset = self._baseline.config, self._dataset
+        stage = _STAGES[kind] + (f".{self._modality}" if kind == "content" else "") + self._suffix
+        settings = read(PretrainSettings, self._values(kind))
+        chunk = config["task_chunk_size"]
+        frame = TrainerFrame(config, config.part(TrainingSettings), self._run_dir, chunk)
 
         def build(seed: int) -> tuple[State, int]:
-            learner = fresh(seed)
+            learner = self._new(kind, seed)
             if self._tuned is None:
-                trainer = PretrainTrainer(config, learner, self._run_dir, seed)
-                trainer.train(dataset, self._validation)
+                trainer = PretrainTrainer(frame, learner, settings, seed)
+                trainer.train(dataset, LearnerValidation(self._validation, chunk))
                 n_users = len(dataset.users.old)
             else:
                 start, known = self._tuned
                 learner.grown_from(start._trained(kind))
-                trainer = RefreshTrainer(config, learner, self._run_dir, seed)
+                epochs = self._baseline.settings["trans_epochs"]
+                trainer = PretrainTrainer(frame, learner, settings, seed, epochs, "refresh")
                 if known.lengths.max(initial=0) > 1:
                     trainer.train(dataset.only(known), None)
                 n_users = len(known)
-            return {"weights": learner.state_dict()}, len(trainer.train_loss_dict) * n_users
+            return {"weights": dict(learner.state_dict())}, trainer.n_trained * n_users
 
-        state = self._stages(stage, self._fingerprint(config, kind), build)
-        learner = fresh(0)
+        code = [*_CODE, GRULearner.__module__, type(entry_of(self._modality or "id")).__module__]
+        state = self._stages(stage, self._depends_on(kind), (), code, build)
+        learner = self._new(kind, 0)
         learner.load_state_dict(state["weights"])
         return learner
 
-    def _fingerprint(self, config: Config, kind: str) -> list[Any]:
-        unread = {"learners", "spectral_embedding", "popularity_by_shots"}
-        if kind == "gru":
-            unread |= {"n_layers", "n_heads", "inner_size", "attn_dropout_prob", "hidden_act"}
-            unread.add("pretrain_learning_rate")  # it has its own
-        rest = {key: value for key, value in config.of_stage("learners").items() if key not in unread}
+    def _depends_on(self, kind: str) -> list[Any]:
+        values: Mapping[str, Any] = self._values(kind)
+        unread = {*_UNREAD, *(_UNREAD_BY_GRU if kind == "gru" else ())}
+        stage = {key: values.get(key, value) for key, value in self._baseline.config.of_stage("pretrain").items()}
         features = self._dataset.item_features
         used = {"content": [self._modality], "init": list(features)}.get(kind, [])
-        parts: list[Any] = [rest, self._dataset.fingerprint(with_new_users=False)]
+        parts: list[Any] = [{key: value for key, value in stage.items() if key not in unread}]
+        parts += [self._dataset.fingerprint(with_new_users=False)]
         parts += [[name, features[name].fingerprint(self._dataset.n_known_items)] for name in used]
-        parts += [config["learners"]["id" if kind != "content" else self._modality]]
         if kind == "init":
             parts.append(self._baseline.settings["delta_max_norm"])
+        if kind == "gru":
+            parts.append(self._baseline.settings["gru_learning_rate"])
         if self._tuned is not None:
-            parts += [self._baseline.settings["trans_epochs"], self._tuned[0]._fingerprint(config, kind)]
+            parts += [self._baseline.settings["trans_epochs"], self._tuned[0]._depends_on(kind)]
         return parts
 
-    def _fused(self, learners: dict[str, Learner], tasks: TaskSet, n_items: int | None) -> BlockScorer:
+    def _fused(self, learners: dict[str, Learner], tasks: TaskSet, n_items: int | None) -> Scorer:
         """The only learner's scores, or the plain sum of the standardised ones."""
-        outputs: dict[str, LearnerOutput | LinearOutput] = {}
+        outputs: dict[str, Output] = {}
         for kind, learner in learners.items():
             chunk = chunk_size(learner, self._baseline.config["task_chunk_size"], learner.max_seq_length)
             with torch.no_grad():
                 table = learner.candidate_table()
             states = unadapted_states(learner, tasks, chunk)
-            outputs[kind] = LearnerOutput(states, table[:n_items], self._n_warm_items)
+            outputs[kind] = StateOutput(states, table[:n_items], self._n_warm_items)
         if "linear" in PARTS[self._baseline.name]:
-            outputs["linear"] = LinearOutput(self._linear, tasks, n_items or self._dataset.item_num)
+            outputs["linear"] = self._linear.output(tasks, n_items or self._dataset.item_num)
         if len(outputs) == 1:
-            only = next(iter(outputs.values()))
-            return StateScorer(only.states, only.table) if isinstance(only, LearnerOutput) else only
+            return next(iter(outputs.values()))
         scores = StandardisedScores(outputs)
         return WeightedSum(scores, dict.fromkeys(outputs, 1.0 / len(outputs)))

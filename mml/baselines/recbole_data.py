@@ -12,17 +12,12 @@ from recbole.utils import FeatureSource, FeatureType
 
 from mml.baselines.settings import ModelConfig
 from mml.data.dataset import MMLDataset
-from mml.refresh.snapshots import Snapshot, UserSequences
+from mml.refresh.snapshots import UserSequences
 
 
 def old_users(dataset: MMLDataset) -> UserSequences:
     """All interactions of the old users up to T."""
     return UserSequences(1 + np.arange(len(dataset.users.old)), dataset.users.old)
-
-
-def known_interactions(snapshot: Snapshot, first_new: int, first_valid: int) -> list[UserSequences]:
-    """What a snapshot knows of the new and of the validation users, whose first ids are given."""
-    return [snapshot.new.numbered_from(first_new), snapshot.valid.numbered_from(first_valid)]
 
 
 def training_data(config: ModelConfig, dataset: MMLDataset, parts: Sequence[UserSequences]) -> TrainDataLoader:

@@ -14,9 +14,10 @@ from torch import Tensor
 from mml.baselines.settings import ModelConfig
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
-from mml.evaluation.ranking import Scorer
+from mml.evaluation.scorer import ItemScores, Scorer, of_rows
 from mml.evaluation.validation import Validation
-from mml.trainer.base import StageTrainer, Valid
+from mml.trainer.base import StageTrainer, TrainerFrame, Valid
+from mml.trainer.settings import TrainingSettings
 
 
 class ModelScorer:
@@ -39,8 +40,16 @@ class ModelScorer:
     def __len__(self) -> int:
         return len(self._tasks)
 
+    @property
+    def n_items(self) -> int:
+        n: int = self._model.n_items
+        return n if self._n is None else min(n, self._n)
+
+    def of_cases(self, cases: slice) -> ItemScores:
+        return of_rows(self._scores(cases))
+
     @torch.no_grad()
-    def scores(self, cases: slice) -> Tensor:
+    def _scores(self, cases: slice) -> Tensor:
         """[c, n_items]."""
         config = self._config
         rows = np.arange(len(self))[cases]
@@ -79,7 +88,8 @@ class BaselineTrainer(StageTrainer):
     Args:
         config: the model's.
         model: RecBole's.
-        stage, run_dir: as for StageTrainer.
+        stage: as for StageTrainer.
+        run_dir: the run's folder.
         first_user: RecBole's id of the first validation user.
         n_candidates: the validation's, so that nothing after T can sway it.
     """
@@ -87,7 +97,8 @@ class BaselineTrainer(StageTrainer):
     def __init__(
         self, config: ModelConfig, model: Any, stage: str, run_dir: Path, first_user: int, n_candidates: int
     ) -> None:
-        super().__init__(config, model, stage, run_dir, config["epochs"], config["learning_rate"])
+        frame = TrainerFrame(config, TrainingSettings(), run_dir)
+        super().__init__(frame, model, stage, config["epochs"], config["learning_rate"])
         self._first_user, self._n_candidates = first_user, n_candidates
 
     def scorer(self, tasks: TaskSet) -> Scorer:

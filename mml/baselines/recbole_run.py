@@ -7,28 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import recbole
 import torch
 
-from mml.baselines.recbole_data import known_interactions, old_users, training_data
+from mml.baselines.recbole_data import old_users, training_data
 from mml.baselines.recbole_model import BaselineTrainer, ModelScorer, new_model
 from mml.baselines.registry import recbole_class
 from mml.baselines.settings import Baseline, ModelConfig, model_defaults
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
-from mml.evaluation.ranking import Scorer
-from mml.evaluation.validation import Part, Validation
+from mml.evaluation.cases import Part
+from mml.evaluation.scorer import Scorer
+from mml.evaluation.validation import Validation
+from mml.files.safe import plain
 from mml.refresh.snapshots import Snapshot, UserSequences, snapshots
 from mml.run.frame import Stages, State
-from mml.trainer.base import plain
 
 
 class RecBoleRun:
     """Trains the model, or the models of each snapshot, and scores with them.
 
     Nobody's target is ever trained on. With `new_users: none` one model is trained on the old users. Otherwise a model
-    is made for each snapshot, on what it knows of the new users, and of the validation users, whose other interactions
-    stop the training. A fine-tuning in time (`trans`) takes `trans_epochs` instead: these users came before.
+    is made for each snapshot, on what it knows of the new users; the validation users stop the training. A fine-tuning
+    (`trans`) takes `trans_epochs` instead: the validation users came before.
 
     Args:
         baseline: what is asked for.
@@ -55,7 +55,7 @@ class RecBoleRun:
             valid = ModelScorer(config, model, self._validation.tasks, self._first_valid, n_valid)
             return [(np.arange(len(tasks)), ModelScorer(config, model, tasks, self._first_new))], valid
         parts: list[Part] = []
-        for snapshot in snapshots(self._dataset, tasks, self._validation.tasks):
+        for snapshot in snapshots(self._dataset, tasks, self._baseline.config["snapshots"]):
             config, model = self._treated(snapshot)
             scorer = ModelScorer(config, model, tasks.take(snapshot.cases), self._first_new)
             parts.append((snapshot.cases, scorer))
@@ -64,7 +64,7 @@ class RecBoleRun:
     def _treated(self, snapshot: Snapshot) -> tuple[ModelConfig, Any]:
         """The model of a snapshot: fine-tuned from the old users' one, or trained anew."""
         how = self._baseline.settings["new_users"]
-        known = known_interactions(snapshot, self._first_new, self._first_valid)
+        known = [snapshot.new.numbered_from(self._first_new)]
         parts = [old_users(self._dataset), *known] if how == "full_retrain" else known
         start = None
         if how == "trans" or (how == "full_retrain" and snapshot.knows_nothing):
@@ -72,8 +72,7 @@ class RecBoleRun:
             if snapshot.knows_nothing:
                 return config, model
             start = model.state_dict()
-        in_time = self._dataset.config["snapshots"] != "shots"
-        validation = None if start is not None and in_time else self._validation.over(snapshot.valid_tasks)
+        validation = self._validation if start is None else None
         return self._trained(f"{self._baseline.name}_{how}_{snapshot.name}", parts, validation, start)
 
     def _trained(
@@ -105,15 +104,16 @@ class RecBoleRun:
                 elif start is not None:
                     trainer.start_from(validation)
                 trainer.train(data, validation)
-                epochs = len(trainer.train_loss_dict)
-            return {"weights": model.state_dict()}, epochs * sum(len(part.users) for part in parts)
+                epochs = trainer.n_trained
+            return {"weights": dict(model.state_dict())}, epochs * sum(len(part.users) for part in parts)
 
-        state = self._stages(stage, self._fingerprint(parts, validation, start), build)
+        code = ["mml.baselines.recbole_model", "mml.baselines.recbole_data"]
+        state = self._stages(stage, self._depends_on(parts, validation, start), (), code, build)
         model = fresh(0)
         model.load_state_dict(state["weights"])
         return config, model
 
-    def _fingerprint(self, parts: list[UserSequences], validation: Validation | None, start: State | None) -> list[Any]:
+    def _depends_on(self, parts: list[UserSequences], validation: Validation | None, start: State | None) -> list[Any]:
         """All that a stage's weights depend on; the items of new users only where they are trained on."""
         settings = {**model_defaults(self._baseline.name), **plain(self._baseline.settings)}
         del settings["new_users"]  # acts by what is trained on, and from where
@@ -125,7 +125,6 @@ class RecBoleRun:
         ]
         base = [] if start is None else [float(value.double().sum()) for value in start.values()]
         return [
-            recbole.__version__,
             settings,
             self._baseline.config.of_stage("data"),
             self._baseline.config["valid_metric"],

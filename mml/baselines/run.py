@@ -16,12 +16,16 @@ from mml.baselines.own import OwnRun
 from mml.baselines.recbole_run import RecBoleRun
 from mml.baselines.settings import Baseline
 from mml.data.dataset import MMLDataset
-from mml.evaluation.validation import Validation, dataset_metrics, rank_parts
+from mml.evaluation.cases import dataset_metrics, group_metrics, rank_parts
+from mml.evaluation.settings import EvaluationSettings
+from mml.evaluation.validation import Validation
+from mml.files.safe import plain
 from mml.precision import set_up_torch
 from mml.run import result as report
+from mml.run.context import ranking_rules
 from mml.run.folder import StageRecord
 from mml.run.frame import Stages, State
-from mml.trainer.base import plain
+from mml.trainer.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +42,12 @@ def run_baseline(
     config = baseline.config
     set_up_torch(config)
     folder = BaselineFolder(baseline)
-    stages = Stages(folder, config["seed"])
+    stages = Stages(folder, config["seed"], config.device)
     dataset = MMLDataset(config)
     summary = dataset.summary()
     tasks, _ = dataset.test_tasks()
-    validation = Validation(config, dataset)
+    rules = ranking_rules(config)
+    validation = Validation(dataset, config.part(TrainingSettings).valid_metric, rules)
     kind = OwnRun if baseline.is_own else RecBoleRun
     model = kind(baseline, dataset, validation, stages, folder.path)
     folder.create()
@@ -57,9 +62,10 @@ def run_baseline(
     ]
 
     def build(_: int) -> tuple[State, int]:
-        metrics = dataset_metrics(config, dataset, config["metrics"], config["topk"])
+        own = config.part(EvaluationSettings)
+        metrics = dataset_metrics(dataset, own.names, own.lengths, own.metric_decimal_place)
         parts, valid_scorer = model.scorers(tasks)
-        ranking = rank_parts(config, parts, tasks, metrics.top_items_needed)
+        ranking = rank_parts(rules, parts, tasks, metrics.top_items_needed)
         valid: Mapping[str, float] = {}
         if valid_scorer is not None and len(validation):
             valid = validation.score(validation.rank(valid_scorer))[1]
@@ -68,17 +74,18 @@ def run_baseline(
             "synthetic": dataset.is_synthetic,
             "seed": config["seed"],
             "versions": report.versions(),
-            "device": report.device_name(config["device"]),
+            "device": report.device_name(config.device),
             "data": summary,
             "stages": {stage: _without_fingerprint(record) for stage, record in stages.records.items()},
             "adaptation": {},
             **report.new_users_learned_from(config, baseline.settings["new_users"] != "none"),
             "validation": dict(valid),
-            "metrics": {baseline.method: report.group_metrics(ranking, tasks, dataset.n_warm_items, metrics)},
+            "metrics": {baseline.method: group_metrics(ranking, tasks, dataset.n_warm_items, metrics)},
         }
         return {"result": report.to_json(result), "ranks": torch.from_numpy(ranking.ranks)}, len(tasks)
 
-    state = stages("meta_test", depends_on, build)
+    code = [__name__, kind.__module__]
+    state = stages("meta_test", depends_on, list(stages.records), code, build)
     ranks = {baseline.method: state["ranks"].cpu().numpy()}
     folder.write_text("predictions.csv", report.predictions_csv(ranks, tasks, dataset))
     folder.write_text("result.json", state["result"])

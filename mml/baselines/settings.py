@@ -16,7 +16,8 @@ from recbole.utils import ModelType
 
 from mml.baselines.registry import OWN, check_name
 from mml.config import keys as config_keys
-from mml.config.config import Config, config_dir, parse_arguments, set_numpy_aliases
+from mml.config.config import Config, set_numpy_aliases
+from mml.config.sources import config_dir, parse_arguments
 from mml.errors import InputError
 from mml.files.atomic import read_header
 
@@ -118,7 +119,7 @@ def read_baseline(name: str, dataset: str, files: Sequence[str], words: Sequence
         InputError: for an unknown model or key, or a wrong value.
     """
     check_name(name)
-    given = parse_arguments(words, RecBoleConfig._build_yaml_loader(None))  # reads 1e-3 as a number
+    given = parse_arguments(words)
     defaults = _defaults("own" if name in OWN else "recbole")
     if name in OWN:
         own = {key: given.pop(key) for key in list(given) if key in defaults}
@@ -170,8 +171,9 @@ def _defaults(section: str) -> dict[str, Any]:
 def _check_recbole_keys(name: str, shared: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     """Keys of mml's training mean nothing to RecBole's models: refuse them rather than ignore them."""
     for key in shared:
-        stage = config_keys.stage_of(key) if key in config_keys.KEYS else "data"
-        if key in config_keys.KEYS and stage not in _SHARED_STAGES and key not in ("learners", "valid_metric"):
+        declared = config_keys.declared()
+        stage = config_keys.stage_of(key) if key in declared else "data"
+        if key in declared and stage not in _SHARED_STAGES and key not in ("learners", "valid_metric"):
             near = difflib.get_close_matches(key, known, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise InputError(f"command line: key '{key}' means nothing to {name}.{hint} It has: {', '.join(known)}.")

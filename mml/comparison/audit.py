@@ -14,14 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mml.baselines.own import SameScores
+from mml.baselines.popular import SameScores
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
+from mml.evaluation.cases import rank_cases
 from mml.evaluation.significance import per_case_ndcg
-from mml.evaluation.validation import rank_cases
+from mml.run.context import ranking_rules
 
 _SHORTEST_COPY = 3  # shorter sequences coincide by chance
 
@@ -64,7 +65,7 @@ def audit(config: Config, dataset: MMLDataset) -> Audit:
     n_warm = dataset.n_warm_items
     history = _longest_histories(tasks)
     counts = np.bincount(dataset.users.old.items, minlength=dataset.item_num).astype(np.float64)
-    popular = rank_cases(config, SameScores(torch.from_numpy(counts), len(tasks)), tasks)
+    popular = rank_cases(ranking_rules(config), SameScores(torch.from_numpy(counts), len(tasks)), tasks)
     gains = per_case_ndcg(np.arange(1, 11))
     chance = [gains[: int(n)].sum() / n for n in popular.n_candidates]
     tokens = dataset.user_tokens

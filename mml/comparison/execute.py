@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ import pandas as pd
 from mml.baselines.run import run_baseline
 from mml.baselines.settings import read_baseline
 from mml.comparison.methods import Method, as_words, flat
-from mml.config.config import Config, config_dir, lay_over, parse_arguments
-from mml.config.keys import BUILT_IN, stage_of
-from mml.model.fusion.standardised import WeightedSum
+from mml.config.config import Config
+from mml.config.keys import log_learners, stage_of
+from mml.config.sources import config_dir, lay_over, parse_arguments
 from mml.precision import set_up_torch
 from mml.run.folder import RunFolder
 from mml.run.run import Run
@@ -107,7 +106,7 @@ class Executor:
             _, _, learner = key.partition("learners.")
             if key.startswith("learners.") and value is None and learner not in self.config["learners"]:
                 return f"there is no learner {learner} to leave out"
-        if method.run == "mml" and method.method in BUILT_IN and method.method not in self.config["learners"]:
+        if method.run == "mml" and method.method in log_learners() and method.method not in self.config["learners"]:
             return f"there is no learner {method.method}"
         return None
 
@@ -121,12 +120,13 @@ class Executor:
         words = self._data_words() if method.alone else self._words
         given = parse_arguments(words, self.config.yaml_loader)
         if method.alone and given.get("learners"):  # the words must not bring back what its files leave out
-            given["learners"] = {name: keys for name, keys in given["learners"].items() if name not in BUILT_IN}
+            given["learners"] = {name: keys for name, keys in given["learners"].items() if name not in log_learners()}
         config = Config(self._dataset, files, lay_over(given, lay_over(settings, self._protocol)))
         set_up_torch(config)
         run = Run(config, QuietFolder(config))
         result = run.run()
-        return Outcome(result, run.folder.path, validation_score(run), method.method)
+        valid = next(iter(result["validation"].values()), float("nan"))
+        return Outcome(result, run.folder.path, valid, method.method)
 
     def _run_baseline(self, method: Method, settings: Mapping[str, Any]) -> Outcome:
         given = parse_arguments(self._data_words(), self.config.yaml_loader)
@@ -149,27 +149,3 @@ class Executor:
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a plan or of a trial, whose keys may have dots, as a Config takes them."""
     return parse_arguments(as_words(settings))
-
-
-def validation_score(run: Run) -> float:
-    """`valid_metric` of the plain sum of a run's adapted learners on the validation users, cached beside its result.
-
-    The fusion layer is not judged by it, as it is fitted to the same users.
-    """
-    path = run.folder.path / "validation.json"
-    fingerprint = run.stages.records["meta_test"].fingerprint
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        if known["fingerprint"] == fingerprint:
-            return float(known["value"])
-    except (OSError, ValueError, KeyError):
-        pass
-    value = _score(run) if len(run.validation) else float("nan")
-    run.folder.write_text(path.name, json.dumps({"fingerprint": fingerprint, "value": value}))
-    return value
-
-
-def _score(run: Run) -> float:
-    scores = run.scores(run.validation.tasks, run.validation.n_candidates)
-    scorer = WeightedSum(scores, dict.fromkeys(scores.names, 1.0 / len(scores.names)))
-    return run.validation.score(run.validation.rank(scorer))[0]

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from mml.baselines.registry import check_name
-from mml.config.config import config_dir
+from mml.config.sources import config_dir
 from mml.errors import InputError
 
 FAMILIES = ("mml", "ablation", "baseline")

@@ -238,7 +238,9 @@ class Config(RecBoleConfig):
         others = {key for key, owner in owners.items() if owner.startswith("learner.") and owner != f"learner.{kind}"}
         own = {key: value for key, value in self.of_stage(stage).items() if key not in others | {"learners"}}
         keys = config_keys.learner_keys(name)
-        return own | {key: value for key, value in self["learners"][name].items() if keys[key].stage in self._up_to(stage)}
+        return own | {
+            key: value for key, value in self["learners"][name].items() if keys[key].stage in self._up_to(stage)
+        }
 
     @staticmethod
     def _up_to(stage: str) -> tuple[str, ...]:

@@ -75,7 +75,9 @@ def _value(value: Any) -> str:
         return " ~"
     if isinstance(value, bool) or not isinstance(value, (Mapping, list, tuple, str)):
         return f" {_number(value)}"
-    text = yaml.safe_dump(value if isinstance(value, (Mapping, str)) else list(value), default_flow_style=True, width=200)
+    text = yaml.safe_dump(
+        value if isinstance(value, (Mapping, str)) else list(value), default_flow_style=True, width=200
+    )
     return f" {text.splitlines()[0]}"
 
 

@@ -7,7 +7,7 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 _PACKAGE = "mml"
@@ -37,7 +37,7 @@ def _closure(modules: Iterable[str]) -> set[str]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _file(name: str) -> Path | None:
     """The source of a module; None if there is no such module, as for a function that is imported from one."""
     module = sys.modules.get(name)

@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 
+from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.model.learner import entry_of
 from mml.model.learner.adaptation import Adaptation, AdaptationSettings
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.base import InnerLoopSettings, Learner
 from mml.model.learner.slot import FitContext, FittedEntry, LearnerEntry, StateEntry, TrainedLearner
-from mml.run.context import RunContext
+from mml.run.context import RunContext, catalogue_of
 from mml.run.frame import Build, State
 from mml.settings import keys_of
 from mml.trainer.base import StageTrainer
@@ -211,3 +212,10 @@ def _fitted(context: RunContext, name: str, entry: FittedEntry) -> LearnerStages
 
 def _number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def untrained_learner(config: Config, dataset: MMLDataset, name: str) -> Learner:
+    """The learner `learners.<name>` of a run, which has an encoder, with its initial weights; on the run's device."""
+    entry = entry_of(name)
+    assert isinstance(entry, StateEntry)
+    return entry.build(name, config.values(name), catalogue_of(config, dataset)).to(config.device)

@@ -42,8 +42,7 @@ def meta_test_stage(
         tasks, _skipped = dataset.test_tasks()
         rankings = _Ranked(context, metrics).all(recommender, refresh, tasks)
         by_group = {
-            method: group_metrics(ranking, tasks, dataset.n_warm_items, metrics)
-            for method, ranking in rankings.items()
+            method: group_metrics(ranking, tasks, dataset.n_warm_items, metrics) for method, ranking in rankings.items()
         }
         ranks = {method: torch.from_numpy(ranking.ranks) for method, ranking in rankings.items()}
         return {"metrics": plain(by_group), "ranks": ranks, "order": list(rankings)}, len(tasks) * len(rankings)

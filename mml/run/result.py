@@ -21,6 +21,7 @@ from mml.data.tasks import TaskSet
 if TYPE_CHECKING:
     from mml.run.folder import StageRecord
 
+
 def predictions_csv(ranks: Mapping[str, np.ndarray], tasks: TaskSet, dataset: MMLDataset) -> str:
     """One row per case and method: user_id, target_item, target_is_cold, shots, method, rank.
 
@@ -73,7 +74,7 @@ def result_of(
         summary: counts of the data.
         records: stage -> its record.
         reports: learner -> what was kept of its training.
-        tested: the state of the meta-test.
+        tested: the state of the meta-test, and `validation`, the validation score of the plain sum of the learners.
     """
     adaptation = {name: report["adaptation"] for name, report in reports.items() if "adaptation" in report}
     return {
@@ -90,6 +91,7 @@ def result_of(
         "learners": {name: dict(report) for name, report in reports.items()},
         "adaptation": {name: {key: how[key] for key in ("rate", "steps")} for name, how in adaptation.items()},
         **new_users_learned_from(config, config["refresh"]),
+        "validation": dict(tested["validation"]),
         "metrics": {method: tested["metrics"][method] for method in tested["order"]},
     }
 

@@ -20,7 +20,7 @@ from mml.precision import set_up_torch
 from mml.recommender import Recommender, Rules
 from mml.run.context import RunContext
 from mml.run.folder import RunFolder
-from mml.run.frame import State, Stages
+from mml.run.frame import Stages, State
 from mml.run.fusion import fusion_stage
 from mml.run.generator import generator_stage
 from mml.run.learners import LearnerStages, learner_stages
@@ -60,10 +60,11 @@ class Run:
         """Do what is not done yet, and return result.json's content."""
         learners = {name: learner_stages(self.context, name) for name in self.config["learners"]}
         recommender = self._recommender(learners)
+        validation = fusion_stage(self.context, recommender, list(self.stages.records))
         done = list(self.stages.records)
         refresh = self._refresh(recommender, learners, done)
         state = meta_test_stage(self.context, recommender, refresh, list(self.stages.records))
-        return self._written(recommender, learners, state)
+        return self._written(recommender, learners, state | {"validation": validation})
 
     def _build_once(self) -> None:
         """Refuse what does not fit before anything is written: each learner with an encoder, untrained."""
@@ -83,11 +84,8 @@ class Run:
             hidden_size=config.part(EncoderSettings).hidden_size,
         )
         vocabulary = Items.of(self.dataset, config["learners"])
-        whole = Recommender(
-            vocabulary, self.context.catalogue, trained, generator, rules, config.values(), config.device
-        )
-        fusion_stage(self.context, whole, list(self.stages.records))
-        return whole
+        catalogue, values = self.context.catalogue, config.values()
+        return Recommender(vocabulary, catalogue, trained, generator, rules, values, config.device)
 
     def _refresh(
         self, recommender: Recommender, learners: dict[str, LearnerStages], after: list[str]
@@ -105,7 +103,9 @@ class Run:
         result = result_of(self.config, self.dataset, self.summary, self.stages.records, reports, state)
         if distributed.is_main():
             ranks = {method: state["ranks"][method].cpu().numpy() for method in state["order"]}
-            self.folder.write_text("predictions.csv", predictions_csv(ranks, self.dataset.test_tasks()[0], self.dataset))
+            self.folder.write_text(
+                "predictions.csv", predictions_csv(ranks, self.dataset.test_tasks()[0], self.dataset)
+            )
             save_recommender(recommender, self.folder.path / MODEL)
         self.folder.write_text("result.json", to_json(result))
         return result

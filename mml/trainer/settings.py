@@ -73,8 +73,8 @@ class RefreshSettings:
     )
     refresh_updates: int = setting(
         4,
-        "How often in each of the parts in time the linear learner is fitted again and all are corrected, the first time "
-        "after the training; 1: at the baselines' moments alone.",
+        "How often in each of the parts in time the linear learner is fitted again and all are corrected, the first "
+        "time after the training; 1: at the baselines' moments alone.",
         low=1,
     )
 

@@ -12,11 +12,13 @@ import torch
 import yaml
 
 from mml.config import keys as config_keys
-from mml.config.config import Config, among_given, config_dir, merge, parse_arguments
+from mml.config.config import Config
+from mml.config.gpu import among_given
+from mml.config.reference import reference
+from mml.config.sources import config_dir, merge, parse_arguments
 from mml.errors import InputError
+from mml.settings import keys_of
 
-NOT_IN_OVERALL = {"dataset"}
-"""Keys without a default: the dataset is named on the command line."""
 NOT_DATASETS = ("overall", "paper", "baselines", "compare")
 DATASETS = sorted(path.stem for path in config_dir().glob("*.yaml") if path.stem not in NOT_DATASETS)
 
@@ -44,13 +46,21 @@ def overall() -> dict[str, Any]:
     return yaml.safe_load((config_dir() / "overall.yaml").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
-def test_overall_names_every_key() -> None:
-    assert overall().keys() == config_keys.KEYS.keys() - NOT_IN_OVERALL
+def test_overall_is_what_the_parts_declare() -> None:
+    """`python -m mml.config.reference > configs/overall.yaml` after a change of a declaration."""
+    assert (config_dir() / "overall.yaml").read_text(encoding="utf-8") == reference()
+    assert overall().keys() == config_keys.declared().keys()
+    defaults = config_keys.defaults()
+    assert {key: value for key, value in overall().items() if key != "learners"} == {
+        key: value for key, value in defaults.items() if key != "learners"
+    }
 
 
-def test_every_key_is_documented() -> None:
-    text = (config_dir() / "overall.yaml").read_text(encoding="utf-8")
-    assert len(overall()) == len([line for line in text.splitlines() if line[:1].isalpha() and ":" in line])
+def test_every_key_has_a_meaning() -> None:
+    for part, _ in config_keys.declarations():
+        for name, key in keys_of(part).items():
+            assert key.meaning.endswith("."), name
+            assert key.section, name
 
 
 def test_there_are_configs_of_the_datasets() -> None:
@@ -189,9 +199,9 @@ def test_a_gpu_among_those_given(monkeypatch: pytest.MonkeyPatch) -> None:
         ("", "0", ""),
         ("-1", "0", "-1"),
     ):
-        monkeypatch.setattr("mml.config.config._GIVEN_GPUS", given)
+        monkeypatch.setattr("mml.config.gpu._GIVEN_GPUS", given)
         assert among_given(gpu) == expected
-    monkeypatch.setattr("mml.config.config._GIVEN_GPUS", "4")
+    monkeypatch.setattr("mml.config.gpu._GIVEN_GPUS", "4")
     with pytest.raises(InputError, match="CUDA_VISIBLE_DEVICES=4 has fewer GPUs"):
         among_given("1")
 
@@ -258,7 +268,9 @@ MISTAKES = [
     ("seed: 99999999999999", "key 'seed' has the value 99999999999999"),
     ("eval_shots: [10, 12]", "key 'eval_shots' holds 10, 12, but cold_user_max_inter keeps 10 interactions"),
     ("{meta_algorithm: reptile, local_learning_rate: 0}", "key 'local_learning_rate' is 0"),
-    ("{choose_epoch_by_valid_item: true, eval_shots: last, refresh: true}", "needs snapshots: shots"),
+    ("choose_epoch_by_valid_item: true", "key 'choose_epoch_by_valid_item' is gone"),
+    ("snapshots: shots", "key 'snapshots' has the value 'shots'; it must be int, at least 2."),
+    ("generator: attention", "key 'generator' has the value 'attention'; it must be one of content, paper"),
     ("metrics: []", "key 'metrics' has the value []"),
     ("metrics: [Foo]", "key 'metrics' holds Foo"),
     ("metrics: [3]", "key 'metrics' holds 3"),

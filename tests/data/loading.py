@@ -16,4 +16,4 @@ def load(words: list[str]) -> MMLDataset:
 
 def moments(dataset: MMLDataset, n_updates: int = 1) -> list[Snapshot]:
     """The snapshots of its test tasks."""
-    return list(snapshots(dataset, dataset.test_tasks()[0], dataset.validation_tasks(), n_updates))
+    return list(snapshots(dataset, dataset.test_tasks()[0], dataset.config["snapshots"], n_updates))

@@ -10,9 +10,10 @@ from recbole.evaluator import Collector, Evaluator
 from mml.config.config import set_numpy_aliases
 from mml.data.item_features import ItemFeatures
 from mml.evaluation.metrics import Metrics
-from mml.evaluation.ranking import Ranking, StateScorer, above_and_ties, rank_targets
-from mml.model.learner.base import FeatureLearner
-from tests.model.stubs import StubDataset, stub_config
+from mml.evaluation.ranking import Ranking, above_and_ties, rank_targets
+from mml.evaluation.scorer import ItemScores, of_rows
+from mml.model.learner.outputs import StateOutput
+from tests.model.stubs import feature_learner, stub_catalogue
 
 TOPK = [5, 10, 20]
 EVERY_METRIC = [
@@ -30,8 +31,12 @@ class MatrixScorer:
     def __len__(self) -> int:
         return len(self._matrix)
 
-    def scores(self, cases: slice) -> torch.Tensor:
-        return self._matrix[cases]
+    @property
+    def n_items(self) -> int:
+        return self._matrix.shape[1]
+
+    def of_cases(self, cases: slice) -> ItemScores:
+        return of_rows(self._matrix[cases])
 
 
 @pytest.mark.parametrize("with_history", [False, True])
@@ -95,14 +100,14 @@ def test_items_that_share_one_vector_come_out_at_chance() -> None:
     n_items = 150
     features = ItemFeatures(np.ones((n_items + 1, 6), dtype=np.float32), np.arange(n_items + 1) > 0)
     torch.manual_seed(0)
-    learner = FeatureLearner(stub_config(), StubDataset(n_items, features={"txt": features}), "txt").eval()
+    learner = feature_learner(stub_catalogue(n_items, features={"txt": features})).eval()
     rng = np.random.default_rng(2)
     histories = torch.from_numpy(rng.integers(1, n_items + 1, (3000, 5)))
     with torch.no_grad():
         table = learner.item_table()
         states = learner.states(histories, table)[:, -1]
     targets = rng.integers(1, n_items + 1, 3000)
-    ranking = rank_targets(StateScorer(states, table), targets, None, seed=0, block=256)
+    ranking = rank_targets(StateOutput(states, table), targets, None, seed=0, block=256)
     share = (ranking.ranks <= 10).mean()
     assert share == pytest.approx(10 / n_items, abs=4 * np.sqrt(10 / n_items / 3000))
 
@@ -140,7 +145,7 @@ def test_blocks_of_items_change_nothing(cells: int) -> None:
     history = rng.integers(0, 101, (30, 6))
     history = np.where(history == targets[:, None], 0, history)
     whole = rank_targets(MatrixScorer(states @ table.T), targets, history, seed=4, block=8, topk=5)
-    blocks = rank_targets(StateScorer(states, table), targets, history, seed=4, block=8, topk=5, cells=cells)
+    blocks = rank_targets(StateOutput(states, table), targets, history, seed=4, block=8, topk=5, cells=cells)
     assert np.array_equal(whole.ranks, blocks.ranks)
     assert np.array_equal(whole.n_candidates, blocks.n_candidates)
     assert whole.top_items is not None
@@ -152,7 +157,7 @@ def test_blocks_of_items_change_nothing(cells: int) -> None:
 
 
 def test_no_more_scores_are_held_than_asked_for() -> None:
-    class Watched(StateScorer):
+    class Watched(StateOutput):
         largest = 0
 
         def of_cases(self, cases: slice):  # type: ignore[no-untyped-def]
@@ -176,9 +181,9 @@ def test_scores_without_an_order_come_last(value: float, cells: int) -> None:
     states, table = torch.randn(4, 3), torch.randn(12, 3)
     states[1] = value
     history = np.array([[1, 2], [1, 2], [3, 0], [0, 0]])
-    ranking = rank_targets(StateScorer(states, table), np.array([5, 5, 6, 7]), history, seed=1, block=2, cells=cells)
+    ranking = rank_targets(StateOutput(states, table), np.array([5, 5, 6, 7]), history, seed=1, block=2, cells=cells)
     assert ranking.ranks[1] == ranking.n_candidates[1] == 9
-    fine = rank_targets(StateScorer(states[2:], table), np.array([6, 7]), history[2:], seed=1, block=2)
+    fine = rank_targets(StateOutput(states[2:], table), np.array([6, 7]), history[2:], seed=1, block=2)
     assert ranking.ranks[2:].tolist() == fine.ranks.tolist()
 
 

@@ -17,10 +17,16 @@ import run_meta
 from mml.data.dataset import MMLDataset
 from mml.data.popularity import prior_strength
 from mml.evaluation.ranking import Ranking
-from mml.model.learner.base import IDLearner, Learner, build_learner
-from mml.model.learner.linear import LinearModel, LinearOutput, LinearRegression
+from mml.model.learner.adaptation import Adaptation
+from mml.model.learner.adapted import AdaptedLearner
+from mml.model.learner.base import Learner
+from mml.model.learner.episode import Episode
+from mml.model.learner.id import IDLearner
+from mml.model.learner.linear import LinearModel, LinearRegression
+from mml.model.learner.linear_entry import LinearLearner
 from mml.model.learner.scores import dot_scores
-from mml.refresh.correction import Refresh
+from mml.refresh.correction import Refresh, data_at
+from mml.run.learners import untrained_learner
 from mml.run.printing import result_table
 from tests.data.loading import load, moments
 
@@ -31,11 +37,16 @@ SHOTS = "[1, 3, 5]"
 
 def learner_of(dataset: MMLDataset, name: str) -> Learner:
     torch.manual_seed(0)
-    learner = build_learner(dataset.config, dataset, name).eval()
+    learner = untrained_learner(dataset.config, dataset, name).eval()
     with torch.no_grad():
         for value in learner.parameters():
             value.mul_(3.0)  # the probabilities should differ
     return learner
+
+
+def trained(dataset: MMLDataset, learner: Learner) -> AdaptedLearner:
+    """The learner as a refresh asks it; what it expects is before adaptation."""
+    return AdaptedLearner(learner, Adaptation(0.0, 0), dataset.n_warm_items)
 
 
 @pytest.mark.parametrize("repeatable", [True, False])
@@ -43,36 +54,35 @@ def learner_of(dataset: MMLDataset, name: str) -> Learner:
 def test_offsets_are_those_of_a_slow_reference(
     name: str, repeatable: bool, tiny_data: Path, arguments: Arguments, tmp_path: Path
 ) -> None:
-    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, repeatable=repeatable, snapshots="shots"))
-    snapshot = moments(dataset)[1]
-    assert snapshot.name == "3"
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, repeatable=repeatable, snapshots=3))
+    snapshot = moments(dataset)[2]
     learner = learner_of(dataset, name)
     with torch.no_grad():
         table = learner.candidate_table()
     counts, expected = np.zeros(dataset.item_num), np.zeros(dataset.item_num)
-    for group in (dataset.users.new, dataset.users.valid):
-        for begin, end in zip(group.offsets[:-1], group.offsets[1:], strict=True):
-            known = group.items[begin : min(begin + 3, end)]
-            for n in range(1, len(known)):
-                history, target = known[:n], known[n]
-                if not repeatable and target in history:
-                    continue
-                with torch.no_grad():
-                    state = learner(torch.from_numpy(history)[None], torch.tensor([n]))
-                    scores = dot_scores(state, table, learner.prior_columns(torch.tensor([n])))[0]
-                scores[0] = -torch.inf
-                if not repeatable:
-                    scores[torch.from_numpy(history)] = -torch.inf
-                counts[target] += 1
-                expected += scores.double().softmax(0).numpy()
+    group = snapshot.known
+    for begin, end in zip(group.offsets[:-1], group.offsets[1:], strict=True):
+        known = group.items[begin:end]
+        for n in range(1, len(known)):
+            history, target = known[:n], known[n]
+            if not repeatable and target in history:
+                continue
+            with torch.no_grad():
+                state = learner.states(torch.from_numpy(history)[None], learner.item_table())[:, -1]
+                scores = dot_scores(state, table, learner.prior_columns(torch.tensor([n])))[0]
+            scores[0] = -torch.inf
+            if not repeatable:
+                scores[torch.from_numpy(history)] = -torch.inf
+            counts[target] += 1
+            expected += scores.double().softmax(0).numpy()
     shares = expected[1:] / expected.sum()
     strength = prior_strength(counts[1:], shares)
     mean = (counts[1:] + strength * shares) / (counts.sum() + strength)
-    refresh = Refresh(dataset.config, dataset, snapshot)
-    offsets = refresh.offsets(learner, table)
+    refresh = Refresh(dataset, snapshot, repeatable)
+    offsets = refresh.log_ratios(trained(dataset, learner)).float()
     np.testing.assert_allclose(offsets[1:], np.log(mean / shares), atol=1e-3)
     assert offsets[0] == 0
-    refreshed = refresh.refreshed(learner, table)
+    refreshed = refresh.corrected(trained(dataset, learner)).table()
     d = learner.hidden_size
     assert refreshed.shape == (dataset.item_num, d + max(table.shape[1] - d, 1))
     assert torch.equal(refreshed[:, :d], table[:, :d])
@@ -81,11 +91,11 @@ def test_offsets_are_those_of_a_slow_reference(
 
 
 def test_a_learner_that_grows_predicts_as_before(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, snapshots="shots"))
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, snapshots=3))
     small = learner_of(dataset, "id")
     assert isinstance(small, IDLearner)
     small.set_cold_embeddings(torch.randn(dataset.item_num - dataset.n_warm_items - 1, small.hidden_size))
-    grown = IDLearner(dataset.config, Refresh(dataset.config, dataset, moments(dataset)[1]).dataset)
+    grown = learner_of(data_at(moments(dataset)[1], dataset), "id")
     grown.grown_from(small)
     assert grown.n_warm_items == dataset.item_num - 1
     torch.testing.assert_close(grown.warm_table(), small.item_table())
@@ -143,7 +153,7 @@ def test_nobody_adapts_to_items_that_are_no_candidates(
     fast = {name: value[None] for name, value in learner.fast_parameters().items()}
     nothing = torch.full_like(targets, untouched)
     losses = [
-        learner.episode(replace(batch, **change), learner.item_table()).support_loss(fast)
+        Episode(learner, replace(batch, **change), learner.item_table()).support_loss(fast)
         for change in ({"targets": targets}, {"targets": targets, "support": support}, {"targets": nothing})
     ]
     assert 0 < float(losses[0].detach()) < 100
@@ -160,61 +170,18 @@ def test_expected_shares_change_nothing() -> None:
     assert prior_strength(np.array([10.0, 10.0, 980.0]), shares) < 100
 
 
-def test_after_one_interaction_only_the_linear_learner_knows_more(
-    tiny_data: Path, arguments: Arguments, tmp_path: Path
-) -> None:
-    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, snapshots="shots"))
-    first = moments(dataset)[0]
-    refresh = Refresh(dataset.config, dataset, first)
-    learner = learner_of(dataset, "id")
-    table = learner.candidate_table()
-    assert refresh.refreshed(learner, table) is table
-    model = LinearRegression(dataset.users.old, dataset.item_num, 1000, 50, 0.8, True, table.device).solve(10.0)
-    assert refresh.corrected(model) is model
-    users, later = dataset.users, refresh.dataset.users
-    assert len(later.old) == len(users.old) + len(users.new) + len(users.valid)
-    assert len(later.old.items) == len(users.old.items) + len(users.new) + len(users.valid.items)
-    assert refresh.dataset.n_warm_items == dataset.item_num - 1
+def test_where_nothing_is_known_nothing_is_corrected(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, snapshots=3))
+    first, second, _ = moments(dataset)
+    learner = trained(dataset, learner_of(dataset, "id"))
+    assert Refresh(dataset, first, True).corrected(learner) is learner
+    assert Refresh(dataset, second, True).corrected(learner) is not learner
+    users, later = dataset.users, data_at(second, dataset)
+    assert len(later.users.old) == len(users.old) + len(users.new) + len(users.valid)
+    n_known = len(second.known.items) + len(users.valid.items)
+    assert len(later.users.old.items) == len(users.old.items) + n_known
+    assert later.n_warm_items == dataset.item_num - 1
     assert dataset.n_warm_items < dataset.item_num - 1  # the data before are as they were
-
-
-def test_it_sees_no_target(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    """After three interactions the fourth may be any: nothing that corrects the predictions changes."""
-    words = arguments(tiny_data, tmp_path, eval_shots="[3]", snapshots="shots")
-    dataset = load(words)
-    skip = shutil.ignore_patterns("images", "*.npz", "*.csv")
-    shutil.copytree(tiny_data / "tiny", tmp_path / "data" / "tiny", ignore=skip)
-    log = pd.read_csv(tmp_path / "data" / "tiny" / "tiny.inter", sep="\t", dtype=str)
-    time = log[TIME].astype(float)
-    is_new = time.groupby(log[USER]).transform("min") > dataset.summary()["split_time"]
-    place = time[is_new].groupby(log[USER]).rank(method="first")
-    warm = log[ITEM].isin(log[ITEM][time <= dataset.summary()["split_time"]])
-    later, support = place.index[place > 3], place.index[place <= 3]
-    for rows, changes in ((later[warm[later]], False), (support[warm[support]], True)):
-        other = log.copy()
-        other.loc[rows, ITEM] = other.loc[np.random.default_rng(0).permutation(rows), ITEM].to_numpy()
-        assert (other[ITEM] != log[ITEM]).sum() > 10
-        other.to_csv(tmp_path / "data" / "tiny" / "tiny.inter", sep="\t", index=False)
-        changed = load(arguments(tmp_path / "data", tmp_path, eval_shots="[3]", snapshots="shots"))
-        offsets, sequences = [], []
-        for one in (dataset, changed):
-            refresh, learner = Refresh(one.config, one, moments(one)[0]), learner_of(one, "txt")
-            offsets.append(refresh.offsets(learner, learner.candidate_table().detach()))
-            sequences.append(one.item_tokens[refresh.dataset.users.old.items])
-        assert (not torch.equal(*offsets)) == changes
-        assert (list(sequences[0]) != list(sequences[1])) == changes
-
-
-def test_with_shots_last_no_target_decides_what_is_known(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    """A user whose target is no candidate, as it is in the history, has no case; its support is known all the same."""
-    known = []
-    for repeatable in (True, False):
-        dataset = load(arguments(tiny_data, tmp_path, eval_shots="last", repeatable=repeatable, snapshots="shots"))
-        (snapshot,) = moments(dataset)
-        known.append((snapshot.new.users.tolist(), snapshot.new.sequences.items.tolist()))
-        cases = len(snapshot.cases)
-        assert len(snapshot.new.users) > cases or repeatable
-    assert known[0] == known[1]
 
 
 @pytest.mark.parametrize("repeatable", [True, False])
@@ -222,12 +189,11 @@ def test_linear_is_corrected_as_by_a_slow_reference(
     repeatable: bool, tiny_data: Path, arguments: Arguments, tmp_path: Path
 ) -> None:
     """Its probabilities of the items in its log are multiplied; it abstains from items that nobody has touched."""
-    words = {"eval_shots": SHOTS, "repeatable": repeatable, "snapshots": "shots"}
-    dataset = load(arguments(tiny_data, tmp_path, **words))
-    snapshot = moments(dataset)[1]
-    refresh = Refresh(dataset.config, dataset, snapshot)
-    later, device = refresh.dataset, torch.device("cpu")
-    model = LinearRegression(later.users.old, later.item_num, 1000, 50, 0.8, True, device).solve(10.0)
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, repeatable=repeatable, snapshots=3))
+    snapshot = moments(dataset)[2]
+    refresh = Refresh(dataset, snapshot, repeatable)
+    later, device = data_at(snapshot, dataset), torch.device("cpu")
+    model = LinearRegression(later.users.old, later.item_num, 1000, 50, 0.8, True, 0.15, device).solve(10.0)
     items = np.flatnonzero(later.item_counts)
     assert np.array_equal(np.flatnonzero(model.place), items)
     assert dataset.n_warm_items < len(items) < dataset.item_num - 1
@@ -237,26 +203,28 @@ def test_linear_is_corrected_as_by_a_slow_reference(
         return one.scores(history[None])[0, rows].double().exp().numpy()
 
     counts, expected = np.zeros(len(items)), np.zeros(len(items))
-    for sequences in (snapshot.new.sequences, snapshot.valid.sequences):
-        for begin, end in zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True):
-            for n in range(begin + 1, end):
-                history, target = sequences.items[begin:n], sequences.items[n]
-                if not repeatable and target in history:
-                    continue
-                found = probabilities(model, history)
-                if not repeatable:
-                    found[np.isin(items, history)] = 0
-                expected += found / found.sum()
-                counts += items == target
+    sequences = snapshot.known
+    for begin, end in zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True):
+        for n in range(begin + 1, end):
+            history, target = sequences.items[begin:n], sequences.items[n]
+            if not repeatable and target in history:
+                continue
+            found = probabilities(model, history)
+            if not repeatable:
+                found[np.isin(items, history)] = 0
+            expected += found / found.sum()
+            counts += items == target
     shares = expected / expected.sum()
     strength = prior_strength(counts, shares)
     ratios = (counts + strength * shares) / ((counts.sum() + strength) * shares)
     assert ratios.max() > 1.1 > 0.9 > ratios.min()
-    corrected = refresh.corrected(model)
+    learner = refresh.corrected(LinearLearner("linear", model, dataset.item_num))
+    assert isinstance(learner, LinearLearner)
+    corrected = learner.model
     history = dataset.users.new.items[:3]
     np.testing.assert_allclose(probabilities(corrected, history), ratios * probabilities(model, history), rtol=1e-3)
     tasks = dataset.test_tasks()[0]
-    output = LinearOutput(corrected, tasks, dataset.item_num)
+    output = learner.output(tasks, dataset.item_num)
     assert np.array_equal(np.flatnonzero(output.known), items)
     z = output.standardised(slice(0, 20))(slice(None))
     assert not z[:, ~output.known].any()
@@ -316,29 +284,23 @@ def test_what_comes_later_changes_no_earlier_prediction(tiny_data: Path, argumen
     assert not same[:, when >= cut].all()
 
 
-@pytest.mark.parametrize(("shots", "epochs"), [(SHOTS, 2), (SHOTS, 0), ("last", 2)])
-def test_a_refreshed_run(shots: str, epochs: int, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+@pytest.mark.parametrize("epochs", [2, 0])
+def test_a_refreshed_run(epochs: int, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
     """It takes what is trained from the run without, and changes predictions of cold targets too."""
     results, rows = {}, {}
     for refresh in (False, True):
-        over = {
-            "eval_shots": shots,
-            "snapshots": "shots",
-            "refresh": refresh,
-            "refresh_epochs": epochs,
-            "state": "WARNING",
-        }
+        over = {"eval_shots": SHOTS, "snapshots": 3, "refresh": refresh, "refresh_epochs": epochs, "state": "WARNING"}
         assert run_meta.main(arguments(tiny_data, tmp_path, **over)) == 0
         latest = (tmp_path / "tiny" / "latest").resolve()
         results[refresh] = json.loads((latest / "result.json").read_text())
         rows[refresh] = pd.read_csv(latest / "predictions.csv")
     assert [results[refresh]["learned_from_new_users"] for refresh in (False, True)] == [False, True]
-    assert [results[refresh]["snapshots"] for refresh in (False, True)] == [None, "shots"]
-    assert "learned from other new users too (snapshots: shots)" in result_table(results[True])
+    assert [results[refresh]["snapshots"] for refresh in (False, True)] == [None, 3]
+    assert "learned from other new users too (snapshots: 3)" in result_table(results[True])
     assert results[True]["metrics"].keys() == results[False]["metrics"].keys() - {"id_no_generator"}
-    trained = {"last": {"refresh_last"}, SHOTS: {"refresh_3", "refresh_5"} if epochs else set()}[shots]
     stages = {refresh: one["stages"] for refresh, one in results.items()}
-    assert stages[True].keys() - stages[False].keys() == trained
+    expected = {"refresh_moment_2", "refresh_moment_3"} if epochs else set()
+    assert stages[True].keys() - stages[False].keys() == expected
     for name in stages[False].keys() - {"meta_test"}:
         assert stages[True][name] == stages[False][name]  # taken from the other run
     rows[False] = rows[False][rows[False]["method"] != "id_no_generator"].reset_index(drop=True)
@@ -346,12 +308,8 @@ def test_a_refreshed_run(shots: str, epochs: int, tiny_data: Path, arguments: Ar
     assert rows[True][keys].equals(rows[False][keys])
     differs = rows[True]["rank"] != rows[False]["rank"]
     assert differs[rows[True]["method"] == "mml"].any()
-    if shots != "last":
-        after_one = (rows[True]["shots"] == 1) & rows[True]["method"].isin(["id", "txt", "img", "id_no_adapt"])
-        assert after_one.any()
-        assert not differs[after_one].any()
-        linear = rows[True][(rows[True]["method"] == "linear") & rows[True]["target_is_cold"].astype(bool)]
-        assert linear["rank"].min() < rows[False]["rank"][linear.index].min()  # alone, it abstains from none it knows
+    linear = rows[True][(rows[True]["method"] == "linear") & rows[True]["target_is_cold"].astype(bool)]
+    assert linear["rank"].min() < rows[False]["rank"][linear.index].min()  # alone, it abstains from none it knows
 
 
 def test_a_ranking_is_joined_from_its_parts() -> None:

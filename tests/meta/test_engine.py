@@ -15,14 +15,14 @@ from torch.nn.functional import embedding
 
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskBatch, training_tasks
+from mml.meta.algorithms import ALGORITHMS
 from mml.meta.inner import adapt, adaptation_path
-from mml.meta.algorithms import ALGORITHMS, meta_gradient
 from mml.model.encoder.dropout import TaskDropout, task_noise
 from mml.model.encoder.fused import ops as fused_ops
 from mml.model.encoder.fused.ops import LowRank
-from mml.model.learner.base import IDLearner, Learner
+from mml.model.learner.base import Learner
 from mml.model.learner.episode import Episode
-from tests.model.stubs import StubDataset, random_features, stub_config
+from tests.model.stubs import id_learner, random_features
 
 N_ITEMS = 20
 RATE, STEPS = 0.05, 3
@@ -34,8 +34,7 @@ DEFAULT = ["position_embedding", "trm_encoder", "LayerNorm"]
 def make_learner(loss_type: str, **over: Any) -> Learner:
     torch.manual_seed(0)
     features = {"txt": random_features(N_ITEMS)}
-    config = stub_config(loss_type=loss_type, **over)
-    return IDLearner(config, StubDataset(N_ITEMS, features=features)).double().eval()
+    return id_learner(N_ITEMS, features=features, loss_type=loss_type, **over).double().eval()
 
 
 def make_batch() -> TaskBatch:
@@ -79,7 +78,7 @@ def test_inner_loop_equals_a_plain_loop(
     monkeypatch.setattr(fused_ops, "_LOW", low)
     learner, batch = make_learner(loss_type, local_modules=local_modules), make_batch()
     before = copy.deepcopy(learner.fast_parameters())
-    fast = adapt(learner.episode(batch).support_loss, learner.fast_parameters(), 4, RATE, STEPS)
+    fast = adapt(Episode(learner, batch).support_loss, learner.fast_parameters(), 4, RATE, STEPS)
     for user in range(4):
         plain = plain_adapt(learner, batch, user)
         for name in fast:
@@ -97,8 +96,8 @@ def test_a_chunks_memory_does_not_wait_for_the_garbage_collector(algorithm: str)
     fast, slow, rates = learner.fast_parameters(), learner.slow_parameters(), learner.inner_rates(RATE)
     gc.disable()
     try:
-        episode = learner.episode(batch)
-        meta_gradient(algorithm, episode, fast, slow, rates, STEPS)
+        episode = Episode(learner, batch)
+        ALGORITHMS[algorithm].gradient(episode, fast, slow, rates, STEPS)
         vectors = weakref.ref(episode._tasks.vectors)
         del episode
         assert vectors() is None
@@ -109,7 +108,7 @@ def test_a_chunks_memory_does_not_wait_for_the_garbage_collector(algorithm: str)
 @pytest.mark.parametrize("hidden_act", ["relu", "swish", "tanh", "sigmoid"])
 def test_descent_equals_autograd(hidden_act: str) -> None:
     learner, batch = make_learner("CE", hidden_act=hidden_act), make_batch()
-    episode, phi = learner.episode(batch), learner.fast_parameters()
+    episode, phi = Episode(learner, batch), learner.fast_parameters()
     fast = adapt(episode.support_loss, phi, 4, RATE, STEPS)
     by_autograd = adapt(lambda weights: episode.support_loss(weights), phi, 4, RATE, STEPS)
     for name, value in by_autograd.items():
@@ -119,7 +118,7 @@ def test_descent_equals_autograd(hidden_act: str) -> None:
 def test_few_steps_over_few_positions_form_no_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused_ops, "_LOW", 100.0)
     learner, batch = make_learner("CE"), make_batch()
-    loss = learner.episode(batch).support_loss
+    loss = Episode(learner, batch).support_loss
     path = adaptation_path(loss, learner.fast_parameters(), 4, RATE)
     for step in range(STEPS + 1):
         fast = next(path)
@@ -136,9 +135,9 @@ def test_learned_rates_and_a_single_task() -> None:
     learner, batch = make_learner("CE", meta_algorithm="metasgd"), make_batch()
     rates = {name: torch.rand_like(value) * RATE for name, value in learner.fast_parameters().items()}
     phi = learner.fast_parameters()
-    fast = adapt(learner.episode(batch).support_loss, phi, 4, rates, STEPS)
+    fast = adapt(Episode(learner, batch).support_loss, phi, 4, rates, STEPS)
     before = copy.deepcopy(phi)
-    alone = learner.episode(batch.select(torch.tensor([1])))
+    alone = Episode(learner, batch.select(torch.tensor([1])))
     one = adapt(alone.support_loss, phi, 1, rates, STEPS)
     plain = adapt(lambda weights: alone.support_loss(weights), phi, 1, rates, STEPS)
     for name, value in plain.items():
@@ -157,10 +156,10 @@ def test_first_order_gradient_of_a_learner(
     monkeypatch.setattr(fused_ops, "_LOW", low)
     learner, batch = make_learner(loss_type), make_batch()
     phi, psi = learner.fast_parameters(), learner.slow_parameters()
-    gradient = meta_gradient(algorithm, learner.episode(batch), phi, psi, RATE, STEPS)
+    gradient = ALGORITHMS[algorithm].gradient(Episode(learner, batch), phi, psi, RATE, STEPS)
     total = {name: torch.zeros_like(value) for name, value in (phi | psi).items()}
     for user in range(4):
-        episode = learner.episode(batch.select(torch.tensor([user])))
+        episode = Episode(learner, batch.select(torch.tensor([user])))
         inner = Both(episode) if algorithm == "reptile" else lambda fast, one=episode: one.support_loss(fast)
         adapted = adapt(inner, phi, 1, RATE, STEPS)
         leaves = {name: value.detach().requires_grad_() for name, value in adapted.items()}
@@ -180,7 +179,7 @@ def test_joined_loss_is_support_plus_query() -> None:
     """And descending it is what autograd does, when dropout is on for the outer loss too."""
     for loss_type in ("CE", "BPR"):
         learner, batch = make_learner(loss_type, hidden_dropout_prob=0.5), make_batch()
-        episode, phi = learner.episode(batch), learner.fast_parameters()
+        episode, phi = Episode(learner, batch), learner.fast_parameters()
         expected = adapt(Both(episode), phi, 4, RATE, STEPS)
         for mode in (False, True):
             learner.train(mode)
@@ -248,7 +247,7 @@ def test_maml_gradient(parameters: tuple[Tensor, Tensor]) -> None:
     w, s = parameters
     torch.manual_seed(1)
     episode = SmallEpisode(s)
-    gradient = meta_gradient("maml", episode, {"w": w}, {"s": s}, 0.4, STEPS)
+    gradient = ALGORITHMS["maml"].gradient(episode, {"w": w}, {"s": s}, 0.4, STEPS)
     total = sum(loss for _, loss in by_hand(episode, w, s, 0.4, second_order=True))
     assert isinstance(total, Tensor)
     expected = torch.autograd.grad(total, [w, s])
@@ -271,7 +270,7 @@ def test_fomaml_gradient(parameters: tuple[Tensor, Tensor]) -> None:
     w, s = parameters
     torch.manual_seed(1)
     episode = SmallEpisode(s)
-    gradient = meta_gradient("fomaml", episode, {"w": w}, {"s": s}, 0.4, STEPS)
+    gradient = ALGORITHMS["fomaml"].gradient(episode, {"w": w}, {"s": s}, 0.4, STEPS)
     expected_w, expected_s = torch.zeros(2, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for user, (adapted, _) in enumerate(by_hand(episode, w, s, 0.4, second_order=False)):
         leaf = adapted.detach().requires_grad_()
@@ -285,7 +284,7 @@ def test_metasgd_gradient(parameters: tuple[Tensor, Tensor]) -> None:
     w, s = parameters
     torch.manual_seed(1)
     episode, rate = SmallEpisode(s), torch.tensor([0.4, 0.1], dtype=torch.float64, requires_grad=True)
-    gradient = meta_gradient("metasgd", episode, {"w": w}, {"s": s}, {"w": rate}, STEPS)
+    gradient = ALGORITHMS["metasgd"].gradient(episode, {"w": w}, {"s": s}, {"w": rate}, STEPS)
     total = sum(loss for _, loss in by_hand(episode, w, s, rate, second_order=True))
     assert isinstance(total, Tensor)
     expected = torch.autograd.grad(total, [w, s, rate])
@@ -297,7 +296,7 @@ def test_reptile_points_from_the_start_to_the_adapted_weights(parameters: tuple[
     w, s = parameters
     torch.manual_seed(1)
     episode = SmallEpisode(s)
-    gradient = meta_gradient("reptile", episode, {"w": w}, {"s": s}, 0.4, STEPS)
+    gradient = ALGORITHMS["reptile"].gradient(episode, {"w": w}, {"s": s}, 0.4, STEPS)
     adapted = adapt(lambda fast: episode.support_loss(fast) + episode.query_loss(fast), {"w": w}, 3, 0.4, STEPS)
     torch.testing.assert_close(gradient.fast["w"], (w - adapted["w"]).sum(0).detach() / 0.4)
 
@@ -306,7 +305,7 @@ def test_reptile_points_from_the_start_to_the_adapted_weights(parameters: tuple[
 def test_the_parameters_themselves_are_left_alone(algorithm: str, parameters: tuple[Tensor, Tensor]) -> None:
     w, s = parameters
     before = w.detach().clone()
-    meta_gradient(algorithm, SmallEpisode(s), {"w": w}, {"s": s}, 0.4, STEPS)
+    ALGORITHMS[algorithm].gradient(SmallEpisode(s), {"w": w}, {"s": s}, 0.4, STEPS)
     assert torch.equal(w, before)
 
 

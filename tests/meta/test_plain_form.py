@@ -16,16 +16,18 @@ from torch.nn.functional import embedding
 from mml.baselines.gru import RecurrentEncoder
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskBatch, TaskSet, evaluation_tasks
+from mml.meta.algorithms import ALGORITHMS
 from mml.meta.inner import adapt, adaptation_path
-from mml.meta.outer import ALGORITHMS, meta_gradient
 from mml.model.encoder.causal import CausalEncoder
 from mml.model.encoder.dropout import task_noise, use_task_dropout
 from mml.model.encoder.plain import PlainTasks, looped_states, module_states, vmapped_states
 from mml.model.encoder.slot import HasTaskPasses, TaskInputs
 from mml.model.learner.adaptation import Adaptation, adapted_states, states_along_adaptation
-from mml.model.learner.base import IDLearner, Learner
+from mml.model.learner.base import Learner, LearnerParts
+from mml.model.learner.episode import Episode
+from mml.model.learner.id import IDLearner, IDSettings
 from tests.meta.test_engine import N_ITEMS, RATE, STEPS, make_batch, make_learner
-from tests.model.stubs import StubDataset, stub_config
+from tests.model.stubs import stub_catalogue, stub_parts
 from tests.rounding import assert_same
 
 TERMS = STEPS * 2 * 2 * (12 * 16 + 2 * 32 + 2 * 12 + N_ITEMS)
@@ -54,14 +56,15 @@ class PrefixMean(nn.Module):
 class MeanLearner(IDLearner):
     """An ID learner over `PrefixMean`."""
 
-    def _new_encoder(self, config: Any) -> nn.Module:
-        return PrefixMean(self.hidden_size, config["hidden_dropout_prob"])
+    def new_encoder(self, parts: LearnerParts) -> nn.Module:
+        return PrefixMean(self.hidden_size, parts.encoder.hidden_dropout_prob)
 
 
 def mean_learner(loss_type: str = "CE", **over: Any) -> Learner:
     torch.manual_seed(0)
-    config = stub_config(loss_type=loss_type, local_modules=["dense_1", "dense_2", "idle"], **over)
-    return MeanLearner(config, StubDataset(N_ITEMS)).double().eval()
+    own = ["dense_1", "dense_2", "idle"]
+    parts = stub_parts(stub_catalogue(N_ITEMS), loss_type=loss_type, local_modules=own, **over)
+    return MeanLearner(parts, IDSettings()).double().eval()
 
 
 def in_form(learner: Learner, form: str) -> Learner:
@@ -93,15 +96,17 @@ def double() -> Iterator[None]:
 
 @pytest.mark.parametrize("form", ["stacked", "vmap"])
 @pytest.mark.parametrize("loss_type", ["CE", "BPR"])
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS.names())
 def test_meta_gradients_of_the_two_forms(algorithm: str, loss_type: str, form: str) -> None:
     """In training, with dropout: of the weights, the other parameters, and the rates."""
     over = {"meta_algorithm": algorithm, "hidden_dropout_prob": 0.3, "attn_dropout_prob": 0.3}
     found = []
     for learner in (make_learner(loss_type, **over), in_form(make_learner(loss_type, **over), form)):
-        episode = learner.train().episode(make_batch())
+        episode = Episode(learner.train(), make_batch())
         rates = learner.inner_rates(RATE)
-        gradient = meta_gradient(algorithm, episode, learner.fast_parameters(), learner.slow_parameters(), rates, STEPS)
+        gradient = ALGORITHMS[algorithm].gradient(
+            episode, learner.fast_parameters(), learner.slow_parameters(), rates, STEPS
+        )
         values = {**gradient.fast, **gradient.slow, **gradient.rates}
         found.append([torch.tensor(gradient.query_loss, dtype=torch.float64), *values.values()])
     # a gradient of gradients goes through each step's chain once more, forward and backward
@@ -111,7 +116,7 @@ def test_meta_gradients_of_the_two_forms(algorithm: str, loss_type: str, form: s
 @pytest.mark.parametrize("form", ["stacked", "vmap"])
 def test_losses_and_steps_of_the_two_forms(form: str) -> None:
     fused, plain = make_learner("CE"), in_form(make_learner("CE"), form)
-    ours, theirs = (learner.episode(make_batch()).support_loss for learner in (plain, fused))
+    ours, theirs = (Episode(learner, make_batch()).support_loss for learner in (plain, fused))
     paths = [
         adaptation_path(loss, learner.fast_parameters(), 4, RATE) for loss, learner in ((ours, plain), (theirs, fused))
     ]
@@ -135,10 +140,10 @@ def test_adapted_states_of_the_two_forms(form: str, double: None) -> None:
 def test_what_is_differentiated_twice_has_no_dropout_in_its_inner_loop(algorithm: str) -> None:
     """The inner loop that the outer gradient goes through is the one that `adapt` goes."""
     learner = make_learner("CE", meta_algorithm=algorithm, hidden_dropout_prob=0.5, attn_dropout_prob=0.5).train()
-    episode, phi, rates = learner.episode(make_batch()), learner.fast_parameters(), learner.inner_rates(RATE)
+    episode, phi, rates = Episode(learner, make_batch()), learner.fast_parameters(), learner.inner_rates(RATE)
     adapted = adapt(episode.support_loss, phi, 4, rates, STEPS)
     loss = float(episode.query_loss(adapted).sum().detach())
-    gradient = meta_gradient(algorithm, episode, phi, learner.slow_parameters(), rates, STEPS)
+    gradient = ALGORITHMS[algorithm].gradient(episode, phi, learner.slow_parameters(), rates, STEPS)
     assert gradient.query_loss == pytest.approx(loss, rel=TERMS * torch.finfo(torch.float64).eps)
 
 
@@ -215,12 +220,12 @@ def by_hand(learner: Learner, batch: TaskBatch, user: int, rates: Any, second_or
 
 
 @pytest.mark.parametrize("loss_type", ["CE", "BPR"])
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS.names())
 def test_meta_gradient_of_an_ordinary_module(algorithm: str, loss_type: str) -> None:
     """With dropout in the outer loss, for one user after the other."""
     learner, batch = mean_learner(loss_type, meta_algorithm=algorithm, hidden_dropout_prob=0.4).train(), make_batch()
     phi, psi, rates = learner.fast_parameters(), learner.slow_parameters(), learner.inner_rates(RATE)
-    found = meta_gradient(algorithm, learner.episode(batch), phi, psi, rates, STEPS)
+    found = ALGORITHMS[algorithm].gradient(Episode(learner, batch), phi, psi, rates, STEPS)
     second_order, learned = algorithm in ("maml", "metasgd"), rates if isinstance(rates, dict) else {}
     groups = [phi, psi, learned]
     ends: list[dict[str, Tensor]] = []
@@ -244,7 +249,7 @@ def test_meta_gradient_of_an_ordinary_module(algorithm: str, loss_type: str) -> 
 def test_an_ordinary_module_adapts(double: None) -> None:
     """Down the support loss at every step, and the same in chunks of any size."""
     learner, tasks = mean_learner(hidden_dropout_prob=0.4), new_users()
-    losses = learner.episode(make_batch()).support_loss
+    losses = Episode(learner, make_batch()).support_loss
     path = adaptation_path(losses, learner.fast_parameters(), 4, RATE)
     along = torch.stack([losses(next(path)).detach() for _ in range(STEPS + 1)])
     assert (along[1:, :3] < along[:-1, :3]).all()
@@ -266,7 +271,7 @@ def test_chunks_see_the_same_dropout() -> None:
     phi, psi = learner.fast_parameters(), learner.slow_parameters()
 
     def gradient(rows: list[int]) -> list[Tensor]:
-        found = meta_gradient("fomaml", learner.episode(batch.select(torch.tensor(rows))), phi, psi, RATE, STEPS)
+        found = ALGORITHMS["fomaml"].gradient(Episode(learner, batch.select(torch.tensor(rows))), phi, psi, RATE, STEPS)
         return [*found.fast.values(), *found.slow.values()]
 
     parts = [gradient(rows) for rows in ([0, 2], [1], [3])]

@@ -1,67 +1,61 @@
-"""Stand-ins for a config and a dataset, for tests of single models."""
+"""Small items, settings and learners, for tests of single models."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
+from mml.config import keys as config_keys
+from mml.data.catalogue import Catalogue
 from mml.data.item_features import ItemFeatures
+from mml.model.learner.base import LearnerParts
+from mml.model.learner.feature import FeatureLearner
+from mml.model.learner.id import IDLearner, IDSettings
+from mml.settings import read
+
+_SMALL = {
+    "MAX_ITEM_LIST_LENGTH": 12,
+    "hidden_size": 16,
+    "inner_size": 32,
+    "hidden_dropout_prob": 0.0,
+    "attn_dropout_prob": 0.0,
+    "initializer_range": 0.5,
+    "seed": 1,
+    "feature_attention_scale": 0.1,
+    "local_learning_rate": 0.05,
+}
 
 
-class StubConfig(dict):  # type: ignore[type-arg]
-    """A mapping of keys with mml's `for_learner`; unknown keys give None, as in RecBole."""
-
-    def __missing__(self, key: str) -> None:
-        return None
-
-    def for_learner(self, name: str, key: str) -> Any:
-        return self[key]
+def stub_values(**over: Any) -> dict[str, Any]:
+    """All settings, of a small encoder without dropout."""
+    return config_keys.defaults() | _SMALL | over
 
 
-class StubDataset:
+def stub_catalogue(n: int, warm: int | None = None, features: Mapping[str, ItemFeatures] | None = None) -> Catalogue:
     """`n` items, of which the first `warm` are warm."""
-
-    def __init__(self, n: int, warm: int | None = None, features: dict[str, ItemFeatures] | None = None) -> None:
-        self.n_warm_items = n if warm is None else warm
-        self.item_features = features or {}
-        self._n = n
-
-    def num(self, _field: str) -> int:
-        return self._n + 1
+    return Catalogue(n + 1, n if warm is None else warm, features or {})
 
 
-def stub_config(**over: Any) -> StubConfig:
-    """A small encoder without dropout."""
-    base = StubConfig(
-        USER_ID_FIELD="user_id",
-        ITEM_ID_FIELD="item_id",
-        LIST_SUFFIX="_list",
-        ITEM_LIST_LENGTH_FIELD="item_length",
-        NEG_PREFIX="neg_",
-        MAX_ITEM_LIST_LENGTH=12,
-        device=torch.device("cpu"),
-        n_layers=2,
-        n_heads=2,
-        hidden_size=16,
-        inner_size=32,
-        hidden_dropout_prob=0.0,
-        attn_dropout_prob=0.0,
-        hidden_act="gelu",
-        layer_norm_eps=1e-12,
-        initializer_range=0.5,
-        loss_type="CE",
-        seed=1,
-        content_embedding=True,
-        feature_attention=True,
-        feature_attention_scale=0.1,
-        meta_algorithm="fomaml",
-        local_modules=["position_embedding", "trm_encoder", "LayerNorm"],
-        local_learning_rate=0.05,
-    )
-    base.update(over)
-    return base
+def stub_parts(catalogue: Catalogue, name: str = "id", **over: Any) -> LearnerParts:
+    """What a small learner is made of."""
+    return LearnerParts.of(name, stub_values(**over), catalogue)
+
+
+def id_learner(
+    n: int, warm: int | None = None, features: Mapping[str, ItemFeatures] | None = None, **over: Any
+) -> IDLearner:
+    """A small ID learner."""
+    parts = stub_parts(stub_catalogue(n, warm, features), **over)
+    return IDLearner(parts, read(IDSettings, stub_values(**over)))
+
+
+def feature_learner(
+    catalogue: Catalogue, popularity_prior: bool = False, by_shots: bool = False, **over: Any
+) -> FeatureLearner:
+    """A small learner of the modality txt."""
+    return FeatureLearner(stub_parts(catalogue, "txt", **over), popularity_prior, by_shots)
 
 
 def random_features(n: int, missing: tuple[int, ...] = (), dim: int = 5, seed: int = 0) -> ItemFeatures:

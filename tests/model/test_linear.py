@@ -27,7 +27,7 @@ def sequences(seed: int = 0) -> PackedSequences:
 
 
 def regression(data: PackedSequences, decay: float, max_items: int = 100, max_length: int = 4) -> LinearRegression:
-    return LinearRegression(data, N_ITEMS, max_items, max_length, decay, True, torch.device("cpu"))
+    return LinearRegression(data, N_ITEMS, max_items, max_length, decay, True, 0.15, torch.device("cpu"))
 
 
 def history(items: list[int], decay: float, size: int = N_ITEMS) -> np.ndarray:
@@ -70,7 +70,7 @@ def test_what_comes_next_depends_on_the_number_of_interactions() -> None:
 
 def test_not_by_shots_it_is_overall_popularity() -> None:
     data = sequences()
-    model = LinearRegression(data, N_ITEMS, 100, 4, 0.8, False, torch.device("cpu")).solve(1e9)
+    model = LinearRegression(data, N_ITEMS, 100, 4, 0.8, False, 0.15, torch.device("cpu")).solve(1e9)
     popularity = np.bincount(data.items, minlength=N_ITEMS)[1 : N_WARM + 1] / len(data.items)
     scores = model.scores(np.array([[1, 0], [2, 3], [11, 12]]))
     np.testing.assert_allclose(scores[:, 1:].exp(), np.tile(0.15 * popularity, (3, 1)), rtol=1e-4)

@@ -8,18 +8,23 @@ import torch
 
 from mml.data.item_features import ItemFeatures
 from mml.errors import InputError
-from mml.model.fusion.standardised import AdaptiveFusion, AdaptiveScorer, LearnerOutput, StandardisedScores, WeightedSum
-from mml.model.generator import ItemEmbeddingGenerator, nearest_warm_items
-from mml.model.learner.base import FeatureLearner, IDLearner, local_parameter_names
+from mml.model.fusion.adaptive_layer import AdaptiveFusion, AdaptiveScorer
+from mml.model.fusion.standardised import StandardisedScores
+from mml.model.fusion.weighted import WeightedSum
+from mml.model.generator.content import ContentGenerator
+from mml.model.generator.paper import NeighbourGenerator, nearest_warm_items
+from mml.model.generator.slot import GeneratorParts
+from mml.model.learner.base import local_parameter_names
 from mml.model.learner.feature_attention import FeatureAttention
-from tests.model.stubs import StubDataset, random_features, stub_config
+from mml.model.learner.outputs import StateOutput
+from tests.model.stubs import feature_learner, id_learner, random_features, stub_catalogue
 
 N = 12
 
 
 def test_an_item_without_a_feature_has_the_missing_vector() -> None:
     features = random_features(N, missing=(4, 7))
-    learner = FeatureLearner(stub_config(), StubDataset(N, features={"txt": features}), "txt")
+    learner = feature_learner(stub_catalogue(N, features={"txt": features}))
     table = learner.item_table()
     assert torch.equal(table[4], learner.missing)
     assert torch.equal(table[7], learner.missing)
@@ -37,15 +42,15 @@ def test_feature_attention_adds_nothing_for_a_missing_item() -> None:
 
 
 def test_weights_cover_warm_items_only_and_cold_rows_do_not_depend_on_the_catalogue() -> None:
-    small = IDLearner(stub_config(hidden_size=10), StubDataset(N, warm=8))
-    large = IDLearner(stub_config(hidden_size=10), StubDataset(N + 5, warm=8))
+    small = id_learner(N, warm=8, hidden_size=10)
+    large = id_learner(N + 5, warm=8, hidden_size=10)
     assert small.state_dict()["item_embedding.weight"].shape == (9, 10)
     assert "cold_embedding" not in small.state_dict()
     assert torch.equal(small.cold_embedding, large.cold_embedding[: N - 8])
 
 
 def test_an_unknown_local_module_is_refused() -> None:
-    encoder = IDLearner(stub_config(), StubDataset(N)).encoder
+    encoder = id_learner(N).encoder
     assert local_parameter_names(encoder, ["trm_encoder.layer.1"])
     with pytest.raises(InputError, match="'item_embedding' is no module of the encoder; choose among position"):
         local_parameter_names(encoder, ["item_embedding"])
@@ -63,34 +68,25 @@ def test_neighbours_are_other_warm_items_that_have_the_modality() -> None:
 
 def test_an_id_embedding_is_a_free_vector_plus_content_where_there_is_some() -> None:
     features = {"txt": random_features(N, missing=(3,)), "img": random_features(N, missing=(3, 5), seed=1)}
-    learner = IDLearner(stub_config(), StubDataset(N, warm=8, features=features))
+    learner = id_learner(N, warm=8, features=features)
     free, content = learner.item_embedding.weight, learner.content_table()
     assert content.shape == (N + 1, 16)
     assert torch.equal(learner.warm_table()[3], free[3])
     of_txt = learner.content.projection["txt"](torch.from_numpy(features["txt"].vectors[5]))
     torch.testing.assert_close(learner.warm_table()[5], free[5] + of_txt)
-    without = IDLearner(stub_config(content_embedding=False), StubDataset(N, warm=8, features=features))
+    without = id_learner(N, warm=8, features=features, content_embedding=False)
     assert torch.equal(without.warm_table(), without.item_embedding.weight)
     assert not without.content_table().any()
 
 
-@pytest.mark.parametrize("kind", ["paper", "attention"])
-def test_generator(kind: str) -> None:
+def test_the_published_generator() -> None:
     torch.manual_seed(0)
     features = {"txt": random_features(N, missing=(9, 10)), "img": random_features(N, missing=(10,), seed=1)}
     trained = torch.randn(9, 6)
-    generator = ItemEmbeddingGenerator(features, trained, torch.zeros(N + 1, 6), 3, kind, 0.5)
-    cold = generator.cold_embeddings(N + 1)
+    cold = NeighbourGenerator(GeneratorParts(features, trained, torch.zeros(N + 1, 6), 0.5), 3).cold_embeddings(N + 1)
     assert cold.shape == (4, 6)
     assert torch.equal(cold[1], trained[1:].mean(0))  # item 10 has neither modality
-    assert bool((cold[[0, 2, 3]] >= 0).all()) == (kind == "paper")
-
-
-def test_the_generator_starts_from_the_content_part() -> None:
-    torch.manual_seed(0)
-    content = torch.randn(N + 1, 6)
-    generator = ItemEmbeddingGenerator({"txt": random_features(N)}, content[:9], content, 3, "attention", 1e-9)
-    torch.testing.assert_close(generator.cold_embeddings(N + 1), content[9:])
+    assert bool((cold[[0, 2, 3]] >= 0).all())
 
 
 def test_standardised_scores_are_standardised_over_the_warm_items() -> None:
@@ -108,7 +104,7 @@ def test_content_generator_is_the_content_part_where_there_is_content() -> None:
     torch.manual_seed(0)
     content, trained = torch.randn(N + 1, 6), torch.randn(9, 6)
     features = {"txt": random_features(N, missing=(10, 11)), "img": random_features(N, missing=(9, 10))}
-    generator = ItemEmbeddingGenerator(features, trained, content, 3, "content", 0.02)
+    generator = ContentGenerator(GeneratorParts(features, trained, content, 0.02))
     assert not list(generator.parameters())
     cold = generator.cold_embeddings(N + 1)
     has_content = [item - 9 for item in range(9, N + 1) if item != 10]
@@ -116,11 +112,11 @@ def test_content_generator_is_the_content_part_where_there_is_content() -> None:
     torch.testing.assert_close(cold[1], trained[1:].mean(0))
 
 
-def outputs_of(*names: str, n_items: int = 30) -> dict[str, LearnerOutput]:
+def outputs_of(*names: str, n_items: int = 30) -> dict[str, StateOutput]:
     """Learners over 20 warm items; `linear` abstains from the others."""
     torch.manual_seed(0)
     known = {"linear": torch.arange(n_items) <= 20}
-    return {name: LearnerOutput(torch.randn(5, 8), torch.randn(n_items, 8), 20, known.get(name)) for name in names}
+    return {name: StateOutput(torch.randn(5, 8), torch.randn(n_items, 8), 20, known.get(name)) for name in names}
 
 
 def test_adaptive_fusion_starts_as_the_mean_and_knows_no_catalogue_size() -> None:

@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from mml.data.catalogue import Catalogue
 from mml.data.popularity import log_popularity, popularity_by_shots
 from mml.data.sequences import PackedSequences
-from mml.model.fusion.standardised import LearnerOutput
-from mml.model.learner.base import FeatureLearner, Learner
+from mml.model.learner.base import Learner
+from mml.model.learner.outputs import StateOutput
 from mml.model.learner.scores import dot_scores, with_offsets
-from tests.model.stubs import StubDataset, random_features, stub_config
+from tests.model.stubs import feature_learner, random_features
 
 N, WARM = 12, 9
 
 
-class Counted(StubDataset):
+def old_users() -> PackedSequences:
     """Item i has been touched i times; the users begin with the rarest items, one after the other."""
-
-    def __init__(self) -> None:
-        super().__init__(N, warm=WARM, features={"txt": random_features(N)})
-        items = np.repeat(np.arange(1, WARM + 1), np.arange(1, WARM + 1))
-        self.users = SimpleNamespace(old=PackedSequences(items, np.array([0, 15, 30, len(items)])))
+    items = np.repeat(np.arange(1, WARM + 1), np.arange(1, WARM + 1))
+    return PackedSequences(items, np.array([0, 15, 30, len(items)]))
 
 
-def learner(**over: object) -> Learner:
+def counted() -> Catalogue:
+    """The items that they touched."""
+    return Catalogue(N + 1, WARM, {"txt": random_features(N)}, log_popularity(old_users(), N + 1, by_shots=True))
+
+
+def learner(popularity_prior: bool = True, popularity_by_shots: bool = False, **over: Any) -> Learner:
     torch.manual_seed(0)
-    return FeatureLearner(stub_config(popularity_prior=True, **over), Counted(), "txt").eval()
+    return feature_learner(counted(), popularity_prior, popularity_by_shots, **over).eval()
 
 
 def test_prior_is_the_centred_log_count() -> None:
-    prior = log_popularity(Counted().users.old, N + 1, by_shots=False)
+    prior = log_popularity(old_users(), N + 1, by_shots=False)
     logs = np.log(np.arange(1, WARM + 1))
     assert prior.shape == (N + 1, 1)
     np.testing.assert_allclose(prior[1 : WARM + 1, 0], logs - logs.mean(), atol=1e-5)
@@ -42,7 +45,7 @@ def test_prior_is_the_centred_log_count() -> None:
 
 
 def test_after_up_to_three_interactions_it_is_what_users_take_then() -> None:
-    old = Counted().users.old
+    old = old_users()
     prior = log_popularity(old, N + 1, by_shots=True)
     assert prior.shape == (N + 1, 4)
     torch.testing.assert_close(prior[:, :1], log_popularity(old, N + 1, by_shots=False))
@@ -72,13 +75,8 @@ def test_new_users_are_ranked_for_by_their_shots_and_training_is_without() -> No
     warm = expected[:, 1 : WARM + 1]
     z = (expected - warm.mean(1, keepdim=True)) / warm.std(1, correction=0, keepdim=True)
     rows = slice(1, 4)
-    output = LearnerOutput(states, table, WARM, columns=columns)
+    output = StateOutput(states, table, WARM, columns=columns)
     torch.testing.assert_close(output.standardised(rows)(slice(None)), z[rows], rtol=1e-4, atol=1e-5)
-    history = {"item_id_list": torch.tensor([[3, 0, 0], [3, 4, 0]]), "item_length": torch.tensor([1, 2])}
-    full = model.full_sort_predict(history)
-    torch.testing.assert_close(model.predict(history | {"item_id": torch.tensor([5, 9])}), full[[0, 1], [5, 9]])
-    h = model.forward(history["item_id_list"], history["item_length"])
-    torch.testing.assert_close(full, h @ model.item_table().T + model.prior[:, 1:3].T)
     targets = torch.tensor([1, 9, 4, 4, 2])
     losses = [one.prediction_loss(states, one.item_table(), targets, None) for one in (model, plain)]
     torch.testing.assert_close(*losses)
@@ -101,14 +99,12 @@ def test_a_state_that_says_nothing_recommends_what_is_popular() -> None:
     assert scores[1 : WARM + 1].argsort().tolist() == list(range(WARM))
 
 
-def test_a_dataset_without_old_users_has_none() -> None:
-    dataset = StubDataset(N, features={"txt": random_features(N)})
-    assert not len(FeatureLearner(stub_config(popularity_prior=True), dataset, "txt").prior)
+def test_without_known_users_there_is_none() -> None:
+    items = Catalogue(N + 1, WARM, {"txt": random_features(N)})
+    assert not len(feature_learner(items, popularity_prior=True).prior)
 
 
 @pytest.mark.parametrize("over", [{"popularity_prior": False}, {"loss_type": "BPR"}])
-def test_without_it_scores_are_dot_products(over: dict[str, object]) -> None:
-    torch.manual_seed(0)
-    config = stub_config(**{"popularity_prior": True, "popularity_by_shots": True, **over})
-    model = FeatureLearner(config, Counted(), "txt")
+def test_without_it_scores_are_dot_products(over: dict[str, Any]) -> None:
+    model = learner(**{"popularity_by_shots": True, **over})
     assert model.candidate_table().shape == (N + 1, 16)

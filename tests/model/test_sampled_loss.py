@@ -10,11 +10,12 @@ import torch
 
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import evaluation_tasks, training_tasks
-from mml.meta.algorithms import meta_gradient
+from mml.meta.algorithms import ALGORITHMS
 from mml.model.learner.adaptation import Adaptation, adapted_states
-from mml.model.learner.base import IDLearner
+from mml.model.learner.episode import Episode
+from mml.model.learner.id import IDLearner
 from mml.model.loss.losses import full_softmax_loss, sampled_softmax_loss
-from tests.model.stubs import StubDataset, stub_config
+from tests.model.stubs import id_learner
 
 N_ITEMS, WARM = 40, 30
 
@@ -66,7 +67,7 @@ def test_a_sample_of_the_target_alone_has_a_gradient() -> None:
 
 def learner(loss_type: str) -> IDLearner:
     torch.manual_seed(0)
-    return IDLearner(stub_config(loss_type=loss_type, n_negatives=5), StubDataset(N_ITEMS, warm=WARM)).double().eval()
+    return id_learner(N_ITEMS, warm=WARM, loss_type=loss_type, n_negatives=5).double().eval()
 
 
 def sequences(n_users: int = 7) -> PackedSequences:
@@ -85,8 +86,8 @@ def test_negatives_are_warm_and_meta_gradients_do_not_depend_on_chunks() -> None
     def gradient(chunk: int) -> dict[str, torch.Tensor]:
         total: dict[str, torch.Tensor] = {}
         for rows in torch.arange(len(batch)).split(chunk):
-            episode = model.episode(batch.select(rows))
-            part = meta_gradient("fomaml", episode, model.fast_parameters(), model.slow_parameters(), 0.05, 2)
+            episode = Episode(model, batch.select(rows))
+            part = ALGORITHMS["fomaml"].gradient(episode, model.fast_parameters(), model.slow_parameters(), 0.05, 2)
             for name, value in {**part.fast, **part.slow}.items():
                 total[name] = total.get(name, torch.zeros_like(value)) + value
         return total

@@ -10,7 +10,7 @@ import torch
 
 from mml.data.sequences import PackedSequences
 from mml.data.transitions import Transitions, positions, spectral_embedding
-from mml.model.learner.base import IDLearner
+from mml.model.learner.id import IDLearner
 
 N_ITEMS = 21
 

@@ -15,8 +15,12 @@ import pytest
 import mml
 import run_meta
 from mml.cli.main import main
+from mml.config.config import Config
+from mml.data.dataset import MMLDataset
 from mml.errors import InputError
+from mml.evaluation.cases import rank_cases
 from mml.recommender import Recommender
+from mml.run.context import ranking_rules
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +53,24 @@ def test_lists_hold_each_item_once_and_none_of_the_history(model: Recommender) -
 
 
 def test_ranks_are_those_of_predictions_csv(model: Recommender, output: Path) -> None:
-    """What a loaded run says is what result.json was computed by."""
+    """What a loaded folder says is exactly what result.json was computed by, for every method."""
+    run = output / "tiny" / "latest"
+    written = pd.read_csv(run / "predictions.csv")
+    config = Config("tiny", [run / "config.yaml"])
+    dataset = MMLDataset(config)
+    tasks, _ = dataset.test_tasks()
+    outputs = model.outputs(tasks)
+    scorers = {**outputs, "mml": model.fused(tasks, outputs), "id_no_adapt": model.unadapted("id", tasks)}
+    scorers |= {f"fusion_{name}": model.fused(tasks, outputs, name) for name in ("mean", "weight")}
+    for method, scorer in scorers.items():
+        ranking = rank_cases(ranking_rules(config), scorer, tasks)
+        assert ranking.ranks.tolist() == written["rank"][written.method == method].tolist(), method
+
+
+def test_lists_are_in_the_order_of_these_ranks(model: Recommender, output: Path) -> None:
     written = pd.read_csv(output / "tiny" / "latest" / "predictions.csv", dtype={"user_id": str, "target_item": str})
     written = written[written.method == "mml"].reset_index(drop=True)
-    dataset = model._run.dataset
+    dataset = MMLDataset(Config("tiny", [output / "tiny" / "latest" / "config.yaml"]))
     tasks, _ = dataset.test_tasks()
     histories = {
         str(case): [str(dataset.item_tokens[item]) for item in tasks.inputs(slice(case, case + 1))[0] if item]
@@ -110,7 +128,7 @@ def test_a_share_of_new_items(model: Recommender) -> None:
 
 def test_contributions_of_the_learners_add_up_in_order(model: Recommender) -> None:
     found = model.recommend({"a": some_ids(model)}, top=6, explain=True)
-    total = found[list(model._run.config["learners"])].sum(axis=1)
+    total = found[list(model.learners)].sum(axis=1)
     assert total.is_monotonic_decreasing  # the score is their sum times the user's tau
 
 
@@ -161,21 +179,37 @@ def test_the_command_prints_a_list(output: Path, model: Recommender, capsys: pyt
 
 
 def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(InputError, match="is no run's folder"):
+    with pytest.raises(InputError, match="holds no trained recommender; name a finished run's folder"):
         mml.load(tmp_path)
     assert main(["recommend", "nothing", "--items", "1", "--output_dir", str(tmp_path)]) == 2
     assert "train first: mml train nothing" in capsys.readouterr().err
 
 
-def test_nothing_is_trained_where_the_stages_are_not_those_of_the_data(output: Path, tmp_path: Path) -> None:
-    """A run whose stages are gone is refused, and nothing is written."""
-    copy = tmp_path / "tiny" / "latest"
-    shutil.copytree(output / "tiny" / "latest", copy)
-    shutil.rmtree(copy / "checkpoints")
-    before = sorted(path.name for path in copy.rglob("*"))
-    with pytest.raises(InputError, match="stage id is not there"):
-        mml.load(copy)
-    assert sorted(path.name for path in copy.rglob("*")) == before
+def test_a_folder_is_complete_in_itself(output: Path, model: Recommender, tmp_path: Path) -> None:
+    """It is loaded where there is neither data nor run, and saved again it is the same."""
+    shutil.copytree(output / "tiny" / "latest" / "model", tmp_path / "alone")
+    alone = mml.load(tmp_path / "alone")
+    again = mml.load(alone.save(tmp_path / "again"))
+    expected = model.recommend({"a": some_ids(model)}, top=7, explain=True)
+    for other in (alone, again):
+        pd.testing.assert_frame_equal(other.recommend({"a": some_ids(model)}, top=7, explain=True), expected)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix not in (".json", ".safetensors")]
+
+
+def test_a_damaged_folder_is_refused(output: Path, tmp_path: Path) -> None:
+    shutil.copytree(output / "tiny" / "latest" / "model", tmp_path / "model")
+    path = tmp_path / "model" / "recommender.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"recommender\.safetensors is damaged: its checksum"):
+        mml.load(tmp_path / "model")
+    path.write_bytes(content[:100])
+    with pytest.raises(InputError, match=r"recommender\.safetensors is damaged"):
+        mml.load(tmp_path / "model")
+    path.unlink()
+    with pytest.raises(InputError, match=r"recommender\.safetensors cannot be read"):
+        mml.load(tmp_path / "model")
 
 
 def test_items_that_came_after_the_training_are_refused(model: Recommender) -> None:

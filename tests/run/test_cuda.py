@@ -15,9 +15,11 @@ from torch import Tensor
 import run_meta
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
-from mml.meta.algorithms import meta_gradient
+from mml.meta.algorithms import ALGORITHMS
 from mml.model.learner.adaptation import Adaptation, adapted_states, chunk_size
-from mml.model.learner.base import Learner, build_learner
+from mml.model.learner.base import Learner
+from mml.model.learner.episode import Episode
+from mml.run.learners import untrained_learner
 
 Arguments = Callable[..., list[str]]
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -28,7 +30,7 @@ def learner_on(device: str, words: list[str], name: str) -> tuple[Learner, MMLDa
     config = Config("tiny", arguments=[*words[2:], f"--use_gpu={device == 'cuda'}"])
     dataset = MMLDataset(config)
     torch.manual_seed(0)
-    learner = build_learner(config, dataset, name)
+    learner = untrained_learner(config, dataset, name)
     with torch.no_grad():
         for value in learner.parameters():
             value.mul_(3.0)  # the probabilities should differ
@@ -49,7 +51,7 @@ def test_gradients(algorithm: str, loss_type: str, tiny_data: Path, arguments: A
         tasks = dataset.training_tasks().batch(np.arange(40))
         batch = learner.train().with_noise(tasks, torch.Generator().manual_seed(1)).to(learner.device)
         fast, slow, rates = learner.fast_parameters(), learner.slow_parameters(), learner.inner_rates(0.03)
-        gradient = meta_gradient(algorithm, learner.episode(batch), fast, slow, rates, 3)
+        gradient = ALGORITHMS[algorithm].gradient(Episode(learner, batch), fast, slow, rates, 3)
         values = {**gradient.fast, **gradient.slow, **gradient.rates}
         found.append(torch.cat([value.detach().flatten().cpu() for value in values.values()]))
     assert_near(*found, share=1e-3)

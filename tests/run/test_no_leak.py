@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import run_meta
+from mml.files.bundle import read_state
 
 Arguments = Callable[..., list[str]]
 USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
@@ -23,24 +24,29 @@ SETTINGS = {
     "use_gpu": False,
     "eval_shots": "last",
     "pretrain_epochs": 1,
-    "generator": "attention",  # has weights of its own
+    "generator": "paper",  # has weights of its own
 }
 
 
 def stages(output: Path) -> dict[str, str]:
     """Trained stage -> hash of all that its checkpoint holds, the choice of adaptation included."""
     hashes = {}
-    for path in sorted((output / "tiny" / "latest" / "checkpoints").glob("*.pth")):
+    for path in sorted((output / "tiny" / "latest" / "checkpoints").glob("*.safetensors")):
         if path.stem == "meta_test":
             continue
         digest = hashlib.sha256()
-        for key, value in torch.load(path, weights_only=True).items():
-            tensors = value.items() if key == "weights" else [(key, value)]
-            for name, part in tensors:
-                digest.update(name.encode())
-                digest.update(part.numpy().tobytes() if isinstance(part, torch.Tensor) else repr(part).encode())
+        _add(digest, read_state(path.parent, path.stem))
         hashes[path.stem] = digest.hexdigest()
     return hashes
+
+
+def _add(digest: Any, state: dict[str, Any]) -> None:
+    for name, value in state.items():
+        digest.update(name.encode())
+        if isinstance(value, dict):
+            _add(digest, value)
+        else:
+            digest.update(value.numpy().tobytes() if isinstance(value, torch.Tensor) else repr(value).encode())
 
 
 def result(output: Path) -> dict[str, Any]:
@@ -109,7 +115,7 @@ def test_no_weight_changes(
 
     assert run_meta.main(arguments(data, tmp_path / "output", **SETTINGS)) == 0
     ours, theirs = stages(tmp_path / "output"), stages(reference)
-    assert {"id", "txt", "generator", "fusion"} <= ours.keys()
+    assert {"id.pretrain", "id.meta", "txt.adaptation", "generator", "fusion"} <= ours.keys()
     assert {name for name in ours if ours[name] != theirs[name]} == set()
 
 
@@ -128,7 +134,7 @@ def test_another_seed_reruns_everything(
     assert first.is_dir()
     assert result(output)["seed"] == 7
     ours, theirs = stages(output), stages(reference)
-    assert all(ours[name] != theirs[name] for name in ("id", "txt", "generator", "fusion"))
+    assert all(ours[name] != theirs[name] for name in ("id.pretrain", "id.meta", "txt.pretrain", "generator", "fusion"))
 
 
 def test_the_written_config_repeats_the_run(
@@ -140,5 +146,5 @@ def test_the_written_config_repeats_the_run(
     before = result(output)
     words = ["--dataset", "tiny", "--config_files", str(file), f"--output_dir={output}"]
     assert run_meta.main(words) == 0
-    assert capsys.readouterr().err.count("skipped.") == 6
+    assert capsys.readouterr().err.count("skipped.") == 10
     assert result(output) == before

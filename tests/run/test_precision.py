@@ -7,13 +7,6 @@ import logging
 import pytest
 import torch
 
-import run_meta
-from mml.config.config import Config
-from mml.data.dataset import MMLDataset
-from mml.data.tasks import TaskBatch
-from mml.meta.algorithms import meta_gradient
-from mml.model.learner.adaptation import Adaptation, adapted_states
-from mml.model.learner.base import Learner, build_learner
 from mml.precision import set_precision
 
 

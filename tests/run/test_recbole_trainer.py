@@ -12,14 +12,7 @@ from recbole.data.utils import data_preparation
 from recbole.trainer import Trainer
 
 from mml.config.config import Config
-from mml.model.learner.base import IDLearner
-
-
-class PlainLearner(IDLearner):
-    """The ID learner under the two-argument signature by which RecBole builds models."""
-
-    def __init__(self, config: Config, dataset: SequentialDataset) -> None:
-        super().__init__(config, dataset)
+from mml.model.recbole_model import RecBoleIDLearner
 
 
 @pytest.mark.parametrize("loss_type", ["CE", "BPR", "sampled"])
@@ -52,7 +45,7 @@ def test_recboles_own_trainer_trains_a_learner(
     torch.manual_seed(0)
     dataset = SequentialDataset(config)
     train, valid, _ = data_preparation(config, dataset)
-    model = PlainLearner(config, train.dataset).to(config["device"])
+    model = RecBoleIDLearner(config, train.dataset).to(config["device"])
     trainer = Trainer(config, model)
     trainer.fit(train, valid, saved=False, verbose=False)
     losses = list(trainer.train_loss_dict.values())

@@ -22,12 +22,18 @@ from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.evaluation.ranking import Ranking
 from mml.evaluation.validation import Validation
-from mml.meta.algorithms import meta_gradient
+from mml.files.bundle import read_state
+from mml.meta.algorithms import ALGORITHMS
 from mml.model.learner.adaptation import Adaptation, adapted_states
-from mml.model.learner.base import build_learner
+from mml.model.learner.base import InnerLoopSettings, Learner
+from mml.model.learner.episode import Episode
 from mml.run import printing
-from mml.trainer.linear import LinearFit
+from mml.run.context import ranking_rules
+from mml.run.learners import untrained_learner
+from mml.trainer.base import TrainerFrame
+from mml.trainer.choice import LearnerValidation
 from mml.trainer.meta import MetaTrainer
+from mml.trainer.settings import MetaSettings, TrainingSettings
 
 Arguments = Callable[..., list[str]]
 METHODS = {"id", "id_no_adapt", "id_no_generator", "txt", "txt_no_adapt", "img", "img_no_adapt", "fusion_mean"}
@@ -53,17 +59,26 @@ def result_of(output: Path) -> dict:  # type: ignore[type-arg]
 def weights_hash(output: Path) -> dict[str, str]:
     """Stage -> hash of every tensor of its checkpoint."""
     hashes = {}
-    for path in sorted((latest(output) / "checkpoints").glob("*.pth")):
+    for path in sorted((latest(output) / "checkpoints").glob("*.safetensors")):
         digest = hashlib.sha256()
-        for name, value in torch.load(path, weights_only=True, map_location="cpu").get("weights", {}).items():
+        for name, value in read_state(path.parent, path.stem).get("weights", {}).items():
             digest.update(name.encode() + value.numpy().tobytes())
         hashes[path.stem] = digest.hexdigest()
     return hashes
 
 
+def validation_of(config: Config, dataset: MMLDataset) -> Validation:
+    return Validation(dataset, config.part(TrainingSettings).valid_metric, ranking_rules(config))
+
+
+def meta_trainer(config: Config, learner: Learner, folder: Path) -> MetaTrainer:
+    frame = TrainerFrame(config, config.part(TrainingSettings), folder, config["task_chunk_size"])
+    return MetaTrainer(frame, learner, config.part(MetaSettings), config.part(InnerLoopSettings), seed=0)
+
+
 def test_what_a_run_leaves(finished: Path) -> None:
     names = {path.name for path in latest(finished).iterdir()}
-    assert {"config.yaml", "run.log", "tensorboard", "checkpoints", "predictions.csv", "result.json"} <= names
+    assert {"config.yaml", "run.log", "tensorboard", "checkpoints", "predictions.csv", "result.json", "model"} <= names
     assert not [path for path in latest(finished).rglob("*") if ".tmp" in path.name]
     result = result_of(finished)
     assert set(result["metrics"]) == METHODS
@@ -71,14 +86,15 @@ def test_what_a_run_leaves(finished: Path) -> None:
     assert result["seed"] == 2020
     assert {"old_users", "valid_users", "new_users", "evaluated_users", "skipped_users", "items", "cold_items",
             "interactions", "modality_coverage"} <= set(result["data"])  # fmt: skip
-    assert set(result["stages"]) == {"id", "linear", "txt", "img", "generator", "fusion", "meta_test"}
+    with_encoder = {f"{name}.{stage}" for name in ("id", "txt", "img") for stage in ("pretrain", "meta", "adaptation")}
+    assert set(result["stages"]) == {*with_encoder, "linear", "generator", "fusion", "meta_test"}
     for stage in result["stages"].values():
-        assert set(stage) == {"seconds", "users_per_second", "peak_memory_mb"}
+        assert set(stage) == {"seconds", "cpu_seconds", "users_per_second", "peak_memory_mb", "versions"}
     groups = result["metrics"]["mml"]
     assert {"all", "warm_target", "cold_target", "shots_1", "shots_3"} <= set(groups)
     assert groups["all"]["n_cases"] == groups["warm_target"]["n_cases"] + groups["cold_target"]["n_cases"]
     assert groups["all"]["n_users"] == result["data"]["evaluated_users"]
-    fusion = torch.load(latest(finished) / "checkpoints" / "fusion.pth", weights_only=True)["weights"]
+    fusion = read_state(latest(finished) / "checkpoints", "fusion")["fusions"]["adaptive"]["weights"]
     assert 50 / (50 + 12) <= float(fusion["shrinkage"]) < 50 / (50 + 9)  # 12 validation users, some of them too short
 
 
@@ -105,24 +121,26 @@ def test_finished_stages_are_skipped(
     shutil.copytree(finished, output, symlinks=True)
     before = result_of(output)
     assert run_meta.main(arguments(tiny_data, output)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 7
+    assert capsys.readouterr().err.count("skipped.") == 13
     assert result_of(output) == before
     assert run_meta.main(arguments(tiny_data, output, fusion_epochs=4)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 5  # four learners and the generator
+    assert capsys.readouterr().err.count("skipped.") == 11  # all but fusion and meta-test
     assert run_meta.main(arguments(tiny_data, output, **{"learners.txt.learning_rate": 0.1})) == 0
-    assert capsys.readouterr().err.count("skipped.") == 3  # all learners but txt
+    assert (
+        capsys.readouterr().err.count("skipped.") == 9
+    )  # txt's pre-training, and the other learners with the generator
     assert run_meta.main(arguments(tiny_data, output, topk="[5]")) == 0
-    assert capsys.readouterr().err.count("skipped.") == 6
+    assert capsys.readouterr().err.count("skipped.") == 12
     assert set(result_of(output)["metrics"]["mml"]["all"]) == {"recall@5", "mrr@5", "ndcg@5", "n_users", "n_cases"}
 
 
 @pytest.mark.parametrize(
     ("changes", "skipped"),
     [
-        ([{"popularity_prior": False}], 2),  # id and linear
-        ([{"feature_attention": False}], 3),  # linear, txt and img
-        ([{"popularity_by_shots": False}], 3),  # id, txt and img: only rankings change
-        ([{"learners.linear": "~"}, {"popularity_by_shots": False}], 3),  # and fusion sees it without linear, too
+        ([{"popularity_prior": False}], 4),  # id and linear
+        ([{"feature_attention": False}], 7),  # linear, txt and img
+        ([{"popularity_by_shots": False}], 9),  # id, txt and img: only rankings change
+        ([{"learners.linear": "~"}, {"popularity_by_shots": False}], 9),  # and fusion sees it without linear, too
     ],
 )
 def test_learners_are_trained_again_only_for_the_keys_they_read(
@@ -158,7 +176,7 @@ def test_new_vectors_of_cold_items_reach_the_result(
     features["embs"][rows] = features["embs"][rows].flip(1)
     torch.save(features, data / "tiny" / "txt_emb.pth")
     assert run_meta.main(arguments(data, output)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 6  # all but meta-test
+    assert capsys.readouterr().err.count("skipped.") == 12  # all but meta-test
     assert run_meta.main(arguments(data, tmp_path / "fresh")) == 0
     assert result_of(output)["metrics"] == result_of(tmp_path / "fresh")["metrics"]
 
@@ -203,21 +221,10 @@ def test_reported_decimals_choose_nothing(tiny_data: Path, arguments: Arguments,
     found = []
     for decimals in (1, 6):
         config = Config("tiny", arguments=arguments(tiny_data, tmp_path, metric_decimal_place=decimals)[2:])
-        validation = Validation(config, MMLDataset(config))
+        validation = validation_of(config, MMLDataset(config))
         ranks = np.arange(1, len(validation) + 1)
         found.append(validation.score(Ranking(ranks, np.full_like(ranks, 60), None))[0])
     assert found[0] == found[1]
-
-
-def test_the_linear_fit_depends_on_what_validation_leaves_out(
-    tiny_data: Path, arguments: Arguments, tmp_path: Path
-) -> None:
-    parts = []
-    for repeatable in (True, False):
-        config = Config("tiny", arguments=arguments(tiny_data, tmp_path, repeatable=repeatable)[2:])
-        dataset = MMLDataset(config)
-        parts.append(LinearFit(config, dataset, Validation(config, dataset)).depends_on())
-    assert parts[0] != parts[1]
 
 
 def test_same_seed_same_result(finished: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
@@ -242,8 +249,8 @@ def test_the_outer_gradient_does_not_depend_on_the_chunks(
         config = Config("tiny", arguments=words[2:])
         dataset = MMLDataset(config)
         torch.manual_seed(0)
-        learner = build_learner(config, dataset, "id").to(config["device"])
-        trainer = MetaTrainer(config, learner, tmp_path, seed=0)
+        learner = untrained_learner(config, dataset, "id")
+        trainer = meta_trainer(config, learner, tmp_path)
         trainer.model.train()
         batch = dataset.training_tasks().batch(np.arange(40))
         trainer.meta_step(trainer.model.with_noise(batch, torch.Generator().manual_seed(1)))
@@ -262,11 +269,13 @@ def test_the_outer_gradient_is_that_of_all_tasks_at_once(
     config = Config("tiny", arguments=arguments(tiny_data, tmp_path, **over)[2:])
     dataset = MMLDataset(config)
     torch.manual_seed(0)
-    learner = build_learner(config, dataset, name).to(config["device"]).train()
-    trainer = MetaTrainer(config, learner, tmp_path, seed=0)
+    learner = untrained_learner(config, dataset, name).train()
+    trainer = meta_trainer(config, learner, tmp_path)
     batch = learner.with_noise(dataset.training_tasks().batch(np.arange(40)), torch.Generator().manual_seed(1))
-    fast, slow, inner = learner.fast_parameters(), learner.slow_parameters(), trainer._inner
-    whole = meta_gradient(algorithm, learner.episode(batch.to(learner.device)), fast, slow, inner.rate, inner.steps)
+    fast, slow, inner = learner.fast_parameters(), learner.slow_parameters(), trainer.inner
+    whole = ALGORITHMS[algorithm].gradient(
+        Episode(learner, batch.to(learner.device)), fast, slow, inner.rate, inner.steps
+    )
     trainer.meta_step(batch)
     for params, grads in ((fast, whole.fast), (slow, whole.slow)):
         for key, grad in grads.items():
@@ -283,7 +292,7 @@ def test_adapted_states_do_not_depend_on_the_chunks(
     tasks = dataset.test_tasks()[0].take(np.arange(40))
     for name in ("id", "txt"):
         torch.manual_seed(0)
-        learner = build_learner(config, dataset, name).to(config["device"])
+        learner = untrained_learner(config, dataset, name)
         one, *others = (adapted_states(learner, tasks, Adaptation(0.03, 5), chunk) for chunk in (7, 1, 5, 1000))
         assert not torch.allclose(one, adapted_states(learner, tasks, Adaptation(0.03, 0), 7), atol=1e-3)
         for states in others:
@@ -295,8 +304,8 @@ def test_the_outer_step_moves_the_original_parameters(tiny_data: Path, arguments
     config = Config("tiny", arguments=arguments(tiny_data, tmp_path, clip_grad_norm="~", learning_rate=0.01)[2:])
     dataset = MMLDataset(config)
     torch.manual_seed(0)
-    learner = build_learner(config, dataset, "id").to(config["device"])
-    trainer = MetaTrainer(config, learner, tmp_path, seed=0)
+    learner = untrained_learner(config, dataset, "id")
+    trainer = meta_trainer(config, learner, tmp_path)
     before = {name: value.detach().clone() for name, value in learner.named_parameters()}
     batch = dataset.training_tasks().batch(np.arange(40))
     trainer.meta_step(batch.with_noise(dataset.n_warm_items, torch.Generator().manual_seed(1), negatives=False))
@@ -315,13 +324,6 @@ def test_every_algorithm_and_bpr_run(algorithm: str, tiny_data: Path, arguments:
     )  # fmt: skip
     assert run_meta.main(words) == 0
     assert "img" not in result_of(tmp_path)["metrics"]
-
-
-def test_the_published_choice_of_epochs_is_there_by_a_flag(
-    tiny_data: Path, arguments: Arguments, tmp_path: Path
-) -> None:
-    words = arguments(tiny_data, tmp_path, choose_epoch_by_valid_item=True, eval_shots="last", pretrain_epochs=1)
-    assert run_meta.main(words) == 0
 
 
 def test_a_log_without_time_and_without_features(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
@@ -387,7 +389,7 @@ def test_the_scripts_whatever_cdpath_says(repo_root: Path, finished: Path) -> No
 def test_an_inner_rate_may_be_a_whole_number(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
     more = {"learners.img.item_feat_emb": "DROP", "local_learning_rate": 1, "pretrain_epochs": 1}
     assert run_meta.main(arguments(tiny_data, tmp_path, meta_algorithm="reptile", **more)) == 0
-    assert run_meta.main(arguments(tiny_data, tmp_path, generator="attention", **more)) == 0
+    assert run_meta.main(arguments(tiny_data, tmp_path, generator="paper", **more)) == 0
 
 
 def test_names_of_files(tmp_path: Path) -> None:
@@ -425,7 +427,7 @@ def test_nothing_after_t_reaches_a_weight(
     assert run_meta.main(words) == 0
     ours, theirs = weights_hash(tmp_path / "output"), weights_hash(finished)
     assert {stage for stage in ours if ours[stage] != theirs[stage]} == set()
-    assert len(ours) == 7
+    assert len(ours) == 13
     assert result_of(tmp_path / "output")["metrics"] != result_of(finished)["metrics"]
 
 
@@ -434,8 +436,8 @@ def test_validation_users_train_no_learner(
 ) -> None:
     """With validation's say in when to stop taken away, another validation log gives the same learners."""
     calls = iter(range(10**6))
-    monkeypatch.setattr(Validation, "score_learner", lambda *_: (float(next(calls)), {}))
-    monkeypatch.setattr(Validation, "choose_adaptation", lambda *_: Adaptation(0.03, 1))
+    monkeypatch.setattr(LearnerValidation, "score", lambda *_: (float(next(calls)), {}))
+    monkeypatch.setattr(LearnerValidation, "choose_adaptation", lambda *_: (Adaptation(0.03, 1), [0.0, 0.0]))
     valid_users: list[str] = []
     remember = MMLDataset.summary
 
@@ -456,7 +458,8 @@ def test_validation_users_train_no_learner(
     data = changed_copy(tiny_data, tmp_path / "data", change)
     assert run_meta.main(arguments(data, tmp_path / "b")) == 0
     ours, theirs = weights_hash(tmp_path / "a"), weights_hash(tmp_path / "b")
-    assert [ours[name] for name in ("id", "txt", "img")] == [theirs[name] for name in ("id", "txt", "img")]
+    stages = [f"{name}.{stage}" for name in ("id", "txt", "img") for stage in ("pretrain", "meta")]
+    assert [ours[name] for name in stages] == [theirs[name] for name in stages]
 
 
 def test_metrics_that_need_more_of_the_data(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from torch import nn
 
 from mml.trainer.averaging import WeightAverage
 
+ETA = 8.0
+
 
 def averaged_value(average: WeightAverage, layer: nn.Linear) -> float:
     with average.applied():
@@ -15,7 +17,7 @@ def averaged_value(average: WeightAverage, layer: nn.Linear) -> float:
 
 def test_it_equals_the_weighted_mean_of_all_steps() -> None:
     layer = nn.Linear(1, 1, bias=False)
-    average, expected = WeightAverage(layer), 0.0
+    average, expected = WeightAverage(layer, ETA), 0.0
     for step in range(1, 60):
         with torch.no_grad():
             layer.weight.fill_(float(step))
@@ -30,7 +32,7 @@ def test_it_forgets_the_untrained_weights() -> None:
     layer = nn.Linear(1, 1, bias=False)
     with torch.no_grad():
         layer.weight.fill_(1000.0)
-    average = WeightAverage(layer)
+    average = WeightAverage(layer, ETA)
     with torch.no_grad():
         layer.weight.fill_(1.0)
     for _ in range(50):
@@ -40,7 +42,7 @@ def test_it_forgets_the_untrained_weights() -> None:
 
 def test_the_module_gets_its_own_weights_back() -> None:
     layer = nn.Linear(3, 2)
-    average = WeightAverage(layer)
+    average = WeightAverage(layer, ETA)
     with torch.no_grad():
         layer.weight.add_(1.0)
     before = layer.weight.detach().clone()

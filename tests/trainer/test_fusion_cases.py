@@ -10,9 +10,11 @@ from torch import Tensor
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet, evaluation_tasks
 from mml.evaluation.ranking import above_and_ties, rank_targets, tie_draws
-from mml.model.fusion.standardised import LearnerOutput, StandardisedScores, WeightedSum, weighted_mean
-from mml.trainer import fusion_cases as module
-from mml.trainer.fusion_cases import FusionCases, fusion_cases
+from mml.model.fusion import cases as module
+from mml.model.fusion.cases import FusionCases, fusion_cases
+from mml.model.fusion.standardised import StandardisedScores
+from mml.model.fusion.weighted import WeightedSum, weighted_mean
+from mml.model.learner.outputs import StateOutput
 
 N_ITEMS, N_WARM = 400, 350
 WEIGHTS = {"id": 0.5, "linear": 0.2, "txt": 0.3}
@@ -31,7 +33,7 @@ def scores(n: int) -> StandardisedScores:
     torch.manual_seed(0)
     known = {"linear": torch.arange(N_ITEMS) <= N_WARM}
     return StandardisedScores(
-        {name: LearnerOutput(torch.randn(n, 8), torch.randn(N_ITEMS, 8), N_WARM, known.get(name)) for name in WEIGHTS}
+        {name: StateOutput(torch.randn(n, 8), torch.randn(N_ITEMS, 8), N_WARM, known.get(name)) for name in WEIGHTS}
     )
 
 

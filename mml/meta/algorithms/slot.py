@@ -46,10 +46,3 @@ class MetaAlgorithm(Protocol):
 
 
 ALGORITHMS: Registry[MetaAlgorithm] = Registry("meta-algorithm")
-
-
-def meta_gradient(
-    algorithm: str, episode: Episode, fast: Mapping[str, Tensor], slow: Mapping[str, Tensor], rates: Rates, steps: int
-) -> MetaGradient:
-    """`MetaAlgorithm.gradient` of the algorithm called so."""
-    return ALGORITHMS[algorithm].gradient(episode, fast, slow, rates, steps)

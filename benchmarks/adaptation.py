@@ -32,9 +32,10 @@ from benchmarks.speed import (
     report,
 )
 from mml.data.tasks import TaskSet, evaluation_tasks, length_sorted_chunks
-from mml.evaluation.ranking import StateScorer, rank_targets
+from mml.evaluation.ranking import rank_targets
 from mml.model.learner.adaptation import Adaptation, adapted_states
 from mml.model.learner.base import Learner
+from mml.model.learner.outputs import StateOutput
 
 
 def shared_states(learner: Learner, tasks: TaskSet, chunk: int, fused: bool) -> Tensor:
@@ -59,7 +60,7 @@ def shared_states(learner: Learner, tasks: TaskSet, chunk: int, fused: bool) -> 
 def rank(states: Tensor, learner: Learner, tasks: TaskSet, block: int) -> None:
     """Rank the targets among all items, a block of cases at a time."""
     items = tasks.batch(np.arange(len(tasks))).item_seq.numpy()
-    rank_targets(StateScorer(states, learner.item_table().detach()), tasks.target, items, 0, block)
+    rank_targets(StateOutput(states, learner.item_table().detach()), tasks.target, items, 0, block)
 
 
 def prepare(chosen: argparse.Namespace, case: str, place: Place) -> tuple[Ways, dict[str, float]]:

@@ -48,14 +48,14 @@ def ours(folder: str) -> Record:
     """Build MMLDataset and every task set."""
     from mml.config.config import Config
     from mml.data.dataset import MMLDataset
-    from mml.evaluation.validation import Validation
+    from mml.run.context import validation_of
 
     path, before = Path(folder), peak_mb()
     config = Config(path.name, arguments=[f"--data_path={path.parent}", "--use_gpu=False"])
     begin = time.process_time()
     dataset = MMLDataset(config)
     summary = dataset.summary()
-    n_tasks = len(dataset.training_tasks()) + len(Validation(config, dataset)) + summary["evaluated_cases"]
+    n_tasks = len(dataset.training_tasks()) + len(validation_of(config, dataset)) + summary["evaluated_cases"]
     seconds = time.process_time() - begin
     return {
         "seconds": seconds,

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from mml.trainer.fusion_cases import fusion_cases
 from torch import Tensor, nn
 
 from benchmarks import published
@@ -40,15 +39,13 @@ from benchmarks.speed import (
 )
 from mml.data.tasks import TaskSet, evaluation_tasks
 from mml.evaluation.ranking import rank_targets
-from mml.model.fusion.standardised import (
-    AdaptiveFusion,
-    AdaptiveScorer,
-    LearnerOutput,
-    StandardisedScores,
-    weighted_mean,
-)
+from mml.model.fusion.adaptive_layer import AdaptiveFusion, AdaptiveScorer
+from mml.model.fusion.cases import fusion_cases
+from mml.model.fusion.standardised import StandardisedScores
+from mml.model.fusion.weighted import weighted_mean
 from mml.model.learner.adaptation import Adaptation, adapted_states
 from mml.model.learner.base import Learner
+from mml.model.learner.outputs import StateOutput
 
 N_LEARNERS, PUBLISHED_STEPS, DEFAULT_STEPS, EPOCHS = 3, 50, 10, 10
 COLD = LENGTHS["cold"]
@@ -76,7 +73,7 @@ class Ours:
         outputs = {}
         for number, learner in enumerate(self._learners):
             states = adapted_states(learner, self._tasks, self._how, self._chunk)
-            outputs[str(number)] = LearnerOutput(states, learner.item_table().detach(), N_ITEMS)
+            outputs[str(number)] = StateOutput(states, learner.item_table().detach(), N_ITEMS)
         return AdaptiveScorer(self._fusion, StandardisedScores(outputs), self._context)
 
     def train(self) -> None:

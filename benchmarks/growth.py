@@ -65,23 +65,27 @@ def parts_of_a_run(folder: str, words: Sequence[str]) -> Record:
     """Build, train, adapt and rank; seconds and the peak memory after each."""
     from mml.config.config import Config
     from mml.data.dataset import MMLDataset
-    from mml.evaluation.ranking import StateScorer
-    from mml.evaluation.validation import Validation, rank_cases
+    from mml.evaluation.cases import rank_cases
     from mml.model.learner.adaptation import Adaptation, adapted_states, chunk_size
-    from mml.model.learner.base import build_learner
+    from mml.model.learner.base import InnerLoopSettings
+    from mml.model.learner.outputs import StateOutput
+    from mml.run.context import ranking_rules, trainer_frame, validation_of
+    from mml.run.learners import untrained_learner
     from mml.trainer.meta import MetaTrainer
+    from mml.trainer.settings import MetaSettings
 
     path = Path(folder)
     config = Config(path.name, arguments=[f"--data_path={path.parent}", *ON_THE_CPU, *words])
     begin = time.process_time()
     dataset = MMLDataset(config)
     record: Record = {"interactions": dataset.summary()["interactions"], "loss_type": config["loss_type"]}
-    Validation(config, dataset)
+    validation_of(config, dataset)
     record |= {"data_seconds": time.process_time() - begin, "data_mb": peak_mb()}
 
-    learner = build_learner(config, dataset, "id").to(config["device"])
+    learner = untrained_learner(config, dataset, "id")
+    parts = config.part(MetaSettings), config.part(InnerLoopSettings)
     with tempfile.TemporaryDirectory() as run_dir:
-        trainer = MetaTrainer(config, learner, Path(run_dir), seed=1)
+        trainer = MetaTrainer(trainer_frame(config, Path(run_dir)), learner, *parts, seed=1)
         trainer._train_epoch(Fraction(dataset, config["meta_batch_size"]), 0)  # type: ignore[arg-type]
         begin, fraction = time.process_time(), Fraction(dataset, TRAINED)
         trainer._train_epoch(fraction, 1)  # type: ignore[arg-type]
@@ -95,7 +99,7 @@ def parts_of_a_run(folder: str, words: Sequence[str]) -> Record:
     states = adapted_states(learner, tasks, Adaptation(0.03, STEPS), chunk)
     record["adaptation_rate"] = len(tasks) / (time.process_time() - begin)
     begin = time.process_time()
-    rank_cases(config, StateScorer(states, learner.item_table().detach()), tasks)
+    rank_cases(ranking_rules(config), StateOutput(states, learner.item_table().detach()), tasks)
     record["ranking_rate"] = len(tasks) / (time.process_time() - begin)
     return record
 

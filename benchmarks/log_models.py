@@ -29,10 +29,11 @@ from mml.cli.arguments import common_arguments
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.events import event_log
-from mml.evaluation.cases import case_groups
+from mml.evaluation.cases import case_groups, dataset_metrics, rank_cases
 from mml.evaluation.metrics import Metrics
-from mml.evaluation.ranking import Ranking, Scorer, rank_targets
-from mml.evaluation.validation import Validation, dataset_metrics, rank_cases
+from mml.evaluation.ranking import Ranking, rank_targets
+from mml.evaluation.scorer import Scorer
+from mml.run.context import validation_of
 
 PRIORS = [0.03, 0.1, 0.3, 1.0, 3.0]
 WEIGHTS = [0.0, 0.05, 0.1, 0.2, 0.5, 1.0]  # of a sum's parts
@@ -71,7 +72,7 @@ class World:
     def __init__(self, config: Config) -> None:
         self.config, self.dataset = config, MMLDataset(config)
         self.tasks, _ = self.dataset.test_tasks()
-        self.validation = Validation(config, self.dataset)
+        self.validation = validation_of(config, self.dataset)
         self.events = event_log(self.dataset)
         self.old = self.dataset.users.old
         self.times = self.events.times_of(self.old, 0)
@@ -84,7 +85,7 @@ class World:
     @cached_property
     def metrics(self) -> Metrics:
         """NDCG@10 over the dataset."""
-        return dataset_metrics(self.config, self.dataset, ["NDCG"], [10], 6)
+        return dataset_metrics(self.dataset, ["NDCG"], [10], 6)
 
     def fit(self, method: LogMethod) -> LogModel:
         """The method's model of the old users."""
@@ -111,7 +112,7 @@ class World:
 
     def frozen(self, model: LogModel) -> dict[str, float]:
         """By group, nothing after T being known."""
-        return self.by_group(rank_cases(self.config, LogScorer(model, self.tasks), self.tasks))
+        return self.by_group(rank_cases(self.validation.rules, LogScorer(model, self.tasks), self.tasks))
 
     def online(self, settings: Counter, span: float) -> dict[str, float]:
         """By group, every event before a target being known."""
@@ -121,7 +122,7 @@ class World:
         )
         order = np.argsort(cases, kind="stable")
         scorer: Scorer = CounterScorer(self.events, cases[order], self.n_items, settings, span)
-        ranking = rank_cases(self.config, scorer, self.tasks.take(order))
+        ranking = rank_cases(self.validation.rules, scorer, self.tasks.take(order))
         back = np.argsort(order)
         return self.by_group(Ranking(ranking.ranks[back], ranking.n_candidates[back], None))
 

@@ -40,6 +40,7 @@ from benchmarks.speed import (
 from mml.data.tasks import TaskBatch, length_sorted_chunks, training_tasks
 from mml.meta.algorithms import ALGORITHMS
 from mml.model.learner.base import Learner
+from mml.model.learner.episode import Episode
 from mml.trainer.meta import accumulate
 
 QUERY = {"long": 1, "cold": 5}

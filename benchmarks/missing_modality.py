@@ -24,7 +24,6 @@ import pandas as pd
 from mml.config.config import Config
 from mml.errors import InputError
 from mml.evaluation.significance import paired_difference, per_case_ndcg
-from mml.features.media import MEDIA
 from mml.logs import log_to, setup_logging
 from mml.run.folder import RunFolder
 from mml.run.run import run_meta
@@ -45,7 +44,7 @@ logger = logging.getLogger("mml.benchmarks")
 
 def thinned(pictures: Path, share: int, seed: int, folder: Path) -> Path:
     """A folder of copies of the pictures but for `share` percent of them, chosen at random by the seed."""
-    paths = list(MEDIA["image"].files(pictures).values())
+    paths = list(ImageMedium().files(pictures).values())
     order = np.random.default_rng(seed).permutation(len(paths)).tolist()
     kept = {paths[row].resolve() for row in order[round(len(paths) * share / 100) :]}
     target = folder / f"seed{seed}-without{share}"

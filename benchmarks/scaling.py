@@ -42,22 +42,26 @@ def shared_work(folder: str, words: Sequence[str]) -> Record:
     from mml import distributed
     from mml.config.config import Config
     from mml.data.dataset import MMLDataset
-    from mml.evaluation.ranking import StateScorer
-    from mml.evaluation.validation import rank_cases
+    from mml.evaluation.cases import rank_cases
     from mml.model.learner.adaptation import Adaptation, adapted_states, chunk_size
-    from mml.model.learner.base import build_learner
+    from mml.model.learner.base import InnerLoopSettings
+    from mml.model.learner.outputs import StateOutput
+    from mml.run.context import ranking_rules, trainer_frame
+    from mml.run.learners import untrained_learner
     from mml.trainer.meta import MetaTrainer
+    from mml.trainer.settings import MetaSettings
 
     path = Path(folder)
     config = Config(path.name, arguments=[f"--data_path={path.parent}", "--show_progress=False", *words])
     dataset = MMLDataset(config)
-    learner = build_learner(config, dataset, "id").to(config["device"])
+    learner = untrained_learner(config, dataset, "id")
     tasks = dataset.test_tasks()[0]
     tasks = tasks.take(np.linspace(0, len(tasks) - 1, min(EVALUATED, len(tasks))).astype(np.int64))
     chunk = chunk_size(learner, config["task_chunk_size"], learner.max_seq_length)
     record: Record = {}
+    parts = config.part(MetaSettings), config.part(InnerLoopSettings)
     with distributed.processes(config["device"], config["process_timeout"]), tempfile.TemporaryDirectory() as run_dir:
-        trainer = MetaTrainer(config, learner, Path(run_dir), seed=1)
+        trainer = MetaTrainer(trainer_frame(config, Path(run_dir)), learner, *parts, seed=1)
         trainer._train_epoch(Fraction(dataset, config["meta_batch_size"]), 0)  # type: ignore[arg-type]
         begin, spent = time.perf_counter(), time.process_time()
         trainer._train_epoch(Fraction(dataset, TRAINED), 1)  # type: ignore[arg-type]
@@ -65,7 +69,7 @@ def shared_work(folder: str, words: Sequence[str]) -> Record:
         record["training_cpu"] = distributed.add_number(time.process_time() - spent)
         begin, spent = time.perf_counter(), time.process_time()
         states = adapted_states(learner, tasks, Adaptation(0.03, STEPS), chunk)
-        rank_cases(config, StateScorer(states, learner.item_table().detach()), tasks, shared=True)
+        rank_cases(ranking_rules(config), StateOutput(states, learner.item_table().detach()), tasks, shared=True)
         record["evaluation_rate"] = len(tasks) / (time.perf_counter() - begin)
         record["evaluation_cpu"] = distributed.add_number(time.process_time() - spent)
     return record

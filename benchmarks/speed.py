@@ -21,11 +21,16 @@ import yaml
 from torch import Tensor
 
 from benchmarks.measured import ROOT, Record, machine, show
+from mml.config import keys as config_keys
+from mml.data.catalogue import Catalogue
+from mml.data.item_features import ItemFeatures
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.model.encoder.causal import CausalEncoder
 from mml.model.encoder.plain import PlainTasks, vmapped_states
-from mml.model.learner.base import FeatureLearner, IDLearner, Learner
+from mml.model.learner.base import Learner, LearnerParts
+from mml.model.learner.feature import FeatureLearner
+from mml.model.learner.id import IDLearner, IDSettings
 from mml.precision import set_precision
 
 N_ITEMS = 1682  # as many as ml-100k has
@@ -84,7 +89,7 @@ class Place:
 
 
 class Settings(dict):  # type: ignore[type-arg]
-    """The defaults of configs/overall.yaml, as the models read them; unknown keys give None."""
+    """The defaults of configs/overall.yaml, as RecBole's models read them; unknown keys give None."""
 
     def __init__(self, place: Place, **over: Any) -> None:
         text = (ROOT / "configs" / "overall.yaml").read_text(encoding="utf-8")
@@ -95,15 +100,9 @@ class Settings(dict):  # type: ignore[type-arg]
     def __missing__(self, key: str) -> None:
         return None
 
-    def for_learner(self, _name: str, key: str) -> Any:
-        """The common value of a key."""
-        return self[key]
-
 
 class RandomItems:
     """Stands for a dataset of `n` warm items without features."""
-
-    item_features: Mapping[str, Any] = {}
 
     def __init__(self, n: int = N_ITEMS) -> None:
         self.n_warm_items = n
@@ -116,7 +115,7 @@ class RandomItems:
 def new_learner(place: Place) -> Learner:
     """An ID learner of the default size."""
     torch.manual_seed(0)
-    return IDLearner(Settings(place), RandomItems()).to(place.device)
+    return IDLearner(_parts("id", Catalogue(N_ITEMS + 1, N_ITEMS)), IDSettings()).to(place.device)
 
 
 def in_plain_form(learner: Learner, vmapped: bool = False) -> Learner:
@@ -130,13 +129,15 @@ def in_plain_form(learner: Learner, vmapped: bool = False) -> Learner:
 
 def new_feature_learner(place: Place, name: str) -> Learner:
     """A learner over random features."""
-    from mml.data.item_features import ItemFeatures
-
     torch.manual_seed(0)
-    items = RandomItems()
     vectors = np.random.default_rng(0).normal(size=(N_ITEMS + 1, FEATURE_DIM)).astype(np.float32)
-    items.item_features = {name: ItemFeatures(vectors, np.arange(N_ITEMS + 1) > 0)}
-    return FeatureLearner(Settings(place), items, name).to(place.device)
+    features = {name: ItemFeatures(vectors, np.arange(N_ITEMS + 1) > 0)}
+    parts = _parts(name, Catalogue(N_ITEMS + 1, N_ITEMS, features))
+    return FeatureLearner(parts, popularity_prior=True, by_shots=True).to(place.device)
+
+
+def _parts(name: str, items: Catalogue) -> LearnerParts:
+    return LearnerParts.of(name, config_keys.defaults(), items)
 
 
 def random_users(n: int, lengths: tuple[int, int]) -> PackedSequences:

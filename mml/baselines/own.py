@@ -34,12 +34,12 @@ from mml.model.learner.linear_entry import LinearSettings
 from mml.model.learner.outputs import Output, StateOutput
 from mml.model.learner.slot import FitContext, FittedEntry, StateEntry, TrainedLearner
 from mml.refresh.snapshots import snapshots
+from mml.run.context import trainer_frame
 from mml.run.frame import Stages, State
 from mml.settings import keys_of, read
-from mml.trainer.base import TrainerFrame
 from mml.trainer.choice import LearnerValidation
 from mml.trainer.pretrain import PretrainTrainer
-from mml.trainer.settings import PretrainSettings, TrainingSettings
+from mml.trainer.settings import PretrainSettings
 
 PARTS = {
     "Linear": ("linear",),
@@ -228,8 +228,7 @@ class OwnRun:
         config, dataset = self._baseline.config, self._dataset
         stage = _STAGES[kind] + (f".{self._modality}" if kind == "content" else "") + self._suffix
         settings = read(PretrainSettings, self._values(kind))
-        chunk = config["task_chunk_size"]
-        frame = TrainerFrame(config, config.part(TrainingSettings), self._run_dir, chunk)
+        chunk, frame = config["task_chunk_size"], trainer_frame(config, self._run_dir)
 
         def build(seed: int) -> tuple[State, int]:
             learner = self._new(kind, seed)

@@ -18,14 +18,12 @@ from mml.baselines.settings import Baseline
 from mml.data.dataset import MMLDataset
 from mml.evaluation.cases import dataset_metrics, group_metrics, rank_parts
 from mml.evaluation.settings import EvaluationSettings
-from mml.evaluation.validation import Validation
 from mml.files.safe import plain
 from mml.precision import set_up_torch
 from mml.run import result as report
-from mml.run.context import ranking_rules
+from mml.run.context import validation_of
 from mml.run.folder import StageRecord
 from mml.run.frame import Stages, State
-from mml.trainer.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +44,7 @@ def run_baseline(
     dataset = MMLDataset(config)
     summary = dataset.summary()
     tasks, _ = dataset.test_tasks()
-    rules = ranking_rules(config)
-    validation = Validation(dataset, config.part(TrainingSettings).valid_metric, rules)
+    validation = validation_of(config, dataset)
     kind = OwnRun if baseline.is_own else RecBoleRun
     model = kind(baseline, dataset, validation, stages, folder.path)
     folder.create()
@@ -65,7 +62,7 @@ def run_baseline(
         own = config.part(EvaluationSettings)
         metrics = dataset_metrics(dataset, own.names, own.lengths, own.metric_decimal_place)
         parts, valid_scorer = model.scorers(tasks)
-        ranking = rank_parts(rules, parts, tasks, metrics.top_items_needed)
+        ranking = rank_parts(validation.rules, parts, tasks, metrics.top_items_needed)
         valid: Mapping[str, float] = {}
         if valid_scorer is not None and len(validation):
             valid = validation.score(validation.rank(valid_scorer))[1]

@@ -45,8 +45,7 @@ class RunContext:
     @classmethod
     def of(cls, config: Config, dataset: MMLDataset, stages: Stages, run_dir: Path) -> RunContext:
         """The context of a run over a dataset."""
-        validation = Validation(dataset, config.part(TrainingSettings).valid_metric, ranking_rules(config))
-        choosing = LearnerValidation(validation, config["task_chunk_size"])
+        choosing = LearnerValidation(validation_of(config, dataset), config["task_chunk_size"])
         return cls(config, dataset, catalogue_of(config, dataset), choosing, stages, run_dir)
 
     @property
@@ -63,8 +62,7 @@ class RunContext:
     @property
     def trainer_frame(self) -> TrainerFrame:
         """Where and how the run trains."""
-        config = self.config
-        return TrainerFrame(config, config.part(TrainingSettings), self.run_dir, config["task_chunk_size"])
+        return trainer_frame(self.config, self.run_dir)
 
     def known_features(self, modalities: Iterable[str], n_items: int) -> list[Any]:
         """Names and hashes of modalities' features of the first `n_items` items."""
@@ -75,6 +73,16 @@ class RunContext:
     def past(self) -> str:
         """Hash of what old and validation users did."""
         return self.dataset.fingerprint(with_new_users=False)
+
+
+def validation_of(config: Config, dataset: MMLDataset) -> Validation:
+    """The validation of a run over a dataset."""
+    return Validation(dataset, config.part(TrainingSettings).valid_metric, ranking_rules(config))
+
+
+def trainer_frame(config: Config, run_dir: Path) -> TrainerFrame:
+    """Where and how a run trains."""
+    return TrainerFrame(config, config.part(TrainingSettings), run_dir, config["task_chunk_size"])
 
 
 def ranking_rules(config: Config) -> RankingRules:

@@ -21,19 +21,17 @@ from mml.cli.arguments import common_arguments, split_names
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.evaluation.ranking import Ranking
-from mml.evaluation.validation import Validation
 from mml.files.bundle import read_state
 from mml.meta.algorithms import ALGORITHMS
 from mml.model.learner.adaptation import Adaptation, adapted_states
 from mml.model.learner.base import InnerLoopSettings, Learner
 from mml.model.learner.episode import Episode
 from mml.run import printing
-from mml.run.context import ranking_rules
+from mml.run.context import trainer_frame, validation_of
 from mml.run.learners import untrained_learner
-from mml.trainer.base import TrainerFrame
 from mml.trainer.choice import LearnerValidation
 from mml.trainer.meta import MetaTrainer
-from mml.trainer.settings import MetaSettings, TrainingSettings
+from mml.trainer.settings import MetaSettings
 
 Arguments = Callable[..., list[str]]
 METHODS = {"id", "id_no_adapt", "id_no_generator", "txt", "txt_no_adapt", "img", "img_no_adapt", "fusion_mean"}
@@ -67,12 +65,8 @@ def weights_hash(output: Path) -> dict[str, str]:
     return hashes
 
 
-def validation_of(config: Config, dataset: MMLDataset) -> Validation:
-    return Validation(dataset, config.part(TrainingSettings).valid_metric, ranking_rules(config))
-
-
 def meta_trainer(config: Config, learner: Learner, folder: Path) -> MetaTrainer:
-    frame = TrainerFrame(config, config.part(TrainingSettings), folder, config["task_chunk_size"])
+    frame = trainer_frame(config, folder)
     return MetaTrainer(frame, learner, config.part(MetaSettings), config.part(InnerLoopSettings), seed=0)
 
 

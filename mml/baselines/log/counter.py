@@ -13,6 +13,7 @@ from torch import Tensor
 from mml.baselines.log.slot import choose
 from mml.data.events import EventLog
 from mml.data.sequences import PackedSequences
+from mml.evaluation.scorer import ItemScores, of_rows
 from mml.settings import setting
 
 _MOST_CASES = 3000  # by which settings are chosen
@@ -104,7 +105,7 @@ class DecayedCounts:
 
 
 class CounterScorer:
-    """A counter's scores of cases (`mml.evaluation.ranking.Scorer`); fastest if the cases are in order of time.
+    """A counter's scores of cases (`mml.evaluation.scorer.Scorer`); fastest if the cases are in order of time.
 
     Args:
         events: the log.
@@ -123,6 +124,15 @@ class CounterScorer:
 
     def __len__(self) -> int:
         return len(self._cases)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, the padding item included."""
+        return self._n_items
+
+    def of_cases(self, cases: slice) -> ItemScores:
+        """Items -> scores [c, n]."""
+        return of_rows(self.scores(cases))
 
     def scores(self, cases: slice) -> Tensor:
         """[c, n_items]."""

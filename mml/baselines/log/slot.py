@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
+from mml.evaluation.scorer import ItemScores, of_rows
 from mml.settings import setting
 
 
@@ -95,24 +96,34 @@ def described(method: LogMethod) -> str:
 
 @dataclass(frozen=True)
 class LogScorer:
-    """A model's scores of cases (`mml.evaluation.ranking.Scorer`).
+    """A model's scores of cases (`mml.evaluation.scorer.Scorer`).
 
     Args:
         model: the model.
         tasks: the cases.
-        n_items: score the items below this one; all if None.
+        limit: score the items below this one; all if None.
     """
 
     model: LogModel
     tasks: TaskSet
-    n_items: int | None = None
+    limit: int | None = None
 
     def __len__(self) -> int:
         return len(self.tasks)
 
+    @property
+    def n_items(self) -> int:
+        """Number of items that are scored, the padding item included."""
+        n = len(self.model.known)
+        return n if self.limit is None else min(n, self.limit)
+
+    def of_cases(self, cases: slice) -> ItemScores:
+        """Items -> scores [c, n]."""
+        return of_rows(self.scores(cases))
+
     def scores(self, cases: slice) -> Tensor:
         """[c, n_items]."""
-        return self.model.scores(self.tasks.inputs(cases))[:, : self.n_items]
+        return self.model.scores(self.tasks.inputs(cases))[:, : self.limit]
 
 
 def behind(scores: Tensor, known: Tensor) -> Tensor:

@@ -61,11 +61,11 @@ EXTRAS_REQUIRE = {
 
 
 def read_version() -> str:
-    """Version from mml/__init__.py, read as text: importing mml would need its dependencies."""
-    text = (ROOT / "mml" / "__init__.py").read_text(encoding="utf-8")
+    """Version from mml/version.py, read as text: importing mml would need its dependencies."""
+    text = (ROOT / "mml" / "version.py").read_text(encoding="utf-8")
     match = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
     if match is None:
-        raise RuntimeError('mml/__init__.py: no line `__version__ = "..."`')
+        raise RuntimeError('mml/version.py: no line `__version__ = "..."`')
     return match.group(1)
 
 

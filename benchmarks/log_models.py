@@ -25,7 +25,7 @@ from mml.baselines.log.methods import METHODS
 from mml.baselines.log.prior import PriorMethod
 from mml.baselines.log.slot import LogMethod, LogModel, LogScorer, choose, described
 from mml.baselines.log.sums import SumOfScores
-from mml.cli.arguments import common_arguments
+from mml.config.arguments import common_arguments
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.events import event_log

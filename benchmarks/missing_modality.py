@@ -24,6 +24,7 @@ import pandas as pd
 from mml.config.config import Config
 from mml.errors import InputError
 from mml.evaluation.significance import paired_difference, per_case_ndcg
+from mml.features.media.image import ImageMedium
 from mml.logs import log_to, setup_logging
 from mml.run.folder import RunFolder
 from mml.run.run import run_meta

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mml.version import __version__
+
 if TYPE_CHECKING:
     from mml.recommender import Recommender
 
-__version__ = "0.1.0"
-__all__ = ["load"]
+__all__ = ["__version__", "load"]
 
 
 def load(path: str | Path) -> Recommender:
@@ -18,6 +19,6 @@ def load(path: str | Path) -> Recommender:
     Raises:
         mml.errors.InputError: if there is none, or it is damaged.
     """
-    from mml.model_folder import load_recommender  # imported here: the version is wanted without torch
+    from mml.recommender import Recommender  # imported here: the version is wanted without torch
 
-    return load_recommender(path)
+    return Recommender.load(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from mml.data.catalogue import Catalogue
 from mml.data.items import Items
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
+from mml.files.bundle import read_about, read_state, write_state
+from mml.files.safe import make_folder, plain
 from mml.histories import Given, Histories
 from mml.model.fusion import FUSIONS
 from mml.model.fusion.context import case_context, context_size
@@ -31,10 +33,16 @@ from mml.model.learner.id import IDLearner
 from mml.model.learner.outputs import Output
 from mml.model.learner.slot import Serving, TrainedLearner
 from mml.ranked_lists import BestItems, best_items, popular_items
+from mml.version import __version__
 
 logger = logging.getLogger(__name__)
 
+MODEL = "model"
+"""The folder of the trained recommender inside a run's."""
+
 _BLOCK = 256  # users scored at a time
+_FORMAT = 1
+_NAME = "recommender"  # of its files
 
 
 @dataclass(frozen=True)
@@ -292,27 +300,72 @@ class Recommender:
     # -- files -------------------------------------------------------------------------------------------------------
 
     def save(self, folder: str | Path) -> Path:
-        """Write all of it into a folder that is complete in itself: safetensors and JSON."""
-        from mml.model_folder import save_recommender
-
-        return save_recommender(self, Path(folder))
+        """Write all of it into a folder that is complete in itself, safetensors and JSON; an older one is replaced."""
+        place = Path(folder).expanduser()
+        make_folder(place)
+        versions = {"mml": __version__, "torch": torch.__version__, "numpy": np.__version__}
+        write_state(place, _NAME, self.state(), format=_FORMAT, versions=versions)
+        return place
 
     @classmethod
-    def from_parts(
-        cls, items: Items, catalogue: Catalogue, rules: Rules, values: Mapping[str, Any], state: Mapping[str, Any]
-    ) -> Recommender:
-        """The recommender that saved states are of; see mml.model_folder."""
-        device = torch.device("cpu")
+    def load(cls, path: str | Path) -> Recommender:
+        """The recommender of a run's folder, or of a folder that `save` wrote.
+
+        Raises:
+            InputError: if there is none, or it is damaged, or of another version's format.
+        """
+        folder = Path(path).expanduser()
+        inside = folder / MODEL
+        if (inside / f"{_NAME}.json").is_file():
+            folder = inside
+        if not (folder / f"{_NAME}.json").is_file():
+            raise InputError(
+                f"{path} holds no trained recommender; name a finished run's folder such as output/ml-100k/latest, or "
+                "a folder that save() wrote."
+            )
+        about = read_about(folder, _NAME)
+        if about is not None and about.get("format") != _FORMAT:
+            made = about.get("versions", {}).get("mml", "?")
+            raise InputError(
+                f"{folder} is in format {about.get('format')}, of mml {made}; this is mml {__version__}, which reads "
+                f"format {_FORMAT}: train again, or load it with that version."
+            )
+        return cls.from_state(read_state(folder, _NAME))
+
+    def state(self) -> dict[str, Any]:
+        """All of it: nested mappings of tensors, numbers, strings and lists."""
+        generator = self.generator
+        made = None if generator is None else {"kind": self.values["generator"], "weights": generator.state_dict()}
+        return {
+            "settings": plain(self.values),
+            "rules": asdict(self.rules),
+            "items": self.vocabulary.state(),
+            "catalogue": self.catalogue.state(),
+            "order": list(self.learners),
+            "learners": {name: learner.state() for name, learner in self.learners.items()},
+            "generator": made,
+            "methods": list(self.fusions),
+            "fusions": {name: fusion.state() for name, fusion in self.fusions.items()},
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Recommender:
+        """The recommender that `state` is of, on the CPU."""
+        device, values = torch.device("cpu"), state["settings"]
+        items, catalogue = Items.from_state(state["items"]), Catalogue.from_state(state["catalogue"])
         serving = Serving(catalogue, device)
         learners = {
-            name: entry_of(name).restored(name, state["learners"][name], values, serving) for name in state["order"]
+            name: entry_of(name).restored(
+                name, state["learners"][name], values | values["learners"].get(name, {}), serving
+            )
+            for name in state["order"]
         }
         generator = None
         if state["generator"] is not None:
             generator = new_generator(state["generator"]["kind"], learners["id"], catalogue, values)
             generator.load_state_dict(state["generator"].get("weights", {}))
-        whole = cls(items, catalogue, learners, generator, rules, values, device)
-        for method in state["fusions"]:
+        whole = cls(items, catalogue, learners, generator, Rules(**state["rules"]), values, device)
+        for method in state["methods"]:
             whole.fusions[method] = FUSIONS[method].restored(whole.shape, state["fusions"][method], values)
         return whole
 

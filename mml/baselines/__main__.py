@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml.baselines.run import run_baseline
     from mml.baselines.settings import read_baseline
-    from mml.cli.arguments import common_arguments
+    from mml.config.arguments import common_arguments
     from mml.logs import log_to, setup_logging
     from mml.run.printing import result_table
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mml.checking.dataset import check_dataset
 from mml.checking.finding import Finding
-from mml.cli.arguments import common_arguments
+from mml.config.arguments import common_arguments
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError

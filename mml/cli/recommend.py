@@ -12,7 +12,7 @@ import pandas as pd
 from mml.errors import InputError
 from mml.features.files import replacing
 from mml.logs import setup_logging
-from mml.model_folder import load_recommender
+from mml.recommender import Recommender
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,7 +42,7 @@ def _lists(options: argparse.Namespace) -> pd.DataFrame:
             f"{options.run} is neither a run's folder nor a dataset with a run in {options.output_dir}; train first: "
             f"mml train {options.run}"
         )
-    model = load_recommender(folder)
+    model = Recommender.load(folder)
     if options.users_from is not None:
         return model.recommend(options.users_from, top=options.top, new_items_share=options.new_items_share)
     given = [item for item in (options.items or "").split(",") if item]

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run, print the table, and return the exit code: 0, 2 for a mistake in the input, 3 if a process is lost."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml import distributed
-    from mml.cli.arguments import common_arguments, named_first
+    from mml.config.arguments import common_arguments, named_first
     from mml.config.config import Config
     from mml.logs import log_to, setup_logging
     from mml.run.folder import RunFolder

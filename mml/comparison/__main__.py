@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from mml.cli.arguments import split_names
+from mml.config.arguments import split_names
 from mml.errors import InputError
 
 EXIT_INPUT_ERROR = 2

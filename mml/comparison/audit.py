@@ -138,7 +138,7 @@ def _longest_histories(tasks: TaskSet) -> np.ndarray:
 def main(arguments: Sequence[str]) -> int:
     """Print the audit of a dataset; exit code 2 for a mistake in the input."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
-    from mml.cli.arguments import common_arguments
+    from mml.config.arguments import common_arguments
     from mml.logs import setup_logging
 
     setup_logging("WARNING")

@@ -167,7 +167,7 @@ def _silent() -> Iterator[None]:
 def main(arguments: Sequence[str]) -> int:
     """Print the check of a dataset; exit code 1 if the two disagree, 2 for a mistake in the input."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
-    from mml.cli.arguments import common_arguments
+    from mml.config.arguments import common_arguments
     from mml.logs import setup_logging
 
     setup_logging("WARNING")

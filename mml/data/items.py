@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from mml.files.atomic import read_atomic, read_header
 
@@ -51,6 +52,21 @@ class Items:
         titles = _read_titles(path, tokens, separator)
         folder = _image_folder(learners or {}, Path(dataset.dataset_path))
         return cls(tokens, dataset.item_counts, dataset.n_warm_items, titles, folder)
+
+    def state(self) -> dict[str, Any]:
+        """All of it as a tensor, numbers and lists."""
+        return {
+            "tokens": list(self.tokens),
+            "counts": torch.from_numpy(self.counts.copy()),
+            "n_warm_items": self.n_warm_items,
+            "titles": None if self.titles is None else list(self.titles),
+            "image_folder": self.image_folder,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Items:
+        """The items that `state` is of."""
+        return cls(**{**state, "counts": state["counts"].numpy()})
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import mml
 from mml.errors import InputError
 from mml.features.encoders import Encoder, EncoderState
 from mml.features.files import FeatureTable, read_features, write_features
 from mml.features.resume import PartFile, content_key
 from mml.features.state import read_state, write_state
+from mml.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def encode_once(
     Raises:
         InputError: the encoder's own, or the folder cannot be written. A folder that was made for nothing is gone.
     """
-    digest = content_key([mml.__version__, encoder.identity(), *rows, *content])
+    digest = content_key([__version__, encoder.identity(), *rows, *content])
     stem = folder / digest
     found = _kept(stem)
     if found is None:

@@ -13,10 +13,10 @@ import pandas as pd
 import recbole
 import torch
 
-import mml
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
+from mml.version import __version__
 
 if TYPE_CHECKING:
     from mml.run.folder import StageRecord
@@ -52,7 +52,7 @@ def library_versions() -> dict[str, str]:
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     return {
-        "mml": mml.__version__,
+        "mml": __version__,
         **library_versions(),
         "pandas": pd.__version__,
         "python": platform.python_version(),

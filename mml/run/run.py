@@ -15,9 +15,8 @@ from mml.model.encoder.settings import EncoderSettings
 from mml.model.fusion.slot import FusionSettings
 from mml.model.learner import entry_of
 from mml.model.learner.slot import StateEntry
-from mml.model_folder import save_recommender
 from mml.precision import set_up_torch
-from mml.recommender import Recommender, Rules
+from mml.recommender import MODEL, Recommender, Rules
 from mml.run.context import RunContext
 from mml.run.folder import RunFolder
 from mml.run.frame import Stages, State
@@ -30,9 +29,6 @@ from mml.run.result import predictions_csv, result_of, to_json
 from mml.trainer.settings import RefreshSettings
 
 logger = logging.getLogger(__name__)
-
-MODEL = "model"
-"""The folder of the trained recommender inside the run's."""
 
 
 class Run:
@@ -106,7 +102,7 @@ class Run:
             self.folder.write_text(
                 "predictions.csv", predictions_csv(ranks, self.dataset.test_tasks()[0], self.dataset)
             )
-            save_recommender(recommender, self.folder.path / MODEL)
+            recommender.save(self.folder.path / MODEL)
         self.folder.write_text("result.json", to_json(result))
         return result
 

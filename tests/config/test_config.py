@@ -411,7 +411,7 @@ def test_the_file_beside_the_dataset_counts(tmp_path: Path, write_yaml: WriteYam
 
 
 def test_a_setting_with_a_space_after_config_files() -> None:
-    from mml.cli.arguments import common_arguments
+    from mml.config.arguments import common_arguments
 
     given = ["--config_files", "my.yaml", "--metrics=[Recall, NDCG]", "--data_path=/home/me/my data"]
     _, files, rest = common_arguments(given, "")

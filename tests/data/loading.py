@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mml.cli.arguments import common_arguments
+from mml.config.arguments import common_arguments
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.refresh.snapshots import Snapshot, snapshots

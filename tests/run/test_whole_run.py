@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import run_meta
-from mml.cli.arguments import common_arguments, split_names
+from mml.config.arguments import common_arguments, split_names
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.evaluation.ranking import Ranking

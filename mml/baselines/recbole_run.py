@@ -47,6 +47,11 @@ class RecBoleRun:
         self._first_new = self._first_valid + len(dataset.users.valid)
         self._config = ModelConfig(self._class, baseline.config, baseline.settings)
 
+    @property
+    def code(self) -> list[str]:
+        """The modules that compute it."""
+        return ["mml.baselines.recbole_model", "mml.baselines.recbole_data"]
+
     def scorers(self, tasks: TaskSet) -> tuple[list[Part], Scorer | None]:
         """Scores of the test tasks, in parts, and of the validation tasks (None where there are several models)."""
         if self._baseline.settings["new_users"] == "none":
@@ -107,8 +112,7 @@ class RecBoleRun:
                 epochs = trainer.n_trained
             return {"weights": dict(model.state_dict())}, epochs * sum(len(part.users) for part in parts)
 
-        code = ["mml.baselines.recbole_model", "mml.baselines.recbole_data"]
-        state = self._stages(stage, self._depends_on(parts, validation, start), (), code, build)
+        state = self._stages(stage, self._depends_on(parts, validation, start), (), self.code, build)
         model = fresh(0)
         model.load_state_dict(state["weights"])
         return config, model

@@ -9,26 +9,12 @@ import pkgutil
 import recbole.model.sequential_recommender as recbole_models
 import torch
 
+from mml.baselines.entries import BASELINES
 from mml.errors import InputError
 
 torch.autograd.set_detect_anomaly(
     False
 )  # importing RecBole's SINE switches it on for everything, at a third of the speed
-
-OWN = (
-    "Pop",
-    "Random",
-    "Linear",
-    "ContentKNN",
-    "IDSASRec",
-    "IDGRU",
-    "ContentSASRec",
-    "ContentInitSASRec",
-    "SumIDContent",
-    "SumAll",
-    "SumFive",
-)
-"""Our own; see `mml.baselines.own`."""
 
 CANNOT = {
     "DIEN": "it scores single items and cannot rank all of them",
@@ -57,7 +43,7 @@ def check_name(name: str) -> None:
     Raises:
         InputError: with the nearest name, or with the reason.
     """
-    known = [*OWN, *recbole_names()]
+    known = [*BASELINES.names(), *recbole_names()]
     if name in known:
         return
     if name in CANNOT:

@@ -81,7 +81,7 @@ def run_baseline(
         }
         return {"result": report.to_json(result), "ranks": torch.from_numpy(ranking.ranks)}, len(tasks)
 
-    code = [__name__, kind.__module__]
+    code = [__name__, *model.code]
     state = stages("meta_test", depends_on, list(stages.records), code, build)
     ranks = {baseline.method: state["ranks"].cpu().numpy()}
     folder.write_text("predictions.csv", report.predictions_csv(ranks, tasks, dataset))

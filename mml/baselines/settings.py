@@ -14,12 +14,14 @@ import yaml
 from recbole.config import Config as RecBoleConfig
 from recbole.utils import ModelType
 
-from mml.baselines.registry import OWN, check_name
+from mml.baselines.entries import BASELINES
+from mml.baselines.registry import check_name
 from mml.config import keys as config_keys
 from mml.config.config import Config, set_numpy_aliases
 from mml.config.sources import config_dir, parse_arguments
 from mml.errors import InputError
 from mml.files.atomic import read_header
+from mml.settings import keys_of
 
 NEW_USERS = ("none", "trans", "full_retrain", "down")
 OWN_NEW_USERS = ("none", "trans", "full_retrain")
@@ -45,7 +47,7 @@ class Baseline:
     @property
     def is_own(self) -> bool:
         """Whether it is mml's own, not RecBole's."""
-        return self.name in OWN
+        return self.name in BASELINES
 
     @property
     def method(self) -> str:
@@ -120,8 +122,10 @@ def read_baseline(name: str, dataset: str, files: Sequence[str], words: Sequence
     """
     check_name(name)
     given = parse_arguments(words)
-    defaults = _defaults("own" if name in OWN else "recbole")
-    if name in OWN:
+    defaults = _defaults("own" if name in BASELINES else "recbole")
+    if name in BASELINES:
+        declared = BASELINES[name].settings
+        defaults |= {} if declared is None else {key: one.default for key, one in keys_of(declared).items()}
         own = {key: given.pop(key) for key in list(given) if key in defaults}
         _check_values(own, defaults, OWN_NEW_USERS)
         for key in given:

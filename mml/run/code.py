@@ -63,7 +63,7 @@ def _imported(path: Path | None) -> list[str]:
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.split(".")[0] == _PACKAGE]
+    return [name for name in names if name.startswith(f"{_PACKAGE}.")]  # the package itself imports nothing of use
 
 
 def _running(tree: ast.AST) -> Iterable[ast.AST]:

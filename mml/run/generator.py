@@ -53,7 +53,7 @@ def generator_stage(
         trainer.train(context.dataset, context.validation)
         return {"weights": dict(generator.state_dict())}, trainer.n_trained * len(context.dataset.training_tasks())
 
-    depends_on = [config.of_stage(STAGE), context.known_features(features, context.dataset.n_known_items)]
+    depends_on = [config.of_learner("id", "id", STAGE), context.known_features(features, context.dataset.n_known_items)]
     code = [type(entry).__module__, GeneratorTrainer.__module__]
     generator.load_state_dict(context.stages(STAGE, depends_on, after, code, build)["weights"])
     return generator.eval()

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from mml.baselines.__main__ import main
-from mml.baselines.registry import OWN
+from mml.baselines.entries import BASELINES
 from mml.baselines.settings import read_baseline
 from mml.data.dataset import MMLDataset
 from mml.files.bundle import read_state
@@ -74,7 +74,7 @@ def test_permuted_targets_change_no_weight(
 ) -> None:
     """With eval_shots [3], the first three interactions are support, whatever comes later must not matter."""
     with_permuted(tiny_data, tmp_path / "data", first=3)
-    given = {"eval_shots": "[3]", "recbole": model not in OWN, **settings}
+    given = {"eval_shots": "[3]", "recbole": model not in BASELINES, **settings}
     assert main(words(model, tiny_data, tmp_path / "a", **given)) == 0
     assert main(words(model, tmp_path / "data", tmp_path / "b", **given)) == 0
     assert weights(tmp_path / "a")
@@ -96,7 +96,7 @@ def test_what_comes_later_changes_no_weight(
     earlier: bool, model: str, treatment: str, tiny_data: Path, words: Words, tmp_path: Path
 ) -> None:
     """Of what is learned at two moments, nothing depends on what comes after the second; on what is before, it does."""
-    given = {"new_users": treatment, "snapshots": 2, "recbole": model not in OWN}
+    given = {"new_users": treatment, "snapshots": 2, "recbole": model not in BASELINES}
     line = words(model, tiny_data, tmp_path / "a", **given)
     assert main(line) == 0
     data = MMLDataset(read_baseline(model, "tiny", [], line[3:]).config)
@@ -113,7 +113,7 @@ def test_what_comes_later_changes_no_weight(
 def test_the_supports_do_reach_the_weights(model: str, tiny_data: Path, words: Words, tmp_path: Path) -> None:
     """The control: permuting the supports changes the models that train on them, and no other."""
     with_permuted(tiny_data, tmp_path / "data", first=0)
-    given = {"eval_shots": "[3]", "snapshots": 2, "new_users": "full_retrain", "recbole": model not in OWN}
+    given = {"eval_shots": "[3]", "snapshots": 2, "new_users": "full_retrain", "recbole": model not in BASELINES}
     assert main(words(model, tiny_data, tmp_path / "a", **given)) == 0
     assert main(words(model, tmp_path / "data", tmp_path / "b", **given)) == 0
     assert weights(tmp_path / "a") != weights(tmp_path / "b")

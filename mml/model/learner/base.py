@@ -42,7 +42,9 @@ class InnerLoopSettings:
         0.01, "Learning rate of the inner loop (gradient descent).", low=0.0, per_learner=True
     )
     local_modules: tuple[str, ...] = setting(
-        ["position_embedding", "trm_encoder", "LayerNorm"], "Parts of the encoder that adapt to a user."
+        ["position_embedding", "trm_encoder", "LayerNorm"],
+        "Parts of the encoder that adapt to a user.",
+        per_learner=True,
     )
 
 

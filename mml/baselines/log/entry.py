@@ -1,0 +1,116 @@
+"""Models of the log as baselines: their settings are chosen on the validation users, then they are fitted in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from mml.baselines.log.methods import METHODS
+from mml.baselines.log.prior import PriorMethod
+from mml.baselines.log.slot import LogMethod, LogModel, LogScorer, choose, touched
+from mml.baselines.log.sums import SumOfScores
+from mml.baselines.slot import BASELINES, Moment, Scores
+from mml.data.events import event_log
+from mml.settings import read
+
+_PRIORS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
+_SUM = ("VSTAN", "SLIST", "EASE", "PrefixKNN")
+_CODE = ("mml.baselines.log.methods", "mml.evaluation.validation")
+_MEANINGS = {
+    "Popularity": "number of interactions",
+    "PositionPopularity": "what users take after so many interactions",
+    "RecentPopularity": "number of interactions, decayed with their age",
+    "RecentPositionPopularity": "both",
+    "Markov": "what follows the last items",
+    "VSKNN": "sessions like the history (Ludewig and Jannach 2018)",
+    "STAN": "VSKNN with decays of position and time (Garg et al. 2019)",
+    "VSTAN": "VSKNN and STAN together (Ludewig et al. 2021)",
+    "SLIS": "item similarities in closed form (Choi et al. 2021)",
+    "SLIST": "item similarities and transitions in closed form (Choi et al. 2021)",
+    "EASE": "item similarities by ridge regression (Steck 2019)",
+    "IALS": "matrix factorisation with implicit feedback (Hu et al. 2008)",
+    "PrefixKNN": "users who began alike",
+}
+
+
+class LogEntry:
+    """A model of the log, with popularity by position as a prior where the validation users gain by it.
+
+    Args:
+        name: one of METHODS.
+    """
+
+    settings = None
+
+    def __init__(self, name: str) -> None:
+        self.name, self.meaning = name, _MEANINGS[name]
+
+    def check(self, moment: Moment) -> None:
+        """It works with any data."""
+
+    def trained(self, moment: Moment) -> Scores:
+        model = fitted(self.name, moment)
+        return lambda tasks, n_items: LogScorer(model, tasks, n_items)
+
+
+class LogSumEntry:
+    """The plain sum of four different kinds of them."""
+
+    name = "SumLog"
+    settings = None
+    meaning = " + ".join(_SUM)
+
+    def check(self, moment: Moment) -> None:
+        """It works with any data."""
+
+    def trained(self, moment: Moment) -> Scores:
+        log, n_items = moment.dataset.users.old, moment.dataset.item_num
+        warm = touched(log, n_items)
+        whole = SumOfScores([fitted(name, moment) for name in _SUM], warm)
+        return lambda tasks, limit: LogScorer(whole, tasks, limit)
+
+
+def fitted(name: str, moment: Moment) -> LogModel:
+    """The model of the best settings, fitted to the old users of a moment."""
+    start, data = _start(name), moment.dataset
+    times = event_log(data).times_of(data.users.old, 0) if not moment.suffix else None
+    method = start
+
+    def build(_: int) -> tuple[dict[str, Any], int]:
+        best = _best(start, moment, times)
+        return {"chosen": {key: getattr(best, key) for key in best.searched}}, len(moment.validation)
+
+    if len(moment.validation):
+        depends_on = [name, data.fingerprint(with_new_users=False), moment.config["valid_metric"]]
+        depends_on += [moment.config["repeatable"], _searched(start)]
+        state = moment.stages(f"{name}{moment.suffix}", depends_on, (), [*_CODE, __name__], build)
+        method = replace(start, **state["chosen"])
+    return method.fit(data.users.old, data.item_num, times)
+
+
+def _start(name: str) -> LogMethod:
+    method = read(METHODS[name], {})
+    if isinstance(method, PriorMethod):
+        return replace(method, searched={**method.searched, "prior": _PRIORS})
+    return method
+
+
+def _searched(method: LogMethod) -> Mapping[str, list[Any]]:
+    return {one.name: list(method.searched[one.name]) for one in fields(method) if one.name in method.searched}
+
+
+def _best(start: LogMethod, moment: Moment, times: Any) -> LogMethod:
+    validation, data = moment.validation, moment.dataset
+
+    def score(method: LogMethod) -> float:
+        model = method.fit(data.users.old, data.item_num, times)
+        scorer = LogScorer(model, validation.tasks, validation.n_candidates)
+        return validation.score(validation.rank(scorer))[0]
+
+    return choose(start, score)
+
+
+for _name in METHODS:
+    BASELINES.add(LogEntry(_name))
+BASELINES.add(LogSumEntry())

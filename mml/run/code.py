@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -21,19 +22,29 @@ def code_hash(modules: Iterable[str]) -> str:
             with its own file and with what it imports of mml.
     """
     digest = hashlib.sha256()
-    for name in sorted(_closure(modules)):
-        digest.update(f"{name}\n{_meaning(_file(name))}\n".encode())
+    for name, source in sorted(closure(modules).items()):
+        digest.update(f"{name} {source.meaning}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _closure(modules: Iterable[str]) -> set[str]:
-    found: set[str] = set()
+@dataclass(frozen=True)
+class Source:
+    """What a file says: a hash of its code, and what it imports of mml when it runs (names that may be modules)."""
+
+    meaning: str
+    imported: tuple[str, ...]
+
+
+def closure(modules: Iterable[str]) -> dict[str, Source]:
+    """The modules and all of mml that they import, by name."""
+    found: dict[str, Source] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in found and _file(name) is not None:
-            found.add(name)
-            waiting += _imported(_file(name))
+        path = None if name in found else _file(name)
+        if path is not None:
+            found[name] = _read(path, path.stat().st_mtime_ns)
+            waiting += found[name].imported
     return found
 
 
@@ -51,34 +62,21 @@ def _file(name: str) -> Path | None:
     return Path(origin) if origin is not None and origin.endswith(".py") else None
 
 
-def _tree(path: Path | None) -> ast.Module:
-    return ast.Module([], []) if path is None else ast.parse(path.read_text(encoding="utf-8"))
-
-
-def _imported(path: Path | None) -> list[str]:
-    """What a file imports of mml when it runs: modules, and names that may be modules."""
+@cache
+def _read(path: Path, _modified: int) -> Source:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     names: list[str] = []
-    for node in _running(_tree(path)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.startswith(f"{_PACKAGE}.")]  # the package itself imports nothing of use
-
-
-def _running(tree: ast.AST) -> Iterable[ast.AST]:
-    """All nodes but those that only type checkers read."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+    for statement in tree.body:
+        if isinstance(statement, ast.If) and isinstance(statement.test, ast.Name):  # TYPE_CHECKING
             continue
-        yield node
-        yield from _running(node)
-
-
-def _meaning(path: Path | None) -> str:
-    """The source without comments, docstrings and layout."""
-    tree = _tree(path)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False):
-            node.body = node.body[1:]
-    return ast.dump(tree)
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Import):
+                names += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, (ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False):
+                node.body = node.body[1:]
+    if ast.get_docstring(tree, clean=False):
+        tree.body = tree.body[1:]
+    own = tuple(name for name in names if name.startswith(f"{_PACKAGE}."))  # the package itself imports nothing of use
+    return Source(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), own)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mml.run.code import code_hash
+from mml.run.code import closure, code_hash
 
 Arguments = Callable[..., list[str]]
 
@@ -63,9 +63,7 @@ def test_an_edit_reruns_exactly_the_stages_that_it_can_touch(
     ],
 )
 def test_what_a_module_depends_on(module: str, holds: str, lacks: str) -> None:
-    from mml.run.code import _closure
-
-    found = _closure([module])
+    found = closure([module])
     assert holds in found
     assert lacks not in found
     assert "mml.config.config" not in found  # settings come as values

@@ -1,6 +1,7 @@
 # make demo    train and evaluate on ml-100k, print the results and a list of recommendations
 # make install .venv with all of it and no more; the other targets do this by themselves
 # make check   lint, types and tests
+# make test-fast   the tests that take no whole runs
 # make PYTHON=python3.12 test    any target with another Python; .venv is made anew for it
 #
 # pip's own variables (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, ...) choose where packages, such as a torch for CPU, come from.
@@ -14,12 +15,12 @@ BIN := $(VENV)/bin
 PY_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # Written last, so an interrupted installation has none and is started afresh.
 INSTALLED := $(VENV)/.installed-$(PY_VERSION)
-SOURCES := mml prepare_multimodal_information_file run_meta.py
+SOURCES := mml prepare_multimodal_information_file run_meta.py benchmarks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Everything below runs in .venv, and the scripts take their Python from this variable.
 RUN := PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: demo install test lint types check bench lock clean
+.PHONY: demo install test test-fast lint types check bench lock clean
 
 demo: $(INSTALLED)
 	$(RUN) bash script/run_meta.sh ml-100k 0
@@ -32,9 +33,13 @@ install: $(INSTALLED)
 test: $(INSTALLED)
 	$(RUN) $(BIN)/python -m pytest
 
+test-fast: $(INSTALLED)
+	$(RUN) $(BIN)/python -m pytest -m "not slow"
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(INSTALLED)
 	$(BIN)/mypy $(SOURCES)
@@ -50,10 +55,10 @@ clean:
 
 $(INSTALLED): requirements.lock setup.py
 	@case "$(PY_VERSION)" in \
-	  3.1[0-3]) ;; \
-	  "") echo "make: '$(PYTHON)' does not run. Install Python 3.10 to 3.13, or name one: make PYTHON=python3.12" >&2; exit 1 ;; \
-	  2.*|3.[0-9]) echo "make: '$(PYTHON)' is Python $(PY_VERSION); mml needs 3.10 or later: make PYTHON=python3.12" >&2; exit 1 ;; \
-	  *) echo "make: warning: mml is made for Python 3.10 to 3.13, '$(PYTHON)' is $(PY_VERSION)" >&2 ;; \
+	  3.1[1-3]) ;; \
+	  "") echo "make: '$(PYTHON)' does not run. Install Python 3.11 to 3.13, or name one: make PYTHON=python3.12" >&2; exit 1 ;; \
+	  2.*|3.[0-9]|3.10) echo "make: '$(PYTHON)' is Python $(PY_VERSION); mml needs 3.11 or later: make PYTHON=python3.12" >&2; exit 1 ;; \
+	  *) echo "make: warning: mml is made for Python 3.11 to 3.13, '$(PYTHON)' is $(PY_VERSION)" >&2 ;; \
 	esac
 	@echo "Installing into $(VENV) (Python $(PY_VERSION)), this takes a few minutes the first time ..."
 	@$(PYTHON) -m venv --clear $(VENV)
@@ -64,7 +69,7 @@ $(INSTALLED): requirements.lock setup.py
 # Needs uv. torch brings its own CUDA packages, the right ones for each platform, so the lock names none.
 lock:
 	sed -n '/^#/p' requirements.lock > requirements.lock.new
-	uv pip compile setup.py --extra dev --extra images --universal --python-version 3.10 --upgrade --quiet \
+	uv pip compile setup.py --extra dev --extra images --universal --python-version 3.11 --upgrade --quiet \
 	  --no-annotate --no-header --constraint <(echo torch==2.13.0) \
 	  | grep -vE '^(nvidia|cuda|triton)[-=]' >> requirements.lock.new
 	mv requirements.lock.new requirements.lock

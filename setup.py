@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent
 # and what it imports is listed here instead. ray is imported by recbole.quick_start only, which mml never touches;
 # thop, tabulate, plotly, psutil and hyperopt are imported inside functions that mml never calls.
 INSTALL_REQUIRES = [
-    "torch>=2.4",
+    "torch>=2.10",  # before it, weights_only could be made to run code
     "numpy>=1.26",
     "pandas>=2.1,<3",  # pandas 3 turns RecBole's `feat[field].fillna(inplace=True)` into a silent no-op
     "pyyaml>=6.0",
@@ -28,7 +28,7 @@ INSTALL_REQUIRES = [
 ]
 
 # Pictures: the descriptor encoder and the synthetic data writer.
-IMAGES = ["pillow>=10.0", "scikit-image>=0.22"]
+IMAGES = ["pillow>=10.0.1", "scikit-image>=0.22"]
 # The comparison's plots.
 PLOTS = ["matplotlib>=3.8"]
 
@@ -45,6 +45,8 @@ EXTRAS_REQUIRE = {
     "serve": SERVE,
     "dev": [
         "pytest>=8.0",
+        "pytest-cov>=5.0",
+        "import-linter>=2.0",
         "hypothesis>=6.100",
         "ruff>=0.6",
         "mypy>=1.11",
@@ -82,7 +84,7 @@ setup(
     long_description=read_readme(),
     long_description_content_type="text/markdown",
     license="MIT",
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     # configs/ lies at the root of the repository and inside the package (mml/configs/) once installed.
     packages=[
         *find_packages(

@@ -74,6 +74,7 @@ def run_baseline(
             "device": report.device_name(config.device),
             "data": summary,
             "stages": {stage: _without_fingerprint(record) for stage, record in stages.records.items()},
+            "learners": {},
             "adaptation": {},
             **report.new_users_learned_from(config, baseline.settings["new_users"] != "none"),
             "validation": dict(valid),

@@ -11,7 +11,7 @@ from mml.data.item_features import ItemFeatures
 
 
 class FeatureAttention(nn.Module):
-    """Adds sum_m s_m (P_m f_i).(P_m f_j) to the attention logits of positions i and j (DESIGN section 4).
+    """Adds sum_m s_m (P_m f_i).(P_m f_j) to the attention logits of positions i and j (docs/method.md).
 
     A position whose item lacks the modality m gets nothing from m. The paper fixes s = 0.001; here it is learned.
 

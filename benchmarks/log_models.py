@@ -19,12 +19,6 @@ import numpy as np
 import torch
 
 from benchmarks.measured import machine
-from mml.baselines.log.content import ContentNeighbours
-from mml.baselines.log.counter import Counter, CounterScorer, cases_of, choose_counter
-from mml.baselines.log.methods import METHODS
-from mml.baselines.log.prior import PriorMethod
-from mml.baselines.log.slot import LogMethod, LogModel, LogScorer, choose, described
-from mml.baselines.log.sums import SumOfScores
 from mml.config.arguments import common_arguments
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
@@ -33,6 +27,12 @@ from mml.evaluation.cases import case_groups, dataset_metrics, rank_cases
 from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import Ranking, rank_targets
 from mml.evaluation.scorer import Scorer
+from mml.model.log.content import ContentNeighbours
+from mml.model.log.counter import Counter, CounterScorer, cases_of, choose_counter
+from mml.model.log.methods import METHODS
+from mml.model.log.prior import PriorMethod
+from mml.model.log.slot import LogMethod, LogModel, LogScorer, choose, described
+from mml.model.log.sums import SumOfScores
 from mml.run.context import validation_of
 
 PRIORS = [0.03, 0.1, 0.3, 1.0, 3.0]

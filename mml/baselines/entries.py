@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from mml.baselines import content_knn, plain, popular
-from mml.baselines.log import entry
+from mml.baselines import content_knn, log_models, plain, popular
 from mml.baselines.slot import BASELINES
 
-__all__ = ["BASELINES", "content_knn", "entry", "plain", "popular"]
+__all__ = ["BASELINES", "content_knn", "log_models", "plain", "popular"]

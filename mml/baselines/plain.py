@@ -93,6 +93,7 @@ class _PlainLearners:
         context = FitContext(
             values=values,
             old=data.users.old,
+            times=data.old_times,
             n_items=data.item_num,
             max_length=data.max_item_list_len,
             device=config.device,

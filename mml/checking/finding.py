@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Literal
 
 Level = Literal["error", "warning", "note"]
@@ -45,4 +45,4 @@ def as_date(seconds: float) -> str:
     """A time as a date if it can be one, else as a number."""
     if not _DATES_FROM <= seconds <= _DATES_TO:
         return f"{seconds:g}"
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")

@@ -57,6 +57,8 @@ class MMLDataset(AtomicDataset):
         n_known_items: items up to this id have been touched by an old or a validation user, up to T. Validation
             ranks these only, so that nothing after T can sway it.
         item_features: one per modality, joined by item token.
+        old_times: float64 [n_interactions], when each of the old users' came; None without a time column, and at a
+            later moment (`after`).
         new_times: float64 [n_interactions], when each of the new users' came, or its row without a time column.
         tokens_in_file_order: str [n_items - 1], the items as `.item`, or else the log, first names them.
         has_time: whether the log has a time column; else its rows are in the order of time.
@@ -78,6 +80,7 @@ class MMLDataset(AtomicDataset):
         self.has_time: bool
         self._n_repeated_targets = 0
         self.n_warm_items: int
+        self.old_times: np.ndarray | None
         self.n_known_items: int
         self.users: UserGroups
         self.whole_log: WholeLog
@@ -171,6 +174,7 @@ class MMLDataset(AtomicDataset):
             groups.append(PackedSequences.from_sorted(split.users[rows] - begin, items[rows], end - begin))
         self.users = UserGroups(groups[0], groups[1].head(limit), groups[2].head(limit))
         times = split.times[split.users >= bounds[2]]
+        self.old_times = split.times[: len(groups[0].items)] if self.has_time else None
         self.new_times = times if limit is None else times[groups[2].places < limit]
         self.n_warm_items = int(groups[0].items.max())
         self.n_known_items = max(self.n_warm_items, int(groups[1].items.max(initial=0)))
@@ -265,6 +269,7 @@ class MMLDataset(AtomicDataset):
         """The same data at a later moment: these interactions are among the old users', and every item is warm."""
         later = copy.copy(self)
         later.users = replace(self.users, old=PackedSequences.joined([self.users.old, *known]))
+        later.old_times = None
         later.n_warm_items = later.n_known_items = self.item_num - 1
         return later
 
@@ -272,6 +277,7 @@ class MMLDataset(AtomicDataset):
         """The same items, and these interactions alone among the old users'."""
         later = copy.copy(self)
         later.users = replace(self.users, old=known)
+        later.old_times = None
         return later
 
     def summary(self) -> dict[str, Any]:
@@ -315,6 +321,11 @@ class MMLDataset(AtomicDataset):
         n_items = self.item_num if with_new_users else self.n_known_items + 1
         digest.update("\n".join(map(str, self.item_tokens[:n_items])).encode())
         return digest.hexdigest()[:16]
+
+    def times_fingerprint(self) -> str:
+        """Hash of when the old users' interactions came, counted from the first one."""
+        times = np.zeros(0) if self.old_times is None else self.old_times - self.old_times.min()
+        return hashlib.sha256(times.tobytes()).hexdigest()[:16]
 
     def attributes_fingerprint(self) -> str:
         """Hash of the .item file's columns, as ids and tokens: what RecBole's feature models read."""

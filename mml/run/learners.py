@@ -182,6 +182,7 @@ def fit_context(context: RunContext, name: str, dataset: MMLDataset | None = Non
     return FitContext(
         values=context.config.values(name),
         old=data.users.old,
+        times=data.old_times,
         n_items=data.item_num,
         max_length=data.max_item_list_len,
         device=context.device,
@@ -199,6 +200,7 @@ def _fitted(context: RunContext, name: str, entry: FittedEntry) -> LearnerStages
     depends_on = [
         {key: values[key] for key in (*own, *read, "MAX_ITEM_LIST_LENGTH", "repeatable")},
         context.past,
+        context.dataset.times_fingerprint(),
         context.known_features(kind.features_used(name, context.catalogue), context.dataset.n_known_items),
     ]
     fit = fit_context(context, name)

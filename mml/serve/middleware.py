@@ -66,7 +66,7 @@ class BodyBounds:
             return
         try:
             body = await asyncio.wait_for(self._read(receive), self._limits.body_seconds)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             seconds = f"{self._limits.body_seconds:g}"
             slow = refusal(408, f"the body did not come within {seconds} s", {"Connection": "close"})
             await slow(scope, receive, send)

@@ -1,6 +1,6 @@
 """The README that stands in a generated folder."""
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 _HEAD = """# {name}: synthetic data
@@ -68,4 +68,4 @@ def readme(facts: dict[str, Any]) -> str:
 
 
 def _date(time: int) -> str:
-    return datetime.fromtimestamp(time, tz=timezone.utc).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(time, tz=UTC).strftime("%Y-%m-%d")

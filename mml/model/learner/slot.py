@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -116,6 +117,7 @@ class FitContext:
     Args:
         values: all settings, those of `learners.<name>` over the common ones.
         old: the old users' sequences.
+        times: float64 [n_interactions], when each of their interactions came; None where that is not known.
         n_items: number of items, the padding item included.
         max_length: longest history.
         device: of the result.
@@ -126,6 +128,7 @@ class FitContext:
 
     values: Mapping[str, Any]
     old: PackedSequences
+    times: np.ndarray | None
     n_items: int
     max_length: int
     device: torch.device

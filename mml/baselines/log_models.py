@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from mml.baselines.log.methods import METHODS
-from mml.baselines.log.prior import PriorMethod
-from mml.baselines.log.slot import LogMethod, LogModel, LogScorer, choose, touched
-from mml.baselines.log.sums import SumOfScores
 from mml.baselines.slot import BASELINES, Moment, Scores
-from mml.data.events import event_log
+from mml.model.log.methods import METHODS
+from mml.model.log.prior import PriorMethod
+from mml.model.log.slot import LogMethod, LogModel, LogScorer, choose, touched
+from mml.model.log.sums import SumOfScores
 from mml.settings import read
 
 _PRIORS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 _SUM = ("VSTAN", "SLIST", "EASE", "PrefixKNN")
-_CODE = ("mml.baselines.log.methods", "mml.evaluation.validation")
+_CODE = ("mml.model.log.methods", "mml.evaluation.validation")
 _MEANINGS = {
     "Popularity": "number of interactions",
     "PositionPopularity": "what users take after so many interactions",
@@ -74,7 +73,7 @@ class LogSumEntry:
 def fitted(name: str, moment: Moment) -> LogModel:
     """The model of the best settings, fitted to the old users of a moment."""
     start, data = _start(name), moment.dataset
-    times = event_log(data).times_of(data.users.old, 0) if not moment.suffix else None
+    times = data.old_times
     method = start
 
     def build(_: int) -> tuple[dict[str, Any], int]:
@@ -82,7 +81,12 @@ def fitted(name: str, moment: Moment) -> LogModel:
         return {"chosen": {key: getattr(best, key) for key in best.searched}}, len(moment.validation)
 
     if len(moment.validation):
-        depends_on = [name, data.fingerprint(with_new_users=False), moment.config["valid_metric"]]
+        depends_on = [
+            name,
+            data.fingerprint(with_new_users=False),
+            data.times_fingerprint(),
+            moment.config["valid_metric"],
+        ]
         depends_on += [moment.config["repeatable"], _searched(start)]
         state = moment.stages(f"{name}{moment.suffix}", depends_on, (), [*_CODE, __name__], build)
         method = replace(start, **state["chosen"])

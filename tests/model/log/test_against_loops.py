@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from mml.baselines.log.content import ContentNeighbours
-from mml.baselines.log.ease import EASE, autoencoder
-from mml.baselines.log.ials import IALS
-from mml.baselines.log.markov import Markov
-from mml.baselines.log.neighbours import STAN, VSKNN, VSTAN
-from mml.baselines.log.popularity import (
+from mml.model.log.content import ContentNeighbours
+from mml.model.log.ease import EASE, autoencoder
+from mml.model.log.ials import IALS
+from mml.model.log.markov import Markov
+from mml.model.log.neighbours import STAN, VSKNN, VSTAN
+from mml.model.log.popularity import (
     Popularity,
     PositionPopularity,
     RecentPopularity,
     RecentPositionPopularity,
 )
-from mml.baselines.log.prefix import PrefixKNN
-from mml.baselines.log.slist import SLIS, SLIST
-from mml.baselines.log.sums import SumOfScores
-from tests.baselines.log.logs import HISTORIES, N_ITEMS, lists_of, sequences_of, small_log, weights_of
+from mml.model.log.prefix import PrefixKNN
+from mml.model.log.slist import SLIS, SLIST
+from mml.model.log.sums import SumOfScores
+from tests.model.log.logs import HISTORIES, N_ITEMS, lists_of, sequences_of, small_log, weights_of
 
 KNOWN = slice(1, 12)
 

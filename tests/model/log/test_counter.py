@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from mml.baselines.log.counter import Counter, CounterScorer, choose_counter, histories_of, old_arrivals
 from mml.data.events import EventLog
+from mml.model.log.counter import Counter, CounterScorer, choose_counter, histories_of, old_arrivals
 
 N_ITEMS = 9
 

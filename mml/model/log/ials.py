@@ -11,11 +11,11 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from mml.baselines.log.ease import incidence
-from mml.baselines.log.histories import decayed
-from mml.baselines.log.prior import PriorMethod
-from mml.baselines.log.slot import LogModel, behind, touched
 from mml.data.sequences import PackedSequences
+from mml.model.log.ease import incidence
+from mml.model.log.histories import decayed
+from mml.model.log.prior import PriorMethod
+from mml.model.log.slot import LogModel, behind, touched
 from mml.settings import setting
 
 _CELLS = 2**22  # vectors' numbers held at a time

@@ -11,11 +11,11 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from mml.baselines.log.histories import ages, as_matrix
-from mml.baselines.log.prior import PriorMethod
-from mml.baselines.log.slist import session_weights
-from mml.baselines.log.slot import LogModel, behind, touched
 from mml.data.sequences import PackedSequences
+from mml.model.log.histories import ages, as_matrix
+from mml.model.log.prior import PriorMethod
+from mml.model.log.slist import session_weights
+from mml.model.log.slot import LogModel, behind, touched
 from mml.settings import setting
 
 _CELLS = 2**22  # numbers held at a time

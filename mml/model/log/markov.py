@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from mml.baselines.log.catalogue import Catalogue
-from mml.baselines.log.item_to_item import ItemToItem
-from mml.baselines.log.pairs import lags_that_count, pair_sums
-from mml.baselines.log.prior import PriorMethod
-from mml.baselines.log.slot import LogModel
 from mml.data.sequences import PackedSequences
+from mml.model.log.catalogue import Catalogue
+from mml.model.log.item_to_item import ItemToItem
+from mml.model.log.pairs import lags_that_count, pair_sums
+from mml.model.log.prior import PriorMethod
+from mml.model.log.slot import LogModel
 from mml.settings import setting
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from mml.baselines.log.popularity import Shares, by_position
-from mml.baselines.log.slot import LogMethod, LogModel, behind
 from mml.data.sequences import PackedSequences
+from mml.model.log.popularity import Shares, by_position
+from mml.model.log.slot import LogMethod, LogModel, behind
 from mml.settings import setting
 
 

@@ -11,11 +11,11 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from mml.baselines.log.histories import as_matrix, decayed
-from mml.baselines.log.prior import PriorMethod
-from mml.baselines.log.slot import LogModel, behind, touched
 from mml.data.sequences import PackedSequences
 from mml.data.transitions import positions
+from mml.model.log.histories import as_matrix, decayed
+from mml.model.log.prior import PriorMethod
+from mml.model.log.slot import LogModel, behind, touched
 from mml.settings import setting
 
 _CELLS = 2**23  # similarities held at a time

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from mml.baselines.log import neighbours, prefix
-from mml.baselines.log.methods import METHODS
-from mml.baselines.log.prior import PriorMethod
-from mml.baselines.log.slot import LogMethod, choose, described
 from mml.data.sequences import PackedSequences
+from mml.model.log import neighbours, prefix
+from mml.model.log.methods import METHODS
+from mml.model.log.prior import PriorMethod
+from mml.model.log.slot import LogMethod, choose, described
 from mml.settings import keys_of
-from tests.baselines.log.logs import HISTORIES, N_ITEMS, small_log
+from tests.model.log.logs import HISTORIES, N_ITEMS, small_log
 
 ALL = [kind() for kind in METHODS.values()]
 ALL += [replace(method, prior=0.5) for method in ALL if isinstance(method, PriorMethod)]

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mml.baselines.log.slot import choose
 from mml.data.events import EventLog
 from mml.data.sequences import PackedSequences
 from mml.evaluation.scorer import ItemScores, of_rows
+from mml.model.log.slot import choose
 from mml.settings import setting
 
 _MOST_CASES = 3000  # by which settings are chosen

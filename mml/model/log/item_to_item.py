@@ -9,9 +9,9 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from mml.baselines.log.catalogue import Catalogue
-from mml.baselines.log.histories import as_matrix, decayed
-from mml.baselines.log.slot import behind
+from mml.model.log.catalogue import Catalogue
+from mml.model.log.histories import as_matrix, decayed
+from mml.model.log.slot import behind
 
 
 @dataclass(frozen=True)

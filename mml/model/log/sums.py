@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mml.baselines.log.slot import LogModel
+from mml.model.log.slot import LogModel
 
 
 class SumOfScores:

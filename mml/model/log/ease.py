@@ -10,11 +10,11 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from mml.baselines.log.catalogue import Catalogue
-from mml.baselines.log.item_to_item import ItemToItem
-from mml.baselines.log.prior import PriorMethod
-from mml.baselines.log.slot import LogModel
 from mml.data.sequences import PackedSequences
+from mml.model.log.catalogue import Catalogue
+from mml.model.log.item_to_item import ItemToItem
+from mml.model.log.prior import PriorMethod
+from mml.model.log.slot import LogModel
 from mml.settings import setting
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mml.baselines.log.histories import decayed
-from mml.baselines.log.slot import behind
+from mml.model.log.histories import decayed
+from mml.model.log.slot import behind
 
 
 class ContentNeighbours:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from mml.baselines.log.ease import EASE
-from mml.baselines.log.ials import IALS
-from mml.baselines.log.markov import Markov
-from mml.baselines.log.neighbours import STAN, VSKNN, VSTAN
-from mml.baselines.log.popularity import (
+from mml.model.log.ease import EASE
+from mml.model.log.ials import IALS
+from mml.model.log.markov import Markov
+from mml.model.log.neighbours import STAN, VSKNN, VSTAN
+from mml.model.log.popularity import (
     Popularity,
     PositionPopularity,
     RecentPopularity,
     RecentPositionPopularity,
 )
-from mml.baselines.log.prefix import PrefixKNN
-from mml.baselines.log.slist import SLIS, SLIST
-from mml.baselines.log.slot import LogMethod
+from mml.model.log.prefix import PrefixKNN
+from mml.model.log.slist import SLIS, SLIST
+from mml.model.log.slot import LogMethod
 
 METHODS: dict[str, type[LogMethod]] = {
     "Popularity": Popularity,

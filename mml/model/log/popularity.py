@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mml.baselines.log.catalogue import Catalogue
-from mml.baselines.log.slot import LogMethod, behind, even_times
 from mml.data.popularity import popularity_by_shots
 from mml.data.sequences import PackedSequences
+from mml.model.log.catalogue import Catalogue
+from mml.model.log.slot import LogMethod, behind, even_times
 from mml.settings import setting
 
 

@@ -1,0 +1,175 @@
+"""`learners.vstan`, `learners.slist`, `learners.ease`, `learners.prefixknn`: models of the log as learners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mml.data.catalogue import Catalogue
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import TaskSet
+from mml.evaluation.scorer import ItemScores, of_rows
+from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
+from mml.model.log.methods import METHODS
+from mml.model.log.prior import PriorMethod
+from mml.model.log.slot import LogMethod, LogModel, choose
+from mml.model.log.sums import standardised
+from mml.settings import read, setting
+
+_PRIORS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
+
+
+@dataclass(frozen=True)
+class LogLearnerSettings:
+    """Keys inside `learners.<a model of the log>`."""
+
+    stage: ClassVar[str] = "pretrain"
+    section: ClassVar[str] = "Models of the log"
+
+    prior: tuple[float, ...] = setting(
+        list(_PRIORS),
+        "Weights of popularity by position, beside the model's scores; chosen on the validation users.",
+        low=0.0,
+    )
+
+
+class LogOutput:
+    """What a model of the log says about N cases.
+
+    Args:
+        model: the model.
+        tasks: N cases.
+        n_items: score the items below this one.
+        warm: bool [n_items], over which scores are standardised.
+    """
+
+    states = None
+
+    def __init__(self, model: LogModel, tasks: TaskSet, n_items: int, warm: Tensor) -> None:
+        self._model, self._tasks, self._n_items, self._warm = model, tasks, n_items, warm[:n_items]
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def n_items(self) -> int:
+        return self._n_items
+
+    @cached_property
+    def known(self) -> Tensor:
+        """bool [n_items], the items of the log."""
+        return self._model.known[: self._n_items]
+
+    def of_cases(self, cases: slice | Tensor) -> ItemScores:
+        return of_rows(self._scores(cases))
+
+    def standardised(self, cases: slice | Tensor) -> ItemScores:
+        return of_rows(standardised(self._scores(cases), self.known, self._warm))
+
+    def _scores(self, cases: slice | Tensor) -> Tensor:
+        rows = cases.cpu().numpy() if isinstance(cases, Tensor) else cases
+        return self._model.scores(self._tasks.inputs(rows)).float()[:, : self._n_items]
+
+
+class LogLearner:
+    """A fitted model of the log. It is made again from the log, which takes less than to keep it.
+
+    Args:
+        name: the learner's.
+        method: its settings.
+        log: the old users' sequences.
+        times: float64 [n_interactions], or None.
+        n_items: number of items, the padding item included.
+    """
+
+    adapts = False
+
+    def __init__(
+        self, name: str, method: LogMethod, log: PackedSequences, times: np.ndarray | None, n_items: int
+    ) -> None:
+        self.name, self._method, self._log, self._times, self._n_items = name, method, log, times, n_items
+
+    @cached_property
+    def _model(self) -> LogModel:
+        return self._method.fit(self._log, self._n_items, self._times)
+
+    def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> LogOutput:
+        return LogOutput(self._model, tasks, n_items, self._model.known)
+
+    def expectations(self, tasks: TaskSet) -> LogOutput:
+        return self.output(tasks, self._n_items)
+
+    def corrected(self, log_ratios: Tensor) -> LogLearner:
+        """As it is: it is fitted to what is known, and its scores are no probabilities."""
+        return self
+
+    def state(self) -> State:
+        log = {"items": torch.from_numpy(self._log.items), "offsets": torch.from_numpy(self._log.offsets)}
+        times = None if self._times is None else torch.from_numpy(self._times)
+        return {"chosen": chosen(self._method), "log": log, "times": times}
+
+
+class LogEntry:
+    """A model of the log, with the settings that are best on the validation users.
+
+    Args:
+        name: the learner's.
+        method: its settings.
+        by_default: whether it is there unless it is dropped.
+    """
+
+    settings = None
+    own_settings = LogLearnerSettings
+    needs_features = False
+
+    def __init__(self, name: str, method: type[LogMethod], by_default: bool = False) -> None:
+        self.name, self._method, self.by_default = name, method, by_default
+
+    def features_used(self, name: str, catalogue: Catalogue) -> list[str]:
+        return []
+
+    def reads(self) -> tuple[type, ...]:
+        return ()
+
+    def choose(self, context: FitContext) -> State:
+        start = self._start(context.values)
+        if not len(context.valid_tasks):
+            return {"chosen": chosen(start)}
+
+        def score(method: LogMethod) -> float:
+            model = method.fit(context.old, context.n_items, context.times)
+            return context.score(LogOutput(model, context.valid_tasks, context.n_candidates, model.known))
+
+        return {"chosen": chosen(choose(start, score))}
+
+    def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
+        method = replace(self._start(context.values), **choice["chosen"])
+        return LogLearner(name, method, context.old, context.times, context.n_items)
+
+    def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
+        method = replace(self._start(values), **state["chosen"])
+        log = PackedSequences(state["log"]["items"].numpy(), state["log"]["offsets"].numpy())
+        times = None if state["times"] is None else state["times"].numpy()
+        return LogLearner(name, method, log, times, context.catalogue.n_items)
+
+    def _start(self, values: Mapping[str, Any]) -> LogMethod:
+        method = read(self._method, {})
+        if isinstance(method, PriorMethod):
+            priors = read(LogLearnerSettings, values).prior
+            return replace(method, searched={**method.searched, "prior": priors})
+        return method
+
+
+def chosen(method: LogMethod) -> dict[str, Any]:
+    """The searched settings' values."""
+    return {one.name: getattr(method, one.name) for one in fields(method) if one.name in method.searched}
+
+
+for _name in ("VSTAN", "SLIST", "EASE", "PrefixKNN", "STAN", "Markov"):
+    LEARNERS.add(LogEntry(_name.lower(), METHODS[_name]))

@@ -18,6 +18,7 @@ from mml.data.catalogue import Catalogue
 from mml.data.items import Items
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
+from mml.features.new_items import encode_new_items, read_new_items
 from mml.files.bundle import read_about, read_state, write_state
 from mml.files.safe import make_folder, plain
 from mml.histories import Given, Histories
@@ -213,16 +214,40 @@ class Recommender:
         vectors = self._vectors()[1:].cpu().numpy()
         return list(self.vocabulary.tokens[1:]), np.asarray(vectors, dtype=np.float32)
 
-    def add_items(self, table: pd.DataFrame) -> None:
-        """Refuse items that came after the training.
+    def add_items(
+        self, table: pd.DataFrame | str | Path, images: str | Path | Mapping[str, str | Path] | None = None
+    ) -> int:
+        """Take in items that came after the training: encoded as the others were, they can be recommended at once.
+
+        Args:
+            table: one row per item, a frame or a file: item_id, what the modalities are encoded from (texts,
+                columns), and a title if the others have some. Known items are passed over, with a line in the log.
+            images: folder of pictures named by item id.
+
+        Returns:
+            How many items were new.
 
         Raises:
-            InputError: always: a run knows the items of its data, those that nobody has touched yet among them.
+            InputError: a column is missing, there is nothing to encode, or the model has no content to make vectors of.
         """
-        raise InputError(
-            f"this model knows the items of its data only: add the {len(table)} new ones to the .item file and train "
-            "again."
-        )
+        frame = read_new_items(table)
+        fitted = {name: one.fitted for name, one in self.catalogue.features.items() if one.fitted is not None}
+        if not fitted:
+            raise InputError(
+                "this model has no texts, pictures or other features, so it can tell nothing of new items."
+            )
+        known = frame.index.isin(list(self.vocabulary.numbers))
+        if known.any():
+            logger.info("%d items are known already and are left as they are.", int(known.sum()))
+        frame = frame[~known]
+        if not len(frame):
+            return 0
+        encoded = encode_new_items(fitted, frame, images)
+        state = self.state()
+        state["items"] = self.vocabulary.with_new(frame).state()
+        state["catalogue"] = self.catalogue.with_new(encoded, len(frame)).state()
+        self.__dict__.update(Recommender.from_state(state).__dict__)
+        return len(frame)
 
     @torch.no_grad()
     def _vectors(self) -> Tensor:

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from mml.data.item_features import ItemFeatures
 from mml.data.popularity import log_popularity
+from mml.features.encoders import Encoded
+from mml.features.fitted import FittedFeatures
 
 if TYPE_CHECKING:
     from mml.data.dataset import MMLDataset
@@ -55,12 +57,23 @@ class Catalogue:
             untouched if untouched.any() else None,
         )
 
+    def with_new(self, encoded: Mapping[str, Encoded], n: int) -> Catalogue:
+        """These and n cold items more, with vectors and presence by modality; where there are none they are missing."""
+        features = {}
+        for name, one in self.features.items():
+            nothing = np.zeros((n, one.vectors.shape[1]), np.float32), np.zeros(n, bool)
+            vectors, present = encoded.get(name, nothing)
+            features[name] = ItemFeatures(
+                np.vstack([one.vectors, vectors]), np.concatenate([one.present, present]), one.fitted
+            )
+        logs = self.log_popularity
+        if logs is not None:
+            logs = torch.cat([logs, logs.new_zeros(n, logs.shape[1])])  # as popular as the mean of the warm ones
+        return Catalogue(self.n_items + n, self.n_warm_items, features, logs, self.untouched)
+
     def state(self) -> dict[str, Any]:
         """All of it as tensors and numbers."""
-        features = {
-            name: {"vectors": torch.from_numpy(one.vectors), "present": torch.from_numpy(one.present)}
-            for name, one in self.features.items()
-        }
+        features = {name: _feature_state(one) for name, one in self.features.items()}
         return {
             "n_items": self.n_items,
             "n_warm_items": self.n_warm_items,
@@ -73,12 +86,26 @@ class Catalogue:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Catalogue:
         """The catalogue that `state` is of."""
-        features = {
-            name: ItemFeatures(
-                np.asarray(state["features"][name]["vectors"]), np.asarray(state["features"][name]["present"])
-            )
-            for name in state["modalities"]
-        }
+        features = {name: _feature_of(state["features"][name]) for name in state["modalities"]}
         return cls(
             state["n_items"], state["n_warm_items"], features, state.get("log_popularity"), state.get("untouched")
         )
+
+
+def _feature_state(one: ItemFeatures) -> dict[str, Any]:
+    state: dict[str, Any] = {"vectors": torch.from_numpy(one.vectors), "present": torch.from_numpy(one.present)}
+    if one.fitted is not None:
+        arrays, values = one.fitted.state()
+        numbers = {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind in "biuf"}
+        words = {name: array.tolist() for name, array in arrays.items() if name not in numbers}
+        state["fitted"] = {"numbers": numbers, "words": words, "values": values}
+    return state
+
+
+def _feature_of(state: Mapping[str, Any]) -> ItemFeatures:
+    fitted = None
+    if "fitted" in state:
+        numbers = {name: np.asarray(value) for name, value in state["fitted"]["numbers"].items()}
+        words = {name: np.asarray(value) for name, value in state["fitted"]["words"].items()}
+        fitted = FittedFeatures.from_state(numbers | words, state["fitted"]["values"])
+    return ItemFeatures(np.asarray(state["vectors"]), np.asarray(state["present"]), fitted)

@@ -68,6 +68,16 @@ class Items:
         """The items that `state` is of."""
         return cls(**{**state, "counts": state["counts"].numpy()})
 
+    def with_new(self, frame: pd.DataFrame) -> Items:
+        """These and new ones that nobody has taken: one row each, the ids its index."""
+        titles = None
+        if self.titles is not None:
+            column = next((name for word in _TITLES for name in frame if word in str(name).lower()), None)
+            new = [""] * len(frame) if column is None else frame[column].fillna("").astype(str).tolist()
+            titles = [*self.titles, *new]
+        counts = np.concatenate([self.counts, np.zeros(len(frame), dtype=self.counts.dtype)])
+        return Items([*self.tokens, *frame.index], counts, self.n_warm_items, titles, self.image_folder)
+
     def __len__(self) -> int:
         return len(self.tokens)
 

@@ -212,8 +212,29 @@ def test_a_damaged_folder_is_refused(output: Path, tmp_path: Path) -> None:
         mml.load(tmp_path / "model")
 
 
-def test_items_that_came_after_the_training_are_refused(model: Recommender) -> None:
-    with pytest.raises(InputError, match=r"add the 1 new ones to the \.item file"):
+def test_items_that_came_after_the_training_are_recommended_at_once(output: Path, tmp_path: Path) -> None:
+    """A twin of a new item has its vector and its scores; older items are told apart as before, saved and loaded too."""
+    model = mml.load(output / "tiny" / "latest")
+    before = model.recommend({"a": some_ids(model)}, top=len(model.items), explain=True)
+    twin = model.items.index[model.items.is_new][0]
+    raw = {name: one.vectors * one.fitted.scale + one.fitted.mean for name, one in model.catalogue.features.items()}
+    row = list(model.vocabulary.tokens).index(twin)
+    cells = {name: " ".join(map(str, vectors[row])) for name, vectors in raw.items()}
+    table = pd.DataFrame([{"item_id": "twin", **cells}, {"item_id": twin, **cells}])
+    assert model.add_items(table) == 1  # the other is there already
+    assert model.add_items(table) == 0
+    assert bool(model.items.loc["twin"].is_new)
+    model = mml.load(model.save(tmp_path / "saved"))
+    ids, vectors = model.item_vectors()
+    np.testing.assert_allclose(vectors[ids.index("twin")], vectors[ids.index(twin)], atol=1e-4)
+    after = model.recommend({"a": some_ids(model)}, top=len(model.items), explain=True).set_index("item_id")
+    assert after.loc["twin", "score"] == pytest.approx(after.loc[twin, "score"], abs=1e-4)
+    old = before.set_index("item_id")
+    np.testing.assert_allclose(after.loc[old.index, "score"], old.score, atol=1e-4)
+
+
+def test_items_with_nothing_to_encode_are_refused(model: Recommender) -> None:
+    with pytest.raises(InputError, match="column"):
         model.add_items(pd.DataFrame({"item_id": ["x"]}))
 
 

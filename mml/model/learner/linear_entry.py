@@ -118,6 +118,8 @@ class LinearEntry:
 
     def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
         own = {key: state[key].to(context.device) for key in ("weights", "floor", "place")}
+        new = own["place"].new_zeros(context.catalogue.n_items - len(own["place"]))  # items since: it abstains
+        own["place"] = torch.cat([own["place"], new])
         return LinearLearner(name, LinearModel(**own, decay=state["decay"]), context.catalogue.n_items)
 
 

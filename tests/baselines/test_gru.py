@@ -11,7 +11,10 @@ from torch import nn
 
 from mml.baselines.gru import GRULearner, RecurrentEncoder
 from mml.config.config import Config
+from mml.data.catalogue import Catalogue
 from mml.data.dataset import MMLDataset
+from mml.model.learner.base import LearnerParts
+from mml.model.learner.id import IDSettings
 
 
 @pytest.fixture
@@ -62,8 +65,8 @@ def test_no_norm_is_too_small_for_the_padding() -> None:
 
 def test_the_learner_does_not_adapt(tiny_data: Path, arguments: Callable[..., list[str]], tmp_path: Path) -> None:
     config = Config("tiny", arguments=arguments(tiny_data, tmp_path)[2:])
-    config.final_config_dict["local_modules"] = []
     dataset = MMLDataset(config)
-    learner = GRULearner(config, dataset)
+    values = config.values("id") | {"local_modules": []}
+    learner = GRULearner(LearnerParts.of("id", values, Catalogue.of(dataset, by_shots=False)), IDSettings(False))
     assert not learner.fast_parameters()
     assert learner.item_table().shape == (dataset.item_num, config["hidden_size"])

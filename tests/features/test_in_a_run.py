@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 import run_meta
 from mml.config.config import Config
 from mml.errors import InputError
+from mml.files.bundle import read_state
 
 Arguments = Callable[..., list[str]]
 
@@ -53,7 +53,7 @@ def test_a_folder_is_all_that_img_needs(tmp_path: Path) -> None:
 
 def test_runs_without_a_learner_are_the_same_however_it_was_dropped() -> None:
     configs = [Config("ml-100k", arguments=[word]) for word in ("--learners.img=~", "--learners.img.source=~")]
-    assert configs[0].of_stage("learners") == configs[1].of_stage("learners")
+    assert configs[0].of_stage("meta") == configs[1].of_stage("meta")
 
 
 def test_a_file_and_a_source_at_once_are_refused(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_columns_of_the_item_file_are_a_modality_by_three_lines(
     result = result_of(tmp_path / "output")
     assert {"id", name, f"{name}_no_adapt", "mml"} <= result["metrics"].keys()
     assert result["data"]["modality_coverage"] == {name: 1.0}
-    weights = torch.load(tmp_path / f"output/tiny/latest/checkpoints/{name}.pth", weights_only=True)["weights"]
+    weights = read_state(tmp_path / "output/tiny/latest/checkpoints", f"{name}.pretrain")["weights"]
     assert weights["projection.weight"].shape[1] == (weights_expected(data) if name == "genre" else 5)
 
 

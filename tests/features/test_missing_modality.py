@@ -37,7 +37,7 @@ def test_the_curve_and_its_reuse(
     def refuse(*_: Any) -> None:
         raise AssertionError("a finished run was done again")
 
-    monkeypatch.setattr("mml.trainer.meta.PretrainTrainer.train", refuse)
+    monkeypatch.setattr("mml.trainer.pretrain.PretrainTrainer.train", refuse)
     assert missing_modality.main(words) == 0
     assert capsys.readouterr().out.splitlines()[:4] == lines[:4]
 

@@ -213,7 +213,7 @@ def test_a_damaged_folder_is_refused(output: Path, tmp_path: Path) -> None:
 
 
 def test_items_that_came_after_the_training_are_recommended_at_once(output: Path, tmp_path: Path) -> None:
-    """A twin of a new item has its vector and its scores; older items are told apart as before, saved and loaded too."""
+    """A twin of a new item has its vector and its scores; others have theirs as before, also when saved and loaded."""
     model = mml.load(output / "tiny" / "latest")
     before = model.recommend({"a": some_ids(model)}, top=len(model.items), explain=True)
     twin = model.items.index[model.items.is_new][0]

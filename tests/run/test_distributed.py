@@ -16,8 +16,9 @@ import torch
 
 import run_meta
 from mml import distributed
-from mml.config.config import own_gpu
+from mml.config.gpu import own_gpu
 from mml.errors import InputError
+from mml.files.bundle import read_state
 
 Arguments = Callable[..., list[str]]
 SETTINGS = {
@@ -32,14 +33,14 @@ NO_INFLUENCE = "key.bias"  # attention's softmax takes it out: its gradient is r
 DYING = """
 import os, signal, sys, time
 import mml.run.run, run_meta
-stage = mml.run.run.Run._generator_stage
-def dying(self):
+stage = mml.run.run.generator_stage
+def dying(*arguments):
     if os.environ["RANK"] == "1":
         if os.environ["HOW"] == "hangs":
             time.sleep(1000)
         os.kill(os.getpid(), signal.SIGKILL)
-    stage(self)
-mml.run.run.Run._generator_stage = dying
+    return stage(*arguments)
+mml.run.run.generator_stage = dying
 sys.exit(run_meta.main(sys.argv[1:]))
 """
 
@@ -67,8 +68,8 @@ def weights(output: Path) -> dict[str, torch.Tensor]:
     folder = output / "tiny" / "latest" / "checkpoints"
     return {
         f"{path.stem}.{name}": value
-        for path in sorted(folder.glob("*.pth"))
-        for name, value in _tensors(torch.load(path, weights_only=True)).items()
+        for path in sorted(folder.glob("*.safetensors"))
+        for name, value in _tensors(read_state(folder, path.stem)).items()
     }
 
 
@@ -122,7 +123,7 @@ def test_a_lost_process_stops_the_others_and_the_run_resumes(
         return
     again = launch(repo_root / "run_meta.py", words, repo_root)
     assert again.returncode == 0, again.stderr
-    assert again.stderr.count("skipped.") == 3  # id, linear and txt
+    assert again.stderr.count("skipped.") == 7  # id, linear and txt
     assert_same(tmp_path / "output", single)
 
 

@@ -131,7 +131,7 @@ def test_finished_stages_are_skipped(
 @pytest.mark.parametrize(
     ("changes", "skipped"),
     [
-        ([{"popularity_prior": False}], 4),  # id and linear
+        ([{"popularity_prior": False}], 5),  # id, linear and the generator
         ([{"feature_attention": False}], 7),  # linear, txt and img
         ([{"popularity_by_shots": False}], 9),  # id, txt and img: only rankings change
         ([{"learners.linear": "~"}, {"popularity_by_shots": False}], 9),  # and fusion sees it without linear, too

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from torch import Tensor
 
 from mml.data.catalogue import Catalogue
 from mml.data.items import Items
-from mml.data.tasks import TaskSet
+from mml.data.tasks import TaskSet, evaluation_tasks
 from mml.errors import InputError
+from mml.evaluation.ranking import rank_targets
+from mml.evaluation.significance import per_case_ndcg
 from mml.features.new_items import encode_new_items, read_new_items
 from mml.files.bundle import read_about, read_state, write_state
 from mml.files.safe import make_folder, plain
@@ -31,7 +33,7 @@ from mml.model.generator.slot import GeneratorParts
 from mml.model.learner import entry_of
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.id import IDLearner
-from mml.model.learner.outputs import Output
+from mml.model.learner.outputs import Output, StateOutput
 from mml.model.learner.slot import Serving, TrainedLearner
 from mml.ranked_lists import BestItems, best_items, popular_items
 from mml.version import __version__
@@ -248,6 +250,46 @@ class Recommender:
         state["catalogue"] = self.catalogue.with_new(encoded, len(frame)).state()
         self.__dict__.update(Recommender.from_state(state).__dict__)
         return len(frame)
+
+    @torch.no_grad()
+    def evaluate(self, log: Given, shots: Sequence[int] = (1, 3, 5, 9), top: int = 10) -> pd.DataFrame:
+        """How well it tells what users took next, beside the popularity of its own log.
+
+        Args:
+            log: of users that it was not trained on; as for `recommend`.
+            shots: after so many interactions of each user the next one is predicted.
+            top: length of the list.
+
+        Returns:
+            A row for `mml` and one for `popularity`: hit@top, mrr@top, ndcg@top, n_users, n_cases.
+
+        Raises:
+            InputError: for a log that cannot be read, or one with no case.
+        """
+        found = Histories.read(log, self.vocabulary)
+        tasks, _ = evaluation_tasks(found.sequences(), self.rules.max_length, shots)
+        history = tasks.inputs(slice(None))
+        if not self.rules.repeatable:
+            tasks = tasks.take(~(history == tasks.target[:, None]).any(1))
+            history = tasks.inputs(slice(None))
+        if not len(tasks):
+            raise InputError(
+                f"no user of the log has more than {min(shots)} known interactions, so nothing can be told."
+            )
+        excluded = None if self.rules.repeatable else history
+        popular = StateOutput(torch.ones(len(tasks), 1), torch.from_numpy(self.vocabulary.counts).float()[:, None])
+        rows = {}
+        for name, scorer in (("mml", self.fused(tasks, self.outputs(tasks))), ("popularity", popular)):
+            ranks = rank_targets(scorer, tasks.target, excluded, seed=0, block=_BLOCK).ranks
+            hit = ranks <= top
+            rows[name] = {
+                f"hit@{top}": hit.mean(),
+                f"mrr@{top}": (hit / ranks).mean(),
+                f"ndcg@{top}": per_case_ndcg(ranks, top).mean(),
+                "n_users": len(np.unique(tasks.users)),
+                "n_cases": len(tasks),
+            }
+        return pd.DataFrame(rows).T.astype({"n_users": int, "n_cases": int})
 
     @torch.no_grad()
     def _vectors(self) -> Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mml import distributed
+from mml.checking.dataset import check_dataset
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.items import Items
@@ -51,6 +52,9 @@ class Run:
         folder.create()
         on_start()
         logger.info("Data: %s", ", ".join(f"{key} {value}" for key, value in self.summary.items()))
+        for finding in check_dataset(self.dataset):
+            if finding.level != "note":
+                logger.warning("%s", finding)
 
     def run(self) -> dict[str, Any]:
         """Do what is not done yet, and return result.json's content."""

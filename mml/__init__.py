@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mml import run
 from mml.version import __version__
 
 if TYPE_CHECKING:
+    from mml.api import run
     from mml.recommender import Recommender
+else:
+    from mml import run
 
 __all__ = ["__version__", "fit", "load", "run"]
 

@@ -20,6 +20,8 @@ from mml.data.sequences import PackedSequences
 from mml.errors import InputError
 from tests.conftest import SMALL
 
+pytestmark = pytest.mark.slow
+
 PLAN = """
 methods:
   mml: {run: mml, family: mml, tune: mml}

@@ -30,6 +30,8 @@ from mml.run.learners import untrained_learner
 from mml.run.printing import result_table
 from tests.data.loading import load, moments
 
+pytestmark = pytest.mark.slow
+
 Arguments = Callable[..., list[str]]
 USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
 SHOTS = "[1, 3, 5]"
@@ -82,7 +84,9 @@ def test_offsets_are_those_of_a_slow_reference(
     offsets = refresh.log_ratios(trained(dataset, learner)).float()
     np.testing.assert_allclose(offsets[1:], np.log(mean / shares), atol=1e-3)
     assert offsets[0] == 0
-    refreshed = refresh.corrected(trained(dataset, learner)).table()
+    corrected = refresh.corrected(trained(dataset, learner))
+    assert isinstance(corrected, AdaptedLearner)
+    refreshed = corrected.table()
     d = learner.hidden_size
     assert refreshed.shape == (dataset.item_num, d + max(table.shape[1] - d, 1))
     assert torch.equal(refreshed[:, :d], table[:, :d])
@@ -315,9 +319,11 @@ def test_a_refreshed_run(epochs: int, tiny_data: Path, arguments: Arguments, tmp
 def test_a_ranking_is_joined_from_its_parts() -> None:
     whole = Ranking(np.array([3, 1, 2, 9]), np.array([9, 8, 9, 9]), np.arange(8).reshape(4, 2))
     cases = [np.array([3, 0]), np.array([1, 2])]
-    parts = [(own, Ranking(whole.ranks[own], whole.n_candidates[own], whole.top_items[own])) for own in cases]
+    top = np.arange(8).reshape(4, 2)
+    parts = [(own, Ranking(whole.ranks[own], whole.n_candidates[own], top[own])) for own in cases]
     joined = Ranking.joined(parts)
+    assert joined.top_items is not None
     assert np.array_equal(joined.ranks, whole.ranks)
     assert np.array_equal(joined.n_candidates, whole.n_candidates)
-    assert np.array_equal(joined.top_items, whole.top_items)
+    assert np.array_equal(joined.top_items, top)
     assert Ranking.joined([(cases[0], Ranking(whole.ranks[:2], whole.n_candidates[:2], None))]).top_items is None

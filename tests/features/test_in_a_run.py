@@ -19,6 +19,8 @@ from mml.config.config import Config
 from mml.errors import InputError
 from mml.files.bundle import read_state
 
+pytestmark = pytest.mark.slow
+
 Arguments = Callable[..., list[str]]
 
 GENRES = """

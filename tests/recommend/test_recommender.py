@@ -22,6 +22,8 @@ from mml.evaluation.cases import rank_cases
 from mml.recommender import Recommender
 from mml.run.context import ranking_rules
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def output(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory, arguments: Callable[..., list[str]]) -> Path:
@@ -217,7 +219,10 @@ def test_items_that_came_after_the_training_are_recommended_at_once(output: Path
     model = mml.load(output / "tiny" / "latest")
     before = model.recommend({"a": some_ids(model)}, top=len(model.items), explain=True)
     twin = model.items.index[model.items.is_new][0]
-    raw = {name: one.vectors * one.fitted.scale + one.fitted.mean for name, one in model.catalogue.features.items()}
+    raw = {}
+    for name, one in model.catalogue.features.items():
+        assert one.fitted is not None
+        raw[name] = one.vectors * one.fitted.scale + one.fitted.mean
     row = list(model.vocabulary.tokens).index(twin)
     cells = {name: " ".join(map(str, vectors[row])) for name, vectors in raw.items()}
     table = pd.DataFrame([{"item_id": "twin", **cells}, {"item_id": twin, **cells}])

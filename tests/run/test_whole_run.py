@@ -33,6 +33,8 @@ from mml.trainer.choice import LearnerValidation
 from mml.trainer.meta import MetaTrainer
 from mml.trainer.settings import MetaSettings
 
+pytestmark = pytest.mark.slow
+
 Arguments = Callable[..., list[str]]
 METHODS = {"id", "id_no_adapt", "id_no_generator", "txt", "txt_no_adapt", "img", "img_no_adapt", "fusion_mean"}
 METHODS |= {"linear", "fusion_weight", "mml"}
@@ -414,7 +416,7 @@ def test_nothing_after_t_reaches_a_weight(
         rows = np.flatnonzero(late)
         log.loc[rows[::3], "item_id:token"] = "never_seen_before"
         log.loc[rows[1::3], "item_id:token"] = log["item_id:token"].iloc[0]
-        return log.drop(index=rows[2::30])
+        return log.drop(index=list(rows[2::30]))
 
     data = changed_copy(tiny_data, tmp_path / "data", change)
     words = arguments(data, tmp_path / "output", data_split_time=time)

@@ -58,13 +58,20 @@ class Run:
 
     def run(self) -> dict[str, Any]:
         """Do what is not done yet, and return result.json's content."""
-        learners = {name: learner_stages(self.context, name) for name in self.config["learners"]}
-        recommender = self._recommender(learners)
-        validation = fusion_stage(self.context, recommender, list(self.stages.records))
+        learners, recommender, validation = self._trained()
         done = list(self.stages.records)
         refresh = self._refresh(recommender, learners, done)
         state = meta_test_stage(self.context, recommender, refresh, list(self.stages.records))
         return self._written(recommender, learners, state | {"validation": validation})
+
+    def validated(self) -> dict[str, float]:
+        """Train what is not trained yet; returns the validation score by name. No new user is evaluated."""
+        return self._trained()[2]
+
+    def _trained(self) -> tuple[dict[str, LearnerStages], Recommender, dict[str, float]]:
+        learners = {name: learner_stages(self.context, name) for name in self.config["learners"]}
+        recommender = self._recommender(learners)
+        return learners, recommender, fusion_stage(self.context, recommender, list(self.stages.records))
 
     def _build_once(self) -> None:
         """Refuse what does not fit before anything is written: each learner with an encoder, untrained."""

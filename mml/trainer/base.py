@@ -21,6 +21,7 @@ from tqdm import tqdm
 from mml import distributed
 from mml.errors import InputError
 from mml.files.safe import replacing
+from mml.trainer import watching
 from mml.trainer.averaging import WeightAverage
 from mml.trainer.settings import TrainingSettings
 
@@ -100,6 +101,7 @@ class StageTrainer(recbole_trainer.Trainer):
         with self._kept_weights():
             valid = self.validate(valid_data)
         self._score_name = next(iter(valid[1]), self._score_name)
+        watching.tell(self.stage, valid[0])
         return distributed.from_main(lambda: valid)  # so that all processes stop at the same epoch
 
     def _kept_weights(self) -> AbstractContextManager[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from torch import Tensor
 
 from mml.data.catalogue import Catalogue
 from mml.data.items import Items
-from mml.data.tasks import TaskSet, evaluation_tasks
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import TaskSet, evaluation_tasks, prefix_tasks
 from mml.errors import InputError
 from mml.evaluation.ranking import rank_targets
 from mml.evaluation.significance import per_case_ndcg
@@ -34,8 +35,9 @@ from mml.model.learner import entry_of
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.id import IDLearner
 from mml.model.learner.outputs import Output, StateOutput
-from mml.model.learner.slot import Serving, TrainedLearner
+from mml.model.learner.slot import Serving, State, TrainedLearner
 from mml.ranked_lists import BestItems, best_items, popular_items
+from mml.refresh.newer import learned
 from mml.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -76,6 +78,8 @@ class Recommender:
         rules: how it is asked.
         values: all settings of the run that trained it.
         device: of its tensors.
+        log: what is known of old users, for `update`; None if it is not kept.
+        choices: of learners without an encoder, what their fit is made of.
     """
 
     def __init__(
@@ -87,10 +91,14 @@ class Recommender:
         rules: Rules,
         values: Mapping[str, Any],
         device: torch.device,
+        log: PackedSequences | None = None,
+        choices: Mapping[str, State] | None = None,
     ) -> None:
         self.vocabulary, self.catalogue, self.learners = items, catalogue, dict(learners)
         self.generator, self.rules, self.values, self.device = generator, rules, dict(values), device
         self.fusions: dict[str, TrainedFusion] = {}
+        self.log = log
+        self.choices = dict(choices or {})
         self.use_generated(generator is not None)
 
     # -- scores of tasks: what the evaluation asks -------------------------------------------------------------------
@@ -250,6 +258,60 @@ class Recommender:
         state["catalogue"] = self.catalogue.with_new(encoded, len(frame)).state()
         self.__dict__.update(Recommender.from_state(state).__dict__)
         return len(frame)
+
+    def update(self, log: Given) -> dict[str, Any]:
+        """Learn from what users did since the training, in seconds: no weight is trained by gradients.
+
+        Learners without an encoder are fitted again, all are corrected for the items' shares among the newer
+        interactions. The newest tenth of the users judge: if yesterday's model tells them better, that one is kept.
+
+        Args:
+            log: of users, the oldest first; as for `recommend`. Unknown items are skipped; see `add_items`.
+
+        Returns:
+            kept (`new` or `old`), ndcg_before and ndcg_after (NDCG@10 for the newest users), n_interactions,
+            n_unknown.
+
+        Raises:
+            InputError: for a log that cannot be read or tells nothing, or a model that was saved without its log.
+        """
+        if self.log is None:
+            raise InputError("this model was saved without its log, so it cannot be updated; train again.")
+        found = Histories.read(log, self.vocabulary)
+        newer = found.sequences()
+        n_judges = max(1, len(newer) // 10)
+        judges, others = newer.part(slice(len(newer) - n_judges, None)), newer.part(slice(0, len(newer) - n_judges))
+        tasks = prefix_tasks(judges, self.rules.max_length)
+        if not self.rules.repeatable:
+            tasks = tasks.take(~(tasks.inputs(slice(None)) == tasks.target[:, None]).any(1))
+        if not len(tasks) or not len(others.items):
+            raise InputError("the log tells nothing: it needs some users with two known interactions or more.")
+        before, after = self._ndcg(tasks), self._with_newer(others)._ndcg(tasks)
+        kept = "new" if after >= before else "old"
+        if kept == "new":
+            whole = self._with_newer(newer)
+            counts = self.vocabulary.counts + np.bincount(newer.items, minlength=len(self.vocabulary))
+            whole.vocabulary = replace(self.vocabulary, counts=counts)
+            whole.log = PackedSequences.joined([self.log, newer])
+            self.__dict__.update(whole.__dict__)
+        said = f"NDCG@10 for the {n_judges} newest users: {before:.4f} before, {after:.4f} after"
+        logger.info("%s; %s.", said, "updated" if kept == "new" else "the model is kept as it was")
+        numbers = {"n_interactions": len(newer.items), "n_unknown": found.n_unknown}
+        return {"kept": kept, "ndcg_before": before, "ndcg_after": after, **numbers}
+
+    def _with_newer(self, newer: PackedSequences) -> Recommender:
+        assert self.log is not None
+        n_items = self.catalogue.n_items
+        return self.with_learners(
+            learned(self.learners, self.choices, self.values, self.log, newer, n_items, self.device)
+        )
+
+    @torch.no_grad()
+    def _ndcg(self, tasks: TaskSet) -> float:
+        excluded = None if self.rules.repeatable else tasks.inputs(slice(None))
+        scorer = self.fused(tasks, self.outputs(tasks))
+        ranks = rank_targets(scorer, tasks.target, excluded, seed=0, block=_BLOCK).ranks
+        return float(per_case_ndcg(ranks).mean())
 
     @torch.no_grad()
     def evaluate(self, log: Given, shots: Sequence[int] = (1, 3, 5, 9), top: int = 10) -> pd.DataFrame:
@@ -412,6 +474,8 @@ class Recommender:
             "learners": {name: learner.state() for name, learner in self.learners.items()},
             "generator": made,
             "methods": list(self.fusions),
+            "log": None if self.log is None else _log_state(self.log),
+            "choices": self.choices,
             "fusions": {name: fusion.state() for name, fusion in self.fusions.items()},
         }
 
@@ -431,10 +495,20 @@ class Recommender:
         if state["generator"] is not None:
             generator = new_generator(state["generator"]["kind"], learners["id"], catalogue, values)
             generator.load_state_dict(state["generator"].get("weights", {}))
-        whole = cls(items, catalogue, learners, generator, Rules(**state["rules"]), values, device)
+        log = None if state["log"] is None else _log_of(state["log"])
+        rules = Rules(**state["rules"])
+        whole = cls(items, catalogue, learners, generator, rules, values, device, log, state["choices"])
         for method in state["methods"]:
             whole.fusions[method] = FUSIONS[method].restored(whole.shape, state["fusions"][method], values)
         return whole
+
+
+def _log_state(log: PackedSequences) -> dict[str, Tensor]:
+    return {"items": torch.from_numpy(log.items).int(), "offsets": torch.from_numpy(log.offsets)}
+
+
+def _log_of(state: Mapping[str, Tensor]) -> PackedSequences:
+    return PackedSequences(state["items"].long().numpy(), state["offsets"].numpy())
 
 
 def new_generator(kind: str, learner: TrainedLearner, catalogue: Catalogue, values: Mapping[str, Any]) -> Generator:

@@ -243,6 +243,47 @@ def test_items_with_nothing_to_encode_are_refused(model: Recommender) -> None:
         model.add_items(pd.DataFrame({"item_id": ["x"]}))
 
 
+def test_an_update_learns_what_newcomers_take_now(output: Path, tmp_path: Path) -> None:
+    model = mml.load(output / "tiny" / "latest")
+    fashion, ids = model.items.index[-1], list(model.items.index)
+    rng = np.random.default_rng(0)
+    log = {f"new{user}": [ids[rng.integers(0, 20)], fashion, ids[20 + rng.integers(0, 20)]] for user in range(60)}
+    before = model.recommend({"anna": ids[:1]}, top=len(ids)).set_index("item_id")
+    told = model.update(log)
+    assert told["kept"] == "new"
+    assert told["ndcg_after"] > told["ndcg_before"]
+    assert (told["n_interactions"], told["n_unknown"]) == (180, 0)
+    after = model.recommend({"anna": ids[:1]}, top=len(ids)).set_index("item_id")
+    assert after.loc[fashion, "rank"] < before.loc[fashion, "rank"]
+    assert model.items.loc[fashion, "n_interactions"] >= 60
+    again = mml.load(model.save(tmp_path / "updated"))
+    pd.testing.assert_frame_equal(again.recommend({"anna": ids[:1]}, top=9), model.recommend({"anna": ids[:1]}, top=9))
+    more = model.update(log)  # and once more
+    assert more["ndcg_before"] > told["ndcg_before"]
+
+
+def test_an_update_that_harms_is_not_kept(output: Path) -> None:
+    """The newest users do as those of the training did; what came in between misleads."""
+    model = mml.load(output / "tiny" / "latest")
+    ids = list(model.items.index)
+    dataset = MMLDataset(Config("tiny", [output / "tiny" / "latest" / "config.yaml"]))
+    old = dataset.users.old
+    usual = [
+        [str(token) for token in dataset.item_tokens[old.items[a:b]]]
+        for a, b in zip(old.offsets[:20], old.offsets[1:21])
+    ]
+    log = {f"odd{user}": [ids[-1 - place % 3] for place in range(9)] for user in range(180)}
+    log |= {f"usual{user}": history for user, history in enumerate(usual)}
+    before = model.recommend({"anna": ids[:2]}, top=5)
+    told = model.update(log)
+    if told["kept"] == "old":
+        pd.testing.assert_frame_equal(model.recommend({"anna": ids[:2]}, top=5), before)
+    else:
+        assert told["ndcg_after"] >= told["ndcg_before"]
+    with pytest.raises(InputError, match="the log tells nothing"):
+        model.update({"a": ids[:1]})
+
+
 def test_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert main(["--help"]) == 0

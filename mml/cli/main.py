@@ -11,6 +11,7 @@ _COMMANDS = {
     "check": ("mml.checking.command", "say what is wrong or odd with a dataset"),
     "train": ("mml.cli.train", "train and evaluate on a dataset"),
     "recommend": ("mml.cli.recommend", "list items for users of a trained run"),
+    "update": ("mml.cli.update", "let a model learn from what came since: interactions, new items"),
     "serve": ("mml.serve.command", "serve recommendations over HTTP, with a page to try them"),
     "result": ("mml.run.printing", "print the results of finished runs"),
     "tune": ("mml.tuning.command", "search for good settings on the validation users"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -268,10 +269,8 @@ def test_an_update_that_harms_is_not_kept(output: Path) -> None:
     ids = list(model.items.index)
     dataset = MMLDataset(Config("tiny", [output / "tiny" / "latest" / "config.yaml"]))
     old = dataset.users.old
-    usual = [
-        [str(token) for token in dataset.item_tokens[old.items[a:b]]]
-        for a, b in zip(old.offsets[:20], old.offsets[1:21])
-    ]
+    bounds = itertools.pairwise(old.offsets[:21])
+    usual = [[str(token) for token in dataset.item_tokens[old.items[begin:end]]] for begin, end in bounds]
     log = {f"odd{user}": [ids[-1 - place % 3] for place in range(9)] for user in range(180)}
     log |= {f"usual{user}": history for user, history in enumerate(usual)}
     before = model.recommend({"anna": ids[:2]}, top=5)
@@ -282,6 +281,23 @@ def test_an_update_that_harms_is_not_kept(output: Path) -> None:
         assert told["ndcg_after"] >= told["ndcg_before"]
     with pytest.raises(InputError, match="the log tells nothing"):
         model.update({"a": ids[:1]})
+
+
+def test_the_command_that_updates(
+    output: Path, model: Recommender, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(output / "tiny" / "latest" / "model", tmp_path / "model")
+    ids = list(model.items.index)
+    rows = [{"user_id": f"n{user}", "item_id": ids[(user + k) % 30]} for user in range(40) for k in range(3)]
+    pd.DataFrame(rows).to_csv(tmp_path / "today.csv", index=False)
+    line = ["update", str(tmp_path / "model"), "--log", str(tmp_path / "today.csv"), "--output", str(tmp_path / "new")]
+    assert main(line) == 0
+    out = capsys.readouterr().out
+    assert "120 interactions" in out
+    assert "NDCG@10 for the newest users" in out
+    assert mml.load(tmp_path / "new").recommend({"a": ids[:2]}, top=3)["rank"].tolist() == [1, 2, 3]
+    assert main(["update", str(tmp_path / "model")]) == 2
+    assert "give --log or --items" in capsys.readouterr().err
 
 
 def test_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,8 +26,8 @@ def main(arguments: Sequence[str]) -> int:
     from mml.config.config import Config
     from mml.logs import log_to, setup_logging
     from mml.run.folder import RunFolder
-    from mml.run.printing import result_table
     from mml.run.run import run_meta
+    from mml.run.summary import summary
 
     is_main = int(os.environ.get("RANK", "0")) == 0  # one of torchrun's processes speaks for all
     setup_logging("INFO" if is_main else "ERROR")
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return EXIT_INPUT_ERROR if isinstance(error, InputError) else EXIT_PEER_LOST
     if is_main:
-        print(result_table(result))
+        print(summary(result))
         print(f"\nWritten to {path}")
     return 0
 

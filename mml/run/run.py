@@ -114,9 +114,10 @@ class Run:
         result = result_of(self.config, self.dataset, self.summary, self.stages.records, reports, state)
         if distributed.is_main():
             ranks = {method: state["ranks"][method].cpu().numpy() for method in state["order"]}
-            self.folder.write_text(
-                "predictions.csv", predictions_csv(ranks, self.dataset.test_tasks()[0], self.dataset)
-            )
+            tasks, _ = self.dataset.test_tasks()
+            lists = recommendations_csv(state["lists"].cpu().numpy(), tasks, self.dataset)
+            self.folder.write_text("recommendations.csv", lists)
+            self.folder.write_text("predictions.csv", predictions_csv(ranks, tasks, self.dataset))
             recommender.save(self.folder.path / MODEL)
         self.folder.write_text("result.json", to_json(result))
         return result

@@ -27,7 +27,7 @@ from mml.run.generator import generator_stage
 from mml.run.learners import LearnerStages, learner_stages
 from mml.run.meta_test import meta_test_stage
 from mml.run.refresh import RefreshStages
-from mml.run.result import predictions_csv, result_of, to_json
+from mml.run.result import predictions_csv, recommendations_csv, result_of, to_json
 from mml.trainer.settings import RefreshSettings
 
 logger = logging.getLogger(__name__)

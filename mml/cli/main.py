@@ -17,6 +17,7 @@ _COMMANDS = {
     "tune": ("mml.tuning.command", "search for good settings on the validation users"),
     "baseline": ("mml.baselines.__main__", "train and evaluate a baseline on the same split"),
     "baselines": ("mml.cli.baselines", "list the baselines"),
+    "report": ("mml.report.command", "write the report of a finished run, one HTML file"),
     "compare": ("mml.comparison.__main__", "compare methods over seeds"),
     "keys": ("mml.cli.keys", "list the configuration keys"),
     "features": ("prepare_multimodal_information_file.cli", "make and check feature files"),

@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from mml.errors import InputError
@@ -45,8 +46,18 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_INPUT_ERROR if isinstance(error, InputError) else EXIT_PEER_LOST
     if is_main:
         print(summary(result))
-        print(f"\nWritten to {path}")
+        print(f"\nWritten to {path}{_report(path)}")
     return 0
+
+
+def _report(path: Path) -> str:
+    """Write the run's report; what it is called, or why there is none: a run does not fail by it."""
+    from mml.report.page import write_report
+
+    try:
+        return f", the report to {write_report(path).name}"
+    except Exception as error:
+        return f"; there is no report: {' '.join(str(error).split())}"
 
 
 def leave(code: int) -> NoReturn:

@@ -66,7 +66,7 @@ def _table(result: Mapping[str, Any]) -> Iterator[str]:
         mark = " *" if name == best else ""
         rows.append([f"{name}{mark}", hit, f"{of['all']['ndcg@10']:.4f}", *(f"{value:.4f}" for value in values)])
     yield from aligned(rows).splitlines()
-    yield "N@10: NDCG, 1 if the next item comes first, 0.63 if second, 0 beyond ten. * best."
+    yield "N@10: NDCG, 1 if the next item is first, 0.63 if second, 0 beyond ten. * best."
 
 
 def _new_items(result: Mapping[str, Any]) -> Iterator[str]:

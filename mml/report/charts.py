@@ -9,7 +9,7 @@ from html import escape
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933", "#666666")
 """Told apart by everybody (Okabe and Ito, 2008), one per method throughout."""
 
-_WIDTH, _LEFT, _ROW, _RIGHT = 640, 150, 26, 70
+_WIDTH, _LEFT, _ROW, _RIGHT = 480, 120, 26, 64
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,11 @@ table { border-collapse: collapse; display: block; overflow-x: auto } th, td { p
   text-align: left; border-bottom: 1px solid var(--line); vertical-align: top }
 svg { width: 100%; height: auto } svg text { font: 13px system-ui, sans-serif; fill: var(--text) }
 svg .title { font-weight: 600 } svg .unit { font-size: 11px } svg .interval { stroke: var(--text); stroke-width: 1.5 }
+@media (max-width: 36rem) {
+  thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden }
+  tr { display: block; border-bottom: 1px solid var(--line); padding: .3rem 0 }
+  td { display: block; border: 0 } td::before { content: attr(data-head) ": "; opacity: .7 }
+}
 pre { overflow-x: auto; border: 1px solid var(--line); padding: .6rem; font-size: 13px }
 """
 
@@ -154,7 +159,7 @@ def _examples(predictions: pd.DataFrame, lists: pd.DataFrame | None, model: Reco
 def _data(result: Mapping[str, Any]) -> str:
     data = result["data"]
     names = ("old_users", "valid_users", "new_users", "items", "cold_items", "interactions", "dropped_rows")
-    rows = [[name.replace("_", " "), str(data[name])] for name in names if name in data]
+    rows = [[name.replace("_", " "), _in_words(data[name])] for name in names if name in data]
     return _table(["what", "how many"], rows)
 
 
@@ -176,5 +181,15 @@ def _latex(result: Mapping[str, Any], found: Mapping[str, Estimate]) -> str:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(map(_cell, head, row))}</tr>" for row in rows)
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(head: str, cell: str) -> str:
+    return f'<td data-head="{escape(head)}">{escape(cell)}</td>'
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{n:,} {str(name).replace('_', ' ')}" for name, n in value.items()) or "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -10,8 +10,7 @@ import warnings
 from collections.abc import Sequence
 
 from mml.errors import InputError
-
-EXIT_INPUT_ERROR = 2
+from mml.files.faults import reported
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,9 +32,8 @@ def main(arguments: Sequence[str]) -> int:
         baseline = read_baseline(options.model, options.dataset, files, words)
         setup_logging(baseline.config["state"])
         result, path = run_baseline(baseline, on_start=lambda folder: log_to(folder / "run.log"))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT_ERROR
+    except (InputError, OSError) as error:
+        return reported(error)
     print(result_table(result))
     print(f"\nWritten to {path}")
     return 0

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from mml.config.arguments import split_names
 from mml.errors import InputError
-
-EXIT_INPUT_ERROR = 2
+from mml.files.faults import reported
 
 
 def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -81,9 +80,8 @@ def main(arguments: Sequence[str]) -> int:
         if not results.outcomes:
             raise InputError(f"none of the methods can run on {options.dataset}: {results.skipped}")
         print("\n" + write_all(results, lines, options.dataset, folder))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT_ERROR
+    except (InputError, OSError) as error:
+        return reported(error)
     print(f"Written to {folder}")
     return 0
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from mml.errors import InputError
-from mml.features.files import replacing
+from mml.files.faults import reported
+from mml.files.safe import replacing
 from mml.logs import setup_logging
 from mml.recommender import Recommender
 
@@ -26,9 +26,8 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         with replacing(options.output) as path:
             frame.to_csv(path, index=False)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return reported(error)
     print(f"{frame['user_id'].nunique()} users, {len(frame)} rows written to {options.output}")
     return 0
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from mml.errors import InputError
+from mml.files.faults import reported
 
-EXIT_INPUT_ERROR = 2
 EXIT_PEER_LOST = 3
 
 
@@ -20,7 +20,9 @@ EPILOG = "Any key of configs/overall.yaml can be set with --key=value, nested on
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run, print the table, and return the exit code: 0, 2 for a mistake in the input, 3 if a process is lost."""
+    """Run, print the table, and return the exit code: 0, 2 for a mistake in the input, 3 if a process is lost, 4 for
+    a fault of the machine such as a full disk.
+    """
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml import distributed
     from mml.config.arguments import common_arguments, named_first
@@ -41,9 +43,11 @@ def main(arguments: Sequence[str]) -> int:
         else:
             config["show_progress"] = False
         result, path = run_meta(config, folder, lambda: log_to(folder.path / "run.log") if is_main else None)
-    except (InputError, distributed.PeerLost) as error:
+    except distributed.PeerLost as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        return EXIT_INPUT_ERROR if isinstance(error, InputError) else EXIT_PEER_LOST
+        return EXIT_PEER_LOST
+    except (InputError, OSError) as error:
+        return reported(error)
     if is_main:
         print(summary(result))
         print(f"\nWritten to {path}{_report(path)}")

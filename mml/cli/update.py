@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mml.cli.recommend import run_folder
 from mml.errors import InputError
+from mml.files.faults import reported
 from mml.logs import setup_logging
 from mml.recommender import MODEL, Recommender
 
@@ -28,9 +28,8 @@ def main(arguments: Sequence[str]) -> int:
             _learn(model, options.log)
         target = options.output or (folder / MODEL if (folder / MODEL).is_dir() else folder)
         print(f"Written to {model.save(target)}")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return reported(error)
     return 0
 
 

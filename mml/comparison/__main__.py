@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mml.config.arguments import named_first
 from mml.errors import InputError
+from mml.files.faults import reported
 
 EXIT_INPUT_ERROR = 2
 EXIT_STOPPED = 130
@@ -91,9 +92,8 @@ def main(arguments: Sequence[str]) -> int:
         from mml.comparison.command import Comparison
 
         Comparison(options, files, settings).run()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT_ERROR
+    except (InputError, OSError) as error:
+        return reported(error)
     except KeyboardInterrupt:
         print("\nStopped. Finished runs are kept: start the same command again to go on.", file=sys.stderr)
         return EXIT_STOPPED

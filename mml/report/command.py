@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mml.errors import InputError
+from mml.files.faults import reported
 from mml.report.page import write_report
 
 
@@ -25,7 +25,6 @@ def main(arguments: Sequence[str]) -> int:
         folder = options.output_dir / options.run / "latest"
     try:
         print(f"Written to {write_report(folder, options.output)}")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return reported(error)
     return 0

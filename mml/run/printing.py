@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mml.errors import InputError
+from mml.files.faults import reported
 
 FULL_METHOD = "mml"
 _LETTERS = {"recall": "R", "mrr": "M", "ndcg": "N", "hit": "H", "precision": "P"}
@@ -142,9 +143,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         results = load_results(options.output_dir, options.datasets)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return reported(error)
     if options.all:
         from mml.run.summary import LEGEND  # it builds on this module
 

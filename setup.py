@@ -35,7 +35,7 @@ PLOTS = ["matplotlib>=3.8"]
 # CSV and parquet logs: the latter needs pyarrow.
 PARQUET = ["pyarrow>=14"]
 # The search of settings.
-TUNE = ["optuna>=4.0"]
+TUNE = ["optuna>=4.0,<5"]
 # The server.
 SERVE = ["fastapi>=0.115", "pydantic>=2", "starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
 

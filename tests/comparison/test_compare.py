@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mml.comparison.tuning import TrialLog, draws, search
 
 from mml.comparison.__main__ import main
 from mml.comparison.audit import copied_users
 from mml.comparison.audit import main as audit_main
 from mml.comparison.execute import Executor, Outcome
 from mml.comparison.methods import as_words, read_plan
-from mml.comparison.tuning import TrialLog, draws, search
 from mml.config.config import Config, parse_arguments
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError

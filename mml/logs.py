@@ -38,10 +38,11 @@ def setup_logging(level: str) -> None:
 
 def log_to(path: Path) -> None:
     """Log everything to a file as well."""
-    _add_file(path)
+    add_log(path)
 
 
-def _add_file(path: Path) -> logging.Handler:
+def add_log(path: Path) -> logging.Handler:
+    """The same; returns what writes, so that it can be taken away again."""
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(_Plain("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(file)
@@ -56,7 +57,7 @@ def own_log() -> Iterator[Callable[[Path], None]]:
     """
     files: list[logging.Handler] = []
     try:
-        yield lambda folder: files.append(_add_file(folder / "run.log"))
+        yield lambda folder: files.append(add_log(folder / "run.log"))
     finally:
         for file in files:
             logging.getLogger().removeHandler(file)

@@ -89,8 +89,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options, files, settings = options_of(named_first(arguments))
         from mml.comparison.command import Comparison
+        from mml.tuning.screen import own_lines
 
-        Comparison(options, files, settings).run()
+        with own_lines() as log_to:
+            Comparison(options, files, settings).run(log_to)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_INPUT_ERROR

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mml.comparison.audit import audit, audit_lines
@@ -25,10 +25,9 @@ from mml.comparison.wiring import known_wiring, wiring_lines
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError
 from mml.files.safe import make_folder
-from mml.logs import log_to, setup_logging
 from mml.precision import set_up_torch
 from mml.run.printing import aligned
-from mml.tuning.screen import bars, own_lines
+from mml.tuning.screen import bars
 
 logger = logging.getLogger(__name__)
 
@@ -50,24 +49,25 @@ class Comparison:
         self._methods = self._plan.chosen(options.methods, options.profile)
         self._executor = Executor(options.dataset, files, [*bars(settings), *settings])
         config = self._executor.config
-        setup_logging(config["state"])
+        logging.getLogger().setLevel(config["state"])
         self._output = Path(config["output_dir"]) / options.dataset
         self._folder = self._output / "compare"
         self._seeds = list(range(options.first_seed, options.first_seed + options.seeds))
         self._dataset = MMLDataset(config)
 
-    def run(self) -> None:
-        """Say what is going to be done; then do it, unless this is a dry run."""
-        with own_lines():
-            print(self.plan_text(), flush=True)
-            if self._options.dry_run:
-                print("This was a dry run: nothing was written.")
-                return
-            make_folder(self._folder)
-            log_to(self._folder / "compare.log")
-            with own_lines():
-                print("\n" + self._compared())
-        print(f"Written to {self._folder}")
+    def run(self, log_to: Callable[[Path], None]) -> None:
+        """Say what is going to be done; then do it, unless this is a dry run.
+
+        Args:
+            log_to: starts a log in a file.
+        """
+        print(self.plan_text(), flush=True)
+        if self._options.dry_run:
+            print("This was a dry run: nothing was written.")
+            return
+        make_folder(self._folder)
+        log_to(self._folder / "compare.log")
+        print(f"\n{self._compared()}\nWritten to {self._folder}")
 
     def _compared(self) -> str:
         """Do it all; returns the tables."""

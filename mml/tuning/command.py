@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mml.errors import InputError
@@ -71,32 +72,36 @@ def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str], lis
 def main(arguments: Sequence[str]) -> int:
     """Search, print the table, and return the exit code: 0, 2 for a mistake in the input, 130 after Ctrl-C."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+    from mml.tuning.screen import own_lines
+
     setup_logging("INFO")
     try:
         options, files, settings = parsed(arguments)
-        return _tune(options, files, settings)
+        with own_lines() as log_to:
+            return _tune(options, files, settings, log_to)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_INPUT_ERROR
 
 
-def _tune(options: argparse.Namespace, files: Sequence[str], settings: Sequence[str]) -> int:
-    from mml.tuning.screen import bars, own_lines
+def _tune(
+    options: argparse.Namespace, files: Sequence[str], settings: Sequence[str], log_to: Callable[[Path], None]
+) -> int:
+    from mml.tuning.screen import bars
     from mml.tuning.space import default_file, read_ranges
     from mml.tuning.subject import Subject
     from mml.tuning.tune import Tuning, held
 
-    given = (*bars(settings), *settings)
-    subject = Subject(options.dataset, tuple(files), given, options.model)
+    subject = Subject(options.dataset, tuple(files), (*bars(settings), *settings), options.model)
     space = read_ranges(options.ranges, options.model, subject.is_float)
     source = str(options.ranges or default_file())
     subject.check(space, source)
-    setup_logging(subject.config["state"])
+    logging.getLogger().setLevel(subject.config["state"])
     with held(Path(subject.config["output_dir"]) / options.dataset / "tune") as folder:
         tuning = Tuning(subject, space, source, folder, options.trials)
+        log_to(folder / "tune.log")
         try:
-            with own_lines():
-                tuning.run(options.jobs, prune=not options.no_prune)
+            tuning.run(options.jobs, prune=not options.no_prune)
         except KeyboardInterrupt:
             print(tuning.stopped(), file=sys.stderr)
             return EXIT_STOPPED

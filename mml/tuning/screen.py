@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
+from mml.logs import add_log
 from mml.trainer.watching import watched
 
 logger = logging.getLogger(__name__)
@@ -32,17 +34,28 @@ class OwnLines(logging.Filter):
 
 
 @contextmanager
-def own_lines() -> Iterator[None]:
-    """Within this context the logs that there are already, the screen among them, get no more than OwnLines."""
-    handlers, filters = list(logging.getLogger().handlers), []
-    for handler in handlers:
-        filters.append(OwnLines())
-        handler.addFilter(filters[-1])
+def own_lines() -> Iterator[Callable[[Path], None]]:
+    """Within this context the screen shows no more than OwnLines lets pass.
+
+    It gives what starts a log of the same in a file, which ends with the context.
+    """
+    root = logging.getLogger()
+    screens, own, files = list(root.handlers), OwnLines(), list[logging.Handler]()
+    for screen in screens:
+        screen.addFilter(own)
+
+    def log_to(path: Path) -> None:
+        files.append(add_log(path))
+        files[-1].addFilter(OwnLines())
+
     try:
-        yield
+        yield log_to
     finally:
-        for handler, own in zip(handlers, filters, strict=True):
-            handler.removeFilter(own)
+        for screen in screens:
+            screen.removeFilter(own)
+        for file in files:
+            root.removeHandler(file)
+            file.close()
 
 
 def bars(settings: Sequence[str]) -> list[str]:

@@ -13,7 +13,6 @@ import numpy as np
 
 from mml.errors import InputError
 from mml.files.safe import make_folder, write_text
-from mml.logs import log_to
 from mml.tuning import report
 from mml.tuning.running import Workers, keep_best, run_here, scored, trial_folder
 from mml.tuning.search import Outcome, Search, Trial
@@ -47,7 +46,6 @@ class Tuning:
         self._metric: str = subject.config["valid_metric"]
         self._search = Search(folder, space, subject.problem(), n_trials, self._defaults, subject.config["seed"])
         self._file = folder / ("best.yaml" if subject.model == MML else f"best-{subject.model}.txt")
-        log_to(folder / "tune.log")
 
     def run(self, jobs: int, prune: bool) -> None:
         """Run the trials that are missing, `jobs` at a time, stopping those early that fall behind if so wanted."""

@@ -122,7 +122,7 @@ def test_a_learners_own_key(line: Words, tmp_path: Path) -> None:
 
 def test_in_processes_of_their_own(line: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two at a time find what one after the other finds, where the proposals do not depend on the order."""
-    ranges = "hidden_dropout_prob: [0.1, 0.2, 0.3]"
+    ranges = "hidden_dropout_prob: [0.1, 0.3]"
     scores = []
     for jobs in ("1", "2"):
         assert main(line("--jobs", jobs, ranges=ranges, output_dir=tmp_path / jobs)) == 0
@@ -131,15 +131,14 @@ def test_in_processes_of_their_own(line: Words, tmp_path: Path, capsys: pytest.C
     assert scores[0] == scores[1]
     folder = tmp_path / "2" / "tiny" / "tune" / "trials"
     assert not list(folder.glob("*/task.json"))
-    assert len(list(folder.glob("*/run.log"))) == 3
+    assert len(list(folder.glob("*/run.log"))) == 2
 
 
-def test_a_baseline(line: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_baseline(tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine = tmp_path / "hyper.test"
     mine.write_text("learning_rate choice [0.001,0.01]\ntrain_batch_size quniform 32,64,32\n")
-    given = {"use_gpu": False, "hidden_size": 16, "inner_size": 16, "n_layers": 1, "epochs": 2}
-    given |= {key: value.partition("=")[2] for key, value in ((w[2:].partition("=")[0], w) for w in line()[6:])
-              if key in ("data_path", "output_dir", "repeatable")}  # fmt: skip
+    given: dict[str, object] = {"use_gpu": False, "hidden_size": 16, "inner_size": 16, "n_layers": 1, "epochs": 2}
+    given |= {"data_path": tiny_data, "output_dir": tmp_path / "out", "repeatable": True}
     words = ["tune", "tiny", "--model", "SASRec", "--ranges", str(mine), "--trials", "2"]
     assert main([*words, *(f"--{key}={value}" for key, value in given.items())]) == 0
     out = capsys.readouterr().out

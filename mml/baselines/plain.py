@@ -47,19 +47,19 @@ class PlainEntry:
     settings = None
 
     def __init__(self, name: str, parts: tuple[str, ...], meaning: str) -> None:
-        self.name, self._parts, self.meaning = name, parts, meaning
+        self.name, self.parts, self.meaning = name, parts, meaning
 
     def check(self, moment: Moment) -> None:
-        if {"content", "init"} & {*self._parts}:
+        if {"content", "init"} & {*self.parts}:
             needs_features(self.name, moment)
-        if "linear" in self._parts and "linear" not in moment.config["learners"]:
+        if "linear" in self.parts and "linear" not in moment.config["learners"]:
             raise InputError(f"baseline {self.name} needs the learner linear, which learners.linear: ~ takes away.")
         _modality(moment)
 
     def trained(self, moment: Moment) -> Scores:
         plain = _PlainLearners(moment)
-        learners = {kind: plain.learner(kind) for kind in self._parts if kind != "linear"}
-        linear = plain.linear() if "linear" in self._parts else None
+        learners = {kind: plain.learner(kind) for kind in self.parts if kind != "linear"}
+        linear = plain.linear() if "linear" in self.parts else None
         return lambda tasks, n_items: plain.fused(learners, linear, tasks, n_items)
 
 

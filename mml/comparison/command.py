@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from mml.comparison.audit import audit, audit_lines
@@ -17,7 +19,7 @@ from mml.comparison.estimate import (
     keep_costs,
     known_costs,
     measure,
-    total_seconds,
+    total_cost,
 )
 from mml.comparison.execute import Executor
 from mml.comparison.methods import Method, read_plan
@@ -48,12 +50,24 @@ class Comparison:
         self._options, self._plan = options, read_plan(options.plan)
         self._methods = self._plan.chosen(options.methods, options.profile)
         self._executor = Executor(options.dataset, files, [*bars(settings), *settings])
-        config = self._executor.config
+        config, self._scratch = self._executor.config, ExitStack()
         logging.getLogger().setLevel(config["state"])
         self._output = Path(config["output_dir"]) / options.dataset
         self._folder = self._output / "compare"
         self._seeds = list(range(options.first_seed, options.first_seed + options.seeds))
-        self._dataset = MMLDataset(config)
+        self._features = self._output / "features"
+        if options.dry_run:  # which leaves nothing, not even features
+            self._executor = self._executor.in_folder(self._throw_away(), None)
+        self._dataset = MMLDataset(self._executor.config)
+
+    def _throw_away(self) -> Path:
+        """A folder for output that ends with the process; features that were encoded before are in it."""
+        folder = Path(self._scratch.enter_context(tempfile.TemporaryDirectory()))
+        (folder / self._options.dataset).mkdir()
+        if self._features.is_dir():
+            (folder / self._options.dataset / "features").symlink_to(self._features.resolve())
+        self._features = folder / self._options.dataset / "features"
+        return folder
 
     def run(self, log_to: Callable[[Path], None]) -> None:
         """Say what is going to be done; then do it, unless this is a dry run.
@@ -61,7 +75,8 @@ class Comparison:
         Args:
             log_to: starts a log in a file.
         """
-        print(self.plan_text(), flush=True)
+        with self._scratch:
+            print(self.plan_text(), flush=True)
         if self._options.dry_run:
             print("This was a dry run: nothing was written.")
             return
@@ -123,15 +138,13 @@ class Comparison:
             row = [", ".join(lines), str(trials or "-"), str(n_seeds)]
             if costs is not None:
                 cost = costs.get(run.name)
-                row.append("?" if cost is None else f"{cost.seconds * (n_seeds + trials) / 60:.1f}")
+                row.append("?" if cost is None else _minutes(cost, n_seeds + trials))
             rows.append(row)
         text = [aligned(rows)]
         if costs is not None:
-            total = total_seconds(costs, runs, n_seeds, options.trials)
-            text.append(
-                f"In all about {_duration(total)} of one core, if trainings stop after about {USUAL_EPOCHS} epochs; "
-                "measured with 2."
-            )
+            total = total_cost(costs, runs, n_seeds, options.trials)
+            about = f"{'more than' if total.at_least else 'about'} {_duration(total.seconds)}"
+            text.append(f"In all {about} of one core, if trainings stop after about {USUAL_EPOCHS} epochs.")
         return text
 
     def _costs(self, runs: Sequence[Method]) -> dict[str, Cost]:
@@ -140,15 +153,17 @@ class Comparison:
         wanted += [run.unit for run in runs]
         costs = known_costs(path, wanted)
         if costs is None:
-            logger.info("Measuring what %d short runs cost ...", len(runs))
-            features = self._output / "features"
-            if not self._options.dry_run:
-                make_folder(features)
-            costs = measure(self._executor, runs, self._seeds[0], features)
+            logger.info("Measuring what %d runs cost, for a few minutes at most ...", len(runs))
+            features = self._features if self._features.is_dir() else None
+            costs = measure(self._executor, runs, self._seeds[0], self._dataset, features)
             if not self._options.dry_run:
                 make_folder(self._folder)
                 keep_costs(path, wanted, costs)
         return costs
+
+
+def _minutes(cost: Cost, n_runs: int) -> str:
+    return f"{'> ' if cost.at_least else ''}{cost.seconds * n_runs / 60:.1f}"
 
 
 def _duration(seconds: float) -> str:

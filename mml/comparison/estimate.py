@@ -1,31 +1,35 @@
-"""What a comparison would cost: each run measured with short trainings, in a folder that is thrown away."""
+"""What a comparison would cost: each run measured for some seconds, in a folder that is thrown away."""
 
 from __future__ import annotations
 
 import json
-import logging
+import signal
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from mml.comparison.execute import Executor
 from mml.comparison.methods import Method
+from mml.data.dataset import MMLDataset
 from mml.errors import InputError
 from mml.files.safe import write_text
 from mml.trainer.watching import watched
 
-logger = logging.getLogger(__name__)
-
 USUAL_EPOCHS = 20
 """Epochs after which early stopping usually ends a training."""
 
-_MEASURED_EPOCHS = 2
+_EPOCHS = 2  # that are measured, if there is time for them
+_SECONDS = 180.0  # of the CPU, for all runs together
+_LEAST_SECONDS = 6.0  # for each of them
 _LATER_STAGES = ("fusion",)  # trained to their end in the measurement, as they take next to nothing
+_LAST_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,12 @@ class Cost:
     Args:
         fixed: reading, fitting, evaluating.
         training: of all trainings, of as many epochs as is usual.
+        at_least: whether it may be any time more: what was measured had come to no end and no training.
     """
 
     fixed: float
     training: float
+    at_least: bool = False
 
     @property
     def seconds(self) -> float:
@@ -46,12 +52,18 @@ class Cost:
         return self.fixed + self.training
 
 
+class _Enough(Exception):
+    """The time of a measurement is over."""
+
+
 def first_of_runs(methods: Iterable[Method]) -> list[Method]:
     """One method of each run; the others are lines of the same."""
     return list({method.unit: method for method in reversed(list(methods))}.values())[::-1]
 
 
-def measure(executor: Executor, methods: Sequence[Method], seed: int, features: Path | None = None) -> dict[str, Cost]:
+def measure(
+    executor: Executor, methods: Sequence[Method], seed: int, dataset: MMLDataset, features: Path | None
+) -> dict[str, Cost]:
     """Name of a method -> cost of its run; those that cannot run are left out.
 
     Runs of mml share stages, as they do in the comparison: an ablation costs what it changes.
@@ -60,22 +72,23 @@ def measure(executor: Executor, methods: Sequence[Method], seed: int, features: 
         executor: of the comparison.
         methods: one of each run.
         seed: of the runs.
-        features: folder of features that were encoded before, or are to be kept.
+        dataset: their data.
+        features: folder of the features that were encoded before; None if there is none.
     """
     costs: dict[str, Cost] = {}
-    with tempfile.TemporaryDirectory() as name, _silent():
-        kept = features if features is not None and features.is_dir() else Path(name) / "features"
+    limit = max(_SECONDS / max(len(methods), 1), _LEAST_SECONDS)
+    with tempfile.TemporaryDirectory() as name:
+        kept = Path(name) / "features" if features is None else features
         kept.mkdir(exist_ok=True)
         first, short = (
             executor.in_folder(_output(Path(name) / place, executor.config["dataset"], kept), epochs)
-            for place, epochs in (("first", 1), ("short", _MEASURED_EPOCHS))
+            for place, epochs in (("first", 1), ("short", _EPOCHS))
         )
         for place, method in enumerate(methods):
             try:
-                if not place:
-                    first.run(method, {}, seed)  # takes what is done once in a process
-                epochs = min(USUAL_EPOCHS, executor.most_epochs(method))
-                costs[method.name] = _measured(short, method, seed, epochs)
+                if not place:  # takes what is done once in a process
+                    _Measured(first, method, dataset).run(seed, limit)
+                costs[method.name] = _Measured(short, method, dataset).run(seed, limit)
             except InputError:  # it is said when the comparison comes to it
                 continue
     return costs
@@ -88,40 +101,85 @@ def _output(folder: Path, dataset: str, features: Path) -> Path:
     return folder
 
 
-def _measured(executor: Executor, method: Method, seed: int, usual_epochs: int) -> Cost:
-    told: dict[str, list[float]] = {}
+@dataclass
+class _Measured:
+    """One measured run.
 
-    def watch(stage: str, _: float) -> None:
-        told.setdefault(stage, []).append(time.process_time())
+    Args:
+        executor: with short trainings.
+        method: whose run it is.
+        dataset: its data.
+        validations: stage -> CPU time at each validation.
+        steps: CPU times of the latest optimiser steps.
+    """
 
-    begin = time.process_time()
-    with watched(watch):
-        executor.run(method, {}, seed)
-    total = time.process_time() - begin
-    epochs = {stage: float(np.median(np.diff(times))) for stage, times in told.items() if len(times) > 1}
-    per_epoch = sum(seconds for stage, seconds in epochs.items() if stage not in _LATER_STAGES)
-    fixed = max(total - _MEASURED_EPOCHS * per_epoch, 0.0)
-    return Cost(fixed, usual_epochs * per_epoch)
+    executor: Executor
+    method: Method
+    dataset: MMLDataset
+    validations: dict[str, list[float]] = field(default_factory=dict)
+    steps: list[float] = field(default_factory=list)
+
+    def run(self, seed: int, limit: float) -> Cost:
+        """Measure it for so many CPU seconds at most."""
+        hook = register_optimizer_step_post_hook(lambda *_: self._step())
+        begin = time.process_time()
+        try:
+            with _limited(limit), watched(self._validated):
+                self.executor.run(self.method, {}, seed)
+        except _Enough:
+            return self._begun(time.process_time() - begin, begin)
+        finally:
+            hook.remove()
+        return self._finished(time.process_time() - begin)
+
+    def _step(self) -> None:
+        self.steps = [*self.steps[-_LAST_STEPS:], time.process_time()]
+
+    def _validated(self, stage: str, _: float) -> None:
+        self.validations.setdefault(stage, []).append(time.process_time())
+
+    def _finished(self, total: float) -> Cost:
+        gaps = {stage: np.median(np.diff(times)) for stage, times in self.validations.items() if len(times) > 1}
+        per_epoch = float(sum(gap for stage, gap in gaps.items() if stage not in _LATER_STAGES))
+        return Cost(max(total - _EPOCHS * per_epoch, 0.0), self._usual_epochs * per_epoch)
+
+    def _begun(self, total: float, begin: float) -> Cost:
+        """Of a run that was in the middle of something: by its steps, if it had come to a training."""
+        if len(self.steps) < 2:
+            return Cost(total, 0.0, at_least=True)
+        per_step = float(np.median(np.diff(self.steps)))
+        n_steps, n_trainings = self.executor.steps_per_epoch(self.method, self.dataset)
+        return Cost(max(self.steps[0] - begin, 0.0), per_step * n_steps * n_trainings * self._usual_epochs)
+
+    @property
+    def _usual_epochs(self) -> int:
+        return min(USUAL_EPOCHS, self.executor.most_epochs(self.method))
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+def _limited(seconds: float) -> Iterator[None]:
+    """Within this context _Enough is raised after so many CPU seconds of the process."""
+
+    def stop(_: int, __: FrameType | None) -> None:
+        raise _Enough
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        logging.disable(level)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
-def total_seconds(costs: dict[str, Cost], methods: Sequence[Method], n_seeds: int, n_trials: int) -> float:
-    """CPU seconds of a comparison: every run on all seeds, and what is tuned n_trials times before."""
-    total = 0.0
+def total_cost(costs: dict[str, Cost], methods: Sequence[Method], n_seeds: int, n_trials: int) -> Cost:
+    """Of a comparison: every run on all seeds, and what is tuned n_trials times before."""
+    fixed = training = 0.0
     for method in methods:
         if method.name in costs:
-            trials = n_trials if method.tune is not None and n_trials > 1 else 0
-            total += costs[method.name].seconds * (n_seeds + trials)
-    return total
+            n = n_seeds + (n_trials if method.tune is not None and n_trials > 1 else 0)
+            fixed, training = fixed + n * costs[method.name].fixed, training + n * costs[method.name].training
+    return Cost(fixed, training, any(cost.at_least for cost in costs.values()))
 
 
 def known_costs(path: Path, wanted: Sequence[str]) -> dict[str, Cost] | None:
@@ -137,5 +195,5 @@ def known_costs(path: Path, wanted: Sequence[str]) -> dict[str, Cost] | None:
 
 def keep_costs(path: Path, wanted: Sequence[str], costs: dict[str, Cost]) -> None:
     """Write them for `known_costs`."""
-    content = {"of": list(wanted), "costs": {name: vars(cost) for name, cost in costs.items()}}
+    content = {"of": list(wanted), "costs": {name: asdict(cost) for name, cost in costs.items()}}
     write_text(path, json.dumps(content, indent=2) + "\n")

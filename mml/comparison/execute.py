@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from mml.baselines.entries import BASELINES
 from mml.baselines.run import run_baseline
 from mml.baselines.settings import Baseline, read_baseline
 from mml.comparison.methods import Method
@@ -15,6 +19,7 @@ from mml.comparison.outcome import Outcome
 from mml.config.config import Config
 from mml.config.keys import log_learners, stage_of
 from mml.config.sources import config_dir, lay_over, parse_arguments
+from mml.data.dataset import MMLDataset
 from mml.logs import own_log
 from mml.precision import set_up_torch
 from mml.run.folder import RunFolder
@@ -44,6 +49,30 @@ _FUSED = ("mml", "fusion_")
 """What the names of fused lines of a result begin with."""
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """How long a method trains.
+
+    Args:
+        epochs: at most.
+        batch_size: rows of an optimiser step.
+        longest: history that a model sees.
+        n_trainings: one after the other.
+        every_prefix: whether a row is a prefix (RecBole), not a window of a sequence.
+    """
+
+    epochs: int
+    batch_size: int
+    longest: int
+    n_trainings: int
+    every_prefix: bool = False
+
+
+def _plain_schedule(config: Config, n_trainings: int) -> Schedule:
+    longest = config["MAX_ITEM_LIST_LENGTH"]
+    return Schedule(config["pretrain_epochs"], config["pretrain_batch_size"], longest, n_trainings)
+
+
 class QuietFolder(RunFolder):
     """A run's folder; `latest` keeps pointing to the last run that somebody asked for."""
 
@@ -69,8 +98,8 @@ class Executor:
         self._protocol = {key: self.config[key] for key in PROTOCOL}
         self._done: dict[tuple[str, str, int], Outcome] = {}  # a run has a line for each of several methods
 
-    def in_folder(self, output_dir: Path, epochs: int) -> Executor:
-        """The same with short trainings and another place for their results."""
+    def in_folder(self, output_dir: Path, epochs: int | None) -> Executor:
+        """The same with another place for its results, and with trainings of so many epochs (None: its own)."""
         rest = [one for one in self._arguments if not one.startswith(("--output_dir=", "--show_progress="))]
         quiet = [f"--output_dir={output_dir}", "--show_progress=False"]
         return Executor(self._dataset, self._files, [*rest, *quiet], epochs)
@@ -147,10 +176,26 @@ class Executor:
 
     def most_epochs(self, method: Method) -> int:
         """The epochs after which a training of the method ends at the latest."""
+        return self._schedule(method).epochs
+
+    def steps_per_epoch(self, method: Method, dataset: MMLDataset) -> tuple[int, int]:
+        """About how many optimiser steps an epoch of the method takes, and how many trainings it has."""
+        schedule, lengths = self._schedule(method), dataset.users.old.lengths
+        rows = np.maximum(lengths - 1, 0) if schedule.every_prefix else np.ceil(lengths / schedule.longest)
+        return math.ceil(rows.sum() / schedule.batch_size), schedule.n_trainings
+
+    def _schedule(self, method: Method) -> Schedule:
         if method.run == MML:
-            return int(self.config_of(method, {}, 0)["pretrain_epochs"])
+            config = self.config_of(method, {}, 0)
+            encoders = [name for name in config["learners"] if name not in log_learners() or name == "id"]
+            n_trainings = 2 * len(encoders) if config["meta_epochs"] else len(encoders)
+            return _plain_schedule(config, n_trainings)
         baseline = self.baseline_of(method, {}, 0)
-        return int(baseline.config["pretrain_epochs"] if baseline.is_own else baseline.settings["epochs"])
+        if baseline.is_own:
+            parts = getattr(BASELINES[baseline.name], "parts", ())
+            return _plain_schedule(baseline.config, sum(part != "linear" for part in parts))
+        own = baseline.settings
+        return Schedule(own["epochs"], own["train_batch_size"], own["MAX_ITEM_LIST_LENGTH"], 1, every_prefix=True)
 
     def _data_arguments(self) -> list[str]:
         """The arguments that mean the same to everybody: data, features, run."""

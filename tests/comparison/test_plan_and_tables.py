@@ -68,7 +68,7 @@ def test_what_is_measured_is_kept_by_a_comparison(
     words = line(tiny_data, tmp_path, "--methods", "Pop,SASRec", "--trials", "1", use_gpu=False)
     assert main(words) == 0
     first = capsys.readouterr()
-    assert "Measuring what 2 short runs cost ..." in first.err
+    assert "Measuring what 2 runs cost" in first.err
     costs = json.loads((tmp_path / "out" / "tiny" / "compare" / "estimate.json").read_text())["costs"]
     assert set(costs) == {"Pop", "SASRec"}
     assert costs["SASRec"]["training"] > costs["Pop"]["training"] == 0

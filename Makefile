@@ -1,6 +1,7 @@
 # make demo    train and evaluate on ml-100k, print the results and a list of recommendations
 # make install .venv with all of it and no more; the other targets do this by themselves
 # make check   lint, types and tests
+# make test-long   all tests, and 20,000 bad inputs instead of 300
 # make test-fast   the tests that take no whole runs
 # make PYTHON=python3.12 test    any target with another Python; .venv is made anew for it
 #
@@ -20,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Everything below runs in .venv, and the scripts take their Python from this variable.
 RUN := PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: demo install test test-fast lint types check bench lock clean
+.PHONY: demo install test test-long test-fast lint types check bench lock clean
 
 demo: $(INSTALLED)
 	$(RUN) bash script/run_meta.sh ml-100k 0
@@ -32,6 +33,10 @@ install: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(RUN) $(BIN)/python -m pytest
+
+# The tests, with 20,000 inputs of the fuzz instead of 300.
+test-long: $(INSTALLED)
+	$(RUN) MML_FUZZ=20000 $(BIN)/python -m pytest
 
 test-fast: $(INSTALLED)
 	$(RUN) $(BIN)/python -m pytest -m "not slow"

@@ -1,14 +1,37 @@
 """The exceptions that are told in one line: a user's mistake, and a fault of the machine."""
 
+_LONGEST = 1200
+_HEAD, _TAIL = 800, 300  # of a longer line: what is wrong stands at its beginning, the mend at its end
+
+
+def printable(text: str) -> str:
+    """The text as one line of characters that are seen.
+
+    What a stranger's file holds may end a line, steer a terminal or turn the direction of writing; such characters are
+    written as Python writes them. The middle of a long text is left out.
+    """
+    if not text.isprintable():
+        text = "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+    return text if len(text) <= _LONGEST else f"{text[:_HEAD]} ... {text[-_TAIL:]}"
+
 
 class InputError(ValueError):
     """A mistake in the input: a file, a config key or an argument.
 
     The message is one line that names the file, the line or the key, and the mend. Entry points print it
     and exit with `exit_code`; they show a traceback for any other exception only.
+
+    Args:
+        lines: the message; further lines are help.
     """
 
     exit_code = 2
+
+    def __init__(self, *lines: object) -> None:
+        super().__init__(*(printable(str(line)) for line in lines))
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
 
 
 class MachineError(InputError):

@@ -207,7 +207,7 @@ def _read_npz(path: Path) -> tuple[list[str], NDArray[np.float32]]:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files if name in ("item_id", *VECTOR_KEYS)}
             names = archive.files
-    except (ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # numpy, zipfile and zlib raise a different type for each kind of damage
         if "allow_pickle" in str(error) and zipfile.is_zipfile(path):
             raise InputError(
                 f"{path}: holds arrays of Python objects, which are not read because they can run code; save item_id "
@@ -228,7 +228,7 @@ def _read_npy(path: Path, item_tokens: Sequence[str] | None) -> tuple[list[str],
     try:
         # mapped, so that a header that promises more than there is cannot make room for it
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError) as error:
+    except Exception as error:  # as above
         if "Python objects" in str(error):
             raise InputError(
                 f"{path}: holds Python objects, which are not read because they can run code; save a float32 array"
@@ -338,7 +338,9 @@ def _unreadable(path: Path, error: BaseException) -> InputError:
 
 def _tokens(path: Path, ids: Any) -> list[str]:
     """Item ids of any kind, list, tensor or array, as str."""
-    values = ids.tolist() if isinstance(ids, torch.Tensor | np.ndarray) else list(ids)
+    values = ids.tolist() if isinstance(ids, torch.Tensor | np.ndarray) else ids
+    if not isinstance(values, list | tuple):
+        raise InputError(f"{path}: item_id is a {type(values).__name__}; save a list of item ids")
     bad = next((value for value in values if not isinstance(value, str | int)), None)
     if bad is not None:
         raise InputError(f"{path}: item id {bad!r} is a {type(bad).__name__}; save item ids as str or int")
@@ -347,6 +349,8 @@ def _tokens(path: Path, ids: Any) -> list[str]:
 
 def _matrix(path: Path, tokens: list[str], vectors: Any) -> NDArray[np.float32]:
     """One tensor or array [n, dim], or a list of n vectors or numbers, as float32 [n, dim]."""
+    if not isinstance(vectors, list | tuple | torch.Tensor | np.ndarray) or not getattr(vectors, "ndim", 1):
+        raise InputError(f"{path}: the vectors are one {type(vectors).__name__}; save an array [n_items, dim]")
     if len(vectors) != len(tokens):
         raise InputError(f"{path}: holds {len(tokens)} item ids but {len(vectors)} vectors; save one vector per item")
     try:

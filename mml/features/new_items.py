@@ -174,7 +174,8 @@ def _vector(name: str, token: Any, cell: Any, dim: int) -> NDArray[np.float32] |
     if not isinstance(numbers_in, Iterable):
         numbers_in = [] if cell is None or cell != cell else [cell]  # NaN is not equal to itself
     try:
-        vector = np.array(list(numbers_in), dtype=np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+            vector = np.array(list(numbers_in), dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"new items, {name}: the vector of item {token!r} is not made of numbers") from error
     if not vector.size:

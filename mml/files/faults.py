@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Iterator
 
 from mml.errors import InputError, MachineError
 
@@ -32,11 +33,10 @@ def cannot_write(path: object, error: BaseException) -> InputError:
         path: what was to be written.
         error: an OSError, or what a library made of it (see `disk_fault`).
     """
-    fault = disk_fault(error) or error
-    number = fault.errno if isinstance(fault, OSError) else None
-    if isinstance(fault, OSError) and number is not None and number not in _MENDS:
+    fault = disk_fault(error) or OSError(str(error))
+    if fault.errno is not None and fault.errno not in _MENDS:
         return InputError(f"{path}: cannot be written ({_reason(fault)}); choose another place")
-    mend = _MENDS.get(number, _CUT_SHORT) if number is not None else _CUT_SHORT
+    mend = _CUT_SHORT if fault.errno is None else _MENDS[fault.errno]
     return MachineError(f"{path}: cannot be written ({_reason(fault)}); {mend} and give the same command again")
 
 
@@ -71,25 +71,30 @@ def reported(error: InputError | OSError) -> int:
     return found.exit_code
 
 
-def disk_fault(error: BaseException) -> BaseException | None:
+def disk_fault(error: BaseException) -> OSError | None:
     """The refusal of the disk that an exception is, holds, or stands for; None if it is about something else.
 
     torch's writer raises a RuntimeError without a cause, safetensors' an error of its own with the system's number.
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError):
-            return seen
-        hidden = _HIDDEN.search(str(seen))
+    chain = list(_chain(error))
+    for one in chain:
+        if isinstance(one, OSError):
+            return one
+    for one in chain:
+        hidden = _HIDDEN.search(str(one))
         if hidden is not None:
             return OSError(int(hidden[1]), os.strerror(int(hidden[1])))
-        if isinstance(seen, RuntimeError) and "inline_container" in str(seen):
+        if isinstance(one, RuntimeError) and "inline_container" in str(one):
             return OSError("it was cut short")
-        seen = seen.__cause__ or seen.__context__
     return None
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return " ".join(str(error).split())[:120] or type(error).__name__
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those that it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or " ".join(str(error).split())[:120] or type(error).__name__

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mml.errors import InputError
 from mml.files.faults import cannot_write, disk_fault
-from mml.files.temporary import claimed, clean_up, flush, temporary_folder, temporary_name
+from mml.files.temporary import claimed, clean_up, flush, folder_for, temporary_folder, temporary_name
 
 
 @contextmanager
@@ -25,16 +25,15 @@ def new_folder(target: Path, keep: Callable[[Path], bool] = lambda path: True) -
         InputError: if it cannot be written; MachineError if the machine is at fault.
     """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        clean_up(target.parent)
-        with temporary_folder(target) as fresh:
-            yield fresh
-            if target.exists():
-                for path in target.iterdir():
+        with folder_for(target):
+            clean_up(target.parent)
+            with temporary_folder(target) as fresh:
+                yield fresh
+                for path in target.iterdir() if target.exists() else ():
                     if keep(path) and not os.path.lexists(fresh / path.name):
                         _copy(path, fresh / path.name)
-            _flush_all(fresh)
-            _swap(fresh, target)
+                _flush_all(fresh)
+                _swap(fresh, target)
     except InputError:
         raise
     except Exception as error:

@@ -30,7 +30,7 @@ def log_files(folder: Path, name: str, parts: Sequence[str] | None = None) -> li
             paths = [folder / f"{name}.{part}.inter" for part in usual]
             if all(path.is_file() for path in paths):
                 return paths
-        raise InputError(_nothing(whole, name))
+        raise InputError(*_nothing(whole, name))
     if not isinstance(parts, (list, tuple)) or not parts:
         raise InputError(f"config: key 'benchmark_filename' is {parts!r}; it must be a list like [train, valid, test].")
     paths = [folder / f"{name}.{part}.inter" for part in parts]
@@ -45,16 +45,16 @@ def _present(folder: Path) -> str:
     return f" The folder has {', '.join(there)}." if there else ""
 
 
-def _nothing(whole: Path, name: str) -> str:
+def _nothing(whole: Path, name: str) -> list[str]:
     there = _present(whole.parent)
     if there:
-        return (
+        return [
             f"{whole} does not exist.{there} Rename the log, or put its parts together in {whole.name} with "
             "one header, or name them, as in benchmark_filename: [train, valid, test]."
-        )
-    return (
-        f"{whole} does not exist.\n"
+        ]
+    return [
+        f"{whole} does not exist.",
         f"Put the log there: a tab-separated file with the columns user_id:token, item_id:token and, if "
-        f"there is one, timestamp:float (dataset/README.md); or make it from a CSV: mml import FILE.csv --name {name}\n"
-        f"Or make a stand-in with known ground truth: python -m mml.synthetic {name}"
-    )
+        f"there is one, timestamp:float (dataset/README.md); or make it from a CSV: mml import FILE.csv --name {name}",
+        f"Or make a stand-in with known ground truth: python -m mml.synthetic {name}",
+    ]

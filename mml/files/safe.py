@@ -12,7 +12,7 @@ import numpy as np
 
 from mml.errors import InputError
 from mml.files.faults import cannot_write, disk_fault
-from mml.files.temporary import clean_up, flush, temporary_file, temporary_name
+from mml.files.temporary import clean_up, flush, folder_for, temporary_file, temporary_name
 
 
 @contextmanager
@@ -26,13 +26,13 @@ def replacing(path: Path) -> Iterator[Path]:
         InputError: if it cannot be written; MachineError if the machine is at fault.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        clean_up(path.parent)
-        with temporary_file(path) as temporary:
-            yield temporary
-            flush(temporary)
-            os.replace(temporary, path)
-            flush(path.parent)
+        with folder_for(path):
+            clean_up(path.parent)
+            with temporary_file(path) as temporary:
+                yield temporary
+                flush(temporary)
+                os.replace(temporary, path)
+                flush(path.parent)
     except InputError:
         raise
     except Exception as error:

@@ -70,6 +70,24 @@ def temporary_folder(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def folder_for(path: Path) -> Iterator[None]:
+    """Make the folder of a path; those that were made for nothing vanish when the block fails.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    made = [folder for folder in path.parents if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):  # something is in it, or it was not made
+                folder.rmdir()
+        raise
+
+
+@contextmanager
 def claimed(path: Path) -> Iterator[None]:
     """Hold a folder's lock, if it can be had, so that nobody takes it for a leftover once it is renamed."""
     handle = os.open(path, os.O_RDONLY)

@@ -65,6 +65,8 @@ def clean_items(
             sources[learner] = {"columns": [names[name] for name in wanted], "encoder": encoder}
     bad = (frame["item_id"] == "") | broken(frame["item_id"])
     left_out.add(f"have no usable {item_id}", np.flatnonzero(bad))
+    if bad.all():
+        raise InputError(f"no row of the items' table has a usable id in column '{item_id}'; name another --item-id.")
     again = frame["item_id"].duplicated() & ~bad
     left_out.add("name an item again (the first is kept)", np.flatnonzero(again))
     return ItemRows(frame[~bad & ~again].reset_index(drop=True), types, sources, left_out, remarks)

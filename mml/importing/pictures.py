@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from mml.errors import InputError
-from mml.features.media.image import ImageMedium
+from mml.features.media import MEDIA, FolderMedium
 
 
 def pictured_items(folder: str | Path) -> tuple[Path, set[str]]:
@@ -17,7 +18,7 @@ def pictured_items(folder: str | Path) -> tuple[Path, set[str]]:
     path = Path(folder).expanduser()
     if not path.is_dir():
         raise InputError(f"--images {folder}: no such folder; check the path.")
-    names = {one.stem for one in path.rglob("*") if one.suffix.lower() in ImageMedium.suffixes}
-    if not names:
-        raise InputError(f"--images {folder}: holds no picture; name them by item id, as 42.jpg.")
-    return path.resolve(), names
+    try:
+        return path.resolve(), set(cast("FolderMedium", MEDIA["image"]).files(path))
+    except InputError as error:
+        raise InputError(f"--images: {error}") from None

@@ -1,0 +1,124 @@
+"""Every input that once ended otherwise than it should; a new find of the fuzz is added here when it is mended."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mml.errors import InputError, MachineError, printable
+from mml.features.files import FeatureTable, read_features, write_features
+from mml.features.fitted import FittedFeatures
+from mml.features.new_items import encode_new_items
+from mml.files.faults import reported
+from mml.importing import import_log
+from tests.fuzz.outcome import a_folder, attempt
+from tests.fuzz.test_disk import file_size_limit
+from tests.fuzz.test_features import TOKENS, _array, _numpy, _torch, read
+from tests.fuzz.test_imports import ITEMS, imported, log_csv
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("f.npz", _numpy(item_id=np.array("a"), emb=np.ones((1, 2))), "item_id is a str; save a list of item ids"),
+        ("f.npz", _numpy(item_id=np.array(["a"]), emb=np.float32(1)), "the vectors are one ndarray"),
+        ("f.npy", _array(np.float32(1)), "shape []"),
+        ("f.pth", _torch({"item_id": "abc", "embs": torch.ones(3, 2)}), "item_id is a str"),
+        ("f.pth", _torch({"item_id": torch.tensor(3), "embs": torch.ones(1)}), "item_id is a int"),
+        ("f.pth", _torch({"item_id": ["a"], "embs": torch.tensor(1.0)}), "the vectors are one Tensor"),
+        ("f.pth", _torch({"item_id": ["a"], "embs": 1.0}), "the vectors are one float"),
+        ("f.pth", _torch({"item_id": ["a"], "embs": None}), "the vectors are one NoneType"),
+        ("f.npy", _array(np.ones((6, 4))).replace(b"'shape': (", b"'shape': ((", 1), "cannot be read as a .npy file"),
+        ("f.npy", b"\x93NUMPY\x01\x00\x06\x00{'a\n: ", "cannot be read as a .npy file"),
+    ],
+)
+def test_features(name: str, content: bytes, message: str) -> None:
+    with a_folder() as folder:
+        assert message in str(read(folder, name, content))
+
+
+def test_numbers_too_large_of_new_items_warn_of_nothing() -> None:
+    fitted = {"txt": FittedFeatures(np.zeros(2, dtype=np.float32), 1.0)}
+    with a_folder() as folder:
+        (folder / "new.csv").write_text("item_id,txt_emb\na,1e308 1\n")
+        found = attempt(folder, lambda: encode_new_items(fitted, folder / "new.csv"))
+        assert "has NaN or infinite numbers" in str(found)
+
+
+def test_an_item_table_without_ids() -> None:
+    with a_folder() as folder:
+        found = imported(folder, log_csv(0), b"id,title,category,price\n" + b',"x",y,1\n' * 3)
+        assert "no row of the items' table has a usable id in column 'id'" in str(found)
+
+
+def test_a_name_too_long_for_the_disk_leaves_no_folder() -> None:
+    with a_folder() as folder:
+        (folder / "log.csv").write_bytes(log_csv(0))
+        found = attempt(folder, lambda: import_log(folder / "log.csv", name="1" * 400, data_path=folder / "a" / "data"))
+        assert "File name too long" in str(found)
+        assert not (folder / "a").exists()
+
+
+def test_pictures_that_lead_out_of_the_folder_are_not_counted() -> None:
+    with a_folder() as folder:
+        pictures = folder / "pictures"
+        pictures.mkdir()
+        (pictures / "i001.png").symlink_to("/etc/passwd")
+        os.mkfifo(pictures / "i002.png")
+        found = imported(folder, log_csv(0), ITEMS, images=pictures)
+        assert "holds no picture" in str(found)
+
+
+@pytest.mark.parametrize("cell", ["\x1b[31m", "\u2028", "\x85", "\x0b", "a\nb", "\u202e", "\ud800", "x" * 5000])
+def test_a_message_is_one_line_whatever_the_cell(cell: str) -> None:
+    error = InputError(f"a.csv, row 3: {cell} is no number; mend it.")
+    assert str(error).isprintable()
+    assert len(str(error).splitlines()) == 1
+    assert len(str(error)) < 1300
+    assert str(error).startswith("a.csv, row 3: ")
+    assert str(error).endswith("mend it.")
+    str(error).encode("utf-8")
+    again = InputError(str(error))
+    assert str(again) == str(error) == printable(str(error))
+
+
+def test_help_may_have_further_lines() -> None:
+    assert str(InputError("one", "two\nthree")) == "one\ntwo\\nthree"
+
+
+def test_a_feature_file_has_the_same_bytes_each_time(tmp_path: Path) -> None:
+    """Its archive held the temporary name, and so the process id."""
+    table = FeatureTable(np.array(TOKENS), np.ones((6, 4), dtype=np.float32))
+    for name in ("a.pth", "b.pth"):
+        write_features(tmp_path / name, table)
+    assert (tmp_path / "a.pth").read_bytes() == (tmp_path / "b.pth").read_bytes()
+    assert read_features(tmp_path / "b.pth").dim == 4
+
+
+def test_what_torch_says_of_a_full_disk_is_told(tmp_path: Path) -> None:
+    table = FeatureTable(np.array(TOKENS), np.ones((6, 4000), dtype=np.float32))
+    with file_size_limit(1000), pytest.raises(MachineError, match=r"a.pth: cannot be written \(File too large\)"):
+        write_features(tmp_path / "a.pth", table)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (OSError(28, "No space left on device", "/a/b"), 4, "error: /a/b: No space left on device; make room"),
+        (OSError(30, "Read-only file system", "/a/b"), 2, "error: /a/b: Read-only file system; check the path"),
+        (PermissionError(13, "Permission denied", "/a\n/b"), 2, "error: /a\\n/b: Permission denied; check the path"),
+        (InputError("x"), 2, "error: x"),
+        (MachineError("x"), 4, "error: x"),
+    ],
+)
+def test_exit_codes(error: InputError | OSError, code: int, message: str) -> None:
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        assert reported(error) == code
+    assert said.getvalue().startswith(message)
+    assert len(said.getvalue().splitlines()) == 1

@@ -19,7 +19,7 @@ from mml.config.sources import config_dir, merge, parse_arguments
 from mml.errors import InputError
 from mml.settings import keys_of
 
-NOT_DATASETS = ("overall", "paper", "baselines", "compare")
+NOT_DATASETS = ("overall", "paper", "baselines", "compare", "tune")
 DATASETS = sorted(path.stem for path in config_dir().glob("*.yaml") if path.stem not in NOT_DATASETS)
 
 WriteYaml = Callable[..., Path]

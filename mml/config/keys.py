@@ -157,7 +157,7 @@ def check(settings: Mapping[str, Any], source: str) -> None:
     """
     problems = list(_problems(settings, source))
     if problems:
-        raise InputError("\n".join(problems))
+        raise InputError(*problems)
 
 
 def _problems(settings: Mapping[str, Any], source: str) -> Iterator[str]:

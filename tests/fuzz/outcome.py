@@ -105,7 +105,7 @@ def check_message(message: str, folder: Path, lines: int = 1) -> None:
     """One line that names a file, a line or a key."""
     assert message.strip(), repr(message)
     assert len(message.splitlines()) <= lines, repr(message)
-    assert 20 < len(message) < _LONGEST, repr(message)
+    assert all(20 < len(line) < _LONGEST for line in message.splitlines()), repr(message)
     assert message.isprintable() or lines > 1, repr(message)
     assert str(folder) in message or any(mark in message for mark in _NAMING), repr(message)
     assert "Traceback" not in message

@@ -80,13 +80,16 @@ _words = st.sampled_from(sorted(set(KEYS) - set(APART))).flatmap(
 )
 
 
+_LINES = 50  # each refused key has one
+
+
 def load(folder: Path, words: list[str], files: list[str] | None = None) -> MMLDataset | InputError:
     """The small log under these words."""
     write_log(folder, small_rows())
     common = [f"--data_path={folder}", f"--output_dir={folder / 'output'}", "--use_gpu=False", "--topk=[5]"]
     given = [word for word in words if not word.startswith("--topk=")]
     found: MMLDataset | InputError = attempt(
-        folder, lambda: MMLDataset(Config("log", files or [], arguments=[*common, *given]))
+        folder, lambda: MMLDataset(Config("log", files or [], arguments=[*common, *given])), _LINES
     )
     return found
 

@@ -1,0 +1,188 @@
+"""What the parts of a learner of newcomers say: shares of all items, each from what was known at the query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mml.data.events import EventLog
+from mml.data.rolling import Queries
+from mml.model.log.counter import DecayedCounts
+from mml.model.log.histories import decayed
+from mml.model.newcomers.memory import Following, Memory, Nearness
+
+_FURTHEST = 50  # histories of so many interactions and more are alike in popularity
+_LEAST = 1e-3  # weight of an event that is too far in position to count
+_YOUNGEST = 0.02  # share of the log that an item has been there for at least, in the rate of its events
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Popularity as events: each weighs 2^(-age / half_life), age and half-life counted in events as shares of the log.
+
+    Args:
+        half_life: 0 for never.
+        reach: an event after m interactions of its user weighs exp(-|m - n| / reach) after n; 0 for all alike.
+    """
+
+    half_life: float = 0.0
+    reach: float = 0.0
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Items that nobody has touched yet, shares proportional to exp(sharpness cos).
+
+    The cosine is that of an item's content with the mean content of what is taken at present, or with the history's.
+
+    Args:
+        sharpness: 0 for all alike.
+        personal: whether the history's content counts, not everybody's.
+        half_life: of the mean, see Counts.
+    """
+
+    sharpness: float = 0.0
+    personal: bool = False
+    half_life: float = 2.0**-5
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A part's shares over the share of the log that each item has been there for: what is young is not the less liked."""
+
+    of: Counts | Nearness | Following
+
+
+Part = Counts | Unseen | Nearness | Following | Rate
+
+PRESENT: tuple[Part, ...] = (
+    *(Counts(life) for life in (0.0, *(2.0**-n for n in range(1, 11)))),
+    *(Counts(life, 3.0) for life in (0.0, 2.0**-2, 2.0**-4, 2.0**-6)),
+    Rate(Counts()),
+    Rate(Counts(2.0**-2)),
+    Rate(Counts(0.0, 3.0)),
+    Rate(Counts(2.0**-2, 3.0)),
+    Unseen(),
+    *(Unseen(sharpness, personal) for personal in (False, True) for sharpness in (4.0, 16.0)),
+)
+"""Of the learner of the present."""
+
+NEIGHBOURS: tuple[Part, ...] = tuple(
+    part for near in (Nearness(), Nearness(distance=5.0), Nearness(life=0.2)) for part in (near, Rate(near))
+)
+"""Of the learner by neighbours."""
+
+FOLLOWERS: tuple[Part, ...] = tuple(
+    part
+    for like in (Following(position=1.0), Following(position=2.0), Following(decay=0.6))
+    for part in (like, Rate(like))
+)
+"""Of the learner by what follows."""
+
+
+class Shares:
+    """The parts' shares of the items at queries; fastest in order of what is known.
+
+    Args:
+        events: the log; a query reads those before its `known`.
+        n_items: number of items, the padding item included.
+        span: the number of events that half-lives and lives are shares of.
+        repeatable: whether items of the history are candidates; if not they have no share.
+        content: float [n_items, d], of unit length or 0 where an item has none; None for none.
+    """
+
+    def __init__(
+        self, events: EventLog, n_items: int, span: int, repeatable: bool, content: np.ndarray | None = None
+    ) -> None:
+        self._events, self.n_items, self._span, self._repeatable = events, n_items, span, repeatable
+        self._content = content
+        self._memory = Memory(events, n_items, span)
+        self._places = np.minimum(events.places, _FURTHEST)
+        self._counts: dict[tuple[float, float, int], DecayedCounts] = {}
+        self._first = np.full(n_items, np.iinfo(np.int64).max)
+        np.minimum.at(self._first, events.items, np.arange(len(events)))
+
+    def of(self, queries: Queries, parts: Sequence[Part], limit: int | None = None) -> Iterator[np.ndarray]:
+        """float64 [c, n] for each part, rows of sum 1, or of 0 where the part knows nothing.
+
+        Args:
+            queries: c of them.
+            parts: whose shares.
+            limit: only the items below this one are there; all if None.
+        """
+        limit = self.n_items if limit is None else limit
+        last: tuple[Part, np.ndarray] | None = None
+        for part in parts:
+            plain = part.of if isinstance(part, Rate) else part
+            if last is None or last[0] != plain:
+                last = plain, self._plain(queries, plain, limit)
+            found = last[1]
+            if isinstance(part, Rate):
+                found = found / self._presence(queries, limit)
+            yield self._normalised(found, queries)
+
+    def unseen(self, queries: Queries, limit: int) -> np.ndarray:
+        """bool [c, limit], items that nobody had touched; never the padding item."""
+        found = self._first[None, :limit] >= queries.known[:, None]
+        found[:, 0] = False
+        return found
+
+    def _plain(self, queries: Queries, part: Part, limit: int) -> np.ndarray:
+        if isinstance(part, Nearness):
+            return self._memory.scores(queries, part)[:, :limit]
+        if isinstance(part, Following):
+            return self._memory.following(queries, part)[:, :limit]
+        if isinstance(part, Unseen):
+            return self._of_unseen(queries, part, limit)
+        assert isinstance(part, Counts)
+        return self._counted(queries, part)[:, :limit]
+
+    def _normalised(self, found: np.ndarray, queries: Queries) -> np.ndarray:
+        found = found.copy()
+        if not self._repeatable:
+            rows, columns = np.nonzero((queries.histories > 0) & (queries.histories < found.shape[1]))
+            found[rows, queries.histories[rows, columns]] = 0
+        found[:, 0] = 0
+        return found / np.maximum(found.sum(1, keepdims=True), 1e-300)
+
+    def _presence(self, queries: Queries, limit: int) -> np.ndarray:
+        """Share of the events that came since an item's first one, float64 [c, limit]."""
+        known = queries.known[:, None]
+        return np.maximum((known - np.minimum(self._first[None, :limit], known)) / np.maximum(known, 1), _YOUNGEST)
+
+    def _counted(self, queries: Queries, part: Counts) -> np.ndarray:
+        if not part.reach:
+            return self._counter(part, 0).before(queries.known, queries.known.astype(np.float64))
+        found = np.zeros((len(queries), self.n_items))
+        places = np.minimum(queries.lengths, _FURTHEST)
+        for place in np.unique(places):
+            rows = np.flatnonzero(places == place)
+            known = queries.known[rows]
+            found[rows] = self._counter(part, int(place)).before(known, known.astype(np.float64))
+        return found
+
+    def _counter(self, part: Counts, place: int) -> DecayedCounts:
+        key = part.half_life, part.reach, place
+        if key not in self._counts:
+            apart = np.abs(self._places - place)
+            weights = np.exp(-apart / part.reach) if part.reach else np.ones(len(self._events))
+            kept = np.flatnonzero(weights >= _LEAST)
+            life = part.half_life * self._span if part.half_life else np.inf
+            self._counts[key] = DecayedCounts(
+                self._events.items[kept], kept, kept.astype(np.float64), self.n_items, life, weights[kept]
+            )
+        return self._counts[key]
+
+    def _of_unseen(self, queries: Queries, part: Unseen, limit: int) -> np.ndarray:
+        unseen = self.unseen(queries, limit).astype(np.float64)
+        if not part.sharpness or self._content is None:
+            return unseen
+        if part.personal:
+            weights = decayed(queries.histories, 0.8)
+            mean = np.einsum("cl,cld->cd", weights, self._content[queries.histories])
+        else:
+            mean = self._counted(queries, Counts(part.half_life)) @ self._content
+        mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+        return unseen * np.exp(part.sharpness * (mean @ self._content[:limit].T))

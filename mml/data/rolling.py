@@ -112,8 +112,8 @@ def rolling_newcomers(
     """The newcomers of earlier moments of a log, in order of what is known.
 
     A cut is the moment at which this share of the log's users had arrived. Its newcomers arrive later. With `online`
-    they are those who arrive before the next cut, each once; with `frozen` all of them, as what is known then is all that
-    will be. Nothing but the events of `past` is used.
+    they are those who arrive before the next cut, each once; with `frozen` all of them, as what is known then is all
+    that will be. Nothing but the events of `past` is used.
 
     Args:
         past: the log up to T.
@@ -156,7 +156,7 @@ def cases_after(events: EventLog, numbers: np.ndarray, n_past: int, protocol: st
 
 
 def blocks_in_time(queries: Queries, size: int) -> Iterator[np.ndarray]:
-    """The queries' places in order of what is known, at most `size` at a time: state is carried on, never counted anew."""
+    """The queries' places in order of what is known, at most `size` at a time, so that counts are carried on."""
     order = np.argsort(queries.known, kind="stable")
     yield from (order[begin : begin + size] for begin in range(0, len(order), size))
 

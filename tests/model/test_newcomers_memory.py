@@ -102,4 +102,5 @@ def test_strangers_and_empty_histories_have_no_neighbours() -> None:
     events = random_events(5, n_items=N_ITEMS)
     queries = Queries(np.array([[0, 0]]), np.array([100]), np.array([-1]))
     memory = Memory(events, N_ITEMS, len(events))
-    assert not memory.scores(queries, NEAR).any() and not memory.following(queries, LIKE).any()
+    assert not memory.scores(queries, NEAR).any()
+    assert not memory.following(queries, LIKE).any()

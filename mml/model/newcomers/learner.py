@@ -15,17 +15,14 @@ from mml.data.rolling import Cases, Queries, blocks_in_time, rolling_newcomers
 from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Part, Shares
 from mml.model.newcomers.pool import mixture_weights, product_weights
 
-LEARNERS: dict[str, tuple[Part, ...]] = {
-    "present": PRESENT,
-    "neighbours": PRESENT + NEIGHBOURS,
-    "followers": PRESENT + FOLLOWERS,
-}
-"""Whose mixtures are of which parts."""
+LEARNERS: dict[str, tuple[Part, ...]] = {"present": (), "neighbours": NEIGHBOURS, "followers": FOLLOWERS}
+"""Each is a mixture of the present's parts and one of these."""
 
 _ALL: tuple[Part, ...] = PRESENT + NEIGHBOURS + FOLLOWERS
 _COLUMN = {part: column for column, part in enumerate(_ALL)}
 _BLOCK = 64  # queries scored at a time
 _NEGLIGIBLE = 1e-3  # weight of a part that is left out
+_TOP = 10  # places by which a kernel is chosen
 _SMALLEST = 1e-9  # share of an item that no part knows
 
 
@@ -63,7 +60,7 @@ class Choosing:
     most_of_product: int = 1000
     depth: int = 30
     backing: float = 0.1
-    shrinkage: float = 0.1
+    shrinkage: float = 0.03
     seed: int = 0
 
 
@@ -90,10 +87,12 @@ def choose(
     shares = Shares(past, n_items, len(past), repeatable, content)
     if not len(cases):
         return _without_cases()
-    found, floor = _of_targets(shares, cases, n_items, how.depth)
-    weights = {}
+    found, gains, floor = _of_targets(shares, cases, n_items, how.depth)
+    weights: dict[str, np.ndarray] = {}
     for name, parts in LEARNERS.items():
-        columns = [_COLUMN[part] for part in parts]
+        columns = [_COLUMN[part] for part in PRESENT]
+        if parts:
+            columns.append(max((_COLUMN[part] for part in parts), key=lambda column: float(gains[column])))
         weights[name] = np.zeros(len(_ALL))
         weights[name][columns] = mixture_weights(found[:, columns], floor)
         weights[name] = (1 - how.backing) * weights[name] + how.backing * weights["present"]
@@ -104,21 +103,35 @@ def choose(
 
 def _without_cases() -> Chosen:
     """All alike, as nothing speaks for one or the other."""
-    weights = {name: np.array([float(part in parts) for part in _ALL]) / len(parts) for name, parts in LEARNERS.items()}
+    weights = {}
+    for name, parts in LEARNERS.items():
+        own = (*PRESENT, *parts[:1])
+        weights[name] = np.array([float(part in own) for part in _ALL]) / len(own)
     return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), 0)
 
 
-def _of_targets(shares: Shares, cases: Cases, n_items: int, depth: int) -> tuple[np.ndarray, float]:
-    """The parts' shares of the targets, float64 [N, parts], and the mean share of the item at place `depth`."""
-    found, level = np.zeros((len(cases), len(_ALL))), np.zeros(len(cases))
+def _of_targets(shares: Shares, cases: Cases, n_items: int, depth: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """The parts' shares of the targets, float64 [N, parts], their NDCG@10, float64 [parts] (0 for the present's),
+    and the mean share of the item at place `depth` of the present's parts."""
+    found, gains, level = np.zeros((len(cases), len(_ALL))), np.zeros(len(_ALL)), 0.0
     depth = min(depth, n_items - 1)
     for rows in blocks_in_time(cases.queries, _BLOCK):
         own = cases.take(rows)
         for column, part in enumerate(shares.of(own.queries, _ALL)):
-            found[rows, column] = part[np.arange(len(rows)), own.targets]
+            target = part[np.arange(len(rows)), own.targets]
+            found[rows, column] = target
             if column < len(PRESENT):
-                level[rows] += np.partition(part, -depth, axis=1)[:, -depth] / len(PRESENT)
-    return found, float(level.mean())
+                level += np.partition(part, -depth, axis=1)[:, -depth].sum() / len(PRESENT)
+            else:
+                gains[column] += _gains(part, target).sum() / len(cases)
+    return found, gains, level / len(cases)
+
+
+def _gains(shares: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """NDCG@10 of targets of shares [c] among the shares [c, n_items], a target in the middle of its equals."""
+    above, level = (shares > target[:, None]).sum(1), (shares >= target[:, None]).sum(1)
+    rank = (above + 1 + level) / 2
+    return np.where(rank <= _TOP, 1 / np.log2(rank + 1), 0.0)
 
 
 def _product(

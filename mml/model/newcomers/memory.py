@@ -18,7 +18,7 @@ class Nearness:
 
     Args:
         position: an item of the history weighs exp(-age / position).
-        life: a user weighs exp(-events since their last one / life), a share of the log; the log's events are its clock.
+        life: a user weighs exp(-events since their last one / life), life a share of the log; events are its clock.
         distance: a neighbour's item weighs exp(-places apart from the latest shared item / distance).
         match: a neighbour weighs exp(-age of the latest shared item / match).
         backward: weight of what a neighbour took before the latest shared item against what came after it.
@@ -39,8 +39,8 @@ class Nearness:
 class Following:
     """What follows: every place of another user after shared items is like the present one.
 
-    A place's likeness is the sum over the shared items before it of exp(-age / position) decay^(places between); the item
-    there counts likeness^power. It is PrefixKNN without the prefixes' norms and without an end to the neighbours.
+    A place's likeness is the sum over the shared items before it of exp(-age / position) decay^(places between); its
+    item counts likeness^power. It is PrefixKNN without the prefixes' norms and without an end to the neighbours.
 
     Args:
         position: an item of the history weighs exp(-age / position).

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from mml.model.newcomers.memory import Following, Memory, Nearness
 
 _FURTHEST = 50  # histories of so many interactions and more are alike in popularity
 _LEAST = 1e-3  # weight of an event that is too far in position to count
+_RIDGE = 1.0  # of the discriminant, in mean variances
 _YOUNGEST = 0.02  # share of the log that an item has been there for at least, in the rate of its events
 
 
@@ -33,28 +36,30 @@ class Counts:
 
 @dataclass(frozen=True)
 class Unseen:
-    """Items that nobody has touched yet, shares proportional to exp(sharpness cos).
+    """Items that nobody has touched yet, shares proportional to exp(sharpness v . d), v an item's content.
 
-    The cosine is that of an item's content with the mean content of what is taken at present, or with the history's.
+    d is the discriminant (C + ridge I)^-1 (m1 - m0) between items touched for the first time of late, m1, and those
+    that nobody has touched yet, m0, C the covariance of all content; or the mean content of the history.
 
     Args:
         sharpness: 0 for all alike.
-        personal: whether the history's content counts, not everybody's.
-        half_life: of the mean, see Counts.
+        personal: whether the history's content counts.
+        half_life: of first touches in m1, see Counts.
     """
 
     sharpness: float = 0.0
     personal: bool = False
-    half_life: float = 2.0**-5
+    half_life: float = 2.0**-3
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A part's shares over the share of the log that each item has been there for: what is young is not the less liked."""
+    """A part's shares over the share of the log that each item has been there for: a rate, fair to young items."""
 
-    of: Counts | Nearness | Following
+    of: Counts
 
 
+Weights = Callable[..., tuple[np.ndarray, np.ndarray]]
 Part = Counts | Unseen | Nearness | Following | Rate
 
 PRESENT: tuple[Part, ...] = (
@@ -65,21 +70,26 @@ PRESENT: tuple[Part, ...] = (
     Rate(Counts(0.0, 3.0)),
     Rate(Counts(2.0**-2, 3.0)),
     Unseen(),
-    *(Unseen(sharpness, personal) for personal in (False, True) for sharpness in (4.0, 16.0)),
+    *(Unseen(sharpness) for sharpness in (0.5, 1.0, 2.0)),
+    *(Unseen(sharpness, personal=True) for sharpness in (4.0, 16.0)),
 )
 """Of the learner of the present."""
 
-NEIGHBOURS: tuple[Part, ...] = tuple(
-    part for near in (Nearness(), Nearness(distance=5.0), Nearness(life=0.2)) for part in (near, Rate(near))
+NEIGHBOURS: tuple[Part, ...] = (
+    Nearness(),
+    Nearness(distance=5.0),
+    Nearness(distance=2.0),
+    Nearness(position=1.5, distance=5.0, match=1.5),
 )
-"""Of the learner by neighbours."""
+"""Of which the learner by neighbours has one."""
 
-FOLLOWERS: tuple[Part, ...] = tuple(
-    part
-    for like in (Following(position=1.0), Following(position=2.0), Following(decay=0.6))
-    for part in (like, Rate(like))
+FOLLOWERS: tuple[Part, ...] = (
+    Following(decay=0.6),
+    Following(position=2.0),
+    Following(position=1.0),
+    Following(position=1.0, decay=0.6),
 )
-"""Of the learner by what follows."""
+"""Of which the learner by what follows has one."""
 
 
 class Shares:
@@ -90,7 +100,7 @@ class Shares:
         n_items: number of items, the padding item included.
         span: the number of events that half-lives and lives are shares of.
         repeatable: whether items of the history are candidates; if not they have no share.
-        content: float [n_items, d], of unit length or 0 where an item has none; None for none.
+        content: float [n_items, d], 0 where an item has none; None for no content at all.
     """
 
     def __init__(
@@ -100,7 +110,7 @@ class Shares:
         self._content = content
         self._memory = Memory(events, n_items, span)
         self._places = np.minimum(events.places, _FURTHEST)
-        self._counts: dict[tuple[float, float, int], DecayedCounts] = {}
+        self._counts: dict[tuple[Any, ...], DecayedCounts] = {}
         self._first = np.full(n_items, np.iinfo(np.int64).max)
         np.minimum.at(self._first, events.items, np.arange(len(events)))
 
@@ -154,35 +164,65 @@ class Shares:
 
     def _counted(self, queries: Queries, part: Counts) -> np.ndarray:
         if not part.reach:
-            return self._counter(part, 0).before(queries.known, queries.known.astype(np.float64))
+            return self._counter(self._near, part.half_life, 0.0, 0.0).before(
+                queries.known, queries.known.astype(np.float64)
+            )
         found = np.zeros((len(queries), self.n_items))
         places = np.minimum(queries.lengths, _FURTHEST)
         for place in np.unique(places):
             rows = np.flatnonzero(places == place)
             known = queries.known[rows]
-            found[rows] = self._counter(part, int(place)).before(known, known.astype(np.float64))
+            counter = self._counter(self._near, part.half_life, part.reach, float(place))
+            found[rows] = counter.before(known, known.astype(np.float64))
         return found
 
-    def _counter(self, part: Counts, place: int) -> DecayedCounts:
-        key = part.half_life, part.reach, place
+    def _counter(self, weights: Weights, half_life: float, *arguments: float) -> DecayedCounts:
+        key = weights, half_life, *arguments
         if key not in self._counts:
-            apart = np.abs(self._places - place)
-            weights = np.exp(-apart / part.reach) if part.reach else np.ones(len(self._events))
-            kept = np.flatnonzero(weights >= _LEAST)
-            life = part.half_life * self._span if part.half_life else np.inf
-            self._counts[key] = DecayedCounts(
-                self._events.items[kept], kept, kept.astype(np.float64), self.n_items, life, weights[kept]
-            )
+            kept, own = weights(*arguments)
+            life = half_life * self._span if half_life else np.inf
+            times = kept.astype(np.float64)
+            self._counts[key] = DecayedCounts(self._events.items[kept], kept, times, self.n_items, life, own)
         return self._counts[key]
+
+    def _near(self, reach: float, place: float) -> tuple[np.ndarray, np.ndarray]:
+        """The events that count after `place` interactions, and their weights."""
+        weights = np.exp(-np.abs(self._places - place) / reach) if reach else np.ones(len(self._events))
+        kept = np.flatnonzero(weights >= _LEAST)
+        return kept, weights[kept]
+
+    def _firsts(self) -> tuple[np.ndarray, np.ndarray]:
+        """The first event of each item, and their weights."""
+        kept = np.sort(self._first[self._first < len(self._events)])
+        return kept, np.ones(len(kept))
 
     def _of_unseen(self, queries: Queries, part: Unseen, limit: int) -> np.ndarray:
         unseen = self.unseen(queries, limit).astype(np.float64)
         if not part.sharpness or self._content is None:
             return unseen
+        return unseen * np.exp(part.sharpness * self._likeness(queries, part, unseen))
+
+    def _likeness(self, queries: Queries, part: Unseen, unseen: np.ndarray) -> np.ndarray:
+        """v . d of unseen items, less its largest; float64 [c, n]."""
+        assert self._content is not None
+        content = self._content[: unseen.shape[1]]
         if part.personal:
             weights = decayed(queries.histories, 0.8)
-            mean = np.einsum("cl,cld->cd", weights, self._content[queries.histories])
+            direction = np.einsum("cl,cld->cd", weights, self._content[queries.histories])
+            direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-12)
         else:
-            mean = self._counted(queries, Counts(part.half_life)) @ self._content
-        mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
-        return unseen * np.exp(part.sharpness * (mean @ self._content[:limit].T))
+            came = self._counter(self._firsts, part.half_life).before(queries.known, queries.known.astype(np.float64))
+            came = (came / np.maximum(came.sum(1, keepdims=True), 1e-300)) @ self._content
+            waiting = (unseen / np.maximum(unseen.sum(1, keepdims=True), 1)) @ content
+            direction = (came - waiting) @ self._precision
+        likeness = direction @ content.T
+        return likeness - likeness.max(1, keepdims=True)
+
+    @cached_property
+    def _precision(self) -> np.ndarray:
+        """Of content within the log, float64 [d, d]."""
+        assert self._content is not None
+        own = self._content[np.unique(self._events.items)].astype(np.float64)
+        covariance = np.cov(own.T, bias=True)
+        ridge = _RIDGE * np.trace(covariance) / len(covariance)
+        return np.linalg.inv(covariance + ridge * np.eye(len(covariance)))

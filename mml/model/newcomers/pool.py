@@ -13,7 +13,8 @@ _ENOUGH = 1e-6
 def mixture_weights(shares: np.ndarray, floor: float, start: np.ndarray | None = None) -> np.ndarray:
     """The weights w >= 0 of sum 1 that make sum_n log(floor + sum_k w_k p_nk) largest, float64 [K].
 
-    It is concave, and each step of w_k <- w_k g_k / sum_j w_j g_j, g the gradient, raises it (expectation maximisation).
+    It is concave, and each step of w_k <- w_k g_k / sum_j w_j g_j, g the gradient, raises it, as expectation
+    maximisation does.
     The floor makes targets that are far from the top of any list count for nothing.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -63,10 +63,11 @@ Weights = Callable[..., tuple[np.ndarray, np.ndarray]]
 Part = Counts | Unseen | Nearness | Following | Rate
 
 PRESENT: tuple[Part, ...] = (
-    *(Counts(life) for life in (0.0, *(2.0**-n for n in range(1, 11)))),
-    *(Counts(life, 3.0) for life in (0.0, 2.0**-2, 2.0**-4, 2.0**-6)),
+    Counts(),
     Rate(Counts()),
+    *(Counts(2.0**-n) for n in range(1, 11)),
     Rate(Counts(2.0**-2)),
+    *(Counts(life, 3.0) for life in (0.0, 2.0**-2, 2.0**-4, 2.0**-6)),
     Rate(Counts(0.0, 3.0)),
     Rate(Counts(2.0**-2, 3.0)),
     Unseen(),
@@ -123,15 +124,16 @@ class Shares:
             limit: only the items below this one are there; all if None.
         """
         limit = self.n_items if limit is None else limit
-        last: tuple[Part, np.ndarray] | None = None
+        kept: dict[Part, np.ndarray] = {}  # what several parts need, counted once
         for part in parts:
-            plain = part.of if isinstance(part, Rate) else part
-            if last is None or last[0] != plain:
-                last = plain, self._plain(queries, plain, limit)
-            found = last[1]
-            if isinstance(part, Rate):
-                found = found / self._presence(queries, limit)
-            yield self._normalised(found, queries)
+            if isinstance(part, Unseen):
+                found = self._of_unseen(queries, part, limit, kept)
+            else:
+                plain = part.of if isinstance(part, Rate) else part
+                found = kept[plain] if plain in kept else self._plain(queries, plain)[:, :limit]
+                if isinstance(plain, Counts) and any(isinstance(one, Rate) and one.of == plain for one in parts):
+                    kept[plain] = found
+            yield self._normalised(found / self._presence(queries, limit) if isinstance(part, Rate) else found, queries)
 
     def unseen(self, queries: Queries, limit: int) -> np.ndarray:
         """bool [c, limit], items that nobody had touched; never the padding item."""
@@ -139,15 +141,12 @@ class Shares:
         found[:, 0] = False
         return found
 
-    def _plain(self, queries: Queries, part: Part, limit: int) -> np.ndarray:
+    def _plain(self, queries: Queries, part: Counts | Nearness | Following) -> np.ndarray:
         if isinstance(part, Nearness):
-            return self._memory.scores(queries, part)[:, :limit]
+            return self._memory.scores(queries, part)
         if isinstance(part, Following):
-            return self._memory.following(queries, part)[:, :limit]
-        if isinstance(part, Unseen):
-            return self._of_unseen(queries, part, limit)
-        assert isinstance(part, Counts)
-        return self._counted(queries, part)[:, :limit]
+            return self._memory.following(queries, part)
+        return self._counted(queries, part)
 
     def _normalised(self, found: np.ndarray, queries: Queries) -> np.ndarray:
         found = found.copy()
@@ -196,11 +195,14 @@ class Shares:
         kept = np.sort(self._first[self._first < len(self._events)])
         return kept, np.ones(len(kept))
 
-    def _of_unseen(self, queries: Queries, part: Unseen, limit: int) -> np.ndarray:
+    def _of_unseen(self, queries: Queries, part: Unseen, limit: int, kept: dict[Part, np.ndarray]) -> np.ndarray:
         unseen = self.unseen(queries, limit).astype(np.float64)
         if not part.sharpness or self._content is None:
             return unseen
-        return unseen * np.exp(part.sharpness * self._likeness(queries, part, unseen))
+        plain = replace(part, sharpness=1.0)
+        if plain not in kept:
+            kept[plain] = self._likeness(queries, part, unseen)
+        return unseen * np.exp(part.sharpness * kept[plain])
 
     def _likeness(self, queries: Queries, part: Unseen, unseen: np.ndarray) -> np.ndarray:
         """v . d of unseen items, less its largest; float64 [c, n]."""

@@ -12,6 +12,7 @@ _COMMANDS = {
     "train": ("mml.cli.train", "train and evaluate on a dataset"),
     "recommend": ("mml.cli.recommend", "list items for users of a trained run"),
     "serve": ("mml.serve.command", "serve recommendations over HTTP, with a page to try them"),
+    "report": ("mml.report.command", "write the report of a finished run: one HTML file"),
     "result": ("mml.run.printing", "print the results of finished runs"),
     "baseline": ("mml.baselines.__main__", "train and evaluate a baseline on the same split"),
     "compare": ("mml.comparison.__main__", "compare methods over seeds"),

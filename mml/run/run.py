@@ -17,6 +17,7 @@ from mml.model.learner import entry_of
 from mml.model.learner.slot import StateEntry
 from mml.precision import set_up_torch
 from mml.recommender import MODEL, Recommender, Rules
+from mml.report.write import report_run
 from mml.run.context import RunContext
 from mml.run.folder import RunFolder
 from mml.run.frame import Stages, State
@@ -104,6 +105,8 @@ class Run:
             )
             recommender.save(self.folder.path / MODEL)
         self.folder.write_text("result.json", to_json(result))
+        if distributed.is_main():
+            report_run(self.folder.path)
         return result
 
 

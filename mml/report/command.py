@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from mml.errors import InputError
 from mml.logs import setup_logging
 from mml.report.write import write_report
@@ -24,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     """Write the report and say where; returns the exit code: 0, or 2 for a mistake in the input."""
     options = _parser().parse_args(arguments)
     setup_logging("WARNING")
+    torch.set_num_threads(1)  # the models are small, and more threads mostly wait for each other
     try:
         path = write_report(_folder(options), options.output, options.plots)
     except InputError as error:
@@ -54,7 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("run", help="a dataset's name (its latest run), or a run's folder")
-    parser.add_argument("--output", type=Path, default=None, help="HTML file (default: report.html in the run's folder)")
+    parser.add_argument(
+        "--output", type=Path, default=None, help="HTML file (default: report.html in the run's folder)"
+    )
     parser.add_argument("--plots", type=Path, default=None, help="folder for the charts as SVG, PNG and PDF")
     parser.add_argument("--output_dir", type=Path, default=Path("output"), help="where the runs are (default: output)")
     return parser

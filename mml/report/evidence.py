@@ -176,9 +176,10 @@ def _read_result(folder: Path) -> dict[str, Any]:
 def _read_cases(path: Path) -> Cases:
     if not path.is_file():
         raise InputError(f"{path} does not exist; the same run writes it again.")
-    types = {"user_id": str, "target_item": str, "method": "category"}
     try:
-        rows = pd.read_csv(path, dtype=types, keep_default_na=False)
+        rows = pd.read_csv(
+            path, dtype={"user_id": str, "target_item": str, "method": "category"}, keep_default_na=False
+        )
         groups = {str(name): own for name, own in rows.groupby("method", sort=False, observed=True)}
         frame = next(iter(groups.values()))[_KEYS].reset_index(drop=True)
         ranks = {name: own["rank"].to_numpy(dtype=np.int64) for name, own in groups.items()}

@@ -29,7 +29,9 @@ def joined(*parts: object) -> Markup:
 def tag(name: str, /, *children: object, **attributes: object) -> Markup:
     """An element; `class_` is the attribute class, `_` in names is `-`, and attributes of None are left out."""
     given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{text(value)}"' for key, value in attributes.items() if value is not None
+        f' {key.rstrip("_").replace("_", "-")}="{text(value)}"'
+        for key, value in attributes.items()
+        if value is not None
     )
     return Markup(f"<{name}{given}>{joined(*children)}</{name}>")
 

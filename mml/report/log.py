@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -77,4 +77,4 @@ def is_dates(times: np.ndarray) -> bool:
 
 def date(seconds: float) -> str:
     """A day, in UTC."""
-    return datetime.fromtimestamp(seconds, tz=timezone.utc).strftime("%d %b %Y").lstrip("0")
+    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%d %b %Y").lstrip("0")

@@ -38,7 +38,7 @@ TERMS = {
     "new (cold) item": "an item that nobody had touched up to T",
     "adaptation": "a few steps of training on one new user's own history",
     "fusion weight": "how much a learner counts for a user; the weights of a user sum to 1",
-    "95 % interval": "where the value would lie in 95 of 100 samples of users like these; users are resampled, not cases",
+    "95 % interval": "where the value would lie for 95 of 100 samples of such users; whole users are the sample",
 }
 """Terms of tables and charts."""
 

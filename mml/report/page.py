@@ -83,4 +83,4 @@ def _about(evidence: Evidence) -> str:
 def _section(one: Section, colours: Colours) -> Markup:
     heading = tag("h2", one.title, id=one.anchor)
     charts = tag("div", *(figure(chart, colours) for chart in one.charts), class_="charts") if one.charts else ""
-    return tag("section", heading, joined(one.body, charts, one.after), aria_labelledby=one.anchor)
+    return tag("section", heading, joined(one.body, charts, one.after or ""), aria_labelledby=one.anchor)

@@ -18,11 +18,11 @@ class Section:
         title: its heading.
         body: what comes before its charts.
         charts: these.
-        after: what comes behind them.
+        after: what comes behind them, if anything.
     """
 
     anchor: str
     title: str
     body: Markup
     charts: Sequence[Chart] = ()
-    after: Markup = Markup("")
+    after: Markup | None = None

@@ -29,7 +29,24 @@ h2{font-size:1.25rem;margin:2.75rem 0 .5rem;padding-top:.75rem;border-top:1px so
 h3{font-size:1.05rem;margin:1.25rem 0 .5rem}
 p{max-width:42rem;margin:.5rem 0}
 a{color:var(--accent)}
-a:focus-visible,[tabindex]:focus-visible,summary:focus-visible,textarea:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+                                a:focus-visible,[tabindex]:focus-visible,summary:focus-visible,
+  textarea:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 .skip{position:absolute;left:-99rem}
 .skip:focus{left:1rem;top:.5rem;background:var(--ground);padding:.5rem}
 .about,.small,.left-out,figcaption+.legend{color:var(--faint)}
@@ -41,12 +58,15 @@ nav a{display:inline-block;padding:.3rem 0}
 .scroll{overflow-x:auto;margin:1rem 0;max-width:100%}
 table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;font-weight:600;padding-bottom:.35rem}
-th,td{padding:.3rem .9rem .3rem 0;text-align:right;vertical-align:top;border-bottom:1px solid var(--rule)}
-th:first-child{text-align:left;font-weight:400}
+th,td{padding:.3rem .9rem .3rem 0;text-align:right;vertical-align:top;border-bottom:1px solid var(--rule);
+  white-space:nowrap}
+th:first-child{text-align:left;font-weight:400;white-space:normal;min-width:5.5rem}
 thead th{color:var(--faint);font-weight:600;vertical-align:bottom}
 thead th:first-child{font-weight:600}
-.card td:nth-child(2),.card th:nth-child(2),.plain td{text-align:left}
-.best,.badge{font-size:.75rem;border:1px solid currentColor;border-radius:1rem;padding:0 .45rem;color:var(--accent);white-space:nowrap}
+.card td:nth-child(2),.card th:nth-child(2){text-align:left;white-space:normal}
+.card th:first-child{min-width:2.5rem}
+.best,.badge{font-size:.75rem;border:1px solid currentColor;border-radius:1rem;padding:0 .45rem;color:var(--accent);
+  white-space:nowrap}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,23rem),1fr));gap:1.5rem;align-items:start}
 figure{margin:1rem 0;max-width:30rem;min-width:0}
 figcaption{font-weight:600}
@@ -58,15 +78,17 @@ svg .line{fill:none;stroke-width:2}
 svg .axis{fill:var(--faint)}
 svg .value{font-weight:600}
 .legend{display:flex;flex-wrap:wrap;gap:0 .9rem;list-style:none;padding:0;margin:.25rem 0;font-size:.9rem}
-.key{display:inline-block;width:.8em;height:.8em;margin-right:.35em;border-radius:2px}
+.legend svg{display:inline-block;width:.85em;height:.85em;margin-right:.35em;vertical-align:-.05em}
 details{margin:.25rem 0;font-size:.9rem}
 summary{cursor:pointer;color:var(--faint);padding:.3rem 0}
 .card{background:var(--card);border-radius:.6rem;padding:.1rem 1rem .75rem;margin:1rem 0}
-.items{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,15rem),1fr));gap:.35rem 2.25rem;padding-left:1.6rem;margin:.5rem 0}
+.items{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,15rem),1fr));gap:.35rem 2.25rem;
+  padding-left:1.6rem;margin:.5rem 0}
 .item{display:inline-flex;gap:.5rem;align-items:center;min-width:0}
 .card table .item{min-width:9rem}
 .item img{border-radius:.3rem;object-fit:contain;background:#fff;flex:none}
-textarea{display:block;width:100%;margin-top:.35rem;font:13px/1.45 ui-monospace,monospace;white-space:pre;overflow-x:auto;background:var(--card);color:var(--ink);border:1px solid var(--rule);border-radius:.4rem;padding:.6rem}
+textarea{display:block;width:100%;margin-top:.35rem;font:13px/1.45 ui-monospace,monospace;white-space:pre;
+  overflow-x:auto;background:var(--card);color:var(--ink);border:1px solid var(--rule);border-radius:.4rem;padding:.6rem}
 code{font:.92em ui-monospace,monospace;overflow-wrap:anywhere}
 dl{display:grid;grid-template-columns:minmax(7rem,auto) 1fr;gap:.35rem 1.25rem;margin:.75rem 0}
 dt{font-weight:600}

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mml.report.charts import Bar, BarChart, Chart, Line, LineChart, interval, nice_ticks, number
-from mml.report.html import Markup, empty, joined, left_out, table, tag
+from mml.report.html import Markup, joined, left_out, table, tag
 from mml.report.names import Colours
 
 WIDTH = 360
 """Units; one unit is a pixel on the narrowest phone."""
 _ROW = 34
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 10, 40
-_HEIGHT = 230
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 14, 26, 40
+_ASIDE = 12  # between the axis and the first points
+_HEIGHT = 246
+_BESIDE = 3.0  # between the points of two lines, so that their intervals do not hide each other
+_MOST_ROWS = 40
 
 
 def figure(chart: Chart, colours: Colours) -> Markup:
@@ -85,11 +88,12 @@ class _Frame:
         self.ticks = nice_ticks(0.0 if chart.from_zero else min(ends, default=0.0), max(ends, default=1.0))
         self._first, span = min(xs), max(xs) - min(xs)
         self._span = span or 1.0
-        self._inset = 0.0 if span else (WIDTH - _LEFT - _RIGHT) / 2
+        self._width = WIDTH - _LEFT - _RIGHT - 2 * _ASIDE
+        self._inset = _ASIDE + (0.0 if span else self._width / 2)
 
     def x(self, value: float) -> float:
         """From the left."""
-        return _LEFT + self._inset + (value - self._first) / self._span * (WIDTH - _LEFT - _RIGHT)
+        return _LEFT + self._inset + (value - self._first) / self._span * self._width
 
     def y(self, value: float) -> float:
         """From the top."""
@@ -100,15 +104,16 @@ class _Frame:
 def _lines(chart: LineChart, colours: Colours) -> tuple[Markup, Markup]:
     frame = _Frame(chart)
     parts = list(_axes(chart, frame))
-    shift = [3.0 * (place - (len(chart.lines) - 1) / 2) for place in range(len(chart.lines))]
-    for line, aside in zip(chart.lines, shift, strict=True):
-        parts += list(_line(line, frame, colours, aside if line.low else 0.0))
-    keys = [
-        tag("li", tag("span", class_="key", style=f"background:{colours.css(line.method)}"), line.label)
-        for line in reversed(chart.lines)
-    ]
+    keys: list[Markup] = []
+    for place, line in enumerate(chart.lines):
+        aside = _BESIDE * (place - (len(chart.lines) - 1) / 2) if line.low else 0.0
+        parts += list(_line(line, frame, colours, aside, place))
+        key = _shape(5, 5, place, colours.css(line.method), 4.5)
+        keys.insert(0, tag("li", tag("svg", key, viewBox="0 0 10 10", aria_hidden="true"), line.label))
     legend = tag("ul", *keys, class_="legend") if len(keys) > 1 else Markup("")
-    said = "; ".join(f"{line.label} from {_said(line.y[0], chart)} to {_said(line.y[-1], chart)}" for line in chart.lines)
+    said = "; ".join(
+        f"{line.label} from {_said(line.y[0], chart)} to {_said(line.y[-1], chart)}" for line in chart.lines
+    )
     return _svg(_HEIGHT, f"{chart.title}. {chart.y_label} by {chart.x_label}: {said}.", *parts), legend
 
 
@@ -122,6 +127,7 @@ def _axes(chart: LineChart, frame: _Frame) -> Iterator[Markup]:
         yield _rule(_LEFT, y, WIDTH - _RIGHT, y)
         yield _text(_LEFT - 5, y + 4, _tick(tick, chart.percent), text_anchor="end")
     bottom = _HEIGHT - _BOTTOM
+    yield _text(0, 10, chart.y_label, class_="axis")
     for x, words in chart.ticks:
         yield _text(frame.x(x), bottom + 15, words, text_anchor="middle")
     yield _text((_LEFT + WIDTH - _RIGHT) / 2, _HEIGHT - 6, chart.x_label, text_anchor="middle", class_="axis")
@@ -132,16 +138,32 @@ def _axes(chart: LineChart, frame: _Frame) -> Iterator[Markup]:
         yield _text(x - 4 if at_left else x + 4, _TOP + 10, chart.mark[1], text_anchor="end" if at_left else "start")
 
 
-def _line(line: Line, frame: _Frame, colours: Colours, aside: float) -> Iterator[Markup]:
+def _line(line: Line, frame: _Frame, colours: Colours, aside: float, place: int) -> Iterator[Markup]:
     colour = colours.css(line.method)
     points = [(frame.x(x) + aside, frame.y(y)) for x, y in zip(line.x, line.y, strict=True) if y == y]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     yield tag("polyline", points=path, class_="line", style=f"stroke:{colour}")
     for x, low, high in zip(line.x, line.low, line.high, strict=False):
         if low == low:
-            yield _rule(frame.x(x) + aside, frame.y(low), frame.x(x) + aside, frame.y(high), "", style=f"stroke:{colour}")
+            yield _rule(
+                frame.x(x) + aside, frame.y(low), frame.x(x) + aside, frame.y(high), "", style=f"stroke:{colour}"
+            )
     for x, y in points if line.marks else []:
-        yield empty("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=3, style=f"fill:{colour}") + Markup("</circle>")
+        yield _shape(x, y, place, colour, 3.6)
+
+
+def _shape(x: float, y: float, place: int, colour: str, size: float) -> Markup:
+    """A mark, of another shape for each line: square, diamond, triangle, circle."""
+    style = f"fill:{colour};stroke:none"
+    if place % 4 == 3:
+        return tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=size * 0.9, style=style)
+    corners = (
+        ((-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)),
+        ((0.0, -1.1), (1.1, 0.0), (0.0, 1.1), (-1.1, 0.0)),
+        ((0.0, -1.0), (1.0, 0.8), (-1.0, 0.8)),
+    )[place % 4]
+    points = " ".join(f"{x + size * dx:.1f},{y + size * dy:.1f}" for dx, dy in corners)
+    return tag("polygon", points=points, style=style)
 
 
 def _tick(value: float, percent: bool) -> str:
@@ -168,6 +190,3 @@ def _numbers(chart: Chart) -> Markup:
         for x in (xs[:: -(-len(xs) // _MOST_ROWS)] if many else xs)
     ]
     return joined(table(chart.title, [chart.x_label, *(line.label for line in chart.lines)], rows))
-
-
-_MOST_ROWS = 40

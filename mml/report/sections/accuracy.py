@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,7 +28,7 @@ def accuracy(evidence: Evidence) -> Section:
     body = joined(
         paragraph(
             "How well mml does after a new user's first interactions. Each next item is ranked among all items; the "
-            "intervals resample users."
+            "intervals take whole users as the sample."
         ),
         table("mml by the number of interactions", head, rows),
     )
@@ -47,7 +48,7 @@ def shot_groups(shots: np.ndarray) -> list[tuple[str, np.ndarray]]:
         return [(str(k), shots == k) for k in values]
     edges = np.unique(np.quantile(shots, np.linspace(0, 1, 6)).astype(int))
     groups = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         last = high if high == edges[-1] else high - 1
         groups.append((str(low) if low == last else f"{low}-{last}", (shots >= low) & (shots <= last)))
     return [(name, among) for name, among in groups if among.any()]

@@ -22,15 +22,18 @@ def adaptation(evidence: Evidence) -> Section:
     bars, rows = [], []
     for name in learners:
         before = without_adaptation(name)
-        bars += [Bar(f"{name}, before", before, cases.ndcg(before), True), Bar(f"{name}, after", name, cases.ndcg(name))]
+        bars += [
+            Bar(f"{name}, before", before, cases.ndcg(before), True),
+            Bar(f"{name}, after", name, cases.ndcg(name)),
+        ]
         gain = estimate(per_case_ndcg(cases.ranks[name]) - per_case_ndcg(cases.ranks[before]), cases.users)
         values = [number(cases.ndcg(one).value, False) for one in (before, name)]
         rows.append([name, *values, f"{gain.value:+.4f}", interval(gain, False), _steps(evidence, name)])
     head = ["learner", "before", "after", "gain in N@10", "95 % interval", "what was chosen"]
     body = joined(
         paragraph(
-            "Each learner takes a few steps of training on the new user's own history. The rate and the number of steps "
-            "are chosen on the validation users, and adaptation is left out where it gained them nothing."
+            "Each learner takes a few steps of training on the new user's own history. The rate and the number of "
+            "steps are chosen on the validation users, and adaptation is left out where it gained them nothing."
         ),
         table("NDCG@10 before and after adaptation", head, rows),
     )
@@ -42,4 +45,6 @@ def _steps(evidence: Evidence, learner: str) -> Markup | str:
     how = evidence.result.get("adaptation", {}).get(learner)
     if not how:
         return "-"
-    return f"{how['steps']} steps at rate {how['rate']:g}" if how["steps"] else "no steps"
+    if not how["steps"]:
+        return "no steps"
+    return f"{how['steps']} {'step' if how['steps'] == 1 else 'steps'} at rate {how['rate']:g}"

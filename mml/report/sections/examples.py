@@ -45,7 +45,7 @@ def examples(evidence: Evidence) -> Section:
     intro = paragraph(
         f"Drawn by lot: up to {_FOUND} users whose next item is in the top ten and up to {_MISSED} whose is not, at "
         "their largest number of known interactions. A learner's column is what it contributed to the item's score: "
-        "its weight times its standardised score."
+        "its weight times its standardised score. A new item is one that nobody had touched at T."
     )
     cards = [_card(evidence, one, model, show) for one in chosen]
     return Section("examples", _TITLE, joined(intro, *cards))
@@ -58,7 +58,7 @@ def _examples(evidence: Evidence, model: Recommender) -> Iterator[_Example]:
     order = np.random.default_rng(0).permutation(np.sort(last))
     found = ranks[order] <= TOP
     rows = [*order[found][:_FOUND], *order[~found][:_MISSED]]
-    cases = {int(row): (str(frame["user_id"].iat[row]), int(frame["shots"].iat[row])) for row in rows}
+    cases = {int(row): (str(frame["user_id"].iat[row]), int(evidence.cases.shots[row])) for row in rows}
     given = {str(row): evidence.histories[user][:shots] for row, (user, shots) in cases.items()}
     lists = model.recommend(given, top=TOP, explain=True)
     for row, (user, _) in cases.items():

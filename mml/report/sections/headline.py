@@ -9,9 +9,11 @@ import numpy as np
 from mml.report.charts import Bar, BarChart
 from mml.report.estimates import Estimate, estimate, hits
 from mml.report.evidence import Cases, Evidence
-from mml.report.html import Markup, joined, paragraph
+from mml.report.html import Markup, joined, paragraph, tag
 from mml.report.names import FLOOR, FULL
 from mml.report.section import Section
+
+_MOST_NAMED = 5
 
 
 def headline(evidence: Evidence) -> Section:
@@ -22,8 +24,8 @@ def headline(evidence: Evidence) -> Section:
     )
     notes = [paragraph(_against(evidence))]
     if not evidence.baselines:
-        command = f"mml baseline SASRec --dataset {evidence.dataset}"
-        notes.append(paragraph("No baseline was run on the same cases; a run of one appears here: ", command))
+        command = tag("code", f"mml baseline SASRec --dataset {evidence.dataset}")
+        notes.append(paragraph("No baseline was run on the same cases yet; once one was, it appears here: ", command))
     return Section("learned", "What was learned", paragraph(sentence(evidence), class_="lead"), [chart], joined(*notes))
 
 
@@ -34,7 +36,17 @@ def sentence(evidence: Evidence) -> str:
     text = f"Of 100 new users, {found} find their next item in the top ten"
     if FLOOR in cases.ranks:
         text += f"; by popularity {_of_100(cases.recall(FLOOR))}"
-    return text + "."
+    return f"{text}{_after(evidence.cases.shots)}."
+
+
+def _after(shots: np.ndarray) -> str:
+    """After how many interactions."""
+    known = [str(k) for k in np.unique(shots)]
+    if len(known) > _MOST_NAMED:
+        return f" (after {known[0]} to {known[-1]} interactions)"
+    last = "" if len(known) == 1 else f" or {known[-1]}"
+    plural = "" if known == ["1"] else "s"
+    return f" (after {', '.join(known[:-1] or known)}{last} interaction{plural})"
 
 
 def _of_100(of: Estimate) -> int:
@@ -42,12 +54,11 @@ def _of_100(of: Estimate) -> int:
 
 
 def _bars(evidence: Evidence) -> Iterator[Bar]:
-    cases = evidence.cases
-    for name in evidence.methods:
-        yield Bar(_label(name), name, cases.recall(name))
-    outside = Cases(cases.frame, evidence.baselines)
-    for name in evidence.baselines:
-        yield Bar(f"{name} (baseline)", name, outside.recall(name))
+    """mml, then the others, the best first."""
+    outside = Cases(evidence.cases.frame, evidence.baselines)
+    bars = [Bar(_label(name), name, evidence.cases.recall(name)) for name in evidence.methods]
+    bars += [Bar(f"{name} (baseline)", name, outside.recall(name)) for name in evidence.baselines]
+    yield from sorted(bars, key=lambda bar: (bar.method != FULL, -bar.of.value))
 
 
 def _label(name: str) -> str:

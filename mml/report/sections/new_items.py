@@ -38,7 +38,9 @@ def new_items(evidence: Evidence) -> Section:
     if shown is None:
         parts.append(left_out(f"how often they are shown: {_why(evidence)}."))
     bars = [Bar(name, name, cases.recall(name, cold)) for name in evidence.methods]
-    chart = BarChart("new_items", "Who finds a next item that is new", "cases with a hit, % of new next items", bars, True)
+    chart = BarChart(
+        "new_items", "Who finds a next item that is new", "cases with a hit, % of new next items", bars, True
+    )
     return Section("new-items", _TITLE, joined(*parts), [chart])
 
 
@@ -46,7 +48,7 @@ def _sentence(evidence: Evidence, shown: tuple[np.ndarray, np.ndarray] | None) -
     cases = evidence.cases
     n, found = int(cases.is_cold.sum()), int(hits(cases.ranks[FULL][cases.is_cold]).sum())
     text = f"{n:,} of {len(cases.frame):,} next items are new: nobody had touched them at T. "
-    text += f"{found:,} of these are in the top ten."
+    text += f"{found:,} of these are in the top ten." if found else "None of these is in the top ten."
     if shown is not None:
         text += f" {100 * shown[0].mean():.1f} % of the places in the lists show new items."
         if not shown[0].any():

@@ -17,7 +17,10 @@ def everything(evidence: Evidence) -> Section:
     """All methods in one table, and the same for a paper."""
     names, values = _values(evidence)
     best = max(range(len(names)), key=lambda place: values[place][1])
-    rows = [[name, *("-" if value != value else f"{value:.4f}" for value in row)] for name, row in zip(names, values, strict=True)]
+    rows = [
+        [name, *("-" if value != value else f"{value:.4f}" for value in row)]
+        for name, row in zip(names, values, strict=True)
+    ]
     shown = latex(evidence)
     body = joined(
         table("All methods, over all cases", ["method", *_HEAD], rows, best),
@@ -57,8 +60,8 @@ def _values(evidence: Evidence) -> tuple[list[str], list[list[float]]]:
 
 def glossary(evidence: Evidence) -> Section:
     """Every name that this page prints."""
-    methods = [name for name in (*evidence.cases.ranks, *evidence.baselines)]
-    said = {name: meaning(name) for name in methods} | TERMS
+    others = sorted(name for name in (*evidence.cases.ranks, *evidence.baselines) if name not in evidence.methods)
+    said = {name: meaning(name) for name in (*evidence.methods, *others)} | TERMS
     entries = [part for name, words in said.items() for part in (tag("dt", name), tag("dd", words))]
     return Section("glossary", "What the names mean", tag("dl", *entries))
 
@@ -68,11 +71,11 @@ def settings(evidence: Evidence) -> Section:
     result = evidence.result
     versions = ", ".join(f"{name} {version}" for name, version in result.get("versions", {}).items())
     rows = [
-        ["folder", tag("code", evidence.folder)],
+        ["folder", tag("code", f"{evidence.dataset}/{evidence.folder.name}")],
         ["seed", result["seed"]],
         ["device", result.get("device", "-")],
         ["versions", versions],
-        ["all settings", tag("code", evidence.folder / "config.yaml")],
+        ["all settings", joined(tag("code", "config.yaml"), " in that folder")],
     ]
     again = paragraph("Recommend with it: ", tag("code", f"mml recommend {evidence.dataset} --items ID,ID"))
     return Section("run", "The run", joined(table("How this run was made", ["", ""], rows), again))

@@ -17,7 +17,7 @@ from mml.report.section import Section
 from mml.report.sections.accuracy import shot_groups
 
 _TITLE = "Fusion weights"
-_MOST_CASES = 1000
+_MOST_CASES = 500
 _BLOCK = 256
 
 
@@ -50,11 +50,13 @@ def fusion_weights(evidence: Evidence) -> Section:
         if among.any():
             rows.append(_row(found, f"history: {name}", among))
     spread = found.values.std(0).max()
-    said = "All users have nearly the same weights." if spread < 0.01 else f"Weights differ by up to {spread:.2f} (std)."
+    said = (
+        "All users have nearly the same weights." if spread < 0.01 else f"Weights differ by up to {spread:.2f} (std)."
+    )
     body = joined(
         paragraph(
             f"How much each learner counts for a user, on average; the weights of a user sum to 1. {said} "
-            f"{len(found.values):,} cases, by the fusion called {_method(evidence)}."
+            f"{len(found.values):,} cases, fusion_method {_method(evidence)}."
         ),
         table("Mean fusion weights", ["cases", "number", *found.learners], rows),
     )
@@ -77,6 +79,7 @@ def _charts(found: Weights, groups: Sequence[tuple[str, np.ndarray]]) -> list[Li
     lines = [Line(name, name, x, means[:, place].tolist()) for place, name in enumerate(found.learners)]
     ticks = [(place, name) for place, (name, _) in zip(x, groups, strict=True)]
     title = "Mean weight of each learner"
+    lines.reverse()
     return [LineChart("fusion_weights", title, "interactions of the new user", "weight, 0 to 1", lines, ticks)]
 
 
@@ -87,9 +90,9 @@ def _weights(evidence: Evidence) -> Weights | None:
         return None
     known = np.flatnonzero(frame["user_id"].isin(list(evidence.histories)).to_numpy())
     rows = np.sort(np.random.default_rng(0).permutation(known)[:_MOST_CASES])
-    given = {}
+    given, users = {}, evidence.cases.users
     for row in rows:
-        user, shots = frame["user_id"].iat[row], frame["shots"].iat[row]
+        user, shots = str(users[row]), int(evidence.cases.shots[row])
         given[str(row)] = evidence.histories[user][:shots]
     found = Histories.read(given, model.vocabulary)
     kept = np.flatnonzero([bool(own) for own in found.items])

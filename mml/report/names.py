@@ -114,6 +114,10 @@ class Colours:
         place = self.places.get(learner_of(method))
         return "var(--grey)" if place is None else f"var(--m{place})"
 
+    def place(self, method: str) -> int:
+        """Its place in the palette, which chooses the shape of its marks too; the first one behind for grey ones."""
+        return self.places.get(learner_of(method), len(PALETTE) + 3)
+
     def plain(self, method: str) -> str:
         """The colour on white paper."""
         place = self.places.get(learner_of(method))

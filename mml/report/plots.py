@@ -66,7 +66,7 @@ def _bars(chart: BarChart, axes: Any, colours: Colours) -> None:
 
 def _lines(chart: LineChart, axes: Any, colours: Colours) -> None:
     factor = 100.0 if chart.percent else 1.0
-    for place, line in enumerate(chart.lines):
+    for line in chart.lines:
         y = [factor * value for value in line.y]
         ends = None
         if line.low:
@@ -77,7 +77,7 @@ def _lines(chart: LineChart, axes: Any, colours: Colours) -> None:
             y,
             yerr=ends,
             color=colours.plain(line.method),
-            marker=_MARKERS[place % len(_MARKERS)] if line.marks else None,
+            marker=_MARKERS[colours.place(line.method) % len(_MARKERS)] if line.marks else None,
             capsize=2,
             markersize=4,
             label=line.label,

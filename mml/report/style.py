@@ -60,7 +60,7 @@ table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-num
 caption{text-align:left;font-weight:600;padding-bottom:.35rem}
 th,td{padding:.3rem .9rem .3rem 0;text-align:right;vertical-align:top;border-bottom:1px solid var(--rule);
   white-space:nowrap}
-th:first-child{text-align:left;font-weight:400;white-space:normal;min-width:5.5rem}
+th:first-child{text-align:left;font-weight:400;white-space:normal;min-width:6.5rem}
 thead th{color:var(--faint);font-weight:600;vertical-align:bottom}
 thead th:first-child{font-weight:600}
 .card td:nth-child(2),.card th:nth-child(2){text-align:left;white-space:normal}
@@ -70,7 +70,7 @@ thead th:first-child{font-weight:600}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,23rem),1fr));gap:1.5rem;align-items:start}
 figure{margin:1rem 0;max-width:30rem;min-width:0}
 figcaption{font-weight:600}
-svg{display:block;width:100%;height:auto;font-size:11.5px;fill:var(--ink);overflow:visible}
+svg{display:block;width:100%;height:auto;font-size:12.5px;fill:var(--ink);overflow:visible}
 svg .grid{stroke:var(--rule);stroke-width:1}
 svg .mark{stroke:var(--ink);stroke-dasharray:4 3}
 svg .error{stroke:var(--ink);stroke-width:1.2}
@@ -88,12 +88,14 @@ summary{cursor:pointer;color:var(--faint);padding:.3rem 0}
 .card table .item{min-width:9rem}
 .item img{border-radius:.3rem;object-fit:contain;background:#fff;flex:none}
 textarea{display:block;width:100%;margin-top:.35rem;font:13px/1.45 ui-monospace,monospace;white-space:pre;
-  overflow-x:auto;background:var(--card);color:var(--ink);border:1px solid var(--rule);border-radius:.4rem;padding:.6rem}
+  overflow-x:auto;background:var(--card);color:var(--ink);border:1px solid var(--rule);
+  border-radius:.4rem;padding:.6rem}
 code{font:.92em ui-monospace,monospace;overflow-wrap:anywhere}
 dl{display:grid;grid-template-columns:minmax(7rem,auto) 1fr;gap:.35rem 1.25rem;margin:.75rem 0}
 dt{font-weight:600}
 dd{margin:0;max-width:42rem}
 footer{margin:3rem auto 2rem;color:var(--faint);font-size:.9rem}
-@media (max-width:30rem){dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.6rem}}
+@media (max-width:30rem){th,td{padding-right:.6rem}table{font-size:.85rem}.card{padding:.1rem .75rem .75rem}
+.card table .item{min-width:6.5rem}.card th:first-child{min-width:0}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.6rem}}
 @media print{.scroll{overflow:visible}nav,.skip{display:none}.card,figure{break-inside:avoid}}
 """

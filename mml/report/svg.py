@@ -45,7 +45,8 @@ def _rule(x1: float, y1: float, x2: float, y2: float, class_: str = "grid", **mo
 
 
 def _bars(chart: BarChart, colours: Colours) -> Markup:
-    most = max([bar.of.high if bar.of.high == bar.of.high else bar.of.value for bar in chart.bars] + [1e-9])
+    ends = [end for bar in chart.bars for end in (bar.of.value, bar.of.high) if end == end]
+    most = max([*ends, 1e-9])
     ticks = nice_ticks(0.0, most)
     scale = (WIDTH - 2 * _RIGHT - 48) / ticks[-1]
     bottom = len(chart.bars) * _ROW + 4
@@ -106,9 +107,10 @@ def _lines(chart: LineChart, colours: Colours) -> tuple[Markup, Markup]:
     parts = list(_axes(chart, frame))
     keys: list[Markup] = []
     for place, line in enumerate(chart.lines):
+        shape = colours.place(line.method)
         aside = _BESIDE * (place - (len(chart.lines) - 1) / 2) if line.low else 0.0
-        parts += list(_line(line, frame, colours, aside, place))
-        key = _shape(5, 5, place, colours.css(line.method), 4.5)
+        parts += list(_line(line, frame, colours, aside, shape))
+        key = _shape(5, 5, shape, colours.css(line.method), 4.5)
         keys.insert(0, tag("li", tag("svg", key, viewBox="0 0 10 10", aria_hidden="true"), line.label))
     legend = tag("ul", *keys, class_="legend") if len(keys) > 1 else Markup("")
     said = "; ".join(
@@ -138,7 +140,7 @@ def _axes(chart: LineChart, frame: _Frame) -> Iterator[Markup]:
         yield _text(x - 4 if at_left else x + 4, _TOP + 10, chart.mark[1], text_anchor="end" if at_left else "start")
 
 
-def _line(line: Line, frame: _Frame, colours: Colours, aside: float, place: int) -> Iterator[Markup]:
+def _line(line: Line, frame: _Frame, colours: Colours, aside: float, shape: int) -> Iterator[Markup]:
     colour = colours.css(line.method)
     points = [(frame.x(x) + aside, frame.y(y)) for x, y in zip(line.x, line.y, strict=True) if y == y]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -149,19 +151,19 @@ def _line(line: Line, frame: _Frame, colours: Colours, aside: float, place: int)
                 frame.x(x) + aside, frame.y(low), frame.x(x) + aside, frame.y(high), "", style=f"stroke:{colour}"
             )
     for x, y in points if line.marks else []:
-        yield _shape(x, y, place, colour, 3.6)
+        yield _shape(x, y, shape, colour, 3.6)
 
 
-def _shape(x: float, y: float, place: int, colour: str, size: float) -> Markup:
-    """A mark, of another shape for each line: square, diamond, triangle, circle."""
+def _shape(x: float, y: float, shape: int, colour: str, size: float) -> Markup:
+    """A mark: square, diamond, triangle or circle."""
     style = f"fill:{colour};stroke:none"
-    if place % 4 == 3:
+    if shape % 4 == 3:
         return tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=size * 0.9, style=style)
     corners = (
         ((-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)),
         ((0.0, -1.1), (1.1, 0.0), (0.0, 1.1), (-1.1, 0.0)),
         ((0.0, -1.0), (1.0, 0.8), (-1.0, 0.8)),
-    )[place % 4]
+    )[shape % 4]
     points = " ".join(f"{x + size * dx:.1f},{y + size * dy:.1f}" for dx, dy in corners)
     return tag("polygon", points=points, style=style)
 

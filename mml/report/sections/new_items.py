@@ -21,19 +21,19 @@ def new_items(evidence: Evidence) -> Section:
         return Section("new-items", _TITLE, left_out("no next item of this run is new."))
     rows: list[list[object]] = []
     next_ones = share(cold.astype(float), cases.users)
-    rows.append(["of the next items", number(next_ones.value, True), interval(next_ones, True)])
+    rows.append(["next items", number(next_ones.value, True), interval(next_ones, True)])
     shown = _shown(evidence)
     if shown is not None:
         values, users = shown
         of = share(values, users)
-        rows.append(["of the places in the top ten", number(of.value, True), interval(of, True)])
+        rows.append(["places in the lists", number(of.value, True), interval(of, True)])
     found = hits(cases.ranks[FULL]) == 1
     if found.any():
         of = share(cold[found].astype(float), cases.users[found])
-        rows.append(["of the hits", number(of.value, True), interval(of, True)])
+        rows.append(["hits", number(of.value, True), interval(of, True)])
     parts = [
         paragraph(_sentence(evidence, shown)),
-        table("Share of new items", ["kind of place", "share of new items", "95 % interval"], rows),
+        table("Share of new items", ["", "that are new", "95 % interval"], rows),
     ]
     if shown is None:
         parts.append(left_out(f"how often they are shown: {_why(evidence)}."))

@@ -96,6 +96,7 @@ dt{font-weight:600}
 dd{margin:0;max-width:42rem}
 footer{margin:3rem auto 2rem;color:var(--faint);font-size:.9rem}
 @media (max-width:30rem){th,td{padding-right:.6rem}table{font-size:.85rem}.card{padding:.1rem .75rem .75rem}
-.card table .item{min-width:6.5rem}.card th:first-child{min-width:0}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.6rem}}
+.card table .item{min-width:6.5rem}.card th:first-child{min-width:0}
+dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.6rem}}
 @media print{.scroll{overflow:visible}nav,.skip{display:none}.card,figure{break-inside:avoid}}
 """

@@ -10,8 +10,15 @@ import warnings
 from collections.abc import Sequence
 
 from mml.errors import InputError
+from mml.files.faults import reported
 
 EXIT_INPUT_ERROR = 2
+_EPILOG = (
+    "Keys of the split, the features and the evaluation are mml's (`mml keys data`). Models of the log choose their "
+    "own settings on the validation users; mml's other baselines take the keys of its learners and those of "
+    "configs/baselines.yaml; RecBole's take RecBole's, as in --hidden_dropout_prob=0.3. `mml tune NAME --model MODEL` "
+    "searches for good ones."
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,14 +35,14 @@ def main(arguments: Sequence[str]) -> int:
         options, files, words = common_arguments(
             arguments,
             "Train and evaluate a baseline on mml's split.",
-            {"model": "RecBole's model, or one of mml's own"},
+            {"model": "a name that `mml baselines` lists"},
+            _EPILOG,
         )
         baseline = read_baseline(options.model, options.dataset, files, words)
         setup_logging(baseline.config["state"])
         result, path = run_baseline(baseline, on_start=lambda folder: log_to(folder / "run.log"))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT_ERROR
+    except (InputError, OSError) as error:
+        return reported(error)
     print(result_table(result))
     print(f"\nWritten to {path}")
     return 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from mml.errors import InputError
+from mml.files.faults import reported
 from mml.logs import setup_logging
 from mml.report.write import write_report
 
@@ -29,9 +29,8 @@ def main(arguments: Sequence[str]) -> int:
     torch.set_num_threads(1)  # the models are small, and more threads mostly wait for each other
     try:
         path = write_report(_folder(options), options.output, options.plots)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return reported(error)
     print(f"Written to {path}")
     if options.plots is not None:
         print(f"Plots in {options.plots}")

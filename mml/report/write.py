@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from mml.files.safe import write_text
@@ -12,8 +11,6 @@ from mml.report.page import page, sections_of
 from mml.report.plots import save_plots
 
 NAME = "report.html"
-
-logger = logging.getLogger(__name__)
 
 
 def write_report(folder: Path, output: Path | None = None, plots: Path | None = None) -> Path:
@@ -35,14 +32,3 @@ def write_report(folder: Path, output: Path | None = None, plots: Path | None = 
         colours = Colours.of([*evidence.methods, *evidence.baselines])
         save_plots([chart for one in sections for chart in one.charts], colours, plots)
     return path
-
-
-def report_run(folder: Path) -> Path | None:
-    """Write a run's report at its end. Whatever goes wrong is a line in the log, and the run is none the worse."""
-    try:
-        return write_report(folder)
-    except Exception as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        logger.warning("%s: no %s was written (%s).", folder, NAME, message)
-        logger.debug("The report failed.", exc_info=True)
-        return None

@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mml.cli import train
 from mml.report.evidence import Evidence
 from mml.report.page import SECTIONS
-from mml.report.write import NAME, report_run, write_report
+from mml.report.write import NAME, write_report
 
 VOID = {"meta", "img"}
 HEADINGS = [
@@ -201,15 +202,10 @@ def test_curves_from_a_csv(run_copy: Path) -> None:
     assert "id from 9.0000 to 6.0000" in own
 
 
-def test_a_failing_report_is_one_line(
-    run_copy: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_failing_report_fails_no_run(run_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("two\nlines")
 
+    assert train._report(run_copy) == f", the report to {NAME}"
     monkeypatch.setattr("mml.report.write.sections_of", fail)
-    assert report_run(run_copy) is None
-    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert len(warnings) == 1
-    assert "two lines" in warnings[0]
-    assert "\n" not in warnings[0]
+    assert train._report(run_copy) == "; there is no report: two lines"

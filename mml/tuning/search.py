@@ -150,7 +150,7 @@ class Search:
                 return None
         trial = self._proposed()
         untried = self._untried()
-        if untried and dict(trial.params) not in untried and self._is_repeated(trial):
+        if untried and self._is_repeated(trial):
             self._forget(trial)  # the sampler knows no better than what it has seen
             chosen = np.random.default_rng([self._seed, len(self._counted())]).integers(len(untried))
             self._study.enqueue_trial(untried[int(chosen)], user_attrs=trial.user_attrs)

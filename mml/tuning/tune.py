@@ -103,7 +103,8 @@ class Tuning:
         subject = self._subject
         if subject.model == MML:
             return self._next
-        return report.baseline_command(subject.model, subject.dataset, subject.arguments, best)
+        given = [one for one in subject.arguments if not one.startswith("--show_progress=")]
+        return report.baseline_command(subject.model, subject.dataset, given, best)
 
     def report(self) -> str:
         """The table of trials, and what to do next.

@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 PY_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # Written last, so an interrupted installation has none and is started afresh.
 INSTALLED := $(VENV)/.installed-$(PY_VERSION)
-SOURCES := mml prepare_multimodal_information_file run_meta.py benchmarks
+SOURCES := mml prepare_multimodal_information_file run_meta.py benchmarks tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Everything below runs in .venv, and the scripts take their Python from this variable.
 RUN := PYTHON="$(CURDIR)/$(BIN)/python"

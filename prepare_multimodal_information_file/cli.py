@@ -10,6 +10,7 @@ from mml.errors import InputError
 from mml.features.files import read_features, refuse_to_write, write_features
 from mml.features.media import MEDIA, FolderMedium, Medium, TableMedium, built_in_encoders
 from mml.features.raw import expanded
+from mml.files.faults import reported
 from mml.settings import keys_of
 from prepare_multimodal_information_file.check import catalogue, check
 from prepare_multimodal_information_file.encode import config_lines, encode_folder, encode_table
@@ -34,9 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(arguments)
     try:
         args.run(args)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return reported(error)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on where it stopped.", file=sys.stderr)
         return 130

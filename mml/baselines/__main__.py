@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 
 from mml.errors import InputError
+from mml.files.faults import reported
 
 EXIT_INPUT_ERROR = 2
 _EPILOG = (
@@ -40,9 +41,8 @@ def main(arguments: Sequence[str]) -> int:
         baseline = read_baseline(options.model, options.dataset, files, words)
         setup_logging(baseline.config["state"])
         result, path = run_baseline(baseline, on_start=lambda folder: log_to(folder / "run.log"))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT_ERROR
+    except (InputError, OSError) as error:
+        return reported(error)
     print(result_table(result))
     print(f"\nWritten to {path}")
     return 0

@@ -11,6 +11,7 @@ from mml.config.arguments import common_arguments
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError
+from mml.files.faults import reported
 
 _DESCRIPTION = "Say in sentences what is wrong or odd with a dataset, before a run."
 _EPILOG = "Keys of the config go as --key=value, as for a run: mml check shop --data_split_quantile=0.7"
@@ -22,9 +23,11 @@ def main(arguments: Sequence[str]) -> int:
     if arguments and not arguments[0].startswith("-"):
         arguments[:1] = ["--dataset", arguments[0]]
     options, files, rest = common_arguments(arguments, _DESCRIPTION, epilog=_EPILOG)
-    findings = check(options.dataset, files, rest)
-    for finding in findings:
-        print(finding)
+    try:
+        findings = check(options.dataset, files, rest)
+        print(*findings, sep="\n")
+    except OSError as error:
+        return reported(error)
     n_errors = sum(finding.level == "error" for finding in findings)
     n_warnings = sum(finding.level == "warning" for finding in findings)
     print(f"{options.dataset}: {n_errors} error(s), {n_warnings} warning(s).")

@@ -6,11 +6,12 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from mml.errors import InputError
+from mml.files.faults import reported
 
-EXIT_INPUT_ERROR = 2
 EXIT_PEER_LOST = 3
 
 
@@ -19,15 +20,17 @@ EPILOG = "Any key of configs/overall.yaml can be set with --key=value, nested on
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run, print the table, and return the exit code: 0, 2 for a mistake in the input, 3 if a process is lost."""
+    """Run, print the table, and return the exit code: 0, 2 for a mistake in the input, 3 if a process is lost, 4 for
+    a fault of the machine such as a full disk.
+    """
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml import distributed
     from mml.config.arguments import common_arguments, named_first
     from mml.config.config import Config
     from mml.logs import log_to, setup_logging
     from mml.run.folder import RunFolder
-    from mml.run.printing import result_table
     from mml.run.run import run_meta
+    from mml.run.summary import summary
 
     is_main = int(os.environ.get("RANK", "0")) == 0  # one of torchrun's processes speaks for all
     setup_logging("INFO" if is_main else "ERROR")
@@ -40,13 +43,25 @@ def main(arguments: Sequence[str]) -> int:
         else:
             config["show_progress"] = False
         result, path = run_meta(config, folder, lambda: log_to(folder.path / "run.log") if is_main else None)
-    except (InputError, distributed.PeerLost) as error:
+    except distributed.PeerLost as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        return EXIT_INPUT_ERROR if isinstance(error, InputError) else EXIT_PEER_LOST
+        return EXIT_PEER_LOST
+    except (InputError, OSError) as error:
+        return reported(error)
     if is_main:
-        print(result_table(result))
-        print(f"\nWritten to {path}")
+        print(summary(result))
+        print(f"\nWritten to {path}{_report(path)}")
     return 0
+
+
+def _report(path: Path) -> str:
+    """Write the run's report; what it is called, or why there is none: a run does not fail by it."""
+    from mml.report.page import write_report
+
+    try:
+        return f", the report to {write_report(path).name}"
+    except Exception as error:
+        return f"; there is no report: {' '.join(str(error).split())}"
 
 
 def leave(code: int) -> NoReturn:

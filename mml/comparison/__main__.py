@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mml.config.arguments import named_first
 from mml.errors import InputError
+from mml.files.faults import reported
 
-EXIT_INPUT_ERROR = 2
 EXIT_STOPPED = 130
 _DESCRIPTION = """\
 Compare mml, its parts and baselines on a dataset: the same split, cases, features and number of trials for all.
@@ -93,9 +93,8 @@ def main(arguments: Sequence[str]) -> int:
 
         with own_lines() as log_to:
             Comparison(options, files, settings).run(log_to)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT_ERROR
+    except (InputError, OSError) as error:
+        return reported(error)
     except KeyboardInterrupt:
         print("\nStopped. Finished runs are kept: start the same command again to go on.", file=sys.stderr)
         return EXIT_STOPPED

@@ -5,13 +5,11 @@ tensor; `.npz` holding item_id and emb; `.npy` holding an aligned array; and, fo
 text `item_id:token<TAB>txt_emb:float_seq`. Nothing that is read here can run code: no pickles.
 """
 
-import os
 import pickle
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from mml.errors import InputError
+from mml.files.safe import replacing
 
 TORCH_SUFFIXES = (".pth", ".pt")
 VECTOR_KEYS = ("embs", "emb")
@@ -96,7 +95,8 @@ def write_features(path: str | Path, table: FeatureTable, field: str = "txt_emb"
     _check(path, tokens, table.vectors)
     with replacing(path) as temporary:
         if path.suffix in TORCH_SUFFIXES:
-            torch.save({"item_id": tokens, "embs": torch.tensor(table.vectors)}, temporary)
+            with temporary.open("wb") as file:  # a handle: of a path, the archive would hold the temporary name
+                torch.save({"item_id": tokens, "embs": torch.tensor(table.vectors)}, file)
         elif path.suffix == ".npz":
             with temporary.open("wb") as file:  # a handle, since np.savez appends .npz to a name
                 np.savez(file, item_id=table.tokens, emb=table.vectors)
@@ -131,21 +131,6 @@ def join_features(table: FeatureTable, item_tokens: Sequence[str]) -> tuple[NDAr
     vectors = np.zeros((len(item_tokens), table.dim), dtype=np.float32)
     vectors[present] = table.vectors[rows[present]]
     return vectors, present
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside path, renamed to path when the block ends well and removed when it does not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _some(tokens: Any) -> str:

@@ -12,21 +12,20 @@ from safetensors.numpy import load, save
 
 from mml.errors import InputError
 from mml.features.encoders import EncoderState
-from mml.features.files import replacing
+from mml.files.safe import replacing
 
 
 def write_state(stem: Path, state: EncoderState) -> None:
-    """Write `STEM.safetensors` and then `STEM.json`, which holds the checksum of the first.
+    """Write `STEM.safetensors` and `STEM.json`, which holds the checksum of the first; both or none.
 
     Raises:
         InputError: they cannot be written.
     """
     content = save({name: np.ascontiguousarray(array) for name, array in state.tensors.items()})
-    with replacing(stem.with_suffix(".safetensors")) as temporary:
-        temporary.write_bytes(content)
     record = {"sha256": hashlib.sha256(content).hexdigest(), "values": state.values}
-    with replacing(stem.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+    with replacing(stem.with_suffix(".json")) as about, replacing(stem.with_suffix(".safetensors")) as tensors:
+        tensors.write_bytes(content)
+        about.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
 
 def read_state(stem: Path) -> EncoderState:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mml.errors import InputError
-from mml.files.safe import plain, replacing, write_text
+from mml.files.safe import plain, replacing
 
 _BETWEEN = "::"  # names of parameters hold dots and slashes
 State = dict[str, Any]
@@ -25,7 +25,10 @@ class Damaged(InputError):
 
 
 def write_state(folder: Path, name: str, state: Mapping[str, Any], **about: Any) -> None:
-    """Write a state as `name.safetensors` and `name.json`; the latter comes last, so that what it names is whole.
+    """Write a state as `name.safetensors` and `name.json`.
+
+    Both are whole before the first takes its place, and the one that holds the other's checksum comes last: a process
+    that is killed between the two leaves a state that is told as damaged, a full disk the state that was there.
 
     Args:
         folder: where.
@@ -33,15 +36,12 @@ def write_state(folder: Path, name: str, state: Mapping[str, Any], **about: Any)
         state: nested mappings of tensors, numbers, strings, lists and None.
         about: what else the JSON says at its top.
     """
-    record = folder / f"{name}.json"
-    record.unlink(missing_ok=True)
     tensors: dict[str, Tensor] = {}
     rest = _without_tensors(state, "", tensors)
-    with replacing(folder / f"{name}.safetensors") as path:
+    with replacing(folder / f"{name}.json") as record, replacing(folder / f"{name}.safetensors") as path:
         save_file(tensors, path)
-        checksum = _sha256(path)
-    content = {**plain(about), "sha256": checksum, "state": rest}
-    write_text(record, json.dumps(content, ensure_ascii=False) + "\n")
+        content = {**plain(about), "sha256": _sha256(path), "state": rest}
+        record.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_about(folder: Path, name: str) -> dict[str, Any] | None:
@@ -80,11 +80,10 @@ def read_state(folder: Path, name: str, device: torch.device | str = "cpu") -> S
 
 
 def copy_state(source: Path, target: Path, name: str) -> None:
-    """Copy both files of a state from one folder into another, record last."""
-    (target / f"{name}.json").unlink(missing_ok=True)
-    for suffix in ("safetensors", "json"):
-        with replacing(target / f"{name}.{suffix}") as path:
-            path.write_bytes((source / f"{name}.{suffix}").read_bytes())
+    """Copy both files of a state from one folder into another, as they are written."""
+    with replacing(target / f"{name}.json") as record, replacing(target / f"{name}.safetensors") as path:
+        path.write_bytes((source / f"{name}.safetensors").read_bytes())
+        record.write_bytes((source / f"{name}.json").read_bytes())
 
 
 def _without_tensors(state: Mapping[str, Any], above: str, tensors: dict[str, Tensor]) -> dict[str, Any]:

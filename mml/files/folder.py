@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mml.errors import InputError
+from mml.files.faults import cannot_write, disk_fault
+from mml.files.temporary import claimed, clean_up, flush, temporary_folder, temporary_name
 
 
 @contextmanager
@@ -20,23 +22,65 @@ def new_folder(target: Path, keep: Callable[[Path], bool] = lambda path: True) -
         keep: which of the old folder's entries go into the new one, where it has no such name.
 
     Raises:
-        InputError: if it cannot be written.
+        InputError: if it cannot be written; MachineError if the machine is at fault.
     """
-    fresh, stale = (target.with_name(f".{target.name}.{what}-{os.getpid()}") for what in ("new", "old"))
     try:
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        yield fresh
-        if target.exists():
-            for path in target.iterdir():
-                if keep(path) and not (fresh / path.name).exists():
-                    (shutil.copytree if path.is_dir() else shutil.copy2)(path, fresh / path.name)
-            target.rename(stale)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        clean_up(target.parent)
+        with temporary_folder(target) as fresh:
+            yield fresh
+            if target.exists():
+                for path in target.iterdir():
+                    if keep(path) and not os.path.lexists(fresh / path.name):
+                        _copy(path, fresh / path.name)
+            _flush_all(fresh)
+            _swap(fresh, target)
+    except InputError:
+        raise
+    except Exception as error:
+        if disk_fault(error) is None:
+            raise
+        raise cannot_write(target, error) from error
+
+
+def _swap(fresh: Path, target: Path) -> None:
+    """Rename; a process killed between the two renames leaves the old folder where `clean_up` puts it back from."""
+    if not target.exists():
         fresh.rename(target)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror or error}).") from error
-    finally:
-        if stale.exists() and not target.exists():
+        flush(target.parent)
+        return
+    stale = temporary_name(target, "old")
+    with claimed(target):
+        target.rename(stale)
+        try:
+            fresh.rename(target)
+        except OSError:
             stale.rename(target)
-        for left in (fresh, stale):
-            shutil.rmtree(left, ignore_errors=True)
+            raise
+        flush(target.parent)
+        shutil.rmtree(stale, ignore_errors=True)
+
+
+def _copy(source: Path, place: Path) -> None:
+    """A further name for a file, or a copy where there can be none; links stay links."""
+    if source.is_dir() and not source.is_symlink():
+        shutil.copytree(source, place, symlinks=True, copy_function=_link)
+    else:
+        _link(source, place)
+
+
+def _link(source: str | Path, place: str | Path) -> None:
+    try:
+        os.link(source, place, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, place, follow_symlinks=False)
+
+
+def _flush_all(folder: Path) -> None:
+    """Flush all files and folders below, the innermost first."""
+    for parent, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            path = Path(parent, name)
+            if path.is_file() and not path.is_symlink():
+                flush(path)
+        flush(Path(parent))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,35 +11,60 @@ from typing import Any
 import numpy as np
 
 from mml.errors import InputError
+from mml.files.faults import cannot_write, disk_fault
+from mml.files.temporary import clean_up, flush, temporary_file, temporary_name
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside path, renamed to path when the block ends well and removed when it does not.
+    """An empty temporary file beside path, renamed to path when the block ends well and removed when it does not.
 
-    File and folder are flushed to the disk, so that after a crash the old file is there or the new one.
+    File and folder are flushed to the disk, so that after a crash the old file is there or the new one. What killed
+    processes have left in the folder is removed first.
 
     Raises:
-        InputError: if it cannot be written.
+        InputError: if it cannot be written; MachineError if the machine is at fault.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _flush(temporary)
-        os.replace(temporary, path)
-        _flush(path.parent)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+        clean_up(path.parent)
+        with temporary_file(path) as temporary:
+            yield temporary
+            flush(temporary)
+            os.replace(temporary, path)
+            flush(path.parent)
+    except InputError:
+        raise
+    except Exception as error:
+        if disk_fault(error) is None:
+            raise
+        raise cannot_write(path, error) from error
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def point(link: Path, target: str) -> None:
+    """Make a link point to a name beside it, in one step.
+
+    Raises:
+        InputError: if a file or folder is in its place, or the link cannot be made.
+    """
+    if link.exists() and not link.is_symlink():
+        raise InputError(f"{link}: is a {'folder' if link.is_dir() else 'file'}, not a link; move it away")
+    try:
+        while True:
+            temporary = temporary_name(link, "tmp")
+            temporary.symlink_to(target)
+            with suppress(FileNotFoundError):  # another run has taken it for a leftover: links cannot be locked
+                os.replace(temporary, link)
+                break
+        flush(link.parent)
+    except OSError as error:
+        raise cannot_write(link, error) from error
 
 
 def make_folder(path: Path) -> None:
@@ -52,7 +76,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"config: key 'output_dir': {path} cannot be made: {error.strerror}.") from None
+        raise cannot_write(f"config: key 'output_dir': {path}", error) from None
 
 
 def plain(value: Any) -> Any:
@@ -64,16 +88,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
-
-
-def _flush(path: Path) -> None:
-    """Flush a file or folder to the disk, where the file system can."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except IsADirectoryError:
-        return
-    try:
-        with suppress(OSError):  # some file systems cannot flush folders
-            os.fsync(handle)
-    finally:
-        os.close(handle)

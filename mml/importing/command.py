@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mml.errors import InputError
+from mml.files.faults import reported
 from mml.importing.build import import_log
 
 _EPILOG = (
@@ -21,9 +21,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(list(arguments))
     try:
         made = import_log(**vars(options))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return reported(error)
     print("\n".join(made.said))
     folder, name = made.folder, made.folder.name
     print(

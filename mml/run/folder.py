@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ import yaml
 from mml import distributed
 from mml.config.config import Config
 from mml.files.bundle import Damaged, copy_state, read_about, read_state, set_aside, write_state
-from mml.files.safe import make_folder, plain, write_text
+from mml.files.safe import make_folder, plain, point, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +75,7 @@ class RunFolder:
     def point_latest(self) -> None:
         """Point `latest` to this run."""
         if self.is_latest and distributed.is_main():
-            link = self.dataset_dir / f".latest.{uuid.uuid4().hex[:12]}"
-            link.symlink_to(self.path.name)
-            os.replace(link, self.dataset_dir / "latest")
+            point(self.dataset_dir / "latest", self.path.name)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file whole."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mml.errors import InputError
+from mml.files.faults import reported
 
 FULL_METHOD = "mml"
 _LETTERS = {"recall": "R", "mrr": "M", "ndcg": "N", "hit": "H", "precision": "P"}
@@ -142,10 +143,14 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         results = load_results(options.output_dir, options.datasets)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print("\n\n".join(map(all_table, results)) if options.all else summary_table(results))
+    except (InputError, OSError) as error:
+        return reported(error)
+    if options.all:
+        from mml.run.summary import LEGEND  # it builds on this module
+
+        print("\n\n".join([*map(all_table, results), LEGEND]))
+        return 0
+    print(summary_table(results))
     return 0
 
 

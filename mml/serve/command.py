@@ -7,11 +7,11 @@ import importlib
 import logging
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mml.errors import InputError
+from mml.files.faults import reported
 from mml.logs import setup_logging
 from mml.serve.limits import Limits
 from mml.serve.model import Load, Recommender
@@ -35,9 +35,8 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
     setup_logging("INFO")
     try:
         return _serve(options, load or _load)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return reported(error)
 
 
 def _load(path: Path) -> Recommender:

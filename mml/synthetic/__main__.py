@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from mml.errors import InputError
+from mml.files.faults import reported
 from mml.synthetic.folder import describe, refuse_foreign, write
 from mml.synthetic.generator import generate
 from mml.synthetic.spec import PRESETS, SyntheticSpec, spec_for
@@ -17,9 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         spec = spec_for(options.name, users=options.users, items=options.items, seed=options.seed)
         _make(spec, options.output / spec.name, with_time=options.time, features=options.features)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return reported(error)
     return 0
 
 

@@ -3,10 +3,6 @@
 import csv
 import io
 import json
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mml.errors import InputError
+from mml.files.folder import new_folder
 from mml.synthetic.content import CHUNK, ItemTexts, has_picture, item_pictures, item_texts
 from mml.synthetic.generator import SyntheticData
 from mml.synthetic.readme import readme
@@ -39,7 +36,7 @@ def write(data: SyntheticData, folder: str | Path, *, with_time: bool = True, fe
         raise InputError(f"{folder}: the folder of data set {data.spec.name!r} must be called {data.spec.name}")
     target = folder.resolve()
     refuse_foreign(target)
-    with _replacing(target) as fresh:
+    with new_folder(target, keep=lambda path: False) as fresh:
         _write_log(fresh / f"{data.spec.name}.inter", data, with_time)
         _write_truth(fresh / "ground_truth.npz", data)
         if features:
@@ -92,26 +89,6 @@ def describe(data: SyntheticData, with_time: bool, features: bool) -> dict[str, 
         "with_time": with_time,
         "features": features,
     }
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `target` that takes its place if the block succeeds, and vanishes if not."""
-    fresh = target.with_name(f".{target.name}.new-{os.getpid()}")
-    stale = target.with_name(f".{target.name}.old-{os.getpid()}")
-    try:
-        fresh.mkdir(parents=True)
-        yield fresh
-        if target.exists():
-            target.rename(stale)
-        fresh.rename(target)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror or error}); choose another --output") from error
-    finally:
-        if stale.exists() and not target.exists():
-            stale.rename(target)
-        for left in (fresh, stale):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _write_log(path: Path, data: SyntheticData, with_time: bool) -> None:

@@ -88,7 +88,7 @@ class StageTrainer(recbole_trainer.Trainer):
         self.epochs = epochs
         self.best_epoch = -1  # of what was kept; -1: what training began with
         self.saved_model_file = str(run_dir / "checkpoints" / f"{stage}.best{os.getpid()}.pth")  # this process's own
-        self._bar: tqdm | None = None
+        self._bar: tqdm[Any] | None = None
         self._score_name = "score"
         wanted = average and training.average_weights
         self._average = WeightAverage(model, training.average_decay) if wanted else None

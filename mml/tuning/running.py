@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mml.errors import InputError
+from mml.errors import InputError, MachineError
 from mml.files.safe import write_text
 from mml.logs import own_log
 from mml.trainer.watching import Watcher, watched
@@ -81,6 +81,8 @@ def measured(score: Callable[[], float], watcher: Watcher) -> Outcome:
         return Outcome(value, time.process_time() - begin)
     except Pruned:
         return Outcome(None, time.process_time() - begin, pruned=True)
+    except MachineError:  # no trial is to blame for a full disk
+        raise
     except InputError as error:
         return Outcome(None, time.process_time() - begin, why=str(error))
 
@@ -154,7 +156,7 @@ class Workers:
         try:
             outcome = Outcome(**json.loads((folder / OUTCOME).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
-            raise RuntimeError(
+            raise InputError(
                 f"trial {trial.place} ended with exit code {process.returncode}; see {folder / 'worker.log'}"
             ) from None
         (folder / _TASK).unlink(missing_ok=True)

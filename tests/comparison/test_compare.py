@@ -21,6 +21,8 @@ from mml.errors import InputError
 from mml.tuning.arguments import as_arguments
 from tests.conftest import SMALL
 
+pytestmark = pytest.mark.slow
+
 PLAN = """
 methods:
   mml: {run: mml, family: mml, tune: mml}

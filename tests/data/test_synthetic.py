@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 from mml.errors import InputError
+from mml.files.folder import new_folder
 from mml.synthetic import SyntheticData, SyntheticSpec, generate, is_synthetic, spec_for, write
 from mml.synthetic.__main__ import main
 from mml.synthetic.choices import Market, sample_items
 from mml.synthetic.content import has_picture, item_pictures, item_texts
-from mml.synthetic.folder import _replacing
 
 TINY = SyntheticSpec(name="tiny", users=150, items=60, seed=5)
 MIDDLE = SyntheticSpec(name="middle", users=2000, items=600, seed=1)
@@ -289,7 +289,7 @@ def test_a_failure_leaves_the_old_folder_alone(tmp_path: Path) -> None:
     (target / "old").write_text("")
 
     def fail() -> None:
-        with _replacing(target) as fresh:
+        with new_folder(target) as fresh:
             (fresh / "half").write_text("")
             raise KeyboardInterrupt
 
@@ -305,7 +305,7 @@ def test_the_folder_must_bear_the_name(tiny: SyntheticData, tmp_path: Path) -> N
 
 def test_an_unwritable_place_is_a_user_error(tiny: SyntheticData, tmp_path: Path) -> None:
     (tmp_path / "dataset").write_text("a file")
-    with pytest.raises(InputError, match=r"tiny: cannot be written .* choose another --output"):
+    with pytest.raises(InputError, match=r"tiny: cannot be written .* choose another place"):
         write(tiny, tmp_path / "dataset" / "tiny", features=False)
 
 

@@ -27,6 +27,8 @@ from mml.tuning.screen import own_lines, signs_of_life
 from tests.comparison.test_compare import PLAN
 from tests.conftest import SMALL
 
+pytestmark = pytest.mark.slow
+
 _PLAN = PLAN.replace("epochs: 1", "epochs: 3").replace(
     "profiles:", "  SLIST: {run: SLIST, family: baseline}\nprofiles:"
 )

@@ -22,6 +22,8 @@ from mml.tuning.subject import Subject
 from mml.tuning.tune import held
 from tests.conftest import SMALL
 
+pytestmark = pytest.mark.slow
+
 RANGES = "hidden_dropout_prob: [0.1, 0.3]\npretrain_learning_rate: {low: 0.001, high: 0.03, log: True}\n"
 Words = Callable[..., list[str]]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
+
+from mml.errors import printable
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -19,7 +22,17 @@ class _Screen(logging.Handler):
         tqdm.write(self.format(record), file=sys.stderr)
 
 
-class _Plain(logging.Formatter):
+class _Visible(logging.Formatter):
+    """A message of ours is one line that is seen, whatever cells it quotes; RecBole's have lines and colours."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name.startswith("mml"):
+            record = copy.copy(record)
+            record.msg, record.args = printable(record.getMessage()), None
+        return super().format(record)
+
+
+class _Plain(_Visible):
     def format(self, record: logging.LogRecord) -> str:
         return _COLOUR.sub("", super().format(record))
 
@@ -27,7 +40,7 @@ class _Plain(logging.Formatter):
 def setup_logging(level: str) -> None:
     """Log to the screen: mml's own messages from `level` on, other packages' warnings (RecBole logs as root)."""
     screen = _Screen()
-    screen.setFormatter(logging.Formatter("%(message)s"))
+    screen.setFormatter(_Visible("%(message)s"))
     screen.addFilter(lambda record: record.name.startswith("mml") or record.levelno >= logging.WARNING)
     root = logging.getLogger()
     root.handlers[:] = [screen]

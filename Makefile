@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PY_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # Written last, so an interrupted installation has none and is started afresh.
 INSTALLED := $(VENV)/.installed-$(PY_VERSION)
-SOURCES := mml prepare_multimodal_information_file run_meta.py benchmarks
+SOURCES := mml prepare_multimodal_information_file run_meta.py benchmarks tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Everything below runs in .venv, and the scripts take their Python from this variable.
 RUN := PYTHON="$(CURDIR)/$(BIN)/python"
@@ -59,7 +59,7 @@ clean:
 	rm -rf $(VENV) $(VENV)-tools sbom.json build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): requirements.lock requirements.hashes setup.py
+$(INSTALLED): requirements.lock setup.py
 	@case "$(PY_VERSION)" in \
 	  3.1[1-3]) ;; \
 	  "") echo "make: '$(PYTHON)' does not run. Install Python 3.11 to 3.13, or name one: make PYTHON=python3.12" >&2; exit 1 ;; \
@@ -68,9 +68,8 @@ $(INSTALLED): requirements.lock requirements.hashes setup.py
 	esac
 	@echo "Installing into $(VENV) (Python $(PY_VERSION)), this takes a few minutes the first time ..."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.hashes
 	@$(BIN)/python -m pip install --quiet -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install --quiet --no-deps $(RECBOLE) -e .
 	@touch $@
 
 # Needs uv. torch brings its own CUDA packages, the right ones for each platform, so the lock names none.
@@ -93,7 +92,7 @@ hashes:
 TOOLS := $(VENV)-tools
 $(TOOLS)/bin/pip-audit:
 	$(PYTHON) -m venv --clear $(TOOLS)
-	$(TOOLS)/bin/python -m pip install --quiet cyclonedx-bom==7.2.1 pip-audit==2.10.1
+	$(TOOLS)/bin/python -m pip install --quiet cyclonedx-bom==7.5.0 pip-audit==2.10.1
 
 sbom: $(INSTALLED) $(TOOLS)/bin/pip-audit
 	$(TOOLS)/bin/cyclonedx-py environment $(BIN)/python --output-reproducible --of JSON -o sbom.json

@@ -34,6 +34,8 @@ PLOTS = ["matplotlib>=3.8"]
 
 # CSV and parquet logs: the latter needs pyarrow.
 PARQUET = ["pyarrow>=14"]
+# The search of settings.
+TUNE = ["optuna>=4.0,<5"]
 # The server.
 SERVE = ["fastapi>=0.115", "pydantic>=2", "starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
 
@@ -43,6 +45,7 @@ EXTRAS_REQUIRE = {
     "plots": PLOTS,
     "parquet": PARQUET,
     "serve": SERVE,
+    "tune": TUNE,
     "dev": [
         "pytest>=8.0",
         "pytest-cov>=5.0",
@@ -58,6 +61,7 @@ EXTRAS_REQUIRE = {
         *IMAGES,
         *PLOTS,
         *SERVE,
+        *TUNE,
     ],
 }
 

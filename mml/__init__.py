@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mml.version import __version__
 
 if TYPE_CHECKING:
+    from mml.api import run
     from mml.recommender import Recommender
+else:
+    from mml import run
 
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "fit", "load", "run"]
 
 
 def load(path: str | Path) -> Recommender:
@@ -22,3 +25,10 @@ def load(path: str | Path) -> Recommender:
     from mml.recommender import Recommender  # imported here: the version is wanted without torch
 
     return Recommender.load(path)
+
+
+def fit(data: Any, **settings: Any) -> Recommender:
+    """Train on a dataset or on a table, and return the recommender; see mml.api.fit."""
+    from mml.api import fit as fit_now
+
+    return fit_now(data, **settings)

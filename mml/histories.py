@@ -59,9 +59,14 @@ class Histories:
 
     def tasks(self, rows: np.ndarray, max_length: int) -> TaskSet:
         """The tasks of some users, whose next item is to be predicted; each has one known item at least."""
-        lengths = np.array([len(self.items[row]) for row in rows], dtype=np.int64)
-        flat = np.concatenate([np.asarray(self.items[row], dtype=np.int64) for row in rows])
-        return tasks_after(PackedSequences(flat, np.concatenate(([0], np.cumsum(lengths)))), max_length)
+        return tasks_after(self.sequences(rows), max_length)
+
+    def sequences(self, rows: np.ndarray | None = None) -> PackedSequences:
+        """The known items of some users, all if None, packed."""
+        own = self.items if rows is None else [self.items[row] for row in rows]
+        lengths = np.array([len(one) for one in own], dtype=np.int64)
+        flat = np.concatenate([np.zeros(0, np.int64), *(np.asarray(one, dtype=np.int64) for one in own)])
+        return PackedSequences(flat, np.concatenate(([0], np.cumsum(lengths))))
 
 
 def _read_table(path: Path) -> pd.DataFrame:

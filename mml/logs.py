@@ -6,6 +6,8 @@ import copy
 import logging
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
@@ -49,6 +51,27 @@ def setup_logging(level: str) -> None:
 
 def log_to(path: Path) -> None:
     """Log everything to a file as well."""
+    add_log(path)
+
+
+def add_log(path: Path) -> logging.Handler:
+    """The same; returns what writes, so that it can be taken away again."""
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(_Plain("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(file)
+    return file
+
+
+@contextmanager
+def own_log() -> Iterator[Callable[[Path], None]]:
+    """Gives what starts a log in a folder that is known later; the log ends with the context.
+
+    That is `run.log`. Without a call nothing is written.
+    """
+    files: list[logging.Handler] = []
+    try:
+        yield lambda folder: files.append(add_log(folder / "run.log"))
+    finally:
+        for file in files:
+            logging.getLogger().removeHandler(file)
+            file.close()

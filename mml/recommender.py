@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ from torch import Tensor
 
 from mml.data.catalogue import Catalogue
 from mml.data.items import Items
-from mml.data.tasks import TaskSet
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import TaskSet, evaluation_tasks, prefix_tasks
 from mml.errors import InputError
+from mml.evaluation.ranking import rank_targets
+from mml.evaluation.significance import per_case_ndcg
 from mml.features.new_items import encode_new_items, read_new_items
 from mml.files.bundle import read_about, read_state, write_state
 from mml.files.safe import make_folder, plain
@@ -31,9 +34,10 @@ from mml.model.generator.slot import GeneratorParts
 from mml.model.learner import entry_of
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.id import IDLearner
-from mml.model.learner.outputs import Output
-from mml.model.learner.slot import Serving, TrainedLearner
+from mml.model.learner.outputs import Output, StateOutput
+from mml.model.learner.slot import Serving, State, TrainedLearner
 from mml.ranked_lists import BestItems, best_items, popular_items
+from mml.refresh.newer import learned
 from mml.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -74,6 +78,8 @@ class Recommender:
         rules: how it is asked.
         values: all settings of the run that trained it.
         device: of its tensors.
+        log: what is known of old users, for `update`; None if it is not kept.
+        choices: of learners without an encoder, what their fit is made of.
     """
 
     def __init__(
@@ -85,10 +91,14 @@ class Recommender:
         rules: Rules,
         values: Mapping[str, Any],
         device: torch.device,
+        log: PackedSequences | None = None,
+        choices: Mapping[str, State] | None = None,
     ) -> None:
         self.vocabulary, self.catalogue, self.learners = items, catalogue, dict(learners)
         self.generator, self.rules, self.values, self.device = generator, rules, dict(values), device
         self.fusions: dict[str, TrainedFusion] = {}
+        self.log = log
+        self.choices = dict(choices or {})
         self.use_generated(generator is not None)
 
     # -- scores of tasks: what the evaluation asks -------------------------------------------------------------------
@@ -249,6 +259,100 @@ class Recommender:
         self.__dict__.update(Recommender.from_state(state).__dict__)
         return len(frame)
 
+    def update(self, log: Given) -> dict[str, Any]:
+        """Learn from what users did since the training, in seconds: no weight is trained by gradients.
+
+        Learners without an encoder are fitted again, all are corrected for the items' shares among the newer
+        interactions. The newest tenth of the users judge: if yesterday's model tells them better, that one is kept.
+
+        Args:
+            log: of users, the oldest first; as for `recommend`. Unknown items are skipped; see `add_items`.
+
+        Returns:
+            kept (`new` or `old`), ndcg_before and ndcg_after (NDCG@10 for the newest users), n_interactions,
+            n_unknown.
+
+        Raises:
+            InputError: for a log that cannot be read or tells nothing, or a model that was saved without its log.
+        """
+        if self.log is None:
+            raise InputError("this model was saved without its log, so it cannot be updated; train again.")
+        found = Histories.read(log, self.vocabulary)
+        newer = found.sequences()
+        n_judges = max(1, len(newer) // 10)
+        judges, others = newer.part(slice(len(newer) - n_judges, None)), newer.part(slice(0, len(newer) - n_judges))
+        tasks = prefix_tasks(judges, self.rules.max_length)
+        if not self.rules.repeatable:
+            tasks = tasks.take(~(tasks.inputs(slice(None)) == tasks.target[:, None]).any(1))
+        if not len(tasks) or not len(others.items):
+            raise InputError("the log tells nothing: it needs some users with two known interactions or more.")
+        before, after = self._ndcg(tasks), self._with_newer(others)._ndcg(tasks)
+        kept = "new" if after >= before else "old"
+        if kept == "new":
+            whole = self._with_newer(newer)
+            counts = self.vocabulary.counts + np.bincount(newer.items, minlength=len(self.vocabulary))
+            whole.vocabulary = replace(self.vocabulary, counts=counts)
+            whole.log = PackedSequences.joined([self.log, newer])
+            self.__dict__.update(whole.__dict__)
+        said = f"NDCG@10 for the {n_judges} newest users: {before:.4f} before, {after:.4f} after"
+        logger.info("%s; %s.", said, "updated" if kept == "new" else "the model is kept as it was")
+        numbers = {"n_interactions": len(newer.items), "n_unknown": found.n_unknown}
+        return {"kept": kept, "ndcg_before": before, "ndcg_after": after, **numbers}
+
+    def _with_newer(self, newer: PackedSequences) -> Recommender:
+        assert self.log is not None
+        n_items = self.catalogue.n_items
+        return self.with_learners(
+            learned(self.learners, self.choices, self.values, self.log, newer, n_items, self.device)
+        )
+
+    @torch.no_grad()
+    def _ndcg(self, tasks: TaskSet) -> float:
+        excluded = None if self.rules.repeatable else tasks.inputs(slice(None))
+        scorer = self.fused(tasks, self.outputs(tasks))
+        ranks = rank_targets(scorer, tasks.target, excluded, seed=0, block=_BLOCK).ranks
+        return float(per_case_ndcg(ranks).mean())
+
+    @torch.no_grad()
+    def evaluate(self, log: Given, shots: Sequence[int] = (1, 3, 5, 9), top: int = 10) -> pd.DataFrame:
+        """How well it tells what users took next, beside the popularity of its own log.
+
+        Args:
+            log: of users that it was not trained on; as for `recommend`.
+            shots: after so many interactions of each user the next one is predicted.
+            top: length of the list.
+
+        Returns:
+            A row for `mml` and one for `popularity`: hit@top, mrr@top, ndcg@top, n_users, n_cases.
+
+        Raises:
+            InputError: for a log that cannot be read, or one with no case.
+        """
+        found = Histories.read(log, self.vocabulary)
+        tasks, _ = evaluation_tasks(found.sequences(), self.rules.max_length, shots)
+        history = tasks.inputs(slice(None))
+        if not self.rules.repeatable:
+            tasks = tasks.take(~(history == tasks.target[:, None]).any(1))
+            history = tasks.inputs(slice(None))
+        if not len(tasks):
+            raise InputError(
+                f"no user of the log has more than {min(shots)} known interactions, so nothing can be told."
+            )
+        excluded = None if self.rules.repeatable else history
+        popular = StateOutput(torch.ones(len(tasks), 1), torch.from_numpy(self.vocabulary.counts).float()[:, None])
+        rows = {}
+        for name, scorer in (("mml", self.fused(tasks, self.outputs(tasks))), ("popularity", popular)):
+            ranks = rank_targets(scorer, tasks.target, excluded, seed=0, block=_BLOCK).ranks
+            hit = ranks <= top
+            rows[name] = {
+                f"hit@{top}": hit.mean(),
+                f"mrr@{top}": (hit / ranks).mean(),
+                f"ndcg@{top}": per_case_ndcg(ranks, top).mean(),
+                "n_users": len(np.unique(tasks.users)),
+                "n_cases": len(tasks),
+            }
+        return pd.DataFrame(rows).T.astype({"n_users": int, "n_cases": int})
+
     @torch.no_grad()
     def _vectors(self) -> Tensor:
         main = self.learners["id"]
@@ -370,6 +474,8 @@ class Recommender:
             "learners": {name: learner.state() for name, learner in self.learners.items()},
             "generator": made,
             "methods": list(self.fusions),
+            "log": None if self.log is None else _log_state(self.log),
+            "choices": self.choices,
             "fusions": {name: fusion.state() for name, fusion in self.fusions.items()},
         }
 
@@ -389,10 +495,20 @@ class Recommender:
         if state["generator"] is not None:
             generator = new_generator(state["generator"]["kind"], learners["id"], catalogue, values)
             generator.load_state_dict(state["generator"].get("weights", {}))
-        whole = cls(items, catalogue, learners, generator, Rules(**state["rules"]), values, device)
+        log = None if state["log"] is None else _log_of(state["log"])
+        rules = Rules(**state["rules"])
+        whole = cls(items, catalogue, learners, generator, rules, values, device, log, state["choices"])
         for method in state["methods"]:
             whole.fusions[method] = FUSIONS[method].restored(whole.shape, state["fusions"][method], values)
         return whole
+
+
+def _log_state(log: PackedSequences) -> dict[str, Tensor]:
+    return {"items": torch.from_numpy(log.items).int(), "offsets": torch.from_numpy(log.offsets)}
+
+
+def _log_of(state: Mapping[str, Tensor]) -> PackedSequences:
+    return PackedSequences(state["items"].long().numpy(), state["offsets"].numpy())
 
 
 def new_generator(kind: str, learner: TrainedLearner, catalogue: Catalogue, values: Mapping[str, Any]) -> Generator:

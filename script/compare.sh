@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# bash script/compare.sh NAME [GPU] [--seeds N] [--trials N] [--methods A,B] [--profile quick|full] [--key=value ...]
+# bash script/compare.sh NAME [GPU] [--dry-run] [--seeds N] [--trials N] [--methods A,B | --all] [--key=value ...]
 set -euo pipefail
 if [[ $# -lt 1 || $1 == -* ]]; then
-    echo "usage: bash script/compare.sh NAME [GPU] [--seeds N] [--trials N] [--methods A,B] [--profile quick|full]" \
-        "[--key=value ...]" >&2
+    echo "usage: bash script/compare.sh NAME [GPU] [--dry-run] [--seeds N] [--trials N] [--methods A,B | --all]" \
+        "[--key=value ...]; python -m mml compare --help says more" >&2
     exit 2
 fi
 name=$1

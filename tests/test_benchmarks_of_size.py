@@ -9,6 +9,8 @@ import pytest
 from benchmarks import data, growth, measured, whole_run
 from benchmarks.random_log import write_random_log
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> str:

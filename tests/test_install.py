@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BLOCKED = ("ray", "hyperopt")
 OPTIONAL = ("transformers", "sentence_transformers", "timm")
 

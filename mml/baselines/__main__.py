@@ -12,6 +12,14 @@ from collections.abc import Sequence
 from mml.errors import InputError
 from mml.files.faults import reported
 
+EXIT_INPUT_ERROR = 2
+_EPILOG = (
+    "Keys of the split, the features and the evaluation are mml's (`mml keys data`). Models of the log choose their "
+    "own settings on the validation users; mml's other baselines take the keys of its learners and those of "
+    "configs/baselines.yaml; RecBole's take RecBole's, as in --hidden_dropout_prob=0.3. `mml tune NAME --model MODEL` "
+    "searches for good ones."
+)
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run, print the table, and return the exit code: 0, or 2 for a mistake in the input."""
@@ -27,7 +35,8 @@ def main(arguments: Sequence[str]) -> int:
         options, files, words = common_arguments(
             arguments,
             "Train and evaluate a baseline on mml's split.",
-            {"model": "RecBole's model, or one of mml's own"},
+            {"model": "a name that `mml baselines` lists"},
+            _EPILOG,
         )
         baseline = read_baseline(options.model, options.dataset, files, words)
         setup_logging(baseline.config["state"])

@@ -11,10 +11,15 @@ _COMMANDS = {
     "check": ("mml.checking.command", "say what is wrong or odd with a dataset"),
     "train": ("mml.cli.train", "train and evaluate on a dataset"),
     "recommend": ("mml.cli.recommend", "list items for users of a trained run"),
+    "update": ("mml.cli.update", "let a model learn from what came since: interactions, new items"),
     "serve": ("mml.serve.command", "serve recommendations over HTTP, with a page to try them"),
     "result": ("mml.run.printing", "print the results of finished runs"),
+    "tune": ("mml.tuning.command", "search for good settings on the validation users"),
     "baseline": ("mml.baselines.__main__", "train and evaluate a baseline on the same split"),
+    "baselines": ("mml.cli.baselines", "list the baselines"),
+    "report": ("mml.report.command", "write the report of a finished run, one HTML file"),
     "compare": ("mml.comparison.__main__", "compare methods over seeds"),
+    "keys": ("mml.cli.keys", "list the configuration keys"),
     "features": ("prepare_multimodal_information_file.cli", "make and check feature files"),
 }
 _RECBOLE = "mml needs RecBole 1.2.1, which is not installed: pip install --no-deps recbole==1.2.1"

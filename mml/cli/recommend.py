@@ -33,16 +33,22 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def run_folder(named: str, output_dir: Path) -> Path:
+    """The folder of a run or of a saved model, by its path or by its dataset's name.
+
+    Raises:
+        InputError: if there is none.
+    """
+    for folder in (Path(named).expanduser(), output_dir / named / "latest"):
+        if (folder / "config.yaml").is_file() or (folder / "recommender.json").is_file():
+            return folder
+    raise InputError(
+        f"{named} is neither a run's folder nor a dataset with a run in {output_dir}; train first: mml train {named}"
+    )
+
+
 def _lists(options: argparse.Namespace) -> pd.DataFrame:
-    folder = Path(options.run)
-    if not (folder / "config.yaml").is_file():
-        folder = options.output_dir / options.run / "latest"
-    if not (folder / "config.yaml").is_file():
-        raise InputError(
-            f"{options.run} is neither a run's folder nor a dataset with a run in {options.output_dir}; train first: "
-            f"mml train {options.run}"
-        )
-    model = Recommender.load(folder)
+    model = Recommender.load(run_folder(options.run, options.output_dir))
     if options.users_from is not None:
         return model.recommend(options.users_from, top=options.top, new_items_share=options.new_items_share)
     given = [item for item in (options.items or "").split(",") if item]

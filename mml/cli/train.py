@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from mml.errors import InputError
@@ -28,8 +29,8 @@ def main(arguments: Sequence[str]) -> int:
     from mml.config.config import Config
     from mml.logs import log_to, setup_logging
     from mml.run.folder import RunFolder
-    from mml.run.printing import result_table
     from mml.run.run import run_meta
+    from mml.run.summary import summary
 
     is_main = int(os.environ.get("RANK", "0")) == 0  # one of torchrun's processes speaks for all
     setup_logging("INFO" if is_main else "ERROR")
@@ -48,9 +49,19 @@ def main(arguments: Sequence[str]) -> int:
     except (InputError, OSError) as error:
         return reported(error)
     if is_main:
-        print(result_table(result))
-        print(f"\nWritten to {path}")
+        print(summary(result))
+        print(f"\nWritten to {path}{_report(path)}")
     return 0
+
+
+def _report(path: Path) -> str:
+    """Write the run's report; what it is called, or why there is none: a run does not fail by it."""
+    from mml.report.page import write_report
+
+    try:
+        return f", the report to {write_report(path).name}"
+    except Exception as error:
+        return f"; there is no report: {' '.join(str(error).split())}"
 
 
 def leave(code: int) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Compare mml, its ablations and the baselines: `python -m mml.comparison`, called by script/compare.sh."""
+"""Compare mml, its ablations and the baselines: `mml compare NAME`, called by script/compare.sh."""
 
 from __future__ import annotations
 
@@ -9,31 +9,66 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from mml.config.arguments import split_names
+from mml.config.arguments import named_first
 from mml.errors import InputError
 from mml.files.faults import reported
 
+EXIT_INPUT_ERROR = 2
+EXIT_STOPPED = 130
+_DESCRIPTION = """\
+Compare mml, its parts and baselines on a dataset: the same split, cases, features and number of trials for all.
 
-def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The comparison's own options, and the words for the Config."""
-    parser = argparse.ArgumentParser(description="Compare mml, its ablations and baselines.", allow_abbrev=False)
-    parser.add_argument("--dataset", default="ml-100k", help="a folder below data_path (default: ml-100k)")
-    parser.add_argument("--config_files", nargs="*", action="extend", default=[], help="YAML files for all methods")
-    parser.add_argument("--gpu_id", default=None, help="the GPU to use; the CPU serves where there is none")
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (default: 5)")
+First it says what it would do and about how long that takes, from a short measurement. Then each method is tuned on
+the validation users of the first seed (as by mml tune), run on all seeds, and tested against mml over users."""
+_EPILOG = """\
+The methods are those of configs/compare.yaml; ten of them by default (profile small), each answering one question:
+  mml                        the whole method
+  no_fusion                  its ID learner alone       linear_alone, text_alone   its other learners
+  mean_fusion                the learners' plain sum    PositionPopularity         counting by position
+  SLIST                      a model of the log         SASRec                     RecBole's, unmodified
+  ContentInitSASRec          one plain model that knows content
+  SumFive                    the plain sum of five plain models
+
+Examples:
+  mml compare ml-100k --dry-run                      what it would do and cost; leaves nothing
+  mml compare ml-100k
+  mml compare ml-100k --seeds 5 --all                every ablation and baseline
+  mml compare ml-100k --methods mml,SLIST,VSTAN --trials 1
+  mml compare ml-100k --plan mine.yaml "--topk=[10]"
+`mml baselines` lists what compare.yaml can name.
+
+Everything lands in output/NAME/compare/: results.md, results.tex, results.csv, tests.csv (paired tests), trials.csv and
+chosen.json (the searches), compare.log, plots; each run has its folder beside it with a run.log. What is finished is
+not done again: after Ctrl-C the same command goes on. Exit codes: 0, 2 for a mistake in the input, 130 after Ctrl-C."""
+
+
+def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
+    """The comparison's own options, the config files, and the `--key=value` for the Config."""
+    from mml.tuning.arguments import own_and_settings
+
+    parser = argparse.ArgumentParser(
+        prog="mml compare",
+        usage="mml compare NAME [options] [--key=value ...]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--dataset", default="ml-100k", help="NAME, a folder below data_path (default: ml-100k)")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done and stop")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds (default: 3)")
     parser.add_argument("--first_seed", type=int, default=1, help="the first of them; settings are searched on it")
     parser.add_argument("--trials", type=int, default=4, help="settings tried per method (default: 4; 1: the defaults)")
     parser.add_argument("--methods", nargs="*", action="extend", default=[], help="names of configs/compare.yaml")
-    parser.add_argument("--profile", default="full", help="quick or full (default), where --methods is not given")
+    parser.add_argument("--profile", default="small", help="small (default) or full, where --methods is not given")
+    parser.add_argument("--all", action="store_const", const="full", dest="profile", help="the same as --profile full")
+    parser.add_argument("--no-estimate", action="store_true", help="do not measure first what it costs")
     parser.add_argument(
         "--wiring_epochs", type=int, default=3, help="of the check against RecBole's evaluation (default: 3; 0: none)"
     )
     parser.add_argument("--plan", type=Path, default=None, help="another compare.yaml")
-    options, rest = parser.parse_known_args(arguments)
-    options.config_files = [name for text in options.config_files for name in split_names(text)]
+    options, files, settings = own_and_settings(parser, arguments)
     options.methods = [name for text in options.methods for name in re.split(r"[\s,]+", text) if name]
-    if options.gpu_id is not None:
-        rest.append(f"--gpu_id={options.gpu_id}")
     for name in ("seeds", "trials"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name} is {getattr(options, name)}; it must be at least 1.")
@@ -41,48 +76,29 @@ def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]
         ("seed", "--seeds N and --first_seed S"),
         ("run_name", "no name: each run has its own folder"),
     ):
-        if any(word.partition("=")[0] == f"--{name}" for word in rest):
+        if any(one.partition("=")[0] == f"--{name}" for one in settings):
             raise InputError(f"--{name} is for one run, and a comparison has many; give {instead}.")
-    return options, rest
+    return options, files, settings
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run, print the tables, and return the exit code: 0, or 2 for a mistake in the input."""
+    """Run, print the tables, and return the exit code: 0, 2 for a mistake in the input, 130 after Ctrl-C."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
-
-    from mml.comparison.audit import audit, audit_lines
-    from mml.comparison.compare import run_methods, write_all
-    from mml.comparison.execute import Executor
-    from mml.comparison.methods import read_plan
-    from mml.comparison.wiring import known_wiring, wiring_lines
-    from mml.data.dataset import MMLDataset
     from mml.logs import setup_logging
-    from mml.precision import set_up_torch
 
     setup_logging("INFO")
     try:
-        options, words = options_of(arguments)
-        plan = read_plan(options.plan)
-        methods = plan.chosen(options.methods, options.profile)
-        executor = Executor(options.dataset, options.config_files, words)
-        setup_logging(executor.config["state"])
-        dataset = MMLDataset(executor.config)
-        folder = Path(executor.config["output_dir"]) / options.dataset / "compare"
-        lines = audit_lines(audit(executor.config, dataset))
-        print("\n".join(lines))
-        if options.wiring_epochs > 0 and executor.config["TIME_FIELD"] in dataset.inter_feat:
-            set_up_torch(executor.config)
-            checked = wiring_lines(known_wiring(executor.config, dataset, options.wiring_epochs, folder))
-            print("\n".join(checked))
-            lines += checked
-        seeds = list(range(options.first_seed, options.first_seed + options.seeds))
-        results = run_methods(executor, plan, methods, seeds, options.trials, folder)
-        if not results.outcomes:
-            raise InputError(f"none of the methods can run on {options.dataset}: {results.skipped}")
-        print("\n" + write_all(results, lines, options.dataset, folder))
+        options, files, settings = options_of(named_first(arguments))
+        from mml.comparison.command import Comparison
+        from mml.tuning.screen import own_lines
+
+        with own_lines() as log_to:
+            Comparison(options, files, settings).run(log_to)
     except (InputError, OSError) as error:
         return reported(error)
-    print(f"Written to {folder}")
+    except KeyboardInterrupt:
+        print("\nStopped. Finished runs are kept: start the same command again to go on.", file=sys.stderr)
+        return EXIT_STOPPED
     return 0
 
 

@@ -41,6 +41,7 @@ class Audit:
         users_on_both_sides: users that are both old and new (must be 0).
         copied_users: new users whose sequence of at least three items is an old user's beginning or another new
             user's sequence.
+        copied_by_chance: how many that would be if users chose independently, by popularity at each position.
         popularity_ndcg, random_ndcg: NDCG@10 of popularity, and expected of a random order.
         candidates: mean number of ranked items.
     """
@@ -54,6 +55,7 @@ class Audit:
     late_training_rows: int
     users_on_both_sides: int
     copied_users: int
+    copied_by_chance: float
     popularity_ndcg: float
     random_ndcg: float
     candidates: float
@@ -80,6 +82,7 @@ def audit(config: Config, dataset: MMLDataset) -> Audit:
         late_training_rows=dataset.n_late_interactions,
         users_on_both_sides=len(set(tokens[:n_before]) & set(tokens[n_before:])),
         copied_users=copied_users(dataset.users.old, dataset.users.new),
+        copied_by_chance=copied_by_chance(dataset.users.old, dataset.users.new, dataset.item_num),
         popularity_ndcg=float(per_case_ndcg(popular.ranks).mean()),
         random_ndcg=float(np.mean(chance)),
         candidates=float(popular.n_candidates.mean()),
@@ -98,6 +101,43 @@ def copied_users(old: PackedSequences, new: PackedSequences) -> int:
     return sum(part in begun or times[part] > 1 for part in mine)
 
 
+def copied_by_chance(old: PackedSequences, new: PackedSequences, n_items: int) -> float:
+    """How many of `copied_users` there would be if each user took item i at position p with probability q_p(i).
+
+    q_p is the share of i among all users' items at p, drawn a little towards that at any position. Logs of few items,
+    or whose users all begin with the same ones, have many coincidences that tell nothing.
+    """
+    lengths = [len(part) for part in _split(new) if len(part) >= _SHORTEST_COPY]
+    longest = max(lengths, default=0)
+    if not longest:
+        return 0.0
+    both = [*_split(old), *_split(new)]
+    overall = _shares(np.concatenate(both), np.full(n_items, 1.0 / n_items))
+    at = [_shares(np.array([part[p] for part in both if len(part) > p]), overall) for p in range(longest)]
+    old_lengths, new_lengths = old.lengths, new.lengths
+    expected = 0.0
+    for part in _split(new):
+        if len(part) >= _SHORTEST_COPY:
+            same = float(np.prod([at[p][item] for p, item in enumerate(part)]))
+            others = (old_lengths >= len(part)).sum() + (new_lengths == len(part)).sum() - 1
+            expected += -np.expm1(others * np.log1p(-min(same, 1 - 1e-12)))
+    return expected
+
+
+def _shares(items: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Shares of items [n_items], the prior counting as one interaction."""
+    return (np.bincount(items, minlength=len(prior)) + prior) / (len(items) + 1.0)
+
+
+def copies_matter(found: Audit) -> bool:
+    """Whether so many users copy others that metrics can change, and more than coincide by chance.
+
+    At least 1 % of the new users, and beyond three standard deviations of a Poisson count.
+    """
+    beyond_chance = found.copied_users > found.copied_by_chance + 3 * np.sqrt(max(found.copied_by_chance, 1.0))
+    return bool(beyond_chance and found.copied_users >= 0.01 * found.users)
+
+
 def audit_lines(found: Audit) -> list[str]:
     """The audit for people, the warnings first."""
     lines = []
@@ -105,8 +145,11 @@ def audit_lines(found: Audit) -> list[str]:
         lines.append(f"WARNING: {found.late_training_rows} training interactions lie after T.")
     if found.users_on_both_sides:
         lines.append(f"WARNING: {found.users_on_both_sides} users are both old and new.")
-    if found.copied_users:
-        lines.append(f"WARNING: {found.copied_users} new users copy another user's sequence.")
+    if copies_matter(found):
+        lines.append(
+            f"WARNING: {found.copied_users} of {found.users} new users have another user's sequence (by chance about "
+            f"{found.copied_by_chance:.1f} would): their targets may be known from others. Are users in the log twice?"
+        )
     share = found.unseen_history_items / max(found.history_items, 1)
     return [
         *lines,
@@ -116,7 +159,7 @@ def audit_lines(found: Audit) -> list[str]:
         "with items unseen in training",
         f"targets in their own history: {found.targets_in_history}",
         f"training interactions after T: {found.late_training_rows}; users on both sides: {found.users_on_both_sides}; "
-        f"copied users: {found.copied_users}",
+        f"copied users: {found.copied_users} ({found.copied_by_chance:.1f} by chance)",
         f"NDCG@10 floors: random {found.random_ndcg:.4f}, popularity {found.popularity_ndcg:.4f}",
     ]
 

@@ -2,72 +2,52 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from mml.comparison.chosen import Chosen
 from mml.comparison.execute import Executor
-from mml.comparison.methods import Method, Plan
+from mml.comparison.methods import Method
+from mml.comparison.outcome import Outcome
 from mml.comparison.results import Results, Test
-from mml.comparison.tuning import Settings, TrialLog, draws, search
 from mml.errors import InputError
 from mml.evaluation.significance import PairedDifference, holm, paired_difference
+from mml.files.safe import write_text
+from mml.tuning.arguments import Settings
+from mml.tuning.screen import signs_of_life
 
 logger = logging.getLogger(__name__)
 
 
-def run_methods(
-    executor: Executor, plan: Plan, methods: Sequence[Method], seeds: Sequence[int], trials: int, folder: Path
-) -> Results:
-    """Tune each method on the first seed and run it on all seeds."""
-    folder.mkdir(parents=True, exist_ok=True)
-    log, chosen = TrialLog(folder / "trials.csv"), dict[str, Settings]()
+def run_methods(executor: Executor, chosen: Chosen, methods: Sequence[Method], seeds: Sequence[int]) -> Results:
+    """Run each method with its chosen settings on all seeds."""
     results = Results({}, {}, {}, list(seeds))
-    for method in methods:
+    for place, method in enumerate(methods, 1):
         why = executor.lacks(method)
         if why is not None:
             logger.info("%s is left out: %s.", method.name, why)
             results.skipped[method.name] = why
             continue
-        for wanted in sorted({method.settings_of or method.name, method.name}):
-            _tune(executor, plan, plan.methods[wanted], seeds[0], trials, log, chosen)
-        settings = chosen.get(method.settings_of or "", {})
-        results.families[method.name] = method.family
         try:
-            results.outcomes[method.name] = [executor.run(method, settings, seed) for seed in seeds]
+            settings = chosen.settings(method)
+            outcomes = [_run(executor, method, settings, seed) for seed in seeds]
         except InputError as error:  # a feature model without attributes, a content method without features
             logger.warning("%s is left out: %s", method.name, error)
             results.skipped[method.name] = str(error)
-            del results.families[method.name]
             continue
-        logger.info("%s: NDCG@10 %.4f.", method.name, results.mean(method.name))
-    (folder / "chosen.json").write_text(json.dumps(chosen, indent=2) + "\n", encoding="utf-8")
+        results.families[method.name], results.outcomes[method.name] = method.family, outcomes
+        cost = f"{np.mean([outcome.cpu_seconds for outcome in outcomes]):.0f} CPU s a run"
+        mean = results.mean(method.name)
+        logger.info("[%d of %d] %s: NDCG@10 %.4f, %s.", place, len(methods), method.name, mean, cost)
     return results
 
 
-def _tune(
-    executor: Executor,
-    plan: Plan,
-    method: Method,
-    seed: int,
-    trials: int,
-    log: TrialLog,
-    chosen: dict[str, Settings],
-) -> None:
-    if method.tune is None or method.name in chosen:
-        return
-
-    def run(settings: Settings) -> tuple[float, float]:
-        outcome = executor.run(method, settings, seed)
-        return outcome.valid, outcome.seconds
-
-    try:
-        chosen[method.name] = search(method.name, draws(plan.ranges[method.tune], trials), run, log)
-    except InputError:
-        chosen[method.name] = {}  # what is wrong is said where the method is run
+def _run(executor: Executor, method: Method, settings: Settings, seed: int) -> Outcome:
+    with signs_of_life(f"{method.name}, seed {seed}"):
+        return executor.run(method, settings, seed)
 
 
 def tests(results: Results) -> list[Test]:
@@ -92,13 +72,13 @@ def tests(results: Results) -> list[Test]:
 
 def write_all(results: Results, audit: Sequence[str], dataset: str, folder: Path) -> str:
     """Write tables, with the lines of the audit, and plots; returns the Markdown."""
-    from mml.comparison import plots, tables
+    from mml.comparison import latex, plots, tables
 
     found = tests(results)
     text = tables.markdown(results, found, audit, dataset)
-    (folder / "results.md").write_text(text, encoding="utf-8")
-    (folder / "results.tex").write_text(tables.latex(results, found, dataset), encoding="utf-8")
-    (folder / "results.csv").write_text(tables.as_csv(results), encoding="utf-8")
-    (folder / "tests.csv").write_text(tables.tests_csv(found), encoding="utf-8")
+    write_text(folder / "results.md", text)
+    write_text(folder / "results.tex", latex.table(results, found, dataset))
+    write_text(folder / "results.csv", tables.as_csv(results))
+    write_text(folder / "tests.csv", tables.tests_csv(found))
     plots.draw(results, folder)
     return text

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mml.baselines.registry import check_name
-from mml.config.sources import config_dir
+from mml.config.sources import Loader, config_dir, read_yaml
 from mml.errors import InputError
+from mml.tuning.arguments import flat
+from mml.tuning.space import default_file
 
 FAMILIES = ("mml", "ablation", "baseline")
 
@@ -28,7 +28,7 @@ class Method:
         set: settings over the defaults.
         files: config files over the defaults.
         method: whose line of the run's result counts.
-        tune: the ranges that its settings are searched in, or None.
+        tune: whose ranges its settings are searched in, or None.
         like: the method whose chosen settings it takes.
         alone: takes nobody's settings, though it is an ablation.
     """
@@ -50,14 +50,27 @@ class Method:
             return self.name
         return self.like or ("mml" if self.family == "ablation" and not self.alone else None)
 
+    @property
+    def unit(self) -> str:
+        """The same for methods that are lines of the same run."""
+        return repr((self.run, flat(self.set), list(self.files), self.settings_of))
+
 
 @dataclass(frozen=True)
 class Plan:
-    """All methods, profiles and ranges of a compare.yaml."""
+    """All methods and profiles of a compare.yaml.
 
+    Args:
+        path: of the file.
+        methods: by name.
+        profiles: name -> names of methods; `full` is all of them.
+        ranges: whose -> range by key: the file's own, over those of tune.yaml.
+    """
+
+    path: Path
     methods: Mapping[str, Method]
     profiles: Mapping[str, Sequence[str]]
-    ranges: Mapping[str, Mapping[str, Sequence[Any]]]
+    ranges: Mapping[str, Mapping[str, Any]]
 
     def chosen(self, names: Sequence[str], profile: str) -> list[Method]:
         """The named methods, or the profile's.
@@ -86,8 +99,8 @@ def read_plan(path: Path | None = None) -> Plan:
     path = path or config_dir() / "compare.yaml"
     if not path.is_file():
         raise InputError(f"--plan: {path} does not exist.")
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    ranges, methods = content.get("ranges") or {}, {}
+    content = read_yaml(path, Loader)
+    ranges, methods = {**read_yaml(default_file(), Loader), **(content.get("ranges") or {})}, {}
     for name, spec in (content.get("methods") or {}).items():
         unknown = set(spec) - set(Method.__dataclass_fields__)
         if unknown or "run" not in spec or spec.get("family") not in FAMILIES:
@@ -96,32 +109,13 @@ def read_plan(path: Path | None = None) -> Plan:
         methods[str(name)] = Method(name=str(name), **spec)
     for method in methods.values():
         _check(method, methods, ranges, path)
-    return Plan(methods, content.get("profiles") or {}, ranges)
+    return Plan(path, methods, content.get("profiles") or {}, ranges)
 
 
 def _check(method: Method, methods: Mapping[str, Method], ranges: Mapping[str, Any], path: Path) -> None:
     if method.run != "mml":
         check_name(method.run)
     if method.tune is not None and method.tune not in ranges:
-        raise InputError(f"{path}: methods.{method.name}.tune: there is no ranges.{method.tune}.")
+        raise InputError(f"{path}: methods.{method.name}.tune: there are no ranges of that name, here or in tune.yaml.")
     if method.like is not None and (method.like not in methods or methods[method.like].tune is None):
         raise InputError(f"{path}: methods.{method.name}.like: '{method.like}' is no method that is tuned.")
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings with dotted keys, as the command line has them."""
-    words: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            words |= flat(value, f"{prefix}{key}.")
-        else:
-            words[f"{prefix}{key}"] = value
-    return words
-
-
-def as_words(settings: Mapping[str, Any]) -> list[str]:
-    """`--key=value` words of settings."""
-    return [
-        f"--{key}={yaml.safe_dump(value, default_flow_style=True).removesuffix(chr(10)).removesuffix('...').strip()}"
-        for key, value in flat(settings).items()
-    ]

@@ -48,11 +48,11 @@ def _time(results: Results, path: Path) -> Path:
     axes = figure.subplots()
     for place, name in enumerate(_shown(results)):
         outcomes = results.outcomes[name]
-        seconds = max(sum(outcome.seconds for outcome in outcomes) / len(outcomes), 0.1)
+        seconds = max(sum(outcome.cpu_seconds for outcome in outcomes) / len(outcomes), 0.1)
         ours = results.families[name] == "mml"
         marker, size, colour = "*" if ours else "osD^v"[place % 5], 180 if ours else 45, colormaps["tab20"](place % 20)
         axes.scatter(seconds, results.mean(name), size, color=colour, marker=marker, label=name)
-    axes.set(xlabel="training time, s (0.1 for none)", ylabel="NDCG@10", xscale="log")
+    axes.set(xlabel="CPU seconds of training (0.1 for none)", ylabel="NDCG@10", xscale="log")
     _finish(figure, axes, path)
     return path
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mml.comparison.execute import Outcome
+from mml.comparison.outcome import Outcome
 from mml.errors import InputError
 from mml.evaluation.significance import PairedDifference, per_case_ndcg
 

@@ -1,4 +1,4 @@
-"""The tables of a comparison: Markdown, LaTeX, CSV."""
+"""The tables of a comparison: Markdown and CSV."""
 
 from __future__ import annotations
 
@@ -47,17 +47,18 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def markdown(results: Results, tests: Sequence[Test], audit: Sequence[str], dataset: str) -> str:
-    """results.md: all metrics, groups, tests, training time, the lines of the audit."""
+    """results.md: all metrics, groups, tests, CPU seconds, the lines of the audit."""
     counts = next(iter(results.outcomes.values()))[0].groups
     wanted = [name for name in _metrics(results) if name.endswith("@10")] or _metrics(results)
     names = ordered(results)
     parts = [
         f"# {dataset}",
         f"{int(counts['all']['n_users'])} new users, {int(counts['all']['n_cases'])} cases; seeds "
-        f"{', '.join(map(str, results.seeds))}; mean ± standard deviation over them.",
+        f"{', '.join(map(str, results.seeds))}; mean ± standard deviation over them. CPU s: of a method's own "
+        "stages up to the evaluation, mean over seeds; lines of the same run share theirs.",
         "## All new users",
         _rows(
-            ["method", "kind", *wanted, "training, s"],
+            ["method", "kind", *wanted, "CPU s"],
             [
                 [
                     m,
@@ -93,24 +94,16 @@ _TEST_HEAD = ("mml against", "kind", "difference", "95 %", "p", "p, Holm")
 def _test_row(test: Test) -> list[str]:
     paired = test.paired
     interval = f"{paired.low:+.4f} to {paired.high:+.4f}"
-    return [test.second, test.family, f"{paired.difference:+.4f}", interval, f"{paired.p:.4f}", f"{test.p_holm:.4f}"]
+    return [test.second, test.family, f"{paired.difference:+.4f}", interval, p_text(paired.p), p_text(test.p_holm)]
+
+
+def p_text(p: float) -> str:
+    """A p value of three digits; a permutation test cannot tell smaller ones apart."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _seconds(results: Results, method: str) -> float:
-    return float(np.mean([outcome.seconds for outcome in results.outcomes[method]]))
-
-
-def latex(results: Results, tests: Sequence[Test], dataset: str) -> str:
-    """results.tex: a tabular of the main metric over all, warm and cold targets, with Holm-corrected p."""
-    p = {test.second: f"{test.p_holm:.3f}" for test in tests}
-    columns = [group for group in ("all", "warm_target", "cold_target") if group in groups(results)]
-    head = " & ".join(["method", *(group.replace("_", " ") for group in columns), "$p$"])
-    lines = [f"% {dataset}: {MAIN}", rf"\begin{{tabular}}{{l{'r' * len(columns)}r}}", r"\toprule", head + r" \\"]
-    for name in ordered(results):
-        cells = [spread(results.values(name, group, MAIN)).replace("±", r"$\pm$") for group in columns]
-        lines.append(" & ".join([name.replace("_", r"\_"), *cells, p.get(name, "")]) + r" \\")
-    lines[4:4] = [r"\midrule"]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    return float(np.mean([outcome.cpu_seconds for outcome in results.outcomes[method]]))
 
 
 def as_csv(results: Results) -> str:
@@ -118,13 +111,21 @@ def as_csv(results: Results) -> str:
     metrics = _metrics(results)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["method", "kind", "seed", "group", *_COUNTS, *metrics, "training_seconds", "run"])
+    writer.writerow(["method", "kind", "seed", "group", *_COUNTS, *metrics, "cpu_seconds", "run"])
     for name in ordered(results):
         for seed, outcome in zip(results.seeds, results.outcomes[name], strict=True):
             for group, values in outcome.groups.items():
                 cells = [values[key] for key in (*_COUNTS, *metrics)]
                 writer.writerow(
-                    [name, results.families[name], seed, group, *cells, round(outcome.seconds, 1), outcome.path.name]
+                    [
+                        name,
+                        results.families[name],
+                        seed,
+                        group,
+                        *cells,
+                        round(outcome.cpu_seconds, 1),
+                        outcome.path.name,
+                    ]
                 )
     return buffer.getvalue()
 

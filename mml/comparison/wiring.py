@@ -25,7 +25,6 @@ from recbole.data.utils import data_preparation
 from recbole.trainer import Trainer
 from recbole.utils import init_seed
 
-import mml
 from mml.baselines.recbole_model import ModelScorer
 from mml.baselines.registry import recbole_class
 from mml.baselines.settings import ModelConfig
@@ -38,6 +37,7 @@ from mml.evaluation.ranking import rank_targets
 from mml.files.atomic import read_header
 from mml.precision import set_up_torch
 from mml.trainer.base import _tensorboard_in
+from mml.version import __version__
 
 EPOCHS = 3
 MOST_USERS = 2000
@@ -106,7 +106,7 @@ def check_wiring(config: Config, epochs: int = EPOCHS, most_users: int = MOST_US
 def known_wiring(config: Config, dataset: MMLDataset, epochs: int, folder: Path) -> Wiring:
     """`check_wiring`, kept in `wiring.json` for the next time."""
     keys = {key: config[key] for key in ("dataset", "seed", "topk", "MAX_ITEM_LIST_LENGTH")}
-    parts = [mml.__version__, recbole.__version__, keys, epochs, dataset.fingerprint(with_new_users=True)]
+    parts = [__version__, recbole.__version__, keys, epochs, dataset.fingerprint(with_new_users=True)]
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     path = folder / "wiring.json"
     try:

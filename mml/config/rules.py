@@ -17,7 +17,7 @@ from mml.model.generator import GENERATORS
 
 logger = logging.getLogger(__name__)
 
-TAKEN_FOLDERS = ("latest", "compare", "features", "model")
+TAKEN_FOLDERS = ("latest", "compare", "features", "model", "tune")
 """Names of folders beside the runs."""
 
 

@@ -55,6 +55,17 @@ def lay_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> Settings:
     return merged
 
 
+def nested(settings: Mapping[str, Any]) -> Settings:
+    """`{"a.b": 1}` -> `{"a": {"b": 1}}`, so that what is set on the command line can be set from Python."""
+    merged: Settings = {}
+    for key, value in settings.items():
+        own: Any = value
+        for part in reversed(str(key).split(".")):
+            own = {part: own}
+        merged = merge(merged, own)
+    return merged
+
+
 def parse_arguments(arguments: Sequence[str], loader: type = Loader) -> Settings:
     """`["--a.b=1"]` -> `{"a": {"b": 1}}`; values are YAML.
 

@@ -50,6 +50,12 @@ class PackedSequences:
         """int64 [n_interactions], each one's place in its user's sequence, from 0."""
         return np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths)
 
+    def part(self, users: slice) -> PackedSequences:
+        """The sequences of a slice of the users."""
+        begin, end, _ = users.indices(len(self))
+        bounds = self.offsets[begin : max(begin, end) + 1]
+        return PackedSequences(self.items[bounds[0] : bounds[-1]], bounds - bounds[0])
+
     def head(self, n: int | None) -> PackedSequences:
         """Each user's first `n` interactions (all if None)."""
         if n is None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mml.data.dataset import MMLDataset
 from mml.data.popularity import prior_strength
+from mml.data.sequences import PackedSequences
 from mml.data.tasks import prefix_tasks
 from mml.evaluation.scorer import Scorer
 from mml.model.learner.slot import TrainedLearner
@@ -38,15 +39,16 @@ class Refresh:
     alpha is chosen by their likelihood. A cold item that others have taken since gets its share in this way as well.
 
     Args:
-        dataset: where the snapshot is from.
-        snapshot: what is known.
+        known: the interactions that tell it.
+        n_items: number of items, the padding item included.
+        max_length: longest history.
         repeatable: whether items of the history are candidates.
     """
 
-    def __init__(self, dataset: MMLDataset, snapshot: Snapshot, repeatable: bool) -> None:
-        self._n_items, self._repeatable = dataset.item_num, repeatable
-        tasks = prefix_tasks(snapshot.known, dataset.max_item_list_len)
-        self._tasks = tasks if repeatable else tasks.take(~dataset.target_in_history(tasks))
+    def __init__(self, known: PackedSequences, n_items: int, max_length: int, repeatable: bool) -> None:
+        self._n_items, self._repeatable = n_items, repeatable
+        tasks = prefix_tasks(known, max_length)
+        self._tasks = tasks if repeatable else tasks.take(~MMLDataset.target_in_history(tasks))
         n = len(self._tasks)
         self._some_tasks = self._tasks.take(np.linspace(0, n - 1, min(n, _MAX_TASKS)).astype(np.int64))
 

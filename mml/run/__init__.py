@@ -1,1 +1,21 @@
-"""A run: its folder, its stages, one file each, and its result."""
+"""A run: its folder, its stages, one file each, and its result.
+
+The package can be called, too: `mml.run("ml-100k")` trains and evaluates (mml.api.run). Importing a package sets it as
+an attribute of its parent, so a function of that name in mml would be gone as soon as a stage is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _CallableModule(ModuleType):
+    def __call__(self, dataset: str, **settings: Any) -> dict[str, Any]:
+        result: dict[str, Any] = importlib.import_module("mml.api").run(dataset, **settings)
+        return result
+
+
+sys.modules[__name__].__class__ = _CallableModule

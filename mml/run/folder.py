@@ -106,7 +106,8 @@ class RunFolder:
         return None
 
     def _candidates(self, stage: str, fingerprint: str) -> Iterator[tuple[Path, StageRecord]]:
-        for folder in [self.checkpoints, *sorted(self.dataset_dir.glob("*/checkpoints"))]:
+        others = [*self.dataset_dir.glob("*/checkpoints"), *self.dataset_dir.glob("tune/trials/*/checkpoints")]
+        for folder in [self.checkpoints, *sorted(others)]:
             about = read_about(folder, stage)
             if about is None:
                 continue

@@ -14,12 +14,16 @@ from mml.evaluation.ranking import Ranking, tie_draws
 from mml.evaluation.scorer import Scorer
 from mml.evaluation.settings import EvaluationSettings
 from mml.files.safe import plain
+from mml.model.learner.outputs import StateOutput
 from mml.recommender import Recommender
 from mml.run.context import RunContext, ranking_rules
 from mml.run.frame import State
 from mml.run.refresh import RefreshStages
 
 STAGE = "meta_test"
+LISTED = 10
+"""Items of each case's list in recommendations.csv."""
+FLOOR = "popularity"
 _CODE = ("mml.recommender", "mml.evaluation.cases", "mml.refresh.correction")
 
 
@@ -41,11 +45,16 @@ def meta_test_stage(
     def build(_: int) -> tuple[State, int]:
         tasks, _skipped = dataset.test_tasks()
         rankings = _Ranked(context, metrics).all(recommender, refresh, tasks)
-        by_group = {
-            method: group_metrics(ranking, tasks, dataset.n_warm_items, metrics) for method, ranking in rankings.items()
-        }
+        by_group = {}
+        for method, ranking in rankings.items():
+            own = _measured(ranking, metrics.top_items_needed)
+            by_group[method] = group_metrics(own, tasks, dataset.n_warm_items, metrics)
         ranks = {method: torch.from_numpy(ranking.ranks) for method, ranking in rankings.items()}
-        return {"metrics": plain(by_group), "ranks": ranks, "order": list(rankings)}, len(tasks) * len(rankings)
+        best = rankings["mml"].top_items
+        assert best is not None
+        lists = torch.from_numpy(best[:, :LISTED])
+        state = {"metrics": plain(by_group), "ranks": ranks, "order": list(rankings), "lists": lists}
+        return state, len(tasks) * len(rankings)
 
     depends_on = [config.of_stage(STAGE), dataset.fingerprint(with_new_users=True)]
     depends_on += context.known_features(context.catalogue.features, dataset.item_num)
@@ -86,7 +95,7 @@ class _Ranked:
 
     def _part(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
         """Method -> ranking of some tasks' targets, the places among equals by `draws` [N]."""
-        rankings: dict[str, Ranking] = {}
+        rankings = {FLOOR: self._rank(_by_popularity(recommender, len(tasks)), tasks, draws)}
         outputs = recommender.outputs(tasks)
         for name, output in outputs.items():
             rankings[name] = self._rank(output, tasks, draws)
@@ -94,5 +103,18 @@ class _Ranked:
                 rankings[f"{name}_no_adapt"] = self._rank(recommender.unadapted(name, tasks), tasks, draws)
         for name in recommender.compared_fusions:
             rankings[f"fusion_{name}"] = self._rank(recommender.fused(tasks, outputs, name), tasks, draws)
-        rankings["mml"] = self._rank(recommender.fused(tasks, outputs), tasks, draws)
+        top = max(self._top, LISTED)
+        rankings["mml"] = rank_cases(self._rules, recommender.fused(tasks, outputs), tasks, top, draws, shared=True)
         return rankings
+
+
+def _by_popularity(recommender: Recommender, n_cases: int) -> StateOutput:
+    """The floor: how often old users took each item."""
+    counts = torch.from_numpy(recommender.vocabulary.counts).float()
+    return StateOutput(torch.ones(n_cases, 1), counts[:, None])
+
+
+def _measured(ranking: Ranking, top: int) -> Ranking:
+    """The ranking with as many best items as the metrics need."""
+    items = ranking.top_items
+    return Ranking(ranking.ranks, ranking.n_candidates, items[:, :top] if top and items is not None else None)

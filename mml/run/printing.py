@@ -145,7 +145,12 @@ def main(arguments: Sequence[str]) -> int:
         results = load_results(options.output_dir, options.datasets)
     except (InputError, OSError) as error:
         return reported(error)
-    print("\n\n".join(map(all_table, results)) if options.all else summary_table(results))
+    if options.all:
+        from mml.run.summary import LEGEND  # it builds on this module
+
+        print("\n\n".join([*map(all_table, results), LEGEND]))
+        return 0
+    print(summary_table(results))
     return 0
 
 

@@ -65,7 +65,8 @@ class RefreshStages:
         if self._last[0] != snapshot.name:
             self._last = snapshot.name, self._trained_on(snapshot, data)  # one snapshot's learners at a time
         trained = self._last[1] | self._fitted(data)
-        refresh = Refresh(self._context.dataset, snapshot, self._recommender.rules.repeatable)
+        rules = self._recommender.rules
+        refresh = Refresh(snapshot.known, self._context.dataset.item_num, rules.max_length, rules.repeatable)
         names = self._recommender.learners
         return self._recommender.with_learners({name: refresh.corrected(trained[name]) for name in names})
 

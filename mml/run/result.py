@@ -44,6 +44,24 @@ def predictions_csv(ranks: Mapping[str, np.ndarray], tasks: TaskSet, dataset: MM
     return "".join(parts)
 
 
+def recommendations_csv(lists: np.ndarray, tasks: TaskSet, dataset: MMLDataset) -> str:
+    """One row per case and listed item: user_id, shots, rank, item_id.
+
+    Args:
+        lists: each case's best items by the whole method, int64 [N, k].
+        tasks, dataset: the cases.
+    """
+    first_new, k = len(dataset.users.old) + len(dataset.users.valid), lists.shape[1]
+    return pd.DataFrame(
+        {
+            "user_id": np.repeat(dataset.user_tokens[first_new + tasks.users], k),
+            "shots": np.repeat(tasks.shots, k),
+            "rank": np.tile(np.arange(1, k + 1), len(lists)),
+            "item_id": dataset.item_tokens[lists.reshape(-1)],
+        }
+    ).to_csv(index=False)
+
+
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that compute stages."""
     return {"recbole": recbole.__version__, "torch": torch.__version__, "numpy": np.__version__}

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mml import distributed
+from mml.checking.dataset import check_dataset
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.items import Items
+from mml.data.sequences import PackedSequences
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.fusion.slot import FusionSettings
 from mml.model.learner import entry_of
@@ -25,7 +27,7 @@ from mml.run.generator import generator_stage
 from mml.run.learners import LearnerStages, learner_stages
 from mml.run.meta_test import meta_test_stage
 from mml.run.refresh import RefreshStages
-from mml.run.result import predictions_csv, result_of, to_json
+from mml.run.result import predictions_csv, recommendations_csv, result_of, to_json
 from mml.trainer.settings import RefreshSettings
 
 logger = logging.getLogger(__name__)
@@ -51,16 +53,26 @@ class Run:
         folder.create()
         on_start()
         logger.info("Data: %s", ", ".join(f"{key} {value}" for key, value in self.summary.items()))
+        for finding in check_dataset(self.dataset):
+            if finding.level != "note":
+                logger.warning("%s", finding)
 
     def run(self) -> dict[str, Any]:
         """Do what is not done yet, and return result.json's content."""
-        learners = {name: learner_stages(self.context, name) for name in self.config["learners"]}
-        recommender = self._recommender(learners)
-        validation = fusion_stage(self.context, recommender, list(self.stages.records))
+        learners, recommender, validation = self._trained()
         done = list(self.stages.records)
         refresh = self._refresh(recommender, learners, done)
         state = meta_test_stage(self.context, recommender, refresh, list(self.stages.records))
         return self._written(recommender, learners, state | {"validation": validation})
+
+    def validated(self) -> dict[str, float]:
+        """Train what is not trained yet; returns the validation score by name. No new user is evaluated."""
+        return self._trained()[2]
+
+    def _trained(self) -> tuple[dict[str, LearnerStages], Recommender, dict[str, float]]:
+        learners = {name: learner_stages(self.context, name) for name in self.config["learners"]}
+        recommender = self._recommender(learners)
+        return learners, recommender, fusion_stage(self.context, recommender, list(self.stages.records))
 
     def _build_once(self) -> None:
         """Refuse what does not fit before anything is written: each learner with an encoder, untrained."""
@@ -81,7 +93,10 @@ class Run:
         )
         vocabulary = Items.of(self.dataset, config["learners"])
         catalogue, values = self.context.catalogue, config.values()
-        return Recommender(vocabulary, catalogue, trained, generator, rules, values, config.device)
+        users = self.dataset.users
+        log = PackedSequences.joined([users.old, users.valid])
+        choices = {name: stages.choice for name, stages in learners.items() if stages.choice is not None}
+        return Recommender(vocabulary, catalogue, trained, generator, rules, values, config.device, log, choices)
 
     def _refresh(
         self, recommender: Recommender, learners: dict[str, LearnerStages], after: list[str]
@@ -99,9 +114,10 @@ class Run:
         result = result_of(self.config, self.dataset, self.summary, self.stages.records, reports, state)
         if distributed.is_main():
             ranks = {method: state["ranks"][method].cpu().numpy() for method in state["order"]}
-            self.folder.write_text(
-                "predictions.csv", predictions_csv(ranks, self.dataset.test_tasks()[0], self.dataset)
-            )
+            tasks, _ = self.dataset.test_tasks()
+            lists = recommendations_csv(state["lists"].cpu().numpy(), tasks, self.dataset)
+            self.folder.write_text("recommendations.csv", lists)
+            self.folder.write_text("predictions.csv", predictions_csv(ranks, tasks, self.dataset))
             recommender.save(self.folder.path / MODEL)
         self.folder.write_text("result.json", to_json(result))
         return result

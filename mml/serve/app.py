@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import FastAPI
 
-import mml
 from mml.serve.errors import add_handlers
 from mml.serve.keep_routes import keep_routes
 from mml.serve.middleware import OPEN, BodyBounds, Observed, TokenCheck
@@ -14,6 +13,7 @@ from mml.serve.operate_routes import operate_routes
 from mml.serve.pages import page_routes
 from mml.serve.recommend_routes import recommend_routes
 from mml.serve.service import Service
+from mml.version import __version__
 
 _ABOUT = 'Recommendations for people who have only just arrived. Every refusal is JSON: {"error": "why"}.'
 
@@ -28,7 +28,7 @@ def create_app(service: Service, token: str | None = None) -> FastAPI:
     app = FastAPI(
         title=f"mml: {service.name}",
         description=_ABOUT,
-        version=mml.__version__,
+        version=__version__,
         docs_url=None,
         redoc_url=None,
         lifespan=service.running,

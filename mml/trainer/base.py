@@ -21,6 +21,7 @@ from tqdm import tqdm
 from mml import distributed
 from mml.errors import InputError
 from mml.files.safe import replacing
+from mml.trainer import watching
 from mml.trainer.averaging import WeightAverage
 from mml.trainer.settings import TrainingSettings
 
@@ -87,7 +88,7 @@ class StageTrainer(recbole_trainer.Trainer):
         self.epochs = epochs
         self.best_epoch = -1  # of what was kept; -1: what training began with
         self.saved_model_file = str(run_dir / "checkpoints" / f"{stage}.best{os.getpid()}.pth")  # this process's own
-        self._bar: tqdm | None = None
+        self._bar: tqdm[Any] | None = None
         self._score_name = "score"
         wanted = average and training.average_weights
         self._average = WeightAverage(model, training.average_decay) if wanted else None
@@ -100,6 +101,7 @@ class StageTrainer(recbole_trainer.Trainer):
         with self._kept_weights():
             valid = self.validate(valid_data)
         self._score_name = next(iter(valid[1]), self._score_name)
+        watching.tell(self.stage, valid[0])
         return distributed.from_main(lambda: valid)  # so that all processes stop at the same epoch
 
     def _kept_weights(self) -> AbstractContextManager[None]:

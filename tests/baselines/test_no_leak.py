@@ -18,6 +18,8 @@ from mml.data.dataset import MMLDataset
 from mml.files.bundle import read_state
 from mml.refresh.snapshots import snapshots
 
+pytestmark = pytest.mark.slow
+
 Words = Callable[..., list[str]]
 USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
 

@@ -14,6 +14,8 @@ import run_meta
 from mml.baselines.__main__ import main
 from mml.baselines.registry import CANNOT, recbole_names
 
+pytestmark = pytest.mark.slow
+
 Words = Callable[..., list[str]]
 GRU = {"inner_size": "DROP", "n_layers": "DROP", "embedding_size": 16}
 
@@ -136,7 +138,7 @@ def test_own_baselines_are_retrained_at_moments_in_time(
 
 def test_own_baselines_are_fine_tuned_from_what_they_were(tiny_data: Path, words: Words, tmp_path: Path) -> None:
     """Without an epoch they rank the items that were there as before."""
-    found = []
+    found: list[pd.Series] = []
     for settings in ({}, {"new_users": "trans", "trans_epochs": 0}, {"new_users": "trans", "trans_epochs": 3}):
         folder = tmp_path / str(len(found))
         given = {"recbole": False, "snapshots": 2, "eval_shots": "[3]", **settings}

@@ -12,13 +12,16 @@ import pytest
 from mml.comparison.__main__ import main
 from mml.comparison.audit import copied_users
 from mml.comparison.audit import main as audit_main
-from mml.comparison.execute import Executor, Outcome
-from mml.comparison.methods import as_words, read_plan
-from mml.comparison.tuning import TrialLog, draws, search
+from mml.comparison.execute import Executor
+from mml.comparison.methods import read_plan
+from mml.comparison.outcome import Outcome
 from mml.config.config import Config, parse_arguments
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError
+from mml.tuning.arguments import as_arguments
 from tests.conftest import SMALL
+
+pytestmark = pytest.mark.slow
 
 PLAN = """
 methods:
@@ -28,7 +31,7 @@ methods:
   Pop: {run: Pop, family: baseline}
   SASRec: {run: SASRec, family: baseline, tune: SASRec,
            set: {hidden_size: 16, inner_size: 16, n_layers: 1, epochs: 1}}
-profiles: {quick: [Pop]}
+profiles: {small: [mml, no_fusion, no_sound, Pop, SASRec], quick: [Pop]}
 ranges:
   mml: {hidden_dropout_prob: [0.1, 0.2]}
   SASRec: {learning_rate: [0.001, 0.01]}
@@ -45,7 +48,8 @@ def plan(tmp_path: Path) -> Path:
 def words(data: Path, output: Path, plan: Path, *more: str) -> list[str]:
     settings = {**SMALL, "repeatable": True, "use_gpu": False, "learners.txt.item_feat_emb": "txt_emb.pth"}
     settings |= {"data_path": data, "output_dir": output, "eval_shots": "[1, 2]"}
-    line = ["--dataset", "tiny", "--plan", str(plan), "--seeds", "2", "--trials", "2", "--wiring_epochs", "1"]
+    own = "--dataset tiny --seeds 2 --trials 2 --wiring_epochs 1 --no-estimate"
+    line = [*own.split(), "--plan", str(plan)]
     return [*line, *more, *(f"--{key}={value}" for key, value in settings.items())]
 
 
@@ -96,7 +100,7 @@ def test_choices(tiny_data: Path, plan: Path, tmp_path: Path) -> None:
     ("more", "message"),
     [
         (["--methods", "SASRek"], "there is no method 'SASRek'. Did you mean 'SASRec'?"),
-        (["--profile", "slow"], "there are quick, full"),
+        (["--profile", "slow"], "there are small, quick, full"),
         (["--seeds", "0"], "--seeds is 0"),
         (["--run_name=mine"], "--run_name is for one run"),
         (["--seed=3"], "--seed is for one run, and a comparison has many; give --seeds N and --first_seed S."),
@@ -117,7 +121,7 @@ def test_mistakes(
         ("methods: {a: {run: mml}}", "methods.a: it needs run, and a family"),
         ("methods: {a: {run: mml, family: mml, sett: 1}}", "unknown key 'sett'"),
         ("methods: {a: {run: SASRek, family: baseline}}", "no baseline 'SASRek'"),
-        ("methods: {a: {run: mml, family: mml, tune: x}}", "there is no ranges.x"),
+        ("methods: {a: {run: mml, family: mml, tune: x}}", "there are no ranges of that name"),
     ],
 )
 def test_a_wrong_plan(text: str, message: str, tmp_path: Path) -> None:
@@ -148,29 +152,9 @@ def test_the_shipped_plan() -> None:
     } <= runs
 
 
-def test_every_method_gets_as_many_trials() -> None:
-    ranges = {"a": [1, 2, 3], "b": [1, 2]}
-    tried = draws(ranges, 4)
-    assert tried[0] == {}
-    assert len(tried) == 4 == len({str(settings) for settings in tried})
-    assert draws(ranges, 4) == tried
-    assert len(draws(ranges, 50)) == 7
-    assert draws(ranges, 1) == [{}]
-
-
-def test_the_best_on_validation_users_is_chosen(tmp_path: Path) -> None:
-    values = {0: float("nan"), 1: 0.2, 2: 0.3, 3: 0.3}
-    log = TrialLog(tmp_path / "trials.csv")
-    trials = [{"n": n} for n in values]
-    assert search("x", trials, lambda settings: (values[settings["n"]], 1.0), log) == {"n": 2}
-    assert len(pd.read_csv(tmp_path / "trials.csv")) == 4
-
-
-def test_words_say_the_settings() -> None:
+def test_arguments_say_the_settings() -> None:
     settings = {"a": {"b": None, "c": [1, 2]}, "d": 0.00001, "e": "x", "f": True}
-    from recbole.config import Config
-
-    assert parse_arguments(as_words(settings), Config._build_yaml_loader(None)) == settings
+    assert parse_arguments(as_arguments(settings)) == settings
 
 
 def packed(*sequences: list[int]) -> PackedSequences:
@@ -199,7 +183,7 @@ def test_audit_of_a_log_made_by_hand(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "2 new users, 4 cases" in out
     assert "cold targets: 50.0%" in out  # x and z, not b and c
     assert "3 of 4 interactions (75.0%) are with items unseen in training" in out  # a x, y z
-    assert "training interactions after T: 0; users on both sides: 0; copied users: 0" in out
+    assert "training interactions after T: 0; users on both sides: 0; copied users: 0 (0.1 by chance)" in out
 
 
 def test_chosen_settings_reach_the_ablations(tiny_data: Path, plan: Path, tmp_path: Path) -> None:
@@ -285,6 +269,6 @@ def test_a_line_of_a_learner_that_is_left_out_is_left_out(tiny_data: Path, tmp_p
 def test_a_user_may_be_called_na(tmp_path: Path) -> None:
     rows = "user_id,target_item,target_is_cold,shots,method,rank\nNA,null,0,1,mml,3\nb,x,0,1,mml,1\n"
     (tmp_path / "predictions.csv").write_text(rows)
-    cases = Outcome({}, tmp_path, 0.0, "mml").cases()
+    cases = Outcome({}, tmp_path, "mml").cases()
     assert list(cases["user_id"]) == ["NA", "b"]
     assert list(cases["target_item"]) == ["null", "x"]

@@ -15,6 +15,8 @@ from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def small(tmp_path: Path) -> Callable[..., Config]:

@@ -19,7 +19,7 @@ from mml.config.sources import config_dir, merge, parse_arguments
 from mml.errors import InputError
 from mml.settings import keys_of
 
-NOT_DATASETS = ("overall", "paper", "baselines", "compare")
+NOT_DATASETS = ("overall", "paper", "baselines", "compare", "tune")
 DATASETS = sorted(path.stem for path in config_dir().glob("*.yaml") if path.stem not in NOT_DATASETS)
 
 WriteYaml = Callable[..., Path]
@@ -350,7 +350,7 @@ def test_a_data_key_of_recbole_works(tmp_path: Path) -> None:
     rows = [f"u{user}\ti{item}\t{10 * user + item}" for user in range(8) for item in range(3 + user % 2)]
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "shop.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "\n".join(rows))
-    common = {"data_path": str(tmp_path), "output_dir": str(tmp_path / "output"), "topk": [2]}
+    common: dict[str, Any] = {"data_path": str(tmp_path), "output_dir": str(tmp_path / "output"), "topk": [2]}
     loaded = config(**common, user_inter_num_interval="[4,inf)")
     assert MMLDataset(config(**common)).user_num - 1 == 8
     assert MMLDataset(loaded).user_num - 1 == 4

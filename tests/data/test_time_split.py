@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -14,7 +15,7 @@ from mml.data.tasks import evaluation_tasks, length_sorted_chunks, prefix_tasks,
 from mml.errors import InputError
 
 
-def split(users: list[int], times: list[float], **over: object) -> UserSplit:
+def split(users: list[int], times: Sequence[float], **over: object) -> UserSplit:
     options = {"split_time": None, "split_quantile": 0.5, "valid_user_ratio": 0.0} | over
     return split_users(np.array(users), np.array(times, dtype=float), **options)  # type: ignore[arg-type]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -46,8 +48,8 @@ def test_metrics_equal_recboles(with_history: bool) -> None:
     n_cases, n_items = 60, 81
     matrix = torch.from_numpy(rng.permuted(np.tile(np.arange(n_items, dtype=np.float32), (n_cases, 1)), axis=1))
     targets = rng.integers(1, n_items, n_cases)
-    history = rng.integers(1, n_items, (n_cases, 7))
-    history = np.where(history == targets[:, None], 0, history) if with_history else None
+    some = rng.integers(1, n_items, (n_cases, 7))
+    history = np.where(some == targets[:, None], 0, some) if with_history else None
     counts = {item: 1 + item % 9 for item in range(1, n_items)}
 
     ranking = rank_targets(MatrixScorer(matrix), targets, history, seed=0, block=16, topk=20)
@@ -160,10 +162,10 @@ def test_no_more_scores_are_held_than_asked_for() -> None:
     class Watched(StateOutput):
         largest = 0
 
-        def of_cases(self, cases: slice):  # type: ignore[no-untyped-def]
+        def of_cases(self, cases: Any) -> Any:
             scores = super().of_cases(cases)
 
-            def watched(items):  # type: ignore[no-untyped-def]
+            def watched(items: Any) -> torch.Tensor:
                 result = scores(items)
                 Watched.largest = max(Watched.largest, result.numel())
                 return result

@@ -26,9 +26,12 @@ from mml.model.learner.linear import LinearModel, LinearRegression
 from mml.model.learner.linear_entry import LinearLearner
 from mml.model.learner.scores import dot_scores
 from mml.refresh.correction import Refresh, data_at
+from mml.refresh.snapshots import Snapshot
 from mml.run.learners import untrained_learner
 from mml.run.printing import result_table
 from tests.data.loading import load, moments
+
+pytestmark = pytest.mark.slow
 
 Arguments = Callable[..., list[str]]
 USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
@@ -42,6 +45,10 @@ def learner_of(dataset: MMLDataset, name: str) -> Learner:
         for value in learner.parameters():
             value.mul_(3.0)  # the probabilities should differ
     return learner
+
+
+def refresh_at(dataset: MMLDataset, snapshot: Snapshot, repeatable: bool) -> Refresh:
+    return Refresh(snapshot.known, dataset.item_num, dataset.max_item_list_len, repeatable)
 
 
 def trained(dataset: MMLDataset, learner: Learner) -> AdaptedLearner:
@@ -78,11 +85,13 @@ def test_offsets_are_those_of_a_slow_reference(
     shares = expected[1:] / expected.sum()
     strength = prior_strength(counts[1:], shares)
     mean = (counts[1:] + strength * shares) / (counts.sum() + strength)
-    refresh = Refresh(dataset, snapshot, repeatable)
+    refresh = refresh_at(dataset, snapshot, repeatable)
     offsets = refresh.log_ratios(trained(dataset, learner)).float()
     np.testing.assert_allclose(offsets[1:], np.log(mean / shares), atol=1e-3)
     assert offsets[0] == 0
-    refreshed = refresh.corrected(trained(dataset, learner)).table()
+    corrected = refresh.corrected(trained(dataset, learner))
+    assert isinstance(corrected, AdaptedLearner)
+    refreshed = corrected.table()
     d = learner.hidden_size
     assert refreshed.shape == (dataset.item_num, d + max(table.shape[1] - d, 1))
     assert torch.equal(refreshed[:, :d], table[:, :d])
@@ -174,8 +183,8 @@ def test_where_nothing_is_known_nothing_is_corrected(tiny_data: Path, arguments:
     dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, snapshots=3))
     first, second, _ = moments(dataset)
     learner = trained(dataset, learner_of(dataset, "id"))
-    assert Refresh(dataset, first, True).corrected(learner) is learner
-    assert Refresh(dataset, second, True).corrected(learner) is not learner
+    assert refresh_at(dataset, first, True).corrected(learner) is learner
+    assert refresh_at(dataset, second, True).corrected(learner) is not learner
     users, later = dataset.users, data_at(second, dataset)
     assert len(later.users.old) == len(users.old) + len(users.new) + len(users.valid)
     n_known = len(second.known.items) + len(users.valid.items)
@@ -191,7 +200,7 @@ def test_linear_is_corrected_as_by_a_slow_reference(
     """Its probabilities of the items in its log are multiplied; it abstains from items that nobody has touched."""
     dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, repeatable=repeatable, snapshots=3))
     snapshot = moments(dataset)[2]
-    refresh = Refresh(dataset, snapshot, repeatable)
+    refresh = refresh_at(dataset, snapshot, repeatable)
     later, device = data_at(snapshot, dataset), torch.device("cpu")
     model = LinearRegression(later.users.old, later.item_num, 1000, 50, 0.8, True, 0.15, device).solve(10.0)
     items = np.flatnonzero(later.item_counts)
@@ -315,9 +324,11 @@ def test_a_refreshed_run(epochs: int, tiny_data: Path, arguments: Arguments, tmp
 def test_a_ranking_is_joined_from_its_parts() -> None:
     whole = Ranking(np.array([3, 1, 2, 9]), np.array([9, 8, 9, 9]), np.arange(8).reshape(4, 2))
     cases = [np.array([3, 0]), np.array([1, 2])]
-    parts = [(own, Ranking(whole.ranks[own], whole.n_candidates[own], whole.top_items[own])) for own in cases]
+    top = np.arange(8).reshape(4, 2)
+    parts = [(own, Ranking(whole.ranks[own], whole.n_candidates[own], top[own])) for own in cases]
     joined = Ranking.joined(parts)
+    assert joined.top_items is not None
     assert np.array_equal(joined.ranks, whole.ranks)
     assert np.array_equal(joined.n_candidates, whole.n_candidates)
-    assert np.array_equal(joined.top_items, whole.top_items)
+    assert np.array_equal(joined.top_items, top)
     assert Ranking.joined([(cases[0], Ranking(whole.ranks[:2], whole.n_candidates[:2], None))]).top_items is None

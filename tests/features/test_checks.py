@@ -95,7 +95,7 @@ def test_features_that_tell_nothing_apart_are_refused(load: Load, vectors: np.nd
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.float16, np.int64])
 def test_an_npy_array_is_read_as_the_aligned_tensor_is(tmp_path: Path, kind: type) -> None:
-    array = (normal() * 10).astype(kind)
+    array: Any = (normal() * 10).astype(kind)
     np.save(tmp_path / "f.npy", array)
     torch.save(torch.from_numpy(array), tmp_path / "f.pth")
     one, other = (read_features(tmp_path / name, ITEMS) for name in ("f.npy", "f.pth"))

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -220,8 +221,8 @@ def test_wrong_names_and_options_are_named(make, name, options, match) -> None: 
     ],
 )
 def test_a_missing_package_names_the_extra(
-    make, name, package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # type: ignore[no-untyped-def]
+    make: Any, name: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=rf'needs {package}.*pip install -e "\.\[encoders\]"'):
         make(name).encode([tmp_path])
@@ -256,7 +257,7 @@ def test_a_torchvision_of_another_torch_is_named_and_left_alone(tmp_path: Path) 
         get_image_encoder("timm:resnet18").encode([tmp_path])
     assert torchvision_modules() == ["torchvision"]
     with pytest.raises(ModuleNotFoundError):
-        import torchvision  # noqa: F401
+        import torchvision  # type: ignore[import-not-found]  # noqa: F401
 
 
 def test_no_half_precision_on_the_cpu() -> None:

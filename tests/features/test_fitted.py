@@ -50,7 +50,7 @@ def pictures(folder: Path, n_items: int) -> list[Path]:
 
 def case(name: str, folder: Path) -> tuple[Any, list[Any]]:
     """An encoder, and 24 items for it."""
-    items = {"tfidf": texts, "multihot": token_cells, "numeric": number_cells}
+    items: dict[str, Any] = {"tfidf": texts, "multihot": token_cells, "numeric": number_cells}
     medium = next(medium for medium in MEDIA if name in medium.encoders)
     return medium.encoder(name), items[name](24) if name in items else pictures(folder, 24)
 

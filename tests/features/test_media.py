@@ -34,7 +34,7 @@ class NoteShares(BatchEncoder[Path]):
     def extract(self, items: Sequence[Path]) -> Encoded:
         rows = [[path.read_text().count(note) for note in NOTES[: 7 * self.octaves]] for path in items]
         counts = np.array(rows, dtype=np.float32)
-        return counts / np.maximum(counts.sum(1, keepdims=True), 1), counts.any(axis=1)
+        return counts / np.maximum(counts.sum(1, keepdims=True), 1), np.asarray(counts.any(axis=1))
 
 
 @dataclass(frozen=True)

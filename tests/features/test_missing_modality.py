@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from benchmarks import missing_modality
-from mml.features.media import MEDIA
+from mml.features.media.image import ImageMedium
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_larger_shares_take_away_more_of_the_same(tiny_data: Path, tmp_path: Pat
         share: {path.name for path in missing_modality.thinned(pictures, share, 1, tmp_path).iterdir()}
         for share in (0, 30, 70, 100)
     }
-    assert kept[0] == {path.name for path in MEDIA["image"].files(pictures).values()}
+    assert kept[0] == {path.name for path in ImageMedium().files(pictures).values()}
     assert kept[70] < kept[30] < kept[0]
     assert not kept[100]
     again = missing_modality.thinned(pictures, 30, 1, tmp_path)

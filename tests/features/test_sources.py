@@ -125,8 +125,14 @@ def test_options_reach_the_encoder(shop: Path) -> None:
 
 def test_the_same_content_is_encoded_once(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = encode(shop, columns=["title"])
-    real, calls = TfidfEncoder.fit_transform, []
-    monkeypatch.setattr(TfidfEncoder, "fit_transform", lambda self, items, **more: calls.append(1) or real(self, items))
+    real = TfidfEncoder.fit_transform
+    calls: list[int] = []
+
+    def counted(self: TfidfEncoder, items: Any, **more: Any) -> Any:
+        calls.append(1)
+        return real(self, items)
+
+    monkeypatch.setattr(TfidfEncoder, "fit_transform", counted)
     again = encode(shop, ITEMS[::-1], columns=["title"], encoder="tfidf")
     np.testing.assert_array_equal(first.vectors, again.vectors)
     (shop / "elsewhere.csv").write_text("item_id,title\na,red shoe\nb,blue shoe\nc,red hat\nd,\n")

@@ -171,7 +171,7 @@ def test_stacked_weights_equal_a_loop_over_users(dropout: float) -> None:
     expected, found = torch.stack(looped), vmapped_states(encoder, fast, TaskInputs(vectors, None, keys))
     assert_same([found], [expected], n_terms)
     grads = [torch.autograd.grad(states.square().sum(), inputs) for states in (found, expected)]
-    assert_same(*grads, terms=3 * n_terms)
+    assert_same(grads[0], grads[1], terms=3 * n_terms)
     with task_noise(keys):  # one key per row
         assert_same([encoder(vectors)], [vmapped_states(encoder, {}, TaskInputs(vectors, None, keys))], n_terms)
 

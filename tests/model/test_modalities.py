@@ -72,6 +72,7 @@ def test_an_id_embedding_is_a_free_vector_plus_content_where_there_is_some() -> 
     free, content = learner.item_embedding.weight, learner.content_table()
     assert content.shape == (N + 1, 16)
     assert torch.equal(learner.warm_table()[3], free[3])
+    assert learner.content is not None
     of_txt = learner.content.projection["txt"](torch.from_numpy(features["txt"].vectors[5]))
     torch.testing.assert_close(learner.warm_table()[5], free[5] + of_txt)
     without = id_learner(N, warm=8, features=features, content_embedding=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from mml.errors import InputError
 from mml.evaluation.cases import rank_cases
 from mml.recommender import Recommender
 from mml.run.context import ranking_rules
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +220,10 @@ def test_items_that_came_after_the_training_are_recommended_at_once(output: Path
     model = mml.load(output / "tiny" / "latest")
     before = model.recommend({"a": some_ids(model)}, top=len(model.items), explain=True)
     twin = model.items.index[model.items.is_new][0]
-    raw = {name: one.vectors * one.fitted.scale + one.fitted.mean for name, one in model.catalogue.features.items()}
+    raw = {}
+    for name, one in model.catalogue.features.items():
+        assert one.fitted is not None
+        raw[name] = one.vectors * one.fitted.scale + one.fitted.mean
     row = list(model.vocabulary.tokens).index(twin)
     cells = {name: " ".join(map(str, vectors[row])) for name, vectors in raw.items()}
     table = pd.DataFrame([{"item_id": "twin", **cells}, {"item_id": twin, **cells}])
@@ -236,6 +242,62 @@ def test_items_that_came_after_the_training_are_recommended_at_once(output: Path
 def test_items_with_nothing_to_encode_are_refused(model: Recommender) -> None:
     with pytest.raises(InputError, match="column"):
         model.add_items(pd.DataFrame({"item_id": ["x"]}))
+
+
+def test_an_update_learns_what_newcomers_take_now(output: Path, tmp_path: Path) -> None:
+    model = mml.load(output / "tiny" / "latest")
+    fashion, ids = model.items.index[-1], list(model.items.index)
+    rng = np.random.default_rng(0)
+    log = {f"new{user}": [ids[rng.integers(0, 20)], fashion, ids[20 + rng.integers(0, 20)]] for user in range(60)}
+    before = model.recommend({"anna": ids[:1]}, top=len(ids)).set_index("item_id")
+    told = model.update(log)
+    assert told["kept"] == "new"
+    assert told["ndcg_after"] > told["ndcg_before"]
+    assert (told["n_interactions"], told["n_unknown"]) == (180, 0)
+    after = model.recommend({"anna": ids[:1]}, top=len(ids)).set_index("item_id")
+    assert after.loc[fashion, "rank"] < before.loc[fashion, "rank"]
+    assert model.items.loc[fashion, "n_interactions"] >= 60
+    again = mml.load(model.save(tmp_path / "updated"))
+    pd.testing.assert_frame_equal(again.recommend({"anna": ids[:1]}, top=9), model.recommend({"anna": ids[:1]}, top=9))
+    more = model.update(log)  # and once more
+    assert more["ndcg_before"] > told["ndcg_before"]
+
+
+def test_an_update_that_harms_is_not_kept(output: Path) -> None:
+    """The newest users do as those of the training did; what came in between misleads."""
+    model = mml.load(output / "tiny" / "latest")
+    ids = list(model.items.index)
+    dataset = MMLDataset(Config("tiny", [output / "tiny" / "latest" / "config.yaml"]))
+    old = dataset.users.old
+    bounds = itertools.pairwise(old.offsets[:21])
+    usual = [[str(token) for token in dataset.item_tokens[old.items[begin:end]]] for begin, end in bounds]
+    log = {f"odd{user}": [ids[-1 - place % 3] for place in range(9)] for user in range(180)}
+    log |= {f"usual{user}": history for user, history in enumerate(usual)}
+    before = model.recommend({"anna": ids[:2]}, top=5)
+    told = model.update(log)
+    if told["kept"] == "old":
+        pd.testing.assert_frame_equal(model.recommend({"anna": ids[:2]}, top=5), before)
+    else:
+        assert told["ndcg_after"] >= told["ndcg_before"]
+    with pytest.raises(InputError, match="the log tells nothing"):
+        model.update({"a": ids[:1]})
+
+
+def test_the_command_that_updates(
+    output: Path, model: Recommender, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(output / "tiny" / "latest" / "model", tmp_path / "model")
+    ids = list(model.items.index)
+    rows = [{"user_id": f"n{user}", "item_id": ids[(user + k) % 30]} for user in range(40) for k in range(3)]
+    pd.DataFrame(rows).to_csv(tmp_path / "today.csv", index=False)
+    line = ["update", str(tmp_path / "model"), "--log", str(tmp_path / "today.csv"), "--output", str(tmp_path / "new")]
+    assert main(line) == 0
+    out = capsys.readouterr().out
+    assert "120 interactions" in out
+    assert "NDCG@10 for the newest users" in out
+    assert mml.load(tmp_path / "new").recommend({"a": ids[:2]}, top=3)["rank"].tolist() == [1, 2, 3]
+    assert main(["update", str(tmp_path / "model")]) == 2
+    assert "give --log or --items" in capsys.readouterr().err
 
 
 def test_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

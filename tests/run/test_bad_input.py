@@ -94,6 +94,7 @@ def test_no_dataset(world: World) -> None:
     assert "python -m mml.synthetic tiny" in lines[2]
 
 
+@pytest.mark.slow
 def test_as_a_process(world: World, repo_root: Path) -> None:
     shutil.rmtree(world.folder)
     command = [sys.executable, "run_meta.py", *world.words()]
@@ -195,6 +196,7 @@ def test_a_carriage_return_inside_a_line(world: World) -> None:
     assert f"{path}, line 4: there is a carriage return inside the line" in world.refused()
 
 
+@pytest.mark.slow
 def test_windows_line_ends_are_fine(world: World) -> None:
     for path in (world.log, world.folder / "tiny.item"):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
@@ -245,7 +247,7 @@ def write_log(world: World, old: int, new: int) -> None:
     (world.folder / "tiny.item").unlink()
 
 
-BARE = {"learners.txt.item_feat_emb": "DROP", "data_split_time": 1000}
+BARE: dict[str, Any] = {"learners.txt.item_feat_emb": "DROP", "data_split_time": 1000}
 
 
 def test_no_support_to_train_on(world: World) -> None:
@@ -315,7 +317,8 @@ def test_features_of_another_shop(world: World) -> None:
 
 def test_ragged_text_features(world: World) -> None:
     (world.folder / "txt.emb").write_text("item_id:token\ttxt_emb:float_seq\na\t1 2 3\nb\t1 2\n")
-    message = world.refused(**{"learners.txt.item_feat_emb": "txt.emb"})
+    given: dict[str, Any] = {"learners.txt.item_feat_emb": "txt.emb"}
+    message = world.refused(**given)
     assert f"{world.folder / 'txt.emb'}, line 3: item 'b' has 2 numbers" in message
 
 
@@ -374,5 +377,5 @@ def test_a_bad_config_file(world: World) -> None:
 
 @pytest.mark.parametrize("source", ["{columns: [nonsense]}", "{columns: []}", "{encoder: tfidf}"])
 def test_a_source_is_checked_before_anything_is_written(source: str, world: World) -> None:
-    settings = {"learners.txt.item_feat_emb": "DROP", "learners.txt.source": source}
+    settings: dict[str, Any] = {"learners.txt.item_feat_emb": "DROP", "learners.txt.source": source}
     assert "learners.txt.source" in world.refused(**settings)

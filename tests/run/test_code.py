@@ -13,6 +13,8 @@ import pytest
 
 from mml.run.code import closure, code_hash
 
+pytestmark = pytest.mark.slow
+
 Arguments = Callable[..., list[str]]
 
 

@@ -54,7 +54,7 @@ def test_gradients(algorithm: str, loss_type: str, tiny_data: Path, arguments: A
         gradient = ALGORITHMS[algorithm].gradient(Episode(learner, batch), fast, slow, rates, 3)
         values = {**gradient.fast, **gradient.slow, **gradient.rates}
         found.append(torch.cat([value.detach().flatten().cpu() for value in values.values()]))
-    assert_near(*found, share=1e-3)
+    assert_near(found[0], found[1], share=1e-3)
 
 
 @pytest.mark.parametrize("name", ["id", "txt"])

@@ -20,6 +20,8 @@ from mml.config.gpu import own_gpu
 from mml.errors import InputError
 from mml.files.bundle import read_state
 
+pytestmark = pytest.mark.slow
+
 Arguments = Callable[..., list[str]]
 SETTINGS = {
     "learners.img.item_feat_emb": "DROP",
@@ -90,7 +92,11 @@ def assert_same(ours: Path, theirs: Path) -> None:
     for name, value in one.items():
         if not name.endswith(NO_INFLUENCE):
             torch.testing.assert_close(
-                value, other[name], atol=1e-5, rtol=1e-5, msg=lambda text, n=name: f"{n}: {text}"
+                value,
+                other[name],
+                atol=1e-5,
+                rtol=1e-5,
+                msg=lambda text, of=name: str(of) + str(text),  # type: ignore[misc]
             )
     assert result(ours)["adaptation"] == result(theirs)["adaptation"]
     for method, groups in result(ours)["metrics"].items():

@@ -17,6 +17,8 @@ import torch
 import run_meta
 from mml.files.bundle import read_state
 
+pytestmark = pytest.mark.slow
+
 Arguments = Callable[..., list[str]]
 USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
 SETTINGS = {

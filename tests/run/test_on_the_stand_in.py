@@ -13,6 +13,8 @@ from mml.synthetic.folder import write
 from mml.synthetic.generator import generate
 from mml.synthetic.spec import spec_for
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "repeatable": True,
     "learners.txt.item_feat_emb": "txt_emb.pth",

@@ -9,6 +9,8 @@ import pytest
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 
+pytestmark = pytest.mark.slow
+
 
 def test_toys_loads(repo_root: Path, tmp_path: Path) -> None:
     shared = repo_root.parent / "shared" / "data"

@@ -14,6 +14,8 @@ from recbole.trainer import Trainer
 from mml.config.config import Config
 from mml.model.recbole_model import RecBoleIDLearner
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("loss_type", ["CE", "BPR", "sampled"])
 def test_recboles_own_trainer_trains_a_learner(

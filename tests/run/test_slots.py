@@ -43,6 +43,9 @@ from mml.model.learner.slot import FitContext, Serving, State, TrainedLearner
 from mml.model.loss import LOSSES, Loss
 from mml.model.loss.slot import slopes_by_autograd
 from mml.settings import read, setting
+from mml.slots import Registry
+
+pytestmark = pytest.mark.slow
 
 Arguments = Callable[..., list[str]]
 
@@ -183,7 +186,7 @@ class NoteShares(BatchEncoder[Path]):
 
     def extract(self, items: Sequence[Path]) -> Encoded:
         counts = np.array([[path.read_text().count(note) for note in "abcd"] for path in items], dtype=np.float32)
-        return counts / np.maximum(counts.sum(1, keepdims=True), 1), counts.any(axis=1)
+        return counts / np.maximum(counts.sum(1, keepdims=True), 1), np.asarray(counts.any(axis=1))
 
 
 class MelodyMedium(FolderMedium):
@@ -248,8 +251,8 @@ class Halved:
         self, episode: Episode, fast: Mapping[str, Tensor], slow: Mapping[str, Tensor], rates: Rates, steps: int
     ) -> MetaGradient:
         whole = ALGORITHMS["fomaml"].gradient(episode, fast, slow, rates, steps)
-        halves = [{name: value / 2 for name, value in part.items()} for part in (whole.fast, whole.slow, whole.rates)]
-        return MetaGradient(*halves, whole.query_loss)
+        fast, slow = ({name: value / 2 for name, value in part.items()} for part in (whole.fast, whole.slow))
+        return MetaGradient(fast, slow, whole.rates, whole.query_loss)
 
 
 class ProjectedGenerator(Generator):
@@ -309,7 +312,7 @@ class LastItemsEntry:
 @pytest.fixture(autouse=True)
 def _entries() -> Iterator[None]:
     with ExitStack() as stack:
-        for registry, entry in (
+        entries: tuple[tuple[Registry[Any], Any], ...] = (
             (LEARNERS, MeanEntry()),
             (LEARNERS, CountsEntry()),
             (MEDIA, MelodyMedium()),
@@ -318,8 +321,9 @@ def _entries() -> Iterator[None]:
             (GENERATORS, ProjectedEntry()),
             (FUSIONS, FirstEntry()),
             (BASELINES, LastItemsEntry()),
-        ):
-            stack.enter_context(registry.having(entry))  # type: ignore[attr-defined]
+        )
+        for registry, entry in entries:
+            stack.enter_context(registry.having(entry))
         yield
 
 

@@ -33,9 +33,11 @@ from mml.trainer.choice import LearnerValidation
 from mml.trainer.meta import MetaTrainer
 from mml.trainer.settings import MetaSettings
 
+pytestmark = pytest.mark.slow
+
 Arguments = Callable[..., list[str]]
 METHODS = {"id", "id_no_adapt", "id_no_generator", "txt", "txt_no_adapt", "img", "img_no_adapt", "fusion_mean"}
-METHODS |= {"linear", "fusion_weight", "mml"}
+METHODS |= {"linear", "fusion_weight", "mml", "popularity"}
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +108,34 @@ def test_predictions_give_the_metrics(finished: Path) -> None:
                 expected = {"recall": hit, "mrr": hit / part["rank"], "ndcg": hit / np.log2(part["rank"] + 1)}
                 for metric, values in expected.items():
                     assert groups[group][f"{metric}@{k}"] == pytest.approx(values.mean(), abs=2e-6)
+
+
+def test_lists_agree_with_ranks(finished: Path) -> None:
+    """Where a target is in its case's list, it is at its rank; where it is not, its rank is lower."""
+    ranks = pd.read_csv(latest(finished) / "predictions.csv", dtype={"user_id": str, "target_item": str})
+    ranks = ranks[ranks.method == "mml"]
+    lists = pd.read_csv(latest(finished) / "recommendations.csv", dtype={"user_id": str, "item_id": str})
+    assert list(lists) == ["user_id", "shots", "rank", "item_id"]
+    assert (lists.groupby(["user_id", "shots"])["rank"].apply(list).map(lambda own: own == list(range(1, 11)))).all()
+    both = ranks.merge(lists, left_on=["user_id", "shots", "target_item"], right_on=["user_id", "shots", "item_id"])
+    assert (both["rank_x"] == both["rank_y"]).mean() > 0.9  # equal scores have any order
+    assert len(both) == (ranks["rank"] <= 10).sum()
+
+
+def test_what_is_printed_at_the_end(
+    finished: Path, tiny_data: Path, arguments: Arguments, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert run_meta.main(arguments(tiny_data, finished)) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert lines[0].startswith("Of 100 new users, ")
+    assert "; by popularity " in lines[0]
+    assert max(map(len, [line for line in lines if not line.startswith("Written to")])) <= 80
+    assert "New items: " in out
+    assert "mml recommend tiny" in out
+    assert [line.split()[0] for line in lines if line.startswith(("popularity", "linear", "mml "))][-1] == "mml"
+    assert "\r" not in out
 
 
 def test_finished_stages_are_skipped(
@@ -332,7 +362,8 @@ def test_a_log_without_time_and_without_features(tiny_data: Path, arguments: Arg
     assert run_meta.main(words) == 0
     result = json.loads((tmp_path / "output" / "bare" / "latest" / "result.json").read_text())
     assert result["synthetic"] is False
-    assert set(result["metrics"]) == {"id", "id_no_adapt", "linear", "fusion_mean", "fusion_weight", "mml"}
+    methods = {"id", "id_no_adapt", "linear", "fusion_mean", "fusion_weight", "mml", "popularity"}
+    assert set(result["metrics"]) == methods
 
 
 def test_print_result(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -414,7 +445,7 @@ def test_nothing_after_t_reaches_a_weight(
         rows = np.flatnonzero(late)
         log.loc[rows[::3], "item_id:token"] = "never_seen_before"
         log.loc[rows[1::3], "item_id:token"] = log["item_id:token"].iloc[0]
-        return log.drop(index=rows[2::30])
+        return log.drop(index=list(rows[2::30]))
 
     data = changed_copy(tiny_data, tmp_path / "data", change)
     words = arguments(data, tmp_path / "output", data_split_time=time)

@@ -21,6 +21,8 @@ from mml.serve.service import Service
 from tests.serve.server import Process, httpx, running, stub_folder
 from tests.serve.stub import TITLES, Stub
 
+pytestmark = pytest.mark.slow
+
 
 def _point(link: Path, target: Path) -> None:
     """Let a link point elsewhere, as a run does."""

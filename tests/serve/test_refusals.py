@@ -98,6 +98,7 @@ def test_a_slow_body(service_of: Callable[..., Any]) -> None:
     assert answer.json() == {"error": "the body did not come within 0.05 s"}
 
 
+@pytest.mark.slow
 def test_a_stalled_body_over_a_real_socket_leaves_others_alone(process: Callable[..., Process], tmp_path: Path) -> None:
     server = process(stub_folder(tmp_path / "model"))
     host, port = server.url.removeprefix("http://").split(":")
@@ -113,7 +114,7 @@ def test_beyond_the_queue_is_refused_and_it_recovers(service_of: Callable[..., A
         async with running(service_of(Stub(seconds=0.02), Limits(queue=5, batch=2))) as client:
             answers = await asyncio.gather(*(client.post("/recommend", json={}) for _ in range(40)))
             answers.append(await client.post("/recommend", json={}))
-            whole = {"histories": {str(user): [] for user in range(20)}}
+            whole: dict[str, Any] = {"histories": {str(user): [] for user in range(20)}}
             answers.append(await client.post("/recommend/batch", json=whole))
             return [*answers, await client.get("/metrics")]
 
@@ -148,7 +149,7 @@ def test_the_token(serve: Callable[..., Any]) -> None:
 
 def test_what_fails_inside_is_said_without_its_inside(serve: Callable[..., Any]) -> None:
     model = Stub()
-    model.popular = lambda top: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    model.popular = lambda top: 1 / 0  # type: ignore[method-assign,assignment,return-value,misc]
     with serve(model) as served:
         answer = served.client.get("/popular")
         assert answer.status_code == 500

@@ -40,12 +40,16 @@ class AdaptedLearner:
         """The learner that `state` is of; `learner` has its shape."""
         learner.load_state_dict(state["weights"])
         how = Adaptation(**state["adaptation"])
-        return cls(
-            learner.to(context.device), how, context.catalogue.n_warm_items, context.chunk_size, context.progress
-        )
+        n_warm, n_items = context.catalogue.n_warm_items, context.catalogue.n_items
+        found = cls(learner.to(context.device), how, n_warm, context.chunk_size, context.progress)
+        if "correction" in state:
+            found._correction = torch.zeros(n_items, dtype=torch.float64)  # items since have none
+            found._correction[: len(state["correction"])] = state["correction"]
+        return found
 
     def state(self) -> State:
-        return {"weights": dict(self.learner.state_dict()), "adaptation": asdict(self.how)}
+        state = {"weights": dict(self.learner.state_dict()), "adaptation": asdict(self.how)}
+        return state if self._correction is None else state | {"correction": self._correction}
 
     @property
     def name(self) -> str:
@@ -59,7 +63,7 @@ class AdaptedLearner:
 
     def corrected(self, log_ratios: Tensor) -> AdaptedLearner:
         other = copy.copy(self)
-        other._correction = log_ratios
+        other._correction = log_ratios if self._correction is None else self._correction + log_ratios
         return other
 
     def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> StateOutput:

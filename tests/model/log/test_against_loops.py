@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
@@ -209,7 +209,7 @@ def test_prefixes() -> None:
         query = weights_of(history, 0.6)
         for items in sequences_of(log):
             for place in range(len(items) - 1):
-                prefix: Counter[int] = Counter()
+                prefix: dict[int, float] = defaultdict(float)
                 for age in range(place + 1):
                     prefix[items[place - age]] += 0.6**age
                 norms = math.sqrt(sum(0.6 ** (2 * age) for age in range(place + 1)))

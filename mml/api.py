@@ -1,0 +1,84 @@
+"""From Python: train on a dataset or on tables, as the commands do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mml.config.config import Config
+from mml.config.sources import nested
+from mml.importing.build import import_log
+from mml.recommender import Recommender
+from mml.run.folder import RunFolder
+from mml.run.run import run_meta
+
+
+def run(
+    dataset: str,
+    config_files: Sequence[str | Path] = (),
+    config_dict: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Train and evaluate, as `mml train` does.
+
+    Args:
+        dataset: a folder below `data_path`.
+        config_files: YAML files over the defaults.
+        config_dict: settings over the files, as RecBole's `run_recbole` takes them.
+        settings: the same as keyword arguments, over these.
+
+    Returns:
+        The content of result.json, and `path`, the run's folder.
+
+    Raises:
+        InputError: for a mistake in data or settings; it says where, and the mend.
+    """
+    result, path = _trained(dataset, config_files, {**(config_dict or {}), **settings})
+    return {**result, "path": str(path)}
+
+
+def fit(
+    data: str | Path | pd.DataFrame,
+    items: str | Path | pd.DataFrame | None = None,
+    images: str | Path | None = None,
+    name: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    data_path: str | Path = "dataset",
+    **settings: Any,
+) -> Recommender:
+    """Train, and return the recommender.
+
+    Args:
+        data: the name of a dataset below `data_path`; or a log as a table or the file of one (CSV, TSV, parquet), which
+            is imported first.
+        items: a table of items, or its file: texts, tokens and numbers become modalities.
+        images: a folder of pictures named by item id.
+        name: of the dataset that a table becomes; that of its file if None.
+        columns: which column is what, where it cannot be guessed: {"user": "customer_id", "item": "product_id",
+            "time": "ordered_at", "item_id": "id"}.
+        data_path: where datasets are.
+        settings: keys of configs/overall.yaml.
+
+    Raises:
+        InputError: for a mistake in data or settings; it says where, and the mend.
+    """
+    if isinstance(data, str) and items is None and (Path(data_path) / data).is_dir():
+        return _fitted(data, data_path, settings)
+    called = name or ("shop" if isinstance(data, pd.DataFrame) else Path(data).stem)
+    import_log(data, name=called, items=items, images=images, data_path=data_path, overwrite=True, **(columns or {}))
+    return _fitted(called, data_path, settings)
+
+
+def _fitted(dataset: str, data_path: str | Path, settings: Mapping[str, Any]) -> Recommender:
+    _, path = _trained(dataset, (), {"data_path": str(data_path), **settings})
+    return Recommender.load(path)
+
+
+def _trained(
+    dataset: str, config_files: Sequence[str | Path], settings: Mapping[str, Any]
+) -> tuple[dict[str, Any], Path]:
+    config = Config(dataset, config_files, nested(settings))
+    return run_meta(config, RunFolder(config))

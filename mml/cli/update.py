@@ -1,0 +1,57 @@
+"""Command line: `mml update shop --log today.csv --items new.csv --images photos/`, every night or hour."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from mml.cli.recommend import run_folder
+from mml.errors import InputError
+from mml.files.faults import reported
+from mml.logs import setup_logging
+from mml.recommender import MODEL, Recommender
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Update a model and write it; returns the exit code: 0, or 2 for a mistake in the input."""
+    options = _parser().parse_args(arguments)
+    setup_logging("WARNING")
+    try:
+        if options.log is None and options.items is None:
+            raise InputError("give --log or --items, or both: there is nothing to learn from.")
+        folder = run_folder(options.model, options.output_dir)
+        model = Recommender.load(folder)
+        if options.items is not None:
+            print(f"{model.add_items(options.items, options.images)} new items can be recommended.")
+        if options.log is not None:
+            _learn(model, options.log)
+        target = options.output or (folder / MODEL if (folder / MODEL).is_dir() else folder)
+        print(f"Written to {model.save(target)}")
+    except (InputError, OSError) as error:
+        return reported(error)
+    return 0
+
+
+def _learn(model: Recommender, log: Path) -> None:
+    told = model.update(log)
+    skipped = f", {told['n_unknown']} with unknown items skipped" if told["n_unknown"] else ""
+    change = f"NDCG@10 for the newest users {told['ndcg_before']:.4f} before, {told['ndcg_after']:.4f} after"
+    what = "learned" if told["kept"] == "new" else "not learned, as it would harm"
+    print(f"{told['n_interactions']} interactions {what}{skipped}: {change}.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mml update",
+        description="Let a trained model learn from what came since, in seconds: new interactions and new items.",
+    )
+    parser.add_argument("model", help="a dataset's name (its latest run), a run's folder, or a saved model's folder")
+    parser.add_argument(
+        "--log", type=Path, help="CSV or .inter file with the columns user_id, item_id and perhaps timestamp"
+    )
+    parser.add_argument("--items", type=Path, help="CSV of new items: item_id and the columns that texts come from")
+    parser.add_argument("--images", type=Path, help="folder of their pictures, named by item id")
+    parser.add_argument("--output", type=Path, help="folder to write the model to (default: where it was)")
+    parser.add_argument("--output_dir", type=Path, default=Path("output"), help="where the runs are (default: output)")
+    return parser

@@ -1,0 +1,54 @@
+"""What a run gave a method of a comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run, and the line of its result that is the method's.
+
+    Args:
+        result: result.json.
+        path: the run's folder.
+        method: the line.
+    """
+
+    result: dict[str, Any]
+    path: Path
+    method: str
+
+    @property
+    def groups(self) -> dict[str, dict[str, float]]:
+        """Group -> metric -> value."""
+        groups: dict[str, dict[str, float]] = self.result["metrics"][self.method]
+        return groups
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of the stages that the line needs, up to the evaluation; as they took when they were run."""
+        stages = self.result["stages"]
+        return float(sum(record["cpu_seconds"] for stage, record in stages.items() if self._needs(stage)))
+
+    def _needs(self, stage: str) -> bool:
+        if stage == "meta_test":
+            return False
+        learners = self.result["learners"]
+        if self.method in learners:
+            with_generator = self.method == "id" and stage == "generator"
+            return with_generator or stage.partition(".")[0] == self.method
+        return not (self.method == "fusion_mean" and stage == "fusion")
+
+    def cases(self) -> pd.DataFrame:
+        """The method's rows of predictions.csv, in an order that is the same for every method."""
+        # a user may be called "NA" or "null"
+        rows = pd.read_csv(
+            self.path / "predictions.csv", dtype={"user_id": str, "target_item": str}, keep_default_na=False
+        )
+        rows = rows[rows["method"] == self.method]
+        return rows.sort_values(["user_id", "shots", "target_item"], kind="stable").reset_index(drop=True)

@@ -1,0 +1,60 @@
+"""What a trained recommender's learners learn from interactions that came since, without training by gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import prefix_tasks
+from mml.model.learner import entry_of
+from mml.model.learner.outputs import Output
+from mml.model.learner.slot import FitContext, FittedEntry, State, TrainedLearner
+from mml.refresh.correction import Refresh
+
+
+def learned(
+    learners: Mapping[str, TrainedLearner],
+    choices: Mapping[str, State],
+    values: Mapping[str, Any],
+    old: PackedSequences,
+    newer: PackedSequences,
+    n_items: int,
+    device: torch.device,
+) -> dict[str, TrainedLearner]:
+    """Learners without an encoder fitted again to all, and all corrected where predictions miss the newer ones.
+
+    Args:
+        learners: by name.
+        choices: of those without an encoder, what their fit is made of.
+        values: all settings of the run.
+        old, newer: sequences of different users, or of the same at other times.
+        n_items: number of items, the padding item included.
+        device: of the learners.
+    """
+    length: int = values["MAX_ITEM_LIST_LENGTH"]
+    refresh = Refresh(newer, n_items, length, values["repeatable"])
+    whole = PackedSequences.joined([old, newer])
+    found = {}
+    for name, learner in learners.items():
+        if name in choices:
+            entry = entry_of(name)
+            assert isinstance(entry, FittedEntry)
+            own = values | values["learners"].get(name, {})
+            learner = entry.fitted(name, choices[name], _context(own, whole, n_items, length, device))
+        found[name] = refresh.corrected(learner)
+    return found
+
+
+def _context(
+    values: Mapping[str, Any], old: PackedSequences, n_items: int, length: int, device: torch.device
+) -> FitContext:
+    nobody = prefix_tasks(PackedSequences(np.zeros(0, np.int64), np.zeros(1, np.int64)), length)
+    return FitContext(values, old, None, n_items, length, device, nobody, n_items, _nothing_to_choose)
+
+
+def _nothing_to_choose(output: Output) -> float:
+    raise AssertionError("choices are made once, before")

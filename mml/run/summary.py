@@ -1,0 +1,97 @@
+"""What a run prints at its end: one sentence, a table of 80 columns, what was kept, and what to type next."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mml.run.meta_test import FLOOR
+from mml.run.printing import FULL_METHOD, aligned, result_table
+
+WIDTH = 80
+LEGEND = """\
+R@k recall (is the next item among the first k), M@k mean reciprocal rank, N@k NDCG, each over all cases: a new
+user after 1, 3, 5 or 9 interactions, ranked among all items. Groups: warm_target, the next item was known at T;
+cold_target, nobody had touched it; shots_k, after k interactions. Methods: mml, all learners fused; id, txt, img,
+linear, one learner alone; _no_adapt, without adaptation; id_no_generator, without embeddings for new items;
+fusion_mean, equal weights; fusion_weight, fixed weights chosen on validation users; popularity, how often an item
+was taken before T."""
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """The end of a run, for people; the whole table where metrics other than the usual ones were asked for."""
+    everything = result["metrics"][FULL_METHOD]["all"]
+    if not {"recall@10", "ndcg@10"} <= everything.keys():
+        return result_table(result)
+    return "\n".join([*_sentence(result), "", *_table(result), "", *_new_items(result), *_kept(result), *_next(result)])
+
+
+def _sentence(result: Mapping[str, Any]) -> Iterator[str]:
+    metrics, data = result["metrics"], result["data"]
+    found = round(100 * metrics[FULL_METHOD]["all"]["recall@10"])
+    text = f"Of 100 new users, {found} find their next item in the top ten"
+    if FLOOR in metrics:
+        text += f"; by popularity {round(100 * metrics[FLOOR]['all']['recall@10'])}"
+    yield from textwrap.wrap(text + ".", WIDTH)
+    note = ", synthetic data" if result["synthetic"] else ""
+    more = ""
+    if result.get("learned_from_new_users"):
+        more = f", learned from other new users too (snapshots: {result.get('snapshots', '?')})"
+    about = (
+        f"({result['dataset']}{note}: {data['evaluated_users']} new users, {data['evaluated_cases']} cases, "
+        f"{data['items']} items, seed {result['seed']}{more})"
+    )
+    yield from textwrap.wrap(about, WIDTH)
+
+
+def _shown(metrics: Mapping[str, Any]) -> list[str]:
+    """The methods that a first look needs, the best last."""
+    left_out = ("_no_adapt", "_no_generator")
+    names = [name for name in metrics if not name.endswith(left_out) and not name.startswith("fusion_")]
+    return sorted(names, key=lambda name: (name == FULL_METHOD, metrics[name]["all"]["ndcg@10"]))
+
+
+def _table(result: Mapping[str, Any]) -> Iterator[str]:
+    metrics = result["metrics"]
+    groups = [group for group in ("warm_target", "cold_target") if group in metrics[FULL_METHOD]]
+    titles = {"warm_target": "N@10 warm", "cold_target": "N@10 new"}
+    names = _shown(metrics)
+    best = max(names, key=lambda name: metrics[name]["all"]["ndcg@10"])
+    rows = [["method", "in top 10", "N@10", *(titles[group] for group in groups)]]
+    for name in names:
+        of = metrics[name]
+        values = [of[group]["ndcg@10"] for group in groups]
+        hit = f"{100 * of['all']['recall@10']:.1f} %"
+        mark = " *" if name == best else ""
+        rows.append([f"{name}{mark}", hit, f"{of['all']['ndcg@10']:.4f}", *(f"{value:.4f}" for value in values)])
+    yield from aligned(rows).splitlines()
+    yield "N@10: NDCG, 1 if the next item is first, 0.63 if second, 0 beyond ten. * best."
+
+
+def _new_items(result: Mapping[str, Any]) -> Iterator[str]:
+    groups = result["metrics"][FULL_METHOD]
+    if "cold_target" not in groups:
+        return
+    cold, n = groups["cold_target"], groups["all"]["n_cases"]
+    share, found = 100 * cold["n_cases"] / n, 100 * cold["recall@10"]
+    text = f"New items: {share:.0f} % of the next items are new; {found:.1f} % of these are in the top ten."
+    yield from textwrap.wrap(text, WIDTH)
+
+
+def _kept(result: Mapping[str, Any]) -> Iterator[str]:
+    """Whether meta-training and adaptation helped, as the validation users say."""
+    for name, report in result.get("learners", {}).items():
+        meta, how = report.get("meta_training"), report.get("adaptation")
+        if how is None:
+            continue
+        said = [] if meta is None else [f"meta-training {'kept' if meta['kept'] else 'not kept, it gained nothing'}"]
+        said.append(f"adapts in {how['steps']} steps" if how["kept"] else "does not adapt, it gained nothing")
+        yield from textwrap.wrap(f"{name}: {', '.join(said)}.", WIDTH)
+
+
+def _next(result: Mapping[str, Any]) -> Iterator[str]:
+    name = result["dataset"]
+    yield ""
+    yield f"Next:  mml recommend {name} --items ID,ID     mml serve {name}"
+    yield f"       mml result --all {name}   (every method and group, with a legend)"

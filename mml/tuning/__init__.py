@@ -1,0 +1,1 @@
+"""The search for good settings, judged on the validation users alone."""

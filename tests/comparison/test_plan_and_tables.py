@@ -1,0 +1,228 @@
+"""What a comparison says before it begins, how it sounds while it runs, and its tables."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mml.cli.main import main
+from mml.comparison import latex
+from mml.comparison.audit import Audit, audit_lines, copied_by_chance, copied_users, copies_matter
+from mml.comparison.execute import Executor
+from mml.comparison.methods import read_plan
+from mml.comparison.outcome import Outcome
+from mml.comparison.results import Results
+from mml.comparison.results import Test as Paired
+from mml.comparison.tables import p_text
+from mml.data.sequences import PackedSequences
+from mml.evaluation.significance import PairedDifference
+from mml.trainer.watching import tell
+from mml.tuning.screen import own_lines, signs_of_life
+from tests.comparison.test_compare import PLAN
+from tests.conftest import SMALL
+
+_PLAN = PLAN.replace("epochs: 1", "epochs: 3").replace(
+    "profiles:", "  SLIST: {run: SLIST, family: baseline}\nprofiles:"
+)
+
+
+def line(data: Path, folder: Path, *more: str, **settings: object) -> list[str]:
+    (folder / "plan.yaml").write_text(_PLAN)
+    given = {**SMALL, "repeatable": True, "learners.txt.item_feat_emb": "txt_emb.pth", "data_path": data}
+    given |= {"output_dir": folder / "out", "eval_shots": "[1, 2]", **settings}
+    own = f"compare tiny --plan {folder / 'plan.yaml'} --seeds 2 --trials 2 --wiring_epochs 0".split()
+    return [*own, *more, *(f"--{key}={value}" for key, value in given.items())]
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_a_dry_run_says_all_and_leaves_nothing(
+    tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = line(tiny_data, tmp_path, "--dry-run", use_gpu=False)
+    before = files_in(tmp_path), files_in(tiny_data)
+    assert main(words) == 0
+    assert (files_in(tmp_path), files_in(tiny_data)) == before
+    out = capsys.readouterr().out
+    assert "tiny: 4 methods x 2 seeds (1, 2), 6 runs; results go to " in out
+    rows = [row.split() for row in out.splitlines()]
+    assert any(row[:4] == ["mml,", "no_fusion", "2", "2"] and float(row[4]) > 0 for row in rows)
+    assert any(row[:3] == ["Pop", "-", "2"] for row in rows)
+    assert "In all about a minute of one core" in out
+    assert "Left out: no_sound, there is no learner sound to leave out." in out
+    assert out.strip().endswith("This was a dry run: nothing was written.")
+
+
+def test_what_is_measured_is_kept_by_a_comparison(
+    tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = line(tiny_data, tmp_path, "--methods", "Pop,SASRec", "--trials", "1", use_gpu=False)
+    assert main(words) == 0
+    first = capsys.readouterr()
+    assert "Measuring what 2 short runs cost ..." in first.err
+    costs = json.loads((tmp_path / "out" / "tiny" / "compare" / "estimate.json").read_text())["costs"]
+    assert set(costs) == {"Pop", "SASRec"}
+    assert costs["SASRec"]["training"] > costs["Pop"]["training"] == 0
+    assert main(words) == 0
+    second = capsys.readouterr()
+    assert "Measuring" not in second.err
+    assert "(what is finished there is not done again)" in second.out
+
+
+def test_each_run_has_its_log_and_a_warning_is_said_once(
+    tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    words = line(tiny_data, tmp_path, "--no-estimate", "--trials", "1", "--gpu_id", "0", "--methods", "mml,no_fusion")
+    assert main(words) == 0
+    err = capsys.readouterr().err
+    assert err.count("GPU 0 was asked for") == 1
+    assert "Stage " not in err
+    assert "[1 of 2] mml: NDCG@10 " in err
+    assert " CPU s a run." in err
+    logs = sorted((tmp_path / "out" / "tiny").glob("seed*/run.log"))
+    assert len(logs) == 2
+    for seed, log in enumerate(logs, 1):
+        assert log.parent.name.startswith(f"seed{seed}-")
+        text = log.read_text()
+        assert text.count("Stage id.pretrain ...") == 1
+        assert text.count("Stage meta_test ...") == 1
+    own = (tmp_path / "out" / "tiny" / "compare" / "compare.log").read_text()
+    assert "Stage " not in own
+    assert "[2 of 2] no_fusion" in own
+
+
+def test_a_sign_of_life_while_it_trains(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), signs_of_life("mml, seed 1", seconds=0.02):
+        time.sleep(0.1)
+        tell("id.pretrain", 0.25)
+        tell("id.pretrain", 0.5)
+        time.sleep(0.1)
+    assert "mml, seed 1: not trained yet." in caplog.messages
+    assert "mml, seed 1: id.pretrain, validation 2: 0.5000." in caplog.messages
+    n = len(caplog.messages)
+    time.sleep(0.05)
+    assert len(caplog.messages) == n
+
+
+def test_own_lines_and_each_warning_once(tmp_path: Path) -> None:
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel("INFO")
+    with own_lines() as log_to:
+        log_to(tmp_path / "own.log")
+        logging.getLogger("mml.run").info("a stage")
+        logging.getLogger("mml.comparison.compare").info("a line")
+        for _ in range(3):
+            logging.getLogger("mml.config").warning("no GPU")
+    logging.getLogger("mml.comparison.compare").info("later")
+    logger.setLevel(level)
+    text = (tmp_path / "own.log").read_text()
+    assert [row.split(": ", 1)[1] for row in text.splitlines()] == ["a line", "no GPU"]
+
+
+def test_the_default_is_small_and_all_is_all(tiny_data: Path, tmp_path: Path) -> None:
+    plan = read_plan()
+    small = plan.chosen([], "small")
+    assert len(small) == 10
+    assert {"mml", "SASRec", "SLIST", "PositionPopularity"} <= {method.name for method in small}
+    assert len(plan.chosen([], "full")) == len(plan.methods) > 50
+    executor = Executor("tiny", [], [f"--data_path={tiny_data}", f"--output_dir={tmp_path}", "--use_gpu=False"])
+    assert executor.lacks(plan.methods["text_alone"]) == "there is no learner txt"
+    assert executor.lacks(plan.methods["mean_fusion"]) is None
+    assert executor.most_epochs(plan.methods["SASRec"]) == executor.most_epochs(plan.methods["mml"]) == 100
+
+
+def test_costs_are_of_the_lines_own_stages(tmp_path: Path) -> None:
+    stages = {"id.pretrain": 8.0, "id.meta": 4.0, "txt.pretrain": 2.0, "linear": 1.0, "generator": 0.5, "fusion": 0.25}
+    result = {"stages": {name: {"cpu_seconds": value} for name, value in {**stages, "meta_test": 99.0}.items()}}
+    result["learners"] = {"id": {}, "txt": {}, "linear": {}}
+    seconds = {name: Outcome(result, tmp_path, name).cpu_seconds for name in ("mml", "id", "txt", "fusion_mean")}
+    assert seconds == {"mml": 15.75, "id": 12.5, "txt": 2.0, "fusion_mean": 15.5}
+
+
+def made_up(tmp_path: Path) -> Results:
+    def outcome(all_: float, warm: float) -> Outcome:
+        counts = {"n_users": 7, "n_cases": 9}
+        groups = {"all": {"ndcg@10": all_, **counts}, "warm_target": {"ndcg@10": warm, **counts}}
+        return Outcome({"metrics": {"x": groups}, "stages": {}, "learners": {}}, tmp_path, "x")
+
+    outcomes = {
+        "mml": [outcome(0.3, 0.2), outcome(0.4, 0.2)],
+        "no_a": [outcome(0.1, 0.1), outcome(0.1, 0.1)],
+        "Base_1": [outcome(0.35, 0.1), outcome(0.35, 0.1)],
+    }
+    return Results(outcomes, {"mml": "mml", "no_a": "ablation", "Base_1": "baseline"}, {}, [1, 2])
+
+
+def test_the_latex_table(tmp_path: Path) -> None:
+    tests = [
+        Paired("mml", "Base_1", "baseline", PairedDifference(0.1, 0.0, 0.2, 0.0004, 7), 0.0004),
+        Paired("mml", "no_a", "ablation", PairedDifference(0.1, 0.0, 0.2, 0.02, 7), 0.02),
+    ]
+    text = latex.table(made_up(tmp_path), tests, "ml_100%")
+    assert r"\caption{NDCG@10 on ml\_100\%: 7 new users, 9 cases, full ranking; mean $\pm$ standard" in text
+    assert r"\label{tab:ml-100-}" in text
+    assert r"Method & all & warm targets & $p$ \\" in text
+    assert r"mml & \textbf{0.3500} $\pm$ 0.0707 & \textbf{0.2000} $\pm$ 0.0000 &  \\" in text
+    assert r"Base\_1 & \textbf{0.3500} $\pm$ 0.0000 & 0.1000 $\pm$ 0.0000 & $< 0.001$ \\" in text
+    assert r"no\_a & 0.1000 $\pm$ 0.0000 & 0.1000 $\pm$ 0.0000 & $0.020$ \\" in text
+    assert text.count("{") == text.count("}")
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 1
+    without = latex.table(made_up(tmp_path), [], "x")
+    assert "$p$" not in without
+
+
+def test_p_values_in_words() -> None:
+    assert [p_text(p) for p in (0.0, 0.0009, 0.001, 0.05, 1.0)] == ["< 0.001", "< 0.001", "0.001", "0.050", "1.000"]
+
+
+def test_escaped_names() -> None:
+    assert latex.escaped("a_b&c~d\\e^f") == r"a\_b\&c\textasciitilde{}d\textbackslash{}e\textasciicircum{}f"
+
+
+def packed(sequences: list[np.ndarray]) -> PackedSequences:
+    return PackedSequences(np.concatenate(sequences), np.cumsum([0, *map(len, sequences)]))
+
+
+def test_copies_by_chance_are_told_apart() -> None:
+    """Users who choose independently of few items coincide as often as is expected; copied users stand out."""
+    rng = np.random.default_rng(0)
+    old = [rng.integers(1, 6, 6) for _ in range(200)]
+    new = [rng.integers(1, 6, 3) for _ in range(200)]
+    n, chance = copied_users(packed(old), packed(new)), copied_by_chance(packed(old), packed(new), 6)
+    assert n > 50
+    assert abs(n - chance) < 3 * np.sqrt(chance)
+    many = [rng.integers(1, 500, 6) for _ in range(200)]
+    copies = [one[:4] for one in many[:20]] + [rng.integers(1, 500, 4) for _ in range(80)]
+    assert copied_users(packed(many), packed(copies)) == 20
+    assert copied_by_chance(packed(many), packed(copies), 500) < 1
+
+
+@pytest.mark.parametrize(
+    ("copied", "chance", "users", "warned"),
+    [(20, 0.1, 100, True), (60, 58.0, 100, False), (5, 0.0, 1000, False), (0, 0.0, 100, False)],
+)
+def test_copies_are_warned_about_where_they_matter(copied: int, chance: float, users: int, warned: bool) -> None:
+    found = Audit(users, users, 0.0, 1, 0, 0, 0, 0, copied, chance, 0.1, 0.05, 10.0)
+    assert copies_matter(found) is warned
+    lines = audit_lines(found)
+    assert any(one.startswith("WARNING") for one in lines) is warned
+    assert any(f"copied users: {copied} ({chance:.1f} by chance)" in one for one in lines)
+
+
+def test_results_say_what_the_seconds_are(tiny_data: Path, tmp_path: Path) -> None:
+    words = line(tiny_data, tmp_path, "--no-estimate", "--methods", "SLIST,Pop", "--trials", "1", use_gpu=False)
+    assert main(words) == 0
+    rows = pd.read_csv(tmp_path / "out" / "tiny" / "compare" / "results.csv")
+    seconds = rows.groupby("method")["cpu_seconds"].max()
+    assert seconds["SLIST"] > seconds["Pop"] == 0

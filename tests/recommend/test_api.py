@@ -1,0 +1,57 @@
+"""From tables to lists in a few lines of Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mml
+from mml.errors import InputError
+from tests.conftest import SMALL
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def orders() -> pd.DataFrame:
+    """60 customers who walk along twenty products."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for customer in range(60):
+        start = int(rng.integers(0, 20))
+        for place in range(6):
+            day = pd.Timestamp("2026-01-01") + pd.Timedelta(days=customer, hours=place)
+            rows.append({"customer": f"c{customer}", "product": f"p{(start + place) % 20:02}", "ordered_at": str(day)})
+    return pd.DataFrame(rows)
+
+
+def test_from_a_table_to_lists(orders: pd.DataFrame, tmp_path: Path) -> None:
+    products = pd.DataFrame({"product": [f"p{n:02}" for n in range(20)], "title": [f"thing {n}" for n in range(20)]})
+    settings: dict[str, Any] = {**SMALL, "output_dir": str(tmp_path / "out"), "use_gpu": False, "topk": [5]}
+    columns = {"user": "customer", "item": "product", "time": "ordered_at", "item_id": "product"}
+    where = {"name": "walks", "data_path": tmp_path / "data"}
+    model = mml.fit(orders, items=products, columns=columns, **where, **settings)
+    lists = model.recommend({"anna": ["p03", "p04"]}, top=3)
+    assert list(lists["rank"]) == [1, 2, 3]
+    assert lists["title"].str.startswith("thing").all()
+    report = model.evaluate(orders.rename(columns={"customer": "user_id", "product": "item_id"}), shots=[1, 2], top=5)
+    assert list(report.index) == ["mml", "popularity"]
+    assert report.loc["mml", "n_cases"] == 120
+    gain = report["ndcg@5"].astype(float)
+    assert gain["mml"] > gain["popularity"]
+    with pytest.raises(InputError, match="no user of the log has more than 3 known interactions"):
+        model.evaluate({"anna": ["p03", "p04"]}, shots=[3])
+    again = mml.run("walks", config_dict={"data_path": str(tmp_path / "data")}, **settings)
+    assert again["metrics"]["mml"]
+    assert (Path(again["path"]) / "model").is_dir()
+
+
+def test_settings_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown key 'hiden_size'"):
+        mml.run("walks", hiden_size=3)
+    with pytest.raises(InputError, match=r"unknown key 'learners\.id\.lerning_rate'"):
+        mml.run("walks", config_dict={"learners.id.lerning_rate": 1})

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _report(path: Path) -> str:
     """Write the run's report; what it is called, or why there is none: a run does not fail by it."""
-    from mml.report.page import write_report
+    from mml.report.write import write_report
 
     try:
         return f", the report to {write_report(path).name}"

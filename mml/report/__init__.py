@@ -1,1 +1,1 @@
-"""The report of a run: one HTML file that opens from disk."""
+"""The report of a finished run: one HTML file that opens from disk, and its plots as files."""

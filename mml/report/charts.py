@@ -1,53 +1,128 @@
-"""Bar charts as SVG, with error bars, titles and a text for those who do not see them."""
+"""What a chart shows; `mml.report.svg` draws it into the page, `mml.report.plots` into a file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933", "#666666")
-"""Told apart by everybody (Okabe and Ito, 2008), one per method throughout."""
-
-_WIDTH, _LEFT, _ROW, _RIGHT = 480, 120, 26, 64
+from mml.report.estimates import Estimate
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar.
+    """A bar.
 
     Args:
-        name: of the method.
-        value: its length.
-        low, high: the ends of its 95 % interval.
-        colour: of it.
+        label: what it is of.
+        method: whose colour it has.
+        of: its length, with the interval.
+        hollow: whether only its outline is drawn: a method before adaptation.
+    """
+
+    label: str
+    method: str
+    of: Estimate
+    hollow: bool = False
+
+
+@dataclass(frozen=True)
+class BarChart:
+    """Bars that lie one below the other.
+
+    Args:
+        name: of its file.
+        title: what it shows.
+        unit: label of the axis.
+        bars: from top to bottom.
+        percent: whether the values are shares, written in percent.
     """
 
     name: str
-    value: float
-    low: float
-    high: float
-    colour: str
+    title: str
+    unit: str
+    bars: Sequence[Bar]
+    percent: bool = False
 
 
-def bar_chart(title: str, bars: Sequence[Bar], unit: str) -> str:
-    """Horizontal bars with intervals, as an SVG element."""
-    most = max([bar.high for bar in bars] + [1e-9])
-    width = _WIDTH - _LEFT - _RIGHT
-    height = 34 + _ROW * len(bars) + 22
-    told = "; ".join(f"{bar.name} {bar.value:.4f}" for bar in bars)
-    parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(f"{title}: {told}")}">',
-        f'<text x="0" y="18" class="title">{escape(title)}</text>',
-    ]
-    for row, bar in enumerate(bars):
-        y = 30 + _ROW * row
-        length, low, high = (width * value / most for value in (bar.value, bar.low, bar.high))
-        parts += [
-            f'<text x="{_LEFT - 8}" y="{y + 15}" text-anchor="end">{escape(bar.name)}</text>',
-            f'<rect x="{_LEFT}" y="{y + 2}" width="{length:.1f}" height="16" fill="{bar.colour}"/>',
-            f'<path d="M{_LEFT + low:.1f} {y + 10}H{_LEFT + high:.1f}" class="interval"/>',
-            f'<text x="{_LEFT + high + 6:.1f}" y="{y + 15}">{bar.value:.4f}</text>',
-        ]
-    parts += [f'<text x="{_LEFT}" y="{height - 6}" class="unit">{escape(unit)}, with 95 % intervals over users</text>']
-    return "".join([*parts, "</svg>"])
+@dataclass(frozen=True)
+class Line:
+    """A line.
+
+    Args:
+        label: what it is of.
+        method: whose colour it has.
+        x, y: its points.
+        low, high: ends of the intervals, of as many points; empty for none.
+        marks: whether its points are marked.
+    """
+
+    label: str
+    method: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    marks: bool = True
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """Lines over one axis.
+
+    Args:
+        name: of its file.
+        title: what it shows.
+        x_label, y_label: of the axes, with units.
+        lines: of which the last is drawn on top.
+        ticks: x -> what is written there; few.
+        percent: whether y are shares, written in percent.
+        from_zero: whether the y axis begins at 0.
+        mark: x of a vertical line and what is written beside it.
+    """
+
+    name: str
+    title: str
+    x_label: str
+    y_label: str
+    lines: Sequence[Line]
+    ticks: Sequence[tuple[float, str]]
+    percent: bool = False
+    from_zero: bool = True
+    mark: tuple[float, str] | None = None
+
+
+Chart = BarChart | LineChart
+
+
+def number(value: float, percent: bool) -> str:
+    """A value as charts and tables write it."""
+    if value != value:
+        return "-"
+    if percent:
+        return f"{100 * value:.1f} %"
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.0f}"
+
+
+def interval(of: Estimate, percent: bool) -> str:
+    """An interval as tables write it."""
+    if of.low != of.low:
+        return "-"
+    if percent:
+        return f"{100 * of.low:.1f} to {100 * of.high:.1f} %"
+    return f"{of.low:.4f} to {of.high:.4f}"
+
+
+def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers from `low` on, the last one at `high` or beyond."""
+    span = max(high - low, 1e-9)
+    power = 10.0
+    while span / power < 1 / most:
+        power /= 10
+    while span / power > 10:
+        power *= 10
+    step = next(power * part for part in (0.1, 0.2, 0.25, 0.5, 1, 2, 2.5, 5, 10) if span / (power * part) <= most - 1)
+    first = int(low // step)
+    ticks = [first * step]
+    while ticks[-1] < high - 1e-9 * span:
+        ticks.append((first + len(ticks)) * step)
+    return ticks

@@ -1,4 +1,4 @@
-"""Command line: `mml report shop`."""
+"""Command line: `mml report shop`, or of any run's folder."""
 
 from __future__ import annotations
 
@@ -6,25 +6,59 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from mml.errors import InputError
 from mml.files.faults import reported
-from mml.report.page import write_report
+from mml.logs import setup_logging
+from mml.report.write import write_report
+
+_EPILOG = """\
+Examples:
+  mml report ml-100k                            report.html in the folder of the latest run
+  mml report output/ml-100k/seed2020-18b1e28c   of a run's folder
+  mml report ml-100k --output ml-100k.html      somewhere else
+  mml report ml-100k --plots figures/           its charts as SVG, PNG and PDF too (pip install "mml[plots]")
+"""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the report of a finished run; returns the exit code: 0, or 2 for a mistake in the input."""
-    parser = argparse.ArgumentParser(
-        prog="mml report", description="Write the report of a finished run: one HTML file that opens from disk."
-    )
-    parser.add_argument("run", help="a dataset's name (its latest run), or a run's folder")
-    parser.add_argument("--output", type=Path, help="the file to write (default: report.html in the run's folder)")
-    parser.add_argument("--output_dir", type=Path, default=Path("output"), help="where the runs are (default: output)")
-    options = parser.parse_args(arguments)
-    folder = Path(options.run)
-    if not (folder / "result.json").is_file():
-        folder = options.output_dir / options.run / "latest"
+    """Write the report and say where; returns the exit code: 0, or 2 for a mistake in the input."""
+    options = _parser().parse_args(arguments)
+    setup_logging("WARNING")
+    torch.set_num_threads(1)  # the models are small, and more threads mostly wait for each other
     try:
-        print(f"Written to {write_report(folder, options.output)}")
+        path = write_report(_folder(options), options.output, options.plots)
     except (InputError, OSError) as error:
         return reported(error)
+    print(f"Written to {path}")
+    if options.plots is not None:
+        print(f"Plots in {options.plots}")
     return 0
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    for folder in (Path(options.run), options.output_dir / options.run / "latest"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise InputError(
+        f"{options.run} is neither a run's folder nor a dataset with a run in {options.output_dir}; train first: "
+        f"mml train {options.run}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mml report",
+        description="Write the report of a finished run: one HTML file that opens from disk, in any browser.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", help="a dataset's name (its latest run), or a run's folder")
+    parser.add_argument(
+        "--output", type=Path, default=None, help="HTML file (default: report.html in the run's folder)"
+    )
+    parser.add_argument("--plots", type=Path, default=None, help="folder for the charts as SVG, PNG and PDF")
+    parser.add_argument("--output_dir", type=Path, default=Path("output"), help="where the runs are (default: output)")
+    return parser

@@ -1,0 +1,190 @@
+"""What a finished run left in its folder, as far as the report needs it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from mml.errors import InputError
+from mml.evaluation.significance import per_case_ndcg
+from mml.recommender import Recommender
+from mml.report.estimates import Estimate, hits, share
+from mml.report.log import RunLog, read_log
+from mml.report.names import FLOOR, FULL, is_variant
+
+logger = logging.getLogger(__name__)
+
+_KEYS = ["user_id", "target_item", "target_is_cold", "shots"]
+_MOST_BASELINES = 6
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The cases of a meta-test and where their targets came out.
+
+    Args:
+        frame: [N], the columns user_id, target_item, target_is_cold, shots.
+        ranks: method -> int64 [N].
+    """
+
+    frame: pd.DataFrame
+    ranks: Mapping[str, np.ndarray]
+
+    @property
+    def users(self) -> np.ndarray:
+        """Whose case each is, str [N]."""
+        return self.frame["user_id"].to_numpy()
+
+    @property
+    def shots(self) -> np.ndarray:
+        """int64 [N]."""
+        return self.frame["shots"].to_numpy()
+
+    @property
+    def is_cold(self) -> np.ndarray:
+        """bool [N]: the target is a new item."""
+        return self.frame["target_is_cold"].to_numpy() == 1
+
+    def recall(self, method: str, among: np.ndarray | None = None) -> Estimate:
+        """Share of the cases, all or those `among` bool [N], whose target is in the top ten."""
+        kept = slice(None) if among is None else among
+        return share(hits(self.ranks[method][kept]), self.users[kept])
+
+    def ndcg(self, method: str, among: np.ndarray | None = None) -> Estimate:
+        """NDCG@10 of the cases, all or those `among` bool [N]."""
+        kept = slice(None) if among is None else among
+        return share(per_case_ndcg(self.ranks[method][kept]), self.users[kept])
+
+
+class Evidence:
+    """A run's folder. What is missing is None, and `missing` says why.
+
+    Args:
+        folder: the run's.
+
+    Raises:
+        InputError: if it holds no finished run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self.missing: dict[str, str] = {}
+        self.result: dict[str, Any] = _read_result(folder)
+        self.config: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        self.cases = _read_cases(folder / "predictions.csv")
+
+    @property
+    def dataset(self) -> str:
+        """Its name."""
+        return str(self.result["dataset"])
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """The whole method, then its learners, the best first, then the floor."""
+        own = [name for name in self.cases.ranks if name not in (FULL, FLOOR) and not is_variant(name)]
+        own.sort(key=lambda name: -self.cases.ndcg(name).value)
+        return [name for name in (FULL, *own, FLOOR) if name in self.cases.ranks]
+
+    @cached_property
+    def baselines(self) -> dict[str, np.ndarray]:
+        """Baselines of the same dataset that ranked the same cases, the best ones: name -> ranks int64 [N]."""
+        found: dict[str, np.ndarray] = {}
+        for path in sorted(self.folder.parent.glob("*/predictions.csv")):
+            if path.parent.is_symlink() or path.parent == self.folder:
+                continue
+            try:
+                other = _read_cases(path)
+            except InputError:
+                continue
+            if FULL not in other.ranks and other.frame.equals(self.cases.frame):
+                found |= other.ranks
+        cases = Cases(self.cases.frame, found)
+        best = sorted(found, key=lambda name: -cases.ndcg(name).value)[:_MOST_BASELINES]
+        return {name: found[name] for name in best}
+
+    @cached_property
+    def model(self) -> Recommender | None:
+        """The trained recommender."""
+        try:
+            return Recommender.load(self.folder)
+        except InputError as error:
+            self.missing["model"] = str(error)
+            return None
+
+    @cached_property
+    def log(self) -> RunLog | None:
+        """The log."""
+        try:
+            return read_log(self.config)
+        except (InputError, KeyError) as error:
+            self.missing["log"] = f"the log is not where the run found it ({error})"
+            return None
+
+    @cached_property
+    def histories(self) -> dict[str, list[str]]:
+        """New user -> items in order, of those whose targets are in their place; empty without a log."""
+        if self.log is None:
+            return {}
+        found = self.log.histories(set(self.cases.users))
+        frame = self.cases.frame
+        wrong = {
+            user
+            for user, target, shots in zip(frame["user_id"], frame["target_item"], frame["shots"], strict=True)
+            if found.get(user, [])[shots : shots + 1] != [target]
+        }
+        if wrong:
+            logger.debug("%d users' interactions are not those of the log today.", len(wrong))
+            self.missing["log"] = f"the log has changed: {len(wrong)} users' interactions are not those of the run"
+        return {user: items for user, items in found.items() if user not in wrong}
+
+    @cached_property
+    def lists(self) -> pd.DataFrame | None:
+        """recommendations.csv: user_id, shots, rank, item_id of each case's list."""
+        path = self.folder / "recommendations.csv"
+        if not path.is_file():
+            self.missing["lists"] = "this run left no recommendations.csv"
+            return None
+        return pd.read_csv(path, dtype={"user_id": str, "item_id": str}, keep_default_na=False)
+
+    @cached_property
+    def items(self) -> pd.DataFrame | None:
+        """One row per item, by item_id: title if known, is_new, n_interactions."""
+        return None if self.model is None else self.model.items
+
+
+def _read_result(folder: Path) -> dict[str, Any]:
+    path = folder / "result.json"
+    if not path.is_file():
+        raise InputError(f"{folder} holds no finished run: there is no result.json; run mml train first.")
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        result["metrics"][FULL]["all"], result["data"], result["dataset"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{path} is damaged, or of a baseline; the same run writes it again.") from None
+    return result
+
+
+def _read_cases(path: Path) -> Cases:
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; the same run writes it again.")
+    try:
+        rows = pd.read_csv(
+            path, dtype={"user_id": str, "target_item": str, "method": "category"}, keep_default_na=False
+        )
+        groups = {str(name): own for name, own in rows.groupby("method", sort=False, observed=True)}
+        frame = next(iter(groups.values()))[_KEYS].reset_index(drop=True)
+        ranks = {name: own["rank"].to_numpy(dtype=np.int64) for name, own in groups.items()}
+    except (ValueError, KeyError, StopIteration):
+        raise InputError(f"{path} is damaged; the same run writes it again.") from None
+    if any(len(own) != len(frame) for own in ranks.values()):
+        raise InputError(f"{path} is damaged: its methods have different cases; the same run writes it again.")
+    return Cases(frame, ranks)

@@ -1,0 +1,49 @@
+"""The table of a run for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mml.comparison.latex import escaped
+
+
+def label_of(name: str) -> str:
+    """A name that a `\\label` can have."""
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter == "-") else "-" for letter in name)
+
+
+def latex_table(
+    head: Sequence[str], names: Sequence[str], values: Sequence[Sequence[float]], caption: str, label: str
+) -> str:
+    """A table environment of booktabs, the best value of each column in bold.
+
+    Args:
+        head: the columns' names, the first one of the names'.
+        names: the rows'.
+        values: of each row, one per further column; nan where there is none.
+        caption: below it; text.
+        label: without `tab:`.
+    """
+    best = [max((value for value in column if value == value), default=None) for column in zip(*values, strict=True)]
+    lines = [
+        r"% \usepackage{booktabs}",
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{escaped(caption)}}}",
+        rf"  \label{{tab:{label_of(label)}}}",
+        rf"  \begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
+        r"    \toprule",
+        "    " + " & ".join(map(escaped, head)) + r" \\",
+        r"    \midrule",
+    ]
+    for name, row in zip(names, values, strict=True):
+        cells = [_cell(value, top) for value, top in zip(row, best, strict=True)]
+        lines.append("    " + " & ".join([escaped(name), *cells]) + r" \\")
+    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]) + "\n"
+
+
+def _cell(value: float, best: float | None) -> str:
+    if value != value:
+        return "--"
+    written = f"{value:.4f}"
+    return rf"\textbf{{{written}}}" if best is not None and written == f"{best:.4f}" else written

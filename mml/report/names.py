@@ -1,0 +1,124 @@
+"""What the names mean that reports and tables print, and the colour of each method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+FULL = "mml"
+FLOOR = "popularity"
+_NO_ADAPT, _NO_GENERATOR = "_no_adapt", "_no_generator"
+
+_LEARNERS = {
+    "id": "the ID learner: a sequential encoder over the items themselves",
+    "linear": "the linear learner: a regression of the next item on the history, in closed form; it does not adapt",
+    "txt": "the text learner: a sequential encoder over the items' texts",
+    "text": "the text learner: a sequential encoder over the items' texts",
+    "img": "the image learner: a sequential encoder over the items' pictures",
+    "image": "the image learner: a sequential encoder over the items' pictures",
+}
+_METHODS = {
+    FULL: "the whole method: all learners, adapted to the user, fused",
+    FLOOR: "the floor: every user gets what most old users took",
+    "fusion_mean": "all learners with equal weights",
+    "fusion_weight": "all learners with fixed weights, chosen on the validation users",
+    "fusion_adaptive": "all learners with weights of each user's own",
+}
+TERMS = {
+    "R@10": "recall, the share of cases whose next item is among the first ten; also written hit rate",
+    "N@10": "NDCG: 1 if the next item comes first, 0.63 if second, less further down, 0 beyond the tenth place",
+    "M@10": "mean reciprocal rank: 1 if first, 1/2 if second, 0 beyond the tenth place",
+    "T": "the moment that parts old users from new ones; all is learned from what was there up to T",
+    "old users": "users with an interaction up to T; the learners are trained on them",
+    "validation users": "the old users that arrived last; trained on by the fusion only, and used to choose",
+    "new users": "users whose first interaction is after T; nothing is learned from them but their own history",
+    "case": "a new user after so many interactions, whose next item is to be found among all items",
+    "shots": "the number of the new user's interactions that are known",
+    "warm item": "an item that old users had touched up to T",
+    "new (cold) item": "an item that nobody had touched up to T",
+    "adaptation": "a few steps of training on one new user's own history",
+    "fusion weight": "how much a learner counts for a user; the weights of a user sum to 1",
+    "95 % interval": "where the value would lie for 95 of 100 samples of such users; whole users are the sample",
+}
+"""Terms of tables and charts."""
+
+PALETTE = (
+    ("#0b63a5", "#63b1ee"),
+    ("#b3500a", "#f29b56"),
+    ("#007a5e", "#45c8a2"),
+    ("#a03c86", "#e594cd"),
+    ("#806400", "#d8b94c"),
+    ("#5b4bb0", "#aa9cf0"),
+    ("#a8323c", "#f08f96"),
+    ("#2b7489", "#7cc4d8"),
+)
+"""Colours on light and on dark ground, apart for colour-blind eyes too; charts label and mark their lines as well."""
+GREY = ("#6b6b6b", "#a6a6a6")
+_FIXED = {FULL: 0, "id": 1, "txt": 2, "text": 2, "img": 3, "image": 3, "linear": 4}
+
+
+def learner_of(method: str) -> str:
+    """The learner that a method's name is about: `id_no_adapt` -> `id`."""
+    return method.removesuffix(_NO_ADAPT).removesuffix(_NO_GENERATOR)
+
+
+def without_adaptation(learner: str) -> str:
+    """The name of a learner that was not adapted."""
+    return learner + _NO_ADAPT
+
+
+def is_variant(method: str) -> bool:
+    """Whether a method is a part of mml that was changed, not one of its learners."""
+    return method.endswith((_NO_ADAPT, _NO_GENERATOR)) or method.startswith("fusion_")
+
+
+def meaning(method: str) -> str:
+    """What a method is, in a line."""
+    if method in _METHODS:
+        return _METHODS[method]
+    if method.endswith(_NO_ADAPT):
+        return f"{learner_of(method)}, as it was trained, without adaptation to the user"
+    if method.endswith(_NO_GENERATOR):
+        return f"{learner_of(method)}, without embeddings for new items"
+    if method.startswith("fusion_"):
+        return f"all learners, fused by {method.removeprefix('fusion_')}"
+    return _LEARNERS.get(method, f"{method} alone")
+
+
+@dataclass(frozen=True)
+class Colours:
+    """One colour per method, the same in every chart.
+
+    Args:
+        places: method -> its place in the palette; methods that are not in it are grey.
+    """
+
+    places: dict[str, int]
+
+    @classmethod
+    def of(cls, methods: Iterable[str]) -> Colours:
+        """Known methods have fixed colours, others the next free ones."""
+        places: dict[str, int] = {}
+        own = list(dict.fromkeys(map(learner_of, methods)))
+        used = {_FIXED[name] for name in own if name in _FIXED}
+        free = [place for place in range(len(PALETTE)) if place not in used]
+        for name in own:
+            if name in _FIXED:
+                places[name] = _FIXED[name]
+            elif free and name != FLOOR and not is_variant(name):
+                places[name] = free.pop(0)
+        return cls(places)
+
+    def css(self, method: str) -> str:
+        """The colour as a style sheet names it, which knows light and dark."""
+        place = self.places.get(learner_of(method))
+        return "var(--grey)" if place is None else f"var(--m{place})"
+
+    def place(self, method: str) -> int:
+        """Its place in the palette, which chooses the shape of its marks too; the first one behind for grey ones."""
+        return self.places.get(learner_of(method), len(PALETTE) + 3)
+
+    def plain(self, method: str) -> str:
+        """The colour on white paper."""
+        place = self.places.get(learner_of(method))
+        return GREY[0] if place is None else PALETTE[place][0]

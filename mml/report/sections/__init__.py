@@ -1,0 +1,1 @@
+"""The parts of the report; each is a function of the run's evidence."""

@@ -1,0 +1,81 @@
+"""Glossary, the whole table, its LaTeX, and where the run's settings are."""
+
+from __future__ import annotations
+
+from mml.evaluation.significance import per_case_ndcg
+from mml.report.estimates import hits
+from mml.report.evidence import Evidence
+from mml.report.html import joined, paragraph, table, tag
+from mml.report.latex import latex_table
+from mml.report.names import TERMS, is_variant, meaning
+from mml.report.section import Section
+
+_HEAD = ["R@10", "N@10", "N@10 warm", "N@10 new"]
+
+
+def everything(evidence: Evidence) -> Section:
+    """All methods in one table, and the same for a paper."""
+    names, values = _values(evidence)
+    best = max(range(len(names)), key=lambda place: values[place][1])
+    rows = [
+        [name, *("-" if value != value else f"{value:.4f}" for value in row)]
+        for name, row in zip(names, values, strict=True)
+    ]
+    shown = latex(evidence)
+    body = joined(
+        table("All methods, over all cases", ["method", *_HEAD], rows, best),
+        tag("h3", "For a paper", id="latex"),
+        tag("label", "The main rows in LaTeX; select all of it and copy", for_="latex-table"),
+        tag("textarea", shown, id="latex-table", readonly="readonly", rows=shown.count("\n") + 1, spellcheck="false"),
+    )
+    return Section("table", "The whole table", body)
+
+
+def latex(evidence: Evidence) -> str:
+    """The table of the methods that are no variants, and of the baselines."""
+    names, values = _values(evidence)
+    kept = [place for place, name in enumerate(names) if not is_variant(name)]
+    data, seed = evidence.result["data"], evidence.result["seed"]
+    note = " (synthetic data)" if evidence.result.get("synthetic") else ""
+    caption = (
+        f"{evidence.dataset}{note}: {data['evaluated_users']} new users, {data['evaluated_cases']} cases, seed {seed}. "
+        "The next item is ranked among all items; warm and new by whether old users had touched it."
+    )
+    rows = [values[place] for place in kept]
+    return latex_table(["Method", *_HEAD], [names[place] for place in kept], rows, caption, f"mml-{evidence.dataset}")
+
+
+def _values(evidence: Evidence) -> tuple[list[str], list[list[float]]]:
+    cases = evidence.cases
+    ranks = {**cases.ranks, **evidence.baselines}
+    values = []
+    for own in ranks.values():
+        gain = per_case_ndcg(own)
+        parts = [gain[~cases.is_cold], gain[cases.is_cold]]
+        values.append([hits(own).mean(), gain.mean(), *(part.mean() if len(part) else float("nan") for part in parts)])
+    order = sorted(range(len(values)), key=lambda place: -values[place][1])
+    names = list(ranks)
+    return [names[place] for place in order], [values[place] for place in order]
+
+
+def glossary(evidence: Evidence) -> Section:
+    """Every name that this page prints."""
+    others = sorted(name for name in (*evidence.cases.ranks, *evidence.baselines) if name not in evidence.methods)
+    said = {name: meaning(name) for name in (*evidence.methods, *others)} | TERMS
+    entries = [part for name, words in said.items() for part in (tag("dt", name), tag("dd", words))]
+    return Section("glossary", "What the names mean", tag("dl", *entries))
+
+
+def settings(evidence: Evidence) -> Section:
+    """What the run was made with."""
+    result = evidence.result
+    versions = ", ".join(f"{name} {version}" for name, version in result.get("versions", {}).items())
+    rows = [
+        ["folder", tag("code", f"{evidence.dataset}/{evidence.folder.name}")],
+        ["seed", result["seed"]],
+        ["device", result.get("device", "-")],
+        ["versions", versions],
+        ["all settings", joined(tag("code", "config.yaml"), " in that folder")],
+    ]
+    again = paragraph("Recommend with it: ", tag("code", f"mml recommend {evidence.dataset} --items ID,ID"))
+    return Section("run", "The run", joined(table("How this run was made", ["", ""], rows), again))

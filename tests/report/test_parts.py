@@ -1,0 +1,161 @@
+"""The parts of the report against plain references and their properties."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mml.comparison.latex import escaped
+from mml.report.charts import Bar, BarChart, Line, LineChart, interval, nice_ticks, number
+from mml.report.estimates import Estimate, estimate, share
+from mml.report.html import Markup, isolated, table, tag, text
+from mml.report.latex import label_of, latex_table
+from mml.report.log import date, is_dates
+from mml.report.names import PALETTE, Colours, meaning
+from mml.report.pictures import Pictures
+from mml.report.sections.accuracy import shot_groups
+from mml.report.svg import figure
+
+
+def test_intervals_are_those_of_a_bootstrap_of_users() -> None:
+    rng = np.random.default_rng(0)
+    users = np.repeat(np.arange(300), rng.integers(1, 6, 300))
+    values = (rng.random(len(users)) < 0.2 + 0.4 * (users % 2)).astype(float)
+    rows = [np.flatnonzero(users == user) for user in range(300)]
+    means = [values[np.concatenate([rows[one] for one in rng.integers(0, 300, 300)])].mean() for _ in range(2000)]
+    found = estimate(values, users)
+    assert found.value == pytest.approx(values.mean())
+    assert (found.low, found.high) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.008)
+    assert found.n_users == 300
+
+
+def test_intervals_at_the_edges() -> None:
+    assert share(np.zeros(40), np.arange(40)) == Estimate(0.0, 0.0, 3 / 40, 40)
+    assert share(np.array([1.0, 1.0, 0.0]), np.arange(3)).high == 1.0
+    assert np.isnan(estimate(np.ones(3), np.zeros(3, dtype=int)).low)
+    assert estimate(np.zeros(0), np.zeros(0, dtype=int)).n_users == 0
+
+
+@given(st.text())
+def test_text_stays_text(given_text: str) -> None:
+    written = text(given_text)
+    assert "<" not in written
+    assert '"' not in written
+    written.encode()
+    if given_text.isprintable():
+        assert html.unescape(written) == given_text
+    assert text(written) == written
+
+
+def test_markup_is_escaped_once() -> None:
+    assert tag("p", Markup("<b>1</b>"), "<i>", class_='a"b') == '<p class="a&quot;b"><b>1</b>&lt;i&gt;</p>'
+    assert isolated("<x>") == "<bdi>&lt;x&gt;</bdi>"
+    assert '<span class="best">best</span>' in table("c", ["", "a"], [["x", 1]], best=0)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-4, 1e6))
+def test_ticks_are_few_and_enclose(low: float, span: float) -> None:
+    ticks = nice_ticks(low, low + span)
+    assert 2 <= len(ticks) <= 7
+    assert ticks[0] <= low + 1e-6 * span
+    assert ticks[-1] >= low + span - 1e-6 * span
+    assert np.allclose(np.diff(ticks), ticks[1] - ticks[0])
+
+
+def test_numbers_of_charts() -> None:
+    assert number(0.12345, True) == "12.3 %"
+    assert number(0.12345, False) == "0.1235"
+    assert number(float("nan"), True) == "-"
+    assert interval(Estimate(0.1, 0.05, 0.15, 9), True) == "5.0 to 15.0 %"
+
+
+def test_charts_survive_odd_values() -> None:
+    colours = Colours.of(["mml"])
+    nothing = Estimate(float("nan"), float("nan"), float("nan"), 0)
+    bars = figure(BarChart("a", "A", "u", [Bar("x", "mml", nothing), Bar("y", "new", Estimate(0, 0, 0, 3))]), colours)
+    lines = figure(LineChart("b", "B", "x", "y", [Line("l", "mml", [3.0], [float("nan")])], [(3.0, "3")]), colours)
+    assert "nan" not in bars + lines
+    assert "nothing to draw" in figure(BarChart("a", "A", "u", []), colours)
+
+
+def test_colours_are_one_per_method() -> None:
+    names = ["mml", "id", "id_no_adapt", "txt", "linear", "sound", "SASRec", "popularity"]
+    colours = Colours.of(names)
+    assert colours.css("id") == colours.css("id_no_adapt")
+    own = [colours.plain(name) for name in names if name != "id_no_adapt"]
+    assert len(set(own)) == len(own)
+    assert colours.css("mml") == Colours.of(["SASRec", "mml"]).css("mml")
+    many = Colours.of([f"m{place}" for place in range(20)])
+    assert len(many.places) == len(PALETTE)
+
+
+def contrast(first: str, second: str) -> float:
+    """WCAG's contrast ratio of two colours."""
+    levels = []
+    for colour in (first, second):
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        levels.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(levels) + 0.05) / (min(levels) + 0.05)
+
+
+def test_colours_stand_out_on_light_and_dark() -> None:
+    for light, dark in PALETTE:
+        assert contrast(light, "#ffffff") >= 4.5
+        assert contrast(dark, "#161618") >= 4.5
+
+
+@pytest.mark.parametrize("name", ["mml", "popularity", "txt_no_adapt", "id_no_generator", "fusion_new", "sound"])
+def test_every_name_has_a_meaning(name: str) -> None:
+    assert len(meaning(name)) > 8
+
+
+def test_latex_is_escaped_and_marks_the_best() -> None:
+    assert escaped("a_b & 50% {x} \\ $1 #2 ~^") == (
+        r"a\_b \& 50\% \{x\} \textbackslash{} \$1 \#2 \textasciitilde{}\textasciicircum{}"
+    )
+    nan = float("nan")
+    made = latex_table(["Method", "N@10", "new"], ["my_a", "b"], [[0.2, nan], [0.1, nan]], "100% of it", "a b_ä")
+    assert r"my\_a & \textbf{0.2000} & -- \\" in made
+    assert r"b & 0.1000 & -- \\" in made
+    assert r"\caption{100\% of it}" in made
+    assert r"\label{tab:a-b--}" in made
+    assert label_of("ml-100k") == "ml-100k"
+
+
+def test_shots_are_grouped_where_there_are_many() -> None:
+    few = shot_groups(np.array([1, 3, 3, 9]))
+    assert [name for name, _ in few] == ["1", "3", "9"]
+    shots = np.random.default_rng(0).integers(1, 60, 500)
+    many = shot_groups(shots)
+    assert len(many) <= 6
+    assert np.sum([among for _, among in many], axis=0).tolist() == [1] * 500
+
+
+def test_dates() -> None:
+    assert date(0) == "1 Jan 1970"
+    assert is_dates(np.array([874724710.0, 893286638.0]))
+    assert not is_dates(np.array([1.0, 5.0]))
+    assert not is_dates(np.array([874724710000.0]))
+
+
+def test_pictures_are_small_and_inlined(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    (tmp_path / "sub").mkdir()
+    image.effect_noise((900, 600), 90).save(tmp_path / "sub" / "1.png")
+    image.new("RGBA", (50, 50), (255, 0, 0, 128)).save(tmp_path / "2.png")
+    (tmp_path / "3.jpg").write_bytes(b"no picture")
+    pictures = Pictures(tmp_path, {"1", "2", "3", "4"})
+    assert len(pictures) == 3
+    for item in ("1", "2"):
+        shown = pictures.of(item)
+        assert shown.startswith('<img src="data:image/jpeg;base64,')
+        assert len(shown) < 20_000
+        assert 'alt=""' in shown
+    assert pictures.of("3") == pictures.of("4") == ""
+    assert len(Pictures(None, {"1"})) == 0

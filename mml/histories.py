@@ -74,7 +74,9 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: no such file; name a CSV with the columns user_id and item_id.")
     separator = "\t" if path.suffix in (".inter", ".tsv") else ","
     try:
-        frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        frame = pd.read_csv(
+            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", compression=None
+        )
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: cannot be read as a table ({' '.join(str(error).split())}).") from None
     return frame.rename(columns=lambda column: str(column).partition(":")[0])

@@ -75,6 +75,8 @@ def _encode(
 
 def _rows_named(path: Path, tokens: list[str]) -> NDArray[np.bool_]:
     """Which tokens [n] the lines of a file name."""
+    if not path.is_file():
+        raise InputError(f"{path}: is no file; --fit-on is a text file with one item id a line")
     try:
         named = set(path.read_text(encoding="utf-8-sig").split("\n"))
     except (OSError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ import pandas as pd
 from mml.errors import InputError
 from mml.files.faults import reported
 from mml.files.safe import replacing
+from mml.files.sheets import neutral
 from mml.logs import setup_logging
 from mml.recommender import Recommender
 
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
             print(frame.to_string(index=False))
             return 0
         with replacing(options.output) as path:
-            frame.to_csv(path, index=False)
+            neutral(frame).to_csv(path, index=False)
     except (InputError, OSError) as error:
         return reported(error)
     print(f"{frame['user_id'].nunique()} users, {len(frame)} rows written to {options.output}")
@@ -67,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--top", type=int, default=10, help="length of a list (default: 10)")
     parser.add_argument("--new-items-share", type=float, default=None, help="least share of new items in a list")
-    parser.add_argument("--output", type=Path, default=None, help="CSV file to write; without it lists are printed")
+    parser.add_argument(
+        "--output", type=Path, default=None, help="CSV file to write, safe to open in a spreadsheet; else printed"
+    )
     parser.add_argument("--output_dir", type=Path, default=Path("output"), help="where the runs are (default: output)")
     return parser

@@ -21,7 +21,8 @@ from mml.files.presplit import log_files
 
 logger = logging.getLogger(__name__)
 
-_USUAL = ("user_id", "item_id", "timestamp")  # the default load_col; a file may call them otherwise
+_USUAL_TIME = "timestamp"
+_USUAL = ("user_id", "item_id", _USUAL_TIME)  # the default load_col; a file may call them otherwise
 _CHANGING = (  # RecBole's keys that its own code acts by
     "val_interval",
     "unload_col",
@@ -121,6 +122,11 @@ class AtomicDataset(SequentialDataset):
                 raise InputError(
                     f"{path}, line 1: column '{field}' is {field}:{types[field]}, but ids must be {field}:token."
                 )
+        if source == FeatureSource.INTERACTION and self.time_field not in (*types, _USUAL_TIME):
+            raise InputError(
+                f"config: key 'TIME_FIELD' is '{self.time_field}', but {path.name} has {', '.join(types)}; name its "
+                "column of times, or remove the key where there is none."
+            )
         if source != FeatureSource.INTERACTION or self.time_field not in types:
             return list(ids.values())
         if types[self.time_field] != "float":

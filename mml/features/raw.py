@@ -34,6 +34,7 @@ def read_table(path: Path, only: Collection[str] | None = None, separator: str =
             keep_default_na=False,
             usecols=None if only is None else lambda name: name.partition(":")[0] in only,
             encoding="utf-8-sig",
+            compression=None,  # or pandas would unpack what is called .gz, whatever its size
         )
     except (OSError, ValueError) as error:  # pandas' and UTF-8's own errors are ValueErrors
         raise InputError(f"{path}: cannot be read as a table ({' '.join(str(error).split())[:200]})") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from safetensors.numpy import load, save
 from mml.errors import InputError
 from mml.features.encoders import EncoderState
 from mml.files.safe import replacing
+from mml.files.seal import read_sealed, sealed
 
 
 def write_state(stem: Path, state: EncoderState) -> None:
@@ -25,7 +25,7 @@ def write_state(stem: Path, state: EncoderState) -> None:
     record = {"sha256": hashlib.sha256(content).hexdigest(), "values": state.values}
     with replacing(stem.with_suffix(".json")) as about, replacing(stem.with_suffix(".safetensors")) as tensors:
         tensors.write_bytes(content)
-        about.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+        about.write_text(sealed(record), encoding="utf-8")
 
 
 def read_state(stem: Path) -> EncoderState:
@@ -36,7 +36,7 @@ def read_state(stem: Path) -> EncoderState:
     """
     path = stem.with_suffix(".json")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_sealed(path)
         path = stem.with_suffix(".safetensors")
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != record["sha256"]:

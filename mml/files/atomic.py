@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 
 from mml.errors import InputError
+from mml.files.faults import reading
 
 FIRST_ROW_LINE = 2
 """Line number of the first row, the header being line 1."""
 QUOTED = ","
 """The separator of files whose cells may be quoted, as any CSV writer does."""
+_LONGEST_HEADER = 1 << 20  # bytes; a file without an end of line is not read whole to say so
 _BLOCK = 1 << 24  # bytes looked at together
 _ROWS = 1 << 20  # rows read together
 
@@ -29,8 +31,8 @@ def read_header(path: Path, separator: str = "\t") -> dict[str, str]:
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist; see dataset/README.md for the files a dataset needs.")
-    with path.open("rb") as file:
-        first = file.readline()
+    with reading(path), path.open("rb") as file:
+        first = file.readline(_LONGEST_HEADER)
     try:
         header = first.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -69,6 +71,11 @@ def read_atomic(
     Raises:
         InputError: file missing, empty or ragged, or a float that cannot be parsed (with its line).
     """
+    with reading(path):
+        return _read(path, columns, separator, categories)
+
+
+def _read(path: Path, columns: Collection[str] | None, separator: str, categories: bool) -> pd.DataFrame:
     types = read_header(path, separator)
     wanted = [name for name in types if columns is None or name in columns]
     floats = [name for name in wanted if types[name] == "float"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from mml.errors import InputError
 from mml.files.safe import plain, replacing
+from mml.files.seal import read_sealed, sealed
 
 _BETWEEN = "::"  # names of parameters hold dots and slashes
 State = dict[str, Any]
@@ -41,16 +41,16 @@ def write_state(folder: Path, name: str, state: Mapping[str, Any], **about: Any)
     with replacing(folder / f"{name}.json") as record, replacing(folder / f"{name}.safetensors") as path:
         save_file(tensors, path)
         content = {**plain(about), "sha256": _sha256(path), "state": rest}
-        record.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+        record.write_text(sealed(content), encoding="utf-8")
 
 
 def read_about(folder: Path, name: str) -> dict[str, Any] | None:
     """What `write_state` was told about a state, and the state's JSON; None if there is none or it is damaged."""
     try:
-        content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        content = read_sealed(folder / f"{name}.json")
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) and {"sha256", "state"} <= content.keys() else None
+    return content if isinstance(content.get("sha256"), str) and isinstance(content.get("state"), dict) else None
 
 
 def read_state(folder: Path, name: str, device: torch.device | str = "cpu") -> State:
@@ -72,9 +72,11 @@ def read_state(folder: Path, name: str, device: torch.device | str = "cpu") -> S
     state: State = about["state"]
     for key, tensor in tensors.items():
         *above, last = key.split(_BETWEEN)
-        place = state
+        place: Any = state
         for part in above:
             place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise Damaged(f"{path} is damaged: {name}.json has no room for {part}; the same run makes it again.")
         place[last] = tensor
     return state
 

@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mml.errors import InputError, MachineError
 
@@ -51,6 +52,19 @@ def cannot_read(path: object, error: OSError, mend: str = "check its rights") ->
     if error.errno in _MENDS:
         return MachineError(f"{path}: cannot be read ({_reason(error)}); {_MENDS[error.errno]}")
     return InputError(f"{path}: cannot be read ({_reason(error)}); {mend}")
+
+
+@contextmanager
+def reading(path: object) -> Iterator[None]:
+    """Tell what the system says no to while a file is read.
+
+    Raises:
+        InputError: naming the path; MachineError if the machine is at fault.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise cannot_read(path, error) from error
 
 
 def told(error: OSError) -> InputError:

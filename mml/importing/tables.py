@@ -46,7 +46,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: {_NEEDS_PYARROW}.") from None
     try:
         return pd.read_parquet(path, engine="pyarrow")
-    except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+    except Exception as error:  # pyarrow raises a different type for each kind of damage
         raise InputError(f"{path}: cannot be read as parquet ({' '.join(str(error).split())[:200]}).") from None
 
 
@@ -63,6 +63,7 @@ def _read_csv(path: Path, separator: str | None, encoding: str) -> pd.DataFrame:
             keep_default_na=False,  # an item may be called "NA"
             encoding=encoding,
             engine="c",
+            compression=None,  # or pandas would unpack what is called .gz, whatever its size
         )
     except UnicodeDecodeError as error:
         raise InputError(

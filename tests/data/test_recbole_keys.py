@@ -56,6 +56,12 @@ def test_row_order_is_said_with_the_columns_that_are_there(tmp_path: Path, caplo
     assert "key 'data_split_time' is a time, but log.inter has no column 'timestamp'" in message
 
 
+def test_a_time_field_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    write_log(tmp_path, small_rows())
+    message = refused(tmp_path, "--TIME_FIELD=timestmp")
+    assert "key 'TIME_FIELD' is 'timestmp', but log.inter has user_id, item_id, timestamp; name its" in message
+
+
 # --- filters ----------------------------------------------------------------------------------------------------------
 
 

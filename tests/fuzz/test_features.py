@@ -19,6 +19,7 @@ from mml.features.files import FeatureTable, read_features, write_features
 from mml.features.fitted import FittedFeatures
 from mml.features.new_items import encode_new_items
 from mml.features.state import read_state, write_state
+from mml.files import bundle
 from tests.fuzz.mutations import BINARY, TEXT, Damage, damaged, damages
 from tests.fuzz.outcome import a_folder, attempt, tries
 
@@ -141,3 +142,18 @@ def test_tables_of_new_items(how: list[Damage]) -> None:
 def test_the_sound_files_are_read(form: str) -> None:
     with a_folder() as folder:
         assert isinstance(read(folder, *FILES[form]), FeatureTable)
+
+
+@tries(0.02)
+@given(st.sampled_from(["stage.json", "stage.safetensors"]), damages(BINARY))
+def test_states_of_stages(name: str, how: list[Damage]) -> None:
+    """A damaged state is told, or is what was written."""
+    state = {"model": {"x": torch.tensor(VECTORS)}, "epochs": [1, 2.5, None], "name": "a"}
+    with a_folder() as folder:
+        bundle.write_state(folder, "stage", state, record={"seconds": 3.25})
+        path = folder / name
+        path.write_bytes(damaged(path.read_bytes(), how))
+        found = attempt(folder, lambda: bundle.read_state(folder, "stage"))
+        if not isinstance(found, InputError):
+            assert found["epochs"] == [1, 2.5, None]
+            assert np.array_equal(found["model"]["x"].numpy(), VECTORS)

@@ -1,0 +1,39 @@
+"""A checksum inside a JSON record, so that a changed digit is told as a cut-off file is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_SEAL = "seal"
+
+
+def sealed(record: Mapping[str, Any]) -> str:
+    """The record as a line of JSON with its checksum."""
+    return json.dumps({**record, _SEAL: _checksum(record)}, ensure_ascii=False) + "\n"
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The record of a file that `sealed` made; one without a seal, of an earlier version, is taken as it is.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no JSON object, or not what was written.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
+    if not isinstance(record, dict):
+        raise ValueError("it is no JSON object")
+    seal = record.pop(_SEAL, None)
+    if seal is not None and seal != _checksum(record):
+        raise ValueError("its checksum is another one")
+    return record
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

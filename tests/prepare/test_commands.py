@@ -183,7 +183,7 @@ def test_check_takes_titles_from_the_item_file(shop: Path, capsys: pytest.Captur
         ),
         (
             ["text", "--input", "{s}/item_text.csv", "--text-cols", "title", "--output", "o", "--fit-on", "nope"],
-            "nope: cannot be read",
+            "nope: is no file; --fit-on",
         ),
         (["image", "--input", "{s}/nowhere", "--output", "o.pth"], "no such folder"),
         (["image", "--input", "{s}/item_text.csv", "--output", "o.pth"], "is a file; give --path-col"),

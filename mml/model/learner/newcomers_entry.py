@@ -94,7 +94,8 @@ class NewcomersEntry:
         return NewcomersLearner(name, chosen_of(choice["chosen"]), events, len(events), context.catalogue, repeatable)
 
     def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
-        events = EventLog(*(np.asarray(state["log"][key]) for key in _ARRAYS))
+        users, items, times, places = (np.asarray(state["log"][key]) for key in _ARRAYS)
+        events = EventLog(users, items, times, places)
         chosen, repeatable = chosen_of(state["chosen"]), bool(values["repeatable"])
         return NewcomersLearner(name, chosen, events, int(state["span"]), context.catalogue, repeatable)
 

@@ -109,7 +109,7 @@ class _Walk:
     def _alias(self, event: yaml.AliasEvent) -> None:
         if any(one.anchor == event.anchor for one in self._open):
             raise self._refusal(event, f"*{event.anchor} stands inside of what it stands for; write the values out")
-        n, depth = self._anchors.get(event.anchor, (1, 0))  # that there is none, the loader says
+        n, depth = self._anchors.get(event.anchor or "", (1, 0))  # that there is none, the loader says
         self._n_repeated += n
         if self._n_repeated > _MOST_REPEATED:
             raise self._refusal(
@@ -132,5 +132,6 @@ class _Walk:
             raise self._refusal(event, f"values are nested more than {_DEEPEST} deep; write them flatter")
 
     def _refusal(self, event: yaml.Event, why: str) -> InputError:
-        line = f", line {event.start_mark.line + 1}" if self._has_lines else ""
+        mark = event.start_mark
+        line = f", line {mark.line + 1}" if self._has_lines and mark is not None else ""
         return InputError(f"{self._where}{line}: {why}.")

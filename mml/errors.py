@@ -1,5 +1,7 @@
 """The exceptions that are told in one line: a user's mistake, and a fault of the machine."""
 
+from __future__ import annotations
+
 _LONGEST = 1200
 _HEAD, _TAIL = 800, 300  # of a longer line: what is wrong stands at its beginning, the mend at its end
 
@@ -32,6 +34,10 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         return "\n".join(self.args)
+
+    def said_of(self, what: str) -> InputError:
+        """The same mistake or fault, with what it was found in before the message."""
+        return type(self)(f"{what}: {self}")
 
 
 class MachineError(InputError):

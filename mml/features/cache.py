@@ -18,6 +18,7 @@ from mml.features.encoders import Encoder, EncoderState
 from mml.features.files import FeatureTable, read_features, write_features
 from mml.features.resume import PartFile, content_key
 from mml.features.state import read_state, write_state
+from mml.files.faults import cannot_write
 from mml.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ def _alone_in(folder: Path) -> Iterator[bool]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); set output_dir to another place") from error
+        raise cannot_write(folder, error) from error
     try:
         yield _lock(handle, folder)
     except InputError:

@@ -108,7 +108,7 @@ def _naming(key: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"config: key '{key}': {error}") from error
+        raise error.said_of(f"config: key '{key}'") from error
 
 
 def why_off(source: Mapping[str, Any] | None, key: str) -> str | None:

@@ -97,7 +97,7 @@ def trial_folder(folder: Path, search: Search, trial: Trial) -> Path:
 
 def scored(subject: Subject, settings: dict[str, Any], folder: Path | None) -> float:
     """The score of a trial, its log in its folder."""
-    with own_log() as log:
+    with own_log(foreseen=(Pruned,)) as log:
         return subject.score(settings, folder, log)
 
 

@@ -122,11 +122,11 @@ class Tuning:
         return "\n".join([*lines, f"Judged on {self._judges}.", f"Next: {self._next_with(best)}"])
 
     def stopped(self) -> str:
-        """What to say after Ctrl-C."""
+        """What to say after Ctrl-C or SIGTERM."""
         best = self._search.best()
         known = "" if best is None else f" {report.best_text(best, self._search.trials(), self._metric)}"
         return (
-            f"\nStopped after {self._search.found_before} of {self._search.n_trials} trials.{known} "
+            f"Stopped after {self._search.found_before} of {self._search.n_trials} trials.{known} "
             "Start the same command again to go on."
         )
 

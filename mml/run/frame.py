@@ -7,7 +7,6 @@ import json
 import logging
 import resource
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from mml.run.code import code_hash
 from mml.run.folder import RunFolder, StageRecord
 from mml.run.result import library_versions
 from mml.run.seeds import seed_stage
+from mml.trainer.keeping import Keeper, kept_by
 
 logger = logging.getLogger(__name__)
 
@@ -60,27 +60,29 @@ class Stages:
             seeded_as: the name that its seed is made of, if not its own.
         """
         fingerprint = self._fingerprint(stage, depends_on, after, code)
+        keeper = Keeper(self._folder.checkpoints, stage, fingerprint)
         found = self._folder.find_stage(stage, fingerprint, self._device)
         if found is not None:
             state, self.records[stage] = found
+            keeper.clean()
             logger.info("Stage %s: finished before with the same settings, skipped.", stage)
             return state
         logger.info("Stage %s ...", stage)
-        begin, cpu = time.perf_counter(), time.process_time()
-        built, n_tasks = build(seed_stage(self._seed, stage if seeded_as is None else seeded_as))
+        with kept_by(keeper):
+            built, n_tasks = build(seed_stage(self._seed, stage if seeded_as is None else seeded_as))
         state = distributed.from_main(lambda: built)
-        seconds = time.perf_counter() - begin
         record = StageRecord(
             fingerprint,
-            seconds,
-            time.process_time() - cpu,
-            n_tasks / max(seconds, 1e-9),
+            keeper.seconds,
+            keeper.cpu_seconds,
+            n_tasks / max(keeper.seconds, 1e-9),
             _peak_memory_mb(self._device),
             library_versions(),
         )
         self._folder.save_stage(stage, state, record)
+        keeper.clean()
         self.records[stage] = record
-        logger.info("Stage %s: %.1f s, %.0f users/s.", stage, seconds, record.users_per_second)
+        logger.info("Stage %s: %.1f s, %.0f users/s.", stage, record.seconds, record.users_per_second)
         return state
 
     def _fingerprint(self, stage: str, depends_on: Sequence[Any], after: Sequence[str], code: Sequence[str]) -> str:

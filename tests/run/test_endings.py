@@ -107,7 +107,7 @@ COMMANDS: dict[str, Words] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_that_gets_sigterm(command: str, tiny_data: Path, tmp_path: Path) -> None:
-    done = killed(signal.SIGTERM, 2, COMMANDS[command](tiny_data, tmp_path))
+    done = killed(signal.SIGTERM, "2", COMMANDS[command](tiny_data, tmp_path))
     assert done.returncode == 143, done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("Stopped")
@@ -121,8 +121,8 @@ def test_a_command_that_gets_sigterm(command: str, tiny_data: Path, tmp_path: Pa
 @pytest.mark.slow
 def test_a_train_that_ends_otherwise(tiny_data: Path, tmp_path: Path) -> None:
     words = COMMANDS["train"](tiny_data, tmp_path)
-    assert killed(signal.SIGKILL, 2, words).returncode == -signal.SIGKILL
-    done = killed(signal.SIGINT, 2, words)
+    assert killed(signal.SIGKILL, "2", words).returncode == -signal.SIGKILL
+    done = killed(signal.SIGINT, "2", words)
     assert (done.returncode, "Traceback" in done.stderr) == (130, False)
     log = next(tmp_path.rglob("run.log")).read_text()
     assert "The run before ended without a word" in log

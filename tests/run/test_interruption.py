@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import signal
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from mml.report.curves import read_curves
 from mml.trainer import keeping
 from mml.trainer.base import StageTrainer
 from tests.conftest import SMALL
-from tests.run.killed import at
+from tests.run.killed import at, command, killed
 
 pytestmark = pytest.mark.slow
 
@@ -141,8 +144,7 @@ class counted:
         StageTrainer._train_epoch = self._original  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("every", [2, 3, 5])
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(("name", "every"), [*((name, 2) for name in COMMANDS), ("mml", 3), ("mml", 5)])
 def test_stopped_again_and_again(
     name: str,
     every: int,
@@ -167,4 +169,36 @@ def test_stopped_again_and_again(
     assert trained == n_epochs + stops  # each stop costs the epoch that it fell in
     assert " goes on at epoch " in capsys.readouterr().err
     assert not list(run_of(tmp_path).glob("checkpoints/*unfinished*"))
+    assert_same(content(tmp_path), wanted)
+
+
+@pytest.mark.parametrize("name", ["mml", "SASRec"])
+def test_killed_by_the_system_in_epochs_and_renames(
+    name: str, whole: Callable[[str], tuple[dict[str, Any], int]], tiny_data: Path, tmp_path: Path
+) -> None:
+    wanted, words = whole(name)[0], COMMANDS[name](tiny_data, tmp_path)
+    for moment in ("2", "7replace", "4", "8replaced", "5replace", "3"):
+        assert killed(signal.SIGKILL, moment, words).returncode in (-signal.SIGKILL, 0)
+    assert main(words) == 0
+    assert_same(content(tmp_path), wanted)
+    left = [str(path) for path in run_of(tmp_path).rglob("*") if ".tmp" in path.name or "unfinished" in path.name]
+    assert left == []
+
+
+def test_killed_at_random_moments(
+    whole: Callable[[str], tuple[dict[str, Any], int]], tiny_data: Path, tmp_path: Path
+) -> None:
+    wanted, words = whole("mml")[0], COMMANDS["mml"](tiny_data, tmp_path)
+    draws = random.Random(3)
+    for _ in range(4):
+        process = subprocess.Popen(
+            command(signal.SIGKILL, "999", words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline and not list(tmp_path.glob("tiny/*/run.log")):
+            time.sleep(0.02)
+        time.sleep(draws.uniform(0, 2))
+        process.kill()
+        process.wait()
+    assert main(words) == 0
     assert_same(content(tmp_path), wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mml.errors import InputError
+from mml.errors import InputError, printable
 from mml.stopping import Terminated
 
 END = "End of the run: "
@@ -30,7 +31,17 @@ class _Screen(logging.Handler):
         tqdm.write(self.format(record), file=sys.stderr)
 
 
-class _Plain(logging.Formatter):
+class _Visible(logging.Formatter):
+    """A message of ours is one line that is seen, whatever cells it quotes; RecBole's have lines and colours."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name.startswith("mml"):
+            record = copy.copy(record)
+            record.msg, record.args = printable(record.getMessage()), None
+        return super().format(record)
+
+
+class _Plain(_Visible):
     def format(self, record: logging.LogRecord) -> str:
         return _COLOUR.sub("", super().format(record))
 
@@ -38,7 +49,7 @@ class _Plain(logging.Formatter):
 def setup_logging(level: str) -> None:
     """Log to the screen: mml's own messages from `level` on, other packages' warnings (RecBole logs as root)."""
     screen = _Screen()
-    screen.setFormatter(logging.Formatter("%(message)s"))
+    screen.setFormatter(_Visible("%(message)s"))
     screen.addFilter(lambda record: record.name.startswith("mml") or record.levelno >= logging.WARNING)
     root = logging.getLogger()
     root.handlers[:] = [screen]
@@ -78,7 +89,7 @@ def own_log(foreseen: tuple[type[BaseException], ...] = ()) -> Iterator[Callable
         _write(files, logging.INFO, f"{END}finished.")
     except BaseException as error:
         if not isinstance(error, (*_TOLD, *foreseen)):
-            _write(files, logging.ERROR, "".join(traceback.format_exception(error)).rstrip())
+            _write(files, logging.ERROR, "".join(traceback.format_exception(error)).rstrip(), name="traceback")
         _write(files, logging.INFO if isinstance(error, foreseen) else logging.ERROR, END + _why(error))
         raise
     finally:
@@ -100,11 +111,11 @@ def _why(error: BaseException) -> str:
     return text if text and isinstance(error, InputError) else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
-def _write(files: Sequence[logging.Handler], level: int, text: str) -> None:
+def _write(files: Sequence[logging.Handler], level: int, text: str, name: str = __name__) -> None:
     """A record for these files alone; a full disk must not hide what the record is about."""
     for file in files:
         with suppress(OSError):
-            file.handle(logging.LogRecord(__name__, level, __file__, 0, text, None, None))
+            file.handle(logging.LogRecord(name, level, __file__, 0, text, None, None))
 
 
 def _is_cut_off(path: Path) -> bool:

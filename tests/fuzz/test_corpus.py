@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mml.features.fitted import FittedFeatures
 from mml.features.new_items import encode_new_items
 from mml.files.faults import reported
 from mml.importing import import_log
+from mml.logs import add_log, setup_logging
 from tests.fuzz.outcome import a_folder, attempt
 from tests.fuzz.test_disk import file_size_limit
 from tests.fuzz.test_features import TOKENS, _array, _numpy, _torch, read
@@ -122,3 +124,21 @@ def test_exit_codes(error: InputError | OSError, code: int, message: str) -> Non
         assert reported(error) == code
     assert said.getvalue().startswith(message)
     assert len(said.getvalue().splitlines()) == 1
+
+
+def test_log_lines_show_what_they_quote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        setup_logging("INFO")
+        add_log(tmp_path / "run.log")
+        logging.getLogger("mml.x").warning("skipped: %s", "a\x1b[31m\nb\u2028")
+        written = (tmp_path / "run.log").read_text()
+    finally:
+        for handler in root.handlers:
+            handler.close()
+        root.handlers[:] = before
+        root.setLevel(level)
+    assert capsys.readouterr().err == "skipped: a\\x1b[31m\\nb\\u2028\n"
+    assert written.endswith("skipped: a\\x1b[31m\\nb\\u2028\n")
+    assert len(written.splitlines()) == 1

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mml.errors import InputError, printable
+from mml.errors import InputError, visible
 from mml.stopping import Terminated
 
 END = "End of the run: "
@@ -37,7 +37,7 @@ class _Visible(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         if record.name.startswith("mml"):
             record = copy.copy(record)
-            record.msg, record.args = printable(record.getMessage()), None
+            record.msg, record.args = visible(record.getMessage()), None
         return super().format(record)
 
 

@@ -49,7 +49,8 @@ class Tuning:
 
     def run(self, jobs: int, prune: bool) -> None:
         """Run the trials that are missing, `jobs` at a time, stopping those early that fall behind if so wanted."""
-        logger.info("%s", self.plan(jobs))
+        for line in self.plan(jobs).splitlines():
+            logger.info("%s", line)
         watched = self._subject.watched if prune else None
         if jobs > 1:
             Workers(self._search, self._subject, self._folder, jobs, self._over, watched).run()

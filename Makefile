@@ -74,10 +74,13 @@ $(INSTALLED): requirements.lock setup.py
 	@touch $@
 
 # torch's files differ by platform and index (CUDA or CPU), so it is taken by its version, with what its build needs.
+# recbole comes last, or pip would complain of what its metadata ask for.
+HASHED := --no-deps --only-binary :all: --require-hashes
 install-hashed:
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --no-deps --only-binary :all: --require-hashes -r requirements.hashes
+	$(BIN)/python -m pip install --quiet $(HASHED) -r <(sed '/^recbole==/,/[^\\]$$/d' requirements.hashes)
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.lock)"
+	$(BIN)/python -m pip install --quiet $(HASHED) -r requirements.hashes
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $(INSTALLED)
 
@@ -97,7 +100,7 @@ hashes:
 	  --generate-hashes --no-annotate --no-header --no-emit-package torch >> requirements.hashes.new
 	mv requirements.hashes.new requirements.hashes
 
-# What is installed, as CycloneDX, and what is known against it. Both tools live in an environment of their own.
+# What is installed, as CycloneDX, and what is known against it; a package that the database does not answer for fails. Both tools live in an environment of their own.
 TOOLS := $(VENV)-tools
 $(TOOLS)/bin/pip-audit:
 	$(PYTHON) -m venv --clear $(TOOLS)
@@ -108,4 +111,4 @@ sbom: $(INSTALLED) $(TOOLS)/bin/pip-audit
 	@echo "Written to sbom.json."
 
 audit: $(TOOLS)/bin/pip-audit
-	$(TOOLS)/bin/pip-audit --no-deps --disable-pip --require-hashes -r requirements.hashes
+	$(TOOLS)/bin/pip-audit --strict --no-deps --disable-pip --require-hashes -r requirements.hashes

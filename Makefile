@@ -100,7 +100,8 @@ hashes:
 	  --generate-hashes --no-annotate --no-header --no-emit-package torch >> requirements.hashes.new
 	mv requirements.hashes.new requirements.hashes
 
-# What is installed, as CycloneDX, and what is known against it; a package that the database does not answer for fails. Both tools live in an environment of their own.
+# What is installed, as CycloneDX, and what is known against it; a package that the database does not know fails. Both tools
+# live in an environment of their own.
 TOOLS := $(VENV)-tools
 $(TOOLS)/bin/pip-audit:
 	$(PYTHON) -m venv --clear $(TOOLS)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from mml.files import bundle
 from mml.trainer import keeping
 from mml.trainer.averaging import WeightAverage
 from mml.trainer.keeping import Keeper, keeper, kept_by
@@ -94,10 +95,17 @@ def test_a_damaged_state_is_named_and_the_one_before_is_taken(
     assert (tmp_path / "id.unfinished.id.2.safetensors.damaged").is_file()
 
 
-def test_a_disk_that_refuses_stops_no_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_disk_that_refuses_stops_no_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = Keeper(tmp_path, "id", "print")
-    with file_size_limit(100):
-        one.write("id", state(1))
+
+    def limited(*args: Any, **kwargs: Any) -> None:
+        with file_size_limit(100):
+            bundle.write_state(*args, **kwargs)
+
+    monkeypatch.setattr(keeping, "write_state", limited)
+    one.write("id", state(1))
     assert "cannot be written" in caplog.text
     assert "Training goes on; if it is stopped, stage id begins anew." in caplog.text
     assert not one.is_due

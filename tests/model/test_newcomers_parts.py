@@ -10,7 +10,7 @@ from mml.data.events import EventLog
 from mml.data.rolling import Cases, cases_after
 from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.memory import Following, Nearness
-from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Counts, Rate, Shares, Unseen
+from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Counts, Part, Rate, Shares, Unseen
 from mml.model.newcomers.pool import mixture_weights, product_weights
 from tests.data.random_events import random_events
 
@@ -97,7 +97,7 @@ def test_nothing_after_what_is_known_matters() -> None:
 def test_a_limit_leaves_out_items() -> None:
     events = random_events(4, n_items=N_ITEMS)
     cases = _cases(events, "frozen")
-    parts = [Counts(), Nearness(), Following()]
+    parts: list[Part] = [Counts(), Nearness(), Following()]
     shares = Shares(events, N_ITEMS, 200, False)
     for all_items, few in zip(shares.of(cases.queries, parts), shares.of(cases.queries, parts, 10), strict=True):
         expected = all_items[:, :10] / np.maximum(all_items[:, :10].sum(1, keepdims=True), 1e-300)

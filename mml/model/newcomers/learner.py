@@ -49,6 +49,7 @@ class Choosing:
         shots: after how many of their interactions newcomers are asked.
         most_cases: of the mixtures.
         most_of_product: cases of the product, for which all items are scored.
+        most_of_depth: cases by which the share at that depth is told.
         depth: targets further down than about this place count for nothing.
         backing: share of the present in each of the other mixtures, beside its own.
         shrinkage: of the product's exponents towards equal ones.
@@ -58,6 +59,7 @@ class Choosing:
     shots: Sequence[int] = tuple(range(1, 10))
     most_cases: int = 2500
     most_of_product: int = 1000
+    most_of_depth: int = 200
     depth: int = 30
     backing: float = 0.1
     shrinkage: float = 0.03
@@ -87,7 +89,7 @@ def choose(
     shares = Shares(past, n_items, len(past), repeatable, content)
     if not len(cases):
         return _without_cases()
-    found, gains, floor = _of_targets(shares, cases, n_items, how.depth)
+    found, gains, floor = _of_targets(shares, cases, n_items, how)
     weights: dict[str, np.ndarray] = {}
     for name, parts in LEARNERS.items():
         columns = [_COLUMN[part] for part in PRESENT]
@@ -110,21 +112,21 @@ def _without_cases() -> Chosen:
     return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), 0)
 
 
-def _of_targets(shares: Shares, cases: Cases, n_items: int, depth: int) -> tuple[np.ndarray, np.ndarray, float]:
+def _of_targets(shares: Shares, cases: Cases, n_items: int, how: Choosing) -> tuple[np.ndarray, np.ndarray, float]:
     """The parts' shares of the targets, float64 [N, parts], their NDCG@10, float64 [parts] (0 for the present's),
     and the mean share of the item at place `depth` of the present's parts."""
     found, gains, level = np.zeros((len(cases), len(_ALL))), np.zeros(len(_ALL)), 0.0
-    depth = min(depth, n_items - 1)
     for rows in blocks_in_time(cases.queries, _BLOCK):
         own = cases.take(rows)
-        for column, part in enumerate(shares.of(own.queries, _ALL)):
-            target = part[np.arange(len(rows)), own.targets]
-            found[rows, column] = target
-            if column < len(PRESENT):
-                level += np.partition(part, -depth, axis=1)[:, -depth].sum() / len(PRESENT)
-            else:
-                gains[column] += _gains(part, target).sum() / len(cases)
-    return found, gains, level / len(cases)
+        found[rows, : len(PRESENT)] = shares.of_items(own.queries, PRESENT, own.targets)
+        for column, part in enumerate(shares.of(own.queries, _ALL[len(PRESENT) :]), len(PRESENT)):
+            found[rows, column] = part[np.arange(len(rows)), own.targets]
+            gains[column] += _gains(part, found[rows, column]).sum() / len(cases)
+    few, depth = cases.at_random(how.most_of_depth, how.seed), min(how.depth, n_items - 1)
+    for rows in blocks_in_time(few.queries, _BLOCK):
+        for part in shares.of(few.queries.take(rows), PRESENT):
+            level += np.partition(part, -depth, axis=1)[:, -depth].sum() / len(PRESENT)
+    return found, gains, level / len(few)
 
 
 def _gains(shares: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -160,11 +162,7 @@ def mixtures(shares: Shares, queries: Queries, weights: Mapping[str, np.ndarray]
     table = np.stack(list(weights.values()))
     table = np.where(table < _NEGLIGIBLE, 0.0, table)
     used = np.flatnonzero(table.any(0))
-    found = [np.zeros((len(queries), shares.n_items)) for _ in weights]
-    for column, part in zip(used, shares.of(queries, [_ALL[column] for column in used]), strict=True):
-        for row in np.flatnonzero(table[:, column]):
-            found[row] += table[row, column] * part
-    return found
+    return shares.mixed(queries, [_ALL[column] for column in used], table[:, used])
 
 
 class Newcomers:

@@ -10,6 +10,8 @@ from mml.data.events import EventLog
 from mml.data.rolling import Queries
 
 _NEVER = np.iinfo(np.int64).max
+_KEPT = 64
+_Sharing = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,6 @@ class Nearness:
         life: a user weighs exp(-events since their last one / life), life a share of the log; events are its clock.
         distance: a neighbour's item weighs exp(-places apart from the latest shared item / distance).
         match: a neighbour weighs exp(-age of the latest shared item / match).
-        backward: weight of what a neighbour took before the latest shared item against what came after it.
         neighbours: at most so many users count.
         most_events: of an item of the history the latest so many events count.
     """
@@ -30,7 +31,6 @@ class Nearness:
     life: float = 1.0
     distance: float = 20.0
     match: float = 4.0
-    backward: float = 1.0
     neighbours: int = 200
     most_events: int = 2000
 
@@ -74,6 +74,7 @@ class Memory:
         self._rank = np.empty(len(events), dtype=np.int64)
         self._rank[self._by_user] = np.arange(len(events))
         self._again = _next_of_pair(events)
+        self._shared: dict[tuple[bytes, int, int, int], _Sharing] = {}  # of the latest queries: several kernels ask
         self._clock = 0, np.zeros(self._n_users, dtype=np.int64), np.zeros(self._n_users)
 
     def scores(self, queries: Queries, near: Nearness) -> np.ndarray:
@@ -103,10 +104,10 @@ class Memory:
         ranks = np.where(within, ranks, 0)
         within &= self._by_user[ranks] < known
         values = np.exp(-age / like.position)[:, None] * like.decay ** np.arange(like.lags)[None]
-        likeness = np.bincount(ranks[within], values[within], len(self._rank))
-        places = np.flatnonzero(likeness)
+        places, which = np.unique(ranks[within], return_inverse=True)
+        likeness = np.bincount(which, values[within], len(places))
         items = self._events.items[self._by_user[places]]
-        return np.bincount(items, likeness[places] ** like.power, self._n_items)
+        return np.bincount(items, likeness**like.power, self._n_items)
 
     def _of_one(self, history: np.ndarray, known: int, own: int, near: Nearness) -> np.ndarray:
         sizes, ends = self._until(known)
@@ -136,8 +137,16 @@ class Memory:
         self._clock = known, sizes, ends
         return sizes, ends
 
-    def _sharing(self, history: np.ndarray, known: int, own: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    def _sharing(self, history: np.ndarray, known: int, own: int, most: int) -> _Sharing:
         """Others' latest events with items of the history, and these items' ages; [m] each."""
+        key = history.tobytes(), known, own, most
+        if key not in self._shared:
+            if len(self._shared) >= _KEPT:
+                self._shared.clear()
+            self._shared[key] = self._counted_sharing(history, known, own, most)
+        return self._shared[key]
+
+    def _counted_sharing(self, history: np.ndarray, known: int, own: int, most: int) -> _Sharing:
         events, ages = [], []
         different, first = np.unique(history[::-1], return_index=True)
         for item, age in zip(different, first, strict=True):
@@ -172,10 +181,10 @@ class Memory:
         owner = np.repeat(np.arange(len(users)), counts)
         begin = np.cumsum(counts) - counts
         ranks = np.arange(len(owner)) - begin[owner] + self._user_begin[users][owner]
-        apart = ranks - place[owner]
-        near_by = np.exp(-np.abs(apart) / near.distance) * np.where(apart < 0, near.backward, 1.0)
+        apart = np.abs(ranks - place[owner])
         events = self._by_user[ranks]
-        values = weight[owner] * near_by * (self._again[events] >= known)
+        near_by = np.exp(-np.arange(int(apart.max(initial=0)) + 1) / near.distance)
+        values = weight[owner] * near_by[apart] * (self._again[events] >= known)
         return np.bincount(self._events.items[events], values, self._n_items)
 
 

@@ -124,16 +124,64 @@ class Shares:
             limit: only the items below this one are there; all if None.
         """
         limit = self.n_items if limit is None else limit
+        allowed = self._allowed(queries, limit)
+        for found in self._counts_of(queries, parts, limit):
+            yield found * allowed / _sums(found, allowed)[:, None]
+
+    def mixed(self, queries: Queries, parts: Sequence[Part], weights: np.ndarray) -> list[np.ndarray]:
+        """Mixtures of the parts' shares, float64 [c, n_items] each.
+
+        Args:
+            queries: c of them.
+            parts: P of them.
+            weights: float64 [mixtures, P].
+        """
+        allowed = self._allowed(queries, self.n_items)
+        mixtures = [np.zeros((len(queries), self.n_items)) for _ in weights]
+        for column, found in enumerate(self._counts_of(queries, parts, self.n_items)):
+            once = 1 / _sums(found, allowed)[:, None]
+            for row in np.flatnonzero(weights[:, column]):
+                mixtures[row] += (weights[row, column] * once) * found
+        return [one * allowed for one in mixtures]
+
+    def of_items(self, queries: Queries, parts: Sequence[Part], items: np.ndarray) -> np.ndarray:
+        """The parts' shares of one item for each query, items int64 [c] -> float64 [c, parts]."""
+        allowed = self._allowed(queries, self.n_items)
+        own = allowed[np.arange(len(queries)), items]
+        columns = []
+        for found in self._counts_of(queries, parts, self.n_items):
+            rows = np.arange(len(queries)) if len(found) > 1 else np.zeros(len(queries), dtype=np.int64)
+            columns.append(found[rows, items] * own / _sums(found, allowed))
+        return np.stack(columns, 1)
+
+    def _allowed(self, queries: Queries, limit: int) -> np.ndarray:
+        """float64 [c, limit], 1 for candidates."""
+        allowed = np.ones((len(queries), limit))
+        if not self._repeatable:
+            rows, columns = np.nonzero((queries.histories > 0) & (queries.histories < limit))
+            allowed[rows, queries.histories[rows, columns]] = 0
+        allowed[:, 0] = 0
+        return allowed
+
+    def _counts_of(self, queries: Queries, parts: Sequence[Part], limit: int) -> Iterator[np.ndarray]:
+        """Not normalised, float64 [c, limit] for each part; [1, limit] where it is the same for all queries."""
         kept: dict[Part, np.ndarray] = {}  # what several parts need, counted once
+        rated = {one.of for one in parts if isinstance(one, Rate)}
+        moments = queries.take(slice(1)) if len(queries) and (queries.known == queries.known[0]).all() else queries
+        presence = self._presence(moments, limit) if rated else None
         for part in parts:
             if isinstance(part, Unseen):
-                found = self._of_unseen(queries, part, limit, kept)
-            else:
-                plain = part.of if isinstance(part, Rate) else part
-                found = kept[plain] if plain in kept else self._plain(queries, plain)[:, :limit]
-                if isinstance(plain, Counts) and any(isinstance(one, Rate) and one.of == plain for one in parts):
+                yield self._of_unseen(queries if part.personal else moments, part, limit, kept)
+                continue
+            plain = part.of if isinstance(part, Rate) else part
+            if plain not in kept:
+                apart = not isinstance(plain, Counts) or plain.reach
+                found = self._plain(queries if apart else moments, plain)[:, :limit]
+                if plain in rated:
                     kept[plain] = found
-            yield self._normalised(found / self._presence(queries, limit) if isinstance(part, Rate) else found, queries)
+            else:
+                found = kept[plain]
+            yield found / presence if isinstance(part, Rate) else found
 
     def unseen(self, queries: Queries, limit: int) -> np.ndarray:
         """bool [c, limit], items that nobody had touched; never the padding item."""
@@ -147,14 +195,6 @@ class Shares:
         if isinstance(part, Following):
             return self._memory.following(queries, part)
         return self._counted(queries, part)
-
-    def _normalised(self, found: np.ndarray, queries: Queries) -> np.ndarray:
-        found = found.copy()
-        if not self._repeatable:
-            rows, columns = np.nonzero((queries.histories > 0) & (queries.histories < found.shape[1]))
-            found[rows, queries.histories[rows, columns]] = 0
-        found[:, 0] = 0
-        return found / np.maximum(found.sum(1, keepdims=True), 1e-300)
 
     def _presence(self, queries: Queries, limit: int) -> np.ndarray:
         """Share of the events that came since an item's first one, float64 [c, limit]."""
@@ -228,3 +268,9 @@ class Shares:
         covariance = np.cov(own.T, bias=True)
         ridge = _RIDGE * np.trace(covariance) / len(covariance)
         return np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
+
+
+def _sums(found: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """float64 [c], the sums over candidates; never 0. found [c, n] or [1, n]."""
+    sums = allowed @ found[0] if len(found) == 1 else np.einsum("cn,cn->c", found, allowed)
+    return np.maximum(sums, 1e-300)

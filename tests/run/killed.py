@@ -18,7 +18,7 @@ from mml.cli.main import main
 from mml.trainer import keeping
 from mml.trainer.base import StageTrainer
 
-_ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(number: signal.Signals, moment: str, words: Sequence[str]) -> list[str]:
@@ -30,7 +30,7 @@ def killed(number: signal.Signals, moment: str, words: Sequence[str]) -> subproc
     """Run it in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     line = command(number, moment, words)
-    return subprocess.run(line, capture_output=True, text=True, check=False, env=environment, cwd=_ROOT)
+    return subprocess.run(line, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
 
 
 def keep_before_every_epoch() -> None:

@@ -21,7 +21,7 @@ from mml.report.curves import read_curves
 from mml.trainer import keeping
 from mml.trainer.base import StageTrainer
 from tests.conftest import SMALL
-from tests.run.killed import at, command, killed
+from tests.run.killed import ROOT, at, command, killed
 
 pytestmark = pytest.mark.slow
 
@@ -185,15 +185,31 @@ def test_killed_by_the_system_in_epochs_and_renames(
     assert left == []
 
 
+def test_two_commands_on_one_run(
+    whole: Callable[[str], tuple[dict[str, Any], int]], tiny_data: Path, tmp_path: Path
+) -> None:
+    """Each stage is done once, and both end with the same."""
+    words = COMMANDS["SumFive"](tiny_data, tmp_path)
+    both = [
+        subprocess.Popen(command(signal.SIGKILL, "9999", words), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=300)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    together = "".join(said)
+    assert together.count("Stage IDSASRec ...") == 1
+    assert together.count("Stage meta_test: finished before") == 1
+    assert_same(content(tmp_path), whole("SumFive")[0])
+
+
 def test_killed_at_random_moments(
     whole: Callable[[str], tuple[dict[str, Any], int]], tiny_data: Path, tmp_path: Path
 ) -> None:
     wanted, words = whole("mml")[0], COMMANDS["mml"](tiny_data, tmp_path)
     draws = random.Random(3)
     for _ in range(4):
-        process = subprocess.Popen(
-            command(signal.SIGKILL, "999", words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        line = command(signal.SIGKILL, "999", words)
+        process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline and not list(tmp_path.glob("tiny/*/run.log")):
             time.sleep(0.02)

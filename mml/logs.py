@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import fcntl
 import logging
 import re
 import sys
@@ -56,7 +57,7 @@ def setup_logging(level: str) -> None:
     root.setLevel(level)
 
 
-def add_log(path: Path) -> logging.Handler:
+def add_log(path: Path) -> logging.FileHandler:
     """Log everything to a file as well; returns what writes, so that it can be taken away again."""
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(_Plain("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -74,14 +75,14 @@ def own_log(foreseen: tuple[type[BaseException], ...] = ()) -> Iterator[Callable
     Args:
         foreseen: exceptions that are no mistakes, so that the log holds no traceback of them.
     """
-    files: list[logging.Handler] = []
+    files: list[logging.FileHandler] = []
 
     def start(folder: Path) -> None:
         path = folder / "run.log"
         cut_off = _is_cut_off(path)
         files.append(add_log(path))
         _OPEN.append(files[-1])
-        if cut_off:
+        if _owned(files[-1]) and cut_off:
             _write(files, logging.WARNING, "The run before ended without a word: killed, or the machine stopped.")
 
     try:
@@ -116,6 +117,16 @@ def _write(files: Sequence[logging.Handler], level: int, text: str, name: str = 
     for file in files:
         with suppress(OSError):
             file.handle(logging.LogRecord(name, level, __file__, 0, text, None, None))
+
+
+def _owned(file: logging.FileHandler) -> bool:
+    """Lock the log's file, as long as it is open; False if a living process writes it, too."""
+    assert file.stream is not None
+    try:
+        fcntl.flock(file.stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _is_cut_off(path: Path) -> bool:

@@ -15,6 +15,7 @@ from mml.errors import InputError, MachineError
 from mml.logs import own_log, say_end
 from mml.stopping import Terminated, stop_code, stoppable, told
 from tests.conftest import SMALL
+from tests.fuzz.test_disk import in_a_child
 from tests.run.killed import killed
 
 
@@ -64,6 +65,15 @@ def test_a_kill_is_said_by_the_next_run(tmp_path: Path) -> None:
     added = ended(tmp_path)[before:]
     assert "WARNING mml.logs: The run before ended without a word: killed, or the machine stopped." in added
     assert added.endswith("End of the run: finished.\n")
+
+
+def test_a_run_that_goes_on_is_not_called_killed(tmp_path: Path) -> None:
+    with own_log() as log:
+        log(tmp_path)
+        logging.getLogger("mml.test").warning("Stage id.pretrain ...")
+        assert in_a_child(lambda: ended(tmp_path)) == 0
+    assert "killed" not in (tmp_path / "run.log").read_text()
+    assert (tmp_path / "run.log").read_text().count("End of the run: finished.") == 2
 
 
 def test_an_end_that_comes_at_once(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from mml.config.sources import Loader, read_yaml
 from mml.errors import InputError
 from mml.evaluation.significance import per_case_ndcg
 from mml.files.sheets import restored
@@ -80,7 +80,7 @@ class Evidence:
         self.folder = folder.resolve()
         self.missing: dict[str, str] = {}
         self.result: dict[str, Any] = _read_result(folder)
-        self.config: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        self.config: dict[str, Any] = read_yaml(folder / "config.yaml", Loader)
         self.cases = _read_cases(folder / "predictions.csv")
 
     @property

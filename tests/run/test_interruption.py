@@ -44,11 +44,12 @@ def _recbole(model: str, **more: object) -> Words:
     return _words("baseline", model, "--dataset", "tiny", **{**dropped, "epochs": 4, **more})
 
 
+TEXTS = {"learners.txt.item_feat_emb": "txt_emb.pth"}
 IMAGES = {"learners.img.item_feat_emb": "img_emb.pth", "generator": "paper"}
 COMMANDS: dict[str, Words] = {
-    "mml": _words("train", "tiny", **{"learners.txt.item_feat_emb": "txt_emb.pth"}, **IMAGES),
-    "refresh": _words("train", "tiny", refresh=True, refresh_epochs=3, snapshots=3, meta_epochs=0),
-    "SumFive": _words("baseline", "SumFive", "--dataset", "tiny", **{"learners.txt.item_feat_emb": "txt_emb.pth"}),
+    "mml": _words("train", "tiny", **TEXTS, **IMAGES),
+    "refresh": _words("train", "tiny", refresh=True, refresh_epochs=3, snapshots=3, meta_epochs=0, **TEXTS),
+    "SumFive": _words("baseline", "SumFive", "--dataset", "tiny", **TEXTS),
     "IDGRU": _words("baseline", "IDGRU", "--dataset", "tiny", new_users="trans", trans_epochs=3, snapshots=3),
     "SASRec": _recbole("SASRec", loss_type="BPR"),
     "BERT4Rec": _recbole("BERT4Rec"),

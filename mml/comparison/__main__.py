@@ -13,7 +13,6 @@ from mml.config.arguments import named_first
 from mml.errors import InputError
 from mml.files.faults import reported
 
-EXIT_INPUT_ERROR = 2
 EXIT_STOPPED = 130
 _DESCRIPTION = """\
 Compare mml, its parts and baselines on a dataset: the same split, cases, features and number of trials for all.

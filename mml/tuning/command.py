@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mml.errors import InputError
+from mml.files.faults import reported
 from mml.logs import setup_logging
 
-EXIT_INPUT_ERROR = 2
 EXIT_STOPPED = 130
 _DESCRIPTION = """\
 Search for good settings of mml, or of a baseline, on a dataset.
@@ -79,9 +79,8 @@ def main(arguments: Sequence[str]) -> int:
         options, files, settings = parsed(arguments)
         with own_lines() as log_to:
             return _tune(options, files, settings, log_to)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT_ERROR
+    except (InputError, OSError) as error:
+        return reported(error)
 
 
 def _tune(

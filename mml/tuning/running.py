@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mml.errors import InputError
+from mml.errors import InputError, MachineError
 from mml.files.safe import write_text
 from mml.logs import own_log
 from mml.trainer.watching import Watcher, watched
@@ -37,7 +37,7 @@ class Task:
         dataset, files, arguments, model: the subject.
         settings: the trial's.
         journal, study, number: where the trial is kept.
-        prune: whether it may be stopped early.
+        watched: pattern of the training by whose course it may be stopped early; None for none.
     """
 
     dataset: str
@@ -48,7 +48,7 @@ class Task:
     journal: str
     study: str
     number: int
-    prune: bool
+    watched: str | None
 
     @property
     def subject(self) -> Subject:
@@ -81,6 +81,8 @@ def measured(score: Callable[[], float], watcher: Watcher) -> Outcome:
         return Outcome(value, time.process_time() - begin)
     except Pruned:
         return Outcome(None, time.process_time() - begin, pruned=True)
+    except MachineError:  # no trial is to blame for a full disk
+        raise
     except InputError as error:
         return Outcome(None, time.process_time() - begin, why=str(error))
 
@@ -110,7 +112,7 @@ class Workers:
         self, search: Search, subject: Subject, folder: Path, jobs: int, over: Over, watched_stage: str | None
     ) -> None:
         self._search, self._subject, self._folder = search, subject, folder
-        self._jobs, self._over, self._prune = jobs, over, watched_stage is not None
+        self._jobs, self._over, self._watched = jobs, over, watched_stage
         self._running: dict[subprocess.Popen[bytes], Trial] = {}
 
     def run(self) -> None:
@@ -138,7 +140,7 @@ class Workers:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / OUTCOME).unlink(missing_ok=True)
         own = (subject.dataset, subject.files, subject.arguments, subject.model, trial.settings)
-        task = Task(*own, str(self._search.journal), self._search.name, trial.key, self._prune)
+        task = Task(*own, str(self._search.journal), self._search.name, trial.key, self._watched)
         write_text(folder / _TASK, json.dumps(asdict(task)))
         with (folder / "worker.log").open("wb") as output:
             return subprocess.Popen(
@@ -154,7 +156,7 @@ class Workers:
         try:
             outcome = Outcome(**json.loads((folder / OUTCOME).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
-            raise RuntimeError(
+            raise InputError(
                 f"trial {trial.place} ended with exit code {process.returncode}; see {folder / 'worker.log'}"
             ) from None
         (folder / _TASK).unlink(missing_ok=True)

@@ -103,15 +103,23 @@ def states_along_adaptation(
 
 
 def adapted_states(
-    learner: Learner, tasks: TaskSet, how: Adaptation, chunk: int, progress: str | None = None
+    learner: Learner,
+    tasks: TaskSet,
+    how: Adaptation,
+    chunk: int,
+    progress: str | None = None,
+    table: Tensor | None = None,
 ) -> Tensor:
-    """State of each task's user after adaptation to its support, [N, d]. The processes of a run share the tasks."""
+    """State of each task's user after adaptation to its support, [N, d]. The processes of a run share the tasks.
+
+    `table`, [n_items, d], are the learner's item vectors, if they are known already.
+    """
     if how.steps == 0:
-        return unadapted_states(learner, tasks, chunk)
+        return unadapted_states(learner, tasks, chunk, table)
     own = distributed.share(tasks.length)
     result = torch.empty(len(own), learner.hidden_size, device=learner.device)
     rates, phi = learner.inner_rates(how.rate), learner.fast_parameters()
-    for rows, batch, episode in _episodes(learner, tasks.take(own), chunk, progress):
+    for rows, batch, episode in _episodes(learner, tasks.take(own), chunk, progress, table):
         fast = descended(episode.support_loss, phi, len(rows), rates, how.steps)
         result[torch.from_numpy(rows).to(result.device)] = episode.support_loss.states(fast)[batch.query]
     return distributed.gather(own, result, len(tasks))
@@ -128,12 +136,13 @@ def _paths(
 
 
 def _episodes(
-    learner: Learner, tasks: TaskSet, chunk: int, progress: str | None
+    learner: Learner, tasks: TaskSet, chunk: int, progress: str | None, table: Tensor | None = None
 ) -> Iterator[tuple[np.ndarray, TaskBatch, Episode]]:
     """(rows, batch, episode) of each chunk, the learner in eval mode."""
     learner.eval()
-    with torch.no_grad():
-        table = learner.item_table()
+    if table is None:
+        with torch.no_grad():
+            table = learner.item_table()
     bar = tqdm(total=len(tasks), desc=progress, unit="user", disable=progress is None, leave=False)
     for rows in length_sorted_chunks(tasks.length, chunk):
         batch = learner.with_noise(tasks.batch(rows), torch.Generator().manual_seed(0))

@@ -2,8 +2,9 @@
 
     python -m benchmarks.latency output/ml-100k/latest
 
-Everything is on one thread, in this process, without a server. A user has one to nine interactions, drawn from the items that
-most people took; all users differ. CPU time is that of the process, so other work on the machine counts little.
+Everything is on one thread, in this process, without a server. A user has one to nine interactions, drawn from the
+items that most people took; all users differ. CPU time is that of the process; other work on the machine slows it, too,
+but less than elapsed time.
 """
 
 from __future__ import annotations

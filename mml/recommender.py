@@ -201,7 +201,7 @@ class Recommender:
         columns = {"user_id": np.array(found.users, dtype=object)[whole.users], "rank": whole.ranks}
         columns |= self.vocabulary.named(whole.items)
         columns |= {"score": whole.scores.astype(np.float64), "by": whole.by, **whole.contributions}
-        return pd.DataFrame(columns)
+        return pd.DataFrame(columns, copy=False)
 
     def popular(self, top: int = 10) -> pd.DataFrame:
         """The items that most old users took: rank, item_id, title if known, score (how often)."""

@@ -13,7 +13,8 @@ from mml.model.learner.adaptation import Adaptation, adapted_states, chunk_size,
 from mml.model.learner.base import Learner
 from mml.model.learner.outputs import StateOutput
 from mml.model.learner.slot import Serving, State
-from mml.model.learner.tables import ItemTables, MadeOnce, moments_of
+from mml.model.learner.tables import ItemTables, Start, moments_of
+from mml.model.made_once import MadeOnce
 
 
 class AdaptedLearner:
@@ -74,9 +75,9 @@ class AdaptedLearner:
         learner, tables = self.learner, self._tables()
         if adapted:
             title = f"adapting {learner.name}" if self._progress else None
-            states = adapted_states(learner, tasks, self.how, self._chunk_size(), title, tables.vectors)
+            states = adapted_states(learner, tasks, self.how, self._chunk_size(tasks), title, tables.start)
         else:
-            states = unadapted_states(learner, tasks, self._chunk_size(), tables.vectors)
+            states = unadapted_states(learner, tasks, self._chunk_size(tasks), tables.start.vectors)
         known = None if learner.knows_cold_items else tables.trained[:n_items]
         moments = tables.moments if n_items > self._n_warm_items else None
         columns = self._columns(tasks)
@@ -84,7 +85,7 @@ class AdaptedLearner:
 
     def expectations(self, tasks: TaskSet) -> StateOutput:
         tables = self._tables()
-        states = unadapted_states(self.learner, tasks, self._chunk_size(), tables.vectors)
+        states = unadapted_states(self.learner, tasks, self._chunk_size(tasks), tables.start.vectors)
         return StateOutput(states, tables.candidates, self._n_warm_items, None, self._columns(tasks), tables.moments)
 
     def table(self) -> Tensor:
@@ -93,22 +94,22 @@ class AdaptedLearner:
 
     def vectors(self) -> Tensor:
         """All items' vectors, [n_items, d]."""
-        return self._tables().vectors
+        return self._tables().start.vectors
 
     def _tables(self) -> ItemTables:
         return self._made.value(self._make_tables)
 
     def _make_tables(self) -> ItemTables:
-        vectors = self.learner.item_table()
-        table = self.learner.candidates(vectors)
+        start = Start.of(self.learner)
+        table = self.learner.candidates(start.vectors)
         if self._correction is not None:
             offsets, n = self._correction.to(table)[:, None], self.learner.hidden_size
             table = torch.cat([table[:, :n], table[:, n:] + offsets if table.shape[1] > n else offsets], 1)
         trained = self.learner.is_candidate(torch.arange(len(table), device=table.device))
-        return ItemTables(vectors, table, trained, moments_of(table, self._n_warm_items))
+        return ItemTables(start, table, trained, moments_of(table, self._n_warm_items))
 
     def _columns(self, tasks: TaskSet) -> Tensor:
         return self.learner.prior_columns(torch.from_numpy(tasks.shots))
 
-    def _chunk_size(self) -> int:
-        return chunk_size(self.learner, self._chunk, self.learner.max_seq_length)
+    def _chunk_size(self, tasks: TaskSet) -> int:
+        return chunk_size(self.learner, self._chunk, int(tasks.length.max(initial=1)))

@@ -39,7 +39,15 @@ TUNE = ["optuna>=4.0,<5"]
 # The server.
 SERVE = ["fastapi>=0.115", "pydantic>=2", "starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
 
+# Where learning curves go beside the run's folder; TensorBoard is there, for RecBole.
+LOGGERS = {
+    "tensorboard": ["tensorboard>=2.17"],
+    "wandb": ["wandb>=0.17"],
+    "mlflow": ["mlflow>=2.14"],
+}
+
 EXTRAS_REQUIRE = {
+    **LOGGERS,
     "images": IMAGES,
     "encoders": ["transformers>=4.41", "sentence-transformers>=3.0", "timm>=1.0", *IMAGES],
     "plots": PLOTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,6 @@ import recbole.trainer.trainer as recbole_trainer
 import torch
 from recbole.config import Config as RecBoleConfig
 from torch import nn
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from mml import distributed
@@ -23,6 +22,8 @@ from mml.errors import InputError
 from mml.files.safe import replacing
 from mml.trainer import watching
 from mml.trainer.averaging import WeightAverage
+from mml.trainer.curves import Curves, Epoch
+from mml.trainer.loggers import tell_epoch
 from mml.trainer.settings import TrainingSettings
 
 Valid = tuple[float, dict[str, float]]
@@ -83,7 +84,7 @@ class StageTrainer(recbole_trainer.Trainer):
             "metrics": ["NDCG"],  # RecBole's collector, unused here, wants more of the data for some
         }
         self.stage = stage
-        with _tensorboard_in(run_dir / "tensorboard" / stage):
+        with events_go_to(lambda: _Events(run_dir, stage)):
             super().__init__(own, model)
         self.epochs = epochs
         self.best_epoch = -1  # of what was kept; -1: what training began with
@@ -183,19 +184,55 @@ class StageTrainer(recbole_trainer.Trainer):
         self.tensorboard.add_scalar("best_valid_score", best_valid_result)
 
 
-class _NoEvents:
-    """The part of a SummaryWriter that trainers use, for the processes that write nothing."""
+class _Events:
+    """What stands for RecBole's TensorBoard writer: makes epochs of what is told; only rank 0 keeps them.
+
+    Args:
+        run_dir: the run's folder.
+        stage: the training's name.
+    """
+
+    def __init__(self, run_dir: Path, stage: str) -> None:
+        self._stage = stage
+        self._curves = Curves(run_dir, stage) if distributed.is_main() else None
+        self._pending: Epoch | None = None
+
+    def add_scalar(self, name: str, value: float, epoch: int | None = None) -> None:
+        if name in (_LOSS, f"{_LOSS}0"):  # a model of RecBole may have several
+            self._keep()
+            self._pending = Epoch(self._stage, int(epoch or 0), float(value))
+        elif name == _SCORE and self._pending is not None:
+            self._pending = self._pending._replace(score=float(value))
+            self._keep()
+        elif name.startswith(_LOSS) and self._pending is not None:
+            self._pending = self._pending._replace(loss=self._pending.loss + float(value))
+
+    def close(self) -> None:
+        self._keep()
+
+    def _keep(self) -> None:
+        epoch, self._pending = self._pending, None
+        if epoch is not None and self._curves is not None:
+            self._curves.add(epoch)
+            tell_epoch(epoch)
+
+
+class NoEvents:
+    """The part of a TensorBoard writer that RecBole's Trainer uses, for those who want nothing of it."""
 
     def add_scalar(self, *_: object) -> None: ...
 
-    def close(self) -> None: ...
+    def add_hparams(self, *_: object) -> None: ...
+
+
+_LOSS, _SCORE = "Loss/Train", "Vaild_score"  # RecBole's names, one misspelt there
 
 
 @contextmanager
-def _tensorboard_in(folder: Path) -> Iterator[None]:
-    """RecBole's Trainer writes its events below the working directory; send them to `folder` instead."""
+def events_go_to(make: Callable[[], Any]) -> Iterator[None]:
+    """RecBole's Trainer writes its events below the working directory; within this context to what `make` returns."""
     original = recbole_trainer.get_tensorboard
-    recbole_trainer.get_tensorboard = lambda _: SummaryWriter(str(folder)) if distributed.is_main() else _NoEvents()
+    recbole_trainer.get_tensorboard = lambda _: make()
     try:
         yield
     finally:

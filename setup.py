@@ -17,7 +17,8 @@ INSTALL_REQUIRES = [
     "numpy>=1.26",
     "pandas>=2.1,<3",  # pandas 3 turns RecBole's `feat[field].fillna(inplace=True)` into a silent no-op
     "pyyaml>=6.0",
-    "tqdm>=4.60",
+    "rich>=13.7",
+    "tqdm>=4.60",  # recbole.trainer
     "safetensors>=0.4,<1",
     "scipy>=1.11",  # recbole.data
     "scikit-learn>=1.3",  # recbole.evaluator
@@ -63,7 +64,6 @@ EXTRAS_REQUIRE = {
         "mypy>=1.11",
         "pandas-stubs<3",
         "types-PyYAML",
-        "types-tqdm",
         "httpx>=0.27",
         "selenium>=4.20",
         *IMAGES,

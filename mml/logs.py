@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tqdm import tqdm
+from mml.progress import write_line
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -18,7 +17,7 @@ class _Screen(logging.Handler):
     """Writes above any progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
+        write_line(self.format(record))
 
 
 class _Plain(logging.Formatter):

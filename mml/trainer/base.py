@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import recbole.trainer.trainer as recbole_trainer
 import torch
 from recbole.config import Config as RecBoleConfig
 from torch import nn
-from tqdm import tqdm
 
 from mml import distributed
 from mml.errors import InputError
 from mml.files.safe import replacing
+from mml.progress import Bar, bar, each
 from mml.trainer import watching
 from mml.trainer.averaging import WeightAverage
 from mml.trainer.curves import Curves, Epoch
@@ -27,6 +27,7 @@ from mml.trainer.loggers import tell_epoch
 from mml.trainer.settings import TrainingSettings
 
 Valid = tuple[float, dict[str, float]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class StageTrainer(recbole_trainer.Trainer):
         self.epochs = epochs
         self.best_epoch = -1  # of what was kept; -1: what training began with
         self.saved_model_file = str(run_dir / "checkpoints" / f"{stage}.best{os.getpid()}.pth")  # this process's own
-        self._bar: tqdm[Any] | None = None
+        self._bar = Bar()
         self._score_name = "score"
         wanted = average and training.average_weights
         self._average = WeightAverage(model, training.average_decay) if wanted else None
@@ -112,8 +113,8 @@ class StageTrainer(recbole_trainer.Trainer):
         """Fit, then load the best epoch's weights. With `valid_data` empty the last epoch's are kept."""
         if self.epochs == 0:
             return
-        with tqdm(total=self.epochs, desc=self.stage, unit="epoch", disable=not self.config["show_progress"]) as bar:
-            self._bar = bar
+        with bar(self.stage, self.epochs, "epochs", bool(self.config["show_progress"])) as shown:
+            self._bar = shown
             self.fit(train_data, valid_data, verbose=True, saved=True)
         self.model.load_state_dict(distributed.from_main(self._take_best))
         self.tensorboard.close()
@@ -139,11 +140,13 @@ class StageTrainer(recbole_trainer.Trainer):
 
     def show(self, epoch_loss: float) -> None:
         """One epoch is over: advance the progress bar."""
-        if self._bar is not None:
-            best = self.best_valid_score
-            shown = f"{best:.4f}" if np.isfinite(best) else "-"
-            self._bar.set_postfix_str(f"loss {epoch_loss:.4f}, best {self._score_name} {shown}")
-            self._bar.update()
+        best = f"{self.best_valid_score:.4f}" if np.isfinite(self.best_valid_score) else "-"
+        self._bar.note(f"loss {epoch_loss:.4f}, best {self._score_name} {best}")
+        self._bar.update()
+
+    def with_bar(self, batches: Iterable[T], total: int) -> Iterator[T]:
+        """The batches of an epoch, with a bar."""
+        return each(batches, f"epoch {self.n_trained + 1}", total, "batches", bool(self.config["show_progress"]))
 
     def step(self) -> None:
         """Clip the gradients if asked to, and take an optimiser step."""

@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from mml import distributed
 from mml.data.tasks import TaskBatch, TaskSet, length_sorted_chunks
@@ -17,6 +16,7 @@ from mml.meta.inner import Rates, adaptation_path, descended
 from mml.model.learner.base import Learner
 from mml.model.learner.episode import Episode
 from mml.model.learner.tables import Start
+from mml.progress import bar
 from mml.settings import setting
 
 _CPU_CHUNK = 32  # stacked weights of a chunk should stay near the cache
@@ -145,14 +145,13 @@ def _episodes(
     """(rows, batch, episode) of each chunk, the learner in eval mode."""
     if learner.training or learner.encoder.training:
         learner.eval()
-    bar = tqdm(total=len(tasks), desc=progress, unit="user", disable=progress is None, leave=False)
-    for rows in length_sorted_chunks(tasks.length, chunk):
-        batch = _with_negatives(learner, tasks, rows).to(learner.device)
-        with torch.no_grad():
-            episode = Episode(learner, batch, start.vectors, start.candidates)
-        yield rows, batch, episode
-        bar.update(len(rows))
-    bar.close()
+    with bar(progress or "", len(tasks), "users", progress is not None) as shown:
+        for rows in length_sorted_chunks(tasks.length, chunk):
+            batch = _with_negatives(learner, tasks, rows).to(learner.device)
+            with torch.no_grad():
+                episode = Episode(learner, batch, start.vectors, start.candidates)
+            yield rows, batch, episode
+            shown.update(len(rows))
 
 
 def _with_negatives(learner: Learner, tasks: TaskSet, rows: np.ndarray) -> TaskBatch:

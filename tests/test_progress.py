@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -73,8 +74,6 @@ def at_terminal(code: str, stdout: int | None = None, **over: str) -> str:
 
 def screen(written: str) -> list[str]:
     """The lines that are left on the screen, by the few controls that are used: up, erase, home."""
-    import re
-
     lines, row, column = [""], 0, 0
     for part in re.findall(r"\x1b\[[?0-9;]*[A-Za-z]|.|\n", written.replace("\r\n", "\n\r"), re.DOTALL):
         if part == "\n":
@@ -173,3 +172,20 @@ def test_who_wants_no_bar_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
         yield from each(range(3), "one", 3, "things", wanted=False)
 
     assert next(abandoned()) == 0
+
+
+LINES = """
+from mml.styled import GOOD, Line, print_lines
+print_lines([Line("[bold] method"), Line("mml *  0.3", GOOD), Line("x" * 100)])
+"""
+
+
+@pytest.mark.slow
+def test_lines_are_the_same_text_everywhere() -> None:
+    text = ["[bold] method", "mml *  0.3", "x" * 100]
+    assert in_pipe(LINES)[0].splitlines() == text
+    written = at_terminal(LINES)
+    assert "\x1b[1;32mmml *  0.3\x1b[0m" in written
+    assert screen(re.sub(r"\x1b\[[0-9;]*m", "", written))[:3] == text
+    assert "\x1b[1;32m" not in at_terminal(LINES, NO_COLOR="1")
+    assert "\x1b" not in at_terminal(LINES, TERM="dumb")

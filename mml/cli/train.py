@@ -31,6 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     from mml.run.folder import RunFolder
     from mml.run.run import run_meta
     from mml.run.summary import summary
+    from mml.styled import print_lines
 
     is_main = int(os.environ.get("RANK", "0")) == 0  # one of torchrun's processes speaks for all
     setup_logging("INFO" if is_main else "ERROR")
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     except (InputError, OSError) as error:
         return reported(error)
     if is_main:
-        print(summary(result))
+        print_lines(summary(result))
         print(f"\nWritten to {path}{_report(path)}")
     return 0
 

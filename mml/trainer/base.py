@@ -140,8 +140,9 @@ class StageTrainer(recbole_trainer.Trainer):
 
     def show(self, epoch_loss: float) -> None:
         """One epoch is over: advance the progress bar."""
-        best = f"{self.best_valid_score:.4f}" if np.isfinite(self.best_valid_score) else "-"
-        self._bar.note(f"loss {epoch_loss:.4f}, best {self._score_name} {best}")
+        best = self.best_valid_score
+        told = f", best {best:.4f} {self._score_name}" if np.isfinite(best) else ""
+        self._bar.note(f"loss {epoch_loss:.4f}{told}")
         self._bar.update()
 
     def with_bar(self, batches: Iterable[T], total: int) -> Iterator[T]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mml.data.catalogue import Catalogue
+from mml.data.events import EventLog
 from mml.data.items import Items
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet, evaluation_tasks, prefix_tasks
@@ -35,7 +36,7 @@ from mml.model.learner import entry_of
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.id import IDLearner
 from mml.model.learner.outputs import Output, StateOutput
-from mml.model.learner.slot import Serving, State, TrainedLearner
+from mml.model.learner.slot import EventLearner, Serving, State, TrainedLearner
 from mml.ranked_lists import BestItems, ListedItems, best_items, popular_items
 from mml.refresh.newer import learned
 from mml.version import __version__
@@ -134,6 +135,16 @@ class Recommender:
         other = copy.copy(self)
         other.learners = dict(learners)
         return other
+
+    @property
+    def follows_events(self) -> bool:
+        """Whether some learner counts events, so that what came since T changes what it says."""
+        return any(isinstance(learner, EventLearner) for learner in self.learners.values())
+
+    def over(self, events: EventLog) -> Recommender:
+        """The same where the learners that count events have another log, that up to T and what came since."""
+        found = self.learners.items()
+        return self.with_learners({k: one.over(events) if isinstance(one, EventLearner) else one for k, one in found})
 
     def use_generated(self, generated: bool) -> None:
         """Whether cold items have generated ID embeddings; without them the ID learner abstains from them."""
@@ -304,9 +315,8 @@ class Recommender:
 
     def _with_newer(self, newer: PackedSequences) -> Recommender:
         assert self.log is not None
-        n_items = self.catalogue.n_items
         return self.with_learners(
-            learned(self.learners, self.choices, self.values, self.log, newer, n_items, self.device)
+            learned(self.learners, self.choices, self.values, self.log, newer, self.catalogue, self.device)
         )
 
     @torch.no_grad()

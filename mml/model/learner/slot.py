@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mml.data.catalogue import Catalogue
+from mml.data.events import EventLog
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.model.learner.base import Learner
@@ -43,6 +44,21 @@ class TrainedLearner(Protocol):
 
     def state(self) -> State:
         """All that `LearnerEntry.restored` needs to make it again."""
+
+
+@runtime_checkable
+class EventLearner(TrainedLearner, Protocol):
+    """A learner that counts events: what came since T changes what it says, without any training.
+
+    Tasks with moments are told what was known by then, others what was known at T.
+    """
+
+    def over(self, events: EventLog) -> EventLearner:
+        """The same over another log, that up to T and what came since."""
+
+    @property
+    def events(self) -> EventLog:
+        """The log."""
 
 
 class LearnerEntry(Protocol):
@@ -119,6 +135,7 @@ class FitContext:
         old: the old users' sequences.
         times: float64 [n_interactions], when each of their interactions came; None where that is not known.
         n_items: number of items, the padding item included.
+        catalogue: the items.
         max_length: longest history.
         device: of the result.
         valid_tasks: the validation tasks.
@@ -130,6 +147,7 @@ class FitContext:
     old: PackedSequences
     times: np.ndarray | None
     n_items: int
+    catalogue: Catalogue
     max_length: int
     device: torch.device
     valid_tasks: TaskSet

@@ -1,0 +1,135 @@
+"""`learners.newcomers`: what newcomers take next, by a log that is counted and searched event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mml.data.catalogue import Catalogue
+from mml.data.events import EventLog
+from mml.data.moments import PROTOCOLS
+from mml.data.tasks import Moments, TaskSet
+from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
+from mml.model.newcomers.content import unit_content
+from mml.model.newcomers.learner import Chosen, Newcomers, choose, chosen_of, state_of
+from mml.model.newcomers.output import NewcomersOutput
+from mml.model.newcomers.parts import Shares
+
+_ARRAYS = ("users", "items", "times", "places")  # of a log
+
+
+class NewcomersLearner:
+    """The learners of newcomers over a log. They are made again from the log and the choices.
+
+    Args:
+        name: the learner's.
+        chosen: what was chosen on rolling newcomers, by protocol.
+        events: the log.
+        n_past: how many of its events came up to T; half-lives are shares of so many.
+        catalogue: the items.
+        repeatable: whether items of the history are candidates.
+    """
+
+    adapts = False
+
+    def __init__(
+        self,
+        name: str,
+        chosen: Mapping[str, Chosen],
+        events: EventLog,
+        n_past: int,
+        catalogue: Catalogue,
+        repeatable: bool,
+    ) -> None:
+        self.name, self.events, self._chosen, self._n_past = name, events, chosen, n_past
+        self._catalogue, self._repeatable = catalogue, repeatable
+
+    @cached_property
+    def _shares(self) -> Shares:
+        n_items = self._catalogue.n_items
+        content = content_of(self._catalogue, n_items)
+        return Shares(self.events, n_items, self._n_past, self._repeatable, content)
+
+    @cached_property
+    def _warm(self) -> Tensor:
+        warm = torch.zeros(self._catalogue.n_items, dtype=torch.bool)
+        warm[1 : self._catalogue.n_warm_items + 1] = True
+        return warm
+
+    def over(self, events: EventLog) -> NewcomersLearner:
+        return NewcomersLearner(self.name, self._chosen, events, self._n_past, self._catalogue, self._repeatable)
+
+    def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> NewcomersOutput:
+        at, protocol = tasks.moments, "online"
+        if at is None:
+            at, protocol = Moments(np.full(len(tasks), self._n_past), np.full(len(tasks), -1)), "frozen"
+        return NewcomersOutput(Newcomers(self._chosen[protocol], self._shares), tasks, n_items, self._warm, at)
+
+    def expectations(self, tasks: TaskSet) -> NewcomersOutput:
+        return self.output(tasks, self._catalogue.n_items)
+
+    def corrected(self, log_ratios: Tensor) -> NewcomersLearner:
+        """As it is: it counts what is known."""
+        return self
+
+    def state(self) -> State:
+        kept = {name: torch.from_numpy(np.ascontiguousarray(getattr(self.events, name))) for name in _ARRAYS}
+        chosen = {protocol: state_of(one) for protocol, one in self._chosen.items()}
+        return {"chosen": chosen, "log": kept, "n_past": self._n_past}
+
+
+class NewcomersEntry:
+    """What newcomers of earlier moments of the log teach about those to come."""
+
+    name = "newcomers"
+    settings = None
+    own_settings = None
+    needs_features = False
+    by_default = True
+
+    def features_used(self, name: str, catalogue: Catalogue) -> list[str]:
+        return list(catalogue.features)
+
+    def reads(self) -> tuple[type, ...]:
+        return ()
+
+    def choose(self, context: FitContext) -> State:
+        events, n_items = events_of(context), context.n_candidates
+        content, repeatable = content_of(context.catalogue, n_items), bool(context.values["repeatable"])
+        shares = Shares(events, n_items, len(events), repeatable, content)
+        return {"chosen": {one: state_of(choose(events, shares, one, repeatable)) for one in PROTOCOLS}}
+
+    def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
+        events, chosen = events_of(context), _chosen_of(choice["chosen"])
+        repeatable = bool(context.values["repeatable"])
+        return NewcomersLearner(name, chosen, events, len(events), context.catalogue, repeatable)
+
+    def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
+        users, items, times, places = (np.asarray(state["log"][key]) for key in _ARRAYS)
+        chosen, repeatable = _chosen_of(state["chosen"]), bool(values["repeatable"])
+        events = EventLog(users, items, times, places)
+        return NewcomersLearner(name, chosen, events, int(state["n_past"]), context.catalogue, repeatable)
+
+
+def _chosen_of(state: Mapping[str, State]) -> dict[str, Chosen]:
+    return {protocol: chosen_of(state[protocol]) for protocol in PROTOCOLS}
+
+
+def content_of(catalogue: Catalogue, n_items: int) -> np.ndarray | None:
+    """The first items' content, float64 [n_items, d]; None where there is none."""
+    return unit_content([one.vectors[:n_items] for one in catalogue.features.values()])
+
+
+def events_of(context: FitContext) -> EventLog:
+    """The old users' interactions in order of time; without times, one after the other of each user at once."""
+    old, times = context.old, context.times
+    at = old.places.astype(np.float64) if times is None else times
+    return EventLog.from_rows(old.owners, old.items, at)
+
+
+LEARNERS.add(NewcomersEntry())

@@ -1,0 +1,60 @@
+"""What the learners of newcomers say about tasks, as fusion wants it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mml.data.rolling import Queries
+from mml.data.tasks import Moments, TaskSet
+from mml.evaluation.scorer import ItemScores, of_rows
+from mml.model.log.sums import standardised
+from mml.model.newcomers.learner import Newcomers
+
+
+class NewcomersOutput:
+    """What one of the learners, or their product, says about N cases.
+
+    Args:
+        model: the learners.
+        tasks: N cases.
+        n_items: score the items below this one.
+        warm: bool [n_items], over which scores are standardised.
+        at: when they are asked.
+        only: one of `LEARNERS`; the product if None.
+    """
+
+    states = None
+    known = None
+
+    def __init__(
+        self, model: Newcomers, tasks: TaskSet, n_items: int, warm: Tensor, at: Moments, only: str | None = None
+    ) -> None:
+        self._model, self._tasks, self._n_items, self._only = model, tasks, n_items, only
+        self.warm, self._at = warm[:n_items], at
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items that are scored, the padding item included."""
+        return self._n_items
+
+    def of_cases(self, cases: slice | Tensor) -> ItemScores:
+        """Items -> scores [c, n]."""
+        return of_rows(self._scores(cases))
+
+    def standardised(self, cases: slice | Tensor) -> ItemScores:
+        """Items -> scores [c, n], per case of mean 0 and deviation 1 over the warm items."""
+        scores = self._scores(cases)
+        return of_rows(standardised(scores, torch.ones_like(self.warm), self.warm))
+
+    def log_shares(self, cases: slice | Tensor) -> Tensor:
+        """[c, n_items], logs of the items' shares."""
+        return self._scores(cases).log_softmax(1)
+
+    def _scores(self, cases: slice | Tensor) -> Tensor:
+        rows = cases.cpu().numpy() if isinstance(cases, Tensor) else cases
+        queries = Queries(self._tasks.inputs(rows), self._at.known[rows], self._at.users[rows])
+        return self._model.scores(queries, self._only)[:, : self._n_items]

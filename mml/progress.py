@@ -24,6 +24,11 @@ def at_terminal() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") not in (None, "", "dumb", "unknown")
 
 
+def shows_bars() -> bool:
+    """Whether there are bars on the screen now."""
+    return bool(_SHOWN)
+
+
 class Bar:
     """A bar that nobody sees."""
 

@@ -16,6 +16,7 @@ from typing import Any
 from mml.errors import InputError, MachineError
 from mml.files.safe import write_text
 from mml.logs import own_log
+from mml.progress import bar
 from mml.trainer.watching import Watcher, watched
 from mml.tuning.screen import signs_of_life
 from mml.tuning.search import Outcome, Pruned, Search, Trial
@@ -65,11 +66,13 @@ def run_here(search: Search, score: Callable[[Trial], float], over: Over, watche
         over: called after each trial.
         watched_stage: the training by whose course trials are pruned; None for no pruning.
     """
-    while (trial := search.ask()) is not None:
-        with signs_of_life(f"Trial {trial.place}"):
-            outcome = measured(partial(score, trial), search.watcher(trial, watched_stage))
-        search.tell(trial, outcome)
-        over(trial, outcome)
+    with bar("trials", search.n_trials, "trials", done=len(search.trials())) as shown:
+        while (trial := search.ask()) is not None:
+            with signs_of_life(f"Trial {trial.place}"):
+                outcome = measured(partial(score, trial), search.watcher(trial, watched_stage))
+            search.tell(trial, outcome)
+            over(trial, outcome)
+            shown.update()
 
 
 def measured(score: Callable[[], float], watcher: Watcher) -> Outcome:

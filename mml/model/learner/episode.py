@@ -155,6 +155,8 @@ class InnerLoss:
 
     def descend(self, fast: Fast, rates: Rates) -> Fast:
         """The fast weights after a step of gradient descent. Those given are used up: they may be changed in place."""
+        if not len(self._positions[0]):  # nothing to learn from
+            return fast
         return self._tasks.passes.descended(fast, rates, self._length, self._slopes)
 
     def tensors(self, fast: Fast) -> Params:

@@ -52,7 +52,8 @@ class NewcomersOutput:
 
     def log_shares(self, cases: slice | Tensor) -> Tensor:
         """[c, n_items], logs of the items' shares."""
-        return self._scores(cases).log_softmax(1)
+        scores = self._scores(cases)
+        return scores - scores[:, : self._model.counted].logsumexp(1, keepdim=True)
 
     def _scores(self, cases: slice | Tensor) -> Tensor:
         rows = cases.cpu().numpy() if isinstance(cases, Tensor) else cases

@@ -8,21 +8,21 @@ import doctest
 import io
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_FOR_SHELL = re.compile(r"^!(.+)$", re.MULTILINE)
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def section(page: Path, title: str) -> str:
-    """The text below a page's heading of that title, up to the next one of the same depth."""
+    """The text below a page's heading of the second depth, up to the next one."""
     text = page.read_text(encoding="utf-8")
-    heading = re.search(rf"^(#+) {re.escape(title)}$", text, re.MULTILINE)
-    assert heading is not None, f"{page} has no heading '{title}'"
-    rest = text[heading.end() :]
-    end = re.search(rf"^#{{1,{len(heading[1])}}} ", re.sub(_FENCE, lambda found: " " * len(found[0]), rest), re.MULTILINE)
-    return rest if end is None else rest[: end.start()]
+    parts = text.split(f"\n## {title}\n")
+    assert len(parts) == 2, f"{page} has no heading '{title}'"
+    return parts[1].partition("\n## ")[0]
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -49,21 +49,34 @@ def cells(notebook: Path) -> list[str]:
 
 
 def run(source: str, namespace: dict[str, Any]) -> str:
-    """Run statements as a notebook does; what they print, and the value of the last one if it is an expression."""
-    tree = ast.parse(source)
+    """Run statements as a notebook does; what they print, and the value of the last one if it is an expression.
+
+    A line that begins with ! is for the shell, with Python's expressions in braces.
+    """
+    namespace["_shell"] = shell
+    tree = ast.parse(_FOR_SHELL.sub(lambda line: f"_shell(f{line[1]!r})", source))
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(compile(tree, "<example>", "exec"), namespace)
         if last is not None:
             value = eval(compile(ast.Expression(last.value), "<example>", "eval"), namespace)
             if value is not None:
-                print(value if isinstance(value, str) and "\n" in value else repr(value))
+                print(repr(value))
     return printed.getvalue()
+
+
+def shell(line: str) -> None:
+    """Run a command line and print what it says.
+
+    Raises:
+        AssertionError: if its exit code is not 0.
+    """
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    print(done.stdout, end="")
+    assert done.returncode == 0, f"{line}\n{done.stderr}"
 
 
 def form(output: str) -> tuple[int, str]:
     """What an output has in common on all machines: the number of lines and, without its numbers, the first one."""
     lines = output.strip("\n").splitlines()
     return len(lines), re.sub(r"[\d.e+-]+|\s+", " ", lines[0]) if lines else ""
-
-

@@ -142,9 +142,12 @@ def stage_of(key: str) -> str:
     return "data" if found is None else found.stage
 
 
+_DATASET_ARGUMENTS = frozenset(dataset_arguments)  # as it is now: RecBole adds to the list for some of its models
+
+
 def recbole_data_keys() -> frozenset[str]:
     """RecBole's keys that act on loading and filtering, and have no declaration here."""
-    return frozenset(dataset_arguments) - USE_INSTEAD.keys() - declared().keys()
+    return _DATASET_ARGUMENTS - USE_INSTEAD.keys() - declared().keys()
 
 
 def check(settings: Mapping[str, Any], source: str) -> None:

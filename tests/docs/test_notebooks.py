@@ -14,7 +14,10 @@ from tests.docs.examples import cells, run
 pytestmark = pytest.mark.slow
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "docs/notebooks").glob("*.ipynb"))
-COMPARED = "mml,mean_fusion,PositionPopularity,SLIST"  # no SASRec, which takes minutes
+COMPARED = {
+    "dataset": "tiny",
+    "compared": "mml,mean_fusion,PositionPopularity,SLIST",
+}  # a large log and SASRec: minutes
 
 
 def test_there_are_three() -> None:
@@ -22,7 +25,9 @@ def test_there_are_three() -> None:
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs(notebook: Path, tmp_path: Path, with_mml: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs(
+    notebook: Path, tiny_data: Path, tmp_path: Path, with_mml: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("PATH", "PYTHONPATH", "OMP_NUM_THREADS"):
         monkeypatch.setenv(name, with_mml[name])
@@ -31,7 +36,8 @@ def test_it_runs(notebook: Path, tmp_path: Path, with_mml: dict[str, str], monke
         run(source, namespace)
         namespace.get("settings", {}).update(SMALL)  # of the first cell, before anything is trained
         if "compared" in namespace:
-            namespace["compared"] = COMPARED
+            namespace.update(COMPARED)
+            namespace["settings"]["data_path"] = tiny_data
     assert os.listdir(tmp_path / "output")
 
 

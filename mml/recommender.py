@@ -301,9 +301,8 @@ class Recommender:
 
     def _with_newer(self, newer: PackedSequences) -> Recommender:
         assert self.log is not None
-        n_items = self.catalogue.n_items
         return self.with_learners(
-            learned(self.learners, self.choices, self.values, self.log, newer, n_items, self.device)
+            learned(self.learners, self.choices, self.values, self.log, newer, self.catalogue, self.device)
         )
 
     @torch.no_grad()

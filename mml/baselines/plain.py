@@ -23,7 +23,7 @@ from mml.model.learner.id import IDSettings
 from mml.model.learner.linear_entry import LinearSettings
 from mml.model.learner.outputs import Output, StateOutput
 from mml.model.learner.slot import FitContext, FittedEntry, StateEntry, TrainedLearner
-from mml.run.context import trainer_frame
+from mml.run.context import catalogue_of, trainer_frame
 from mml.run.frame import State
 from mml.settings import keys_of, read
 from mml.trainer.choice import LearnerValidation
@@ -95,6 +95,7 @@ class _PlainLearners:
             old=data.users.old,
             times=data.old_times,
             n_items=data.item_num,
+            catalogue=catalogue_of(config, data),
             max_length=data.max_item_list_len,
             device=config.device,
             valid_tasks=validation.tasks,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mml.data.catalogue import Catalogue
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import prefix_tasks
 from mml.model.learner import entry_of
@@ -22,7 +23,7 @@ def learned(
     values: Mapping[str, Any],
     old: PackedSequences,
     newer: PackedSequences,
-    n_items: int,
+    catalogue: Catalogue,
     device: torch.device,
 ) -> dict[str, TrainedLearner]:
     """Learners without an encoder fitted again to all, and all corrected where predictions miss the newer ones.
@@ -32,11 +33,11 @@ def learned(
         choices: of those without an encoder, what their fit is made of.
         values: all settings of the run.
         old, newer: sequences of different users, or of the same at other times.
-        n_items: number of items, the padding item included.
+        catalogue: the items.
         device: of the learners.
     """
     length: int = values["MAX_ITEM_LIST_LENGTH"]
-    refresh = Refresh(newer, n_items, length, values["repeatable"])
+    refresh = Refresh(newer, catalogue.n_items, length, values["repeatable"])
     whole = PackedSequences.joined([old, newer])
     found = {}
     for name, learner in learners.items():
@@ -44,16 +45,17 @@ def learned(
             entry = entry_of(name)
             assert isinstance(entry, FittedEntry)
             own = values | values["learners"].get(name, {})
-            learner = entry.fitted(name, choices[name], _context(own, whole, n_items, length, device))
+            learner = entry.fitted(name, choices[name], _context(own, whole, catalogue, length, device))
         found[name] = refresh.corrected(learner)
     return found
 
 
 def _context(
-    values: Mapping[str, Any], old: PackedSequences, n_items: int, length: int, device: torch.device
+    values: Mapping[str, Any], old: PackedSequences, catalogue: Catalogue, length: int, device: torch.device
 ) -> FitContext:
     nobody = prefix_tasks(PackedSequences(np.zeros(0, np.int64), np.zeros(1, np.int64)), length)
-    return FitContext(values, old, None, n_items, length, device, nobody, n_items, _nothing_to_choose)
+    n_items = catalogue.n_items
+    return FitContext(values, old, None, n_items, catalogue, length, device, nobody, n_items, _nothing_to_choose)
 
 
 def _nothing_to_choose(output: Output) -> float:

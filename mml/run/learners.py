@@ -184,6 +184,7 @@ def fit_context(context: RunContext, name: str, dataset: MMLDataset | None = Non
         old=data.users.old,
         times=data.old_times,
         n_items=data.item_num,
+        catalogue=context.catalogue if data is context.dataset else catalogue_of(context.config, data),
         max_length=data.max_item_list_len,
         device=context.device,
         valid_tasks=validation.tasks,

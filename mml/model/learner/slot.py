@@ -119,6 +119,7 @@ class FitContext:
         old: the old users' sequences.
         times: float64 [n_interactions], when each of their interactions came; None where that is not known.
         n_items: number of items, the padding item included.
+        catalogue: the items.
         max_length: longest history.
         device: of the result.
         valid_tasks: the validation tasks.
@@ -130,6 +131,7 @@ class FitContext:
     old: PackedSequences
     times: np.ndarray | None
     n_items: int
+    catalogue: Catalogue
     max_length: int
     device: torch.device
     valid_tasks: TaskSet

@@ -1,0 +1,1 @@
+"""Learners of the present and of the log, chosen by rolling newcomers."""

@@ -1,0 +1,219 @@
+"""The learners of newcomers: of the present, by neighbours, by what follows, and all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mml.data.events import EventLog
+from mml.data.rolling import Cases, Queries, blocks_in_time, rolling_newcomers
+from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Part, Shares
+from mml.model.newcomers.pool import mixture_weights, product_weights
+
+LEARNERS: dict[str, tuple[Part, ...]] = {"present": (), "neighbours": NEIGHBOURS, "followers": FOLLOWERS}
+"""Each is a mixture of the present's parts and one of these."""
+
+_ALL: tuple[Part, ...] = PRESENT + NEIGHBOURS + FOLLOWERS
+_COLUMN = {part: column for column, part in enumerate(_ALL)}
+_BLOCK = 64  # queries scored at a time
+_NEGLIGIBLE = 1e-3  # weight of a part that is left out
+_TOP = 10  # places by which a kernel is chosen
+_SMALLEST = 1e-9  # share of an item that no part knows
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was chosen on rolling newcomers.
+
+    Args:
+        weights: learner -> float64 [parts], of the mixtures, in the order of all parts.
+        exponents: learner -> its exponent in the product.
+        n_cases: number of rolling newcomers' cases.
+    """
+
+    weights: Mapping[str, np.ndarray]
+    exponents: Mapping[str, float]
+    n_cases: int
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """How it is chosen.
+
+    Args:
+        shots: after how many of their interactions newcomers are asked.
+        most_cases: of the mixtures.
+        most_of_product: cases of the product, for which all items are scored.
+        most_of_depth: cases by which the share at that depth is told.
+        depth: targets further down than about this place count for nothing.
+        backing: share of the present in each of the other mixtures, beside its own.
+        shrinkage: of the product's exponents towards equal ones.
+        seed: of the draw of the cases.
+    """
+
+    shots: Sequence[int] = tuple(range(1, 10))
+    most_cases: int = 2500
+    most_of_product: int = 1000
+    most_of_depth: int = 200
+    depth: int = 30
+    backing: float = 0.1
+    shrinkage: float = 0.03
+    seed: int = 0
+
+
+def choose(
+    past: EventLog,
+    n_items: int,
+    protocol: str,
+    repeatable: bool,
+    content: np.ndarray | None = None,
+    how: Choosing | None = None,
+) -> Chosen:
+    """The weights that suit the newcomers of earlier moments of the log best; nothing but `past` is used.
+
+    Args:
+        past: the log up to T.
+        n_items: items below this one are candidates: those of `past` and the padding item.
+        protocol: under which they will be asked, one of `mml.data.rolling.PROTOCOLS`.
+        repeatable: whether an item that the user had already may be a target.
+        content: see `Shares`.
+        how: see Choosing.
+    """
+    how = how or Choosing()
+    cases = rolling_newcomers(past, protocol, how.shots, repeatable=repeatable).at_random(how.most_cases, how.seed)
+    shares = Shares(past, n_items, len(past), repeatable, content)
+    if not len(cases):
+        return _without_cases()
+    found, gains, floor = _of_targets(shares, cases, n_items, how)
+    weights: dict[str, np.ndarray] = {}
+    for name, parts in LEARNERS.items():
+        columns = [_COLUMN[part] for part in PRESENT]
+        if parts:
+            columns.append(max((_COLUMN[part] for part in parts), key=lambda column: float(gains[column])))
+        weights[name] = np.zeros(len(_ALL))
+        weights[name][columns] = mixture_weights(found[:, columns], floor)
+        weights[name] = (1 - how.backing) * weights[name] + how.backing * weights["present"]
+    few = cases.at_random(how.most_of_product, how.seed)
+    exponents = _product(shares, few, weights, floor, how.shrinkage, repeatable)
+    return Chosen(weights, exponents, len(cases))
+
+
+def _without_cases() -> Chosen:
+    """All alike, as nothing speaks for one or the other."""
+    weights = {}
+    for name, parts in LEARNERS.items():
+        own = (*PRESENT, *parts[:1])
+        weights[name] = np.array([float(part in own) for part in _ALL]) / len(own)
+    return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), 0)
+
+
+def _of_targets(shares: Shares, cases: Cases, n_items: int, how: Choosing) -> tuple[np.ndarray, np.ndarray, float]:
+    """The parts' shares of the targets, float64 [N, parts], their NDCG@10, float64 [parts] (0 for the present's),
+    and the mean share of the item at place `depth` of the present's parts."""
+    found, gains, level = np.zeros((len(cases), len(_ALL))), np.zeros(len(_ALL)), 0.0
+    for rows in blocks_in_time(cases.queries, _BLOCK):
+        own = cases.take(rows)
+        found[rows, : len(PRESENT)] = shares.of_items(own.queries, PRESENT, own.targets)
+        for column, part in enumerate(shares.of(own.queries, _ALL[len(PRESENT) :]), len(PRESENT)):
+            found[rows, column] = part[np.arange(len(rows)), own.targets]
+            gains[column] += _gains(part, found[rows, column]).sum() / len(cases)
+    few, depth = cases.at_random(how.most_of_depth, how.seed), min(how.depth, n_items - 1)
+    for rows in blocks_in_time(few.queries, _BLOCK):
+        for part in shares.of(few.queries.take(rows), PRESENT):
+            level += np.partition(part, -depth, axis=1)[:, -depth].sum() / len(PRESENT)
+    return found, gains, level / len(few)
+
+
+def _gains(shares: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """NDCG@10 of targets of shares [c] among the shares [c, n_items], a target in the middle of its equals."""
+    above, level = (shares > target[:, None]).sum(1), (shares >= target[:, None]).sum(1)
+    rank = (above + 1 + level) / 2
+    return np.where(rank <= _TOP, 1 / np.log2(rank + 1), 0.0)
+
+
+def _product(
+    shares: Shares,
+    cases: Cases,
+    weights: Mapping[str, np.ndarray],
+    floor: float,
+    shrinkage: float,
+    repeatable: bool,
+) -> dict[str, float]:
+    logs = torch.empty(len(cases), shares.n_items, len(weights))
+    for rows in blocks_in_time(cases.queries, _BLOCK):
+        own = cases.take(rows)
+        mixed = mixtures(shares, own.queries, weights)
+        logs[torch.from_numpy(rows)] = torch.from_numpy(np.stack([np.log(one + _SMALLEST) for one in mixed], 2)).float()
+    logs[:, 0] = -torch.inf
+    if not repeatable:
+        histories = torch.from_numpy(cases.queries.histories)
+        logs[torch.arange(len(cases))[:, None], histories] = -torch.inf
+    found = product_weights(logs, torch.from_numpy(cases.targets), floor, shrinkage)
+    return {name: float(value) for name, value in zip(weights, found, strict=True)}
+
+
+def mixtures(shares: Shares, queries: Queries, weights: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Each mixture's shares of the items, float64 [c, n_items]."""
+    table = np.stack(list(weights.values()))
+    table = np.where(table < _NEGLIGIBLE, 0.0, table)
+    used = np.flatnonzero(table.any(0))
+    return shares.mixed(queries, [_ALL[column] for column in used], table[:, used])
+
+
+class Newcomers:
+    """What newcomers take next, by a log that grows and by choices that were made on its past.
+
+    Args:
+        chosen: the choices.
+        events: the log; with `frozen` that up to T.
+        n_items: number of items, the padding item included.
+        span: number of events up to T, which half-lives are shares of.
+        repeatable: whether items of the history are candidates.
+        content: see `Shares`.
+    """
+
+    def __init__(
+        self,
+        chosen: Chosen,
+        events: EventLog,
+        n_items: int,
+        span: int,
+        repeatable: bool,
+        content: np.ndarray | None = None,
+    ) -> None:
+        self.chosen = chosen
+        self._shares = Shares(events, n_items, span, repeatable, content)
+
+    def scores(self, queries: Queries, only: str | None = None) -> Tensor:
+        """Log shares up to a constant, float32 [c, n_items]: of the product, or of one learner's mixture.
+
+        Args:
+            queries: c of them, in any order.
+            only: one of `LEARNERS`; the product of all if None.
+        """
+        names = list(LEARNERS) if only is None else [only]
+        weights = {name: self.chosen.weights[name] for name in names}
+        exponents = [self.chosen.exponents[name] if only is None else 1.0 for name in names]
+        found = torch.empty(len(queries), self._shares.n_items)
+        for rows in blocks_in_time(queries, _BLOCK):
+            mixed = mixtures(self._shares, queries.take(rows), weights)
+            total = sum(exponent * np.log(one + _SMALLEST) for exponent, one in zip(exponents, mixed, strict=True))
+            found[torch.from_numpy(rows)] = torch.from_numpy(np.asarray(total)).float()
+        return found
+
+
+def state_of(chosen: Chosen) -> dict[str, Any]:
+    """The choices as tensors and numbers."""
+    weights = {name: torch.from_numpy(one) for name, one in chosen.weights.items()}
+    return {"weights": weights, "exponents": dict(chosen.exponents), "n_cases": chosen.n_cases}
+
+
+def chosen_of(state: Mapping[str, Any]) -> Chosen:
+    """The choices that `state_of` made."""
+    weights = {name: np.asarray(one) for name, one in state["weights"].items()}
+    return Chosen(weights, dict(state["exponents"]), int(state["n_cases"]))

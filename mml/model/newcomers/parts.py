@@ -1,0 +1,276 @@
+"""What the parts of a learner of newcomers say: shares of all items, each from what was known at the query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mml.data.events import EventLog
+from mml.data.rolling import Queries
+from mml.model.log.counter import DecayedCounts
+from mml.model.log.histories import decayed
+from mml.model.newcomers.memory import Following, Memory, Nearness
+
+_FURTHEST = 50  # histories of so many interactions and more are alike in popularity
+_LEAST = 1e-3  # weight of an event that is too far in position to count
+_RIDGE = 1.0  # of the discriminant, in mean variances
+_YOUNGEST = 0.02  # share of the log that an item has been there for at least, in the rate of its events
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Popularity as events: each weighs 2^(-age / half_life), age and half-life counted in events as shares of the log.
+
+    Args:
+        half_life: 0 for never.
+        reach: an event after m interactions of its user weighs exp(-|m - n| / reach) after n; 0 for all alike.
+    """
+
+    half_life: float = 0.0
+    reach: float = 0.0
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Items that nobody has touched yet, shares proportional to exp(sharpness v . d), v an item's content.
+
+    d is the discriminant (C + ridge I)^-1 (m1 - m0) between items touched for the first time of late, m1, and those
+    that nobody has touched yet, m0, C the covariance of all content; or the mean content of the history.
+
+    Args:
+        sharpness: 0 for all alike.
+        personal: whether the history's content counts.
+        half_life: of first touches in m1, see Counts.
+    """
+
+    sharpness: float = 0.0
+    personal: bool = False
+    half_life: float = 2.0**-3
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A part's shares over the share of the log that each item has been there for: a rate, fair to young items."""
+
+    of: Counts
+
+
+Weights = Callable[..., tuple[np.ndarray, np.ndarray]]
+Part = Counts | Unseen | Nearness | Following | Rate
+
+PRESENT: tuple[Part, ...] = (
+    Counts(),
+    Rate(Counts()),
+    *(Counts(2.0**-n) for n in range(1, 11)),
+    Rate(Counts(2.0**-2)),
+    *(Counts(life, 3.0) for life in (0.0, 2.0**-2, 2.0**-4, 2.0**-6)),
+    Rate(Counts(0.0, 3.0)),
+    Rate(Counts(2.0**-2, 3.0)),
+    Unseen(),
+    *(Unseen(sharpness) for sharpness in (0.5, 1.0, 2.0)),
+    *(Unseen(sharpness, personal=True) for sharpness in (4.0, 16.0)),
+)
+"""Of the learner of the present."""
+
+NEIGHBOURS: tuple[Part, ...] = (
+    Nearness(),
+    Nearness(distance=5.0),
+    Nearness(distance=2.0),
+    Nearness(position=1.5, distance=5.0, match=1.5),
+)
+"""Of which the learner by neighbours has one."""
+
+FOLLOWERS: tuple[Part, ...] = (
+    Following(decay=0.6),
+    Following(position=2.0),
+    Following(position=1.0),
+    Following(position=1.0, decay=0.6),
+)
+"""Of which the learner by what follows has one."""
+
+
+class Shares:
+    """The parts' shares of the items at queries; fastest in order of what is known.
+
+    Args:
+        events: the log; a query reads those before its `known`.
+        n_items: number of items, the padding item included.
+        span: the number of events that half-lives and lives are shares of.
+        repeatable: whether items of the history are candidates; if not they have no share.
+        content: float [n_items, d], 0 where an item has none; None for no content at all.
+    """
+
+    def __init__(
+        self, events: EventLog, n_items: int, span: int, repeatable: bool, content: np.ndarray | None = None
+    ) -> None:
+        self._events, self.n_items, self._span, self._repeatable = events, n_items, span, repeatable
+        self._content = content
+        self._memory = Memory(events, n_items, span)
+        self._places = np.minimum(events.places, _FURTHEST)
+        self._counts: dict[tuple[Any, ...], DecayedCounts] = {}
+        self._first = np.full(n_items, np.iinfo(np.int64).max)
+        np.minimum.at(self._first, events.items, np.arange(len(events)))
+
+    def of(self, queries: Queries, parts: Sequence[Part], limit: int | None = None) -> Iterator[np.ndarray]:
+        """float64 [c, n] for each part, rows of sum 1, or of 0 where the part knows nothing.
+
+        Args:
+            queries: c of them.
+            parts: whose shares.
+            limit: only the items below this one are there; all if None.
+        """
+        limit = self.n_items if limit is None else limit
+        allowed = self._allowed(queries, limit)
+        for found in self._counts_of(queries, parts, limit):
+            yield found * allowed / _sums(found, allowed)[:, None]
+
+    def mixed(self, queries: Queries, parts: Sequence[Part], weights: np.ndarray) -> list[np.ndarray]:
+        """Mixtures of the parts' shares, float64 [c, n_items] each.
+
+        Args:
+            queries: c of them.
+            parts: P of them.
+            weights: float64 [mixtures, P].
+        """
+        allowed = self._allowed(queries, self.n_items)
+        mixtures = [np.zeros((len(queries), self.n_items)) for _ in weights]
+        for column, found in enumerate(self._counts_of(queries, parts, self.n_items)):
+            once = 1 / _sums(found, allowed)[:, None]
+            for row in np.flatnonzero(weights[:, column]):
+                mixtures[row] += (weights[row, column] * once) * found
+        return [one * allowed for one in mixtures]
+
+    def of_items(self, queries: Queries, parts: Sequence[Part], items: np.ndarray) -> np.ndarray:
+        """The parts' shares of one item for each query, items int64 [c] -> float64 [c, parts]."""
+        allowed = self._allowed(queries, self.n_items)
+        own = allowed[np.arange(len(queries)), items]
+        columns = []
+        for found in self._counts_of(queries, parts, self.n_items):
+            rows = np.arange(len(queries)) if len(found) > 1 else np.zeros(len(queries), dtype=np.int64)
+            columns.append(found[rows, items] * own / _sums(found, allowed))
+        return np.stack(columns, 1)
+
+    def _allowed(self, queries: Queries, limit: int) -> np.ndarray:
+        """float64 [c, limit], 1 for candidates."""
+        allowed = np.ones((len(queries), limit))
+        if not self._repeatable:
+            rows, columns = np.nonzero((queries.histories > 0) & (queries.histories < limit))
+            allowed[rows, queries.histories[rows, columns]] = 0
+        allowed[:, 0] = 0
+        return allowed
+
+    def _counts_of(self, queries: Queries, parts: Sequence[Part], limit: int) -> Iterator[np.ndarray]:
+        """Not normalised, float64 [c, limit] for each part; [1, limit] where it is the same for all queries."""
+        kept: dict[Part, np.ndarray] = {}  # what several parts need, counted once
+        rated = {one.of for one in parts if isinstance(one, Rate)}
+        moments = queries.take(slice(1)) if len(queries) and (queries.known == queries.known[0]).all() else queries
+        presence = self._presence(moments, limit) if rated else None
+        for part in parts:
+            if isinstance(part, Unseen):
+                yield self._of_unseen(queries if part.personal else moments, part, limit, kept)
+                continue
+            plain = part.of if isinstance(part, Rate) else part
+            if plain not in kept:
+                apart = not isinstance(plain, Counts) or plain.reach
+                found = self._plain(queries if apart else moments, plain)[:, :limit]
+                if plain in rated:
+                    kept[plain] = found
+            else:
+                found = kept[plain]
+            yield found / presence if isinstance(part, Rate) else found
+
+    def unseen(self, queries: Queries, limit: int) -> np.ndarray:
+        """bool [c, limit], items that nobody had touched; never the padding item."""
+        found = self._first[None, :limit] >= queries.known[:, None]
+        found[:, 0] = False
+        return found
+
+    def _plain(self, queries: Queries, part: Counts | Nearness | Following) -> np.ndarray:
+        if isinstance(part, Nearness):
+            return self._memory.scores(queries, part)
+        if isinstance(part, Following):
+            return self._memory.following(queries, part)
+        return self._counted(queries, part)
+
+    def _presence(self, queries: Queries, limit: int) -> np.ndarray:
+        """Share of the events that came since an item's first one, float64 [c, limit]."""
+        known = queries.known[:, None]
+        return np.maximum((known - np.minimum(self._first[None, :limit], known)) / np.maximum(known, 1), _YOUNGEST)
+
+    def _counted(self, queries: Queries, part: Counts) -> np.ndarray:
+        if not part.reach:
+            return self._counter(self._near, part.half_life, 0.0, 0.0).before(
+                queries.known, queries.known.astype(np.float64)
+            )
+        found = np.zeros((len(queries), self.n_items))
+        places = np.minimum(queries.lengths, _FURTHEST)
+        for place in np.unique(places):
+            rows = np.flatnonzero(places == place)
+            known = queries.known[rows]
+            counter = self._counter(self._near, part.half_life, part.reach, float(place))
+            found[rows] = counter.before(known, known.astype(np.float64))
+        return found
+
+    def _counter(self, weights: Weights, half_life: float, *arguments: float) -> DecayedCounts:
+        key = weights, half_life, *arguments
+        if key not in self._counts:
+            kept, own = weights(*arguments)
+            life = half_life * self._span if half_life else np.inf
+            times = kept.astype(np.float64)
+            self._counts[key] = DecayedCounts(self._events.items[kept], kept, times, self.n_items, life, own)
+        return self._counts[key]
+
+    def _near(self, reach: float, place: float) -> tuple[np.ndarray, np.ndarray]:
+        """The events that count after `place` interactions, and their weights."""
+        weights = np.exp(-np.abs(self._places - place) / reach) if reach else np.ones(len(self._events))
+        kept = np.flatnonzero(weights >= _LEAST)
+        return kept, weights[kept]
+
+    def _firsts(self) -> tuple[np.ndarray, np.ndarray]:
+        """The first event of each item, and their weights."""
+        kept = np.sort(self._first[self._first < len(self._events)])
+        return kept, np.ones(len(kept))
+
+    def _of_unseen(self, queries: Queries, part: Unseen, limit: int, kept: dict[Part, np.ndarray]) -> np.ndarray:
+        unseen = self.unseen(queries, limit).astype(np.float64)
+        if not part.sharpness or self._content is None:
+            return unseen
+        plain = replace(part, sharpness=1.0)
+        if plain not in kept:
+            kept[plain] = self._likeness(queries, part, unseen)
+        return unseen * np.exp(part.sharpness * kept[plain])
+
+    def _likeness(self, queries: Queries, part: Unseen, unseen: np.ndarray) -> np.ndarray:
+        """v . d of unseen items, less its largest; float64 [c, n]."""
+        assert self._content is not None
+        content = self._content[: unseen.shape[1]]
+        if part.personal:
+            weights = decayed(queries.histories, 0.8)
+            direction = np.einsum("cl,cld->cd", weights, self._content[queries.histories])
+            direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-12)
+        else:
+            came = self._counter(self._firsts, part.half_life).before(queries.known, queries.known.astype(np.float64))
+            came = (came / np.maximum(came.sum(1, keepdims=True), 1e-300)) @ self._content
+            waiting = (unseen / np.maximum(unseen.sum(1, keepdims=True), 1)) @ content
+            direction = (came - waiting) @ self._precision
+        likeness = direction @ content.T
+        return likeness - likeness.max(1, keepdims=True)
+
+    @cached_property
+    def _precision(self) -> np.ndarray:
+        """Of content within the log, float64 [d, d]."""
+        assert self._content is not None
+        own = self._content[np.unique(self._events.items)].astype(np.float64)
+        covariance = np.cov(own.T, bias=True)
+        ridge = _RIDGE * np.trace(covariance) / len(covariance)
+        return np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
+
+
+def _sums(found: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """float64 [c], the sums over candidates; never 0. found [c, n] or [1, n]."""
+    sums = allowed @ found[0] if len(found) == 1 else np.einsum("cn,cn->c", found, allowed)
+    return np.maximum(sums, 1e-300)

@@ -1,0 +1,156 @@
+"""Shares of the parts against plain counting, and their mixtures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mml.data.events import EventLog
+from mml.data.rolling import Cases, cases_after
+from mml.model.newcomers.content import unit_content
+from mml.model.newcomers.memory import Following, Nearness
+from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Counts, Part, Rate, Shares, Unseen
+from mml.model.newcomers.pool import mixture_weights, product_weights
+from tests.data.random_events import random_events
+
+N_ITEMS = 15
+
+
+def _cases(events: EventLog, protocol: str) -> Cases:
+    numbers = np.flatnonzero((np.arange(len(events)) >= 120) & (events.places > 0))
+    return cases_after(events, numbers, 120, protocol)
+
+
+def _counted(events: EventLog, part: Counts, known: int, length: int, n_items: int) -> np.ndarray:
+    counts = np.zeros(n_items)
+    for number in range(known):
+        weight = 2.0 ** (-(known - number) / (part.half_life * len(events))) if part.half_life else 1.0
+        if part.reach:
+            near = np.exp(-abs(events.places[number] - length) / part.reach)
+            weight *= near if near >= 1e-3 else 0.0
+        counts[events.items[number]] += weight
+    return counts
+
+
+def _share(values: np.ndarray, history: np.ndarray, repeatable: bool) -> np.ndarray:
+    values = values.copy()
+    values[0] = 0
+    if not repeatable:
+        values[history[history > 0]] = 0
+    return values / values.sum() if values.sum() else values
+
+
+@pytest.mark.parametrize("protocol", ["frozen", "online"])
+@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize("part", [Counts(), Counts(0.1), Counts(0.0, 2.0), Counts(0.2, 1.0)])
+def test_counts_as_if_counted_anew(protocol: str, repeatable: bool, part: Counts) -> None:
+    events = random_events(1, n_items=N_ITEMS)
+    cases = _cases(events, protocol)
+    found, rate = Shares(events, N_ITEMS, len(events), repeatable).of(cases.queries, [part, Rate(part)])
+    for row in range(len(cases)):
+        known, history = int(cases.queries.known[row]), cases.queries.histories[row]
+        counts = _counted(events, part, known, int((history > 0).sum()), N_ITEMS)
+        np.testing.assert_allclose(found[row], _share(counts, history, repeatable), rtol=1e-9, atol=1e-12)
+        first = [next((n for n in range(known) if events.items[n] == item), known) for item in range(N_ITEMS)]
+        presence = np.maximum((known - np.array(first)) / known, 0.02)
+        np.testing.assert_allclose(rate[row], _share(counts / presence, history, repeatable), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("part", [Unseen(), Unseen(1.0), Unseen(4.0, personal=True)])
+def test_unseen_items_alone_have_shares(part: Unseen) -> None:
+    events = random_events(2, n_items=N_ITEMS)
+    content = unit_content([np.random.default_rng(0).normal(size=(N_ITEMS + 3, 4))])
+    cases = _cases(events, "online")
+    (found,) = Shares(events, N_ITEMS + 3, len(events), False, content).of(cases.queries, [part])
+    for row, known in enumerate(cases.queries.known):
+        touched = np.isin(np.arange(N_ITEMS + 3), [0, *events.items[:known]])
+        assert not found[row, touched].any()
+        assert (found[row, ~touched] > 0).all()
+        assert found[row].sum() == pytest.approx(1.0)
+
+
+def test_content_of_first_touches_tells_which_unseen_item_is_next() -> None:
+    """Items come in order of one feature; the discriminant puts the nearest ones first, the personal one the likest."""
+    n = 40
+    items = np.repeat(np.arange(1, 21), 10)
+    events = EventLog.from_rows(np.arange(200) // 4, items, np.arange(200.0))
+    content = np.zeros((n + 1, 2))
+    content[1:, 0], content[1:, 1] = 1.0, -np.arange(n) / n
+    queries = cases_after(events, np.array([199]), 199, "online").queries
+    shares = Shares(events, n + 1, 200, True, content)
+    (found,) = shares.of(queries, [Unseen(1.0)])
+    assert (np.diff(found[0, 21:]) < 0).all()
+
+
+def test_nothing_after_what_is_known_matters() -> None:
+    events = random_events(3, n_items=N_ITEMS)
+    cases = _cases(events, "online").take(slice(0, 30))
+    end = int(cases.queries.known.max())
+    cut = EventLog(events.users[:end], events.items[:end], events.times[:end], events.places[:end])
+    parts = [*PRESENT, *NEIGHBOURS, *FOLLOWERS]
+    whole = Shares(events, N_ITEMS, 200, False).of(cases.queries, parts)
+    for one, other in zip(whole, Shares(cut, N_ITEMS, 200, False).of(cases.queries, parts), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_a_limit_leaves_out_items() -> None:
+    events = random_events(4, n_items=N_ITEMS)
+    cases = _cases(events, "frozen")
+    parts: list[Part] = [Counts(), Nearness(), Following()]
+    shares = Shares(events, N_ITEMS, 200, False)
+    for all_items, few in zip(shares.of(cases.queries, parts), shares.of(cases.queries, parts, 10), strict=True):
+        expected = all_items[:, :10] / np.maximum(all_items[:, :10].sum(1, keepdims=True), 1e-300)
+        np.testing.assert_allclose(few, expected, rtol=1e-9)
+
+
+def test_mixture_weights_are_the_best() -> None:
+    rng = np.random.default_rng(0)
+    shares, floor = rng.random((200, 3)) ** 4, 0.05
+    found = mixture_weights(shares, floor)
+    assert found.sum() == pytest.approx(1.0)
+
+    def value(weights: np.ndarray) -> float:
+        return float(np.log(shares @ weights + floor).mean())
+
+    grid = [np.array([a, b, 1 - a - b]) for a in np.arange(0, 1.01, 0.02) for b in np.arange(0, 1.01 - a, 0.02)]
+    assert value(found) >= max(value(np.maximum(one, 0)) for one in grid) - 1e-6
+
+
+def test_mixture_weights_of_targets_that_no_part_knows_stay_as_they_were() -> None:
+    assert mixture_weights(np.zeros((3, 2)), 0.1).tolist() == [0.5, 0.5]
+
+
+def test_the_floor_leaves_hopeless_targets_out() -> None:
+    """One part is right about few targets, the other a little about all: with a floor the first one counts."""
+    shares = np.zeros((100, 2))
+    shares[:10, 0], shares[:, 1] = 0.5, 1e-4
+    assert mixture_weights(shares, 0.0)[1] > 0.8
+    assert mixture_weights(shares, 0.01)[0] > 0.9
+
+
+def test_product_weights_find_the_part_that_knows() -> None:
+    rng = np.random.default_rng(1)
+    logs = rng.normal(size=(400, 12, 2))
+    targets = np.array([rng.choice(12, p=np.exp(row) / np.exp(row).sum()) for row in logs[:, :, 0]])
+    found = product_weights(torch.from_numpy(logs).float(), torch.from_numpy(targets), 0.0, 1e-4)
+    assert found[0] == pytest.approx(1.0, abs=0.2)
+    assert found[1] == pytest.approx(0.0, abs=0.1)
+    shrunk = product_weights(torch.from_numpy(logs).float(), torch.from_numpy(targets), 0.0, 1e4)
+    np.testing.assert_allclose(shrunk, 0.5, atol=1e-2)
+
+
+def test_products_leave_out_what_is_no_candidate() -> None:
+    rng = np.random.default_rng(2)
+    logs = torch.from_numpy(rng.normal(size=(50, 6, 2))).float()
+    targets = torch.from_numpy(rng.integers(1, 5, 50))
+    without = product_weights(logs[:, :5], targets, 0.01, 0.01)
+    logs[:, 5] = -torch.inf
+    np.testing.assert_allclose(product_weights(logs, targets, 0.01, 0.01), without, atol=1e-4)
+
+
+def test_no_features_are_no_content() -> None:
+    assert unit_content([]) is None
+    content = unit_content([np.ones((3, 2)), np.zeros((3, 4))])
+    assert content is not None
+    assert content.shape == (3, 6)

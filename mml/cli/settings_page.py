@@ -19,7 +19,8 @@ _HEAD = """\
 
 <!-- Written by python -m mml.cli.settings_page from the declarations; do not edit. -->
 
-Every key with its default, what it accepts, and what it does. All of them have defaults that run; most people set three or four.
+Every key with its default, what it accepts, and what it does. All of them have defaults that run; most people set three
+or four.
 
 | where | how |
 | --- | --- |
@@ -28,10 +29,10 @@ Every key with its default, what it accepts, and what it does. All of them have 
 | a file of yours | `mml train shop --config_files mine.yaml` |
 | Python | `mml.fit("shop", hidden_size=32, topk=[5, 10], **{"learners.txt.learning_rate": 0.001})` |
 
-Later ones go over earlier ones, in this order: `configs/overall.yaml` (the defaults below), `configs/shop.yaml`, `dataset/shop/shop.yaml`,
-`--config_files`, the command line. `~` is YAML's "no value". A key that does not exist, or a value that cannot be, is refused before anything
-starts, with the nearest key that does exist. `mml keys` prints the same tables, and the stage that each key acts on: what comes
-before that stage is not computed again.
+Later ones go over earlier ones, in this order: `configs/overall.yaml` (the defaults below), `configs/shop.yaml`,
+`dataset/shop/shop.yaml`, `--config_files`, the command line. `~` is YAML's "no value". A key that does not exist, or a
+value that cannot be, is refused before anything starts, with the nearest key that does exist. `mml keys` prints the
+same tables, and the stage that each key acts on: what comes before that stage is not computed again.
 
 A key marked *per learner* can have a value of its own in each learner with an encoder:
 `learners.txt.pretrain_epochs`.

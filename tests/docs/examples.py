@@ -55,10 +55,12 @@ def run(source: str, namespace: dict[str, Any]) -> str:
     """
     namespace["_shell"] = shell
     tree = ast.parse(_FOR_SHELL.sub(lambda line: f"_shell(f{line[1]!r})", source))
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    last = tree.body[-1] if tree.body else None
+    if isinstance(last, ast.Expr):
+        tree.body.pop()
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(compile(tree, "<example>", "exec"), namespace)
-        if last is not None:
+        if isinstance(last, ast.Expr):
             value = eval(compile(ast.Expression(last.value), "<example>", "eval"), namespace)
             if value is not None:
                 print(repr(value))

@@ -23,13 +23,15 @@ from benchmarks.log_models import World
 from benchmarks.measured import machine
 from mml.config.arguments import common_arguments
 from mml.config.config import Config
-from mml.data.rolling import PROTOCOLS, Cases, blocks_in_time, cases_after
+from mml.data.moments import PROTOCOLS
+from mml.data.rolling import Cases, blocks_in_time, cases_after
 from mml.errors import InputError
 from mml.evaluation.ranking import Ranking, rank_targets
 from mml.evaluation.scorer import ItemScores, Scorer, of_rows
 from mml.model.log.counter import Counter, CounterScorer, cases_of, choose_counter
 from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.learner import LEARNERS, Chosen, Newcomers, choose
+from mml.model.newcomers.parts import Shares
 
 _BLOCK = 256  # cases scored at a time
 
@@ -82,12 +84,15 @@ class Measured:
         """The choices on rolling newcomers; items that came after T are unknown to them."""
         limit = self.world.dataset.n_known_items + 1
         content = None if self.content is None else self.content[:limit]
-        return choose(self.world.past, limit, self.protocol, self.repeatable, content)
+        past = self.world.past
+        shares = Shares(past, limit, len(past), self.repeatable, content)
+        return choose(past, shares, self.protocol, self.repeatable)
 
     def learner(self, chosen: Chosen) -> Newcomers:
         """With the choices, over the whole log."""
         world = self.world
-        return Newcomers(chosen, world.events, world.n_items, len(world.past), self.repeatable, self.content)
+        shares = Shares(world.events, world.n_items, len(world.past), self.repeatable, self.content)
+        return Newcomers(chosen, shares)
 
     def gains(self, scores: Tensor, rows: np.ndarray) -> np.ndarray:
         """NDCG@10 of the cases `rows`, whose scores are given."""

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from mml.data.catalogue import Catalogue
+from mml.data.events import EventLog
 from mml.data.items import Items
 from mml.data.sequences import PackedSequences
-from mml.data.tasks import TaskSet, evaluation_tasks, prefix_tasks
+from mml.data.tasks import Moments, TaskSet, evaluation_tasks, prefix_tasks
 from mml.errors import InputError
 from mml.evaluation.ranking import rank_targets
 from mml.evaluation.significance import per_case_ndcg
@@ -35,7 +36,7 @@ from mml.model.learner import entry_of
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.id import IDLearner
 from mml.model.learner.outputs import Output, StateOutput
-from mml.model.learner.slot import Serving, State, TrainedLearner
+from mml.model.learner.slot import EventLearner, Serving, State, TrainedLearner
 from mml.ranked_lists import BestItems, best_items, popular_items
 from mml.refresh.newer import learned
 from mml.version import __version__
@@ -134,6 +135,16 @@ class Recommender:
         other = copy.copy(self)
         other.learners = dict(learners)
         return other
+
+    @property
+    def follows_events(self) -> bool:
+        """Whether some learner counts events, so that what came since T changes what it says."""
+        return any(isinstance(learner, EventLearner) for learner in self.learners.values())
+
+    def over(self, events: EventLog) -> Recommender:
+        """The same where the learners that count events have another log, that up to T and what came since."""
+        found = self.learners.items()
+        return self.with_learners({k: one.over(events) if isinstance(one, EventLearner) else one for k, one in found})
 
     def use_generated(self, generated: bool) -> None:
         """Whether cold items have generated ID embeddings; without them the ID learner abstains from them."""
@@ -286,10 +297,12 @@ class Recommender:
             tasks = tasks.take(~(tasks.inputs(slice(None)) == tasks.target[:, None]).any(1))
         if not len(tasks) or not len(others.items):
             raise InputError("the log tells nothing: it needs some users with two known interactions or more.")
-        before, after = self._ndcg(tasks), self._with_newer(others)._ndcg(tasks)
+        times = found.times
+        own = None if times is None else times[: len(others.items)]
+        before, after = self._ndcg(tasks), self._with_newer(others, own)._ndcg(tasks)
         kept = "new" if after >= before else "old"
         if kept == "new":
-            whole = self._with_newer(newer)
+            whole = self._with_newer(newer, times)
             counts = self.vocabulary.counts + np.bincount(newer.items, minlength=len(self.vocabulary))
             whole.vocabulary = replace(self.vocabulary, counts=counts)
             whole.log = PackedSequences.joined([self.log, newer])
@@ -299,15 +312,24 @@ class Recommender:
         numbers = {"n_interactions": len(newer.items), "n_unknown": found.n_unknown}
         return {"kept": kept, "ndcg_before": before, "ndcg_after": after, **numbers}
 
-    def _with_newer(self, newer: PackedSequences) -> Recommender:
+    def _now(self, tasks: TaskSet) -> TaskSet:
+        """The tasks, asked after all events that are known; at T if nothing has come since."""
+        counting = [one for one in self.learners.values() if isinstance(one, EventLearner)]
+        if not any(len(one.events) > one.n_past for one in counting):
+            return tasks
+        n = len(tasks)
+        return replace(tasks, moments=Moments(np.full(n, len(counting[0].events)), np.full(n, -1)))
+
+    def _with_newer(self, newer: PackedSequences, times: np.ndarray | None) -> Recommender:
         assert self.log is not None
         return self.with_learners(
-            learned(self.learners, self.choices, self.values, self.log, newer, self.catalogue, self.device)
+            learned(self.learners, self.choices, self.values, self.log, newer, self.catalogue, self.device, times)
         )
 
     @torch.no_grad()
     def _ndcg(self, tasks: TaskSet) -> float:
         excluded = None if self.rules.repeatable else tasks.inputs(slice(None))
+        tasks = self._now(tasks)
         scorer = self.fused(tasks, self.outputs(tasks))
         ranks = rank_targets(scorer, tasks.target, excluded, seed=0, block=_BLOCK).ranks
         return float(per_case_ndcg(ranks).mean())
@@ -337,6 +359,7 @@ class Recommender:
             raise InputError(
                 f"no user of the log has more than {min(shots)} known interactions, so nothing can be told."
             )
+        tasks = self._now(tasks)
         excluded = None if self.rules.repeatable else history
         popular = StateOutput(torch.ones(len(tasks), 1), torch.from_numpy(self.vocabulary.counts).float()[:, None])
         rows = {}
@@ -389,7 +412,7 @@ class Recommender:
     ) -> Iterator[pd.DataFrame]:
         if not len(rows):
             return
-        tasks = found.tasks(rows, self.rules.max_length)
+        tasks = self._now(found.tasks(rows, self.rules.max_length))
         outputs = self.outputs(tasks)
         scorer = self.fused(tasks, outputs)
         for begin in range(0, len(rows), _BLOCK):

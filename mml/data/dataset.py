@@ -57,6 +57,8 @@ class MMLDataset(AtomicDataset):
         n_known_items: items up to this id have been touched by an old or a validation user, up to T. Validation
             ranks these only, so that nothing after T can sway it.
         item_features: one per modality, joined by item token.
+        past: old and validation users' interactions up to T, packed.
+        past_times: float64 [n_interactions], when each of these came, as `old_times`.
         old_times: float64 [n_interactions], when each of the old users' came; None without a time column, and at a
             later moment (`after`).
         new_times: float64 [n_interactions], when each of the new users' came, or its row without a time column.
@@ -80,6 +82,8 @@ class MMLDataset(AtomicDataset):
         self.has_time: bool
         self._n_repeated_targets = 0
         self.n_warm_items: int
+        self.past: PackedSequences
+        self.past_times: np.ndarray | None
         self.old_times: np.ndarray | None
         self.n_known_items: int
         self.users: UserGroups
@@ -175,6 +179,8 @@ class MMLDataset(AtomicDataset):
         self.users = UserGroups(groups[0], groups[1].head(limit), groups[2].head(limit))
         times = split.times[split.users >= bounds[2]]
         self.old_times = split.times[: len(groups[0].items)] if self.has_time else None
+        self.past = PackedSequences.joined(groups[:2])
+        self.past_times = split.times[: len(self.past.items)] if self.has_time else None
         self.new_times = times if limit is None else times[groups[2].places < limit]
         self.n_warm_items = int(groups[0].items.max())
         self.n_known_items = max(self.n_warm_items, int(groups[1].items.max(initial=0)))
@@ -269,7 +275,8 @@ class MMLDataset(AtomicDataset):
         """The same data at a later moment: these interactions are among the old users', and every item is warm."""
         later = copy.copy(self)
         later.users = replace(self.users, old=PackedSequences.joined([self.users.old, *known]))
-        later.old_times = None
+        later.old_times = later.past_times = None
+        later.past = later.users.old
         later.n_warm_items = later.n_known_items = self.item_num - 1
         return later
 
@@ -277,7 +284,8 @@ class MMLDataset(AtomicDataset):
         """The same items, and these interactions alone among the old users'."""
         later = copy.copy(self)
         later.users = replace(self.users, old=known)
-        later.old_times = None
+        later.old_times = later.past_times = None
+        later.past = known
         return later
 
     def summary(self) -> dict[str, Any]:

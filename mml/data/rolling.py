@@ -10,9 +10,6 @@ import numpy as np
 
 from mml.data.events import EventLog
 
-PROTOCOLS = ("frozen", "online")
-"""frozen: what others did is known up to a moment; online: up to the target, whoever did it."""
-
 
 @dataclass(frozen=True)
 class Queries:
@@ -117,7 +114,7 @@ def rolling_newcomers(
 
     Args:
         past: the log up to T.
-        protocol: one of `PROTOCOLS`.
+        protocol: one of `mml.data.moments.PROTOCOLS`.
         shots: after how many of their interactions they are asked.
         cuts: shares of the arrivals, ascending.
         repeatable: whether an item that the user had already may be a target.
@@ -148,7 +145,7 @@ def cases_after(events: EventLog, numbers: np.ndarray, n_past: int, protocol: st
         events: the whole log.
         numbers: int64 [N], the targets, all at or after event `n_past`.
         n_past: events up to T.
-        protocol: one of `PROTOCOLS`.
+        protocol: one of `mml.data.moments.PROTOCOLS`.
         longest: histories are the latest so many interactions.
     """
     known = numbers if protocol == "online" else np.full(len(numbers), n_past)

@@ -86,6 +86,23 @@ class TaskBatch:
 
 
 @dataclass(frozen=True)
+class Moments:
+    """When N tasks are asked.
+
+    Args:
+        known: int64 [N], the events of the log before this number are known.
+        users: int64 [N], arrival ranks, by which a user's own events are told from others'; -1 for none in the log.
+    """
+
+    known: np.ndarray
+    users: np.ndarray
+
+    def take(self, rows: np.ndarray | slice) -> Moments:
+        """Those of the tasks `rows`."""
+        return Moments(self.known[rows], self.users[rows])
+
+
+@dataclass(frozen=True)
 class TaskSet:
     """N tasks over packed sequences; arrays are [N] int64.
 
@@ -97,6 +114,7 @@ class TaskSet:
         n_support: the first positions, which are support.
         n_query: the last positions, which are query. Positions between the two are history only.
         shots: number of the user's interactions that are known when the query is predicted.
+        moments: when they are asked; None for at T, whenever that is.
     """
 
     items: np.ndarray
@@ -106,6 +124,7 @@ class TaskSet:
     n_support: np.ndarray
     n_query: np.ndarray
     shots: np.ndarray
+    moments: Moments | None = None
 
     def __len__(self) -> int:
         return len(self.start)
@@ -121,8 +140,9 @@ class TaskSet:
 
     def take(self, rows: np.ndarray) -> TaskSet:
         """The tasks `rows`, an index or a mask."""
-        picked = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "items"}
-        return TaskSet(items=self.items, **picked)
+        own = [f.name for f in fields(self) if f.name not in ("items", "moments")]
+        moments = None if self.moments is None else self.moments.take(rows)
+        return TaskSet(items=self.items, **{name: getattr(self, name)[rows] for name in own}, moments=moments)
 
     def inputs(self, rows: np.ndarray | slice) -> np.ndarray:
         """The padded inputs of the tasks `rows`, int64 [U, L]."""

@@ -15,6 +15,11 @@ class EvaluationSettings:
     stage: ClassVar[str] = "meta_test"
     section: ClassVar[str] = "Evaluation"
 
+    online: bool = setting(
+        True,
+        "Two protocols: frozen, what others did is known up to T; online, up to the moment at which somebody is asked. "
+        "Learners that count events, and mml, are reported under the second one too, as <name>_online.",
+    )
     metrics: tuple[str, ...] | str = setting(["Recall", "MRR", "NDCG"], "Any ranking metric of RecBole.")
     topk: tuple[int, ...] | int = setting([5, 10, 20], "Lengths of the lists that metrics are of.", low=1)
     metric_decimal_place: int = setting(6, "Places that metrics are rounded to.", low=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -176,13 +177,20 @@ def _kept(report: dict[str, Any]) -> str:
     return f"kept, {change}" if report["kept"] else f"not kept, as it did not gain ({change})"
 
 
-def fit_context(context: RunContext, name: str, dataset: MMLDataset | None = None) -> FitContext:
-    """What a learner without an encoder is fitted to: a dataset's old users, by default the run's."""
+def fit_context(context: RunContext, name: str, dataset: MMLDataset | None = None, to_all: bool = False) -> FitContext:
+    """What a learner without an encoder is fitted to: a dataset's old users, by default the run's.
+
+    Args:
+        context: of the run.
+        name: the learner's.
+        dataset: whose old users.
+        to_all: also to validation users, all that is known at T: once everything is chosen.
+    """
     data, validation = dataset or context.dataset, context.validation.validation
     return FitContext(
         values=context.config.values(name),
-        old=data.users.old,
-        times=data.old_times,
+        old=data.past if to_all else data.users.old,
+        times=data.past_times if to_all else data.old_times,
         n_items=data.item_num,
         catalogue=context.catalogue if data is context.dataset else catalogue_of(context.config, data),
         max_length=data.max_item_list_len,
@@ -191,6 +199,18 @@ def fit_context(context: RunContext, name: str, dataset: MMLDataset | None = Non
         n_candidates=validation.n_candidates,
         score=lambda output: validation.score(validation.rank(output))[0],
     )
+
+
+def fitted_to_all(context: RunContext, stages: Mapping[str, LearnerStages]) -> dict[str, TrainedLearner]:
+    """The learners; those without an encoder fitted to all that is known at T, by the choices that were made."""
+    found = {}
+    for name, own in stages.items():
+        found[name] = own.learner
+        if own.choice is not None:
+            entry = entry_of(name)
+            assert isinstance(entry, FittedEntry)
+            found[name] = entry.fitted(name, own.choice, fit_context(context, name, to_all=True))
+    return found
 
 
 def _fitted(context: RunContext, name: str, entry: FittedEntry) -> LearnerStages:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from mml.data.events import event_log
+from mml.data.moments import Followed
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import dataset_metrics, group_metrics, rank_cases
 from mml.evaluation.metrics import Metrics
@@ -15,6 +18,7 @@ from mml.evaluation.scorer import Scorer
 from mml.evaluation.settings import EvaluationSettings
 from mml.files.safe import plain
 from mml.model.learner.outputs import StateOutput
+from mml.model.learner.slot import EventLearner
 from mml.recommender import Recommender
 from mml.run.context import RunContext, ranking_rules
 from mml.run.frame import State
@@ -24,7 +28,10 @@ STAGE = "meta_test"
 LISTED = 10
 """Items of each case's list in recommendations.csv."""
 FLOOR = "popularity"
-_CODE = ("mml.recommender", "mml.evaluation.cases", "mml.refresh.correction")
+FULL = "mml"
+ONLINE = "_online"
+"""Ends the names of methods that know all events before a target."""
+_CODE = ("mml.recommender", "mml.data.moments", "mml.evaluation.cases", "mml.refresh.correction")
 
 
 def meta_test_stage(
@@ -44,13 +51,13 @@ def meta_test_stage(
 
     def build(_: int) -> tuple[State, int]:
         tasks, _skipped = dataset.test_tasks()
-        rankings = _Ranked(context, metrics).all(recommender, refresh, tasks)
+        rankings = _Ranked(context, metrics, settings.online).all(recommender, refresh, tasks)
         by_group = {}
         for method, ranking in rankings.items():
             own = _measured(ranking, metrics.top_items_needed)
             by_group[method] = group_metrics(own, tasks, dataset.n_warm_items, metrics)
         ranks = {method: torch.from_numpy(ranking.ranks) for method, ranking in rankings.items()}
-        best = rankings["mml"].top_items
+        best = rankings[FULL].top_items
         assert best is not None
         lists = torch.from_numpy(best[:, :LISTED])
         state = {"metrics": plain(by_group), "ranks": ranks, "order": list(rankings), "lists": lists}
@@ -64,7 +71,9 @@ def meta_test_stage(
 class _Ranked:
     """Ranks targets by every method that a run reports."""
 
-    def __init__(self, context: RunContext, metrics: Metrics) -> None:
+    def __init__(self, context: RunContext, metrics: Metrics, online: bool) -> None:
+        self._online = online
+        self._dataset = context.dataset
         self._rules = ranking_rules(context.config)
         self._seed: int = context.config["seed"]
         self._top = metrics.top_items_needed
@@ -95,6 +104,25 @@ class _Ranked:
 
     def _part(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
         """Method -> ranking of some tasks' targets, the places among equals by `draws` [N]."""
+        rankings = self._part_frozen(recommender, tasks, draws)
+        if self._online and recommender.follows_events:
+            rankings |= self._part_online(recommender, tasks, draws)
+        return rankings
+
+    @cached_property
+    def _followed(self) -> Followed:
+        users = self._dataset.users
+        return Followed(event_log(self._dataset), users.new, len(users.old) + len(users.valid))
+
+    def _part_online(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
+        """The same where every event before a target is known, of the methods that then say something else."""
+        following, asked = recommender.over(self._followed.events), self._followed.at_moments(tasks)
+        outputs = following.outputs(asked)
+        followers = [name for name, learner in following.learners.items() if isinstance(learner, EventLearner)]
+        rankings = {name + ONLINE: self._rank(outputs[name], tasks, draws) for name in followers}
+        return rankings | {FULL + ONLINE: self._rank(following.fused(asked, outputs), tasks, draws)}
+
+    def _part_frozen(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
         rankings = {FLOOR: self._rank(_by_popularity(recommender, len(tasks)), tasks, draws)}
         outputs = recommender.outputs(tasks)
         for name, output in outputs.items():
@@ -104,7 +132,7 @@ class _Ranked:
         for name in recommender.compared_fusions:
             rankings[f"fusion_{name}"] = self._rank(recommender.fused(tasks, outputs, name), tasks, draws)
         top = max(self._top, LISTED)
-        rankings["mml"] = rank_cases(self._rules, recommender.fused(tasks, outputs), tasks, top, draws, shared=True)
+        rankings[FULL] = rank_cases(self._rules, recommender.fused(tasks, outputs), tasks, top, draws, shared=True)
         return rankings
 
 

@@ -24,7 +24,7 @@ from mml.run.folder import RunFolder
 from mml.run.frame import Stages, State
 from mml.run.fusion import fusion_stage
 from mml.run.generator import generator_stage
-from mml.run.learners import LearnerStages, learner_stages
+from mml.run.learners import LearnerStages, fitted_to_all, learner_stages
 from mml.run.meta_test import meta_test_stage
 from mml.run.refresh import RefreshStages
 from mml.run.result import predictions_csv, recommendations_csv, result_of, to_json
@@ -72,7 +72,8 @@ class Run:
     def _trained(self) -> tuple[dict[str, LearnerStages], Recommender, dict[str, float]]:
         learners = {name: learner_stages(self.context, name) for name in self.config["learners"]}
         recommender = self._recommender(learners)
-        return learners, recommender, fusion_stage(self.context, recommender, list(self.stages.records))
+        validation = fusion_stage(self.context, recommender, list(self.stages.records))
+        return learners, recommender.with_learners(fitted_to_all(self.context, learners)), validation
 
     def _build_once(self) -> None:
         """Refuse what does not fit before anything is written: each learner with an encoder, untrained."""

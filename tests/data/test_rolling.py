@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mml.data.events import EventLog
+from mml.data.moments import PROTOCOLS
 from mml.data.rolling import (
-    PROTOCOLS,
     blocks_in_time,
     cases_after,
     histories_before,

@@ -8,10 +8,10 @@ import torch
 
 from mml.data.events import EventLog
 from mml.data.rolling import Queries, cases_after
-from mml.data.tasks import evaluation_tasks
+from mml.data.tasks import Moments, evaluation_tasks
 from mml.model.newcomers.learner import LEARNERS, Choosing, Chosen, Newcomers, choose, chosen_of, state_of
-from mml.model.newcomers.output import NewcomersOutput, known_at
-from mml.model.newcomers.parts import PRESENT
+from mml.model.newcomers.output import NewcomersOutput
+from mml.model.newcomers.parts import PRESENT, Shares
 from tests.data.random_events import random_events
 
 N_ITEMS = 15
@@ -19,7 +19,8 @@ HOW = Choosing(shots=(1, 2, 3), most_cases=60, most_of_product=40, depth=3)
 
 
 def _chosen(events: EventLog, protocol: str) -> Chosen:
-    return choose(events.before(float(events.times[200])), N_ITEMS, protocol, False, how=HOW)
+    past = events.before(float(events.times[200]))
+    return choose(past, Shares(past, N_ITEMS, len(past), False), protocol, False, HOW)
 
 
 @pytest.mark.parametrize("protocol", ["frozen", "online"])
@@ -45,18 +46,18 @@ def test_as_if_the_log_ended_at_each_query() -> None:
     chosen = _chosen(events, "online")
     numbers = np.flatnonzero((np.arange(300) > 230) & (events.places > 0))[::7]
     queries = cases_after(events, numbers, 200, "online").queries
-    whole = Newcomers(chosen, events, N_ITEMS, 200, False).scores(queries)
+    whole = Newcomers(chosen, Shares(events, N_ITEMS, 200, False)).scores(queries)
     for row in range(len(queries)):
         n = int(queries.known[row])
         cut = EventLog(events.users[:n], events.items[:n], events.times[:n], events.places[:n])
-        one = Newcomers(chosen, cut, N_ITEMS, 200, False).scores(queries.take(slice(row, row + 1)))
+        one = Newcomers(chosen, Shares(cut, N_ITEMS, 200, False)).scores(queries.take(slice(row, row + 1)))
         torch.testing.assert_close(one[0], whole[row])
 
 
 def test_the_product_is_of_the_mixtures() -> None:
     events = random_events(2, n_items=N_ITEMS)
     chosen = _chosen(events, "frozen")
-    model = Newcomers(chosen, events, N_ITEMS, 200, False)
+    model = Newcomers(chosen, Shares(events, N_ITEMS, 200, False))
     queries = cases_after(events, np.flatnonzero(events.places == 2)[-5:], 200, "frozen").queries
     expected = sum(chosen.exponents[name] * model.scores(queries, name) for name in LEARNERS)
     torch.testing.assert_close(model.scores(queries), expected)
@@ -67,7 +68,7 @@ def test_a_new_item_rises_as_soon_as_somebody_touches_it() -> None:
     new = N_ITEMS
     users, places = np.append(events.users, [0, 1]), np.append(events.places, [99, 99])
     grown = EventLog(users, np.append(events.items, [new, new]), np.append(events.times, [151.0, 151.0]), places)
-    model = Newcomers(_chosen(events, "online"), grown, N_ITEMS + 1, 200, False)
+    model = Newcomers(_chosen(events, "online"), Shares(grown, N_ITEMS + 1, 200, False))
     history = np.array([[2, 5, 0]])
     before, after = (
         model.scores(Queries(history, np.array([known]), np.array([-1])))[0] for known in (len(events), len(grown))
@@ -78,7 +79,7 @@ def test_a_new_item_rises_as_soon_as_somebody_touches_it() -> None:
 def test_a_first_screen_is_the_present() -> None:
     """Without a history neither neighbours nor followers say anything."""
     events = random_events(4, n_items=N_ITEMS)
-    model = Newcomers(_chosen(events, "online"), events, N_ITEMS, 200, False)
+    model = Newcomers(_chosen(events, "online"), Shares(events, N_ITEMS, 200, False))
     scores = model.scores(Queries(np.array([[0]]), np.array([300]), np.array([-1])))
     assert scores.isfinite().all()
     assert (scores[0, np.unique(events.items)] > scores[0, 0]).all()
@@ -89,29 +90,33 @@ def test_choices_survive_as_tensors() -> None:
     chosen = _chosen(events, "online")
     restored = chosen_of(state_of(chosen))
     queries = Queries(np.array([[1, 2], [3, 0]]), np.array([300, 250]), np.array([-1, -1]))
-    one, other = (Newcomers(choice, events, N_ITEMS, 200, False).scores(queries) for choice in (chosen, restored))
+    one, other = (
+        Newcomers(choice, Shares(events, N_ITEMS, 200, False)).scores(queries) for choice in (chosen, restored)
+    )
     torch.testing.assert_close(one, other)
     assert restored.n_cases == chosen.n_cases
 
 
 def test_a_log_without_newcomers_has_equal_weights() -> None:
     events = EventLog.from_rows(np.array([0, 0, 0]), np.array([1, 2, 3]), np.arange(3.0))
-    chosen = choose(events, 4, "online", False)
+    chosen = choose(events, Shares(events, 4, len(events), False), "online", False)
     assert chosen.n_cases == 0
-    scores = Newcomers(chosen, events, 4, 3, False).scores(Queries(np.array([[1]]), np.array([3]), np.array([-1])))
+    scores = Newcomers(chosen, Shares(events, 4, 3, False)).scores(
+        Queries(np.array([[1]]), np.array([3]), np.array([-1]))
+    )
     assert scores.isfinite().all()
 
 
 def test_an_output_standardises_over_warm_items() -> None:
     events = random_events(6, n_items=N_ITEMS)
-    model = Newcomers(_chosen(events, "online"), events, N_ITEMS, 200, True)
+    model = Newcomers(_chosen(events, "online"), Shares(events, N_ITEMS, 200, True))
     log, _ = events.sequences(int(events.users.max()) + 1)
     tasks, _ = evaluation_tasks(log, 10, [1, 3])
     warm = torch.arange(N_ITEMS) < 10
     warm[0] = False
-    known = known_at(events, None, len(tasks))
+    at = Moments(np.full(len(tasks), len(events)), np.full(len(tasks), -1))
     for only in (None, "present"):
-        output = NewcomersOutput(model, tasks, N_ITEMS - 1, warm, known, only)
+        output = NewcomersOutput(model, tasks, N_ITEMS - 1, warm, at, only)
         cases = slice(0, 8)
         scores = output.standardised(cases)(slice(0, output.n_items))
         own = scores[:, warm[: output.n_items]]
@@ -120,10 +125,3 @@ def test_an_output_standardises_over_warm_items() -> None:
         picked = output.of_cases(torch.arange(3, 6))(torch.tensor([2, 4]))
         torch.testing.assert_close(picked, output.of_cases(cases)(slice(0, 14))[3:6][:, [2, 4]])
         assert len(output) == len(tasks)
-
-
-def test_what_is_known_at_a_time_came_before_it() -> None:
-    events = random_events(7)
-    found = known_at(events, np.array([0.0, 75.0, 1e9]), 3)
-    assert found.tolist() == [0, int((events.times < 75.0).sum()), 300]
-    assert known_at(events, None, 2).tolist() == [300, 300]

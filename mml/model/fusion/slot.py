@@ -125,7 +125,8 @@ class FusionSettings:
     section: ClassVar[str] = "Fusion"
 
     fusion_method: str = setting(
-        "adaptive",
+        "pool",
+        "pool: newcomers and, with a given exponent, the mean of the others (equal weights without newcomers); "
         "adaptive: each user has weights of its own; weight: fixed weights; mean: equal ones.",
         choices=FUSIONS.names,
     )

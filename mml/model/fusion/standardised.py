@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from mml.model.learner.outputs import Output
+from mml.model.learner.outputs import Output, ShareOutput
 
 
 class StandardisedScores:
@@ -37,6 +37,11 @@ class StandardisedScores:
     def n_states(self) -> int:
         """S, the number of learners that have states."""
         return len(self._states)
+
+    @property
+    def shares(self) -> tuple[str, ShareOutput] | None:
+        """The learner whose scores are shares of the items, its name and what it says; None if there is none."""
+        return next(((name, out) for name, out in self._outputs.items() if isinstance(out, ShareOutput)), None)
 
     def states(self, cases: slice | Tensor) -> Tensor:
         """The states of those learners that have some, [S, c, d]."""

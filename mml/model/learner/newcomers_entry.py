@@ -12,11 +12,13 @@ from torch import Tensor
 
 from mml.data.catalogue import Catalogue
 from mml.data.events import EventLog
-from mml.data.tasks import TaskSet
+from mml.data.moments import PROTOCOLS
+from mml.data.tasks import Moments, TaskSet
 from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
 from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.learner import Chosen, Newcomers, choose, chosen_of, state_of
 from mml.model.newcomers.output import NewcomersOutput
+from mml.model.newcomers.parts import Shares
 
 _ARRAYS = ("users", "items", "times", "places")  # of a log
 
@@ -26,26 +28,34 @@ class NewcomersLearner:
 
     Args:
         name: the learner's.
-        chosen: what was chosen on rolling newcomers.
-        events: the log; a task without a moment of its own is asked after the last one.
-        span: number of events that half-lives are shares of.
+        chosen: what was chosen on rolling newcomers, by protocol.
+        events: the log.
+        n_past: how many of its events came up to T; half-lives are shares of so many.
         catalogue: the items.
         repeatable: whether items of the history are candidates.
+        counted: number of items at T, the padding item included; later ones change nobody's share.
     """
 
     adapts = False
 
     def __init__(
-        self, name: str, chosen: Chosen, events: EventLog, span: int, catalogue: Catalogue, repeatable: bool
+        self,
+        name: str,
+        chosen: Mapping[str, Chosen],
+        events: EventLog,
+        n_past: int,
+        catalogue: Catalogue,
+        repeatable: bool,
+        counted: int,
     ) -> None:
-        self.name, self._chosen, self._events, self._span = name, chosen, events, span
-        self._catalogue, self._repeatable = catalogue, repeatable
+        self.name, self.events, self._chosen, self.n_past = name, events, chosen, n_past
+        self._catalogue, self._repeatable, self._counted = catalogue, repeatable, counted
 
     @cached_property
-    def _model(self) -> Newcomers:
-        content = content_of(self._catalogue, self._catalogue.n_items)
+    def _shares(self) -> Shares:
         n_items = self._catalogue.n_items
-        return Newcomers(self._chosen, self._events, n_items, self._span, self._repeatable, content)
+        content = content_of(self._catalogue, n_items)
+        return Shares(self.events, n_items, self.n_past, self._repeatable, content, self._counted)
 
     @cached_property
     def _warm(self) -> Tensor:
@@ -53,9 +63,15 @@ class NewcomersLearner:
         warm[1 : self._catalogue.n_warm_items + 1] = True
         return warm
 
+    def over(self, events: EventLog) -> NewcomersLearner:
+        catalogue, repeatable = self._catalogue, self._repeatable
+        return NewcomersLearner(self.name, self._chosen, events, self.n_past, catalogue, repeatable, self._counted)
+
     def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> NewcomersOutput:
-        known = np.full(len(tasks), len(self._events))
-        return NewcomersOutput(self._model, tasks, n_items, self._warm, known)
+        at, protocol = tasks.moments, "online"
+        if at is None:
+            at, protocol = Moments(np.full(len(tasks), self.n_past), np.full(len(tasks), -1)), "frozen"
+        return NewcomersOutput(Newcomers(self._chosen[protocol], self._shares), tasks, n_items, self._warm, at)
 
     def expectations(self, tasks: TaskSet) -> NewcomersOutput:
         return self.output(tasks, self._catalogue.n_items)
@@ -65,8 +81,9 @@ class NewcomersLearner:
         return self
 
     def state(self) -> State:
-        kept = {name: torch.from_numpy(np.ascontiguousarray(getattr(self._events, name))) for name in _ARRAYS}
-        return {"chosen": state_of(self._chosen), "log": kept, "span": self._span}
+        kept = {name: torch.from_numpy(np.ascontiguousarray(getattr(self.events, name))) for name in _ARRAYS}
+        chosen = {protocol: state_of(one) for protocol, one in self._chosen.items()}
+        return {"chosen": chosen, "log": kept, "n_past": self.n_past, "counted": self._counted}
 
 
 class NewcomersEntry:
@@ -76,7 +93,7 @@ class NewcomersEntry:
     settings = None
     own_settings = None
     needs_features = False
-    by_default = False
+    by_default = True
 
     def features_used(self, name: str, catalogue: Catalogue) -> list[str]:
         return list(catalogue.features)
@@ -86,18 +103,26 @@ class NewcomersEntry:
 
     def choose(self, context: FitContext) -> State:
         events, n_items = events_of(context), context.n_candidates
-        content = content_of(context.catalogue, n_items)
-        return {"chosen": state_of(choose(events, n_items, "frozen", bool(context.values["repeatable"]), content))}
+        content, repeatable = content_of(context.catalogue, n_items), bool(context.values["repeatable"])
+        shares = Shares(events, n_items, len(events), repeatable, content)
+        return {"chosen": {one: state_of(choose(events, shares, one, repeatable)) for one in PROTOCOLS}}
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
-        events, repeatable = events_of(context), bool(context.values["repeatable"])
-        return NewcomersLearner(name, chosen_of(choice["chosen"]), events, len(events), context.catalogue, repeatable)
+        events, chosen = events_of(context), _chosen_of(choice["chosen"])
+        repeatable = bool(context.values["repeatable"])
+        catalogue = context.catalogue
+        return NewcomersLearner(name, chosen, events, len(events), catalogue, repeatable, catalogue.n_items)
 
     def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
         users, items, times, places = (np.asarray(state["log"][key]) for key in _ARRAYS)
+        chosen, repeatable = _chosen_of(state["chosen"]), bool(values["repeatable"])
         events = EventLog(users, items, times, places)
-        chosen, repeatable = chosen_of(state["chosen"]), bool(values["repeatable"])
-        return NewcomersLearner(name, chosen, events, int(state["span"]), context.catalogue, repeatable)
+        n_past, counted = int(state["n_past"]), int(state["counted"])
+        return NewcomersLearner(name, chosen, events, n_past, context.catalogue, repeatable, counted)
+
+
+def _chosen_of(state: Mapping[str, State]) -> dict[str, Chosen]:
+    return {protocol: chosen_of(state[protocol]) for protocol in PROTOCOLS}
 
 
 def content_of(catalogue: Catalogue, n_items: int) -> np.ndarray | None:

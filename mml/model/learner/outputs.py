@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -35,6 +35,18 @@ class Output(Protocol):
 
     def standardised(self, cases: slice | Tensor) -> ItemScores:
         """Items -> scores [c, n], per case of mean 0 and deviation 1 over the warm items it knows; 0 where unknown."""
+
+
+@runtime_checkable
+class ShareOutput(Output, Protocol):
+    """An Output whose scores are probabilities of the next item, so that they tell how likely a new one is."""
+
+    @property
+    def warm(self) -> Tensor:
+        """bool [n_items], items that somebody had touched when the learners were trained."""
+
+    def log_shares(self, cases: slice | Tensor) -> Tensor:
+        """[c, n_items], logs of the items' shares."""
 
 
 class StateOutput:

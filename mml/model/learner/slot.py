@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mml.data.catalogue import Catalogue
+from mml.data.events import EventLog
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.model.learner.base import Learner
@@ -43,6 +44,25 @@ class TrainedLearner(Protocol):
 
     def state(self) -> State:
         """All that `LearnerEntry.restored` needs to make it again."""
+
+
+@runtime_checkable
+class EventLearner(TrainedLearner, Protocol):
+    """A learner that counts events: what came since T changes what it says, without any training.
+
+    Tasks with moments are told what was known by then, others what was known at T.
+    """
+
+    def over(self, events: EventLog) -> EventLearner:
+        """The same over another log, that up to T and what came since."""
+
+    @property
+    def events(self) -> EventLog:
+        """The log."""
+
+    @property
+    def n_past(self) -> int:
+        """How many of its events came up to T."""
 
 
 class LearnerEntry(Protocol):

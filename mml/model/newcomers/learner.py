@@ -66,30 +66,21 @@ class Choosing:
     seed: int = 0
 
 
-def choose(
-    past: EventLog,
-    n_items: int,
-    protocol: str,
-    repeatable: bool,
-    content: np.ndarray | None = None,
-    how: Choosing | None = None,
-) -> Chosen:
+def choose(past: EventLog, shares: Shares, protocol: str, repeatable: bool, how: Choosing | None = None) -> Chosen:
     """The weights that suit the newcomers of earlier moments of the log best; nothing but `past` is used.
 
     Args:
         past: the log up to T.
-        n_items: items below this one are candidates: those of `past` and the padding item.
-        protocol: under which they will be asked, one of `mml.data.rolling.PROTOCOLS`.
+        shares: over `past`, of the items that are known there.
+        protocol: under which they will be asked, one of `mml.data.moments.PROTOCOLS`.
         repeatable: whether an item that the user had already may be a target.
-        content: see `Shares`.
         how: see Choosing.
     """
     how = how or Choosing()
     cases = rolling_newcomers(past, protocol, how.shots, repeatable=repeatable).at_random(how.most_cases, how.seed)
-    shares = Shares(past, n_items, len(past), repeatable, content)
     if not len(cases):
         return _without_cases()
-    found, gains, floor = _of_targets(shares, cases, n_items, how)
+    found, gains, floor = _of_targets(shares, cases, how)
     weights: dict[str, np.ndarray] = {}
     for name, parts in LEARNERS.items():
         columns = [_COLUMN[part] for part in PRESENT]
@@ -112,7 +103,7 @@ def _without_cases() -> Chosen:
     return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), 0)
 
 
-def _of_targets(shares: Shares, cases: Cases, n_items: int, how: Choosing) -> tuple[np.ndarray, np.ndarray, float]:
+def _of_targets(shares: Shares, cases: Cases, how: Choosing) -> tuple[np.ndarray, np.ndarray, float]:
     """The parts' shares of the targets, float64 [N, parts], their NDCG@10, float64 [parts] (0 for the present's),
     and the mean share of the item at place `depth` of the present's parts."""
     found, gains, level = np.zeros((len(cases), len(_ALL))), np.zeros(len(_ALL)), 0.0
@@ -122,7 +113,7 @@ def _of_targets(shares: Shares, cases: Cases, n_items: int, how: Choosing) -> tu
         for column, part in enumerate(shares.of(own.queries, _ALL[len(PRESENT) :]), len(PRESENT)):
             found[rows, column] = part[np.arange(len(rows)), own.targets]
             gains[column] += _gains(part, found[rows, column]).sum() / len(cases)
-    few, depth = cases.at_random(how.most_of_depth, how.seed), min(how.depth, n_items - 1)
+    few, depth = cases.at_random(how.most_of_depth, how.seed), min(how.depth, shares.n_items - 1)
     for rows in blocks_in_time(few.queries, _BLOCK):
         for part in shares.of(few.queries.take(rows), PRESENT):
             level += np.partition(part, -depth, axis=1)[:, -depth].sum() / len(PRESENT)
@@ -170,24 +161,16 @@ class Newcomers:
 
     Args:
         chosen: the choices.
-        events: the log; with `frozen` that up to T.
-        n_items: number of items, the padding item included.
-        span: number of events up to T, which half-lives are shares of.
-        repeatable: whether items of the history are candidates.
-        content: see `Shares`.
+        shares: over the log; with `frozen` queries know what came up to T.
     """
 
-    def __init__(
-        self,
-        chosen: Chosen,
-        events: EventLog,
-        n_items: int,
-        span: int,
-        repeatable: bool,
-        content: np.ndarray | None = None,
-    ) -> None:
-        self.chosen = chosen
-        self._shares = Shares(events, n_items, span, repeatable, content)
+    def __init__(self, chosen: Chosen, shares: Shares) -> None:
+        self.chosen, self._shares = chosen, shares
+
+    @property
+    def counted(self) -> int:
+        """Items below this one are those that shares are of."""
+        return self._shares.counted
 
     def scores(self, queries: Queries, only: str | None = None) -> Tensor:
         """Log shares up to a constant, float32 [c, n_items]: of the product, or of one learner's mixture.

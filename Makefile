@@ -5,6 +5,7 @@
 # make test-fast   the tests that take no whole runs
 # make install-hashed   as install, with every file but torch's checked against requirements.hashes
 # make sbom, make audit   what is installed (sbom.json), and which of it has known holes
+# make docs    the documentation site, build/site/index.html
 # make PYTHON=python3.12 test    any target with another Python; .venv is made anew for it
 #
 # pip's own variables (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, ...) choose where packages, such as a torch for CPU, come from.
@@ -23,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Everything below runs in .venv, and the scripts take their Python from this variable.
 RUN := PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: demo install install-hashed test test-long test-fast lint types check bench lock hashes sbom audit clean
+.PHONY: demo install install-hashed test test-long test-fast lint types docs check bench lock hashes sbom audit clean
 
 demo: $(INSTALLED)
 	$(RUN) bash script/run_meta.sh ml-100k 0
@@ -50,6 +51,10 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	$(BIN)/mypy $(SOURCES)
+
+# Strict: a link that leads nowhere, or a page that the contents lack, is an error.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 check: lint types test
 
@@ -87,7 +92,7 @@ install-hashed:
 # Needs uv. torch brings its own CUDA packages, the right ones for each platform, so the lock names none.
 lock:
 	sed -n '/^#/p' requirements.lock > requirements.lock.new
-	uv pip compile setup.py --extra dev --extra images --universal --python-version 3.11 --upgrade --quiet \
+	uv pip compile setup.py --extra dev --extra docs --extra images --universal --python-version 3.11 --upgrade --quiet \
 	  --no-annotate --no-header --constraint <(echo torch==2.13.0) \
 	  | grep -vE '^(nvidia|cuda|triton)[-=]' >> requirements.lock.new
 	mv requirements.lock.new requirements.lock

@@ -66,11 +66,16 @@ def fit(
     Raises:
         InputError: for a mistake in data or settings; it says where, and the mend.
     """
-    if isinstance(data, str) and items is None and (Path(data_path) / data).is_dir():
+    if isinstance(data, str) and items is None and _names_dataset(data, data_path):
         return _fitted(data, data_path, settings)
     called = name or ("shop" if isinstance(data, pd.DataFrame) else Path(data).stem)
     import_log(data, name=called, items=items, images=images, data_path=data_path, overwrite=True, **(columns or {}))
     return _fitted(called, data_path, settings)
+
+
+def _names_dataset(data: str, data_path: str | Path) -> bool:
+    """Whether `data` is the name of a dataset, such as ml-100k, which comes with RecBole, and not of a file."""
+    return (Path(data_path) / data).is_dir() or (Path(data).name == data and not Path(data).suffix)
 
 
 def _fitted(dataset: str, data_path: str | Path, settings: Mapping[str, Any]) -> Recommender:

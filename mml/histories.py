@@ -27,12 +27,14 @@ class Histories:
     Args:
         users: their ids.
         items: numbers of the items that are known, of each user.
+        ranks: places of these among all interactions in order of time; None where there are no times.
         n_unknown: how many items were skipped because nobody knows them.
     """
 
     users: list[str]
     items: list[list[int]]
     n_unknown: int
+    ranks: list[list[int]] | None = None
 
     @classmethod
     def read(cls, given: Given, items: Items) -> Histories:
@@ -45,8 +47,9 @@ class Histories:
         """
         if isinstance(given, (str, Path)):
             given = _read_table(Path(given))
-        lists = _by_user(given) if isinstance(given, pd.DataFrame) else given
+        lists, places = _by_user(given) if isinstance(given, pd.DataFrame) else (given, None)
         users, known, unknown = [], [], 0
+        ranks: list[list[int]] | None = None if places is None else []
         for user, own in lists.items():
             if isinstance(own, str):
                 raise InputError(f"the history of '{user}' is the text {own!r}; give a list of item ids.")
@@ -55,7 +58,16 @@ class Histories:
             users.append(str(user))
             known.append(numbers)
             unknown += len(ids) - len(numbers)
-        return cls(users, known, unknown)
+            if ranks is not None and places is not None:
+                ranks.append([place for one, place in zip(ids, places[user], strict=True) if items.known([one])])
+        return cls(users, known, unknown, ranks)
+
+    @property
+    def times(self) -> np.ndarray | None:
+        """float64 [n_interactions], an order in time of all users' `sequences`; None where there are no times."""
+        if self.ranks is None:
+            return None
+        return np.array([rank for own in self.ranks for rank in own], dtype=np.float64)
 
     def tasks(self, rows: np.ndarray, max_length: int) -> TaskSet:
         """The tasks of some users, whose next item is to be predicted; each has one known item at least."""
@@ -82,15 +94,26 @@ def _read_table(path: Path) -> pd.DataFrame:
     return frame.rename(columns=lambda column: str(column).partition(":")[0])
 
 
-def _by_user(frame: pd.DataFrame) -> dict[str, list[object]]:
+_Places = dict[str, list[int]]
+
+
+def _by_user(frame: pd.DataFrame) -> tuple[dict[str, list[object]], _Places | None]:
+    """Each user's items, and their places among all rows in order of time, if there are times."""
     user, item = _column(frame, _USERS, "users"), _column(frame, _ITEMS, "items")
     time = next((name for name in _TIMES if name in frame), None)
     if time is not None:
         times = pd.to_numeric(frame[time], errors="coerce")
         order = frame[time] if times.isna().any() else times
         frame = frame.loc[order.sort_values(kind="stable").index]
-    groups = frame.groupby(user, sort=False)[item]
-    return {str(name): [one for one in own if str(one)] for name, own in groups}
+    kept = frame.assign(_place=np.arange(len(frame)))[frame[item].astype(str) != ""]
+    groups = kept.groupby(user, sort=False)
+    everybody = [str(name) for name in frame[user].unique()]
+    items: dict[str, list[object]] = {name: [] for name in everybody}
+    items |= {str(name): list(own) for name, own in groups[item]}
+    if time is None:
+        return items, None
+    places: _Places = {name: [] for name in everybody}
+    return items, places | {str(name): list(own) for name, own in groups["_place"]}
 
 
 def _column(frame: pd.DataFrame, names: tuple[str, ...], what: str) -> str:

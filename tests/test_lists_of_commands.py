@@ -33,7 +33,7 @@ def test_a_part_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Acts from stage pretrain on." in out
     assert main(["keys", "fusion"]) == 0
     out = capsys.readouterr().out
-    assert "fusion_method: adaptive    (one of adaptive" in out
+    assert "fusion_method: pool    (one of adaptive" in out
     assert "fusion_epochs" in out
 
 

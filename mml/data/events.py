@@ -86,6 +86,23 @@ class EventLog:
         n = int(np.searchsorted(self.times, time, side="right"))
         return EventLog(self.users[:n], self.items[:n], self.times[:n], self.places[:n])
 
+    def followed_by(self, newer: PackedSequences, times: np.ndarray | None = None) -> EventLog:
+        """These events and then those of other users, in order of their times; without times as if all began at once.
+
+        Args:
+            newer: their sequences.
+            times: float64 [n_interactions], by which they are ordered; the log's own clock goes on from event to event.
+        """
+        order = np.argsort(newer.places if times is None else times, kind="stable")
+        first_user = int(self.users.max(initial=-1)) + 1
+        begin = float(self.times[-1]) + 1 if len(self) else 0.0
+        return EventLog(
+            np.concatenate([self.users, first_user + newer.owners[order]]),
+            np.concatenate([self.items, newer.items[order]]),
+            np.concatenate([self.times, begin + np.arange(len(order))]),
+            np.concatenate([self.places, newer.places[order]]),
+        )
+
     def sequences(self, n_users: int) -> tuple[PackedSequences, np.ndarray]:
         """The users below `n_users`, packed, and when each of their interactions came, float64 [n_interactions]."""
         order, begin = self._by_user

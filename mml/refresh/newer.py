@@ -13,7 +13,7 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import prefix_tasks
 from mml.model.learner import entry_of
 from mml.model.learner.outputs import Output
-from mml.model.learner.slot import FitContext, FittedEntry, State, TrainedLearner
+from mml.model.learner.slot import EventLearner, FitContext, FittedEntry, State, TrainedLearner
 from mml.refresh.correction import Refresh
 
 
@@ -25,8 +25,10 @@ def learned(
     newer: PackedSequences,
     catalogue: Catalogue,
     device: torch.device,
+    times: np.ndarray | None = None,
 ) -> dict[str, TrainedLearner]:
-    """Learners without an encoder fitted again to all, and all corrected where predictions miss the newer ones.
+    """Learners without an encoder fitted again to all, and all corrected where predictions miss the newer ones; those
+    that count events go on counting.
 
     Args:
         learners: by name.
@@ -35,12 +37,16 @@ def learned(
         old, newer: sequences of different users, or of the same at other times.
         catalogue: the items.
         device: of the learners.
+        times: float64 [n_interactions], of the newer ones; None if they are not known.
     """
     length: int = values["MAX_ITEM_LIST_LENGTH"]
     refresh = Refresh(newer, catalogue.n_items, length, values["repeatable"])
     whole = PackedSequences.joined([old, newer])
-    found = {}
+    found: dict[str, TrainedLearner] = {}
     for name, learner in learners.items():
+        if isinstance(learner, EventLearner):
+            found[name] = learner.over(learner.events.followed_by(newer, times))
+            continue
         if name in choices:
             entry = entry_of(name)
             assert isinstance(entry, FittedEntry)

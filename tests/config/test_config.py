@@ -71,8 +71,9 @@ def test_there_are_configs_of_the_datasets() -> None:
 def test_every_dataset_config_loads(dataset: str) -> None:
     loaded = config(dataset=dataset)
     own = yaml.safe_load((config_dir() / f"{dataset}.yaml").read_text(encoding="utf-8"))
-    off = {name for name, spec in own["learners"].items() if spec.get("source", {}).get("folder", "") is None}
-    assert set(loaded["learners"]) == {"id", "linear", *own["learners"]} - off
+    off = {name for name, spec in own["learners"].items() if (spec or {}).get("source", {}).get("folder", "") is None}
+    dropped = {name for name, spec in own["learners"].items() if spec is None}
+    assert set(loaded["learners"]) == {"id", "linear", "newcomers", *own["learners"]} - off - dropped
     for key in own.keys() - {"learners"}:
         assert loaded[key] == own[key]
 
@@ -147,9 +148,9 @@ def test_merge_leaves_its_arguments_alone() -> None:
 
 def test_a_learner_is_dropped_with_none(write_yaml: WriteYaml) -> None:
     file = write_yaml("learners: {txt: {item_feat_emb: a.pth}, img: {item_feat_emb: b.pth}}\n")
-    assert list(config(file, words=("--learners.txt=~",))["learners"]) == ["id", "linear", "img"]
+    assert list(config(file, words=("--learners.txt=~",))["learners"]) == ["id", "linear", "newcomers", "img"]
     dropped = config(file, write_yaml("learners: {img: ~, linear: ~}", "drop.yaml"))
-    assert list(dropped["learners"]) == ["id", "txt"]
+    assert list(dropped["learners"]) == ["id", "newcomers", "txt"]
     assert list(config(file, words=("--learners.txt=~", "--learners.img=~"))["learners"]) == ["id", "linear"]
     with pytest.raises(InputError, match="must hold the learner 'id'"):
         config(file, words=("--learners.id=~",))

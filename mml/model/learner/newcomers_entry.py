@@ -33,6 +33,7 @@ class NewcomersLearner:
         n_past: how many of its events came up to T; half-lives are shares of so many.
         catalogue: the items.
         repeatable: whether items of the history are candidates.
+        counted: number of items at T, the padding item included; later ones change nobody's share.
     """
 
     adapts = False
@@ -45,15 +46,16 @@ class NewcomersLearner:
         n_past: int,
         catalogue: Catalogue,
         repeatable: bool,
+        counted: int,
     ) -> None:
-        self.name, self.events, self._chosen, self._n_past = name, events, chosen, n_past
-        self._catalogue, self._repeatable = catalogue, repeatable
+        self.name, self.events, self._chosen, self.n_past = name, events, chosen, n_past
+        self._catalogue, self._repeatable, self._counted = catalogue, repeatable, counted
 
     @cached_property
     def _shares(self) -> Shares:
         n_items = self._catalogue.n_items
         content = content_of(self._catalogue, n_items)
-        return Shares(self.events, n_items, self._n_past, self._repeatable, content)
+        return Shares(self.events, n_items, self.n_past, self._repeatable, content, self._counted)
 
     @cached_property
     def _warm(self) -> Tensor:
@@ -62,13 +64,15 @@ class NewcomersLearner:
         return warm
 
     def over(self, events: EventLog) -> NewcomersLearner:
-        return NewcomersLearner(self.name, self._chosen, events, self._n_past, self._catalogue, self._repeatable)
+        catalogue, repeatable = self._catalogue, self._repeatable
+        return NewcomersLearner(self.name, self._chosen, events, self.n_past, catalogue, repeatable, self._counted)
 
     def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> NewcomersOutput:
         at, protocol = tasks.moments, "online"
         if at is None:
-            at, protocol = Moments(np.full(len(tasks), self._n_past), np.full(len(tasks), -1)), "frozen"
-        return NewcomersOutput(Newcomers(self._chosen[protocol], self._shares), tasks, n_items, self._warm, at)
+            at, protocol = Moments(np.full(len(tasks), self.n_past), np.full(len(tasks), -1)), "frozen"
+        model, is_newer = Newcomers(self._chosen[protocol], self._shares), tasks.moments is not None
+        return NewcomersOutput(model, tasks, n_items, self._warm, at, is_newer)
 
     def expectations(self, tasks: TaskSet) -> NewcomersOutput:
         return self.output(tasks, self._catalogue.n_items)
@@ -80,7 +84,7 @@ class NewcomersLearner:
     def state(self) -> State:
         kept = {name: torch.from_numpy(np.ascontiguousarray(getattr(self.events, name))) for name in _ARRAYS}
         chosen = {protocol: state_of(one) for protocol, one in self._chosen.items()}
-        return {"chosen": chosen, "log": kept, "n_past": self._n_past}
+        return {"chosen": chosen, "log": kept, "n_past": self.n_past, "counted": self._counted}
 
 
 class NewcomersEntry:
@@ -107,13 +111,15 @@ class NewcomersEntry:
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
         events, chosen = events_of(context), _chosen_of(choice["chosen"])
         repeatable = bool(context.values["repeatable"])
-        return NewcomersLearner(name, chosen, events, len(events), context.catalogue, repeatable)
+        catalogue = context.catalogue
+        return NewcomersLearner(name, chosen, events, len(events), catalogue, repeatable, catalogue.n_items)
 
     def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
         users, items, times, places = (np.asarray(state["log"][key]) for key in _ARRAYS)
         chosen, repeatable = _chosen_of(state["chosen"]), bool(values["repeatable"])
         events = EventLog(users, items, times, places)
-        return NewcomersLearner(name, chosen, events, int(state["n_past"]), context.catalogue, repeatable)
+        n_past, counted = int(state["n_past"]), int(state["counted"])
+        return NewcomersLearner(name, chosen, events, n_past, context.catalogue, repeatable, counted)
 
 
 def _chosen_of(state: Mapping[str, State]) -> dict[str, Chosen]:

@@ -60,6 +60,10 @@ class EventLearner(TrainedLearner, Protocol):
     def events(self) -> EventLog:
         """The log."""
 
+    @property
+    def n_past(self) -> int:
+        """How many of its events came up to T."""
+
 
 class LearnerEntry(Protocol):
     """A kind of learner. It is a StateEntry or a FittedEntry as well."""

@@ -167,6 +167,11 @@ class Newcomers:
     def __init__(self, chosen: Chosen, shares: Shares) -> None:
         self.chosen, self._shares = chosen, shares
 
+    @property
+    def counted(self) -> int:
+        """Items below this one are those that shares are of."""
+        return self._shares.counted
+
     def scores(self, queries: Queries, only: str | None = None) -> Tensor:
         """Log shares up to a constant, float32 [c, n_items]: of the product, or of one learner's mixture.
 

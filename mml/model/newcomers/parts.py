@@ -102,11 +102,20 @@ class Shares:
         span: the number of events that half-lives and lives are shares of.
         repeatable: whether items of the history are candidates; if not they have no share.
         content: float [n_items, d], 0 where an item has none; None for no content at all.
+        counted: shares are those of the items below this one, so that items which come in later (from this one on)
+            change no other's; all if None.
     """
 
     def __init__(
-        self, events: EventLog, n_items: int, span: int, repeatable: bool, content: np.ndarray | None = None
+        self,
+        events: EventLog,
+        n_items: int,
+        span: int,
+        repeatable: bool,
+        content: np.ndarray | None = None,
+        counted: int | None = None,
     ) -> None:
+        self.counted = n_items if counted is None else counted
         self._events, self.n_items, self._span, self._repeatable = events, n_items, span, repeatable
         self._content = content
         self._memory = Memory(events, n_items, span)
@@ -126,7 +135,7 @@ class Shares:
         limit = self.n_items if limit is None else limit
         allowed = self._allowed(queries, limit)
         for found in self._counts_of(queries, parts, limit):
-            yield found * allowed / _sums(found, allowed)[:, None]
+            yield found * allowed / self._sums(found, allowed)[:, None]
 
     def mixed(self, queries: Queries, parts: Sequence[Part], weights: np.ndarray) -> list[np.ndarray]:
         """Mixtures of the parts' shares, float64 [c, n_items] each.
@@ -139,7 +148,7 @@ class Shares:
         allowed = self._allowed(queries, self.n_items)
         mixtures = [np.zeros((len(queries), self.n_items)) for _ in weights]
         for column, found in enumerate(self._counts_of(queries, parts, self.n_items)):
-            once = 1 / _sums(found, allowed)[:, None]
+            once = 1 / self._sums(found, allowed)[:, None]
             for row in np.flatnonzero(weights[:, column]):
                 mixtures[row] += (weights[row, column] * once) * found
         return [one * allowed for one in mixtures]
@@ -151,8 +160,14 @@ class Shares:
         columns = []
         for found in self._counts_of(queries, parts, self.n_items):
             rows = np.arange(len(queries)) if len(found) > 1 else np.zeros(len(queries), dtype=np.int64)
-            columns.append(found[rows, items] * own / _sums(found, allowed))
+            columns.append(found[rows, items] * own / self._sums(found, allowed))
         return np.stack(columns, 1)
+
+    def _sums(self, found: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        """float64 [c], the sums over counted candidates; never 0. found [c, n] or [1, n]."""
+        found, allowed = found[:, : self.counted], allowed[:, : self.counted]
+        sums = allowed @ found[0] if len(found) == 1 else np.einsum("cn,cn->c", found, allowed)
+        return np.maximum(sums, 1e-300)
 
     def _allowed(self, queries: Queries, limit: int) -> np.ndarray:
         """float64 [c, limit], 1 for candidates."""
@@ -245,7 +260,7 @@ class Shares:
         return unseen * np.exp(part.sharpness * kept[plain])
 
     def _likeness(self, queries: Queries, part: Unseen, unseen: np.ndarray) -> np.ndarray:
-        """v . d of unseen items, less its largest; float64 [c, n]."""
+        """v . d of unseen items, less the largest of all counted ones; float64 [c, n]."""
         assert self._content is not None
         content = self._content[: unseen.shape[1]]
         if part.personal:
@@ -255,10 +270,11 @@ class Shares:
         else:
             came = self._counter(self._firsts, part.half_life).before(queries.known, queries.known.astype(np.float64))
             came = (came / np.maximum(came.sum(1, keepdims=True), 1e-300)) @ self._content
-            waiting = (unseen / np.maximum(unseen.sum(1, keepdims=True), 1)) @ content
+            there = unseen[:, : self.counted]
+            waiting = (there / np.maximum(there.sum(1, keepdims=True), 1)) @ content[: self.counted]
             direction = (came - waiting) @ self._precision
         likeness = direction @ content.T
-        return likeness - likeness.max(1, keepdims=True)
+        return likeness - likeness[:, : self.counted].max(1, keepdims=True)
 
     @cached_property
     def _precision(self) -> np.ndarray:
@@ -268,9 +284,3 @@ class Shares:
         covariance = np.cov(own.T, bias=True)
         ridge = _RIDGE * np.trace(covariance) / len(covariance)
         return np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
-
-
-def _sums(found: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """float64 [c], the sums over candidates; never 0. found [c, n] or [1, n]."""
-    sums = allowed @ found[0] if len(found) == 1 else np.einsum("cn,cn->c", found, allowed)
-    return np.maximum(sums, 1e-300)

@@ -11,6 +11,7 @@ import pandas as pd
 from mml.config.config import Config
 from mml.config.sources import nested
 from mml.importing.build import import_log
+from mml.logs import own_log
 from mml.recommender import Recommender
 from mml.run.folder import RunFolder
 from mml.run.run import run_meta
@@ -86,4 +87,6 @@ def _trained(
     dataset: str, config_files: Sequence[str | Path], settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Path]:
     config = Config(dataset, config_files, nested(settings))
-    return run_meta(config, RunFolder(config))
+    folder = RunFolder(config)
+    with own_log() as log:
+        return run_meta(config, folder, lambda: log(folder.path))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mml.comparison.execute import Executor
 from mml.comparison.methods import Method, Plan
-from mml.errors import InputError
+from mml.errors import InputError, MachineError
 from mml.files.safe import write_text
 from mml.tuning.arguments import Settings, as_yaml
 from mml.tuning.running import run_here, scored
@@ -58,6 +58,8 @@ class Chosen:
         if self._n_trials > 1:
             try:
                 self._found[method.name] = self._best(method, self._executor.subject(method, self._seed))
+            except MachineError:
+                raise
             except InputError as error:  # what is wrong with the method is said where it is run
                 logger.debug("%s is not tuned: %s", method.name, error)
         self._write()

@@ -13,7 +13,7 @@ from mml.comparison.execute import Executor
 from mml.comparison.methods import Method
 from mml.comparison.outcome import Outcome
 from mml.comparison.results import Results, Test
-from mml.errors import InputError
+from mml.errors import InputError, MachineError
 from mml.evaluation.significance import PairedDifference, holm, paired_difference
 from mml.files.safe import write_text
 from mml.tuning.arguments import Settings
@@ -34,6 +34,8 @@ def run_methods(executor: Executor, chosen: Chosen, methods: Sequence[Method], s
         try:
             settings = chosen.settings(method)
             outcomes = [_run(executor, method, settings, seed) for seed in seeds]
+        except MachineError:
+            raise
         except InputError as error:  # a feature model without attributes, a content method without features
             logger.warning("%s is left out: %s", method.name, error)
             results.skipped[method.name] = str(error)

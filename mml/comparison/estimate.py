@@ -18,7 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from mml.comparison.execute import Executor
 from mml.comparison.methods import Method
 from mml.data.dataset import MMLDataset
-from mml.errors import InputError
+from mml.errors import InputError, MachineError
 from mml.files.safe import write_text
 from mml.trainer.watching import watched
 
@@ -89,6 +89,8 @@ def measure(
                 if not place:  # takes what is done once in a process
                     _Measured(first, method, dataset).run(seed, limit)
                 costs[method.name] = _Measured(short, method, dataset).run(seed, limit)
+            except MachineError:
+                raise
             except InputError:  # it is said when the comparison comes to it
                 continue
     return costs

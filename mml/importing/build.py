@@ -12,7 +12,7 @@ import pandas as pd
 
 from mml.checking.finding import share
 from mml.checking.log import REPEATS_FROM, Log, repeats
-from mml.errors import InputError
+from mml.errors import InputError, printable
 from mml.importing.columns import ITEM, USER, guess_id, guess_text, guess_time, require
 from mml.importing.items import ItemRows, clean_items
 from mml.importing.log import LogRows, clean_log
@@ -113,7 +113,7 @@ def import_log(
     frame, types = (None, {}) if catalogue is None else (catalogue.frame, catalogue.types)
     write_dataset(target, rows.frame, frame, types, config, lines)
     dropped = {reason: len(numbers_of) for reason, numbers_of in rows.left_out.rows.items()}
-    return Imported(target, target / f"{name}.yaml", said, dropped, repeatable)
+    return Imported(target, target / f"{name}.yaml", list(map(printable, said)), dropped, repeatable)
 
 
 def _repeatable(rows: LogRows, said: list[str]) -> bool:

@@ -3,12 +3,9 @@
 # make check   lint, types and tests
 # make test-long   all tests, and 20,000 bad inputs instead of 300
 # make test-fast   the tests that take no whole runs
-<<<<<<< HEAD
 # make docs    the documentation site, build/site/index.html
-=======
 # make install-hashed   as install, with every file but torch's checked against requirements.hashes
 # make sbom, make audit   what is installed (sbom.json), and which of it has known holes
->>>>>>> main
 # make PYTHON=python3.12 test    any target with another Python; .venv is made anew for it
 #
 # pip's own variables (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, ...) choose where packages, such as a torch for CPU, come from.
@@ -27,11 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Everything below runs in .venv, and the scripts take their Python from this variable.
 RUN := PYTHON="$(CURDIR)/$(BIN)/python"
 
-<<<<<<< HEAD
-.PHONY: demo install test test-long test-fast lint types docs check bench lock clean
-=======
-.PHONY: demo install install-hashed test test-long test-fast lint types check bench lock hashes sbom audit clean
->>>>>>> main
+.PHONY: demo install install-hashed test test-long test-fast lint types docs check bench lock hashes sbom audit clean
 
 demo: $(INSTALLED)
 	$(RUN) bash script/run_meta.sh ml-100k 0

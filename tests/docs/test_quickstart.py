@@ -46,14 +46,15 @@ def test_the_day_after(shop: Shop, quickstart: str, with_mml: dict[str, str], tm
     folder = tmp_path / "shop"
     shutil.copytree(shop.folder, folder, symlinks=True)
     lines = commands(quickstart)[len(shop.printed) :]
-    assert [line.split()[1] for line in lines] == ["update", "recommend", "serve"]
+    assert [line.split()[1] for line in lines] == ["update", "recommend", "update", "serve"]
     assert "1 new items can be recommended." in exec_in(folder, with_mml, lines[0])
     listed = exec_in(folder, with_mml, lines[1])
     assert form(listed) == form(blocks(quickstart, "text")[3])
     assert "Matcha, organic" in listed
+    assert "148 interactions " in exec_in(folder, with_mml, lines[2])
     # The port alone is another one: 8000 may be in use.
     server = subprocess.Popen(
-        [*lines[2].split(), "--port", "0"], cwd=folder, env=with_mml, stdout=subprocess.PIPE, text=True
+        [*lines[3].split(), "--port", "0"], cwd=folder, env=with_mml, stdout=subprocess.PIPE, text=True
     )
     assert server.stdout is not None
     with server:

@@ -3,6 +3,9 @@
 # make check   lint, types and tests
 # make test-long   all tests, and 20,000 bad inputs instead of 300
 # make test-fast   the tests that take no whole runs
+# make install-hashed   as install, with every file but torch's checked against requirements.hashes
+# make sbom, make audit   what is installed (sbom.json), and which of it has known holes
+# make docs    the documentation site, build/site/index.html
 # make PYTHON=python3.12 test    any target with another Python; .venv is made anew for it
 #
 # pip's own variables (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, ...) choose where packages, such as a torch for CPU, come from.
@@ -21,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Everything below runs in .venv, and the scripts take their Python from this variable.
 RUN := PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: demo install test test-long test-fast lint types check bench lock clean
+.PHONY: demo install install-hashed test test-long test-fast lint types docs check bench lock hashes sbom audit clean
 
 demo: $(INSTALLED)
 	$(RUN) bash script/run_meta.sh ml-100k 0
@@ -49,13 +52,17 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy $(SOURCES)
 
+# Strict: a link that leads nowhere, or a page that the contents lack, is an error.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 check: lint types test
 
 bench: $(INSTALLED)
 	$(RUN) $(BIN)/python -m benchmarks.run
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-tools sbom.json build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.lock setup.py
@@ -71,10 +78,43 @@ $(INSTALLED): requirements.lock setup.py
 	@$(BIN)/python -m pip install --quiet --no-deps $(RECBOLE) -e .
 	@touch $@
 
+# torch's files differ by platform and index (CUDA or CPU), so it is taken by its version, with what its build needs.
+# recbole comes last, or pip would complain of what its metadata ask for.
+HASHED := --no-deps --only-binary :all: --require-hashes
+install-hashed:
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet $(HASHED) -r <(sed '/^recbole==/,/[^\\]$$/d' requirements.hashes)
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.lock)"
+	$(BIN)/python -m pip install --quiet $(HASHED) -r requirements.hashes
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $(INSTALLED)
+
 # Needs uv. torch brings its own CUDA packages, the right ones for each platform, so the lock names none.
 lock:
 	sed -n '/^#/p' requirements.lock > requirements.lock.new
-	uv pip compile setup.py --extra dev --extra images --universal --python-version 3.11 --upgrade --quiet \
+	uv pip compile setup.py --extra dev --extra docs --extra images --universal --python-version 3.11 --upgrade --quiet \
 	  --no-annotate --no-header --constraint <(echo torch==2.13.0) \
 	  | grep -vE '^(nvidia|cuda|triton)[-=]' >> requirements.lock.new
 	mv requirements.lock.new requirements.lock
+	$(MAKE) --no-print-directory hashes
+
+# Needs uv. The same versions with the checksums of their files; see requirements.hashes for what is in it.
+hashes:
+	sed -n '/^#/p' requirements.hashes > requirements.hashes.new
+	(cat requirements.lock; echo $(RECBOLE)) | uv pip compile - --universal --python-version 3.11 --no-deps --quiet \
+	  --generate-hashes --no-annotate --no-header --no-emit-package torch >> requirements.hashes.new
+	mv requirements.hashes.new requirements.hashes
+
+# What is installed, as CycloneDX, and what is known against it; a package that the database does not know fails. Both tools
+# live in an environment of their own.
+TOOLS := $(VENV)-tools
+$(TOOLS)/bin/pip-audit:
+	$(PYTHON) -m venv --clear $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet cyclonedx-bom==7.5.0 pip-audit==2.10.1
+
+sbom: $(INSTALLED) $(TOOLS)/bin/pip-audit
+	$(TOOLS)/bin/cyclonedx-py environment $(BIN)/python --output-reproducible --of JSON -o sbom.json
+	@echo "Written to sbom.json."
+
+audit: $(TOOLS)/bin/pip-audit
+	$(TOOLS)/bin/pip-audit --strict --no-deps --disable-pip --require-hashes -r requirements.hashes

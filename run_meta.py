@@ -8,14 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from mml.cli.train import main
+from mml.cli.train import leave, main
 
 if __name__ == "__main__":
-    from mml.cli.train import leave
-
-    try:
-        code = main(sys.argv[1:])
-    except KeyboardInterrupt:
-        print("\nStopped. The finished stages are kept: start the same command again to go on.", file=sys.stderr)
-        code = 130
-    leave(code)
+    leave(main(sys.argv[1:]))

@@ -39,6 +39,8 @@ PARQUET = ["pyarrow>=14"]
 TUNE = ["optuna>=4.0,<5"]
 # The server.
 SERVE = ["fastapi>=0.115", "pydantic>=2", "starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
+# The documentation site.
+DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10", "mkdocstrings[python]>=0.30,<2"]
 
 # Where learning curves go beside the run's folder; TensorBoard is there, for RecBole.
 LOGGERS = {
@@ -55,6 +57,7 @@ EXTRAS_REQUIRE = {
     "parquet": PARQUET,
     "serve": SERVE,
     "tune": TUNE,
+    "docs": DOCS,
     "dev": [
         "pytest>=8.0",
         "pytest-cov>=5.0",

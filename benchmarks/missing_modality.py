@@ -25,7 +25,7 @@ from mml.config.config import Config
 from mml.errors import InputError
 from mml.evaluation.significance import paired_difference, per_case_ndcg
 from mml.features.media.image import ImageMedium
-from mml.logs import log_to, setup_logging
+from mml.logs import own_log, setup_logging
 from mml.run.folder import RunFolder
 from mml.run.run import run_meta
 
@@ -63,7 +63,8 @@ def one_run(dataset: str, pictures: Path, seed: int, words: Sequence[str]) -> di
     config = Config(dataset, arguments=[*own, *words])
     setup_logging(config["state"])
     folder = RunFolder(config)
-    result, path = run_meta(config, folder, on_start=lambda: log_to(folder.path / "run.log"))
+    with own_log() as log:
+        result, path = run_meta(config, folder, on_start=lambda: log(folder.path))
     return {**result, "run": str(path)}
 
 

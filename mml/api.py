@@ -11,6 +11,7 @@ import pandas as pd
 from mml.config.config import Config
 from mml.config.sources import nested
 from mml.importing.build import import_log
+from mml.logs import own_log
 from mml.recommender import Recommender
 from mml.run.folder import RunFolder
 from mml.run.run import run_meta
@@ -65,11 +66,16 @@ def fit(
     Raises:
         InputError: for a mistake in data or settings; it says where, and the mend.
     """
-    if isinstance(data, str) and items is None and (Path(data_path) / data).is_dir():
+    if isinstance(data, str) and items is None and _names_dataset(data, data_path):
         return _fitted(data, data_path, settings)
     called = name or ("shop" if isinstance(data, pd.DataFrame) else Path(data).stem)
     import_log(data, name=called, items=items, images=images, data_path=data_path, overwrite=True, **(columns or {}))
     return _fitted(called, data_path, settings)
+
+
+def _names_dataset(data: str, data_path: str | Path) -> bool:
+    """Whether `data` is the name of a dataset, such as ml-100k, which comes with RecBole, and not of a file."""
+    return (Path(data_path) / data).is_dir() or (Path(data).name == data and not Path(data).suffix)
 
 
 def _fitted(dataset: str, data_path: str | Path, settings: Mapping[str, Any]) -> Recommender:
@@ -81,4 +87,6 @@ def _trained(
     dataset: str, config_files: Sequence[str | Path], settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Path]:
     config = Config(dataset, config_files, nested(settings))
-    return run_meta(config, RunFolder(config))
+    folder = RunFolder(config)
+    with own_log() as log:
+        return run_meta(config, folder, lambda: log(folder.path))

@@ -20,6 +20,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from mml.logs import say_end
+
 T = TypeVar("T")
 
 GO_ON = "The finished stages are kept: start the same command again to go on."
@@ -74,6 +76,7 @@ def processes(device: torch.device, timeout: float) -> Iterator[None]:
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
     """torchrun ends all processes once one has failed."""
+    say_end(f"process {rank()} was stopped, since another process of the run failed.")
     print(f"error: process {rank()}: stopped, since another process of the run failed. {GO_ON}", file=sys.stderr)
     sys.stderr.flush()
     os._exit(128 + signal.SIGTERM)

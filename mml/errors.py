@@ -1,17 +1,25 @@
 """The exceptions that are told in one line: a user's mistake, and a fault of the machine."""
 
+from __future__ import annotations
+
 _LONGEST = 1200
 _HEAD, _TAIL = 800, 300  # of a longer line: what is wrong stands at its beginning, the mend at its end
 
 
-def printable(text: str) -> str:
+def visible(text: str) -> str:
     """The text as one line of characters that are seen.
 
     What a stranger's file holds may end a line, steer a terminal or turn the direction of writing; such characters are
-    written as Python writes them. The middle of a long text is left out.
+    written as Python writes them.
     """
-    if not text.isprintable():
-        text = "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
+def printable(text: str) -> str:
+    """`visible`, without the middle of a long text."""
+    text = visible(text)
     return text if len(text) <= _LONGEST else f"{text[:_HEAD]} ... {text[-_TAIL:]}"
 
 
@@ -32,6 +40,11 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         return "\n".join(self.args)
+
+    def said_of(self, what: str) -> InputError:
+        """The same mistake or fault, with what it was found in before the message."""
+        first, *rest = self.args
+        return type(self)(f"{what}: {first}", *rest)
 
 
 class MachineError(InputError):

@@ -74,7 +74,8 @@ def setting(
     Args:
         default: its value if nobody sets it.
         meaning: what it does, with its unit.
-        low, high: inclusive bounds of a number, or of each number of a list.
+        low: least value of a number, or of each number of a list.
+        high: largest value, likewise.
         choices: legal values, or what returns them when they are asked for, such as a registry's names.
         stage: first stage that depends on it, if that is not the class's own `stage`.
         per_learner: whether `learners.<name>` can have a value of its own.

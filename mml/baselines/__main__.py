@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from mml.errors import InputError
 from mml.files.faults import reported
+from mml.stopping import stoppable, told
 
-EXIT_INPUT_ERROR = 2
 _EPILOG = (
     "Keys of the split, the features and the evaluation are mml's (`mml keys data`). Models of the log choose their "
     "own settings on the validation users; mml's other baselines take the keys of its learners and those of "
@@ -22,12 +22,20 @@ _EPILOG = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run, print the table, and return the exit code: 0, or 2 for a mistake in the input."""
+    """Run, print the table, and return the exit code, as `mml train` does."""
+    with stoppable():
+        try:
+            return _main(arguments)
+        except KeyboardInterrupt as stop:
+            return told(stop)
+
+
+def _main(arguments: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml.baselines.run import run_baseline
     from mml.baselines.settings import read_baseline
     from mml.config.arguments import common_arguments
-    from mml.logs import log_to, setup_logging
+    from mml.logs import own_log, setup_logging
     from mml.run.printing import result_table
 
     setup_logging("INFO")
@@ -40,7 +48,8 @@ def main(arguments: Sequence[str]) -> int:
         )
         baseline = read_baseline(options.model, options.dataset, files, words)
         setup_logging(baseline.config["state"])
-        result, path = run_baseline(baseline, on_start=lambda folder: log_to(folder / "run.log"))
+        with own_log() as log:
+            result, path = run_baseline(baseline, log)
     except (InputError, OSError) as error:
         return reported(error)
     print(result_table(result))

@@ -105,7 +105,11 @@ class BaselineTrainer(StageTrainer):
         """The model's scores of validation tasks."""
         return ModelScorer(self.config, self.model, tasks, self._first_user, self._n_candidates)
 
-    def _train_epoch(self, train_data: Any, epoch_idx: int, *_: object, **__: object) -> Any:
+    def generator_of(self, train_data: Any) -> torch.Generator:
+        generator: torch.Generator = train_data.generator
+        return generator
+
+    def train_epoch(self, train_data: Any, epoch_idx: int) -> Any:
         loss = super(StageTrainer, self)._train_epoch(train_data, epoch_idx, show_progress=False)
         self.show((sum(loss) if isinstance(loss, tuple) else loss) / max(len(train_data), 1))
         return loss

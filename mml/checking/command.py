@@ -10,7 +10,7 @@ from mml.checking.finding import Finding
 from mml.config.arguments import common_arguments
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
-from mml.errors import InputError
+from mml.errors import InputError, MachineError
 from mml.files.faults import reported
 
 _DESCRIPTION = "Say in sentences what is wrong or odd with a dataset, before a run."
@@ -18,7 +18,7 @@ _EPILOG = "Keys of the config go as --key=value, as for a run: mml check shop --
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the findings, the worst first; 0, or 2 where a run could not start."""
+    """Print the findings, the worst first; 0, 2 where a run could not start, or 4 for a fault of the machine."""
     arguments = list(arguments)
     if arguments and not arguments[0].startswith("-"):
         arguments[:1] = ["--dataset", arguments[0]]
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         findings = check(options.dataset, files, rest)
         print(*findings, sep="\n")
-    except OSError as error:
+    except (MachineError, OSError) as error:
         return reported(error)
     n_errors = sum(finding.level == "error" for finding in findings)
     n_warnings = sum(finding.level == "warning" for finding in findings)
@@ -35,16 +35,21 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def check(name: str, config_files: Sequence[str] = (), settings: Sequence[str] = ()) -> list[Finding]:
-    """The findings about a dataset; what a run would refuse is an error.
+    """The findings about a dataset; what a run would refuse is one of level error.
 
     Args:
         name: a folder below data_path.
         config_files: YAML files over the defaults.
         settings: `--key=value` over all others.
+
+    Raises:
+        MachineError: for a fault of the machine, which says nothing of the data.
     """
     logging.disable(logging.WARNING)  # what the loading warns of is found here, too
     try:
         return check_dataset(MMLDataset(Config(name, config_files, arguments=settings)))
+    except MachineError:
+        raise
     except InputError as error:
         return [Finding("error", str(error))]
     finally:

@@ -115,10 +115,11 @@ def _left_out(dataset: MMLDataset) -> list[Finding]:
     found = []
     for reason, number in summary["dropped_rows"].items():
         found.append(Finding("note", f"{number:,} rows {_REASONS.get(reason, f'are left out by {reason}')}."))
-    repeated = summary["skipped_cases"]["target_in_history"]
-    if repeated:
-        text = f"{repeated:,} cases are left out: their target is in the user's own history, and repeatable is False."
-        found.append(Finding("note", text))
+    for reason, kind in (("target_in_history", "cases"), ("valid_target_in_history", "validation cases")):
+        repeated = summary["skipped_cases"][reason]
+        if repeated:
+            why = "their target is in the user's own history, and repeatable is False"
+            found.append(Finding("note", f"{repeated:,} {kind} are left out: {why}."))
     if summary["ignored_columns"]:
         text = f"Columns of the log that nothing reads: {', '.join(summary['ignored_columns'])}."
         found.append(Finding("warning", text, "A history is what the rows of a user say; write one item a row."))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from mml.errors import printable
+
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 _DATES_FROM = 1e8  # seconds, March 1973: what is smaller is a counter, no date
@@ -28,7 +30,7 @@ class Finding:
     mend: str = ""
 
     def __str__(self) -> str:
-        return f"{self.level}: {self.text}" + (f" {self.mend}" if self.mend else "")
+        return printable(f"{self.level}: {self.text}" + (f" {self.mend}" if self.mend else ""))
 
 
 def by_level(findings: Iterable[Finding]) -> list[Finding]:

@@ -117,7 +117,7 @@ def page(found: Sequence[Part]) -> str:
 
 def _lines(part: Part) -> Iterator[str]:
     for name, key in part.keys.items():
-        yield f"  {name}: {_written(key.default)}    ({accepted(key)})"
+        yield f"  {name}: {written(key.default)}    ({accepted(key)})"
         yield from textwrap.wrap(_sentence(key), _WIDTH, initial_indent="      ", subsequent_indent="      ")
 
 
@@ -135,14 +135,14 @@ def accepted(key: Key) -> str:
         rest = [names.get(kind, kind.__name__) for kind in key.types if kind is not str]
         text = " or ".join([f"one of {', '.join(map(str, key.choices))}", *rest])
     if key.low is not None:
-        text += f", at least {key.low:g}"
+        text += f", at least {key.low:.10g}"
     if key.high is not None:
-        text += f", at most {key.high:g}"
+        text += f", at most {key.high:.10g}"
     return text + (", or ~" if key.optional else "")
 
 
-def _written(value: Any) -> str:
-    """A default as YAML."""
+def written(value: Any) -> str:
+    """A default as YAML on one line."""
     if isinstance(value, tuple):
         value = list(value)
     text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000)

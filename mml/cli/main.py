@@ -6,6 +6,8 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 
+from mml.stopping import stoppable, told
+
 _COMMANDS = {
     "import": ("mml.importing.command", "make a dataset of CSV files"),
     "check": ("mml.checking.command", "say what is wrong or odd with a dataset"),
@@ -23,7 +25,6 @@ _COMMANDS = {
     "features": ("prepare_multimodal_information_file.cli", "make and check feature files"),
 }
 _RECBOLE = "mml needs RecBole 1.2.1, which is not installed: pip install --no-deps recbole==1.2.1"
-_STOPPED = "Stopped. What is finished is kept: start the same command again to go on."
 
 
 def usage() -> str:
@@ -37,7 +38,7 @@ def usage() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand; returns its exit code, 2 for a mistake in the input, 130 after Ctrl-C."""
+    """Run a subcommand; returns its exit code, 2 for a mistake in the input, 130 after Ctrl-C, 143 after SIGTERM."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
         print(usage(), end="")
@@ -50,14 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if arguments is None:
         sys.argv[0] = f"mml {given[0]}"  # by which argparse calls the command in its help
-    try:
-        command: Callable[[Sequence[str]], int] = importlib.import_module(_COMMANDS[given[0]][0]).main
-        return command(given[1:])
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "recbole":
-            raise
-        print(f"error: {_RECBOLE}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\n{_STOPPED}", file=sys.stderr)
-        return 130
+    with stoppable():
+        try:
+            command: Callable[[Sequence[str]], int] = importlib.import_module(_COMMANDS[given[0]][0]).main
+            return command(given[1:])
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "recbole":
+                raise
+            print(f"error: {_RECBOLE}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt as stop:
+            return told(stop)

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from mml.errors import InputError
 from mml.files.faults import reported
+from mml.stopping import stoppable, told
 
 EXIT_PEER_LOST = 3
 
@@ -20,14 +21,24 @@ EPILOG = "Any key of configs/overall.yaml can be set with --key=value, nested on
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run, print the table, and return the exit code: 0, 2 for a mistake in the input, 3 if a process is lost, 4 for
-    a fault of the machine such as a full disk.
+    """Run, print the table, and return the exit code.
+
+    It is 0, 2 for a mistake in the input, 3 if a process is lost, 4 for a fault of the machine such as a full disk, 130
+    after Ctrl-C, 143 after SIGTERM.
     """
+    with stoppable():
+        try:
+            return _main(arguments)
+        except KeyboardInterrupt as stop:
+            return told(stop)
+
+
+def _main(arguments: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml import distributed
     from mml.config.arguments import common_arguments, named_first
     from mml.config.config import Config
-    from mml.logs import log_to, setup_logging
+    from mml.logs import own_log, setup_logging
     from mml.run.folder import RunFolder
     from mml.run.run import run_meta
     from mml.run.summary import summary
@@ -43,7 +54,8 @@ def main(arguments: Sequence[str]) -> int:
             setup_logging(config["state"])
         else:
             config["show_progress"] = False
-        result, path = run_meta(config, folder, lambda: log_to(folder.path / "run.log") if is_main else None)
+        with own_log() as log:
+            result, path = run_meta(config, folder, lambda: log(folder.path) if is_main else None)
     except distributed.PeerLost as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return EXIT_PEER_LOST

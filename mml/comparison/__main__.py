@@ -12,8 +12,8 @@ from pathlib import Path
 from mml.config.arguments import named_first
 from mml.errors import InputError
 from mml.files.faults import reported
+from mml.stopping import stoppable, told
 
-EXIT_STOPPED = 130
 _DESCRIPTION = """\
 Compare mml, its parts and baselines on a dataset: the same split, cases, features and number of trials for all.
 
@@ -38,7 +38,8 @@ Examples:
 
 Everything lands in output/NAME/compare/: results.md, results.tex, results.csv, tests.csv (paired tests), trials.csv and
 chosen.json (the searches), compare.log, plots; each run has its folder beside it with a run.log. What is finished is
-not done again: after Ctrl-C the same command goes on. Exit codes: 0, 2 for a mistake in the input, 130 after Ctrl-C."""
+not done again: after Ctrl-C the same command goes on. Exit codes: 0, 2 for a mistake in the input, 4 for
+a fault of the machine, 130 after Ctrl-C, 143 after SIGTERM."""
 
 
 def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
@@ -81,7 +82,15 @@ def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str],
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run, print the tables, and return the exit code: 0, 2 for a mistake in the input, 130 after Ctrl-C."""
+    """Run, print the tables, and return the exit code: 0, 2 or 4 for an error, 130 after Ctrl-C, 143 after SIGTERM."""
+    with stoppable():
+        try:
+            return _main(arguments)
+        except KeyboardInterrupt as stop:
+            return told(stop, "Stopped. Finished runs are kept: start the same command again to go on.")
+
+
+def _main(arguments: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml.logs import setup_logging
 
@@ -95,9 +104,6 @@ def main(arguments: Sequence[str]) -> int:
             Comparison(options, files, settings).run(log_to)
     except (InputError, OSError) as error:
         return reported(error)
-    except KeyboardInterrupt:
-        print("\nStopped. Finished runs are kept: start the same command again to go on.", file=sys.stderr)
-        return EXIT_STOPPED
     return 0
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from mml.files.sheets import restored
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -50,5 +52,5 @@ class Outcome:
         rows = pd.read_csv(
             self.path / "predictions.csv", dtype={"user_id": str, "target_item": str}, keep_default_na=False
         )
-        rows = rows[rows["method"] == self.method]
+        rows = restored(rows[rows["method"] == self.method])
         return rows.sort_values(["user_id", "shots", "target_item"], kind="stable").reset_index(drop=True)

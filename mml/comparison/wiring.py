@@ -36,7 +36,7 @@ from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import rank_targets
 from mml.files.atomic import read_header
 from mml.precision import set_up_torch
-from mml.trainer.base import NoEvents, events_go_to
+from mml.trainer.events import NoEvents, events_go_to
 from mml.version import __version__
 
 EPOCHS = 3

@@ -112,7 +112,7 @@ def log_learners() -> list[str]:
 _TAKEN_NAMES = ("generator", "fusion", "meta_test", "mml", "feature")  # of stages, methods and entries
 
 _TORCHRUN = "torchrun --nproc_per_node=N run_meta.py ... (several machines: its --nnodes and --rdzv_endpoint)"
-_USE_INSTEAD = {
+USE_INSTEAD = {
     "epochs": "pretrain_epochs and meta_epochs",
     "train_batch_size": "pretrain_batch_size and meta_batch_size",
     "learner": "learning_rate (the outer optimiser is Adam)",
@@ -131,6 +131,7 @@ _USE_INSTEAD = {
     "save_dataset": "output_dir (nothing of the data needs saving)",
     "save_dataloaders": "output_dir (nothing of the data needs saving)",
 }
+"""RecBole's keys that have no effect here, and what has."""
 _GONE = {
     "amp": "bfloat16 gained nothing over tf32; use tf32: True on CUDA",
     "compile": "compiled encoders gained nothing over the written-out passes; leave it out",
@@ -144,8 +145,12 @@ def stage_of(key: str) -> str:
     return "data" if found is None else found.stage
 
 
-def _recbole_data_keys() -> frozenset[str]:
-    return frozenset(dataset_arguments) - _USE_INSTEAD.keys() - declared().keys()
+_DATASET_ARGUMENTS = frozenset(dataset_arguments)  # as it is now: RecBole adds to the list for some of its models
+
+
+def recbole_data_keys() -> frozenset[str]:
+    """RecBole's keys that act on loading and filtering, and have no declaration here."""
+    return _DATASET_ARGUMENTS - USE_INSTEAD.keys() - declared().keys()
 
 
 def check(settings: Mapping[str, Any], source: str) -> None:
@@ -164,7 +169,7 @@ def check(settings: Mapping[str, Any], source: str) -> None:
 
 
 def _problems(settings: Mapping[str, Any], source: str) -> Iterator[str]:
-    keys, recbole = declared(), _recbole_data_keys()
+    keys, recbole = declared(), recbole_data_keys()
     for name, value in settings.items():
         yield from _of_key(source, str(name), value, keys, recbole)
     learners = settings.get("learners")
@@ -183,8 +188,8 @@ def _of_key(source: str, key: str, value: Any, keys: Mapping[str, Key], recbole:
         yield from _of_value(source, key, value, Key((str,), None, "", "run"))
     elif key in keys:
         yield from _of_value(source, key, value, keys[key])
-    elif key in _USE_INSTEAD:
-        yield f"{source}: key '{key}' has no effect in mml; use {_USE_INSTEAD[key]}."
+    elif key in USE_INSTEAD:
+        yield f"{source}: key '{key}' has no effect in mml; use {USE_INSTEAD[key]}."
     elif key in _GONE:
         yield f"{source}: key '{key}' is gone: {_GONE[key]}."
     elif key not in recbole:

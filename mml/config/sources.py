@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from mml.config.plain_yaml import load_plain
 from mml.errors import InputError
 
 Settings = dict[str, Any]
@@ -103,7 +104,9 @@ def _parse_value(text: str, word: str, loader: type) -> Any:
     if text in ("None", ""):
         return None
     try:
-        return yaml.load(text, Loader=loader)
+        return load_plain(text, loader, f"command line: the value of '{word}'")
+    except InputError:
+        raise
     except (yaml.YAMLError, ValueError):  # a ValueError for what looks like a date and is none
         if re.fullmatch(r"[\[(][^\[\]()]*[\])]", text):  # an interval as RecBole writes it, [5,inf)
             return text
@@ -114,9 +117,7 @@ def read_yaml(path: Path, loader: type) -> Settings:
     if not path.is_file():
         raise InputError(f"config file {path} does not exist.")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        _refuse_repeated_keys(path, yaml.compose(text, Loader=loader))
-        settings = yaml.load(text, Loader=loader)
+        settings = load_plain(path.read_text(encoding="utf-8-sig"), loader, str(path))
     except InputError:
         raise
     except (yaml.YAMLError, ValueError) as error:  # UnicodeDecodeError among the latter
@@ -126,17 +127,3 @@ def read_yaml(path: Path, loader: type) -> Settings:
     if not isinstance(settings, dict):
         raise InputError(f"{path}: must be a mapping of keys to values.")
     return settings
-
-
-def _refuse_repeated_keys(path: Path, node: yaml.Node | None) -> None:
-    """YAML would take the last one without a word, and lose what the first one holds."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                raise InputError(
-                    f"{path}, line {key.start_mark.line + 1}: key '{key.value}' is there twice; make one of them."
-                )
-            if isinstance(key.value, str):
-                seen.add(key.value)
-            _refuse_repeated_keys(path, value)

@@ -228,9 +228,16 @@ class MMLDataset(AtomicDataset):
             )
         return tasks
 
-    def validation_tasks(self) -> TaskSet:
-        """The tasks of the validation users: one after each of their interactions."""
-        return prefix_tasks(self.users.valid, self.max_item_list_len)
+    def validation_tasks(self) -> tuple[TaskSet, int]:
+        """The tasks of the validation users, one after each of their interactions, and how many are left out.
+
+        Left out are, unless `repeatable`, those whose target is in the user's own history.
+        """
+        tasks = prefix_tasks(self.users.valid, self.max_item_list_len)
+        if self.settings.repeatable:
+            return tasks, 0
+        repeated = self.target_in_history(tasks)
+        return tasks.take(~repeated), int(repeated.sum())
 
     def test_tasks(self) -> tuple[TaskSet, dict[str, int]]:
         """The tasks of the new users, and how many users have none by reason.
@@ -307,7 +314,10 @@ class MMLDataset(AtomicDataset):
             "interactions": self._n_interactions,
             "split_time": split.time,
             "dropped_rows": dict(self.dropped_rows),
-            "skipped_cases": {"target_in_history": self._n_repeated_targets},
+            "skipped_cases": {
+                "target_in_history": self._n_repeated_targets,
+                "valid_target_in_history": self.validation_tasks()[1],
+            },
             "ignored_columns": list(self.ignored_columns),
             "modality_coverage": {name: float(f.present[1:].mean()) for name, f in self.item_features.items()},
         }

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mml.errors import InputError
-from mml.features.checks import check_spread
+from mml.features.checks import check_spread, refuse_constant
 from mml.features.files import FeatureTable, join_features, read_features
 from mml.features.fitted import FittedFeatures, FittedSource
 from mml.features.raw import expanded
@@ -97,6 +98,7 @@ def load_item_features(
                 f"learners.{name}.source",
                 device=str(config["device"]),
                 progress=config["show_progress"],
+                accept=partial(_refuse_constant, name, tokens, n_warm_items),
             )
             tables[name] = partial(_encoded, encode)
     return {name: _scaled(name, *table(), tokens, n_warm_items) for name, table in tables.items()}
@@ -128,6 +130,22 @@ def _scaled(
     name: str, table: FeatureTable, source: FittedSource | None, tokens: list[str], n_warm_items: int
 ) -> ItemFeatures:
     """Centre the vectors and scale them to a mean squared norm of `dim`, so that any encoder's will do."""
+    fitted, vectors, scaled, present = _fitted(table, source, tokens, n_warm_items)
+    check_spread(f"learners.{name}", vectors[present], scaled[present])
+    return ItemFeatures(scaled, present, fitted)
+
+
+def _refuse_constant(name: str, tokens: list[str], n_warm_items: int, table: FeatureTable) -> None:
+    if not len(table):  # which is refused where it is written
+        return
+    _, vectors, scaled, present = _fitted(table, None, tokens, n_warm_items)
+    refuse_constant(f"learners.{name}", vectors[present], scaled[present])
+
+
+def _fitted(
+    table: FeatureTable, source: FittedSource | None, tokens: list[str], n_warm_items: int
+) -> tuple[FittedFeatures, NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """The scaling; vectors [n_items, dim] as they are and scaled; which items have some [n_items]."""
     vectors, present = join_features(table, tokens[1:])
     vectors = np.vstack([np.zeros((1, vectors.shape[1]), dtype=np.float32), vectors])
     present = np.concatenate([[False], present])
@@ -139,5 +157,4 @@ def _scaled(
         scale = float(np.sqrt(((known - mean) ** 2).mean())) or 1.0
     fitted = FittedFeatures(mean, scale, source)
     scaled, _ = fitted.scaled(vectors, present)
-    check_spread(f"learners.{name}", vectors[present], scaled[present])
-    return ItemFeatures(scaled, present, fitted)
+    return fitted, vectors, scaled, present

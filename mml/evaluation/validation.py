@@ -24,13 +24,14 @@ class Validation:
         dataset: where the validation users are.
         valid_metric: such as NDCG@10.
         rules: how targets are ranked.
+
+    Attributes:
+        n_left_out: cases whose target is in the user's own history, which `repeatable: False` leaves out.
     """
 
     def __init__(self, dataset: MMLDataset, valid_metric: str, rules: RankingRules) -> None:
         self.rules = rules
-        self.tasks = dataset.validation_tasks()
-        if not rules.repeatable:
-            self.tasks = self.tasks.take(~dataset.target_in_history(self.tasks))
+        self.tasks, self.n_left_out = dataset.validation_tasks()
         self.n_candidates = dataset.n_known_items + 1
         self.metric = valid_metric.lower()
         name, _, k = valid_metric.partition("@")

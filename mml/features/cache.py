@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from mml.features.encoders import Encoder, EncoderState
 from mml.features.files import FeatureTable, read_features, write_features
 from mml.features.resume import PartFile, content_key
 from mml.features.state import read_state, write_state
+from mml.files.faults import cannot_write
 from mml.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ def encode_once(
     folder: Path,
     key: str,
     progress: bool = True,
+    accept: Callable[[FeatureTable], None] = lambda table: None,
 ) -> tuple[FeatureTable, EncoderState]:
     """What the encoder makes of the items, now or in an earlier call.
 
@@ -42,6 +44,7 @@ def encode_once(
         folder: where encoded features are kept; two runs may use it at once.
         key: the config key, for messages, and for the name of the side file of an interrupted run.
         progress: whether to show a progress bar.
+        accept: refuses vectors that are of no use, before they are kept.
 
     Returns:
         The vectors, and what the encoder has learned, for items that come later.
@@ -57,7 +60,7 @@ def encode_once(
             found = _kept(stem)  # the run that was waited for may have made it
             if found is None:
                 part = PartFile(folder / f".{key}.part", digest) if alone else None
-                found = _encode(encoder, rows, stem, part, key, progress)
+                found = _encode(encoder, rows, stem, part, key, progress, accept)
     return found
 
 
@@ -74,12 +77,19 @@ def _kept(stem: Path) -> tuple[FeatureTable, EncoderState] | None:
 
 
 def _encode(
-    encoder: Encoder[Any], rows: dict[str, Any], stem: Path, part: PartFile | None, key: str, progress: bool
+    encoder: Encoder[Any],
+    rows: dict[str, Any],
+    stem: Path,
+    part: PartFile | None,
+    key: str,
+    progress: bool,
+    accept: Callable[[FeatureTable], None],
 ) -> tuple[FeatureTable, EncoderState]:
     logger.info("Encoding %d items of %s with %s.", len(rows), key, encoder.name)
     try:
         vectors, present, state = encoder.fit_transform(list(rows.values()), store=part, progress=progress)
         table = FeatureTable(np.array(list(rows), dtype=np.str_)[present], vectors[present])
+        _accepted(table, accept, part)
         write_state(stem, state)
         write_features(stem.with_suffix(".npz"), table)
     except InputError:
@@ -90,6 +100,16 @@ def _encode(
         part.remove()
     _warn_of_missing(rows, present, key)
     return table, state
+
+
+def _accepted(table: FeatureTable, accept: Callable[[FeatureTable], None], part: PartFile | None) -> None:
+    """Let the vectors be refused; then nobody goes on with the side file."""
+    try:
+        accept(table)
+    except InputError:
+        if part is not None:
+            part.remove()
+        raise
 
 
 def _warn_of_missing(rows: dict[str, Any], present: NDArray[np.bool_], key: str) -> None:
@@ -114,7 +134,7 @@ def _alone_in(folder: Path) -> Iterator[bool]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); set output_dir to another place") from error
+        raise cannot_write(folder, error) from error
     try:
         yield _lock(handle, folder)
     except InputError:

@@ -397,6 +397,9 @@ def _check(path: Path, tokens: list[str], vectors: NDArray[np.float32]) -> None:
         raise InputError(f"{path}: holds no vectors; it needs at least one item with at least one number")
     if "" in tokens:
         raise InputError(f"{path}: row {tokens.index('') + 1} has an empty item id; name the item or drop the row")
+    ending = next((token for token in tokens if token.endswith("\0")), None)
+    if ending is not None:  # an array of texts would drop it
+        raise InputError(f"{path}: item {ending!r} ends in a null character; write its id without")
     if len(set(tokens)) < len(tokens):
         counts = Counter(tokens)
         token = next(token for token in tokens if counts[token] > 1)

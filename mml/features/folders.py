@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mml.errors import InputError
+from mml.files.faults import cannot_read
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def _walk(folder: Path) -> Iterator[Path]:
     """All files below, and the folders that are links, which are not entered."""
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
+        raise cannot_read(error.filename, error) from error
 
     for parent, folders, files in os.walk(folder, onerror=refuse):
         for name in files:

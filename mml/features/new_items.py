@@ -89,7 +89,7 @@ def encode_new_items(
         try:
             result[name] = _encoded(one, rows, list(frame.index), device, progress)
         except InputError as error:
-            raise InputError(f"new items, {name}: {error}") from error
+            raise error.said_of(f"new items, {name}") from error
     _report({name: present for name, (_, present) in result.items()}, list(frame.index))
     return result
 

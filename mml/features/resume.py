@@ -11,6 +11,7 @@ import numpy as np
 
 from mml.errors import InputError
 from mml.features.encoders import Encoded
+from mml.files.faults import cannot_write
 
 
 def content_key(parts: Iterable[str]) -> str:
@@ -108,4 +109,4 @@ class PartFile:
             return batches, length
 
     def _cannot_write(self, error: OSError) -> InputError:
-        return InputError(f"{self.path}: cannot be written ({error.strerror or error}); choose another place")
+        return cannot_write(self.path, error)

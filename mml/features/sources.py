@@ -56,6 +56,7 @@ def open_source(
     key: str,
     device: str = "auto",
     progress: bool = True,
+    accept: Callable[[FeatureTable], None] = lambda table: None,
 ) -> Callable[[], EncodedSource]:
     """Read the items' texts, columns or list of files, and say how they are encoded.
 
@@ -72,6 +73,7 @@ def open_source(
         key: the config key, for messages.
         device: where models run unless the source says so itself.
         progress: whether to show a progress bar.
+        accept: refuses vectors that are of no use, before they are kept.
 
     Returns:
         A function that encodes, or reads what an earlier call encoded of the same content. It is apart from the
@@ -96,7 +98,7 @@ def open_source(
     def encode() -> EncodedSource:
         with _naming(key):
             content = [_content(row) for row in rows.values()]
-            table, state = encode_once(opened.encoder, rows, content, cache_dir, key, progress)
+            table, state = encode_once(opened.encoder, rows, content, cache_dir, key, progress, accept)
             return EncodedSource(table, opened.fitted(state))
 
     return encode
@@ -108,7 +110,7 @@ def _naming(key: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"config: key '{key}': {error}") from error
+        raise error.said_of(f"config: key '{key}'") from error
 
 
 def why_off(source: Mapping[str, Any] | None, key: str) -> str | None:

@@ -179,6 +179,8 @@ def _refuse_ragged_csv(path: Path, n_columns: int) -> int:
                     raise InputError(
                         f"{path}, line {line}: a quoted cell goes on in the next line; write it in one line."
                     )
+                if any("\0" in cell for cell in row):
+                    raise InputError(f"{path}, line {line}: there is a null character, so this is no text file.")
                 if row and (n_blank or len(row) != n_columns):
                     raise InputError(_ragged(path, line - n_blank, 0 if n_blank else len(row), n_columns))
                 n_blank += not row
@@ -235,6 +237,10 @@ def _refuse_ragged_lines(path: Path, text: bytes, mark: bytes, n_columns: int, n
                 f"{path}, line {line}: there is a carriage return inside the line, which some programs take for its "
                 "end; remove it."
             )
+    null = text.find(b"\0", 0, end)
+    if null >= 0:  # arrays of texts drop it at an id's end, so that two ids become one
+        line = n_before + np.searchsorted(breaks, null) + 1
+        raise InputError(f"{path}, line {line}: there is a null character, so this is no text file; remove it.")
     wrong = np.flatnonzero(counts != n_columns - 1)
     if len(wrong):
         begin = breaks[wrong[0] - 1] + 1 if wrong[0] else 0

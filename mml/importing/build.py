@@ -12,7 +12,7 @@ import pandas as pd
 
 from mml.checking.finding import share
 from mml.checking.log import REPEATS_FROM, Log, repeats
-from mml.errors import InputError
+from mml.errors import InputError, printable
 from mml.importing.columns import ITEM, USER, guess_id, guess_text, guess_time, require
 from mml.importing.items import ItemRows, clean_items
 from mml.importing.log import LogRows, clean_log
@@ -69,13 +69,20 @@ def import_log(
     Args:
         log: a CSV, TSV or parquet file, or a DataFrame, with a row for each interaction.
         name: of the dataset, a folder below `data_path`.
-        user, item, time: its columns; guessed where only one can be meant. Without a time, row order is time order.
-        items: a table with a row for each item, and `item_id` its column of ids, which is guessed likewise.
-        text, tokens, numbers: columns of `items` by what they are; texts are guessed if None.
+        user: its column of users; guessed where only one can be meant.
+        item: its column of items; guessed likewise.
+        time: its column of times; guessed likewise. Without one, row order is time order.
+        items: a table with a row for each item.
+        item_id: its column of ids; guessed likewise.
+        text: its columns of texts; guessed if None.
+        tokens: its columns of categories and the like.
+        numbers: its columns of numbers.
         images: a folder of pictures named by item id, also in subfolders; it is referenced, not copied.
         data_path: where datasets are.
-        time_format, timezone: see `parse_times`.
-        separator, encoding: of CSV files; the separator is guessed if None.
+        time_format: strptime's form of times that are not recognised.
+        timezone: of times that name none.
+        separator: between the columns of CSV files; the header tells if None.
+        encoding: of CSV files.
         overwrite: replace a dataset of that name.
 
     Raises:
@@ -106,7 +113,7 @@ def import_log(
     frame, types = (None, {}) if catalogue is None else (catalogue.frame, catalogue.types)
     write_dataset(target, rows.frame, frame, types, config, lines)
     dropped = {reason: len(numbers_of) for reason, numbers_of in rows.left_out.rows.items()}
-    return Imported(target, target / f"{name}.yaml", said, dropped, repeatable)
+    return Imported(target, target / f"{name}.yaml", list(map(printable, said)), dropped, repeatable)
 
 
 def _repeatable(rows: LogRows, said: list[str]) -> bool:

@@ -21,4 +21,4 @@ def pictured_items(folder: str | Path) -> tuple[Path, set[str]]:
     try:
         return path.resolve(), set(cast("FolderMedium", MEDIA["image"]).files(path))
     except InputError as error:
-        raise InputError(f"--images: {error}") from None
+        raise error.said_of("--images") from None

@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from mml.errors import InputError
+from mml.files.faults import cannot_write
 from mml.files.folder import new_folder
 
 _LINE = 100
@@ -25,9 +26,13 @@ def new_target(data_path: str | Path, name: str, overwrite: bool) -> Path:
     target = Path(data_path).expanduser() / name
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise InputError(f"--name {name}: take a name of letters, digits, _, - and dots; it names a folder.")
-    if target.exists() and not target.is_dir():
+    try:
+        is_there = target.exists()
+    except OSError as error:  # such as a name that is too long
+        raise cannot_write(target, error) from None
+    if is_there and not target.is_dir():
         raise InputError(f"{target} is a file; take another --name or --data_path.")
-    if target.exists() and not overwrite:
+    if is_there and not overwrite:
         raise InputError(
             f"{target} exists and is left alone; take another --name, or --overwrite to replace its files."
         )

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from mml.config.sources import Loader, read_yaml
 from mml.errors import InputError
 from mml.evaluation.significance import per_case_ndcg
+from mml.files.sheets import restored
 from mml.recommender import Recommender
 from mml.report.estimates import Estimate, hits, share
 from mml.report.log import RunLog, read_log
@@ -79,7 +80,7 @@ class Evidence:
         self.folder = folder.resolve()
         self.missing: dict[str, str] = {}
         self.result: dict[str, Any] = _read_result(folder)
-        self.config: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        self.config: dict[str, Any] = read_yaml(folder / "config.yaml", Loader)
         self.cases = _read_cases(folder / "predictions.csv")
 
     @property
@@ -153,7 +154,7 @@ class Evidence:
         if not path.is_file():
             self.missing["lists"] = "this run left no recommendations.csv"
             return None
-        return pd.read_csv(path, dtype={"user_id": str, "item_id": str}, keep_default_na=False)
+        return restored(pd.read_csv(path, dtype={"user_id": str, "item_id": str}, keep_default_na=False))
 
     @cached_property
     def items(self) -> pd.DataFrame | None:
@@ -181,7 +182,7 @@ def _read_cases(path: Path) -> Cases:
             path, dtype={"user_id": str, "target_item": str, "method": "category"}, keep_default_na=False
         )
         groups = {str(name): own for name, own in rows.groupby("method", sort=False, observed=True)}
-        frame = next(iter(groups.values()))[_KEYS].reset_index(drop=True)
+        frame = restored(next(iter(groups.values()))[_KEYS].reset_index(drop=True))
         ranks = {name: own["rank"].to_numpy(dtype=np.int64) for name, own in groups.items()}
     except (ValueError, KeyError, StopIteration):
         raise InputError(f"{path} is damaged; the same run writes it again.") from None

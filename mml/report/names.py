@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 FULL = "mml"
 FLOOR = "popularity"
-_NO_ADAPT, _NO_GENERATOR = "_no_adapt", "_no_generator"
+_NO_ADAPT, _NO_GENERATOR, _ONLINE = "_no_adapt", "_no_generator", "_online"
 
 _LEARNERS = {
     "id": "the ID learner: a sequential encoder over the items themselves",
+    "newcomers": "the learner of newcomers: popularity as events, like-minded users and what follows, weighed by what "
+    "earlier newcomers took; it does not adapt",
     "linear": "the linear learner: a regression of the next item on the history, in closed form; it does not adapt",
     "txt": "the text learner: a sequential encoder over the items' texts",
     "text": "the text learner: a sequential encoder over the items' texts",
@@ -20,6 +22,7 @@ _LEARNERS = {
 _METHODS = {
     FULL: "the whole method: all learners, adapted to the user, fused",
     FLOOR: "the floor: every user gets what most old users took",
+    FULL + _ONLINE: "the whole method where every event before the next item is known, whoever's it was",
     "fusion_mean": "all learners with equal weights",
     "fusion_weight": "all learners with fixed weights, chosen on the validation users",
     "fusion_adaptive": "all learners with weights of each user's own",
@@ -59,7 +62,7 @@ _FIXED = {FULL: 0, "id": 1, "txt": 2, "text": 2, "img": 3, "image": 3, "linear":
 
 def learner_of(method: str) -> str:
     """The learner that a method's name is about: `id_no_adapt` -> `id`."""
-    return method.removesuffix(_NO_ADAPT).removesuffix(_NO_GENERATOR)
+    return method.removesuffix(_NO_ADAPT).removesuffix(_NO_GENERATOR).removesuffix(_ONLINE)
 
 
 def without_adaptation(learner: str) -> str:
@@ -69,13 +72,17 @@ def without_adaptation(learner: str) -> str:
 
 def is_variant(method: str) -> bool:
     """Whether a method is a part of mml that was changed, not one of its learners."""
-    return method.endswith((_NO_ADAPT, _NO_GENERATOR)) or method.startswith("fusion_")
+    if method == FULL + _ONLINE:
+        return False
+    return method.endswith((_NO_ADAPT, _NO_GENERATOR, _ONLINE)) or method.startswith("fusion_")
 
 
 def meaning(method: str) -> str:
     """What a method is, in a line."""
     if method in _METHODS:
         return _METHODS[method]
+    if method.endswith(_ONLINE):
+        return f"{method.removesuffix(_ONLINE)}, where every event before the next item is known"
     if method.endswith(_NO_ADAPT):
         return f"{learner_of(method)}, as it was trained, without adaptation to the user"
     if method.endswith(_NO_GENERATOR):

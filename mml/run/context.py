@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from mml.trainer.base import TrainerFrame
 from mml.trainer.choice import LearnerValidation
 from mml.trainer.loggers import LoggedRun, logging_to
 from mml.trainer.settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,17 @@ class RunContext:
 
 
 def validation_of(config: Config, dataset: MMLDataset) -> Validation:
-    """The validation of a run over a dataset."""
-    return Validation(dataset, config.part(TrainingSettings).valid_metric, ranking_rules(config))
+    """The validation of a run over a dataset; the log says how many cases are left out."""
+    validation = Validation(dataset, config.part(TrainingSettings).valid_metric, ranking_rules(config))
+    if validation.n_left_out:
+        n_all = len(validation) + validation.n_left_out
+        logger.info(
+            "Validation: %d of %d cases are left out, as their target is in the user's own history and repeatable is "
+            "False.",
+            validation.n_left_out,
+            n_all,
+        )
+    return validation
 
 
 def trainer_frame(config: Config, run_dir: Path) -> TrainerFrame:

@@ -7,18 +7,20 @@ import json
 import logging
 import resource
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from mml import distributed
+from mml.files.alone import alone_in
 from mml.files.safe import plain
 from mml.run.code import code_hash
 from mml.run.folder import RunFolder, StageRecord
 from mml.run.result import library_versions
 from mml.run.seeds import seed_stage
+from mml.trainer.keeping import Keeper, kept_by
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Stages:
     def __init__(self, folder: RunFolder, seed: int, device: torch.device) -> None:
         self._folder, self._seed, self._device = folder, seed, device
         self.records: dict[str, StageRecord] = {}
+        self._is_alone = False
 
     def __call__(
         self,
@@ -51,6 +54,8 @@ class Stages:
     ) -> State:
         """The stage's saved state if one has this fingerprint, else what `build` makes of the stage's seed, saved.
 
+        Another process that works on the same run is waited for, and what it has finished is taken.
+
         Args:
             stage: its name.
             depends_on: settings and hashes of data.
@@ -60,27 +65,46 @@ class Stages:
             seeded_as: the name that its seed is made of, if not its own.
         """
         fingerprint = self._fingerprint(stage, depends_on, after, code)
+        with self._alone():
+            return self._taken_or_built(stage, fingerprint, build, stage if seeded_as is None else seeded_as)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Alone in the run's folder; a stage that is run inside of another one is so already."""
+        if self._is_alone or not distributed.is_main():
+            yield
+            return
+        self._is_alone = True
+        try:
+            with alone_in(self._folder.checkpoints, "works on this run"):
+                yield
+        finally:
+            self._is_alone = False
+
+    def _taken_or_built(self, stage: str, fingerprint: str, build: Build, seeded_as: str) -> State:
+        keeper = Keeper(self._folder.checkpoints, stage, fingerprint)
         found = self._folder.find_stage(stage, fingerprint, self._device)
         if found is not None:
             state, self.records[stage] = found
+            keeper.clean()
             logger.info("Stage %s: finished before with the same settings, skipped.", stage)
             return state
         logger.info("Stage %s ...", stage)
-        begin, cpu = time.perf_counter(), time.process_time()
-        built, n_tasks = build(seed_stage(self._seed, stage if seeded_as is None else seeded_as))
+        with kept_by(keeper):
+            built, n_tasks = build(seed_stage(self._seed, seeded_as))
         state = distributed.from_main(lambda: built)
-        seconds = time.perf_counter() - begin
         record = StageRecord(
             fingerprint,
-            seconds,
-            time.process_time() - cpu,
-            n_tasks / max(seconds, 1e-9),
+            keeper.seconds,
+            keeper.cpu_seconds,
+            n_tasks / max(keeper.seconds, 1e-9),
             _peak_memory_mb(self._device),
             library_versions(),
         )
         self._folder.save_stage(stage, state, record)
+        keeper.clean()
         self.records[stage] = record
-        logger.info("Stage %s: %.1f s, %.0f users/s.", stage, seconds, record.users_per_second)
+        logger.info("Stage %s: %.1f s, %.0f users/s.", stage, record.seconds, record.users_per_second)
         return state
 
     def _fingerprint(self, stage: str, depends_on: Sequence[Any], after: Sequence[str], code: Sequence[str]) -> str:

@@ -133,9 +133,8 @@ class _WithEncoder:
         inner = context.config.part(InnerLoopSettings, self._name)
         trainer = MetaTrainer(context.trainer_frame, learner, settings, inner, seed)
         trainer.start_from(context.validation)
-        before = float(trainer.best_valid_score) if len(context.validation) else None
         trainer.train(context.dataset, context.validation)
-        return self._trained(trainer, before)
+        return self._trained(trainer, trainer.start_score)
 
     def _trained(self, trainer: StageTrainer, before: float | None) -> tuple[State, int]:
         validated = bool(len(self._context.validation)) and trainer.epochs > 0

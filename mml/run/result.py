@@ -16,6 +16,7 @@ import torch
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
+from mml.files.sheets import neutral
 from mml.version import __version__
 
 if TYPE_CHECKING:
@@ -25,18 +26,22 @@ if TYPE_CHECKING:
 def predictions_csv(ranks: Mapping[str, np.ndarray], tasks: TaskSet, dataset: MMLDataset) -> str:
     """One row per case and method: user_id, target_item, target_is_cold, shots, method, rank.
 
+    Ids that a spreadsheet would run are marked (mml.files.sheets).
+
     Args:
         ranks: method -> the targets' ranks, int64 [N].
         tasks, dataset: the cases.
     """
     first_new = len(dataset.users.old) + len(dataset.users.valid)
-    cases = pd.DataFrame(
-        {
-            "user_id": dataset.user_tokens[first_new + tasks.users],
-            "target_item": dataset.item_tokens[tasks.target],
-            "target_is_cold": (tasks.target > dataset.n_warm_items).astype(int),
-            "shots": tasks.shots,
-        }
+    cases = neutral(
+        pd.DataFrame(
+            {
+                "user_id": dataset.user_tokens[first_new + tasks.users],
+                "target_item": dataset.item_tokens[tasks.target],
+                "target_is_cold": (tasks.target > dataset.n_warm_items).astype(int),
+                "shots": tasks.shots,
+            }
+        )
     )
     parts: list[str] = []
     for method, places in ranks.items():  # one after the other: together the frames would be many times the text
@@ -45,19 +50,21 @@ def predictions_csv(ranks: Mapping[str, np.ndarray], tasks: TaskSet, dataset: MM
 
 
 def recommendations_csv(lists: np.ndarray, tasks: TaskSet, dataset: MMLDataset) -> str:
-    """One row per case and listed item: user_id, shots, rank, item_id.
+    """One row per case and listed item: user_id, shots, rank, item_id; marked as in `predictions_csv`.
 
     Args:
         lists: each case's best items by the whole method, int64 [N, k].
         tasks, dataset: the cases.
     """
     first_new, k = len(dataset.users.old) + len(dataset.users.valid), lists.shape[1]
+    users = neutral(pd.DataFrame({"id": dataset.user_tokens[first_new + tasks.users]}))["id"].to_numpy()
+    items = neutral(pd.DataFrame({"id": dataset.item_tokens}))["id"].to_numpy()
     return pd.DataFrame(
         {
-            "user_id": np.repeat(dataset.user_tokens[first_new + tasks.users], k),
+            "user_id": np.repeat(users, k),
             "shots": np.repeat(tasks.shots, k),
             "rank": np.tile(np.arange(1, k + 1), len(lists)),
-            "item_id": dataset.item_tokens[lists.reshape(-1)],
+            "item_id": items[lists.reshape(-1)],
         }
     ).to_csv(index=False)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -32,6 +33,17 @@ class WeightAverage:
         self._steps += 1
         weight = (self._eta + 1) / (self._steps + self._eta + 1)
         torch._foreach_lerp_(self._average, [value.detach() for value in self._parameters], weight)
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs, as tensors and numbers."""
+        return {"steps": self._steps, "values": {str(place): value for place, value in enumerate(self._average)}}
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was asked."""
+        self._steps = state["steps"]
+        for place, average in enumerate(self._average):
+            average.copy_(state["values"][str(place)])
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,18 +14,19 @@ import numpy as np
 import recbole.trainer.trainer as recbole_trainer
 import torch
 from recbole.config import Config as RecBoleConfig
-from torch import nn
+from torch import Tensor, nn
 
 from mml import distributed
 from mml.errors import InputError
-from mml.files.safe import replacing
 from mml.progress import Bar, bar, each
 from mml.trainer import watching
 from mml.trainer.averaging import WeightAverage
-from mml.trainer.curves import Curves, Epoch
-from mml.trainer.loggers import tell_epoch
+from mml.trainer.events import Events, events_go_to
+from mml.trainer.keeping import State, keeper
+from mml.trainer.random_state import random_state, set_random_state
 from mml.trainer.settings import TrainingSettings
 
+logger = logging.getLogger(__name__)
 Valid = tuple[float, dict[str, float]]
 T = TypeVar("T")
 
@@ -50,8 +51,9 @@ class TrainerFrame:
 class StageTrainer(recbole_trainer.Trainer):
     """RecBole's Trainer (its `fit`: epochs, early stopping, best checkpoint) for one stage.
 
-    Subclasses say what an epoch and a validation are. The best epoch's weights are saved, and loaded at the end
-    of `train`. Checkpoints hold tensors, numbers and plain settings only, so they load with weights_only=True.
+    Subclasses say what an epoch and a validation are. The best epoch's weights are kept in memory, and loaded at the
+    end of `train`. Between epochs all that the rest depends on goes to the stage's keeper, if there is one
+    (mml.trainer.keeping), and a training that finds such a state goes on from it, as if it had not been interrupted.
 
     Args:
         frame: where and how.
@@ -85,11 +87,15 @@ class StageTrainer(recbole_trainer.Trainer):
             "metrics": ["NDCG"],  # RecBole's collector, unused here, wants more of the data for some
         }
         self.stage = stage
-        with events_go_to(lambda: _Events(run_dir, stage)):
+        self.tensorboard: Events
+        with events_go_to(lambda: Events(run_dir, stage)):
             super().__init__(own, model)
         self.epochs = epochs
         self.best_epoch = -1  # of what was kept; -1: what training began with
-        self.saved_model_file = str(run_dir / "checkpoints" / f"{stage}.best{os.getpid()}.pth")  # this process's own
+        self.start_score: float | None = None  # of what training began with, if that was validated
+        self._best: dict[str, Tensor] = {}
+        self._scores: list[float] = []
+        self._found: State | None = None  # an interrupted training's: what is drawn from
         self._bar = Bar()
         self._score_name = "score"
         wanted = average and training.average_weights
@@ -99,10 +105,20 @@ class StageTrainer(recbole_trainer.Trainer):
         """The score that chooses the best epoch, and the same by name."""
         raise NotImplementedError
 
+    def train_epoch(self, train_data: Any, epoch_idx: int) -> Any:
+        """Train for an epoch; returns its loss, or its losses."""
+        raise NotImplementedError
+
+    def _train_epoch(self, train_data: Any, epoch_idx: int, *_: object, **__: object) -> Any:
+        if epoch_idx > self.start_epoch:
+            self._keep(train_data, epoch_idx)
+        return self.train_epoch(train_data, epoch_idx)
+
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> Valid:
         with self._kept_weights():
             valid = self.validate(valid_data)
         self._score_name = next(iter(valid[1]), self._score_name)
+        self._scores.append(float(valid[0]))
         watching.tell(self.stage, valid[0])
         return distributed.from_main(lambda: valid)  # so that all processes stop at the same epoch
 
@@ -113,29 +129,32 @@ class StageTrainer(recbole_trainer.Trainer):
         """Fit, then load the best epoch's weights. With `valid_data` empty the last epoch's are kept."""
         if self.epochs == 0:
             return
-        with bar(self.stage, self.epochs, "epochs", bool(self.config["show_progress"])) as shown:
-            self._bar = shown
-            self.fit(train_data, valid_data, verbose=True, saved=True)
-        self.model.load_state_dict(distributed.from_main(self._take_best))
+        if self._goes_on() and self._found is not None:
+            set_random_state(self._found, self.device, self.generator_of(train_data))
+        if self.start_epoch < self.epochs:
+            self._fit(train_data, valid_data)
+            self._keep(train_data, self.epochs)
+        if self._best:  # there is none if no score was a number
+            self.model.load_state_dict(distributed.from_main(lambda: self._best))
+        self._best = {}
         self.tensorboard.close()
+
+    def _fit(self, train_data: Any, valid_data: Any) -> None:
+        wanted = bool(self.config["show_progress"])
+        with bar(self.stage, self.epochs, "epochs", wanted, done=self.start_epoch) as self._bar:
+            self.fit(train_data, valid_data, verbose=True, saved=True)
 
     @property
     def n_trained(self) -> int:
         """Epochs that were trained."""
         return len(self.train_loss_dict)
 
-    def _take_best(self) -> dict[str, Any]:
-        state = torch.load(self.saved_model_file, map_location=self.device, weights_only=True)
-        Path(self.saved_model_file).unlink()
-        self.best_epoch = int(state["epoch"])
-        best: dict[str, Any] = state["state_dict"]
-        return best
-
     def start_from(self, valid_data: Any) -> None:
         """Make the untrained model the first best one, so that training that only harms is not kept."""
-        if not valid_data:
+        if not valid_data or self._goes_on():
             return
         self.best_valid_score, self.best_valid_result = self._valid_epoch(valid_data)
+        self.start_score = float(self.best_valid_score)
         self._save_checkpoint(-1, verbose=False)
 
     def show(self, epoch_loss: float) -> None:
@@ -169,75 +188,69 @@ class StageTrainer(recbole_trainer.Trainer):
             self.model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
 
-    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
-        if not distributed.is_main():
-            return
-        state = {
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **_: Any) -> None:
+        """Take the weights as the best ones."""
+        self.best_epoch = epoch
+        with self._kept_weights():
+            self._best = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+
+    # -- going on after an interruption ------------------------------------------------------------------------------
+
+    def generator_of(self, train_data: Any) -> torch.Generator | None:
+        """What the data are drawn by, if it is a generator of their own that lives longer than an epoch."""
+        return None
+
+    def _keep(self, train_data: Any, epoch: int) -> None:
+        """Hand the state before an epoch to the stage's keeper, if it is time to."""
+        by = keeper()
+        if by is not None and by.is_due:
+            by.write(self.stage, self._state(train_data, epoch))
+
+    def _state(self, train_data: Any, epoch: int) -> State:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": {str(number): state for number, state in self.optimizer.state_dict()["state"].items()},
+            "average": None if self._average is None else self._average.state(),
+            "best": self._best,
+            "random": random_state(self.device, self.generator_of(train_data)),
             "epoch": epoch,
+            "best_epoch": self.best_epoch,
+            "start_score": self.start_score,
             "cur_step": self.cur_step,
             "best_valid_score": float(self.best_valid_score),
-            "state_dict": self.model.state_dict(),
-            "other_parameter": {},
-            "optimizer": self.optimizer.state_dict(),
+            "best_valid_result": self.best_valid_result,
+            "losses": {str(number): float(loss) for number, loss in self.train_loss_dict.items()},
+            "scores": self._scores,
+            "points": self.tensorboard.points,
         }
-        target = Path(kwargs.get("saved_model_file", self.saved_model_file))
-        with self._kept_weights(), replacing(target) as path:
-            torch.save(state, path)
+
+    def _goes_on(self) -> bool:
+        """Take up, once, what an interrupted training has left; whether there was something."""
+        by = keeper()
+        if self._found is None and by is not None and not (self._scores or self.train_loss_dict):
+            state = by.find(self.stage)
+            if state is not None:
+                self._take_up(state)
+                self._found = state["random"]
+        return self._found is not None
+
+    def _take_up(self, state: State) -> None:
+        self.model.load_state_dict(state["model"])
+        optimizer = self.optimizer.state_dict()
+        optimizer["state"] = {int(number): own for number, own in state["optimizer"].items()}
+        self.optimizer.load_state_dict(optimizer)
+        if self._average is not None:
+            self._average.restore(state["average"])
+        self._best, self.best_epoch, self.start_epoch = state["best"], state["best_epoch"], state["epoch"]
+        self.start_score, self.cur_step = state["start_score"], state["cur_step"]
+        self.best_valid_score, self.best_valid_result = state["best_valid_score"], state["best_valid_result"]
+        self.train_loss_dict = {int(number): loss for number, loss in state["losses"].items()}
+        self.tensorboard.again(state["points"])
+        for score in state["scores"]:
+            self._scores.append(score)
+            watching.tell(self.stage, score)
+        if self.start_epoch < self.epochs:
+            logger.info("%s goes on at epoch %d of %d.", self.stage, self.start_epoch, self.epochs)
 
     def _add_hparam_to_tensorboard(self, best_valid_result: float) -> None:
         self.tensorboard.add_scalar("best_valid_score", best_valid_result)
-
-
-class _Events:
-    """What stands for RecBole's TensorBoard writer: makes epochs of what is told; only rank 0 keeps them.
-
-    Args:
-        run_dir: the run's folder.
-        stage: the training's name.
-    """
-
-    def __init__(self, run_dir: Path, stage: str) -> None:
-        self._stage = stage
-        self._curves = Curves(run_dir, stage) if distributed.is_main() else None
-        self._pending: Epoch | None = None
-
-    def add_scalar(self, name: str, value: float, epoch: int | None = None) -> None:
-        if name in (_LOSS, f"{_LOSS}0"):  # a model of RecBole may have several
-            self._keep()
-            self._pending = Epoch(self._stage, int(epoch or 0), float(value))
-        elif name == _SCORE and self._pending is not None:
-            self._pending = self._pending._replace(score=float(value))
-            self._keep()
-        elif name.startswith(_LOSS) and self._pending is not None:
-            self._pending = self._pending._replace(loss=self._pending.loss + float(value))
-
-    def close(self) -> None:
-        self._keep()
-
-    def _keep(self) -> None:
-        epoch, self._pending = self._pending, None
-        if epoch is not None and self._curves is not None:
-            self._curves.add(epoch)
-            tell_epoch(epoch)
-
-
-class NoEvents:
-    """The part of a TensorBoard writer that RecBole's Trainer uses, for those who want nothing of it."""
-
-    def add_scalar(self, *_: object) -> None: ...
-
-    def add_hparams(self, *_: object) -> None: ...
-
-
-_LOSS, _SCORE = "Loss/Train", "Vaild_score"  # RecBole's names, one misspelt there
-
-
-@contextmanager
-def events_go_to(make: Callable[[], Any]) -> Iterator[None]:
-    """RecBole's Trainer writes its events below the working directory; within this context to what `make` returns."""
-    original = recbole_trainer.get_tensorboard
-    recbole_trainer.get_tensorboard = lambda _: make()
-    try:
-        yield
-    finally:
-        recbole_trainer.get_tensorboard = original

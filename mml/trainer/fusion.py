@@ -25,7 +25,7 @@ class FusionTrainer(StageTrainer):
     def _build_optimizer(self, **_: Any) -> torch.optim.Optimizer:
         return self._what.optimizer()
 
-    def _train_epoch(self, train_data: object, epoch_idx: int, *_: object, **__: object) -> float:
+    def train_epoch(self, train_data: object, epoch_idx: int) -> float:
         loss = self._what.epoch(epoch_idx, self.optimizer, self.step)
         self.show(loss)
         return loss

@@ -55,7 +55,7 @@ class GeneratorTrainer(StageTrainer):
         folds = np.random.default_rng(seed).permutation(learner.n_warm_items) % _FOLDS
         self._fold = torch.from_numpy(np.concatenate([[-1], folds]))  # of each warm item; the padding has none
 
-    def _train_epoch(self, train_data: MMLDataset, epoch_idx: int, *_: object, **__: object) -> float:
+    def train_epoch(self, train_data: MMLDataset, epoch_idx: int) -> float:
         rng = np.random.default_rng([self._seed, epoch_idx])
         noise = torch.Generator().manual_seed(self._seed + epoch_idx)
         tasks = train_data.training_tasks(rng)

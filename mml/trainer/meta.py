@@ -40,7 +40,7 @@ class MetaTrainer(StageTrainer):
         self.inner = Adaptation(inner.local_learning_rate, inner.num_local_update)
         self._chunk = chunk_size(learner, frame.task_chunk_size, learner.max_seq_length)
 
-    def _train_epoch(self, train_data: MMLDataset, epoch_idx: int, *_: object, **__: object) -> float:
+    def train_epoch(self, train_data: MMLDataset, epoch_idx: int) -> float:
         rng = np.random.default_rng([self._seed, epoch_idx])
         tasks = train_data.training_tasks(rng)
         generator = torch.Generator().manual_seed(self._seed + epoch_idx)

@@ -40,7 +40,7 @@ class PretrainTrainer(StageTrainer):
         super().__init__(frame, learner, f"{learner.name}.{stage}", epochs, rate, average=True)
         self._seed, self._batch_size = seed, settings.pretrain_batch_size
 
-    def _train_epoch(self, train_data: MMLDataset, epoch_idx: int, *_: object, **__: object) -> float:
+    def train_epoch(self, train_data: MMLDataset, epoch_idx: int) -> float:
         rng = np.random.default_rng([self._seed, epoch_idx])
         generator = torch.Generator().manual_seed(self._seed + epoch_idx)
         tasks = windows(train_data.users.old, train_data.max_item_list_len, rng)

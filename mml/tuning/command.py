@@ -12,8 +12,8 @@ from pathlib import Path
 from mml.errors import InputError
 from mml.files.faults import reported
 from mml.logs import setup_logging
+from mml.stopping import stoppable, told
 
-EXIT_STOPPED = 130
 _DESCRIPTION = """\
 Search for good settings of mml, or of a baseline, on a dataset.
 
@@ -40,7 +40,7 @@ Afterwards:
 Everything is in output/NAME/tune/: best.yaml, trials.csv, tune.log, a folder with a run.log for each trial, and
 journal.log, in which Optuna keeps the search. A search that was stopped, by Ctrl-C or otherwise, goes on when the same
 command is started again; with other ranges, settings or data it is another search, and the first one is kept.
-Exit codes: 0, 2 for a mistake in the input, 130 after Ctrl-C."""
+Exit codes: 0, 2 for a mistake in the input, 4 for a fault of the machine, 130 after Ctrl-C, 143 after SIGTERM."""
 
 
 def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
@@ -70,7 +70,15 @@ def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str], lis
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Search, print the table, and return the exit code: 0, 2 for a mistake in the input, 130 after Ctrl-C."""
+    """Search, print the table, and return the exit code: 0, 2 or 4 for an error, 130 or 143 if it was stopped."""
+    with stoppable():
+        try:
+            return _main(arguments)
+        except KeyboardInterrupt as stop:
+            return told(stop)
+
+
+def _main(arguments: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml.tuning.screen import own_lines
 
@@ -101,9 +109,8 @@ def _tune(
         log_to(folder / "tune.log")
         try:
             tuning.run(options.jobs, prune=not options.no_prune)
-        except KeyboardInterrupt:
-            print(tuning.stopped(), file=sys.stderr)
-            return EXIT_STOPPED
+        except KeyboardInterrupt as stop:
+            return told(stop, tuning.stopped())
         print(tuning.report())
     return 0
 

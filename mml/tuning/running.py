@@ -76,7 +76,10 @@ def run_here(search: Search, score: Callable[[Trial], float], over: Over, watche
 
 
 def measured(score: Callable[[], float], watcher: Watcher) -> Outcome:
-    """The outcome of one training; a mistake of the input that only shows in it makes it a failed one."""
+    """The outcome of one training; a mistake of the input that only shows in it makes it a failed one.
+
+    A fault of the machine ends the search: the same trial would do if that were mended.
+    """
     begin = time.process_time()
     try:
         with watched(watcher):
@@ -84,7 +87,7 @@ def measured(score: Callable[[], float], watcher: Watcher) -> Outcome:
         return Outcome(value, time.process_time() - begin)
     except Pruned:
         return Outcome(None, time.process_time() - begin, pruned=True)
-    except MachineError:  # no trial is to blame for a full disk
+    except MachineError:
         raise
     except InputError as error:
         return Outcome(None, time.process_time() - begin, why=str(error))
@@ -97,7 +100,7 @@ def trial_folder(folder: Path, search: Search, trial: Trial) -> Path:
 
 def scored(subject: Subject, settings: dict[str, Any], folder: Path | None) -> float:
     """The score of a trial, its log in its folder."""
-    with own_log() as log:
+    with own_log(foreseen=(Pruned,)) as log:
         return subject.score(settings, folder, log)
 
 
@@ -159,13 +162,20 @@ class Workers:
         try:
             outcome = Outcome(**json.loads((folder / OUTCOME).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
-            raise InputError(
+            if process.returncode == MachineError.exit_code:
+                raise MachineError(f"trial {trial.place}: {_last_line(folder / 'worker.log')}") from None
+            raise RuntimeError(
                 f"trial {trial.place} ended with exit code {process.returncode}; see {folder / 'worker.log'}"
             ) from None
         (folder / _TASK).unlink(missing_ok=True)
         (folder / OUTCOME).unlink(missing_ok=True)
         self._search.tell(trial, outcome)
         self._over(trial, outcome)
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return lines[-1].removeprefix("error: ") if lines else ""
 
 
 def keep_best(folder: Path, search: Search) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from mml.config.plain_yaml import load_plain
 from mml.config.sources import Loader, config_dir, read_yaml
 from mml.errors import InputError
 
@@ -172,8 +173,10 @@ def _of_line(kind: str, text: str, where: str, is_float: bool) -> Range:
     if kind not in counts:
         raise InputError(f"{where}: there is no kind '{kind}'; write {_RECBOLE}.")
     try:
-        value = yaml.load(text if kind == "choice" else f"[{text}]", Loader=Loader)
-    except yaml.YAMLError:
+        value = load_plain(text if kind == "choice" else f"[{text}]", Loader, where)
+    except InputError:
+        raise
+    except (yaml.YAMLError, ValueError):
         value = None
     fits = isinstance(value, list) and value and counts[kind] in (None, len(value))
     if not fits or (kind != "choice" and not all(isinstance(one, (int, float)) for one in value)):

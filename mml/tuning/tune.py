@@ -49,7 +49,8 @@ class Tuning:
 
     def run(self, jobs: int, prune: bool) -> None:
         """Run the trials that are missing, `jobs` at a time, stopping those early that fall behind if so wanted."""
-        logger.info("%s", self.plan(jobs))
+        for line in self.plan(jobs).splitlines():
+            logger.info("%s", line)
         watched = self._subject.watched(self._space) if prune else None
         if jobs > 1:
             Workers(self._search, self._subject, self._folder, jobs, self._over, watched).run()
@@ -123,11 +124,11 @@ class Tuning:
         return "\n".join([*lines, f"Judged on {self._judges}.", f"Next: {self._next_with(best)}"])
 
     def stopped(self) -> str:
-        """What to say after Ctrl-C."""
+        """What to say after Ctrl-C or SIGTERM."""
         best = self._search.best()
         known = "" if best is None else f" {report.best_text(best, self._search.trials(), self._metric)}"
         return (
-            f"\nStopped after {self._search.found_before} of {self._search.n_trials} trials.{known} "
+            f"Stopped after {self._search.found_before} of {self._search.n_trials} trials.{known} "
             "Start the same command again to go on."
         )
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from mml.errors import MachineError
+from mml.files.faults import reported
 from mml.files.safe import write_text
 from mml.logs import setup_logging
 from mml.trainer.watching import Watcher
@@ -21,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the trial and leave its outcome beside the task."""
+    """Run the trial and leave its outcome beside the task; returns the exit code: 0, or 4 for a machine's fault."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     setup_logging("WARNING")
     path = Path(arguments[0])
@@ -29,8 +31,11 @@ def main(arguments: Sequence[str]) -> int:
     subject = task.subject
     study = open_study(Path(task.journal), task.study)
     watcher = _while_parent_lives(pruning(study, task.number, task.watched))
-    outcome = measured(lambda: scored(subject, task.settings, path.parent), watcher)
-    write_text(path.parent / OUTCOME, json.dumps(asdict(outcome)))
+    try:
+        outcome = measured(lambda: scored(subject, task.settings, path.parent), watcher)
+        write_text(path.parent / OUTCOME, json.dumps(asdict(outcome)))
+    except MachineError as error:
+        return reported(error)
     return 0
 
 

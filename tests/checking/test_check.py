@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,9 @@ from mml.checking.command import check, main
 from mml.checking.finding import Finding, by_level
 from mml.checking.log import Log, check_log, repeats, same_moment
 from mml.checking.matching import why_unmatched
+from mml.data import dataset
+from mml.errors import InputError, MachineError
+from mml.files.faults import cannot_read
 from tests.data.small_log import small_rows, write_log
 
 
@@ -40,6 +45,27 @@ def test_a_plain_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_what_a_run_would_refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["log", *words(tmp_path)]) == 2
     assert "error: " in capsys.readouterr().out
+
+
+def test_a_fault_of_the_machine_is_none_of_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_log(tmp_path, small_rows())
+
+    def broken(*_: object, **__: object) -> None:
+        raise cannot_read("log.inter", OSError(errno.EIO, "Input/output error"))
+
+    monkeypatch.setattr(dataset, "load_item_features", broken)
+    assert main(["log", *words(tmp_path)]) == 4
+    printed = capsys.readouterr()
+    assert printed.err == "error: log.inter: cannot be read (Input/output error); check the disk\n"
+    assert "error(s)" not in printed.out
+    assert logging.root.manager.disable == logging.NOTSET
+
+
+def test_a_fault_stays_one_wherever_it_is_found() -> None:
+    assert type(MachineError("full").said_of("config: key 'a'")) is MachineError
+    assert str(InputError("odd").said_of("config: key 'a'")) == "config: key 'a': odd"
 
 
 def test_times(tmp_path: Path) -> None:

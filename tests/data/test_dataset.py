@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from mml.checking.dataset import check_dataset
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError
+from mml.run.context import validation_of
 
 T = 10
 LOG = """
@@ -129,6 +131,20 @@ def test_repeats_are_targets_only_if_repeatable(load: Load) -> None:
     tasks, skipped = load(log=log, eval_shots=[1], repeatable=True).test_tasks()
     assert len(tasks) == 2
     assert skipped == {"new_user_too_short": 1}
+
+
+def test_validation_cases_that_repeat_are_counted(load: Load, caplog: pytest.LogCaptureFixture) -> None:
+    log = LOG + "f x 16\nf y 17\nf z 18\n" + "v x 9\nv x 9.1\nv y 9.2\nv x 9.3\n"
+    dataset = load(log=log, eval_shots=[1])
+    tasks, n_left_out = dataset.validation_tasks()
+    assert dataset.summary()["skipped_cases"]["valid_target_in_history"] == n_left_out == 2
+    caplog.set_level("INFO")
+    assert len(validation_of(dataset.config, dataset)) == len(tasks)
+    assert f"Validation: 2 of {len(tasks) + 2} cases are left out, as their target is in the user's own" in caplog.text
+    assert "2 validation cases are left out: their target" in str([str(one) for one in check_dataset(dataset)])
+    whole, none = load(log=log, eval_shots=[1], repeatable=True).validation_tasks()
+    assert len(whole) == len(tasks) + n_left_out
+    assert none == 0
 
 
 def test_cold_users_are_kept_cold(load: Load) -> None:

@@ -199,7 +199,7 @@ def test_a_file_system_without_locks(shop: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_cache_that_cannot_be_written(shop: Path) -> None:
     (shop / "file").write_text("")
-    with pytest.raises(InputError, match="set output_dir to another place"):
+    with pytest.raises(InputError, match="choose another place"):
         open_source({"columns": ["title"]}, ITEMS, ItemFile(shop / "shop.item"), shop / "file" / "cache", KEY)()
 
 

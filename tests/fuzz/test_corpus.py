@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from mml.features.fitted import FittedFeatures
 from mml.features.new_items import encode_new_items
 from mml.files.faults import reported
 from mml.importing import import_log
+from mml.logs import add_log, setup_logging
+from tests.data.small_log import load_log, small_rows, write_log
 from tests.fuzz.outcome import a_folder, attempt
 from tests.fuzz.test_disk import file_size_limit
 from tests.fuzz.test_features import TOKENS, _array, _numpy, _torch, read
@@ -55,6 +58,56 @@ def test_an_item_table_without_ids() -> None:
     with a_folder() as folder:
         found = imported(folder, log_csv(0), b"id,title,category,price\n" + b',"x",y,1\n' * 3)
         assert "no row of the items' table has a usable id in column 'id'" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("f.tsv", b"item_id:token\ttxt_emb:float_seq\na\t1 2\n\0\t3 4\n"),
+        ("f.tsv", b"item_id:token\ttxt_emb:float_seq\na\t1 2\na\0\t3 4\n"),
+        ("f.pth", _torch({"a": torch.ones(2), "a\0": torch.zeros(2)})),
+    ],
+)
+def test_ids_that_end_in_a_null_character(name: str, content: bytes) -> None:
+    """An array of texts drops it: the id would be empty, or another item's."""
+    with a_folder() as folder:
+        assert "ends in a null character; write its id without" in str(read(folder, name, content))
+
+
+@pytest.mark.parametrize("separator", ["\t", ","])
+def test_a_log_with_a_null_character(separator: str) -> None:
+    with a_folder() as folder:
+        rows = small_rows()
+        rows[3][0] = "u\0"
+        write_log(folder, rows, separator=separator)
+        found = attempt(folder, lambda: load_log(folder, f"--field_separator={separator}"))
+        assert "log.inter, line 5: there is a null character, so this is no text file" in str(found)
+        rows[2][1] = '"i\0"'
+        write_log(folder, rows, separator=separator)
+        assert "line 4: there is a null" in str(
+            attempt(folder, lambda: load_log(folder, f"--field_separator={separator}"))
+        )
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_names_too_long_for_a_path(overwrite: bool) -> None:
+    with a_folder() as folder:
+        (folder / "log.csv").write_bytes(log_csv(0))
+        found = attempt(
+            folder,
+            lambda: import_log(folder / "log.csv", name="x" * 5000, data_path=folder / "data", overwrite=overwrite),
+        )
+        assert "File name too long); choose another place" in str(found)
+
+
+def test_features_that_are_refused_are_not_kept() -> None:
+    with a_folder() as folder:
+        write_log(folder, small_rows())
+        items = "".join(f"i{item:03}\tred\n" for item in range(24))
+        (folder / "log" / "log.item").write_text(f"item_id:token\tclass:token\n{items}")
+        source = "--learners.txt.source={columns: [class], encoder: multihot}"
+        found = attempt(folder, lambda: load_log(folder, source))
+        assert "all 24 items that have some have the same vector" in str(found)
 
 
 def test_a_name_too_long_for_the_disk_leaves_no_folder() -> None:
@@ -122,3 +175,21 @@ def test_exit_codes(error: InputError | OSError, code: int, message: str) -> Non
         assert reported(error) == code
     assert said.getvalue().startswith(message)
     assert len(said.getvalue().splitlines()) == 1
+
+
+def test_log_lines_show_what_they_quote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        setup_logging("INFO")
+        add_log(tmp_path / "run.log")
+        logging.getLogger("mml.x").warning("skipped: %s", "a\x1b[31m\nb\u2028")
+        written = (tmp_path / "run.log").read_text()
+    finally:
+        for handler in root.handlers:
+            handler.close()
+        root.handlers[:] = before
+        root.setLevel(level)
+    assert capsys.readouterr().err == "skipped: a\\x1b[31m\\nb\\u2028\n"
+    assert written.endswith("skipped: a\\x1b[31m\\nb\\u2028\n")
+    assert len(written.splitlines()) == 1

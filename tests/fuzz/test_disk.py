@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from mml.features.encoders import EncoderState
 from mml.features.files import FeatureTable, read_features, write_features
 from mml.features.state import read_state, write_state
 from mml.files import bundle
+from mml.files.alone import alone_in
 from mml.files.folder import new_folder
 from mml.files.safe import point, replacing, write_text
 from mml.files.temporary import clean_up, temporary_file, temporary_folder
@@ -237,6 +239,49 @@ def test_nobody_cleans_what_another_is_writing(tmp_path: Path) -> None:
         assert file.is_file()
         assert folder.is_dir()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    """Each adds one to a number in a file; who is killed keeps nobody waiting."""
+
+    def add(times: int) -> None:
+        for _ in range(times):
+            with alone_in(tmp_path, "counts"):
+                path = tmp_path / "number"
+                path.write_text(str(int(path.read_text()) + 1))
+
+    def killed_inside() -> None:
+        with alone_in(tmp_path, "counts"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    (tmp_path / "number").write_text("0")
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if child == 0:
+            add(50)
+            os._exit(0)
+        children.append(child)
+    assert in_a_child(killed_inside) == -signal.SIGKILL
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
+    assert (tmp_path / "number").read_text() == "200"
+
+
+def test_who_waits_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with alone_in(tmp_path, "counts"):
+            os.write(writing, b"x")
+            time.sleep(0.5)
+            os._exit(0)
+    os.read(reading, 1)
+    with alone_in(tmp_path, "works on this run"):
+        assert caplog.messages == [f"{tmp_path}: another process works on this run; waiting for it."]
+    os.waitpid(child, 0)
+    with alone_in(tmp_path / "nothing", "counts"):
+        pass
 
 
 def test_leftovers_are_told_from_users_files(tmp_path: Path) -> None:

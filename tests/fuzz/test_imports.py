@@ -54,7 +54,7 @@ def check(made: Imported) -> None:
         items = read_atomic(made.folder / "shop.item")
         assert items["item_id"].is_unique
     for sentence in made.said:
-        assert "\n" not in sentence
+        assert sentence.isprintable()
 
 
 @tries(0.077)

@@ -116,7 +116,7 @@ def test_an_output_standardises_over_warm_items() -> None:
     warm[0] = False
     at = Moments(np.full(len(tasks), len(events)), np.full(len(tasks), -1))
     for only in (None, "present"):
-        output = NewcomersOutput(model, tasks, N_ITEMS - 1, warm, at, only)
+        output = NewcomersOutput(model, tasks, N_ITEMS - 1, warm, at, only=only)
         cases = slice(0, 8)
         scores = output.standardised(cases)(slice(0, output.n_items))
         own = scores[:, warm[: output.n_items]]

@@ -50,6 +50,13 @@ def test_from_a_table_to_lists(orders: pd.DataFrame, tmp_path: Path) -> None:
     assert (Path(again["path"]) / "model").is_dir()
 
 
+def test_a_name_is_a_dataset_and_a_path_is_a_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        mml.fit("nowhere", data_path=tmp_path)
+    with pytest.raises(InputError, match=r"nowhere\.csv: no such table"):
+        mml.fit("nowhere.csv", data_path=tmp_path)
+
+
 def test_settings_are_checked(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown key 'hiden_size'"):
         mml.run("walks", hiden_size=3)

@@ -41,6 +41,10 @@ def test_mistakes_are_one_line(run_copy: Path, tmp_path: Path, capsys: pytest.Ca
     assert "predictions.csv is damaged" in capsys.readouterr().err
     predictions.unlink()
     assert main(["report", str(run_copy)]) == 2
+    capsys.readouterr()
+    (run_copy / "config.yaml").write_text("a: &a [*a]\n")
+    assert main(["report", str(run_copy)]) == 2
+    assert "config.yaml: *a stands inside of what it stands for" in capsys.readouterr().err
     (run_copy / "result.json").write_text("{}")
     assert main(["report", str(run_copy)]) == 2
     assert "result.json is damaged" in capsys.readouterr().err

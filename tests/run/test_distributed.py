@@ -133,6 +133,18 @@ def test_a_lost_process_stops_the_others_and_the_run_resumes(
     assert_same(tmp_path / "output", single)
 
 
+def test_killed_in_an_epoch_and_on_again(
+    single: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path, repo_root: Path
+) -> None:
+    words, script = arguments(tiny_data, tmp_path, **SETTINGS), repo_root / "tests" / "run" / "killed.py"
+    assert launch(script, ["SIGKILL", "2", "train", *words, "--process_timeout=20"], repo_root).returncode != 0
+    assert list(tmp_path.glob("tiny/*/checkpoints/id.pretrain.unfinished.*"))
+    again = launch(repo_root / "run_meta.py", words, repo_root)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("id.pretrain goes on at epoch 1 of 2.") == 1
+    assert_same(tmp_path, single)
+
+
 def test_bad_input_is_one_error(tmp_path: Path, arguments: Arguments, repo_root: Path) -> None:
     done = launch(repo_root / "run_meta.py", arguments(tmp_path, tmp_path / "output"), repo_root)
     assert done.returncode != 0

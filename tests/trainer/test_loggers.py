@@ -14,8 +14,8 @@ import run_meta
 from mml.config.config import Config
 from mml.errors import InputError
 from mml.report.curves import read_curves
-from mml.trainer.base import _Events
 from mml.trainer.curves import CURVES, Curves, Epoch, copy_epochs, read_epochs
+from mml.trainer.events import Events
 from mml.trainer.loggers import LOGGERS, LoggedRun, logging_to, tell_epoch
 
 EPOCHS = [Epoch("id.pretrain", 0, 2.5, 0.1), Epoch("id.pretrain", 1, 2.0), Epoch("id.meta", 0, 1.5, 0.25)]
@@ -87,7 +87,7 @@ def test_a_file_that_is_not_ours_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_recboles_words_become_epochs(tmp_path: Path) -> None:
-    events = _Events(tmp_path, "SASRec")
+    events = Events(tmp_path, "SASRec")
     events.add_scalar("Loss/Train", 3.0, 0)
     events.add_scalar("Loss/Train", 2.0, 1)  # an epoch without validation came before
     events.add_scalar("Vaild_score", 0.5, 1)

@@ -28,7 +28,7 @@ class PoolSettings:
     section: ClassVar[str] = "Fusion"
 
     fusion_others: float = setting(
-        0.25,
+        0.3,
         "fusion_method pool: exponent of the other learners beside newcomers, which has the rest of 1.",
         low=0.0,
         high=1.0,
@@ -37,12 +37,13 @@ class PoolSettings:
 
 @dataclass(frozen=True)
 class Pool:
-    """A logarithmic pool (Genest & Zidek, Combining Probability Distributions, 1986) among the warm items.
+    """A logarithmic pool (Genest & Zidek, Combining Probability Distributions, 1986).
 
     With p the shares of the learner that has some, s their logs' deviation over the warm items and z the mean of the
-    other learners' standardised scores, a warm item has the score (1 - b) log p + b s z + c, and a new item log p. c is
-    such that warm items together have the share that p gives them: the others were trained when nobody had touched the
-    new items, so they say nothing of how likely these are. Where no learner has shares it is the mean of all.
+    other learners' standardised scores, an item has the score (1 - b) log p + b s z. Where p knows events that came
+    after the others' training (`online`), these say nothing of how likely new items are: warm items then have this
+    score + c, c such that together they have the share that p gives them, and new items have log p. Where no learner
+    has shares it is the mean of all.
 
     Args:
         names: of the learners.
@@ -63,7 +64,7 @@ class Pool:
 
 
 class PooledScorer:
-    """The pool's scores of N cases, log shares of the items.
+    """The pool's scores of N cases.
 
     Args:
         scores: of all learners.
@@ -91,13 +92,15 @@ class PooledScorer:
         return self._weights.expand(len(range(*cases.indices(len(self)))), -1)
 
     def of_cases(self, cases: slice) -> ItemScores:
-        """Items -> log shares [c, n]."""
+        """Items -> scores [c, n]."""
         logs = self._shares.log_shares(cases).to(self._scores.device)
         warm = self._shares.warm.to(logs.device)
         z = self._scores(cases)
         mean = weighted_mean(z, self._mean.expand(z.shape[1], -1), self._scores.known())
         deviation = logs[:, warm].std(1, correction=0, keepdim=True).clamp(min=_SMALLEST)
         pooled = (1 - self._others) * logs + self._others * deviation * mean
+        if not self._shares.is_newer:
+            return of_rows(pooled)
         shift = logs[:, warm].logsumexp(1, keepdim=True) - pooled[:, warm].logsumexp(1, keepdim=True)
         return of_rows(torch.where(warm, pooled + shift, logs))
 

@@ -71,7 +71,8 @@ class NewcomersLearner:
         at, protocol = tasks.moments, "online"
         if at is None:
             at, protocol = Moments(np.full(len(tasks), self.n_past), np.full(len(tasks), -1)), "frozen"
-        return NewcomersOutput(Newcomers(self._chosen[protocol], self._shares), tasks, n_items, self._warm, at)
+        model, is_newer = Newcomers(self._chosen[protocol], self._shares), tasks.moments is not None
+        return NewcomersOutput(model, tasks, n_items, self._warm, at, is_newer)
 
     def expectations(self, tasks: TaskSet) -> NewcomersOutput:
         return self.output(tasks, self._catalogue.n_items)

@@ -45,6 +45,10 @@ class ShareOutput(Output, Protocol):
     def warm(self) -> Tensor:
         """bool [n_items], items that somebody had touched when the learners were trained."""
 
+    @property
+    def is_newer(self) -> bool:
+        """Whether it knows events that came after the other learners' training."""
+
     def log_shares(self, cases: slice | Tensor) -> Tensor:
         """[c, n_items], logs of the items' shares."""
 

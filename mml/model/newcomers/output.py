@@ -21,6 +21,7 @@ class NewcomersOutput:
         n_items: score the items below this one.
         warm: bool [n_items], over which scores are standardised.
         at: when they are asked.
+        is_newer: whether these moments are after the training, so that events are known which it had not.
         only: one of `LEARNERS`; the product if None.
     """
 
@@ -28,10 +29,17 @@ class NewcomersOutput:
     known = None
 
     def __init__(
-        self, model: Newcomers, tasks: TaskSet, n_items: int, warm: Tensor, at: Moments, only: str | None = None
+        self,
+        model: Newcomers,
+        tasks: TaskSet,
+        n_items: int,
+        warm: Tensor,
+        at: Moments,
+        is_newer: bool = False,
+        only: str | None = None,
     ) -> None:
         self._model, self._tasks, self._n_items, self._only = model, tasks, n_items, only
-        self.warm, self._at = warm[:n_items], at
+        self.warm, self._at, self.is_newer = warm[:n_items], at, is_newer
         self._last: tuple[slice, Tensor] | None = None
 
     def __len__(self) -> int:

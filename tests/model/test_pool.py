@@ -1,0 +1,98 @@
+"""The logarithmic pool against plain formulas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from mml.evaluation.scorer import ItemScores, of_rows
+from mml.model.fusion import FUSIONS
+from mml.model.fusion.pool import Pool
+from mml.model.fusion.slot import FusionShape
+from mml.model.fusion.standardised import StandardisedScores
+from mml.model.learner.outputs import Output, StateOutput
+
+N_ITEMS, N_WARM, N_CASES = 9, 6, 4
+WARM = (torch.arange(N_ITEMS) > 0) & (torch.arange(N_ITEMS) <= N_WARM)
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Given log shares [N, n_items]."""
+
+    logs: Tensor
+    is_newer: bool
+    warm: Tensor
+    states = None
+    known = None
+    n_items = N_ITEMS
+
+    def __len__(self) -> int:
+        return len(self.logs)
+
+    def of_cases(self, cases: slice | Tensor) -> ItemScores:
+        return of_rows(self.logs[cases])
+
+    def standardised(self, cases: slice | Tensor) -> ItemScores:
+        return of_rows(self.logs[cases])
+
+    def log_shares(self, cases: slice | Tensor) -> Tensor:
+        return self.logs[cases]
+
+
+def _outputs(is_newer: bool) -> dict[str, Output]:
+    torch.manual_seed(0)
+    shares = Shares(torch.randn(N_CASES, N_ITEMS).log_softmax(1), is_newer, WARM)
+    others = [StateOutput(torch.randn(N_CASES, 3), torch.randn(N_ITEMS, 3), N_WARM) for _ in range(2)]
+    return {"a": others[0], "counts": shares, "b": others[1]}
+
+
+def _scores(outputs: dict[str, Output], others: float) -> Tensor:
+    scorer = Pool(tuple(outputs), others).scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
+    return scorer.of_cases(slice(0, N_CASES))(slice(0, N_ITEMS))
+
+
+def _pooled(outputs: dict[str, Output], others: float) -> tuple[Tensor, Tensor]:
+    logs = outputs["counts"].of_cases(slice(None))(slice(None))
+    z = sum(outputs[name].standardised(slice(None))(slice(None)) for name in ("a", "b")) / 2
+    return logs, (1 - others) * logs + others * logs[:, WARM].std(1, correction=0, keepdim=True) * z
+
+
+def test_at_t_all_items_are_pooled_alike() -> None:
+    outputs = _outputs(is_newer=False)
+    torch.testing.assert_close(_scores(outputs, 0.4), _pooled(outputs, 0.4)[1])
+
+
+def test_newer_events_alone_say_how_likely_new_items_are() -> None:
+    outputs = _outputs(is_newer=True)
+    (logs, pooled), found = _pooled(outputs, 0.4), _scores(outputs, 0.4)
+    torch.testing.assert_close(found[:, ~WARM], logs[:, ~WARM])
+    torch.testing.assert_close(found[:, WARM].exp().sum(1), logs[:, WARM].exp().sum(1))
+    torch.testing.assert_close(found[:, WARM].log_softmax(1), pooled[:, WARM].log_softmax(1))
+
+
+def test_without_others_it_is_the_shares() -> None:
+    outputs = _outputs(is_newer=True)
+    torch.testing.assert_close(_scores(outputs, 0.0), _pooled(outputs, 0.0)[0])
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("counts",)])
+def test_it_is_the_mean_where_there_is_nothing_to_pool(names: tuple[str, ...]) -> None:
+    outputs = {name: out for name, out in _outputs(is_newer=False).items() if name in names}
+    expected = sum(out.standardised(slice(None))(slice(None)) for out in outputs.values()) / len(names)
+    torch.testing.assert_close(_scores(outputs, 0.4), torch.as_tensor(expected))
+
+
+def test_weights_sum_to_one_and_the_shares_have_the_most() -> None:
+    outputs = _outputs(is_newer=False)
+    scorer = Pool(tuple(outputs), 0.4).scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
+    torch.testing.assert_close(scorer.weights(slice(0, 2)), torch.tensor([[0.2, 0.6, 0.2]] * 2))
+
+
+def test_its_settings_survive() -> None:
+    shape = FusionShape(["a", "b"], 0, 3, 1, torch.device("cpu"))
+    fusion = FUSIONS["pool"].fit(shape, None, {"fusion_others": 0.7})
+    assert FUSIONS["pool"].restored(shape, fusion.state(), {}) == fusion

@@ -186,7 +186,7 @@ def test_a_run_leaves_its_curves(tiny_data: Path, tmp_path: Path, arguments: Cal
     assert run_meta.main(arguments(tiny_data, tmp_path, **given)) == 0
     first = read_epochs(tmp_path / "tiny" / "one")
     stages = list(dict.fromkeys(epoch.stage for epoch in first))
-    assert {"id.pretrain", "id.meta", "txt.pretrain", "fusion"} <= set(stages)
+    assert {"id.pretrain", "id.meta", "txt.pretrain", "txt.meta"} <= set(stages)
     for stage in stages:
         own = [epoch for epoch in first if epoch.stage == stage]
         assert [epoch.epoch for epoch in own] == list(range(len(own)))

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.slow
 
 Arguments = Callable[..., list[str]]
 METHODS = {"id", "id_no_adapt", "id_no_generator", "txt", "txt_no_adapt", "img", "img_no_adapt", "fusion_mean"}
-METHODS |= {"linear", "fusion_weight", "mml", "popularity"}
+METHODS |= {"linear", "newcomers", "newcomers_online", "fusion_weight", "mml", "mml_online", "popularity"}
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_what_is_printed_at_the_end(
     out = capsys.readouterr().out
     lines = out.splitlines()
     assert lines[0].startswith("Of 100 new users, ")
-    assert "; by popularity " in lines[0]
+    assert "; by popularity " in " ".join(lines[:2])
     assert max(map(len, [line for line in lines if not line.startswith("Written to")])) <= 80
     assert "New items: " in out
     assert "mml recommend tiny" in out
@@ -153,26 +153,26 @@ def test_finished_stages_are_skipped(
     shutil.copytree(finished, output, symlinks=True)
     before = result_of(output)
     assert run_meta.main(arguments(tiny_data, output)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 13
+    assert capsys.readouterr().err.count("skipped.") == 14
     assert result_of(output) == before
     assert run_meta.main(arguments(tiny_data, output, fusion_epochs=4)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 11  # all but fusion and meta-test
+    assert capsys.readouterr().err.count("skipped.") == 12  # all but fusion and meta-test
     assert run_meta.main(arguments(tiny_data, output, **{"learners.txt.learning_rate": 0.1})) == 0
     assert (
-        capsys.readouterr().err.count("skipped.") == 9
+        capsys.readouterr().err.count("skipped.") == 10
     )  # txt's pre-training, and the other learners with the generator
     assert run_meta.main(arguments(tiny_data, output, topk="[5]")) == 0
-    assert capsys.readouterr().err.count("skipped.") == 12
+    assert capsys.readouterr().err.count("skipped.") == 13
     assert set(result_of(output)["metrics"]["mml"]["all"]) == {"recall@5", "mrr@5", "ndcg@5", "n_users", "n_cases"}
 
 
 @pytest.mark.parametrize(
     ("changes", "skipped"),
     [
-        ([{"popularity_prior": False}], 5),  # id, linear and the generator
-        ([{"feature_attention": False}], 7),  # linear, txt and img
-        ([{"popularity_by_shots": False}], 9),  # id, txt and img: only rankings change
-        ([{"learners.linear": "~"}, {"popularity_by_shots": False}], 9),  # and fusion sees it without linear, too
+        ([{"popularity_prior": False}], 6),  # id, linear and the generator
+        ([{"feature_attention": False}], 8),  # linear, txt and img
+        ([{"popularity_by_shots": False}], 10),  # id, txt and img: only rankings change
+        ([{"learners.linear": "~"}, {"popularity_by_shots": False}], 10),  # and fusion sees it without linear, too
     ],
 )
 def test_learners_are_trained_again_only_for_the_keys_they_read(
@@ -208,7 +208,7 @@ def test_new_vectors_of_cold_items_reach_the_result(
     features["embs"][rows] = features["embs"][rows].flip(1)
     torch.save(features, data / "tiny" / "txt_emb.pth")
     assert run_meta.main(arguments(data, output)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 12  # all but meta-test
+    assert capsys.readouterr().err.count("skipped.") == 13  # all but meta-test
     assert run_meta.main(arguments(data, tmp_path / "fresh")) == 0
     assert result_of(output)["metrics"] == result_of(tmp_path / "fresh")["metrics"]
 
@@ -371,7 +371,7 @@ def test_a_log_without_time_and_without_features(tiny_data: Path, arguments: Arg
     result = json.loads((tmp_path / "output" / "bare" / "latest" / "result.json").read_text())
     assert result["synthetic"] is False
     methods = {"id", "id_no_adapt", "linear", "fusion_mean", "fusion_weight", "mml", "popularity"}
-    assert set(result["metrics"]) == methods
+    assert set(result["metrics"]) == methods | {"newcomers", "newcomers_online", "mml_online"}
 
 
 def test_print_result(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -460,7 +460,7 @@ def test_nothing_after_t_reaches_a_weight(
     assert run_meta.main(words) == 0
     ours, theirs = weights_hash(tmp_path / "output"), weights_hash(finished)
     assert {stage for stage in ours if ours[stage] != theirs[stage]} == set()
-    assert len(ours) == 13
+    assert len(ours) == 14
     assert result_of(tmp_path / "output")["metrics"] != result_of(finished)["metrics"]
 
 

@@ -3,9 +3,9 @@
 # make check   lint, types and tests
 # make test-long   all tests, and 20,000 bad inputs instead of 300
 # make test-fast   the tests that take no whole runs
-# make docs    the documentation site, build/site/index.html
 # make install-hashed   as install, with every file but torch's checked against requirements.hashes
 # make sbom, make audit   what is installed (sbom.json), and which of it has known holes
+# make docs    the documentation site, build/site/index.html
 # make PYTHON=python3.12 test    any target with another Python; .venv is made anew for it
 #
 # pip's own variables (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, ...) choose where packages, such as a torch for CPU, come from.

@@ -17,7 +17,8 @@ INSTALL_REQUIRES = [
     "numpy>=1.26",
     "pandas>=2.1,<3",  # pandas 3 turns RecBole's `feat[field].fillna(inplace=True)` into a silent no-op
     "pyyaml>=6.0",
-    "tqdm>=4.60",
+    "rich>=13.7",
+    "tqdm>=4.60",  # recbole.trainer
     "safetensors>=0.4,<1",
     "scipy>=1.11",  # recbole.data
     "scikit-learn>=1.3",  # recbole.evaluator
@@ -41,7 +42,15 @@ SERVE = ["fastapi>=0.115", "pydantic>=2", "starlette>=0.40", "uvicorn>=0.30", "p
 # The documentation site.
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10", "mkdocstrings[python]>=0.30,<2"]
 
+# Where learning curves go beside the run's folder; TensorBoard is there, for RecBole.
+LOGGERS = {
+    "tensorboard": ["tensorboard>=2.17"],
+    "wandb": ["wandb>=0.17"],
+    "mlflow": ["mlflow>=2.14"],
+}
+
 EXTRAS_REQUIRE = {
+    **LOGGERS,
     "images": IMAGES,
     "encoders": ["transformers>=4.41", "sentence-transformers>=3.0", "timm>=1.0", *IMAGES],
     "plots": PLOTS,
@@ -58,7 +67,6 @@ EXTRAS_REQUIRE = {
         "mypy>=1.11",
         "pandas-stubs<3",
         "types-PyYAML",
-        "types-tqdm",
         "httpx>=0.27",
         "selenium>=4.20",
         *IMAGES,

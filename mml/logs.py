@@ -6,15 +6,13 @@ import copy
 import fcntl
 import logging
 import re
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mml.errors import InputError, visible
+from mml.progress import write_line
 from mml.stopping import Terminated
 
 END = "End of the run: "
@@ -29,7 +27,7 @@ class _Screen(logging.Handler):
     """Writes above any progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
+        write_line(self.format(record))
 
 
 class _Visible(logging.Formatter):

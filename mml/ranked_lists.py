@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,58 @@ class BestItems:
     cases: np.ndarray
     items: np.ndarray
     scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class ListedItems:
+    """Lists of some users, the best item of each first; arrays are [n], a value per item.
+
+    Args:
+        users: int64, whose each item is; those of a user follow each other.
+        items: int64.
+        scores: float.
+        by: what made the list.
+        contributions: learner -> what it contributed to the score; NaN where there is no telling.
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+    scores: np.ndarray
+    by: np.ndarray
+    contributions: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(
+        cls, users: np.ndarray, items: np.ndarray, scores: np.ndarray, by: str, contributions: Mapping[str, np.ndarray]
+    ) -> ListedItems:
+        """Lists that one thing made."""
+        return cls(users, items, scores, np.full(len(users), by, dtype=object), contributions)
+
+    @classmethod
+    def joined(cls, parts: Sequence[ListedItems]) -> ListedItems:
+        """All parts, at least one, in the order of the users."""
+        if len(parts) == 1:
+            return parts[0]
+        users = np.concatenate([part.users for part in parts])
+        order = np.argsort(users, kind="stable")
+        names = dict.fromkeys(name for part in parts for name in part.contributions)
+        told = {name: np.concatenate([_told(part, name) for part in parts])[order] for name in names}
+        items, scores, by = (
+            np.concatenate([getattr(part, name) for part in parts])[order] for name in ("items", "scores", "by")
+        )
+        return cls(users[order], items, scores, by, told)
+
+    @property
+    def ranks(self) -> np.ndarray:
+        """int64, each item's place in its list, from 1."""
+        numbers = np.arange(len(self.users))
+        begins = np.append(True, self.users[1:] != self.users[:-1])[: len(self.users)]
+        return 1 + numbers - np.maximum.accumulate(np.where(begins, numbers, 0))
+
+
+def _told(part: ListedItems, name: str) -> np.ndarray:
+    own = part.contributions.get(name)
+    return np.full(len(part.users), np.nan, dtype=np.float32) if own is None else own
 
 
 def best_items(scores: Tensor, top: int, n_warm_items: int, new_items_share: float | None) -> BestItems:
@@ -57,6 +110,20 @@ def _with_new(scores: Tensor, chosen: Tensor, items: Tensor, n_warm_items: int, 
 
 def _topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Best scores and their columns, the smaller column first among equals: [c, k] each."""
+    if 2 * k >= scores.shape[1]:
+        return _sorted(scores, k)
+    _, places = scores.topk(k, dim=1)
+    places = places.sort(dim=1).values
+    values, order = scores.gather(1, places).sort(dim=1, descending=True, stable=True)
+    places = places.gather(1, order)
+    more = (scores >= values[:, -1:]).sum(1) > k  # equals of the last one: which of them, topk leaves open
+    if more.any():
+        values[more], places[more] = _sorted(scores[more], k)
+    return values, places
+
+
+def _sorted(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """As `_topk`, by sorting all."""
     values, places = scores.sort(dim=1, descending=True, stable=True)
     return values[:, :k], places[:, :k]
 

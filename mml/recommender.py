@@ -37,7 +37,7 @@ from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.id import IDLearner
 from mml.model.learner.outputs import Output, StateOutput
 from mml.model.learner.slot import EventLearner, Serving, State, TrainedLearner
-from mml.ranked_lists import BestItems, best_items, popular_items
+from mml.ranked_lists import BestItems, ListedItems, best_items, popular_items
 from mml.refresh.newer import learned
 from mml.version import __version__
 
@@ -203,13 +203,16 @@ class Recommender:
             logger.warning("%d items of the histories are unknown and were skipped.", found.n_unknown)
         allowed = self._allowed(items, exclude)
         has_some = np.array([bool(own) for own in found.items], dtype=bool)
-        parts = list(self._of_histories(found, np.flatnonzero(has_some), top, allowed, new_items_share, explain))
+        lists = list(self._of_histories(found, np.flatnonzero(has_some), top, allowed, new_items_share, explain))
         if not has_some.all():
-            parts.append(self._of_popularity(found, np.flatnonzero(~has_some), top, allowed))
-        if not parts:
+            lists.append(self._of_popularity(np.flatnonzero(~has_some), top, allowed))
+        if not lists:
             return pd.DataFrame(columns=["user_id", "rank", "item_id", "score", "by"])
-        frame = pd.concat(parts, ignore_index=True).sort_values(["_user", "rank"], kind="stable")
-        return frame.drop(columns="_user").reset_index(drop=True)
+        whole = ListedItems.joined(lists)
+        columns = {"user_id": np.array(found.users, dtype=object)[whole.users], "rank": whole.ranks}
+        columns |= self.vocabulary.named(whole.items)
+        columns |= {"score": whole.scores.astype(np.float64), "by": whole.by, **whole.contributions}
+        return pd.DataFrame(columns, copy=False)
 
     def popular(self, top: int = 10) -> pd.DataFrame:
         """The items that most old users took: rank, item_id, title if known, score (how often)."""
@@ -375,11 +378,10 @@ class Recommender:
             }
         return pd.DataFrame(rows).T.astype({"n_users": int, "n_cases": int})
 
-    @torch.no_grad()
     def _vectors(self) -> Tensor:
         main = self.learners["id"]
         assert isinstance(main, AdaptedLearner)
-        return main.learner.item_table()
+        return main.vectors()
 
     def _ranked(self, numbers: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
         rank = np.arange(1, len(numbers) + 1)
@@ -396,10 +398,10 @@ class Recommender:
         allowed[0] = False
         return allowed
 
-    def _of_popularity(self, found: Histories, rows: np.ndarray, top: int, allowed: Tensor) -> pd.DataFrame:
+    def _of_popularity(self, users: np.ndarray, top: int, allowed: Tensor) -> ListedItems:
         numbers, counts = popular_items(self.vocabulary.counts, top, allowed)
-        n = len(rows)
-        return self._frame(found, np.repeat(rows, len(numbers)), np.tile(numbers, n), np.tile(counts, n), "popularity")
+        n = len(users)
+        return ListedItems.of(np.repeat(users, len(numbers)), np.tile(numbers, n), np.tile(counts, n), "popularity", {})
 
     def _of_histories(
         self,
@@ -409,7 +411,7 @@ class Recommender:
         allowed: Tensor,
         new_items_share: float | None,
         explain: bool,
-    ) -> Iterator[pd.DataFrame]:
+    ) -> Iterator[ListedItems]:
         if not len(rows):
             return
         tasks = self._now(found.tasks(rows, self.rules.max_length))
@@ -424,10 +426,8 @@ class Recommender:
                 for place, row in enumerate(rows[cases]):
                     scores[place, found.items[row]] = -torch.inf
             best = best_items(scores, top, self.vocabulary.n_warm_items, new_items_share)
-            frame = self._frame(found, rows[cases][best.cases], best.items, best.scores, "mml")
-            if explain:
-                frame = frame.assign(**self._contributions(StandardisedScores(outputs), scorer, cases, best))
-            yield frame
+            told = self._contributions(StandardisedScores(outputs), scorer, cases, best) if explain else {}
+            yield ListedItems.of(rows[cases][best.cases], best.items, best.scores, "mml", told)
 
     def _contributions(
         self, scores: StandardisedScores, scorer: FusedScorer, cases: slice, best: BestItems
@@ -440,13 +440,6 @@ class Recommender:
         weights = scorer.weights(cases)[places].T  # [M, n]
         shares = weights / (weights * known).sum(0).clamp(min=1e-6)
         return {name: (shares * z)[row].cpu().numpy() for row, name in enumerate(scores.names)}
-
-    def _frame(
-        self, found: Histories, rows: np.ndarray, numbers: np.ndarray, scores: np.ndarray, by: str
-    ) -> pd.DataFrame:
-        frame = pd.DataFrame({"_user": rows, "user_id": [found.users[row] for row in rows]})
-        frame["rank"] = frame.groupby("_user", sort=False).cumcount() + 1
-        return frame.assign(**self.vocabulary.named(numbers), score=scores.astype(np.float64), by=by)
 
     # -- files -------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from mml.evaluation.settings import EvaluationSettings
 from mml.files.safe import plain
 from mml.precision import set_up_torch
 from mml.run import result as report
-from mml.run.context import validation_of
+from mml.run.context import curves_logged, validation_of
 from mml.run.folder import StageRecord
 from mml.run.frame import Stages, State
 
@@ -83,7 +83,8 @@ def run_baseline(
         return {"result": report.to_json(result), "ranks": torch.from_numpy(ranking.ranks)}, len(tasks)
 
     code = [__name__, *model.code]
-    state = stages("meta_test", depends_on, list(stages.records), code, build)
+    with curves_logged(config, folder.path):
+        state = stages("meta_test", depends_on, list(stages.records), code, build)
     ranks = {baseline.method: state["ranks"].cpu().numpy()}
     folder.write_text("predictions.csv", report.predictions_csv(ranks, tasks, dataset))
     folder.write_text("result.json", state["result"])

@@ -42,6 +42,7 @@ def _main(arguments: Sequence[str]) -> int:
     from mml.run.folder import RunFolder
     from mml.run.run import run_meta
     from mml.run.summary import summary
+    from mml.styled import print_lines
 
     is_main = int(os.environ.get("RANK", "0")) == 0  # one of torchrun's processes speaks for all
     setup_logging("INFO" if is_main else "ERROR")
@@ -61,7 +62,7 @@ def _main(arguments: Sequence[str]) -> int:
     except (InputError, OSError) as error:
         return reported(error)
     if is_main:
-        print(summary(result))
+        print_lines(summary(result))
         print(f"\nWritten to {path}{_report(path)}")
     return 0
 

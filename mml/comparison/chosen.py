@@ -78,7 +78,7 @@ class Chosen:
             place = f"trial {trial.place + 1} of {self._n_trials}"
             logger.info("%s, %s: %s on the validation users.", method.name, place, score)
 
-        run_here(search, lambda trial: scored(subject, trial.settings, None), over, subject.watched)
+        run_here(search, lambda trial: scored(subject, trial.settings, None), over, subject.watched(space))
         self._rows += [[method.name, *_row(trial)] for trial in search.trials()]
         best = search.best()
         return {} if best is None else best.settings

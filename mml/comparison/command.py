@@ -18,6 +18,7 @@ from mml.comparison.estimate import (
     first_of_runs,
     keep_costs,
     known_costs,
+    link_features,
     measure,
     total_cost,
 )
@@ -63,10 +64,9 @@ class Comparison:
     def _throw_away(self) -> Path:
         """A folder for output that ends with the process; features that were encoded before are in it."""
         folder = Path(self._scratch.enter_context(tempfile.TemporaryDirectory()))
-        (folder / self._options.dataset).mkdir()
-        if self._features.is_dir():
-            (folder / self._options.dataset / "features").symlink_to(self._features.resolve())
-        self._features = folder / self._options.dataset / "features"
+        own = folder / self._options.dataset / "features"
+        link_features(self._features, own)
+        self._features = own
         return folder
 
     def run(self, log_to: Callable[[Path], None]) -> None:
@@ -154,8 +154,7 @@ class Comparison:
         costs = known_costs(path, wanted)
         if costs is None:
             logger.info("Measuring what %d runs cost, for a few minutes at most ...", len(runs))
-            features = self._features if self._features.is_dir() else None
-            costs = measure(self._executor, runs, self._seeds[0], self._dataset, features)
+            costs = measure(self._executor, runs, self._seeds[0], self._dataset, self._features)
             if not self._options.dry_run:
                 make_folder(self._folder)
                 keep_costs(path, wanted, costs)

@@ -16,6 +16,7 @@ from mml.comparison.results import Results, Test
 from mml.errors import InputError, MachineError
 from mml.evaluation.significance import PairedDifference, holm, paired_difference
 from mml.files.safe import write_text
+from mml.progress import each
 from mml.tuning.arguments import Settings
 from mml.tuning.screen import signs_of_life
 
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 def run_methods(executor: Executor, chosen: Chosen, methods: Sequence[Method], seeds: Sequence[int]) -> Results:
     """Run each method with its chosen settings on all seeds."""
     results = Results({}, {}, {}, list(seeds))
-    for place, method in enumerate(methods, 1):
+    for place, method in enumerate(each(methods, "methods", len(methods), "methods"), 1):
         why = executor.lacks(method)
         if why is not None:
             logger.info("%s is left out: %s.", method.name, why)

@@ -62,7 +62,7 @@ def first_of_runs(methods: Iterable[Method]) -> list[Method]:
 
 
 def measure(
-    executor: Executor, methods: Sequence[Method], seed: int, dataset: MMLDataset, features: Path | None
+    executor: Executor, methods: Sequence[Method], seed: int, dataset: MMLDataset, features: Path
 ) -> dict[str, Cost]:
     """Name of a method -> cost of its run; those that cannot run are left out.
 
@@ -73,15 +73,13 @@ def measure(
         methods: one of each run.
         seed: of the runs.
         dataset: their data.
-        features: folder of the features that were encoded before; None if there is none.
+        features: folder of the features that were encoded before, if there are some.
     """
     costs: dict[str, Cost] = {}
     limit = max(_SECONDS / max(len(methods), 1), _LEAST_SECONDS)
     with tempfile.TemporaryDirectory() as name:
-        kept = Path(name) / "features" if features is None else features
-        kept.mkdir(exist_ok=True)
         first, short = (
-            executor.in_folder(_output(Path(name) / place, executor.config["dataset"], kept), epochs)
+            executor.in_folder(_output(Path(name) / place, executor.config["dataset"], features), epochs)
             for place, epochs in (("first", 1), ("short", _EPOCHS))
         )
         for place, method in enumerate(methods):
@@ -97,10 +95,16 @@ def measure(
 
 
 def _output(folder: Path, dataset: str, features: Path) -> Path:
-    """An output_dir in which features are kept elsewhere."""
-    (folder / dataset).mkdir(parents=True)
-    (folder / dataset / "features").symlink_to(features.resolve())
+    """An output_dir in which the features that were encoded before are found."""
+    link_features(features, folder / dataset / "features")
     return folder
+
+
+def link_features(features: Path, folder: Path) -> None:
+    """Make a folder in which the files of another are found, and new ones do not go to that."""
+    folder.mkdir(parents=True)
+    for file in features.glob("*"):
+        (folder / file.name).symlink_to(file.resolve())
 
 
 @dataclass
@@ -112,13 +116,15 @@ class _Measured:
         method: whose run it is.
         dataset: its data.
         validations: stage -> CPU time at each validation.
-        steps: CPU times of the latest optimiser steps.
+        first_step: CPU time of the first optimiser step.
+        steps: CPU times of the latest ones.
     """
 
     executor: Executor
     method: Method
     dataset: MMLDataset
     validations: dict[str, list[float]] = field(default_factory=dict)
+    first_step: float | None = None
     steps: list[float] = field(default_factory=list)
 
     def run(self, seed: int, limit: float) -> Cost:
@@ -136,6 +142,7 @@ class _Measured:
 
     def _step(self) -> None:
         self.steps = [*self.steps[-_LAST_STEPS:], time.process_time()]
+        self.first_step = self.first_step or self.steps[0]
 
     def _validated(self, stage: str, _: float) -> None:
         self.validations.setdefault(stage, []).append(time.process_time())
@@ -147,11 +154,11 @@ class _Measured:
 
     def _begun(self, total: float, begin: float) -> Cost:
         """Of a run that was in the middle of something: by its steps, if it had come to a training."""
-        if len(self.steps) < 2:
+        if len(self.steps) < 2 or self.first_step is None:
             return Cost(total, 0.0, at_least=True)
         per_step = float(np.median(np.diff(self.steps)))
         n_steps, n_trainings = self.executor.steps_per_epoch(self.method, self.dataset)
-        return Cost(max(self.steps[0] - begin, 0.0), per_step * n_steps * n_trainings * self._usual_epochs)
+        return Cost(self.first_step - begin, per_step * n_steps * n_trainings * self._usual_epochs)
 
     @property
     def _usual_epochs(self) -> int:

@@ -36,7 +36,7 @@ from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import rank_targets
 from mml.files.atomic import read_header
 from mml.precision import set_up_torch
-from mml.trainer.curves import curves_in
+from mml.trainer.events import NoEvents, events_go_to
 from mml.version import __version__
 
 EPOCHS = 3
@@ -92,7 +92,7 @@ def check_wiring(config: Config, epochs: int = EPOCHS, most_users: int = MOST_US
         dataset.inter_feat = dataset.inter_feat[dataset.inter_feat[dataset.uid_field] <= most_users]
         train_data, _, test_data = data_preparation(own, dataset)
         model = model_class(own, train_data.dataset).to(own["device"])
-        with curves_in(Path(folder)):
+        with events_go_to(NoEvents):
             trainer = Trainer(own, model)
         trainer.fit(train_data, saved=False, verbose=False, show_progress=False)
         theirs = trainer.evaluate(test_data, load_best_model=False)

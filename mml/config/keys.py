@@ -31,6 +31,7 @@ from mml.model.loss import LossSettings
 from mml.settings import Key, keys_of
 from mml.slots import SLOTS
 from mml.trainer.settings import (
+    LoggerSettings,
     MetaSettings,
     PretrainSettings,
     RefreshSettings,
@@ -43,6 +44,7 @@ STAGES = ("data", "pretrain", "meta", "adaptation", "generator", "fusion", "refr
 
 PARTS: tuple[type, ...] = (
     RunSettings,
+    LoggerSettings,
     LogSettings,
     SplitSettings,
     ChosenLearners,
@@ -124,7 +126,8 @@ USE_INSTEAD = {
     "threshold": "val_interval (rows below it are then left out; a label means nothing to a next item)",
     "enable_amp": "tf32 (reduced precision on CUDA)",
     "reproducibility": "seed (runs are always reproducible)",
-    "log_wandb": "tensorboard/ in the run's folder (curves are always written there)",
+    "log_wandb": "logger: [wandb]; the project is the dataset's name, or what the variable WANDB_PROJECT says",
+    "wandb_project": "logger: [wandb] and the variable WANDB_PROJECT",
     "save_dataset": "output_dir (nothing of the data needs saving)",
     "save_dataloaders": "output_dir (nothing of the data needs saving)",
 }
@@ -238,7 +241,9 @@ def _of_value(source: str, name: str, value: Any, key: Key) -> Iterator[str]:
 
 def _is_legal(value: Any, key: Key) -> bool:
     numbers = value if isinstance(value, list) else [value]
-    if not numbers or not any(_is(value, kind) for kind in key.types):
+    if value == []:
+        return key.default == []
+    if not any(_is(value, kind) for kind in key.types):
         return False
     if isinstance(value, str) and key.choices:
         return value in key.choices

@@ -14,6 +14,7 @@ from mml.errors import InputError
 from mml.evaluation.metrics import NEEDS_TOP_ITEMS
 from mml.meta.algorithms import ALGORITHMS
 from mml.model.generator import GENERATORS
+from mml.trainer.loggers import LOGGERS, missing_package
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +49,21 @@ def check_together(values: Mapping[str, Any]) -> None:
     clip = values["clip_grad_norm"] or {"max_norm": 1.0}
     if "max_norm" not in clip or clip.keys() - {"max_norm", "norm_type"} or not all(map(_is_number, clip.values())):
         raise InputError("config: key 'clip_grad_norm' must be a mapping like {max_norm: 5, norm_type: 2}, or ~.")
+    _check_loggers(values["logger"])
     _check_folders(values["output_dir"], values["run_name"])
     _check_shots(values["eval_shots"], values["cold_user_max_inter"])
     _check_method(values)
+
+
+def _check_loggers(names: Sequence[Any]) -> None:
+    for name in names:
+        if name not in LOGGERS:
+            raise InputError(
+                f"config: key 'logger' holds {name!r}; it must hold some of {', '.join(LOGGERS.names())}, or nothing."
+            )
+        missing = missing_package(name)
+        if missing is not None:
+            raise InputError(f"config: key 'logger': {missing}.")
 
 
 def _check_folders(output_dir: str, run_name: str | None) -> None:

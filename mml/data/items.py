@@ -98,12 +98,15 @@ class Items:
         columns |= {"is_new": numbers > self.n_warm_items, "n_interactions": self.counts[1:]}
         return pd.DataFrame(columns, index=pd.Index(list(self.tokens[1:]), name="item_id"))
 
-    def named(self, numbers: np.ndarray) -> dict[str, list[str]]:
+    def named(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
         """The columns item_id and, if there are titles, title of some items."""
-        columns = {"item_id": [self.tokens[number] for number in numbers]}
-        if self.titles is not None:
-            columns["title"] = [self.titles[number] for number in numbers]
-        return columns
+        return {name: texts[numbers] for name, texts in self._texts.items()}
+
+    @cached_property
+    def _texts(self) -> dict[str, np.ndarray]:
+        """Column -> what it says of each item, by number."""
+        columns = {"item_id": self.tokens} if self.titles is None else {"item_id": self.tokens, "title": self.titles}
+        return {name: np.array(texts, dtype=object) for name, texts in columns.items()}
 
 
 def _image_folder(learners: Mapping[str, Any], dataset_path: Path) -> str | None:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 Params = dict[str, Tensor]
-Fast = dict[str, Any]
-"""Stacked weights, or whatever stands for them with losses that are `Descending`."""
+Fast = Any
+"""Stacked weights by name, or whatever stands for them with losses that are `Descending`."""
 Rates = float | Mapping[str, Tensor]
 TaskLosses = Callable[[Params], Tensor]
 """Stacked fast weights {name: [U, ...]} -> one loss per task [U]; task u's loss depends on row u only."""
@@ -22,6 +22,9 @@ class Descending(Protocol):
     """Task losses that know how to go down their own gradients, faster than autograd does."""
 
     def __call__(self, fast: Params) -> Tensor: ...
+
+    def begin(self, initial: Mapping[str, Tensor], n_tasks: int) -> Fast:
+        """The weights before the first step: one copy of `initial` for all tasks; see `begun`."""
 
     def descend(self, fast: Fast, rates: Rates) -> Fast:
         """The weights after one step of gradient descent.
@@ -66,9 +69,9 @@ def adaptation_path(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: 
         n_tasks: U.
         rates: inner learning rate, or one tensor per parameter.
     """
-    fast = _leaves(stack(initial, n_tasks))
     if isinstance(losses, Descending):
-        yield from _descents(losses, fast, rates)
+        yield from _descents(losses, losses.begin(initial, n_tasks), rates)
+    fast = _leaves(stack(initial, n_tasks))
     while True:
         yield fast
         with torch.enable_grad():
@@ -78,10 +81,13 @@ def adaptation_path(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: 
         fast = _leaves(stepped)
 
 
+def begun(initial: Mapping[str, Tensor], n_tasks: int) -> Params:
+    """Stacked weights that a descent may begin with: no step in place changes `initial`."""
+    fast = {name: value.detach() for name, value in stack(initial, n_tasks).items()}
+    return {name: value.clone() for name, value in fast.items()} if n_tasks == 1 else fast
+
+
 def _descents(losses: Descending, fast: Fast, rates: Rates) -> Iterator[Fast]:
-    fast = {name: value.detach() for name, value in fast.items()}
-    if next(iter(fast.values())).shape[0] == 1:  # the only copy is the original
-        fast = {name: value.clone() for name, value in fast.items()}
     while True:
         yield fast
         fast = losses.descend(fast, rates)

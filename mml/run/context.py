@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from mml.model.learner.slot import Serving
 from mml.run.frame import Stages
 from mml.trainer.base import TrainerFrame
 from mml.trainer.choice import LearnerValidation
+from mml.trainer.loggers import LoggedRun, logging_to
 from mml.trainer.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -95,6 +97,11 @@ def validation_of(config: Config, dataset: MMLDataset) -> Validation:
 def trainer_frame(config: Config, run_dir: Path) -> TrainerFrame:
     """Where and how a run trains."""
     return TrainerFrame(config, config.part(TrainingSettings), run_dir, config["task_chunk_size"])
+
+
+def curves_logged(config: Config, run_dir: Path) -> AbstractContextManager[None]:
+    """A context within which learning curves go to the run's loggers."""
+    return logging_to(config["logger"], LoggedRun(config["dataset"], run_dir, config.values()))
 
 
 def ranking_rules(config: Config) -> RankingRules:

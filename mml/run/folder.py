@@ -17,6 +17,7 @@ from mml import distributed
 from mml.config.config import Config
 from mml.files.bundle import Damaged, copy_state, read_about, read_state, set_aside, write_state
 from mml.files.safe import make_folder, plain, point, write_text
+from mml.trainer.curves import copy_epochs
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +103,7 @@ class RunFolder:
                 continue
             if folder.resolve() != self.checkpoints.resolve():
                 copy_state(folder, self.checkpoints, stage)
+                copy_epochs(folder.parent, self.path, stage)
             return state, record
         return None
 

@@ -19,7 +19,7 @@ from mml.model.learner import entry_of
 from mml.model.learner.slot import StateEntry
 from mml.precision import set_up_torch
 from mml.recommender import MODEL, Recommender, Rules
-from mml.run.context import RunContext
+from mml.run.context import RunContext, curves_logged
 from mml.run.folder import RunFolder
 from mml.run.frame import Stages, State
 from mml.run.fusion import fusion_stage
@@ -129,5 +129,5 @@ def run_meta(
 ) -> tuple[dict[str, Any], Path]:
     """Run all stages; returns result.json's content and the run's folder."""
     set_up_torch(config)
-    with distributed.processes(config.device, config["process_timeout"]):
+    with distributed.processes(config.device, config["process_timeout"]), curves_logged(config, folder.path):
         return Run(config, folder, on_start).run(), folder.path

@@ -8,6 +8,7 @@ from typing import Any
 
 from mml.run.meta_test import FLOOR, FULL, ONLINE
 from mml.run.printing import FULL_METHOD, aligned, result_table
+from mml.styled import COMMAND, DIM, GOOD, STRONG, Line
 
 WIDTH = 80
 LEGEND = """\
@@ -20,15 +21,17 @@ fusion_mean, equal weights; fusion_weight, fixed weights chosen on validation us
 was taken before T."""
 
 
-def summary(result: Mapping[str, Any]) -> str:
+def summary(result: Mapping[str, Any]) -> list[Line]:
     """The end of a run, for people; the whole table where metrics other than the usual ones were asked for."""
     everything = result["metrics"][FULL_METHOD]["all"]
     if not {"recall@10", "ndcg@10"} <= everything.keys():
-        return result_table(result)
-    return "\n".join([*_sentence(result), "", *_table(result), "", *_new_items(result), *_kept(result), *_next(result)])
+        return [Line(text) for text in result_table(result).splitlines()]
+    nothing = Line("")
+    plain = [Line(text) for text in (*_new_items(result), *_kept(result))]
+    return [*_sentence(result), nothing, *_table(result), nothing, *plain, *_next(result)]
 
 
-def _sentence(result: Mapping[str, Any]) -> Iterator[str]:
+def _sentence(result: Mapping[str, Any]) -> Iterator[Line]:
     metrics, data = result["metrics"], result["data"]
     found = round(100 * metrics[FULL_METHOD]["all"]["recall@10"])
     text = f"Of 100 new users, {found} find their next item in the top ten"
@@ -37,7 +40,7 @@ def _sentence(result: Mapping[str, Any]) -> Iterator[str]:
         text += f", {counted} if every event is counted as it comes (online)"
     if FLOOR in metrics:
         text += f"; by popularity {round(100 * metrics[FLOOR]['all']['recall@10'])}"
-    yield from textwrap.wrap(text + ".", WIDTH)
+    yield from (Line(part, STRONG) for part in textwrap.wrap(text + ".", WIDTH))
     note = ", synthetic data" if result["synthetic"] else ""
     more = ""
     if result.get("learned_from_new_users"):
@@ -46,7 +49,7 @@ def _sentence(result: Mapping[str, Any]) -> Iterator[str]:
         f"({result['dataset']}{note}: {data['evaluated_users']} new users, {data['evaluated_cases']} cases, "
         f"{data['items']} items, seed {result['seed']}{more})"
     )
-    yield from textwrap.wrap(about, WIDTH)
+    yield from (Line(part, DIM) for part in textwrap.wrap(about, WIDTH))
 
 
 def _shown(metrics: Mapping[str, Any]) -> list[str]:
@@ -56,7 +59,7 @@ def _shown(metrics: Mapping[str, Any]) -> list[str]:
     return sorted(names, key=lambda name: (name == FULL + ONLINE, name == FULL, metrics[name]["all"]["ndcg@10"]))
 
 
-def _table(result: Mapping[str, Any]) -> Iterator[str]:
+def _table(result: Mapping[str, Any]) -> Iterator[Line]:
     metrics = result["metrics"]
     groups = [group for group in ("warm_target", "cold_target") if group in metrics[FULL_METHOD]]
     titles = {"warm_target": "N@10 warm", "cold_target": "N@10 new"}
@@ -69,8 +72,9 @@ def _table(result: Mapping[str, Any]) -> Iterator[str]:
         hit = f"{100 * of['all']['recall@10']:.1f} %"
         mark = " *" if name == best else ""
         rows.append([f"{name}{mark}", hit, f"{of['all']['ndcg@10']:.4f}", *(f"{value:.4f}" for value in values)])
-    yield from aligned(rows).splitlines()
-    yield "N@10: NDCG, 1 if the next item is first, 0.63 if second, 0 beyond ten. * best."
+    styles = [STRONG, *(GOOD if name == best else "" for name in names)]
+    yield from map(Line, aligned(rows).splitlines(), styles)
+    yield Line("N@10: NDCG, 1 if the next item is first, 0.63 if second, 0 beyond ten. * best.", DIM)
 
 
 def _new_items(result: Mapping[str, Any]) -> Iterator[str]:
@@ -97,8 +101,8 @@ def _kept(result: Mapping[str, Any]) -> Iterator[str]:
         yield from textwrap.wrap(f"{name}: {', '.join(said)}.", WIDTH)
 
 
-def _next(result: Mapping[str, Any]) -> Iterator[str]:
+def _next(result: Mapping[str, Any]) -> Iterator[Line]:
     name = result["dataset"]
-    yield ""
-    yield f"Next:  mml recommend {name} --items ID,ID     mml serve {name}"
-    yield f"       mml result --all {name}   (every method and group, with a legend)"
+    yield Line("")
+    yield Line(f"Next:  mml recommend {name} --items ID,ID     mml serve {name}", COMMAND)
+    yield Line(f"       mml result --all {name}   (every method and group, with a legend)", COMMAND)

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import recbole.trainer.trainer as recbole_trainer
 import torch
 from recbole.config import Config as RecBoleConfig
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from mml import distributed
 from mml.errors import InputError
+from mml.progress import Bar, bar, each
 from mml.trainer import watching
 from mml.trainer.averaging import WeightAverage
-from mml.trainer.curves import Curves, curves_in
+from mml.trainer.events import Events, events_go_to
 from mml.trainer.keeping import State, keeper
 from mml.trainer.random_state import random_state, set_random_state
 from mml.trainer.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 Valid = tuple[float, dict[str, float]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ class StageTrainer(recbole_trainer.Trainer):
             "metrics": ["NDCG"],  # RecBole's collector, unused here, wants more of the data for some
         }
         self.stage = stage
-        self.tensorboard: Curves
-        with curves_in(run_dir / "tensorboard" / stage):
+        self.tensorboard: Events
+        with events_go_to(lambda: Events(run_dir, stage)):
             super().__init__(own, model)
         self.epochs = epochs
         self.best_epoch = -1  # of what was kept; -1: what training began with
@@ -94,7 +96,7 @@ class StageTrainer(recbole_trainer.Trainer):
         self._best: dict[str, Tensor] = {}
         self._scores: list[float] = []
         self._found: State | None = None  # an interrupted training's: what is drawn from
-        self._bar: tqdm[Any] | None = None
+        self._bar = Bar()
         self._score_name = "score"
         wanted = average and training.average_weights
         self._average = WeightAverage(model, training.average_decay) if wanted else None
@@ -138,10 +140,8 @@ class StageTrainer(recbole_trainer.Trainer):
         self.tensorboard.close()
 
     def _fit(self, train_data: Any, valid_data: Any) -> None:
-        hidden = not self.config["show_progress"]
-        with tqdm(
-            total=self.epochs, initial=self.start_epoch, desc=self.stage, unit="epoch", disable=hidden
-        ) as self._bar:
+        wanted = bool(self.config["show_progress"])
+        with bar(self.stage, self.epochs, "epochs", wanted, done=self.start_epoch) as self._bar:
             self.fit(train_data, valid_data, verbose=True, saved=True)
 
     @property
@@ -159,11 +159,14 @@ class StageTrainer(recbole_trainer.Trainer):
 
     def show(self, epoch_loss: float) -> None:
         """One epoch is over: advance the progress bar."""
-        if self._bar is not None:
-            best = self.best_valid_score
-            shown = f"{best:.4f}" if np.isfinite(best) else "-"
-            self._bar.set_postfix_str(f"loss {epoch_loss:.4f}, best {self._score_name} {shown}")
-            self._bar.update()
+        best = self.best_valid_score
+        told = f", best {best:.4f} {self._score_name}" if np.isfinite(best) else ""
+        self._bar.note(f"loss {epoch_loss:.4f}{told}")
+        self._bar.update()
+
+    def with_bar(self, batches: Iterable[T], total: int) -> Iterator[T]:
+        """The batches of an epoch, with a bar."""
+        return each(batches, f"epoch {self.n_trained + 1}", total, "batches", bool(self.config["show_progress"]))
 
     def step(self) -> None:
         """Clip the gradients if asked to, and take an optimiser step."""

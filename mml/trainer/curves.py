@@ -1,61 +1,86 @@
-"""The curves of a training: TensorBoard's events, which can be written anew after an interruption."""
+"""Learning curves: the loss and the validation score of each epoch of each training, in a file of the run's folder."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import csv
+import io
+import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import recbole.trainer.trainer as recbole_trainer
-from torch.utils.tensorboard import SummaryWriter
+from mml.files.safe import write_text
 
-from mml import distributed
+CURVES = "learning_curves.csv"
+_HEAD = ("stage", "epoch", "loss", "score")
+
+
+class Epoch(NamedTuple):
+    """One epoch of a training.
+
+    Args:
+        stage: the training's name, such as id.pretrain.
+        epoch: from 0.
+        loss: mean of what is minimised.
+        score: on the validation users; None where none was computed.
+    """
+
+    stage: str
+    epoch: int
+    loss: float
+    score: float | None = None
+
+
+def read_epochs(folder: Path) -> list[Epoch]:
+    """The epochs in a run's folder; none if there is no such file, or it is not ours."""
+    try:
+        rows = list(csv.reader(io.StringIO((folder / CURVES).read_text(encoding="utf-8"))))
+        return [_epoch(row) for row in rows[1:]] if rows and tuple(rows[0]) == _HEAD else []
+    except (OSError, ValueError):
+        return []
+
+
+def _epoch(row: list[str]) -> Epoch:
+    stage, epoch, loss, score = row
+    return Epoch(stage, int(epoch), float(loss), float(score) if score else None)
+
+
+def write_epochs(folder: Path, epochs: list[Epoch]) -> None:
+    """Write the file whole."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_HEAD)
+    writer.writerows((one.stage, one.epoch, *map(_number, (one.loss, one.score))) for one in epochs)
+    write_text(folder / CURVES, text.getvalue())
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else repr(value)
+
+
+def copy_epochs(source: Path, target: Path, stage: str) -> None:
+    """Take the epochs of a stage whose result was taken from another run's folder, if that has some."""
+    found = [one for one in read_epochs(source) if one.stage == stage]
+    if found:
+        write_epochs(target, [*_others(target, stage), *found])
+
+
+def _others(folder: Path, stage: str) -> Iterator[Epoch]:
+    return (one for one in read_epochs(folder) if one.stage != stage)
 
 
 class Curves:
-    """The part of a SummaryWriter that trainers use; it remembers its points. Only rank 0 writes.
+    """Writes the epochs of one training beside those of the others; what an earlier try of it left is replaced.
 
     Args:
-        folder: of the events; what an earlier training left there is taken away.
+        folder: the run's.
+        stage: the training's name.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.points: list[list[Any]] = []
-        self._writer: SummaryWriter | None = None
-        if distributed.is_main():
-            shutil.rmtree(folder, ignore_errors=True)
-            self._writer = SummaryWriter(str(folder))
+    def __init__(self, folder: Path, stage: str) -> None:
+        self._folder, self._others, self._own = folder, list(_others(folder, stage)), list[Epoch]()
 
-    def add_scalar(self, tag: str, value: float, step: int | None = None) -> None:
-        """Add a point to the curve `tag`."""
-        self.points.append([tag, float(value), step])
-        if self._writer is not None:
-            self._writer.add_scalar(tag, float(value), step)
-
-    def add_hparams(self, settings: dict[str, Any], values: dict[str, float]) -> None:
-        """What RecBole's own Trainer ends with."""
-        if self._writer is not None:
-            self._writer.add_hparams(settings, values)
-
-    def again(self, points: Iterable[Sequence[Any]]) -> None:
-        """Add the points of an interrupted training."""
-        for tag, value, step in points:
-            self.add_scalar(tag, value, step)
-
-    def close(self) -> None:
-        """Flush all to the disk."""
-        if self._writer is not None:
-            self._writer.close()
-
-
-@contextmanager
-def curves_in(folder: Path) -> Iterator[None]:
-    """RecBole's Trainer writes its events below the working directory; send them to `folder` instead."""
-    original = recbole_trainer.get_tensorboard
-    recbole_trainer.get_tensorboard = lambda _: Curves(folder)
-    try:
-        yield
-    finally:
-        recbole_trainer.get_tensorboard = original
+    def add(self, epoch: Epoch) -> None:
+        """An epoch is over."""
+        self._own.append(epoch)
+        write_epochs(self._folder, [*self._others, *self._own])

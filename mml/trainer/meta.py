@@ -47,7 +47,8 @@ class MetaTrainer(StageTrainer):
         order = rng.permutation(len(tasks))
         self.model.train()
         total = 0.0
-        for begin in range(0, len(order), self._batch_size):
+        begins = range(0, len(order), self._batch_size)
+        for begin in self.with_bar(begins, len(begins)):
             rows = order[begin : begin + self._batch_size]
             total += self.meta_step(self.model.with_noise(tasks.batch(rows), generator))
         self.show(total / len(order))

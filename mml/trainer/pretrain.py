@@ -47,7 +47,7 @@ class PretrainTrainer(StageTrainer):
         batches = bucketed_batches(tasks.length, self._batch_size, rng)
         self.model.train()
         total = 0.0
-        for rows in batches:
+        for rows in self.with_bar(batches, len(batches)):
             batch = self.model.with_noise(tasks.batch(rows), generator)
             total += self._plain_step(batch, tasks.length[rows]) * len(rows)
         self.show(total / len(tasks))

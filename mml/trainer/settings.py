@@ -92,3 +92,17 @@ class SnapshotSettings:
         "first one it is nothing.",
         low=2,
     )
+
+
+@dataclass(frozen=True)
+class LoggerSettings:
+    """Where learning curves go; it changes no result."""
+
+    stage: ClassVar[str] = "run"
+    section: ClassVar[str] = "Run"
+
+    logger: tuple[str, ...] = setting(
+        [],
+        "Where learning curves go beside learning_curves.csv: some of tensorboard, wandb, mlflow, each an extra of "
+        "that name.",
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from mml.tuning.arguments import Settings, as_arguments, as_yaml
 from mml.tuning.search import Trial, best_of
 from mml.tuning.space import Choice, Range, Space
 
+_TITLE_WIDTH = 10
 _KEPT_OF_RUN = ("data_path", "output_dir", "tf32")
 
 
@@ -51,24 +53,38 @@ def settings_text(trial: Trial, defaults: Mapping[str, Any]) -> str:
 def table(trials: Sequence[Trial], space: Space, metric: str, defaults: Mapping[str, Any]) -> str:
     """All trials in their order, the best one marked."""
     best = best_of(trials)
-    rows = [["trial", metric, "CPU s", *(_short(key, space) for key in space), ""]]
+    rows = []
     for trial in trials:
         settings = trial.settings or {**defaults}
         score = "-" if trial.score is None else f"{trial.score:.4f}"
         notes = [trial.state] if trial.state != "finished" else []
-        notes += ["the defaults"] if trial.place == 0 else []
+        notes += ["defaults"] if trial.place == 0 else []
         notes += ["best"] if best is not None and trial.place == best.place else []
         values = [value_text(settings[key]) for key in space]
         rows.append([str(trial.place), score, f"{trial.cpu_seconds:.0f}", *values, ", ".join(notes)])
     failed = [f"Trial {trial.place} failed: {trial.why}" for trial in trials if trial.why]
-    return "\n".join([_columns(rows), *failed])
+    return "\n".join([_columns(["trial", metric, "CPU s", *(_short(key, space) for key in space)], rows), *failed])
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> str:
-    """Aligned to the right, but for the notes."""
-    notes = [row[-1] for row in rows]
-    lines = aligned([row[:-1] for row in rows], n_left=0).splitlines()
-    return "\n".join(f"{line}  {note}".rstrip() for line, note in zip(lines, notes, strict=True))
+def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Aligned to the right, but for the notes; long titles take several lines."""
+    titles = [_broken(title) for title in head]
+    height = max(map(len, titles))
+    filled = [[""] * (height - len(title)) + title for title in titles]
+    lines = [[*(title[place] for title in filled), ""] for place in range(height)]
+    every = [*lines, *rows]
+    text = aligned([row[:-1] for row in every], n_left=0).splitlines()
+    return "\n".join(f"{line}  {row[-1]}".rstrip() for line, row in zip(text, every, strict=True))
+
+
+def _broken(title: str) -> list[str]:
+    """A key's name in lines of a few letters, broken after _ and dots."""
+    lines = [""]
+    for part in re.findall(r"[^_.]+[_.]?", title):
+        if lines[-1] and len(lines[-1] + part) > _TITLE_WIDTH:
+            lines.append("")
+        lines[-1] += part
+    return lines
 
 
 def _short(key: str, space: Space) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from mml.errors import InputError, MachineError
 from mml.files.safe import write_text
 from mml.logs import own_log
+from mml.progress import bar
 from mml.trainer.watching import Watcher, watched
 from mml.tuning.screen import signs_of_life
 from mml.tuning.search import Outcome, Pruned, Search, Trial
@@ -37,7 +38,7 @@ class Task:
         dataset, files, arguments, model: the subject.
         settings: the trial's.
         journal, study, number: where the trial is kept.
-        prune: whether it may be stopped early.
+        watched: pattern of the training by whose course it may be stopped early; None for none.
     """
 
     dataset: str
@@ -48,7 +49,7 @@ class Task:
     journal: str
     study: str
     number: int
-    prune: bool
+    watched: str | None
 
     @property
     def subject(self) -> Subject:
@@ -65,11 +66,13 @@ def run_here(search: Search, score: Callable[[Trial], float], over: Over, watche
         over: called after each trial.
         watched_stage: the training by whose course trials are pruned; None for no pruning.
     """
-    while (trial := search.ask()) is not None:
-        with signs_of_life(f"Trial {trial.place}"):
-            outcome = measured(partial(score, trial), search.watcher(trial, watched_stage))
-        search.tell(trial, outcome)
-        over(trial, outcome)
+    with bar("trials", search.n_trials, "trials", done=len(search.trials())) as shown:
+        while (trial := search.ask()) is not None:
+            with signs_of_life(f"Trial {trial.place}"):
+                outcome = measured(partial(score, trial), search.watcher(trial, watched_stage))
+            search.tell(trial, outcome)
+            over(trial, outcome)
+            shown.update()
 
 
 def measured(score: Callable[[], float], watcher: Watcher) -> Outcome:
@@ -115,7 +118,7 @@ class Workers:
         self, search: Search, subject: Subject, folder: Path, jobs: int, over: Over, watched_stage: str | None
     ) -> None:
         self._search, self._subject, self._folder = search, subject, folder
-        self._jobs, self._over, self._prune = jobs, over, watched_stage is not None
+        self._jobs, self._over, self._watched = jobs, over, watched_stage
         self._running: dict[subprocess.Popen[bytes], Trial] = {}
 
     def run(self) -> None:
@@ -143,7 +146,7 @@ class Workers:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / OUTCOME).unlink(missing_ok=True)
         own = (subject.dataset, subject.files, subject.arguments, subject.model, trial.settings)
-        task = Task(*own, str(self._search.journal), self._search.name, trial.key, self._prune)
+        task = Task(*own, str(self._search.journal), self._search.name, trial.key, self._watched)
         write_text(folder / _TASK, json.dumps(asdict(task)))
         with (folder / "worker.log").open("wb") as output:
             return subprocess.Popen(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mml.logs import add_log
+from mml.progress import shows_bars
 from mml.trainer.watching import watched
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def bars(settings: Sequence[str]) -> list[str]:
 
 @contextmanager
 def signs_of_life(what: str, seconds: float = 60.0) -> Iterator[None]:
-    """Within this context a line every minute says how far the training is.
+    """Within this context a line every minute says how far the training is, where no bar does.
 
     Args:
         what: is going on.
@@ -86,7 +87,8 @@ def signs_of_life(what: str, seconds: float = 60.0) -> Iterator[None]:
 
     def speak() -> None:
         while not over.wait(seconds):
-            logger.info("%s: %s.", what, last["text"])
+            if not shows_bars():
+                logger.info("%s: %s.", what, last["text"])
 
     speaker = threading.Thread(target=speak, daemon=True)
     speaker.start()

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,7 +150,7 @@ class Search:
                 return None
         trial = self._proposed()
         untried = self._untried()
-        if untried and dict(trial.params) not in untried and self._is_repeated(trial):
+        if untried and self._is_repeated(trial):
             self._forget(trial)  # the sampler knows no better than what it has seen
             chosen = np.random.default_rng([self._seed, len(self._counted())]).integers(len(untried))
             self._study.enqueue_trial(untried[int(chosen)], user_attrs=trial.user_attrs)
@@ -286,7 +287,7 @@ def pruning(study: Study, number: int, watched: str | None) -> Watcher:
     Args:
         study: where it is kept.
         number: of the trial.
-        watched: the stage whose validations are told; None for none.
+        watched: pattern of the stage whose validations are told; None for none.
     """
     from optuna.trial import Trial as Asked
 
@@ -296,7 +297,7 @@ def pruning(study: Study, number: int, watched: str | None) -> Watcher:
 
     def watcher(stage: str, score: float) -> None:
         nonlocal epochs
-        if stage != watched:
+        if watched is None or not fnmatchcase(stage, watched):
             return
         trial.report(score, epochs)
         epochs += 1

@@ -122,12 +122,18 @@ class Subject:
             return
         raise InputError(f"{source}: key '{key}' cannot be searched: {why}. Leave it out.")
 
-    @property
-    def watched(self) -> str | None:
-        """The training by whose course trials are pruned: the first that all of them go through; None if none is."""
+    def watched(self, keys: Iterable[str]) -> str | None:
+        """Pattern of the training by whose course trials are pruned, one that all of them go through; None for none.
+
+        Of mml it is that of the main learner, or of the only learner whose own keys are searched. Of a sum of models
+        it is none: each tells little of the whole.
+        """
         if self.model == MML:
-            return "id.pretrain"
-        return self.model if self.model not in BASELINES or self.model.endswith(("SASRec", "GRU")) else None
+            learners = {key.split(".")[1] if key.startswith("learners.") else "id" for key in keys}
+            return f"{learners.pop() if len(learners) == 1 else 'id'}.pretrain"
+        if self.model not in BASELINES:
+            return self.model
+        return "*.pretrain" if len(getattr(BASELINES[self.model], "parts", ())) == 1 else None
 
     def defaults(self, keys: Iterable[str]) -> Settings:
         """What the keys are without a search."""

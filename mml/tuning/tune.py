@@ -51,7 +51,7 @@ class Tuning:
         """Run the trials that are missing, `jobs` at a time, stopping those early that fall behind if so wanted."""
         for line in self.plan(jobs).splitlines():
             logger.info("%s", line)
-        watched = self._subject.watched if prune else None
+        watched = self._subject.watched(self._space) if prune else None
         if jobs > 1:
             Workers(self._search, self._subject, self._folder, jobs, self._over, watched).run()
         else:
@@ -104,7 +104,8 @@ class Tuning:
         subject = self._subject
         if subject.model == MML:
             return self._next
-        return report.baseline_command(subject.model, subject.dataset, subject.arguments, best)
+        given = [one for one in subject.arguments if not one.startswith("--show_progress=")]
+        return report.baseline_command(subject.model, subject.dataset, given, best)
 
     def report(self) -> str:
         """The table of trials, and what to do next.

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     task = Task(**json.loads(path.read_text(encoding="utf-8")))
     subject = task.subject
     study = open_study(Path(task.journal), task.study)
-    watcher = _while_parent_lives(pruning(study, task.number, subject.watched if task.prune else None))
+    watcher = _while_parent_lives(pruning(study, task.number, task.watched))
     try:
         outcome = measured(lambda: scored(subject, task.settings, path.parent), watcher)
         write_text(path.parent / OUTCOME, json.dumps(asdict(outcome)))

@@ -27,6 +27,8 @@ from mml.tuning.screen import own_lines, signs_of_life
 from tests.comparison.test_compare import PLAN
 from tests.conftest import SMALL
 
+pytestmark = pytest.mark.slow
+
 _PLAN = PLAN.replace("epochs: 1", "epochs: 3").replace(
     "profiles:", "  SLIST: {run: SLIST, family: baseline}\nprofiles:"
 )
@@ -99,6 +101,45 @@ def test_each_run_has_its_log_and_a_warning_is_said_once(
     own = (tmp_path / "out" / "tiny" / "compare" / "compare.log").read_text()
     assert "Stage " not in own
     assert "[2 of 2] no_fusion" in own
+
+
+def test_ctrl_c_and_on_again(
+    tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = line(tiny_data, tmp_path, "--no-estimate", "--methods", "mml,SASRec", use_gpu=False)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mml.comparison.execute.run_baseline", stop)
+        assert main(words) == 130
+    err = capsys.readouterr().err
+    assert "[1 of 2] mml: NDCG@10" in err
+    assert err.strip().endswith("Stopped. Finished runs are kept: start the same command again to go on.")
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert "trial 1 of 2" not in err  # neither mml's nor SASRec's search is done again
+    assert "| SASRec | baseline |" in out
+
+
+def test_a_measurement_ends_when_its_time_is_over(
+    tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a long training the steps that were made tell; what has none is said to take more."""
+    monkeypatch.setattr("mml.comparison.estimate._SECONDS", 0.0)
+    monkeypatch.setattr("mml.comparison.estimate._LEAST_SECONDS", 2.5)
+    heavy = {"hidden_size": 256, "inner_size": 1024, "pretrain_epochs": 1000, "use_gpu": False}
+    words = line(tiny_data, tmp_path, "--dry-run", "--methods", "mml", "--trials", "1", "--seeds", "1", **heavy)
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    (row,) = [row.split() for row in out.splitlines() if row.startswith("mml ")]
+    assert float(row[-1]) > 2.5 / 60
+    monkeypatch.setattr("mml.comparison.estimate._LEAST_SECONDS", 0.05)
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert any(row.split()[-2] == ">" for row in out.splitlines() if row.startswith("mml "))
+    assert "In all more than a minute of one core" in out
 
 
 def test_a_sign_of_life_while_it_trains(caplog: pytest.LogCaptureFixture) -> None:

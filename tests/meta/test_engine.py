@@ -17,6 +17,7 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskBatch, training_tasks
 from mml.meta.algorithms import ALGORITHMS
 from mml.meta.inner import adapt, adaptation_path
+from mml.meta.outer import first_order
 from mml.model.encoder.dropout import TaskDropout, task_noise
 from mml.model.encoder.fused import ops as fused_ops
 from mml.model.encoder.fused.ops import LowRank
@@ -144,6 +145,47 @@ def test_learned_rates_and_a_single_task() -> None:
         torch.testing.assert_close(one[name][0], value[0], atol=1e-11, rtol=1e-11)
         torch.testing.assert_close(fast[name][1], value[0], atol=1e-11, rtol=1e-11)
         assert torch.equal(phi[name], before[name])
+
+
+@pytest.mark.parametrize("hidden_act", ["gelu", "relu", "swish", "tanh", "sigmoid"])
+@pytest.mark.parametrize(("n_layers", "n_heads"), [(1, 1), (3, 4)])
+def test_a_task_alone_is_what_it_is_among_others(hidden_act: str, n_layers: int, n_heads: int) -> None:
+    """Its passes are written for it alone: states along the way, weights, and the query's gradient."""
+    over = {"hidden_act": hidden_act, "n_layers": n_layers, "n_heads": n_heads}
+    learner, batch = make_learner("CE", **over), make_batch()
+    phi, psi = learner.fast_parameters(), learner.slow_parameters()
+    before = copy.deepcopy(phi)
+    for user in range(4):
+        alone, both = (Episode(learner, batch.select(torch.tensor(rows))) for rows in ([user], [user, 0]))
+        one, two = adaptation_path(alone.support_loss, phi, 1, RATE), adaptation_path(both.support_loss, phi, 2, RATE)
+        for step in range(STEPS + 1):
+            mine, other = next(one), next(two)
+            if step != 1:  # with and without a forward pass to go down from
+                states = alone.support_loss.states(mine)
+                expected = both.support_loss.states(other)[:1, : states.shape[1]]
+                torch.testing.assert_close(states, expected, atol=1e-11, rtol=1e-11)
+        stacked = both.support_loss.tensors(other)
+        for name, value in alone.support_loss.tensors(mine).items():
+            torch.testing.assert_close(value[0], stacked[name][0], atol=1e-11, rtol=1e-11)
+        _, fast, slow = first_order(alone, mine, phi, psi)
+        again = Episode(learner, batch.select(torch.tensor([user])))
+        _, expected_fast, expected_slow = first_order(again, alone.support_loss.tensors(mine), phi, psi)
+        for found, expected_grads in ((fast, expected_fast), (slow, expected_slow)):
+            for name, value in found.items():
+                torch.testing.assert_close(value, expected_grads[name], atol=1e-11, rtol=1e-11)
+    assert all(torch.equal(value, phi[name]) for name, value in before.items())
+
+
+def test_a_task_alone_begins_with_the_weights_as_they_are_now() -> None:
+    learner, batch = make_learner("CE"), make_batch().select(torch.tensor([0]))
+    adapt(Episode(learner, batch).support_loss, learner.fast_parameters(), 1, RATE, 1)
+    with torch.no_grad():
+        for value in learner.encoder.parameters():
+            value.add_(0.1)
+    loss, phi = Episode(learner, batch).support_loss, learner.fast_parameters()
+    for given in (phi, {name: value.detach().clone() for name, value in phi.items()}):
+        found = adapt(loss, given, 1, RATE, 0)
+        assert all(torch.equal(found[name][0], value) for name, value in phi.items())
 
 
 @pytest.mark.parametrize("algorithm", ["fomaml", "reptile"])

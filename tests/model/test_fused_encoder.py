@@ -87,7 +87,8 @@ def assert_same_gradients(ours: Tensor, theirs: Tensor, inputs: list[Tensor], se
 def test_a_matrix_of_low_rank_is_as_good_as_the_formed_one(stacked_bias: bool) -> None:
     torch.manual_seed(0)
     x, dy, bias = random(U, L, D), random(U, L, 24), random(U, 24) if stacked_bias else random(24)
-    weight = LowRank(random(24, D), random(U, 2, 24), random(U, 2, D), 0.3).stepped(random(U, 3, 24), random(U, 3, D))
+    first = LowRank(random(24, D), random(U, 2, 24), random(U, 2, D), 0.3)
+    weight = first.stepped(random(U, 3, 24), torch.cat([first.x, random(U, 3, D)], 1))
     formed = weight.shared - 0.3 * weight.dy.transpose(1, 2) @ weight.x
     torch.testing.assert_close(weight.formed(), formed)
     torch.testing.assert_close(linear(x, weight, bias), linear(x, formed, bias))

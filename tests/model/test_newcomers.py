@@ -125,3 +125,9 @@ def test_an_output_standardises_over_warm_items() -> None:
         picked = output.of_cases(torch.arange(3, 6))(torch.tensor([2, 4]))
         torch.testing.assert_close(picked, output.of_cases(cases)(slice(0, 14))[3:6][:, [2, 4]])
         assert len(output) == len(tasks)
+        first, logs = output.of_cases(slice(0, 3))(slice(None)), output.log_shares(slice(0, 3))
+        kept = first.clone()
+        first.fill_(0.0)  # whoever asks may write to what it gets
+        assert torch.equal(output.of_cases(slice(0, 3))(slice(None)), kept)
+        output.log_shares(slice(1, 2))  # others in between
+        assert torch.equal(output.log_shares(slice(0, 3)), logs)

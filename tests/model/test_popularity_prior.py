@@ -89,7 +89,8 @@ def test_loss_and_scores_hold_the_prior() -> None:
     expected = torch.nn.functional.cross_entropy(logits[:, 1 : WARM + 1], targets - 1, reduction="none")
     torch.testing.assert_close(model.prediction_loss(states, model.item_table(), targets, None), expected)
     by_autograd = torch.autograd.grad(expected.sum(), states)[0]
-    torch.testing.assert_close(model.prediction_slopes(states, model.item_table(), targets, None), by_autograd)
+    candidates = model.training_candidates(model.item_table())
+    torch.testing.assert_close(model.prediction_slopes(states, candidates, targets, None), by_autograd)
     torch.testing.assert_close(dot_scores(states, model.candidate_table()), logits)
     torch.testing.assert_close(with_offsets(states, model.candidate_table()) @ model.candidate_table().T, logits)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 import mml
 import run_meta
+from benchmarks import latency
 from mml.cli.main import main
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
@@ -242,6 +244,38 @@ def test_items_that_came_after_the_training_are_recommended_at_once(output: Path
 def test_items_with_nothing_to_encode_are_refused(model: Recommender) -> None:
     with pytest.raises(InputError, match="column"):
         model.add_items(pd.DataFrame({"item_id": ["x"]}))
+
+
+def test_what_is_kept_between_calls_changes_nothing(output: Path, tmp_path: Path) -> None:
+    """Asked before and after other calls and new items, a model says exactly what one says that was just loaded."""
+    model = mml.load(output / "tiny" / "latest")
+    users = {"a": some_ids(model), "b": some_ids(model)[:1]}
+
+    def asked(one: Recommender) -> list[pd.DataFrame]:
+        both = [one.recommend(users, top=len(one.items), explain=True), one.similar(users["a"][0], top=5)]
+        return [*both, *(one.recommend({user: own}, top=5) for user, own in users.items())]
+
+    def same(found: list[pd.DataFrame], expected: list[pd.DataFrame]) -> None:
+        for one, other in zip(found, expected, strict=True):
+            pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+    first = asked(model)
+    same(asked(model), first)
+    same(asked(mml.load(output / "tiny" / "latest")), first)
+    cells = {name: " ".join(["0.5"] * one.vectors.shape[1]) for name, one in model.catalogue.features.items()}
+    assert model.add_items(pd.DataFrame([{"item_id": "new", **cells}])) == 1
+    after = asked(model)
+    assert "new" in set(after[0].item_id)
+    same(after, asked(mml.load(model.save(tmp_path / "grown"))))
+
+
+def test_what_a_list_costs_is_measured(output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--calls", "3", "--batch", "4", "--batches", "2", "--top", "3", "--output", str(tmp_path)]
+    assert latency.main([str(output / "tiny" / "latest"), *words]) == 0
+    assert "users/s" in capsys.readouterr().out
+    records = json.loads((tmp_path / "latency.json").read_text(encoding="utf-8"))["records"]
+    assert [record["users_per_call"] for record in records] == [1, 4]
+    assert all(0 < record["p50_ms"] <= record["p99_ms"] for record in records)
 
 
 def test_an_update_learns_what_newcomers_take_now(output: Path, tmp_path: Path) -> None:

@@ -144,9 +144,9 @@ def test_those_who_cannot_see_can_read_it(page: Page) -> None:
 
 
 def test_what_is_missing_is_left_out_with_a_word(run_copy: Path, tmp_path: Path) -> None:
-    for name in ("model", "tensorboard"):
-        shutil.rmtree(run_copy / name)
-    (run_copy / "recommendations.csv").unlink(missing_ok=True)
+    shutil.rmtree(run_copy / "model")
+    for name in ("recommendations.csv", "learning_curves.csv"):
+        (run_copy / name).unlink()
     config = run_copy / "config.yaml"
     config.write_text(re.sub("data_path: .*", f"data_path: {tmp_path / 'gone'}", config.read_text()))
     text = write_report(run_copy).read_text(encoding="utf-8")

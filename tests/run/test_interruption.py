@@ -47,7 +47,7 @@ def _recbole(model: str, **more: object) -> Words:
 TEXTS = {"learners.txt.item_feat_emb": "txt_emb.pth"}
 IMAGES = {"learners.img.item_feat_emb": "img_emb.pth", "generator": "paper"}
 COMMANDS: dict[str, Words] = {
-    "mml": _words("train", "tiny", **TEXTS, **IMAGES),
+    "mml": _words("train", "tiny", fusion_method="adaptive", **TEXTS, **IMAGES),
     "refresh": _words("train", "tiny", refresh=True, refresh_epochs=3, snapshots=3, meta_epochs=0, **TEXTS),
     "SumFive": _words("baseline", "SumFive", "--dataset", "tiny", **TEXTS),
     "IDGRU": _words("baseline", "IDGRU", "--dataset", "tiny", new_users="trans", trans_epochs=3, snapshots=3),

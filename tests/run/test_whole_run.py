@@ -74,7 +74,15 @@ def meta_trainer(config: Config, learner: Learner, folder: Path) -> MetaTrainer:
 
 def test_what_a_run_leaves(finished: Path) -> None:
     names = {path.name for path in latest(finished).iterdir()}
-    assert {"config.yaml", "run.log", "tensorboard", "checkpoints", "predictions.csv", "result.json", "model"} <= names
+    assert {
+        "config.yaml",
+        "run.log",
+        "learning_curves.csv",
+        "checkpoints",
+        "predictions.csv",
+        "result.json",
+        "model",
+    } <= names
     assert not [path for path in latest(finished).rglob("*") if ".tmp" in path.name]
     result = result_of(finished)
     assert set(result["metrics"]) == METHODS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mml.errors import InputError
+from mml.errors import InputError, MachineError
 from mml.trainer.watching import tell, watched
 from mml.tuning.running import measured, run_here
 from mml.tuning.search import Outcome, Pruned, Search, Trial
@@ -188,3 +188,14 @@ def test_costs_are_cpu_seconds() -> None:
     assert outcome.score == 1.0
     assert outcome.cpu_seconds > 0.01
     assert Outcome(**json.loads(json.dumps(vars(outcome)))) == outcome
+
+
+def test_a_full_disk_is_no_trials_fault(tmp_path: Path) -> None:
+    def score(trial: Trial) -> float:
+        if trial.place == 1:
+            raise MachineError("run.log: cannot be written (No space left on device); make room on the disk")
+        return made_up(trial)
+
+    with pytest.raises(MachineError, match="No space left"):
+        run(search(tmp_path, 3), score)
+    assert [trial.state for trial in run(search(tmp_path, 3))] == ["finished"] * 3

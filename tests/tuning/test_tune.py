@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pandas as pd
@@ -15,8 +16,13 @@ import pytest
 import yaml
 
 from mml.cli.main import main
+from mml.trainer.watching import watched
+from mml.tuning.space import default_file, read_ranges
+from mml.tuning.subject import Subject
 from mml.tuning.tune import held
 from tests.conftest import SMALL
+
+pytestmark = pytest.mark.slow
 
 RANGES = "hidden_dropout_prob: [0.1, 0.3]\npretrain_learning_rate: {low: 0.001, high: 0.03, log: True}\n"
 Words = Callable[..., list[str]]
@@ -228,10 +234,18 @@ def test_two_at_once(line: Words, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "another process is searching in" in capsys.readouterr().err
 
 
-def test_a_search_that_only_fails(line: Words, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(line("--trials", "1", ranges="pretrain_learning_rate: [1e30]", clip_grad_norm="~")) in (0, 2)
-    assert main(line("--trials", "2", ranges="n_heads: [3]")) == 2
-    assert "n_heads" in capsys.readouterr().err
+def test_trainings_that_diverge_are_failed_trials(line: Words, capsys: pytest.CaptureFixture[str]) -> None:
+    ranges = "pretrain_learning_rate: [1.0e+30, 1.0e+35]"
+    given = {"clip_grad_norm": "~", "learners.txt": "~"}
+    words = [one for one in line(ranges=ranges, **given) if "item_feat_emb" not in one]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "nothing was better than the defaults" in out
+    assert "Trial 1 failed: id.pretrain: the training loss is nan; use smaller learning rates" in out
+    assert main([*words, "--pretrain_learning_rate=1.0e+32"]) == 2
+    error = capsys.readouterr().err
+    assert "error: no trial came to its end:" in error
+    assert "Trial 0 failed: " in error
 
 
 def test_without_optuna(line: Words, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,10 +254,25 @@ def test_without_optuna(line: Words, capsys: pytest.CaptureFixture[str], monkeyp
     assert 'needs Optuna, which is not installed: pip install "mml[tune]"' in capsys.readouterr().err
 
 
-def test_the_shipped_ranges_are_legal(tiny_data: Path, tmp_path: Path) -> None:
-    from mml.tuning.space import default_file, read_ranges
-    from mml.tuning.subject import Subject
+def test_the_watched_training_is_one_that_is_told(tiny_data: Path, tmp_path: Path) -> None:
+    own = {**SMALL, "pretrain_epochs": 1, "learners.txt.item_feat_emb": "txt_emb.pth"}
+    of_mml = ("meta_epochs", "generator_epochs", "fusion_epochs")
+    recbole = {"hidden_size": 16, "inner_size": 16, "n_layers": 1, "epochs": 1}
+    for model in ("mml", "IDGRU", "ContentSASRec", "SASRec"):
+        given = recbole if model == "SASRec" else {k: v for k, v in own.items() if model == "mml" or k not in of_mml}
+        given = {**given, "data_path": tiny_data, "output_dir": tmp_path, "use_gpu": False, "show_progress": False}
+        subject = Subject("tiny", (), tuple(f"--{key}={value}" for key, value in given.items()), model)
+        told: list[str] = []
+        with watched(lambda stage, _, told=told: told.append(stage)):  # type: ignore[misc]
+            subject.score({}, tmp_path / model, lambda _: None)
+        assert any(fnmatchcase(stage, subject.watched(["hidden_size"]) or "") for stage in told)
+    mml = Subject("tiny", (), ())
+    assert mml.watched(["learners.txt.learning_rate", "learners.txt.meta_epochs"]) == "txt.pretrain"
+    assert mml.watched(["learners.txt.learning_rate", "hidden_size"]) == "id.pretrain"
+    assert Subject("tiny", (), (), "SumFive").watched(["hidden_size"]) is None
 
+
+def test_the_shipped_ranges_are_legal(tiny_data: Path, tmp_path: Path) -> None:
     with_items = ("SASRecF", "FDSA")  # need attributes, which tiny lacks
     for model in yaml.safe_load(default_file().read_text()):
         if model not in with_items:

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from mml.errors import InputError
+from mml.progress import bar
 
 Encoded = tuple[NDArray[np.float32], NDArray[np.bool_]]
 Rows = NDArray[np.bool_] | NDArray[np.int64]
@@ -207,15 +207,13 @@ class BatchEncoder(FittedEncoder[Item, NDArray[np.float32]]):
     ) -> Encoded:
         """Add the batches that are not yet there, and join all."""
         done = sum(len(present) for _, present in batches)
-        with tqdm(
-            total=len(items), initial=done, unit=self.unit, desc=Path(self.name).name, disable=not progress
-        ) as bar:
+        with bar(Path(self.name).name, len(items), f"{self.unit}s", progress, done) as shown:
             for start in range(done, len(items), CHUNK):
                 batch = self.extract(items[start : start + CHUNK])
                 batches.append(batch)
                 if store:
                     store.add(batch)
-                bar.update(len(batch[1]))
+                shown.update(len(batch[1]))
         return np.concatenate([raw for raw, _ in batches]), np.concatenate([present for _, present in batches])
 
 

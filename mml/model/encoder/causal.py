@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from mml.meta.inner import Params
 from mml.model.encoder.dropout import site_factors, use_task_dropout
-from mml.model.encoder.fused import FusedEncoder, FusedTasks, fused_states
+from mml.model.encoder.fused import FusedEncoder, FusedTasks, Packed, fused_states
 from mml.model.encoder.plain_causal import causal_states
 from mml.model.encoder.shape import MASKED
 from mml.model.encoder.slot import TaskInputs, TaskPasses
+from mml.model.made_once import MadeOnce
 
 
 class CausalEncoder(nn.Module):
@@ -58,6 +59,7 @@ class CausalEncoder(nn.Module):
         self.fused = FusedEncoder(n_layers, n_heads, layer_norm_eps, hidden_act)
         use_task_dropout(self)
         initialise(self, initializer_range)
+        self._packed: MadeOnce[Packed] = MadeOnce(self)
 
     def forward(
         self,
@@ -83,7 +85,10 @@ class CausalEncoder(nn.Module):
 
     def tasks(self, inputs: TaskInputs) -> TaskPasses:
         """The passes of a chunk of tasks."""
-        return FusedTasks(self, self.fused, inputs)
+        return FusedTasks(self, self.fused, inputs, self._in_one)
+
+    def _in_one(self) -> Packed:
+        return self._packed.value(lambda: Packed.of(self, self.fused.n_layers))
 
     def plain_states(self, fast: Params, inputs: TaskInputs) -> Tensor:
         """States of U tasks in the plain form: slower, and what the fused passes must equal.

@@ -5,7 +5,7 @@ Encoders that have no passes of their own adapt by it; those that have are teste
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from mml.meta.inner import Params, Rates, sgd_step
+from mml.meta.inner import Params, Rates, begun, sgd_step
 from mml.model.encoder.dropout import task_noise, training_mode
 from mml.model.encoder.slot import HasTaskPasses, TaskInputs, TaskPasses
 
@@ -101,6 +101,9 @@ class PlainTasks:
     @torch.no_grad()
     def states(self, fast: Params, length: int) -> Tensor:
         return self._states(self._inputs, fast, length)
+
+    def begin(self, initial: Mapping[str, Tensor], n_tasks: int) -> Params:
+        return begun(initial, n_tasks)
 
     def descended(self, fast: Params, rates: Rates, length: int, slopes: Callable[[Tensor], Tensor]) -> Params:
         with torch.enable_grad():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -76,6 +76,9 @@ class TaskPasses(Protocol):
 
     def states(self, fast: Fast, length: int) -> Tensor:
         """States [U, length, d] without dropout and without graph."""
+
+    def begin(self, initial: Mapping[str, Tensor], n_tasks: int) -> Fast:
+        """The fast weights before a descent: `initial`, which no step changes, for each task."""
 
     def descended(self, fast: Fast, rates: Rates, length: int, slopes: Callable[[Tensor], Tensor]) -> Fast:
         """The fast weights after a step of gradient descent without dropout; those given may be changed in place.

@@ -47,7 +47,8 @@ class TrainedAdaptive:
     layer: AdaptiveFusion
 
     def scorer(self, scores: StandardisedScores, context: Tensor) -> FusedScorer:
-        self.layer.eval()
+        if self.layer.training:
+            self.layer.eval()
         return AdaptiveScorer(self.layer, scores, context.to(next(self.layer.parameters()).device))
 
     def state(self) -> State:

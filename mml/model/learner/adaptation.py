@@ -9,16 +9,18 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from mml import distributed
 from mml.data.tasks import TaskBatch, TaskSet, length_sorted_chunks
 from mml.meta.inner import Rates, adaptation_path, descended
 from mml.model.learner.base import Learner
 from mml.model.learner.episode import Episode
+from mml.model.learner.tables import Start
+from mml.progress import bar
 from mml.settings import setting
 
 _CPU_CHUNK = 32  # stacked weights of a chunk should stay near the cache
+_CPU_POSITIONS = 1024  # tasks so short that none are stacked: more at a time, so that few calls are made
 _CUDA_SHARE = 0.3
 
 
@@ -54,11 +56,11 @@ class Adaptation:
 
 
 def chunk_size(learner: Learner, configured: int, max_length: int) -> int:
-    """Tasks per chunk: `configured`, or if that is 0 what fits into the device's free memory."""
+    """Tasks of at most `max_length` inputs per chunk: `configured`, or if that is 0 what suits the cache or memory."""
     if configured:
         return configured
     if learner.device.type != "cuda":
-        return _CPU_CHUNK
+        return max(_CPU_CHUNK, _CPU_POSITIONS // max_length)
     free, _ = torch.cuda.mem_get_info(learner.device)
     n_fast = sum(value.numel() for value in learner.fast_parameters().values())
     per_task = 4 * (4 * n_fast + 40 * max_length * learner.hidden_size + 8 * max_length**2)
@@ -103,16 +105,25 @@ def states_along_adaptation(
 
 
 def adapted_states(
-    learner: Learner, tasks: TaskSet, how: Adaptation, chunk: int, progress: str | None = None
+    learner: Learner,
+    tasks: TaskSet,
+    how: Adaptation,
+    chunk: int,
+    progress: str | None = None,
+    start: Start | None = None,
 ) -> Tensor:
-    """State of each task's user after adaptation to its support, [N, d]. The processes of a run share the tasks."""
+    """State of each task's user after adaptation to its support, [N, d]. The processes of a run share the tasks.
+
+    `start` is what the learner's adaptation starts from, if that is known already.
+    """
     if how.steps == 0:
-        return unadapted_states(learner, tasks, chunk)
+        return unadapted_states(learner, tasks, chunk, None if start is None else start.vectors)
+    start = Start.of(learner) if start is None else start
     own = distributed.share(tasks.length)
     result = torch.empty(len(own), learner.hidden_size, device=learner.device)
-    rates, phi = learner.inner_rates(how.rate), learner.fast_parameters()
-    for rows, batch, episode in _episodes(learner, tasks.take(own), chunk, progress):
-        fast = descended(episode.support_loss, phi, len(rows), rates, how.steps)
+    rates = learner.inner_rates(how.rate)
+    for rows, batch, episode in _episodes(learner, tasks.take(own), chunk, progress, start):
+        fast = descended(episode.support_loss, start.phi, len(rows), rates, how.steps)
         result[torch.from_numpy(rows).to(result.device)] = episode.support_loss.states(fast)[batch.query]
     return distributed.gather(own, result, len(tasks))
 
@@ -121,27 +132,34 @@ def _paths(
     learner: Learner, tasks: TaskSet, rates: Rates, max_steps: int, chunk: int, progress: str | None
 ) -> Iterator[tuple[np.ndarray, int, Tensor, Tensor]]:
     """(rows, step, states [c, L, d], query bool [c, L]) along the adaptation of each chunk."""
-    for rows, batch, episode in _episodes(learner, tasks, chunk, progress):
-        path = adaptation_path(episode.support_loss, learner.fast_parameters(), len(rows), rates)
+    start = Start.of(learner)
+    for rows, batch, episode in _episodes(learner, tasks, chunk, progress, start):
+        path = adaptation_path(episode.support_loss, start.phi, len(rows), rates)
         for step in range(max_steps + 1):
             yield rows, step, episode.support_loss.states(next(path)), batch.query
 
 
 def _episodes(
-    learner: Learner, tasks: TaskSet, chunk: int, progress: str | None
+    learner: Learner, tasks: TaskSet, chunk: int, progress: str | None, start: Start
 ) -> Iterator[tuple[np.ndarray, TaskBatch, Episode]]:
     """(rows, batch, episode) of each chunk, the learner in eval mode."""
-    learner.eval()
-    with torch.no_grad():
-        table = learner.item_table()
-    bar = tqdm(total=len(tasks), desc=progress, unit="user", disable=progress is None, leave=False)
-    for rows in length_sorted_chunks(tasks.length, chunk):
-        batch = learner.with_noise(tasks.batch(rows), torch.Generator().manual_seed(0))
-        if batch.negatives is not None:
-            batch = replace(batch, negatives=tasks.fixed_negatives(rows, learner.n_warm_items))
-        batch = batch.to(learner.device)
-        with torch.no_grad():
-            episode = Episode(learner, batch, table)
-        yield rows, batch, episode
-        bar.update(len(rows))
-    bar.close()
+    if learner.training or learner.encoder.training:
+        learner.eval()
+    with bar(progress or "", len(tasks), "users", progress is not None) as shown:
+        for rows in length_sorted_chunks(tasks.length, chunk):
+            batch = _with_negatives(learner, tasks, rows).to(learner.device)
+            with torch.no_grad():
+                episode = Episode(learner, batch, start.vectors, start.candidates)
+            yield rows, batch, episode
+            shown.update(len(rows))
+
+
+def _with_negatives(learner: Learner, tasks: TaskSet, rows: np.ndarray) -> TaskBatch:
+    """The batch of some tasks, with the negatives that the loss needs; what else is random is for training only."""
+    batch = tasks.batch(rows)
+    if not (learner.loss.own_negatives or learner.loss.n_shared_negatives):
+        return batch
+    batch = learner.with_noise(batch, torch.Generator().manual_seed(0))
+    if batch.negatives is not None:
+        batch = replace(batch, negatives=tasks.fixed_negatives(rows, learner.n_warm_items))
+    return batch

@@ -13,6 +13,8 @@ from mml.model.learner.adaptation import Adaptation, adapted_states, chunk_size,
 from mml.model.learner.base import Learner
 from mml.model.learner.outputs import StateOutput
 from mml.model.learner.slot import Serving, State
+from mml.model.learner.tables import ItemTables, Start, moments_of
+from mml.model.made_once import MadeOnce
 
 
 class AdaptedLearner:
@@ -34,6 +36,7 @@ class AdaptedLearner:
         self.learner, self.how, self._n_warm_items = learner, how, n_warm_items
         self._chunk, self._progress = chunk, progress
         self._correction: Tensor | None = None
+        self._made: MadeOnce[ItemTables] = MadeOnce(learner)
 
     @classmethod
     def restored(cls, learner: Learner, state: State, context: Serving) -> AdaptedLearner:
@@ -57,43 +60,56 @@ class AdaptedLearner:
 
     def with_learner(self, learner: Learner) -> AdaptedLearner:
         """The same with another learner, such as one that was trained on."""
-        other = copy.copy(self)
-        other.learner = learner
-        return other
+        return self._changed(learner, self._correction)
 
     def corrected(self, log_ratios: Tensor) -> AdaptedLearner:
+        return self._changed(self.learner, log_ratios if self._correction is None else self._correction + log_ratios)
+
+    def _changed(self, learner: Learner, correction: Tensor | None) -> AdaptedLearner:
         other = copy.copy(self)
-        other._correction = log_ratios if self._correction is None else self._correction + log_ratios
+        other.learner, other._correction = learner, correction
+        other._made = MadeOnce(learner)
         return other
 
     def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> StateOutput:
-        learner = self.learner
+        learner, tables = self.learner, self._tables()
         if adapted:
             title = f"adapting {learner.name}" if self._progress else None
-            states = adapted_states(learner, tasks, self.how, self._chunk_size(), title)
+            states = adapted_states(learner, tasks, self.how, self._chunk_size(tasks), title, tables.start)
         else:
-            states = unadapted_states(learner, tasks, self._chunk_size())
-        table, known = self.table()[:n_items], None
-        if not learner.knows_cold_items:
-            known = learner.is_candidate(torch.arange(n_items, device=table.device))
-        return StateOutput(states, table, self._n_warm_items, known, self._columns(tasks))
+            states = unadapted_states(learner, tasks, self._chunk_size(tasks), tables.start.vectors)
+        known = None if learner.knows_cold_items else tables.trained[:n_items]
+        moments = tables.moments if n_items > self._n_warm_items else None
+        columns = self._columns(tasks)
+        return StateOutput(states, tables.candidates[:n_items], self._n_warm_items, known, columns, moments)
 
     def expectations(self, tasks: TaskSet) -> StateOutput:
-        states = unadapted_states(self.learner, tasks, self._chunk_size())
-        return StateOutput(states, self.table(), self._n_warm_items, None, self._columns(tasks))
+        tables = self._tables()
+        states = unadapted_states(self.learner, tasks, self._chunk_size(tasks), tables.start.vectors)
+        return StateOutput(states, tables.candidates, self._n_warm_items, None, self._columns(tasks), tables.moments)
 
-    @torch.no_grad()
     def table(self) -> Tensor:
         """What all items are scored by, [n_items, d + R]."""
-        table = self.learner.candidate_table()
-        if self._correction is None:
-            return table
-        offsets = self._correction.to(table)[:, None]
-        n = self.learner.hidden_size
-        return torch.cat([table[:, :n], table[:, n:] + offsets if table.shape[1] > n else offsets], 1)
+        return self._tables().candidates
+
+    def vectors(self) -> Tensor:
+        """All items' vectors, [n_items, d]."""
+        return self._tables().start.vectors
+
+    def _tables(self) -> ItemTables:
+        return self._made.value(self._make_tables)
+
+    def _make_tables(self) -> ItemTables:
+        start = Start.of(self.learner)
+        table = self.learner.candidates(start.vectors)
+        if self._correction is not None:
+            offsets, n = self._correction.to(table)[:, None], self.learner.hidden_size
+            table = torch.cat([table[:, :n], table[:, n:] + offsets if table.shape[1] > n else offsets], 1)
+        trained = self.learner.is_candidate(torch.arange(len(table), device=table.device))
+        return ItemTables(start, table, trained, moments_of(table, self._n_warm_items))
 
     def _columns(self, tasks: TaskSet) -> Tensor:
         return self.learner.prior_columns(torch.from_numpy(tasks.shots))
 
-    def _chunk_size(self) -> int:
-        return chunk_size(self.learner, self._chunk, self.learner.max_seq_length)
+    def _chunk_size(self, tasks: TaskSet) -> int:
+        return chunk_size(self.learner, self._chunk, int(tasks.length.max(initial=1)))

@@ -144,8 +144,8 @@ class Learner(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where its parameters are."""
-        return next(self.parameters()).device
+        """Where its parameters and buffers are."""
+        return self._left_out.device
 
     def candidates(self, table: Tensor) -> Tensor:
         """What items are scored by: vectors of the first n, [n, d] -> with R columns b, [n, d + R]."""
@@ -168,8 +168,8 @@ class Learner(nn.Module):
         warm = items <= self.n_warm_items
         return warm if not len(self._left_out) else warm & (self._left_out[items.clamp(max=self.n_warm_items), 0] == 0)
 
-    def _training_candidates(self, table: Tensor) -> Tensor:
-        """What items are scored by in training: vectors of the first n, [n, d] -> [n_warm + 1, d or d + 1]."""
+    def training_candidates(self, table: Tensor) -> Tensor:
+        """What warm items are scored by in training: vectors of the first n, [n, d] -> [n_warm + 1, d or d + 1]."""
         return self._with_columns(table[: self.n_warm_items + 1], self._training_offsets())
 
     def _training_offsets(self) -> Tensor:
@@ -189,13 +189,17 @@ class Learner(nn.Module):
 
     def prediction_loss(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
         """Loss of each prediction: states [P, d], targets int64 [P], negatives of `TaskBatch.negatives_of` -> [P]."""
-        table = self._training_candidates(table)
+        table = self.training_candidates(table)
         return self.loss.losses(with_offsets(states, table), table, targets, negatives)
 
-    def prediction_slopes(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
-        """Gradient of each `prediction_loss` by its state, [P, d]; the losses themselves are not computed."""
-        table = self._training_candidates(table)
-        slopes = self.loss.slopes(with_offsets(states, table), table, targets, negatives)
+    def prediction_slopes(
+        self, states: Tensor, candidates: Tensor, targets: Tensor, negatives: Tensor | None
+    ) -> Tensor:
+        """Gradient of each `prediction_loss` by its state, [P, d]; the losses themselves are not computed.
+
+        `candidates` are the table's `training_candidates`.
+        """
+        slopes = self.loss.slopes(with_offsets(states, candidates), candidates, targets, negatives)
         return slopes[:, : states.shape[1]]
 
     def with_noise(self, batch: TaskBatch, generator: torch.Generator) -> TaskBatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -28,11 +29,11 @@ class _Tasks:
     whole chunk would wait for the garbage collector.
 
     Args:
-        learner, batch, table: see Episode.
+        learner, batch, table, candidates: see Episode.
     """
 
-    def __init__(self, learner: Learner, batch: TaskBatch, table: Tensor) -> None:
-        self.learner, self.batch, self.table = learner, batch, table
+    def __init__(self, learner: Learner, batch: TaskBatch, table: Tensor, candidates: Tensor | None) -> None:
+        self.learner, self.batch, self.table, self._candidates = learner, batch, table, candidates
         self.vectors = embedding(batch.item_seq, table)  # [U, L, d]
         inputs = TaskInputs(self.vectors, learner.attention_bias(batch.item_seq), batch.noise_keys)
         self.passes = passes_of(learner.encoder, inputs)
@@ -51,10 +52,18 @@ class _Tasks:
         losses = self.learner.prediction_loss(states[positions], self.table, targets, negatives) * weights
         return losses.new_zeros(len(self)).index_add(0, positions[0], losses)
 
+    @cached_property
+    def candidates(self) -> Tensor:
+        """What the inner loop scores items by; no gradient flows to it."""
+        if self._candidates is not None:
+            return self._candidates
+        with torch.no_grad():
+            return self.learner.training_candidates(self.table.detach())
+
     def slopes(self, picked: Tensor, positions: Positions, weights: Tensor) -> Tensor:
         """Gradient of `summed`, summed over tasks, by the states at the positions, [P, d]; none by the table."""
         targets, negatives = self.batch.targets[positions], self.batch.negatives_of(positions)
-        slopes = self.learner.prediction_slopes(picked, self.table.detach(), targets, negatives)
+        slopes = self.learner.prediction_slopes(picked, self.candidates, targets, negatives)
         return slopes * weights[:, None]
 
 
@@ -67,18 +76,25 @@ class Episode:
         learner: see Learner.
         batch: U tasks.
         table: vectors of inputs and candidates, [n, d]; the warm items' if None.
+        candidates: the table's `training_candidates`, if they are known already.
     """
 
-    def __init__(self, learner: Learner, batch: TaskBatch, table: Tensor | None = None) -> None:
-        self._tasks = tasks = _Tasks(learner, batch, learner.warm_table() if table is None else table)
-        counts = learner.is_candidate(batch.targets)  # a new user's support may hold items that are none
-        self._query: Positions = (batch.query & counts).nonzero(as_tuple=True)
-        self._support: Positions = (batch.support & counts).nonzero(as_tuple=True)
+    def __init__(
+        self, learner: Learner, batch: TaskBatch, table: Tensor | None = None, candidates: Tensor | None = None
+    ) -> None:
+        table = learner.warm_table() if table is None else table
+        self._tasks = tasks = _Tasks(learner, batch, table, candidates)
+        self._counts = learner.is_candidate(batch.targets)  # a new user's support may hold items that are none
+        self._support: Positions = (batch.support & self._counts).nonzero(as_tuple=True)
         self.support_loss = InnerLoss(tasks, self._support, tasks.weights(self._support))
         """Mean loss over each task's support positions, [U]; 0 for a task without support."""
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    @cached_property
+    def _query(self) -> Positions:
+        return (self._tasks.batch.query & self._counts).nonzero(as_tuple=True)
 
     def states(self, fast: Fast, dropout: bool = False, leaves: Params | None = None) -> Tensor:
         """States [U, L, d] under stacked fast weights, with dropout if wanted and the learner is in training.
@@ -123,6 +139,7 @@ class InnerLoss:
     def __init__(self, tasks: _Tasks, positions: Positions, weights: Tensor) -> None:
         self._tasks, self._positions, self._weight = tasks, positions, weights
         self._length = int(positions[1].max()) + 1 if len(positions[1]) else 1
+        self._is_whole = len(tasks) == 1 and len(positions[1]) == self._length  # all positions of the only task
 
     def __call__(self, fast: Params) -> Tensor:
         states = self._tasks.passes.differentiable_states(fast, self._length)
@@ -132,8 +149,14 @@ class InnerLoss:
         """States [U, L, d] of all positions, without dropout and graph."""
         return self._tasks.passes.states(fast, self._tasks.vectors.shape[1])
 
+    def begin(self, initial: Mapping[str, Tensor], n_tasks: int) -> Fast:
+        """The fast weights before the first step."""
+        return self._tasks.passes.begin(initial, n_tasks)
+
     def descend(self, fast: Fast, rates: Rates) -> Fast:
         """The fast weights after a step of gradient descent. Those given are used up: they may be changed in place."""
+        if not len(self._positions[0]):  # nothing to learn from
+            return fast
         return self._tasks.passes.descended(fast, rates, self._length, self._slopes)
 
     def tensors(self, fast: Fast) -> Params:
@@ -142,5 +165,7 @@ class InnerLoss:
 
     def _slopes(self, states: Tensor) -> Tensor:
         """Gradient of the losses by the states, [U, l, d]; none by the table."""
+        if self._is_whole and states.shape[1] == self._length:
+            return self._tasks.slopes(states[0], self._positions, self._weight)[None]
         picked = self._tasks.slopes(states[self._positions], self._positions, self._weight)
         return torch.zeros_like(states).index_put_(self._positions, picked)

@@ -45,13 +45,14 @@ class LinearModel:
 
     def scores(self, items: np.ndarray) -> Tensor:
         """Scores [c, k + 1] after histories int64 [c, L], 0 padded at the end."""
-        age = (items > 0).sum(1)[:, None] - 1 - np.arange(items.shape[1])[None]
+        n = (items > 0).sum(1)
+        age = n[:, None] - 1 - np.arange(items.shape[1])[None]
         weights = np.where(age >= 0, self.decay ** np.maximum(age, 0.0), 0.0)
         weights /= np.maximum(np.sqrt(np.square(weights).sum(1, keepdims=True)), 1e-12)
         rows = self.place[torch.from_numpy(items).to(self.place.device)]
         x = torch.from_numpy(weights).to(self.weights)
         predicted = embedding_bag(rows, self.weights, per_sample_weights=x, mode="sum")
-        lengths = torch.from_numpy((items > 0).sum(1)).to(rows.device)
+        lengths = torch.from_numpy(n).to(rows.device)
         return (predicted.clamp(min=0) + self.floor[(lengths - 1).clamp(0, len(self.floor) - 1)]).log()
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
-import torch
 from torch import Tensor
 
 from mml.evaluation.scorer import ItemScores
 from mml.model.learner.scores import with_offsets
+from mml.model.learner.tables import Moments, moments_of
 
 
 class Output(Protocol):
@@ -65,6 +65,7 @@ class StateOutput:
         n_warm_items: items up to this id are warm; None for all.
         known: bool [n_items], the items that it does not abstain from; None for all.
         columns: int64 [N], which of the R offsets each case has; the first one if None.
+        moments: of the warm items' vectors, if they are known already.
     """
 
     def __init__(
@@ -74,9 +75,11 @@ class StateOutput:
         n_warm_items: int | None = None,
         known: Tensor | None = None,
         columns: Tensor | None = None,
+        moments: Moments | None = None,
     ) -> None:
         self.states, self.table, self.columns, self.known = states, table, columns, known
         self._n_warm_items = len(table) - 1 if n_warm_items is None else n_warm_items
+        self._given_moments = moments
 
     def __len__(self) -> int:
         return len(self.states)
@@ -102,10 +105,9 @@ class StateOutput:
         return scores
 
     @cached_property
-    def _moments(self) -> tuple[Tensor, Tensor]:
+    def _moments(self) -> Moments:
         """Mean [d + R] and covariance [d + R, d + R] of the warm items' vectors."""
-        warm = self.table[1 : self._n_warm_items + 1]
-        return warm.mean(0), torch.cov(warm.T, correction=0)
+        return moments_of(self.table, self._n_warm_items) if self._given_moments is None else self._given_moments
 
     def _with_offsets(self, cases: slice | Tensor) -> Tensor:
         return with_offsets(self.states[cases], self.table, None if self.columns is None else self.columns[cases])

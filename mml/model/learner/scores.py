@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 def with_offsets(states: Tensor, table: Tensor, columns: Tensor | None = None) -> Tensor:
@@ -20,6 +21,8 @@ def with_offsets(states: Tensor, table: Tensor, columns: Tensor | None = None) -
     n = table.shape[-1] - states.shape[-1]
     if n == 0:
         return states
+    if n == 1:
+        return pad(states, (0, 1), value=1.0)
     picks = torch.eye(n, dtype=states.dtype, device=states.device)
     return torch.cat([states, picks[0].expand(*states.shape[:-1], n) if columns is None else picks[columns]], -1)
 

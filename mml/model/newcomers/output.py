@@ -40,6 +40,7 @@ class NewcomersOutput:
     ) -> None:
         self._model, self._tasks, self._n_items, self._only = model, tasks, n_items, only
         self.warm, self._at, self.is_newer = warm[:n_items], at, is_newer
+        self._last: tuple[slice, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -64,6 +65,14 @@ class NewcomersOutput:
         return scores - scores[:, : self._model.counted].logsumexp(1, keepdim=True)
 
     def _scores(self, cases: slice | Tensor) -> Tensor:
+        """[c, n_items], not to be changed. Those of the latest slice are kept: the pool asks for them twice."""
+        if isinstance(cases, Tensor):
+            return self._computed(cases)
+        if self._last is None or self._last[0] != cases:
+            self._last = cases, self._computed(cases)
+        return self._last[1]
+
+    def _computed(self, cases: slice | Tensor) -> Tensor:
         rows = cases.cpu().numpy() if isinstance(cases, Tensor) else cases
         queries = Queries(self._tasks.inputs(rows), self._at.known[rows], self._at.users[rows])
         return self._model.scores(queries, self._only)[:, : self._n_items]

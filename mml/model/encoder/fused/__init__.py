@@ -5,6 +5,7 @@
 
 from mml.model.encoder.fused.function import fused_states
 from mml.model.encoder.fused.passes import FusedEncoder
+from mml.model.encoder.fused.single import Packed
 from mml.model.encoder.fused.tasks import FusedTasks
 
-__all__ = ["FusedEncoder", "FusedTasks", "fused_states"]
+__all__ = ["FusedEncoder", "FusedTasks", "Packed", "fused_states"]

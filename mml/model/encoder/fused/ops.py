@@ -59,9 +59,9 @@ class LowRank(NamedTuple):
     x: Tensor
     rate: float
 
-    def stepped(self, dy: Tensor, x: Tensor) -> LowRank:
-        """After one more step, along dy^T x: [U, L, out], [U, L, in]."""
-        return LowRank(self.shared, torch.cat([self.dy, dy], 1), torch.cat([self.x, x], 1), self.rate)
+    def stepped(self, dy: Tensor, joined: Tensor) -> LowRank:
+        """After one more step, along dy^T x: dy [U, L, out]; `joined` are `self.x` and x, [U, r + L, in]."""
+        return LowRank(self.shared, torch.cat([self.dy, dy], 1), joined, self.rate)
 
     def formed(self) -> Tensor:
         """[U, out, in]."""
@@ -79,10 +79,15 @@ def per_task(vector: Tensor) -> Tensor:
     return vector if vector.dim() == 1 else vector[:, None]
 
 
-def linear(x: Tensor, weight: Tensor | LowRank, bias: Tensor) -> Tensor:
-    """x W^T + b: [U, L, in] -> [U, L, out]."""
+def thin_product(x: Tensor, weight: LowRank) -> Tensor:
+    """x X^T, [U, L, r]: what `linear` needs of a LowRank's X, the same for all matrices that have this X."""
+    return torch.bmm(x, weight.x.transpose(1, 2))
+
+
+def linear(x: Tensor, weight: Tensor | LowRank, bias: Tensor, thin: Tensor | None = None) -> Tensor:
+    """x W^T + b: [U, L, in] -> [U, L, out]; `thin` is the `thin_product` if it is known."""
     if isinstance(weight, LowRank):
-        thin = torch.bmm(x, weight.x.transpose(1, 2))
+        thin = thin_product(x, weight) if thin is None else thin
         return linear(x, weight.shared, bias).baddbmm_(thin, weight.dy, alpha=-weight.rate)
     if weight.dim() == 3:
         return torch.baddbmm(per_task(bias), x, weight.transpose(1, 2))

@@ -19,6 +19,7 @@ from mml.model.encoder.dropout import Dropout, no_dropout
 from mml.model.encoder.fused.ops import (
     ACTIVATIONS,
     Attended,
+    LowRank,
     Normed,
     Sink,
     attention,
@@ -29,6 +30,7 @@ from mml.model.encoder.fused.ops import (
     linear,
     linear_input,
     split_heads,
+    thin_product,
 )
 from mml.model.encoder.shape import MASKED, CausalShape
 
@@ -103,10 +105,11 @@ class FusedEncoder(CausalShape):
         """One layer: [U, L, d] -> [U, L, d]."""
         attend, feed, site = f"{_LAYER}{number}.multi_head_attention", f"{_LAYER}{number}.feed_forward", 3 * number
 
-        def apply(name: str, inputs: Tensor) -> Tensor:
-            return linear(inputs, weights[f"{name}.weight"], weights[f"{name}.bias"])
+        def apply(name: str, inputs: Tensor, thin: Tensor | None = None) -> Tensor:
+            return linear(inputs, weights[f"{name}.weight"], weights[f"{name}.bias"], thin)
 
-        q, k, v = (split_heads(apply(f"{attend}.{part}", x), self.n_heads) for part in _QKV)
+        thin = _common_product(x, [weights[f"{attend}.{part}.weight"] for part in _QKV])
+        q, k, v = (split_heads(apply(f"{attend}.{part}", x, thin), self.n_heads) for part in _QKV)
         n, length, _ = x.shape
         attention_factor = dropout(site, (n, self.n_heads, length, length))
         heads, attended = attention(q, k, v, mask, attention_factor)
@@ -215,6 +218,14 @@ class FusedEncoder(CausalShape):
         norm = f"{name}.LayerNorm"
         d = layer_norm_backward(dy, saved.normed, norm, weights[f"{norm}.weight"], sink)
         return d, _times(d, saved.factor)
+
+
+def _common_product(x: Tensor, weights: list[Any]) -> Tensor | None:
+    """The `thin_product` of matrices whose gradients came from the same inputs; None if they are not such."""
+    first = weights[0]
+    if all(isinstance(weight, LowRank) and weight.x is first.x for weight in weights):
+        return thin_product(x, first)
+    return None
 
 
 _LAYER = "trm_encoder.layer."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -19,6 +20,11 @@ def collapsed(stacked: Any) -> Any:
     return stacked[0] if stacked.stride(0) == 0 and len(stacked) > 1 else stacked
 
 
+@cache
+def _any_begins(names: tuple[str, ...], prefixes: tuple[str, ...]) -> bool:
+    return any(name.startswith(prefixes) for name in names)
+
+
 class Collected:
     """A sink that keeps gradients: summed over tasks, or each task's own.
 
@@ -32,7 +38,7 @@ class Collected:
         self.grads: dict[str, Tensor] = {}
 
     def wants(self, *prefixes: str) -> bool:
-        return any(name.startswith(prefixes) for name in self._tasks)
+        return _any_begins(self._tasks, prefixes)
 
     def matrix(self, name: str, dy: Tensor, x: Tensor) -> None:
         if name not in self._stacked:
@@ -67,9 +73,11 @@ class Descent:
     def __init__(self, fast: Fast, rates: Rates) -> None:
         self.fast = fast
         self._rates = rates
+        self._names = tuple(fast)
+        self._last: tuple[Tensor, Tensor, Tensor] | None = None
 
     def wants(self, *prefixes: str) -> bool:
-        return any(name.startswith(prefixes) for name in self.fast)
+        return _any_begins(self._names, prefixes)
 
     def matrix(self, name: str, dy: Tensor, x: Tensor) -> None:
         if name not in self.fast:
@@ -79,13 +87,19 @@ class Descent:
             self._step(name, torch.bmm(dy.transpose(1, 2), x))
             return
         if isinstance(value, LowRank):
-            after = value.stepped(dy, x)
+            after = value.stepped(dy, self._joined(value.x, x))
         elif collapsed(value) is value:
             value.baddbmm_(dy.transpose(1, 2), x, alpha=-self._rates)
             return
         else:  # dy will be added to in place
             after = LowRank(collapsed(value), dy.clone(), x, self._rates)
         self.fast[name] = after if is_quicker(after.x.shape[1], after.shared) else after.formed()
+
+    def _joined(self, before: Tensor, x: Tensor) -> Tensor:
+        """Inputs of the steps before, with those of this one; query, key and value have them in common."""
+        if self._last is None or self._last[0] is not before or self._last[1] is not x:
+            self._last = before, x, torch.cat([before, x], 1)
+        return self._last[2]
 
     def vector(self, name: str, terms: Tensor) -> None:
         if name in self.fast:

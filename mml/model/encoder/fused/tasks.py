@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from mml.meta.inner import Fast, Params, Rates
+from mml.meta.inner import Fast, Params, Rates, begun
 from mml.model.encoder.dropout import training_mode
 from mml.model.encoder.fused.function import fused_states
 from mml.model.encoder.fused.ops import LowRank
-from mml.model.encoder.fused.passes import FusedEncoder, Passes, Weights
+from mml.model.encoder.fused.passes import FusedEncoder, Weights
+from mml.model.encoder.fused.single import OneTask, Packed, SingleEncoder
 from mml.model.encoder.fused.sinks import Descent, collapsed
 from mml.model.encoder.slot import TaskInputs
 
@@ -24,28 +25,34 @@ class _Run(NamedTuple):
     fast: Fast
     weights: Weights
     states: Tensor
-    passes: Passes
+    passes: Any
 
 
 class FusedTasks:
     """The tasks of a chunk by passes written out by hand (see `mml.model.encoder.slot.TaskPasses`).
 
-    A step of descent right after `states` with the same weights needs no forward pass of its own.
+    A step of descent right after `states` with the same weights needs no forward pass of its own. A task alone has
+    passes of its own where all parameters adapt at one rate.
 
     Args:
         module: the encoder; its parameters are those of `encoder`'s network.
         encoder: its passes.
         inputs: of U tasks.
+        packed: the encoder's parameters as a vector.
     """
 
-    def __init__(self, module: nn.Module, encoder: FusedEncoder, inputs: TaskInputs) -> None:
-        self._module, self._encoder, self._inputs = module, encoder, inputs
+    def __init__(
+        self, module: nn.Module, encoder: FusedEncoder, inputs: TaskInputs, packed: Callable[[], Packed]
+    ) -> None:
+        self._module, self._encoder, self._inputs, self._packed = module, encoder, inputs, packed
+        self._single = SingleEncoder(encoder)
         self._entering: dict[int, Tensor] = {}
         self._last: _Run | None = None
 
     def differentiable_states(
         self, fast: Fast, length: int, dropout: bool = False, leaves: Params | None = None
     ) -> Tensor:
+        fast = self.tensors(fast) if isinstance(fast, OneTask) else fast
         with training_mode(self._module, dropout):
             return fused_states(self._module, self._encoder, self._inputs.first(length), fast, leaves)
 
@@ -54,19 +61,35 @@ class FusedTasks:
         self._last = self._run(fast, length)
         return self._last.states
 
+    def begin(self, initial: Mapping[str, Tensor], n_tasks: int) -> Fast:
+        alone = self._packed().copied(initial) if n_tasks == 1 else None
+        return begun(initial, n_tasks) if alone is None else alone
+
     @torch.no_grad()
     def descended(self, fast: Fast, rates: Rates, length: int, slopes: Callable[[Tensor], Tensor]) -> Fast:
+        if isinstance(fast, OneTask) and isinstance(rates, Mapping):
+            fast = self.tensors(fast)
         last, self._last = self._last, None
         fits = last is not None and last.fast is fast and last.states.shape[1] >= length
         run = last if last is not None and fits else self._run(fast, length)
+        if isinstance(fast, OneTask):
+            assert isinstance(rates, float)
+            self._single.descend(fast, slopes(run.states)[0], run.passes, rates)
+            return fast
         sink = Descent(dict(fast), rates)
         self._encoder.back(run.weights, slopes(run.states), run.passes, sink)
         return sink.fast
 
     def tensors(self, fast: Fast) -> Params:
+        if isinstance(fast, OneTask):
+            return fast.stacked()
         return {name: value.formed() if isinstance(value, LowRank) else value for name, value in fast.items()}
 
     def _run(self, fast: Fast, length: int) -> _Run:
+        if isinstance(fast, OneTask):
+            mask, x = self._mask[..., :length, :length], self._inputs.vectors[0, :length].detach()
+            states, passes = self._single.run(fast, x, mask)
+            return _Run(fast, {}, states[None], passes)
         first = self._encoder.lowest(fast)
         weights = self._own | {name: collapsed(value) for name, value in fast.items()}
         x, mask = self._entering_layer(first)[:, :length].contiguous(), self._mask[..., :length, :length]

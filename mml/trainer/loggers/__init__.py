@@ -1,0 +1,16 @@
+"""Where learning curves go beside the run's folder; each logger is one file that adds itself to the slot."""
+
+from mml.trainer.loggers import mlflow, tensorboard, wandb
+from mml.trainer.loggers.slot import LOGGERS, LoggedRun, Logger, logging_to, missing_package, tell_epoch
+
+__all__ = [
+    "LOGGERS",
+    "LoggedRun",
+    "Logger",
+    "logging_to",
+    "missing_package",
+    "mlflow",
+    "tell_epoch",
+    "tensorboard",
+    "wandb",
+]

@@ -28,7 +28,7 @@ from mml.files.safe import make_folder, plain
 from mml.histories import Given, Histories
 from mml.model.fusion import FUSIONS
 from mml.model.fusion.context import case_context, context_size
-from mml.model.fusion.slot import FusedScorer, FusionShape, TrainedFusion
+from mml.model.fusion.slot import ExplainedScorer, FusedScorer, FusionShape, TrainedFusion
 from mml.model.fusion.standardised import StandardisedScores
 from mml.model.generator import GENERATORS, Generator
 from mml.model.generator.slot import GeneratorParts
@@ -432,9 +432,12 @@ class Recommender:
     def _contributions(
         self, scores: StandardisedScores, scorer: FusedScorer, cases: slice, best: BestItems
     ) -> dict[str, np.ndarray]:
-        """Learner -> its weight times its standardised score of each listed item."""
+        """Learner -> what it contributed to the score of each listed item: its weight times its standardised score."""
         items = torch.from_numpy(best.items).to(self.device)
         places = torch.from_numpy(best.cases).to(self.device)
+        if isinstance(scorer, ExplainedScorer):
+            found = scorer.contributions(cases, items, places)
+            return {name: found[row].cpu().numpy() for row, name in enumerate(scores.names)}
         z = scores.of_cases(cases)(items)[:, places, torch.arange(len(items), device=self.device)]  # [M, n]
         known = scores.known(items)  # [M, n]
         weights = scorer.weights(cases)[places].T  # [M, n]

@@ -151,7 +151,11 @@ def test_a_learner_is_dropped_with_none(write_yaml: WriteYaml) -> None:
     assert list(config(file, words=("--learners.txt=~",))["learners"]) == ["id", "linear", "newcomers", "img"]
     dropped = config(file, write_yaml("learners: {img: ~, linear: ~}", "drop.yaml"))
     assert list(dropped["learners"]) == ["id", "newcomers", "txt"]
-    assert list(config(file, words=("--learners.txt=~", "--learners.img=~"))["learners"]) == ["id", "linear"]
+    assert list(config(file, words=("--learners.txt=~", "--learners.img=~"))["learners"]) == [
+        "id",
+        "linear",
+        "newcomers",
+    ]
     with pytest.raises(InputError, match="must hold the learner 'id'"):
         config(file, words=("--learners.id=~",))
 

@@ -44,7 +44,7 @@ def learners(dataset: str, *words: str, **settings: Any) -> dict[str, Any]:
 
 def test_without_pictures_there_is_no_img_learner_and_a_line_says_so(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
-        assert set(learners("ml-100k")) == {"id", "linear", "txt"}
+        assert set(learners("ml-100k")) == {"id", "linear", "newcomers", "txt"}
     assert "This run has no img learner: learners.img.source.folder is not set." in caplog.messages
 
 
@@ -161,5 +161,5 @@ def test_the_written_config_keeps_the_learners(data: Path, arguments: Arguments,
     assert run_meta.main(words) == 0
     path = tmp_path / "output" / "tiny" / "latest" / "config.yaml"
     written = yaml.safe_load(path.read_text())
-    assert {name for name, spec in written["learners"].items() if spec is not None} == {"id", "txt"}
-    assert set(Config("tiny", [path])["learners"]) == {"id", "txt"}
+    assert {name for name, spec in written["learners"].items() if spec is not None} == {"id", "newcomers", "txt"}
+    assert set(Config("tiny", [path])["learners"]) == {"id", "newcomers", "txt"}

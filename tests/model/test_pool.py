@@ -17,6 +17,7 @@ from mml.model.learner.outputs import Output, StateOutput
 
 N_ITEMS, N_WARM, N_CASES = 9, 6, 4
 WARM = (torch.arange(N_ITEMS) > 0) & (torch.arange(N_ITEMS) <= N_WARM)
+UNTOUCHED = torch.arange(N_ITEMS) == N_ITEMS - 1
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class Shares:
     def standardised(self, cases: slice | Tensor) -> ItemScores:
         return of_rows(self.logs[cases])
 
+    def untouched(self, cases: slice | Tensor) -> Tensor:
+        return UNTOUCHED.expand(len(self.logs[cases]), -1)
+
     def log_shares(self, cases: slice | Tensor) -> Tensor:
         return self.logs[cases]
 
@@ -50,33 +54,41 @@ def _outputs(is_newer: bool) -> dict[str, Output]:
     return {"a": others[0], "counts": shares, "b": others[1]}
 
 
-def _scores(outputs: dict[str, Output], others: float) -> Tensor:
-    scorer = Pool(tuple(outputs), others).scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
+def _scores(outputs: dict[str, Output], others: float, untouched: float = 0.7) -> Tensor:
+    scorer = Pool(tuple(outputs), others, untouched).scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
     return scorer.of_cases(slice(0, N_CASES))(slice(0, N_ITEMS))
 
 
-def _pooled(outputs: dict[str, Output], others: float) -> tuple[Tensor, Tensor]:
+def _parts(outputs: dict[str, Output]) -> tuple[Tensor, Tensor, Tensor]:
+    """Standardised shares, the others' mean, and the deviation."""
     logs = outputs["counts"].of_cases(slice(None))(slice(None))
     z = sum(outputs[name].standardised(slice(None))(slice(None)) for name in ("a", "b")) / 2
-    return logs, (1 - others) * logs + others * logs[:, WARM].std(1, correction=0, keepdim=True) * z
+    deviation = logs[:, WARM].std(1, correction=0, keepdim=True)
+    return (logs - logs[:, WARM].mean(1, keepdim=True)) / deviation, torch.as_tensor(z), deviation
 
 
-def test_at_t_all_items_are_pooled_alike() -> None:
+def test_at_t_touched_items_are_pooled_and_others_are_the_others() -> None:
     outputs = _outputs(is_newer=False)
-    torch.testing.assert_close(_scores(outputs, 0.4), _pooled(outputs, 0.4)[1])
+    own, z, _ = _parts(outputs)
+    found = _scores(outputs, 0.4)
+    torch.testing.assert_close(found[:, ~UNTOUCHED], (0.6 * own + 0.4 * z)[:, ~UNTOUCHED])
+    torch.testing.assert_close(found[:, UNTOUCHED], 0.7 * z[:, UNTOUCHED])
 
 
-def test_newer_events_alone_say_how_likely_new_items_are() -> None:
+def test_newer_events_alone_say_how_likely_items_are_that_were_new() -> None:
     outputs = _outputs(is_newer=True)
-    (logs, pooled), found = _pooled(outputs, 0.4), _scores(outputs, 0.4)
-    torch.testing.assert_close(found[:, ~WARM], logs[:, ~WARM])
-    torch.testing.assert_close(found[:, WARM].exp().sum(1), logs[:, WARM].exp().sum(1))
-    torch.testing.assert_close(found[:, WARM].log_softmax(1), pooled[:, WARM].log_softmax(1))
+    (own, z, deviation), found = _parts(outputs), _scores(outputs, 0.4)
+    newer = ~WARM & ~UNTOUCHED
+    torch.testing.assert_close(found[:, newer], own[:, newer])
+    sums = [(deviation * scores)[:, WARM].exp().sum(1) for scores in (own, found)]
+    torch.testing.assert_close(sums[0], sums[1])
+    shift = found - torch.where(UNTOUCHED, 0.7 * z, 0.6 * own + 0.4 * z)
+    torch.testing.assert_close(shift[:, ~newer], shift[:, 1:2].expand(-1, int((~newer).sum())))
 
 
 def test_without_others_it_is_the_shares() -> None:
     outputs = _outputs(is_newer=True)
-    torch.testing.assert_close(_scores(outputs, 0.0), _pooled(outputs, 0.0)[0])
+    torch.testing.assert_close(_scores(outputs, 0.0)[:, ~UNTOUCHED], _parts(outputs)[0][:, ~UNTOUCHED])
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("counts",)])
@@ -88,11 +100,11 @@ def test_it_is_the_mean_where_there_is_nothing_to_pool(names: tuple[str, ...]) -
 
 def test_weights_sum_to_one_and_the_shares_have_the_most() -> None:
     outputs = _outputs(is_newer=False)
-    scorer = Pool(tuple(outputs), 0.4).scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
+    scorer = Pool(tuple(outputs), 0.4, 0.7).scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
     torch.testing.assert_close(scorer.weights(slice(0, 2)), torch.tensor([[0.2, 0.6, 0.2]] * 2))
 
 
 def test_its_settings_survive() -> None:
     shape = FusionShape(["a", "b"], 0, 3, 1, torch.device("cpu"))
-    fusion = FUSIONS["pool"].fit(shape, None, {"fusion_others": 0.7})
+    fusion = FUSIONS["pool"].fit(shape, None, {"fusion_others": 0.7, "fusion_untouched": 0.2})
     assert FUSIONS["pool"].restored(shape, fusion.state(), {}) == fusion

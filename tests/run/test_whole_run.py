@@ -91,15 +91,16 @@ def test_what_a_run_leaves(finished: Path) -> None:
     assert {"old_users", "valid_users", "new_users", "evaluated_users", "skipped_users", "items", "cold_items",
             "interactions", "modality_coverage"} <= set(result["data"])  # fmt: skip
     with_encoder = {f"{name}.{stage}" for name in ("id", "txt", "img") for stage in ("pretrain", "meta", "adaptation")}
-    assert set(result["stages"]) == {*with_encoder, "linear", "generator", "fusion", "meta_test"}
+    assert set(result["stages"]) == {*with_encoder, "linear", "newcomers", "generator", "fusion", "meta_test"}
     for stage in result["stages"].values():
         assert set(stage) == {"seconds", "cpu_seconds", "users_per_second", "peak_memory_mb", "versions"}
     groups = result["metrics"]["mml"]
     assert {"all", "warm_target", "cold_target", "shots_1", "shots_3"} <= set(groups)
     assert groups["all"]["n_cases"] == groups["warm_target"]["n_cases"] + groups["cold_target"]["n_cases"]
     assert groups["all"]["n_users"] == result["data"]["evaluated_users"]
-    fusion = read_state(latest(finished) / "checkpoints", "fusion")["fusions"]["adaptive"]["weights"]
-    assert 50 / (50 + 12) <= float(fusion["shrinkage"]) < 50 / (50 + 9)  # 12 validation users, some of them too short
+    fusions = read_state(latest(finished) / "checkpoints", "fusion")["fusions"]
+    assert fusions["pool"] == {"others": 0.3, "untouched": 0.7}
+    assert {"mean", "weight"} < set(fusions)
 
 
 def test_predictions_give_the_metrics(finished: Path) -> None:

@@ -13,7 +13,6 @@ from mml.evaluation.scorer import ItemScores, of_rows
 from mml.model.fusion.mean import FixedWeights
 from mml.model.fusion.slot import FUSIONS, FusedScorer, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.standardised import StandardisedScores
-from mml.model.fusion.weighted import weighted_mean
 from mml.model.learner.outputs import ShareOutput
 from mml.settings import read, setting
 
@@ -33,34 +32,47 @@ class PoolSettings:
         low=0.0,
         high=1.0,
     )
+    fusion_untouched: float = setting(
+        0.7,
+        "fusion_method pool: exponent of the other learners for an item that nobody has touched yet, of which "
+        "newcomers knows nothing: the larger, the more new items are listed.",
+        low=0.0,
+    )
 
 
 @dataclass(frozen=True)
 class Pool:
     """A logarithmic pool (Genest & Zidek, Combining Probability Distributions, 1986).
 
-    With p the shares of the learner that has some, s their logs' deviation over the warm items and z the mean of the
-    other learners' standardised scores, an item has the score (1 - b) log p + b s z. Where p knows events that came
-    after the others' training (`online`), these say nothing of how likely new items are: warm items then have this
-    score + c, c such that together they have the share that p gives them, and new items have log p. Where no learner
-    has shares it is the mean of all.
+    With p the shares of the learner that has some, m and s the mean and deviation of their logs over the warm items,
+    and z the mean of the other learners' standardised scores, an item has the score
+
+        (1 - b) (log p - m) / s + b z    if somebody has touched it
+        c z                              if nobody has: counts say nothing of it, the others do by its content
+        (log p - m) / s                  if no other learner knows it
+
+    Where p knows events that came after the others' training (`online`), these say nothing of how likely the items are
+    that were new then: such items, once touched, have (log p - m) / s, and all others a constant more, such that the
+    warm items together have the share that p gives them. Where no learner has shares it is the mean of all.
 
     Args:
         names: of the learners.
         others: b.
+        untouched: c.
     """
 
     names: tuple[str, ...]
     others: float
+    untouched: float
 
     def scorer(self, scores: StandardisedScores, context: Tensor) -> FusedScorer:
         found = scores.shares
         if found is None or len(self.names) == 1:
             return FixedWeights(dict.fromkeys(self.names, 1.0 / len(self.names))).scorer(scores, context)
-        return PooledScorer(scores, *found, self.others)
+        return PooledScorer(scores, *found, self.others, self.untouched)
 
     def state(self) -> State:
-        return {"others": self.others}
+        return {"others": self.others, "untouched": self.untouched}
 
 
 class PooledScorer:
@@ -71,10 +83,14 @@ class PooledScorer:
         anchor: the name of the one that has shares.
         shares: what it says.
         others: exponent of the others.
+        untouched: the same for items that nobody has touched.
     """
 
-    def __init__(self, scores: StandardisedScores, anchor: str, shares: ShareOutput, others: float) -> None:
-        self._scores, self._shares, self._others = scores, shares, others
+    def __init__(
+        self, scores: StandardisedScores, anchor: str, shares: ShareOutput, others: float, untouched: float
+    ) -> None:
+        self._scores, self._shares, self._others, self._untouched = scores, shares, others, untouched
+        self._anchor = scores.names.index(anchor)
         is_other = torch.tensor([float(name != anchor) for name in scores.names])
         self._mean = (is_other / is_other.sum()).to(scores.device)
         self._weights = torch.where(is_other > 0, others / is_other.sum(), torch.tensor(1 - others)).to(scores.device)
@@ -93,16 +109,33 @@ class PooledScorer:
 
     def of_cases(self, cases: slice) -> ItemScores:
         """Items -> scores [c, n]."""
+        return of_rows(self._contributions(cases).sum(0))
+
+    def contributions(self, cases: slice, items: Tensor, places: Tensor) -> Tensor:
+        """What each learner contributed to the scores of items [n] of the cases `places` [n], float32 [M, n]."""
+        return self._contributions(cases)[:, places, items]
+
+    def _contributions(self, cases: slice) -> Tensor:
+        """[M, c, n_items], the scores' summands."""
         logs = self._shares.log_shares(cases).to(self._scores.device)
-        warm = self._shares.warm.to(logs.device)
-        z = self._scores(cases)
-        mean = weighted_mean(z, self._mean.expand(z.shape[1], -1), self._scores.known())
+        warm, untouched = self._shares.warm.to(logs.device), self._shares.untouched(cases).to(logs.device)
+        known = self._scores.known()
+        weights = self._mean[:, None] * known
+        knows = weights.sum(0)
+        others = (weights / knows.clamp(min=_SMALLEST))[:, None] * self._scores(cases)  # [M, c, n_items]
         deviation = logs[:, warm].std(1, correction=0, keepdim=True).clamp(min=_SMALLEST)
-        pooled = (1 - self._others) * logs + self._others * deviation * mean
-        if not self._shares.is_newer:
-            return of_rows(pooled)
-        shift = logs[:, warm].logsumexp(1, keepdim=True) - pooled[:, warm].logsumexp(1, keepdim=True)
-        return of_rows(torch.where(warm, pooled + shift, logs))
+        own = (logs - logs[:, warm].mean(1, keepdim=True)) / deviation
+        b = torch.where(untouched, self._untouched, self._others) * (knows > 0)
+        of_own = torch.where(untouched & (knows > 0), 0.0, (1 - b)) * own
+        if self._shares.is_newer:
+            newer = ~(warm | untouched)
+            b, of_own = b * ~newer, torch.where(newer, own, of_own)
+            pooled = of_own + b * others.sum(0)
+            of_warm = [(deviation * scores)[:, warm].logsumexp(1, keepdim=True) for scores in (own, pooled)]
+            of_own = of_own + ~newer * (of_warm[0] - of_warm[1]) / deviation
+        found = b * others
+        found[self._anchor] = of_own
+        return found
 
 
 class PoolEntry:
@@ -113,10 +146,11 @@ class PoolEntry:
     is_compared = False
 
     def fit(self, shape: FusionShape, data: FusionFit | None, values: Mapping[str, Any]) -> TrainedFusion:
-        return Pool(tuple(shape.names), read(PoolSettings, values).fusion_others)
+        own = read(PoolSettings, values)
+        return Pool(tuple(shape.names), own.fusion_others, own.fusion_untouched)
 
     def restored(self, shape: FusionShape, state: State, values: Mapping[str, Any]) -> TrainedFusion:
-        return Pool(tuple(shape.names), float(state["others"]))
+        return Pool(tuple(shape.names), float(state["others"]), float(state["untouched"]))
 
 
 FUSIONS.add(PoolEntry())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,14 @@ class FusedScorer(Scorer, Protocol):
 
     def weights(self, cases: slice, /) -> Tensor:
         """[c, M], each case's weights of the learners, in the order of the scores' names."""
+
+
+@runtime_checkable
+class ExplainedScorer(FusedScorer, Protocol):
+    """Fused scores whose summands are not its weights times the learners' standardised scores."""
+
+    def contributions(self, cases: slice, items: Tensor, places: Tensor) -> Tensor:
+        """What each learner contributed to the scores of items [n] of the cases `places` [n], [M, n]."""
 
 
 class TrainedFusion(Protocol):

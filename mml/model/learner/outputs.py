@@ -49,6 +49,9 @@ class ShareOutput(Output, Protocol):
     def is_newer(self) -> bool:
         """Whether it knows events that came after the other learners' training."""
 
+    def untouched(self, cases: slice | Tensor) -> Tensor:
+        """bool [c, n_items], items of which it knows no event."""
+
     def log_shares(self, cases: slice | Tensor) -> Tensor:
         """[c, n_items], logs of the items' shares."""
 

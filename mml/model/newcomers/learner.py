@@ -172,6 +172,10 @@ class Newcomers:
         """Items below this one are those that shares are of."""
         return self._shares.counted
 
+    def untouched(self, known: np.ndarray) -> np.ndarray:
+        """bool [c, n_items], items without an event before number `known` [c]; never the padding item."""
+        return self._shares.unseen(known, self._shares.n_items)
+
     def scores(self, queries: Queries, only: str | None = None) -> Tensor:
         """Log shares up to a constant, float32 [c, n_items]: of the product, or of one learner's mixture.
 

@@ -59,6 +59,11 @@ class NewcomersOutput:
         scores = self._scores(cases)
         return of_rows(standardised(scores, torch.ones_like(self.warm), self.warm))
 
+    def untouched(self, cases: slice | Tensor) -> Tensor:
+        """bool [c, n_items], items that nobody had touched."""
+        rows = cases.cpu().numpy() if isinstance(cases, Tensor) else cases
+        return torch.from_numpy(self._model.untouched(self._at.known[rows])[:, : self._n_items])
+
     def log_shares(self, cases: slice | Tensor) -> Tensor:
         """[c, n_items], logs of the items' shares."""
         scores = self._scores(cases)

@@ -198,9 +198,9 @@ class Shares:
                 found = kept[plain]
             yield found / presence if isinstance(part, Rate) else found
 
-    def unseen(self, queries: Queries, limit: int) -> np.ndarray:
-        """bool [c, limit], items that nobody had touched; never the padding item."""
-        found = self._first[None, :limit] >= queries.known[:, None]
+    def unseen(self, known: np.ndarray, limit: int) -> np.ndarray:
+        """bool [c, limit], items that nobody had touched before event `known` [c]; never the padding item."""
+        found = self._first[None, :limit] >= known[:, None]
         found[:, 0] = False
         return found
 
@@ -251,7 +251,7 @@ class Shares:
         return kept, np.ones(len(kept))
 
     def _of_unseen(self, queries: Queries, part: Unseen, limit: int, kept: dict[Part, np.ndarray]) -> np.ndarray:
-        unseen = self.unseen(queries, limit).astype(np.float64)
+        unseen = self.unseen(queries.known, limit).astype(np.float64)
         if not part.sharpness or self._content is None:
             return unseen
         plain = replace(part, sharpness=1.0)

@@ -214,10 +214,10 @@ def test_a_methods_own_settings_go_over_the_words(
             executor.run(methods[name], {"hidden_dropout_prob": 0.1} if name == "mml" else {}, 2)
     learners = [set(config["learners"]) for config in seen]
     assert learners[:4] == [
-        {"id", "linear", "txt", "img"},
-        {"id", "linear", "img"},
-        {"id", "linear", "txt"},
-        {"id", "linear", "txt", "img"},
+        {"id", "linear", "newcomers", "txt", "img"},
+        {"id", "linear", "newcomers", "img"},
+        {"id", "linear", "newcomers", "txt"},
+        {"id", "linear", "newcomers", "txt", "img"},
     ]
     assert [config["seed"] for config in seen] == [2] * 5
     assert [config["meta_epochs"] for config in seen[:4]] == [3, 3, 3, 0]

@@ -148,5 +148,5 @@ def test_the_written_config_repeats_the_run(
     before = result(output)
     words = ["--dataset", "tiny", "--config_files", str(file), f"--output_dir={output}"]
     assert run_meta.main(words) == 0
-    assert capsys.readouterr().err.count("skipped.") == 10
+    assert capsys.readouterr().err.count("skipped.") == 11
     assert result(output) == before

@@ -60,7 +60,7 @@ def _run(number: signal.Signals, moment: str, words: Sequence[str]) -> int:
     kind = moment.removeprefix(digits)
 
     def act() -> None:
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)  # to this thread, at once
 
     keep_before_every_epoch()
     if kind:

@@ -26,6 +26,8 @@ from benchmarks.newcomers import Measured
 from mml.baselines.run import run_baseline
 from mml.baselines.settings import read_baseline
 from mml.config.config import Config
+from mml.errors import InputError
+from mml.files.faults import reported
 from mml.files.safe import write_text
 from mml.run.folder import RunFolder
 from mml.run.run import run_meta
@@ -145,4 +147,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (InputError, OSError) as error:
+        sys.exit(reported(error))

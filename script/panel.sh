@@ -4,5 +4,5 @@
 set -euo pipefail
 root=$(CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$root/script/python.sh"
-cd "$root"
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 exec "$python" -m benchmarks.panel "$@"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -77,6 +78,10 @@ class EventLog:
         order, begin = self._by_user
         return order[begin[users] + places]
 
+    def known_before(self, numbers: np.ndarray) -> np.ndarray:
+        """How many events came before the time of each of the events `numbers`, none of the same time: int64 [m]."""
+        return np.searchsorted(self.times, self.times[numbers], side="left")
+
     def times_of(self, sequences: PackedSequences, first_user: int) -> np.ndarray:
         """When the interactions of packed users came, whose arrival ranks begin with `first_user`; float64 [n]."""
         return self.times[self.number_of(first_user + sequences.owners, sequences.places)]
@@ -102,6 +107,13 @@ class EventLog:
             np.concatenate([self.times, begin + np.arange(len(order))]),
             np.concatenate([self.places, newer.places[order]]),
         )
+
+    def fingerprint(self) -> str:
+        """Hash of all of it, times counted from the first one."""
+        digest = hashlib.sha256()
+        for array in (self.users, self.items, self.times - self.times[:1], self.places):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
 
     def sequences(self, n_users: int) -> tuple[PackedSequences, np.ndarray]:
         """The users below `n_users`, packed, and when each of their interactions came, float64 [n_interactions]."""

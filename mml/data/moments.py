@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mml.data.tasks import Moments, TaskSet
 
 if TYPE_CHECKING:
@@ -35,6 +33,5 @@ class Followed:
         """The tasks, each asked when its target came: known is what came before that time, nothing of the same."""
         places = tasks.start + tasks.length - self.sequences.offsets[tasks.users]
         users = self.first_user + tasks.users
-        targets = self.events.number_of(users, places)
-        known = np.searchsorted(self.events.times, self.events.times[targets], side="left")
+        known = self.events.known_before(self.events.number_of(users, places))
         return replace(tasks, moments=Moments(known, users))

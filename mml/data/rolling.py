@@ -131,7 +131,8 @@ def rolling_newcomers(
         come = (arrival > begin) & ((arrival <= end) | (protocol == "frozen"))
         numbers = np.flatnonzero(asked & come)
         cut = int(np.searchsorted(past.times, begin, side="right"))
-        found.append((numbers, numbers if protocol == "online" else np.full(len(numbers), cut)))
+        known = past.known_before(numbers) if protocol == "online" else np.full(len(numbers), cut)
+        found.append((numbers, known))
     nothing = np.zeros(0, dtype=np.int64)
     numbers, known = (np.concatenate(part) for part in zip((nothing, nothing), *found, strict=True))
     order = np.lexsort((numbers, known))
@@ -148,7 +149,7 @@ def cases_after(events: EventLog, numbers: np.ndarray, n_past: int, protocol: st
         protocol: one of `mml.data.moments.PROTOCOLS`.
         longest: histories are the latest so many interactions.
     """
-    known = numbers if protocol == "online" else np.full(len(numbers), n_past)
+    known = events.known_before(numbers) if protocol == "online" else np.full(len(numbers), n_past)
     return cases_at(events, numbers, known, longest)
 
 

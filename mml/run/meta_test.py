@@ -65,6 +65,8 @@ def meta_test_stage(
 
     depends_on = [config.of_stage(STAGE), dataset.fingerprint(with_new_users=True)]
     depends_on += context.known_features(context.catalogue.features, dataset.item_num)
+    if settings.online and recommender.follows_events:
+        depends_on.append(event_log(dataset).fingerprint())
     return context.stages(STAGE, depends_on, after, [*_CODE, __name__], build)
 
 

@@ -60,6 +60,7 @@ class Run:
     def run(self) -> dict[str, Any]:
         """Do what is not done yet, and return result.json's content."""
         learners, recommender, validation = self._trained()
+        recommender = recommender.with_learners(fitted_to_all(self.context, learners))
         done = list(self.stages.records)
         refresh = self._refresh(recommender, learners, done)
         state = meta_test_stage(self.context, recommender, refresh, list(self.stages.records))
@@ -72,8 +73,7 @@ class Run:
     def _trained(self) -> tuple[dict[str, LearnerStages], Recommender, dict[str, float]]:
         learners = {name: learner_stages(self.context, name) for name in self.config["learners"]}
         recommender = self._recommender(learners)
-        validation = fusion_stage(self.context, recommender, list(self.stages.records))
-        return learners, recommender.with_learners(fitted_to_all(self.context, learners)), validation
+        return learners, recommender, fusion_stage(self.context, recommender, list(self.stages.records))
 
     def _build_once(self) -> None:
         """Refuse what does not fit before anything is written: each learner with an encoder, untrained."""

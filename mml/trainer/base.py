@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class TrainerFrame:
     task_chunk_size: int = 0
 
 
-class StageTrainer(recbole_trainer.Trainer):
+class StageTrainer(recbole_trainer.Trainer, ABC):
     """RecBole's Trainer (its `fit`: epochs, early stopping, best checkpoint) for one stage.
 
     Subclasses say what an epoch and a validation are. The best epoch's weights are kept in memory, and loaded at the
@@ -101,13 +102,13 @@ class StageTrainer(recbole_trainer.Trainer):
         wanted = average and training.average_weights
         self._average = WeightAverage(model, training.average_decay) if wanted else None
 
+    @abstractmethod
     def validate(self, valid_data: Any) -> Valid:
         """The score that chooses the best epoch, and the same by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def train_epoch(self, train_data: Any, epoch_idx: int) -> Any:
         """Train for an epoch; returns its loss, or its losses."""
-        raise NotImplementedError
 
     def _train_epoch(self, train_data: Any, epoch_idx: int, *_: object, **__: object) -> Any:
         if epoch_idx > self.start_epoch:

@@ -64,7 +64,7 @@ def test_unseen_items_alone_have_shares(part: Unseen) -> None:
     cases = _cases(events, "online")
     (found,) = Shares(events, N_ITEMS + 3, len(events), False, content).of(cases.queries, [part])
     for row, known in enumerate(cases.queries.known):
-        touched = np.isin(np.arange(N_ITEMS + 3), [0, *events.items[:known]])
+        touched = np.isin(np.arange(N_ITEMS + 3), [0, *events.items[:known], *cases.queries.histories[row]])
         assert not found[row, touched].any()
         assert (found[row, ~touched] > 0).all()
         assert found[row].sum() == pytest.approx(1.0)

@@ -20,6 +20,8 @@ from benchmarks import latency
 from mml.cli.main import main
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
+from mml.data.events import event_log
+from mml.data.moments import Followed
 from mml.errors import InputError
 from mml.evaluation.cases import rank_cases
 from mml.recommender import Recommender
@@ -67,6 +69,22 @@ def test_ranks_are_those_of_predictions_csv(model: Recommender, output: Path) ->
     outputs = model.outputs(tasks)
     scorers = {**outputs, "mml": model.fused(tasks, outputs), "id_no_adapt": model.unadapted("id", tasks)}
     scorers |= {f"fusion_{name}": model.fused(tasks, outputs, name) for name in ("mean", "weight")}
+    for method, scorer in scorers.items():
+        ranking = rank_cases(ranking_rules(config), scorer, tasks)
+        assert ranking.ranks.tolist() == written["rank"][written.method == method].tolist(), method
+
+
+def test_ranks_online_are_those_of_predictions_csv(model: Recommender, output: Path) -> None:
+    """The loaded folder over the whole log, each case asked when its target came."""
+    run = output / "tiny" / "latest"
+    written = pd.read_csv(run / "predictions.csv")
+    config = Config("tiny", [run / "config.yaml"])
+    dataset = MMLDataset(config)
+    followed = Followed(event_log(dataset), dataset.users.new, len(dataset.users.old) + len(dataset.users.valid))
+    tasks = followed.at_moments(dataset.test_tasks()[0])
+    following = model.over(followed.events)
+    outputs = following.outputs(tasks)
+    scorers = {"newcomers_online": outputs["newcomers"], "mml_online": following.fused(tasks, outputs)}
     for method, scorer in scorers.items():
         ranking = rank_cases(ranking_rules(config), scorer, tasks)
         assert ranking.ranks.tolist() == written["rank"][written.method == method].tolist(), method

@@ -465,6 +465,32 @@ def test_nothing_after_t_reaches_a_weight(
     assert result_of(tmp_path / "output")["metrics"] != result_of(finished)["metrics"]
 
 
+def test_old_users_later_interactions_are_counted_online_alone(
+    finished: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What old users do after T reaches no weight and no frozen rank; a run is not taken for that of another log."""
+    output, time = tmp_path / "output", result_of(finished)["data"]["split_time"]
+    shutil.copytree(finished, output, symlinks=True)
+    log = pd.read_csv(tiny_data / "tiny" / "tiny.inter", sep="\t", dtype=str)
+    times = log["timestamp:float"].astype(float)
+    first = times.groupby(log["user_id:token"]).transform("min")
+    late_of_old = (times > time) & (first <= time)
+    assert late_of_old.sum() > 5
+
+    def change(own: pd.DataFrame) -> pd.DataFrame:
+        own.loc[late_of_old.to_numpy(), "item_id:token"] = own["item_id:token"].iloc[0]
+        return own
+
+    assert run_meta.main(arguments(tiny_data, output, data_split_time=time)) == 0
+    theirs = result_of(output)["metrics"]
+    data = changed_copy(tiny_data, tmp_path / "data", change)
+    capsys.readouterr()
+    assert run_meta.main(arguments(data, output, data_split_time=time)) == 0
+    assert capsys.readouterr().err.count("skipped.") == 13  # all but meta-test
+    ours = result_of(output)["metrics"]
+    assert {name for name in ours if ours[name] != theirs[name]} == {"newcomers_online", "mml_online"}
+
+
 def test_validation_users_train_no_learner(
     tiny_data: Path, arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

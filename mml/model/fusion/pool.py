@@ -13,6 +13,7 @@ from mml.evaluation.scorer import ItemScores, of_rows
 from mml.model.fusion.mean import FixedWeights
 from mml.model.fusion.slot import FUSIONS, FusedScorer, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.standardised import StandardisedScores
+from mml.model.fusion.weighted import weighted_mean
 from mml.model.learner.outputs import ShareOutput
 from mml.settings import read, setting
 
@@ -109,33 +110,37 @@ class PooledScorer:
 
     def of_cases(self, cases: slice) -> ItemScores:
         """Items -> scores [c, n]."""
-        return of_rows(self._contributions(cases).sum(0))
+        exponent, others, own = self._parts(cases)
+        return of_rows(own + exponent * others)
 
     def contributions(self, cases: slice, items: Tensor, places: Tensor) -> Tensor:
         """What each learner contributed to the scores of items [n] of the cases `places` [n], float32 [M, n]."""
-        return self._contributions(cases)[:, places, items]
+        exponent, _, own = self._parts(cases)
+        shares = self._mean[:, None] * self._scores.known(items)
+        shares = shares / shares.sum(0).clamp(min=_SMALLEST)
+        z = self._scores.of_cases(cases)(items)[:, places, torch.arange(len(items), device=items.device)]
+        found = exponent[places, items] * shares * z
+        found[self._anchor] = own[places, items]
+        return found
 
-    def _contributions(self, cases: slice) -> Tensor:
-        """[M, c, n_items], the scores' summands."""
+    def _parts(self, cases: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """The others' exponent, their mean, and what the shares add to the scores; [c, n_items] each."""
         logs = self._shares.log_shares(cases).to(self._scores.device)
         warm, untouched = self._shares.warm.to(logs.device), self._shares.untouched(cases).to(logs.device)
         known = self._scores.known()
-        weights = self._mean[:, None] * known
-        knows = weights.sum(0)
-        others = (weights / knows.clamp(min=_SMALLEST))[:, None] * self._scores(cases)  # [M, c, n_items]
+        is_known = self._mean @ known > 0
+        others = weighted_mean(self._scores(cases), self._mean.expand(len(logs), -1), known)
         deviation = logs[:, warm].std(1, correction=0, keepdim=True).clamp(min=_SMALLEST)
         own = (logs - logs[:, warm].mean(1, keepdim=True)) / deviation
-        b = torch.where(untouched, self._untouched, self._others) * (knows > 0)
-        of_own = torch.where(untouched & (knows > 0), 0.0, (1 - b)) * own
+        exponent = torch.where(untouched, self._untouched, self._others) * is_known
+        scores = torch.where(untouched & is_known, 0.0, 1 - exponent) * own
         if self._shares.is_newer:
             newer = ~(warm | untouched)
-            b, of_own = b * ~newer, torch.where(newer, own, of_own)
-            pooled = of_own + b * others.sum(0)
-            of_warm = [(deviation * scores)[:, warm].logsumexp(1, keepdim=True) for scores in (own, pooled)]
-            of_own = of_own + ~newer * (of_warm[0] - of_warm[1]) / deviation
-        found = b * others
-        found[self._anchor] = of_own
-        return found
+            exponent, scores = exponent * ~newer, torch.where(newer, own, scores)
+            pooled = scores + exponent * others
+            of_own, of_pool = ((deviation * one)[:, warm].logsumexp(1, keepdim=True) for one in (own, pooled))
+            scores = scores + ~newer * (of_own - of_pool) / deviation
+        return exponent, others, scores
 
 
 class PoolEntry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -37,6 +37,15 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 def stop_code(stop: KeyboardInterrupt) -> int:
     """The exit code: 143 after SIGTERM, 130 after Ctrl-C."""
     return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+
+
+def in_order(command: Callable[[], int], text: str = GO_ON) -> int:
+    """Run a command that says on stderr how to go on if it is stopped; returns its exit code, or that of stopping."""
+    with stoppable():
+        try:
+            return command()
+        except KeyboardInterrupt as stop:
+            return told(stop, text)
 
 
 def told(stop: KeyboardInterrupt, text: str = GO_ON) -> int:

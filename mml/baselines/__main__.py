@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from mml.errors import InputError
 from mml.files.faults import reported
-from mml.stopping import stoppable, told
+from mml.stopping import in_order
 
 _EPILOG = (
     "Keys of the split, the features and the evaluation are mml's (`mml keys data`). Models of the log choose their "
@@ -23,11 +23,7 @@ _EPILOG = (
 
 def main(arguments: Sequence[str]) -> int:
     """Run, print the table, and return the exit code, as `mml train` does."""
-    with stoppable():
-        try:
-            return _main(arguments)
-        except KeyboardInterrupt as stop:
-            return told(stop)
+    return in_order(lambda: _main(arguments))
 
 
 def _main(arguments: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from mml.errors import InputError
 from mml.files.faults import reported
-from mml.stopping import stoppable, told
+from mml.stopping import in_order
 
 EXIT_PEER_LOST = 3
 
@@ -26,11 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     It is 0, 2 for a mistake in the input, 3 if a process is lost, 4 for a fault of the machine such as a full disk, 130
     after Ctrl-C, 143 after SIGTERM.
     """
-    with stoppable():
-        try:
-            return _main(arguments)
-        except KeyboardInterrupt as stop:
-            return told(stop)
+    return in_order(lambda: _main(arguments))
 
 
 def _main(arguments: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from mml.config.arguments import named_first
 from mml.errors import InputError
 from mml.files.faults import reported
-from mml.stopping import stoppable, told
+from mml.stopping import in_order
 
 _DESCRIPTION = """\
 Compare mml, its parts and baselines on a dataset: the same split, cases, features and number of trials for all.
@@ -83,11 +83,7 @@ def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str],
 
 def main(arguments: Sequence[str]) -> int:
     """Run, print the tables, and return the exit code: 0, 2 or 4 for an error, 130 after Ctrl-C, 143 after SIGTERM."""
-    with stoppable():
-        try:
-            return _main(arguments)
-        except KeyboardInterrupt as stop:
-            return told(stop, "Stopped. Finished runs are kept: start the same command again to go on.")
+    return in_order(lambda: _main(arguments), "Stopped. Finished runs are kept: start the same command again to go on.")
 
 
 def _main(arguments: Sequence[str]) -> int:

@@ -345,6 +345,13 @@ class MMLDataset(AtomicDataset):
         times = np.zeros(0) if self.old_times is None else self.old_times - self.old_times.min()
         return hashlib.sha256(times.tobytes()).hexdigest()[:16]
 
+    def past_fingerprint(self) -> str:
+        """Hash of all that is known at T, and when it came, counted from the first interaction."""
+        digest = hashlib.sha256(self.past.items.tobytes() + self.past.offsets.tobytes())
+        if self.past_times is not None:
+            digest.update((self.past_times - self.past_times.min()).tobytes())
+        return digest.hexdigest()[:16]
+
     def attributes_fingerprint(self) -> str:
         """Hash of the .item file's columns, as ids and tokens: what RecBole's feature models read."""
         digest = hashlib.sha256()

@@ -22,13 +22,13 @@ from mml.model.learner.slot import EventLearner
 from mml.recommender import Recommender
 from mml.run.context import RunContext, ranking_rules
 from mml.run.frame import State
+from mml.run.printing import FULL_METHOD
 from mml.run.refresh import RefreshStages
 
 STAGE = "meta_test"
 LISTED = 10
 """Items of each case's list in recommendations.csv."""
 FLOOR = "popularity"
-FULL = "mml"
 ONLINE = "_online"
 """Ends the names of methods that know all events before a target."""
 _CODE = ("mml.recommender", "mml.data.moments", "mml.evaluation.cases", "mml.refresh.correction")
@@ -57,13 +57,13 @@ def meta_test_stage(
             own = _measured(ranking, metrics.top_items_needed)
             by_group[method] = group_metrics(own, tasks, dataset.n_warm_items, metrics)
         ranks = {method: torch.from_numpy(ranking.ranks) for method, ranking in rankings.items()}
-        best = rankings[FULL].top_items
+        best = rankings[FULL_METHOD].top_items
         assert best is not None
         lists = torch.from_numpy(best[:, :LISTED])
         state = {"metrics": plain(by_group), "ranks": ranks, "order": list(rankings), "lists": lists}
         return state, len(tasks) * len(rankings)
 
-    depends_on = [config.of_stage(STAGE), dataset.fingerprint(with_new_users=True)]
+    depends_on = [config.of_stage(STAGE), dataset.fingerprint(with_new_users=True), dataset.past_fingerprint()]
     depends_on += context.known_features(context.catalogue.features, dataset.item_num)
     if settings.online and recommender.follows_events:
         depends_on.append(event_log(dataset).fingerprint())
@@ -122,7 +122,7 @@ class _Ranked:
         outputs = following.outputs(asked)
         followers = [name for name, learner in following.learners.items() if isinstance(learner, EventLearner)]
         rankings = {name + ONLINE: self._rank(outputs[name], tasks, draws) for name in followers}
-        return rankings | {FULL + ONLINE: self._rank(following.fused(asked, outputs), tasks, draws)}
+        return rankings | {FULL_METHOD + ONLINE: self._rank(following.fused(asked, outputs), tasks, draws)}
 
     def _part_frozen(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
         rankings = {FLOOR: self._rank(_by_popularity(recommender, len(tasks)), tasks, draws)}
@@ -134,7 +134,9 @@ class _Ranked:
         for name in recommender.compared_fusions:
             rankings[f"fusion_{name}"] = self._rank(recommender.fused(tasks, outputs, name), tasks, draws)
         top = max(self._top, LISTED)
-        rankings[FULL] = rank_cases(self._rules, recommender.fused(tasks, outputs), tasks, top, draws, shared=True)
+        rankings[FULL_METHOD] = rank_cases(
+            self._rules, recommender.fused(tasks, outputs), tasks, top, draws, shared=True
+        )
         return rankings
 
 

@@ -12,7 +12,6 @@ from mml.checking.dataset import check_dataset
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.items import Items
-from mml.data.sequences import PackedSequences
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.fusion.slot import FusionSettings
 from mml.model.learner import entry_of
@@ -94,10 +93,10 @@ class Run:
         )
         vocabulary = Items.of(self.dataset, config["learners"])
         catalogue, values = self.context.catalogue, config.values()
-        users = self.dataset.users
-        log = PackedSequences.joined([users.old, users.valid])
         choices = {name: stages.choice for name, stages in learners.items() if stages.choice is not None}
-        return Recommender(vocabulary, catalogue, trained, generator, rules, values, config.device, log, choices)
+        return Recommender(
+            vocabulary, catalogue, trained, generator, rules, values, config.device, self.dataset.past, choices
+        )
 
     def _refresh(
         self, recommender: Recommender, learners: dict[str, LearnerStages], after: list[str]

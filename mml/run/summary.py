@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mml.run.meta_test import FLOOR, FULL, ONLINE
+from mml.run.meta_test import FLOOR, ONLINE
 from mml.run.printing import FULL_METHOD, aligned, result_table
 from mml.styled import COMMAND, DIM, GOOD, STRONG, Line
 
@@ -35,8 +35,8 @@ def _sentence(result: Mapping[str, Any]) -> Iterator[Line]:
     metrics, data = result["metrics"], result["data"]
     found = round(100 * metrics[FULL_METHOD]["all"]["recall@10"])
     text = f"Of 100 new users, {found} find their next item in the top ten"
-    if FULL + ONLINE in metrics:
-        counted = round(100 * metrics[FULL + ONLINE]["all"]["recall@10"])
+    if FULL_METHOD + ONLINE in metrics:
+        counted = round(100 * metrics[FULL_METHOD + ONLINE]["all"]["recall@10"])
         text += f", {counted} if every event is counted as it comes (online)"
     if FLOOR in metrics:
         text += f"; by popularity {round(100 * metrics[FLOOR]['all']['recall@10'])}"
@@ -56,7 +56,9 @@ def _shown(metrics: Mapping[str, Any]) -> list[str]:
     """The methods that a first look needs, the best last."""
     left_out = ("_no_adapt", "_no_generator")
     names = [name for name in metrics if not name.endswith(left_out) and not name.startswith("fusion_")]
-    return sorted(names, key=lambda name: (name == FULL + ONLINE, name == FULL, metrics[name]["all"]["ndcg@10"]))
+    return sorted(
+        names, key=lambda name: (name == FULL_METHOD + ONLINE, name == FULL_METHOD, metrics[name]["all"]["ndcg@10"])
+    )
 
 
 def _table(result: Mapping[str, Any]) -> Iterator[Line]:
@@ -84,8 +86,8 @@ def _new_items(result: Mapping[str, Any]) -> Iterator[str]:
     cold, n = groups["cold_target"], groups["all"]["n_cases"]
     share, found = 100 * cold["n_cases"] / n, 100 * cold["recall@10"]
     text = f"New items: {share:.0f} % of the next items are new; {found:.1f} % of these are in the top ten"
-    if FULL + ONLINE in result["metrics"]:
-        text += f", {100 * result['metrics'][FULL + ONLINE]['cold_target']['recall@10']:.1f} % online"
+    if FULL_METHOD + ONLINE in result["metrics"]:
+        text += f", {100 * result['metrics'][FULL_METHOD + ONLINE]['cold_target']['recall@10']:.1f} % online"
     text += "."
     yield from textwrap.wrap(text, WIDTH)
 

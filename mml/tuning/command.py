@@ -12,7 +12,7 @@ from pathlib import Path
 from mml.errors import InputError
 from mml.files.faults import reported
 from mml.logs import setup_logging
-from mml.stopping import stoppable, told
+from mml.stopping import in_order, told
 
 _DESCRIPTION = """\
 Search for good settings of mml, or of a baseline, on a dataset.
@@ -71,11 +71,7 @@ def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str], lis
 
 def main(arguments: Sequence[str]) -> int:
     """Search, print the table, and return the exit code: 0, 2 or 4 for an error, 130 or 143 if it was stopped."""
-    with stoppable():
-        try:
-            return _main(arguments)
-        except KeyboardInterrupt as stop:
-            return told(stop)
+    return in_order(lambda: _main(arguments))
 
 
 def _main(arguments: Sequence[str]) -> int:

@@ -491,6 +491,32 @@ def test_old_users_later_interactions_are_counted_online_alone(
     assert {name for name in ours if ours[name] != theirs[name]} == {"newcomers_online", "mml_online"}
 
 
+def test_all_that_validation_users_did_is_learned_from_in_the_end(
+    tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    """Beyond their first interactions as well, so a run is not taken for that of a log which differs there alone."""
+    keys: dict[str, object] = {"cold_user_max_inter": 3, "eval_shots": "[1]", "online": False}
+    output = tmp_path / "output"
+    assert run_meta.main(arguments(tiny_data, output, **keys)) == 0
+    dataset = MMLDataset(Config("tiny", arguments=arguments(tiny_data, output, **keys)[2:]))
+    first = len(dataset.users.old)
+    valid = set(dataset.user_tokens[first : first + len(dataset.users.valid)])
+    split_time = dataset.summary()["split_time"]
+
+    def change(log: pd.DataFrame) -> pd.DataFrame:
+        times = log["timestamp:float"].astype(float)
+        places = times.groupby(log["user_id:token"]).rank(method="first")
+        rows = log["user_id:token"].isin(valid) & (places > 3) & (times <= split_time)
+        assert rows.sum() > 5
+        log.loc[rows, "item_id:token"] = str(dataset.item_tokens[1])
+        return log
+
+    data = changed_copy(tiny_data, tmp_path / "data", change)
+    assert run_meta.main(arguments(data, output, **keys)) == 0
+    assert run_meta.main(arguments(data, tmp_path / "fresh", **keys)) == 0
+    assert result_of(output)["metrics"] == result_of(tmp_path / "fresh")["metrics"]
+
+
 def test_validation_users_train_no_learner(
     tiny_data: Path, arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,9 +62,7 @@ def _run(number: signal.Signals, moment: str, words: Sequence[str]) -> int:
     def act() -> None:
         signal.raise_signal(number)  # to this thread, at once
 
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # ignored where a shell has put the tests in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs the tests behind
     keep_before_every_epoch()
     if kind:
         os.replace = at(int(digits), os.replace, act, kind == "replaced")

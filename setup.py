@@ -23,6 +23,7 @@ INSTALL_REQUIRES = [
     "scipy>=1.11",  # recbole.data
     "scikit-learn>=1.3",  # recbole.evaluator
     "tensorboard>=2.17",  # recbole.utils; older ones break on numpy 2
+    "threadpoolctl>=3.1",
     "colorlog>=4.7",  # recbole.utils.logger
     "colorama>=0.4.4",  # recbole.utils.logger
     "texttable>=1.6",  # recbole.utils

@@ -1,10 +1,11 @@
-"""How torch computes in this process: threads, precision of matrix products."""
+"""How torch and numpy compute in this process: threads, precision of matrix products."""
 
 from __future__ import annotations
 
 import logging
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from mml.config.config import Config
 
@@ -12,8 +13,12 @@ logger = logging.getLogger(__name__)
 
 
 def set_up_torch(config: Config) -> None:
-    """Threads and precision of the process, by the config."""
+    """Threads and precision of the process, by the config.
+
+    Sums round by how they are shared among threads, so numpy's products have as many as torch, whatever the machine.
+    """
     torch.set_num_threads(config["cpu_threads"])
+    threadpool_limits(config["cpu_threads"], user_api="blas")
     set_precision(config["device"], config["tf32"])
 
 

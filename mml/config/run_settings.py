@@ -19,7 +19,7 @@ class RunSettings:
     gpu_id: str | int = setting(0, "GPU to use; the CPU serves where there is none.")
     use_gpu: bool = setting(True, "False: CPU in any case.")
     cpu_threads: int = setting(
-        1, "Of torch on the CPU; the models are small, and more threads mostly wait for each other.", low=1
+        1, "Of torch and numpy on the CPU; the models are small, and more threads mostly wait for each other.", low=1
     )
     process_timeout: float = setting(
         60, "torchrun: seconds that a process waits for the others before it stops.", low=1.0

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from mml.cli.main import main
-from mml.comparison import latex
+from mml.comparison import estimate, latex
 from mml.comparison.audit import Audit, audit_lines, copied_by_chance, copied_users, copies_matter
 from mml.comparison.execute import Executor
 from mml.comparison.methods import read_plan
@@ -123,19 +123,34 @@ def test_ctrl_c_and_on_again(
     assert "| SASRec | baseline |" in out
 
 
-def test_a_measurement_ends_when_its_time_is_over(
+def test_a_measurement_that_ends_in_a_training(
     tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a long training the steps that were made tell; what has none is said to take more."""
-    monkeypatch.setattr("mml.comparison.estimate._SECONDS", 0.0)
-    monkeypatch.setattr("mml.comparison.estimate._LEAST_SECONDS", 2.5)
-    heavy = {"hidden_size": 256, "inner_size": 1024, "pretrain_epochs": 1000, "use_gpu": False}
-    words = line(tiny_data, tmp_path, "--dry-run", "--methods", "mml", "--trials", "1", "--seeds", "1", **heavy)
+    """The steps that were made tell."""
+    original = estimate._Measured._step
+
+    def step(measured: estimate._Measured) -> None:
+        original(measured)
+        if len(measured.steps) == 5:
+            raise estimate._Enough
+
+    monkeypatch.setattr(estimate._Measured, "_step", step)
+    monkeypatch.setattr(estimate, "_LEAST_SECONDS", 600.0)
+    words = line(tiny_data, tmp_path, "--methods", "mml", "--trials", "1", "--seeds", "1", use_gpu=False)
     assert main(words) == 0
-    out = capsys.readouterr().out
-    (row,) = [row.split() for row in out.splitlines() if row.startswith("mml ")]
-    assert float(row[-1]) > 2.5 / 60
-    monkeypatch.setattr("mml.comparison.estimate._LEAST_SECONDS", 0.05)
+    assert " > " not in capsys.readouterr().out.split("In all")[0]
+    cost = json.loads((tmp_path / "out" / "tiny" / "compare" / "estimate.json").read_text())["costs"]["mml"]
+    assert cost["training"] > 0
+    assert not cost["at_least"]
+
+
+def test_a_measurement_that_comes_to_no_training(
+    tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said to take more than what was seen."""
+    monkeypatch.setattr(estimate, "_SECONDS", 0.0)
+    monkeypatch.setattr(estimate, "_LEAST_SECONDS", 0.05)
+    words = line(tiny_data, tmp_path, "--dry-run", "--methods", "mml", "--trials", "1", "--seeds", "1", use_gpu=False)
     assert main(words) == 0
     out = capsys.readouterr().out
     assert any(row.split()[-2] == ">" for row in out.splitlines() if row.startswith("mml "))

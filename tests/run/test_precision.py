@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from typing import cast
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from mml.precision import set_precision
+from mml.config.config import Config
+from mml.precision import set_precision, set_up_torch
 
 
 def test_only_for_cuda(caplog: pytest.LogCaptureFixture) -> None:
@@ -22,3 +25,12 @@ def test_only_for_cuda(caplog: pytest.LogCaptureFixture) -> None:
         assert torch.backends.cudnn.allow_tf32
     finally:
         set_precision(torch.device("cpu"), tf32=False)
+
+
+def test_as_many_threads_whatever_the_machine() -> None:
+    """Sums round by how they are shared among threads: numpy's products have as many as torch."""
+    config = {"cpu_threads": 1, "device": torch.device("cpu"), "tf32": False}
+    with threadpool_limits(2, user_api="blas"):
+        set_up_torch(cast(Config, config))
+        found = {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+    assert found == {torch.get_num_threads()} == {1}

@@ -1,0 +1,164 @@
+"""A log by item and by user, so that many queries at once find what they share with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from mml.data.events import EventLog
+from mml.data.rolling import Queries
+
+_NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Others' latest events with items of c histories, by query, of each the older items first.
+
+    Args:
+        n: c.
+        known: int64 [c], as in the queries.
+        rows: int64 [m], ascending, the query.
+        users: int64 [m], whose event it is.
+        ranks: int64 [m], its place in the log by user.
+        ages: int64 [m], of the item in the history, 0 for the latest.
+    """
+
+    n: int
+    known: np.ndarray
+    rows: np.ndarray
+    users: np.ndarray
+    ranks: np.ndarray
+    ages: np.ndarray
+
+    def groups(self, most: int) -> Iterator[tuple[slice, slice]]:
+        """Queries and their entries, about `most` entries at a time, so that they stay in the processor's cache."""
+        ends = np.searchsorted(self.rows, np.arange(1, self.n + 1))
+        for own in groups(np.diff(ends, prepend=0), most):
+            yield own, slice(int(ends[own.start - 1]) if own.start else 0, int(ends[own.stop - 1]))
+
+
+class LogIndex:
+    """The events sorted by item and by user; a user's stand in order of time, and a rank is a place among the latter.
+
+    Args:
+        events: the log.
+        n_items: number of items, the padding item included.
+
+    Attributes:
+        items: int64 [n], by rank.
+        users: int64 [n], by rank.
+        again: int64 [n], by rank, the number of the next event with the same user and item; None if nobody took
+            anything twice.
+        numbers: int64 [n], by rank, the event's place in the log.
+        begin: int64 [n_users + 1], the first rank of each user.
+    """
+
+    def __init__(self, events: EventLog, n_items: int) -> None:
+        self.n_events, self.n_items = len(events), n_items
+        self.n_users = int(events.users.max(initial=-1)) + 1
+        by_item, self._item_begin = _grouped(events.items, n_items)
+        self.numbers, self.begin = _grouped(events.users, self.n_users)
+        rank = np.empty(len(events), dtype=np.int64)
+        rank[self.numbers] = np.arange(len(events))
+        self.items, self.users = events.items[self.numbers], events.users[self.numbers]
+        self._sizes = np.diff(self._item_begin)
+        self._sizes[0] = 0
+        again = _next_of_pair(events)
+        is_repeated = bool((again != _NEVER).any())
+        self.again = again[self.numbers] if is_repeated else None
+        self._keys_by_item = self._key(events.items[by_item], by_item)
+        self._keys_by_user = self._key(self.users, self.numbers)
+        self._users_by_item, self._ranks_by_item = events.users[by_item], rank[by_item]
+        self._ahead: dict[int, np.ndarray] = {}
+        self._latest: tuple[tuple[bytes, ...], Sharing] | None = None
+
+    def stops(self, users: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """int64 [m]: the rank after the last one of each user [m] before event number `known` [m]."""
+        if (known >= self.n_events).all():
+            return self.begin[users + 1]
+        return np.searchsorted(self._keys_by_user, self._key(users, known))
+
+    def ahead(self, n: int) -> np.ndarray:
+        """int64 [n_events, n], the items of the n ranks after each, whoever's, 0 after the last one; a view."""
+        if n not in self._ahead:
+            self._ahead[n] = sliding_window_view(np.append(self.items, np.zeros(n, dtype=np.int64))[1:], n)
+        return self._ahead[n]
+
+    def sharing(self, queries: Queries, most: int) -> Sharing:
+        """What the queries share with the log, of each item the latest `most` events.
+
+        That of the latest queries is kept, as several kernels ask for it.
+        """
+        asked = queries.histories, queries.known, queries.users, np.array(most)
+        key = tuple(one.tobytes() for one in asked)
+        if self._latest is None or self._latest[0] != key:
+            self._latest = key, self._found(queries, most)
+        return self._latest[1]
+
+    def n_shared(self, queries: Queries) -> np.ndarray:
+        """int64 [c], not less than how many events each query shares with the log."""
+        return self._sizes[queries.histories].sum(1)
+
+    def _found(self, queries: Queries, most: int) -> Sharing:
+        rows, items, ages = _different(queries, self.n_items)
+        stops = np.searchsorted(self._keys_by_item, self._key(items, queries.known[rows]))
+        begins = np.maximum(self._item_begin[items], stops - most)
+        counts = stops - begins
+        entries = spread(begins, counts)
+        rows, ages = np.repeat(rows, counts), np.repeat(ages, counts)
+        users, ranks = self._users_by_item[entries], self._ranks_by_item[entries]
+        found = rows, users, ranks, ages
+        if self.again is not None or (queries.users >= 0).any():
+            kept = users != queries.users[rows]
+            if self.again is not None:
+                kept &= self.again[ranks] >= queries.known[rows]
+            found = rows[kept], users[kept], ranks[kept], ages[kept]
+        return Sharing(len(queries), queries.known, *found)
+
+    def _key(self, groups: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Ascends by group and by number within it."""
+        return groups * (self.n_events + 1) + np.minimum(numbers, self.n_events)
+
+
+def spread(begins: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The numbers begin, begin + 1, ... of each range, one range after the other, int64 [sum of counts]."""
+    ends = np.cumsum(counts)
+    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(begins - ends + counts, counts)
+
+
+def groups(sizes: np.ndarray, most: int) -> Iterator[slice]:
+    """Neighbouring rows whose sizes sum up to about `most`, at least one at a time."""
+    starts = np.flatnonzero(np.diff(np.cumsum(sizes) // most, prepend=-1))
+    for begin, end in zip(starts, [*starts[1:], len(sizes)], strict=True):
+        yield slice(int(begin), int(end))
+
+
+def _different(queries: Queries, n_items: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Query, item and least age of the items of the histories, by query, the oldest first."""
+    rows, places = np.nonzero(queries.histories)
+    items = queries.histories[rows, places]
+    ages = queries.lengths[rows] - 1 - places
+    # Of an item that is there twice the later one counts.
+    _, last = np.unique((rows * n_items + items)[::-1], return_index=True)
+    if len(last) < len(rows):
+        kept = np.sort(len(rows) - 1 - last)
+        rows, items, ages = rows[kept], items[kept], ages[kept]
+    return rows, items, ages
+
+
+def _grouped(keys: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The places of each key in ascending order, and where each key's begin."""
+    return np.argsort(keys, kind="stable"), np.concatenate(([0], np.cumsum(np.bincount(keys, minlength=n))))
+
+
+def _next_of_pair(events: EventLog) -> np.ndarray:
+    """int64 [n]: the number of the next event with the same user and item."""
+    order = np.lexsort((np.arange(len(events)), events.items, events.users))
+    same = (np.diff(events.users[order]) == 0) & (np.diff(events.items[order]) == 0)
+    result = np.full(len(events), _NEVER)
+    result[order[:-1][same]] = order[1:][same]
+    return result

@@ -10,7 +10,7 @@ import numpy as np
 
 from mml.model.newcomers.log_index import LogIndex, Sharing
 
-_ENTRIES = 2**11  # shared events at a time
+_ENTRIES = 2**12  # shared events at a time
 
 
 @dataclass(frozen=True)

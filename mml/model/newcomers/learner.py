@@ -186,12 +186,15 @@ class Newcomers:
         names = list(LEARNERS) if only is None else [only]
         weights = {name: self.chosen.weights[name] for name in names}
         exponents = [self.chosen.exponents[name] if only is None else 1.0 for name in names]
-        found = torch.empty(len(queries), self._shares.n_items)
+        found = np.empty((len(queries), self._shares.n_items), dtype=np.float32)
         for rows in blocks_in_time(queries, _BLOCK):
             mixed = mixtures(self._shares, queries.take(rows), weights)
-            total = sum(exponent * np.log(one + _SMALLEST) for exponent, one in zip(exponents, mixed, strict=True))
-            found[torch.from_numpy(rows)] = torch.from_numpy(np.asarray(total)).float()
-        return found
+            for exponent, one in zip(exponents, mixed, strict=True):
+                one += _SMALLEST
+                np.log(one, out=one)
+                one *= exponent
+            found[rows] = sum(mixed[1:], start=mixed[0])
+        return torch.from_numpy(found)
 
 
 def state_of(chosen: Chosen) -> dict[str, Any]:

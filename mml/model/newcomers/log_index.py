@@ -36,6 +36,9 @@ class Sharing:
 
     def groups(self, most: int) -> Iterator[tuple[slice, slice]]:
         """Queries and their entries, about `most` entries at a time, so that they stay in the processor's cache."""
+        if len(self.rows) <= most:
+            yield slice(0, self.n), slice(0, len(self.rows))
+            return
         ends = np.searchsorted(self.rows, np.arange(1, self.n + 1))
         for own in groups(np.diff(ends, prepend=0), most):
             yield own, slice(int(ends[own.start - 1]) if own.start else 0, int(ends[own.stop - 1]))
@@ -132,7 +135,11 @@ def spread(begins: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def groups(sizes: np.ndarray, most: int) -> Iterator[slice]:
     """Neighbouring rows whose sizes sum up to about `most`, at least one at a time."""
-    starts = np.flatnonzero(np.diff(np.cumsum(sizes) // most, prepend=-1))
+    ends = np.cumsum(sizes)
+    if not len(ends) or ends[-1] <= most:
+        yield slice(0, len(ends))
+        return
+    starts = np.flatnonzero(np.diff(ends // most, prepend=-1))
     for begin, end in zip(starts, [*starts[1:], len(sizes)], strict=True):
         yield slice(int(begin), int(end))
 

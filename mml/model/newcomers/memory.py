@@ -32,19 +32,19 @@ class Memory:
 
     def scores(self, queries: Queries, near: Nearness) -> np.ndarray:
         """float64 [c, n_items], not negative; 0 for what no neighbour took."""
-        parts = [by_neighbours(self._index, one, near, self._span) for one in self._shared(queries, near.most_events)]
-        return self._joined(parts)
+        return _joined(
+            [by_neighbours(self._index, one, near, self._span) for one in self._shared(queries, near.most_events)]
+        )
 
     def following(self, queries: Queries, like: Following) -> np.ndarray:
         """float64 [c, n_items], not negative; 0 for what followed nothing."""
-        return self._joined([by_following(self._index, one, like) for one in self._shared(queries, like.most_events)])
+        return _joined([by_following(self._index, one, like) for one in self._shared(queries, like.most_events)])
 
     def _shared(self, queries: Queries, most: int) -> Iterator[Sharing]:
         sizes = self._index.n_shared(queries) + _SHARED * self._index.n_users // _PAIRS
-        for some in groups(sizes, _SHARED):
-            yield self._index.sharing(queries.take(some), most)
+        some = list(groups(sizes, _SHARED))
+        yield from (self._index.sharing(queries if len(some) == 1 else queries.take(one), most) for one in some)
 
-    def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate([np.zeros((0, self._index.n_items)), *parts])
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -8,7 +8,7 @@ import numpy as np
 
 from mml.model.newcomers.log_index import LogIndex, Sharing, groups, spread
 
-_ENTRIES = 2**16  # events of neighbours at a time
+_ENTRIES = 2**15  # events of neighbours at a time
 _SMALLEST = 1e-12  # weight of an event that is too far from the shared item to count
 
 
@@ -89,6 +89,8 @@ def _neighbours(index: LogIndex, shared: Sharing, near: Nearness, span: int) -> 
 def _heaviest(rows: np.ndarray, weights: np.ndarray, most: int, n: int) -> np.ndarray:
     """The places of the `most` heaviest of each of n rows, by row."""
     begins = np.searchsorted(rows, np.arange(n + 1))
+    if np.diff(begins).max() <= most:
+        return np.arange(len(rows))
     found = []
     for begin, end in zip(begins[:-1], begins[1:], strict=True):
         if end - begin > most:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -91,6 +92,11 @@ class LogIndex:
             self._ahead[n] = sliding_window_view(np.append(self.items, np.zeros(n, dtype=np.int64))[1:], n)
         return self._ahead[n]
 
+    @cached_property
+    def blocks(self) -> Blocks:
+        """The events by user in blocks of one width."""
+        return Blocks(self)
+
     def sharing(self, queries: Queries, most: int) -> Sharing:
         """What the queries share with the log, of each item the latest `most` events.
 
@@ -125,6 +131,74 @@ class LogIndex:
     def _key(self, groups: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Ascends by group and by number within it."""
         return groups * (self.n_events + 1) + np.minimum(numbers, self.n_events)
+
+
+class Blocks:
+    """Each user's events in blocks of one width, the last one of each filled up with item 0: a block is read at once.
+
+    Args:
+        index: the log.
+
+    Attributes:
+        width: of a block.
+        items: int64 [n_blocks, width].
+        begin: int64 [n_users], the first block of each user.
+    """
+
+    def __init__(self, index: LogIndex) -> None:
+        sizes = np.diff(index.begin)
+        mean = index.n_events / max(int((sizes > 0).sum()), 1)
+        self.width = 2 ** int(np.clip(np.log2(max(mean, 1)) - 1.5, 2, 5))
+        counts = -(-sizes // self.width)
+        self.begin = np.cumsum(counts) - counts
+        owners = index.users
+        self._cells = np.arange(index.n_events) - index.begin[owners] + self.begin[owners] * self.width
+        self._n, self._index = int(counts.sum()), index
+        self.items = self._blocked(index.items, 0)
+        self._fading: dict[float, np.ndarray] = {}
+
+    def fading(self, distance: float, reach: int) -> np.ndarray:
+        """exp(-|places apart| / distance) of a block's events; row `reach + width` is of a block that begins at place 0.
+
+        Args:
+            distance: in events.
+            reach: blocks begin so many events before a place at most, and a width more.
+
+        Returns:
+            float64 [2 reach + width + 1, width].
+        """
+        if distance not in self._fading:
+            apart = np.abs(np.arange(-reach - self.width, reach + self.width))
+            windows = sliding_window_view(np.exp(-apart / distance), self.width)
+            self._fading[distance] = np.ascontiguousarray(windows)
+        return self._fading[distance]
+
+    def leave_out(self, values: np.ndarray, blocks: np.ndarray, known: np.ndarray, rows: np.ndarray) -> None:
+        """Set values [m, width] of blocks [m] to 0 where an event is not known yet to the query, or was taken again.
+
+        Args:
+            values: changed in place.
+            blocks: int64 [m].
+            known: int64 [c], see `Queries`.
+            rows: int64 [m], the queries.
+        """
+        if (known < self._index.n_events).any():
+            values *= self._numbers.take(blocks, axis=0) < known[rows, None]
+        if self._again is not None:
+            values *= self._again.take(blocks, axis=0) >= known[rows, None]
+
+    @cached_property
+    def _numbers(self) -> np.ndarray:
+        return self._blocked(self._index.numbers, _NEVER)
+
+    @cached_property
+    def _again(self) -> np.ndarray | None:
+        return None if self._index.again is None else self._blocked(self._index.again, 0)
+
+    def _blocked(self, values: np.ndarray, default: int) -> np.ndarray:
+        found = np.full(self._n * self.width, default)
+        found[self._cells] = values
+        return found.reshape(self._n, self.width)
 
 
 def spread(begins: np.ndarray, counts: np.ndarray) -> np.ndarray:

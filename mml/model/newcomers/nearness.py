@@ -39,6 +39,7 @@ class _Neighbours:
 
     Args:
         rows: the query.
+        users: the neighbour.
         begins: the first rank of the user.
         stops: the rank after the last one that is known.
         weights: how much they count.
@@ -46,6 +47,7 @@ class _Neighbours:
     """
 
     rows: np.ndarray
+    users: np.ndarray
     begins: np.ndarray
     stops: np.ndarray
     weights: np.ndarray
@@ -83,7 +85,7 @@ def _neighbours(index: LogIndex, shared: Sharing, near: Nearness, span: int) -> 
     kept = _heaviest(rows, weights, near.neighbours, shared.n)
     rows, pairs, weights = rows[kept], pairs[kept], weights[kept]
     weights = weights * np.exp(-shared.ages[latest[pairs]] / near.match)
-    return _Neighbours(rows, begins[kept], stops[kept], weights, shared.ranks[latest[pairs]])
+    return _Neighbours(rows, users[kept], begins[kept], stops[kept], weights, shared.ranks[latest[pairs]])
 
 
 def _heaviest(rows: np.ndarray, weights: np.ndarray, most: int, n: int) -> np.ndarray:
@@ -102,17 +104,46 @@ def _heaviest(rows: np.ndarray, weights: np.ndarray, most: int, n: int) -> np.nd
 
 def _add_taken(found: np.ndarray, index: LogIndex, own: _Neighbours, known: np.ndarray, near: Nearness) -> None:
     """Add what the neighbours took, weighted; found float64 [c, n_items]."""
-    reach = int(-near.distance * np.log(_SMALLEST)) + 1
-    apart = np.exp(-np.abs(np.arange(-reach, reach + 1)) / near.distance)
-    begins = np.maximum(own.begins, own.places - reach)
-    counts = np.minimum(own.stops, own.places + reach + 1) - begins
-    for some in groups(counts, _ENTRIES):
-        first = int(own.rows[some.start])
-        ranks = spread(begins[some], counts[some])
-        values = apart[ranks + np.repeat(reach - own.places[some], counts[some])]
-        values *= np.repeat(own.weights[some], counts[some])
-        if index.again is not None:
-            values *= index.again[ranks] >= np.repeat(known[own.rows[some]], counts[some])
-        places = index.items[ranks] + np.repeat((own.rows[some] - first) * index.n_items, counts[some])
-        n = int(own.rows[some.stop - 1]) + 1 - first
-        found[first : first + n] += np.bincount(places, values, n * index.n_items).reshape(n, index.n_items)
+    blocks, reach = index.blocks, int(-near.distance * np.log(_SMALLEST)) + 1
+    by_start = blocks.fading(near.distance, reach)
+    places = own.places - own.begins
+    first = np.maximum(places - reach, 0) // blocks.width
+    counts = (np.minimum(own.stops - own.begins, places + reach + 1) - 1) // blocks.width + 1 - first
+    numbers = spread(blocks.begin[own.users] + first, counts)
+    starts = reach + blocks.width - places - blocks.begin[own.users] * blocks.width  # of block 0
+    starts = numbers * blocks.width + np.repeat(starts, counts)
+    rows, weights = np.repeat(own.rows, counts), np.repeat(own.weights, counts)[:, None]
+    sizes = np.diff(np.searchsorted(rows, np.arange(len(found) + 1)))
+    ends, rows_by_block = np.cumsum(sizes), (rows * index.n_items)[:, None]
+    buffers = _Buffers(min(int(ends[-1]), _ENTRIES // blocks.width + int(sizes.max())), blocks.width)
+    for some in groups(sizes, _ENTRIES // blocks.width):
+        part = slice(int(ends[some.start] - sizes[some.start]), int(ends[some.stop - 1]))
+        values, cells = buffers.taken(by_start, starts[part], blocks.items, numbers[part])
+        values *= weights[part]
+        blocks.leave_out(values, numbers[part], known, rows[part])
+        cells += rows_by_block[part] - some.start * index.n_items
+        target = found[some]
+        target += np.bincount(cells.ravel(), values.ravel(), target.size).reshape(target.shape)
+    found[:, 0] = 0
+
+
+class _Buffers:
+    """Memory for the values and the cells of some blocks: that of each group anew would cost more than filling it.
+
+    Args:
+        n: blocks at most.
+        width: of a block.
+    """
+
+    def __init__(self, n: int, width: int) -> None:
+        self._values, self._cells = np.empty((n, width)), np.empty((n, width), dtype=np.int64)
+
+    def taken(
+        self, values: np.ndarray, of_values: np.ndarray, cells: np.ndarray, of_cells: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows `of_values` [m] of the values and rows `of_cells` [m] of the cells."""
+        n = len(of_values)
+        return (
+            values.take(of_values, axis=0, out=self._values[:n], mode="clip"),  # by "raise" it would be buffered again
+            cells.take(of_cells, axis=0, out=self._cells[:n], mode="clip"),
+        )

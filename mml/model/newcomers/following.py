@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -44,15 +43,48 @@ def by_following(index: LogIndex, shared: Sharing, like: Following) -> np.ndarra
         like: the kernel.
     """
     found = np.zeros((shared.n, index.n_items))
-    ahead = index.ahead(like.lags)
-    for own, entries in shared.groups(_ENTRIES):
-        if entries.start < entries.stop:
-            events = _by_rank(index, shared, entries, own.start)
-            cells = ahead[events.ranks]
-            cells += (events.rows * index.n_items)[:, None]
-            part, told = found[own], _told(events, like)
-            part += np.bincount(cells.ravel(), told.ravel(), part.size).reshape(part.shape)
+    if not len(shared.rows):
+        return found
+    tables, lags = _Tables(like, int(shared.ages.max()) + 1), np.arange(1, like.lags + 1)
+    groups = list(shared.groups(_ENTRIES))
+    n = max(entries.stop - entries.start for _, entries in groups)
+    numbers, values = np.empty((2, n, like.lags), dtype=np.int64), np.empty((n, like.lags))  # used again by each group
+    for own, entries in groups:
+        if entries.start == entries.stop:
+            continue
+        events, part = _by_rank(index, shared, entries, own.start), found[own]
+        (places, cells), told = numbers[:, : len(events.ranks)], values[: len(events.ranks)]
+        np.add(events.ranks[:, None], lags, out=places)
+        index.items.take(places, out=cells, mode="clip")  # what is beyond the log has no likeness
+        cells += (events.rows * index.n_items)[:, None]
+        _tell(told, events, tables)
+        part += np.bincount(cells.ravel(), told.ravel(), part.size).reshape(part.shape)
     return found
+
+
+class _Tables:
+    """What a shared event says of the places after it, by its age and by lags.
+
+    Args:
+        like: the kernel.
+        n_ages: ages below this one.
+
+    Attributes:
+        likeness: float64 [n_ages * lags, lags], of a place `apart` events and the lag after it; row age * lags + apart.
+        alone: float64 [n_ages * (lags + 1), lags], likeness^power where no other shared event is near, of the first
+            `told` places only; row age * (lags + 1) + told.
+        is_told: float64 [lags + 1, lags], 1 for the first places.
+    """
+
+    def __init__(self, like: Following, n_ages: int) -> None:
+        lags = np.arange(like.lags)
+        further = lags + lags[:, None]
+        fading = np.where(further < like.lags, like.decay**further, 0.0)
+        likeness = np.exp(-np.arange(n_ages) / like.position)[:, None, None] * fading
+        self.lags, self.power = like.lags, like.power
+        self.likeness = likeness.reshape(-1, like.lags)
+        self.is_told = (lags < np.arange(like.lags + 1)[:, None]).astype(np.float64)
+        self.alone = (likeness[:, :1] ** like.power * self.is_told).reshape(-1, like.lags)
 
 
 class _Events(NamedTuple):
@@ -74,47 +106,36 @@ class _Events(NamedTuple):
 
 
 def _by_rank(index: LogIndex, shared: Sharing, entries: slice, first: int) -> _Events:
-    bits = int(shared.ages.max()).bit_length()
-    packed = ((shared.rows[entries] - first) * index.n_events + shared.ranks[entries] << bits) | shared.ages[entries]
-    packed.sort()  # several times as fast as argsort
+    rows, bits = shared.rows[entries] - first, int(shared.ages.max()).bit_length()
+    packed = (rows * index.n_events + shared.ranks[entries] << bits) | shared.ages[entries]
+    packed.sort()  # several times as fast as argsort; queries stay where they are
     keys = packed >> bits
-    rows = keys // index.n_events
     ranks = keys - rows * index.n_events
-    left = index.stops(index.users[ranks], shared.known[first + rows]) - 1 - ranks
+    left = index.later(ranks, None if shared.at_end else shared.known[shared.rows[entries]])
     return _Events(keys, rows, ranks, packed & ((1 << bits) - 1), left)
 
 
-def _told(events: _Events, like: Following) -> np.ndarray:
-    """What each event says of the places after it, likeness^power, float64 [m, lags].
+def _tell(told: np.ndarray, events: _Events, tables: _Tables) -> None:
+    """What each event says of the places after it, likeness^power; told float64 [m, lags], to be filled.
 
     The latest shared event before a place speaks for the earlier ones, too; they say nothing of that place.
     """
-    lags = np.arange(like.lags)
-    weights = np.exp(-np.arange(int(events.ages.max()) + 1) / like.position)
-    fading = np.concatenate((like.decay**lags, np.zeros(like.lags)))
-    told = (weights**like.power)[events.ages][:, None] * fading[: like.lags] ** like.power
-    sums, place = np.zeros((0, like.lags)), np.zeros(0, dtype=np.int64)
-    for earlier, later, apart in _near_pairs(events, like.lags):
-        if not len(sums):  # whoever is near another event is near the one just before it
-            sums, place = weights[events.ages[later], None] * fading[: like.lags], later
-        sums[np.searchsorted(place, later)] += weights[events.ages[earlier], None] * fading[apart[:, None] + lags]
-    told[place] = sums**like.power
-    last = events.left.copy()
-    last[:-1] = np.minimum(last[:-1], np.diff(events.keys))
-    short = np.flatnonzero(last < like.lags)
-    told[short] *= lags < last[short, None]
-    return told
-
-
-def _near_pairs(events: _Events, lags: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Earlier and later events of one query and user less than `lags` ranks apart, and how many; by events between."""
-    reach = np.minimum(events.left, lags - 1)
-    earlier = np.arange(len(reach))
-    for step in range(1, lags):
-        earlier = earlier[earlier < len(reach) - step]
-        apart = events.keys[earlier + step] - events.keys[earlier]
-        near = apart <= reach[earlier]
-        earlier, apart = earlier[near], apart[near]
-        if not len(earlier):
-            return
-        yield earlier, earlier + step, apart
+    lags, apart = tables.lags, np.diff(events.keys)
+    reach, last = np.minimum(events.left, lags - 1), np.minimum(events.left, lags)
+    np.minimum(last[:-1], apart, out=last[:-1])
+    tables.alone.take(events.ages * (lags + 1) + last, axis=0, out=told, mode="clip")
+    earlier = np.flatnonzero(apart <= reach[:-1])
+    if not len(earlier):
+        return
+    likeness, begins = tables.likeness, events.ages * lags
+    later = place = earlier + 1
+    sums = likeness.take(begins[place], axis=0)
+    sums += likeness.take(begins[earlier] + apart[earlier], axis=0)
+    while len(later):
+        inside = later < len(apart)
+        earlier, later = earlier[inside], later[inside] + 1
+        steps = events.keys[later] - events.keys[earlier]
+        near = steps <= reach[earlier]
+        earlier, later = earlier[near], later[near]
+        sums[np.searchsorted(place, later)] += likeness.take(begins[earlier] + steps[near], axis=0)
+    told[place] = sums**tables.power * tables.is_told.take(last[place], axis=0)

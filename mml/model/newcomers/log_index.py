@@ -22,6 +22,7 @@ class Sharing:
     Args:
         n: c.
         known: int64 [c], as in the queries.
+        at_end: whether all of them know the whole log.
         rows: int64 [m], ascending, the query.
         users: int64 [m], whose event it is.
         ranks: int64 [m], its place in the log by user.
@@ -30,6 +31,7 @@ class Sharing:
 
     n: int
     known: np.ndarray
+    at_end: bool
     rows: np.ndarray
     users: np.ndarray
     ranks: np.ndarray
@@ -77,20 +79,17 @@ class LogIndex:
         self._keys_by_item = self._key(events.items[by_item], by_item)
         self._keys_by_user = self._key(self.users, self.numbers)
         self._users_by_item, self._ranks_by_item = events.users[by_item], rank[by_item]
-        self._ahead: dict[int, np.ndarray] = {}
         self._latest: tuple[tuple[bytes, ...], Sharing] | None = None
 
-    def stops(self, users: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """int64 [m]: the rank after the last one of each user [m] before event number `known` [m]."""
-        if (known >= self.n_events).all():
+    def stops(self, users: np.ndarray, known: np.ndarray | None) -> np.ndarray:
+        """int64 [m]: the rank after the last one of each user [m] before event number `known` [m]; None is the end."""
+        if known is None:
             return self.begin[users + 1]
         return np.searchsorted(self._keys_by_user, self._key(users, known))
 
-    def ahead(self, n: int) -> np.ndarray:
-        """int64 [n_events, n], the items of the n ranks after each, whoever's, 0 after the last one; a view."""
-        if n not in self._ahead:
-            self._ahead[n] = sliding_window_view(np.append(self.items, np.zeros(n, dtype=np.int64))[1:], n)
-        return self._ahead[n]
+    def later(self, ranks: np.ndarray, known: np.ndarray | None) -> np.ndarray:
+        """int64 [m]: how many events after ranks [m] are of the same user and before event number `known` [m]."""
+        return self.stops(self.users[ranks], known) - 1 - ranks
 
     @cached_property
     def blocks(self) -> Blocks:
@@ -126,7 +125,8 @@ class LogIndex:
             if self.again is not None:
                 kept &= self.again[ranks] >= queries.known[rows]
             found = rows[kept], users[kept], ranks[kept], ages[kept]
-        return Sharing(len(queries), queries.known, *found)
+        at_end = bool((queries.known >= self.n_events).all())
+        return Sharing(len(queries), queries.known, at_end, *found)
 
     def _key(self, groups: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Ascends by group and by number within it."""
@@ -173,19 +173,19 @@ class Blocks:
             self._fading[distance] = np.ascontiguousarray(windows)
         return self._fading[distance]
 
-    def leave_out(self, values: np.ndarray, blocks: np.ndarray, known: np.ndarray, rows: np.ndarray) -> None:
+    def leave_out(self, values: np.ndarray, blocks: np.ndarray, shared: Sharing, rows: np.ndarray) -> None:
         """Set values [m, width] of blocks [m] to 0 where an event is not known yet to the query, or was taken again.
 
         Args:
             values: changed in place.
             blocks: int64 [m].
-            known: int64 [c], see `Queries`.
+            shared: of the queries.
             rows: int64 [m], the queries.
         """
-        if (known < self._index.n_events).any():
-            values *= self._numbers.take(blocks, axis=0) < known[rows, None]
+        if not shared.at_end:
+            values *= self._numbers.take(blocks, axis=0) < shared.known[rows, None]
         if self._again is not None:
-            values *= self._again.take(blocks, axis=0) >= known[rows, None]
+            values *= self._again.take(blocks, axis=0) >= shared.known[rows, None]
 
     @cached_property
     def _numbers(self) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mml.model.newcomers.log_index import LogIndex, Sharing, groups, spread
 
-_ENTRIES = 2**15  # events of neighbours at a time
+_ENTRIES = 2**13  # events of neighbours at a time
 _SMALLEST = 1e-12  # weight of an event that is too far from the shared item to count
 
 
@@ -66,7 +66,7 @@ def by_neighbours(index: LogIndex, shared: Sharing, near: Nearness, span: int) -
     found = np.zeros((shared.n, index.n_items))
     if len(shared.rows):
         chosen = _neighbours(index, shared, near, span)
-        _add_taken(found, index, chosen, shared.known, near)
+        _add_taken(found, index, chosen, shared, near)
     return found
 
 
@@ -79,7 +79,7 @@ def _neighbours(index: LogIndex, shared: Sharing, near: Nearness, span: int) -> 
     pairs = np.flatnonzero(similarity)
     rows, users = pairs // index.n_users, pairs % index.n_users
     known, begins = shared.known[rows], index.begin[users]
-    stops = index.stops(users, known)
+    stops = index.stops(users, None if shared.at_end else known)
     rest = (known - index.numbers[stops - 1]) / (near.life * span)
     weights = similarity[pairs] / np.sqrt(stops - begins) * np.exp(-rest)
     kept = _heaviest(rows, weights, near.neighbours, shared.n)
@@ -102,7 +102,7 @@ def _heaviest(rows: np.ndarray, weights: np.ndarray, most: int, n: int) -> np.nd
     return np.concatenate(found)
 
 
-def _add_taken(found: np.ndarray, index: LogIndex, own: _Neighbours, known: np.ndarray, near: Nearness) -> None:
+def _add_taken(found: np.ndarray, index: LogIndex, own: _Neighbours, shared: Sharing, near: Nearness) -> None:
     """Add what the neighbours took, weighted; found float64 [c, n_items]."""
     blocks, reach = index.blocks, int(-near.distance * np.log(_SMALLEST)) + 1
     by_start = blocks.fading(near.distance, reach)
@@ -120,9 +120,10 @@ def _add_taken(found: np.ndarray, index: LogIndex, own: _Neighbours, known: np.n
         part = slice(int(ends[some.start] - sizes[some.start]), int(ends[some.stop - 1]))
         values, cells = buffers.taken(by_start, starts[part], blocks.items, numbers[part])
         values *= weights[part]
-        blocks.leave_out(values, numbers[part], known, rows[part])
-        cells += rows_by_block[part] - some.start * index.n_items
+        blocks.leave_out(values, numbers[part], shared, rows[part])
         target = found[some]
+        if len(target) > 1:
+            cells += rows_by_block[part] - some.start * index.n_items
         target += np.bincount(cells.ravel(), values.ravel(), target.size).reshape(target.shape)
     found[:, 0] = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +46,7 @@ def by_following(index: LogIndex, shared: Sharing, like: Following) -> np.ndarra
     found = np.zeros((shared.n, index.n_items))
     if not len(shared.rows):
         return found
-    tables, lags = _Tables(like, int(shared.ages.max()) + 1), np.arange(1, like.lags + 1)
+    tables, lags = _tables(like, int(shared.ages.max()) + 1), np.arange(1, like.lags + 1)
     groups = list(shared.groups(_ENTRIES))
     n = max(entries.stop - entries.start for _, entries in groups)
     numbers, values = np.empty((2, n, like.lags), dtype=np.int64), np.empty((n, like.lags))  # used again by each group
@@ -85,6 +86,11 @@ class _Tables:
         self.likeness = likeness.reshape(-1, like.lags)
         self.is_told = (lags < np.arange(like.lags + 1)[:, None]).astype(np.float64)
         self.alone = (likeness[:, :1] ** like.power * self.is_told).reshape(-1, like.lags)
+
+
+@lru_cache(maxsize=64)
+def _tables(like: Following, n_ages: int) -> _Tables:
+    return _Tables(like, n_ages)
 
 
 class _Events(NamedTuple):

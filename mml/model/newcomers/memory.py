@@ -41,6 +41,9 @@ class Memory:
         return _joined([by_following(self._index, one, like) for one in self._shared(queries, like.most_events)])
 
     def _shared(self, queries: Queries, most: int) -> Iterator[Sharing]:
+        if len(queries) == 1:
+            yield self._index.sharing(queries, most)
+            return
         sizes = self._index.n_shared(queries) + _SHARED * self._index.n_users // _PAIRS
         some = list(groups(sizes, _SHARED))
         yield from (self._index.sharing(queries if len(some) == 1 else queries.take(one), most) for one in some)

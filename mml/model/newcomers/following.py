@@ -47,14 +47,12 @@ def by_following(index: LogIndex, shared: Sharing, like: Following) -> np.ndarra
     if not len(shared.rows):
         return found
     tables, lags = _tables(like, int(shared.ages.max()) + 1), np.arange(1, like.lags + 1)
-    groups = list(shared.groups(_ENTRIES))
-    n = max(entries.stop - entries.start for _, entries in groups)
+    groups = shared.derived.setdefault("following", [])
+    groups += [] if groups else _groups(index, shared)
+    n = max(len(events.ranks) for _, events in groups)
     numbers, values = np.empty((2, n, like.lags), dtype=np.int64), np.empty((n, like.lags))  # used again by each group
-    for own, entries in groups:
-        if entries.start == entries.stop:
-            continue
-        events, part = _by_rank(index, shared, entries, own.start), found[own]
-        (places, cells), told = numbers[:, : len(events.ranks)], values[: len(events.ranks)]
+    for own, events in groups:
+        part, (places, cells), told = found[own], numbers[:, : len(events.ranks)], values[: len(events.ranks)]
         np.add(events.ranks[:, None], lags, out=places)
         index.items.take(places, out=cells, mode="clip")  # what is beyond the log has no likeness
         cells += (events.rows * index.n_items)[:, None]
@@ -109,6 +107,12 @@ class _Events(NamedTuple):
     ranks: np.ndarray
     ages: np.ndarray
     left: np.ndarray
+
+
+def _groups(index: LogIndex, shared: Sharing) -> list[tuple[slice, _Events]]:
+    """Some queries at a time, and their events; they are the same for all kernels."""
+    groups = ((own, entries) for own, entries in shared.groups(_ENTRIES) if entries.start < entries.stop)
+    return [(own, _by_rank(index, shared, entries, own.start)) for own, entries in groups]
 
 
 def _by_rank(index: LogIndex, shared: Sharing, entries: slice, first: int) -> _Events:

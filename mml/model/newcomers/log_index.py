@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -27,6 +28,7 @@ class Sharing:
         users: int64 [m], whose event it is.
         ranks: int64 [m], its place in the log by user.
         ages: int64 [m], of the item in the history, 0 for the latest.
+        derived: what kernels made of it, kept for others like them.
     """
 
     n: int
@@ -36,6 +38,7 @@ class Sharing:
     users: np.ndarray
     ranks: np.ndarray
     ages: np.ndarray
+    derived: dict[Hashable, Any] = field(default_factory=dict)
 
     def groups(self, most: int) -> Iterator[tuple[slice, slice]]:
         """Queries and their entries, about `most` entries at a time, so that they stay in the processor's cache."""
@@ -173,8 +176,8 @@ class Blocks:
             self._fading[distance] = np.ascontiguousarray(windows)
         return self._fading[distance]
 
-    def leave_out(self, values: np.ndarray, blocks: np.ndarray, shared: Sharing, rows: np.ndarray) -> None:
-        """Set values [m, width] of blocks [m] to 0 where an event is not known yet to the query, or was taken again.
+    def leave_out_repeated(self, values: np.ndarray, blocks: np.ndarray, shared: Sharing, rows: np.ndarray) -> None:
+        """Set values [m, width] of blocks [m] to 0 where the item was taken again before the query.
 
         Args:
             values: changed in place.
@@ -182,14 +185,8 @@ class Blocks:
             shared: of the queries.
             rows: int64 [m], the queries.
         """
-        if not shared.at_end:
-            values *= self._numbers.take(blocks, axis=0) < shared.known[rows, None]
         if self._again is not None:
             values *= self._again.take(blocks, axis=0) >= shared.known[rows, None]
-
-    @cached_property
-    def _numbers(self) -> np.ndarray:
-        return self._blocked(self._index.numbers, _NEVER)
 
     @cached_property
     def _again(self) -> np.ndarray | None:

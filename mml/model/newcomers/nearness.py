@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from mml.model.newcomers.log_index import LogIndex, Sharing, groups, spread
+from mml.model.newcomers.log_index import Blocks, LogIndex, Sharing, groups, spread
 
 _ENTRIES = 2**13  # events of neighbours at a time
 _SMALLEST = 1e-12  # weight of an event that is too far from the shared item to count
@@ -65,7 +66,10 @@ def by_neighbours(index: LogIndex, shared: Sharing, near: Nearness, span: int) -
     """
     found = np.zeros((shared.n, index.n_items))
     if len(shared.rows):
-        chosen = _neighbours(index, shared, near, span)
+        key = near.position, near.life, near.match, near.neighbours
+        if key not in shared.derived:
+            shared.derived[key] = _neighbours(index, shared, near, span)
+        chosen = shared.derived[key]
         _add_taken(found, index, chosen, shared, near)
     return found
 
@@ -102,30 +106,63 @@ def _heaviest(rows: np.ndarray, weights: np.ndarray, most: int, n: int) -> np.nd
     return np.concatenate(found)
 
 
+def _reads(blocks: Blocks, own: _Neighbours, reach: int) -> _Reads:
+    """What is less than `reach` events and a block away from the neighbours' places."""
+    places, sizes = own.places - own.begins, own.stops - own.begins
+    first = np.maximum(places - reach, 0) // blocks.width
+    last = (np.minimum(sizes, places + reach + 1) - 1) // blocks.width
+    counts, begins = last + 1 - first, blocks.begin[own.users]
+    numbers = spread(begins + first, counts)
+    starts = numbers * blocks.width + np.repeat(reach + blocks.width - places - begins * blocks.width, counts)
+    rows, weights = np.repeat(own.rows, counts), np.repeat(own.weights, counts)
+    n_last = np.minimum(sizes - last * blocks.width, blocks.width)
+    return _Reads(rows, numbers, starts, weights, np.cumsum(counts) - 1, n_last)
+
+
 def _add_taken(found: np.ndarray, index: LogIndex, own: _Neighbours, shared: Sharing, near: Nearness) -> None:
     """Add what the neighbours took, weighted; found float64 [c, n_items]."""
     blocks, reach = index.blocks, int(-near.distance * np.log(_SMALLEST)) + 1
-    by_start = blocks.fading(near.distance, reach)
-    places = own.places - own.begins
-    first = np.maximum(places - reach, 0) // blocks.width
-    counts = (np.minimum(own.stops - own.begins, places + reach + 1) - 1) // blocks.width + 1 - first
-    numbers = spread(blocks.begin[own.users] + first, counts)
-    starts = reach + blocks.width - places - blocks.begin[own.users] * blocks.width  # of block 0
-    starts = numbers * blocks.width + np.repeat(starts, counts)
-    rows, weights = np.repeat(own.rows, counts), np.repeat(own.weights, counts)[:, None]
-    sizes = np.diff(np.searchsorted(rows, np.arange(len(found) + 1)))
-    ends, rows_by_block = np.cumsum(sizes), (rows * index.n_items)[:, None]
+    reads, by_start = _reads(blocks, own, reach), blocks.fading(near.distance, reach)
+    sizes, cells_before = np.bincount(reads.rows, minlength=len(found)), reads.rows * index.n_items
+    ends = np.cumsum(sizes)
     buffers = _Buffers(min(int(ends[-1]), _ENTRIES // blocks.width + int(sizes.max())), blocks.width)
     for some in groups(sizes, _ENTRIES // blocks.width):
         part = slice(int(ends[some.start] - sizes[some.start]), int(ends[some.stop - 1]))
-        values, cells = buffers.taken(by_start, starts[part], blocks.items, numbers[part])
-        values *= weights[part]
-        blocks.leave_out(values, numbers[part], shared, rows[part])
+        values, cells = buffers.taken(by_start, reads.starts[part], blocks.items, reads.numbers[part])
+        values *= reads.weights[part, None]
+        if not shared.at_end:
+            reads.leave_out_unknown(values, part)
+        blocks.leave_out_repeated(values, reads.numbers[part], shared, reads.rows[part])
         target = found[some]
         if len(target) > 1:
-            cells += rows_by_block[part] - some.start * index.n_items
+            cells += cells_before[part, None] - some.start * index.n_items
         target += np.bincount(cells.ravel(), values.ravel(), target.size).reshape(target.shape)
     found[:, 0] = 0
+
+
+class _Reads(NamedTuple):
+    """Blocks of neighbours' events, [b] each, by query.
+
+    Args:
+        rows: the query.
+        numbers: the block.
+        starts: its row in `Blocks.fading`.
+        weights: of the neighbour.
+        lasts: int64 [m], which is the last block of each neighbour.
+        n_last: int64 [m], how many of its events are known.
+    """
+
+    rows: np.ndarray
+    numbers: np.ndarray
+    starts: np.ndarray
+    weights: np.ndarray
+    lasts: np.ndarray
+    n_last: np.ndarray
+
+    def leave_out_unknown(self, values: np.ndarray, part: slice) -> None:
+        """Set values [b, width] of some blocks to 0 where an event is not known yet to the query."""
+        own = slice(*np.searchsorted(self.lasts, (part.start, part.stop)))
+        values[self.lasts[own] - part.start] *= np.arange(values.shape[1]) < self.n_last[own, None]
 
 
 class _Buffers:

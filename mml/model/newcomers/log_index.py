@@ -161,7 +161,7 @@ class Blocks:
         self._fading: dict[float, np.ndarray] = {}
 
     def fading(self, distance: float, reach: int) -> np.ndarray:
-        """exp(-|places apart| / distance) of a block's events; row `reach + width` is of a block that begins at place 0.
+        """exp(-|places apart| / distance) of a block's events; row `reach + width` is of one that begins at the place.
 
         Args:
             distance: in events.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -98,7 +99,7 @@ def _heaviest(rows: np.ndarray, weights: np.ndarray, most: int, n: int) -> np.nd
     if np.diff(begins).max() <= most:
         return np.arange(len(rows))
     found = []
-    for begin, end in zip(begins[:-1], begins[1:], strict=True):
+    for begin, end in itertools.pairwise(begins):
         if end - begin > most:
             found.append(begin + np.argpartition(-weights[begin:end], most - 1)[:most])
         else:

@@ -55,7 +55,7 @@ def test_shared_events_are_those_of_a_search(protocol: str, most: int) -> None:
     queries, index = _queries(events, protocol), LogIndex(events, N_ITEMS)
     shared = index.sharing(queries, most)
     assert (np.diff(shared.rows) >= 0).all()
-    assert (np.bincount(shared.rows, minlength=shared.n) <= index.n_shared(queries)).all()
+    assert (np.bincount(shared.rows, minlength=shared.n) <= index.n_shared(queries, most)).all()
     for row in range(len(queries)):
         own = shared.rows == row
         places = shared.ranks[own] - index.begin[shared.users[own]]

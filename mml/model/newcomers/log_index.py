@@ -111,9 +111,9 @@ class LogIndex:
             self._latest = latest = key, self._found(queries, most)
         return latest[1]
 
-    def n_shared(self, queries: Queries) -> np.ndarray:
-        """int64 [c], not less than how many events each query shares with the log."""
-        return self._sizes[queries.histories].sum(1)
+    def n_shared(self, queries: Queries, most: int) -> np.ndarray:
+        """int64 [c], not less than how many entries each query has in `sharing`."""
+        return np.minimum(self._sizes[queries.histories], most).sum(1)
 
     def _found(self, queries: Queries, most: int) -> Sharing:
         rows, items, ages = _different(queries, self.n_items)

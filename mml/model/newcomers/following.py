@@ -116,13 +116,12 @@ def _groups(index: LogIndex, shared: Sharing) -> list[tuple[slice, _Events]]:
 
 
 def _by_rank(index: LogIndex, shared: Sharing, entries: slice, first: int) -> _Events:
-    rows, bits = shared.rows[entries] - first, int(shared.ages.max()).bit_length()
-    packed = (rows * index.n_events + shared.ranks[entries] << bits) | shared.ages[entries]
+    rows, ranks, bits = shared.rows[entries] - first, shared.ranks[entries], int(entries.stop).bit_length()
+    packed = (rows * index.n_events + ranks << bits) | np.arange(entries.start, entries.stop)
     packed.sort()  # several times as fast as argsort; queries stay where they are
-    keys = packed >> bits
+    keys, order = packed >> bits, packed & ((1 << bits) - 1)
     ranks = keys - rows * index.n_events
-    left = index.later(ranks, None if shared.at_end else shared.known[shared.rows[entries]])
-    return _Events(keys, rows, ranks, packed & ((1 << bits) - 1), left)
+    return _Events(keys, rows, ranks, shared.ages[order], shared.stops[order] - 1 - ranks)
 
 
 def _tell(told: np.ndarray, events: _Events, tables: _Tables) -> None:

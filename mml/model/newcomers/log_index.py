@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +29,7 @@ class Sharing:
         users: int64 [m], whose event it is.
         ranks: int64 [m], its place in the log by user.
         ages: int64 [m], of the item in the history, 0 for the latest.
+        stops: int64 [m], the rank after the user's last event that is known to the query.
         derived: what kernels made of it, kept for others like them.
     """
 
@@ -38,6 +40,7 @@ class Sharing:
     users: np.ndarray
     ranks: np.ndarray
     ages: np.ndarray
+    stops: np.ndarray
     derived: dict[Hashable, Any] = field(default_factory=dict)
 
     def groups(self, most: int) -> Iterator[tuple[slice, slice]]:
@@ -80,19 +83,9 @@ class LogIndex:
         is_repeated = bool((again != _NEVER).any())
         self.again = again[self.numbers] if is_repeated else None
         self._keys_by_item = self._key(events.items[by_item], by_item)
-        self._keys_by_user = self._key(self.users, self.numbers)
         self._users_by_item, self._ranks_by_item = events.users[by_item], rank[by_item]
+        self._events, self._clock = events, (0, np.zeros(self.n_users, dtype=np.int64))
         self._latest: tuple[tuple[bytes, ...], Sharing] | None = None
-
-    def stops(self, users: np.ndarray, known: np.ndarray | None) -> np.ndarray:
-        """int64 [m]: the rank after the last one of each user [m] before event number `known` [m]; None is the end."""
-        if known is None:
-            return self.begin[users + 1]
-        return np.searchsorted(self._keys_by_user, self._key(users, known))
-
-    def later(self, ranks: np.ndarray, known: np.ndarray | None) -> np.ndarray:
-        """int64 [m]: how many events after ranks [m] are of the same user and before event number `known` [m]."""
-        return self.stops(self.users[ranks], known) - 1 - ranks
 
     @cached_property
     def blocks(self) -> Blocks:
@@ -130,7 +123,25 @@ class LogIndex:
                 kept &= self.again[ranks] >= queries.known[rows]
             found = rows[kept], users[kept], ranks[kept], ages[kept]
         at_end = bool((queries.known >= self.n_events).all())
-        return Sharing(len(queries), queries.known, at_end, *found)
+        stops = self.begin[found[1] + 1] if at_end else self._stops(found[0], found[1], queries.known)
+        return Sharing(len(queries), queries.known, at_end, *found, stops)
+
+    def _stops(self, rows: np.ndarray, users: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """The rank after the last event of each user [m] that is known to its query; rows ascend."""
+        stops, ends = self.begin[users], np.searchsorted(rows, np.arange(len(known) + 1))
+        for row, (begin, end) in enumerate(itertools.pairwise(ends)):
+            if begin < end:
+                stops[begin:end] += self._until(int(known[row]))[users[begin:end]]
+        return stops
+
+    def _until(self, known: int) -> np.ndarray:
+        """Number of events of each user before event number `known`; counted on from the latest call's."""
+        done, sizes = self._clock
+        if known < done:
+            done, sizes = 0, np.zeros(self.n_users, dtype=np.int64)
+        np.add.at(sizes, self._events.users[done:known], 1)
+        self._clock = max(known, done), sizes
+        return sizes
 
     def _key(self, groups: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Ascends by group and by number within it."""

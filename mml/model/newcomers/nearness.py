@@ -84,7 +84,7 @@ def _neighbours(index: LogIndex, shared: Sharing, near: Nearness, span: int) -> 
     pairs = np.flatnonzero(similarity)
     rows, users = pairs // index.n_users, pairs % index.n_users
     known, begins = shared.known[rows], index.begin[users]
-    stops = index.stops(users, None if shared.at_end else known)
+    stops = shared.stops[latest[pairs]]
     rest = (known - index.numbers[stops - 1]) / (near.life * span)
     weights = similarity[pairs] / np.sqrt(stops - begins) * np.exp(-rest)
     kept = _heaviest(rows, weights, near.neighbours, shared.n)

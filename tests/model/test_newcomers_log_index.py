@@ -94,7 +94,7 @@ def test_scores_are_the_same_whatever_is_read_at_once(
     for size in (1, 7):
         for one, other in zip(whole, scores(size), strict=True):
             np.testing.assert_array_equal(one, other)
-    for module, name in ((memory, "_SHARED"), (nearness, "_ENTRIES"), (following, "_ENTRIES")):
+    for module, name in ((memory, "_SHARED"), (nearness, "_ENTRIES"), (nearness, "_PAIRS"), (following, "_ENTRIES")):
         monkeypatch.setattr(module, name, 8)
     for one, other in zip(whole, scores(len(queries)), strict=True):
         np.testing.assert_array_equal(one, other)

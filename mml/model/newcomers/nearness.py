@@ -11,6 +11,7 @@ import numpy as np
 from mml.model.newcomers.log_index import Blocks, LogIndex, Sharing, groups, spread
 
 _ENTRIES = 2**13  # events of neighbours at a time
+_PAIRS = 2**16  # queries times users at a time
 _SMALLEST = 1e-12  # weight of an event that is too far from the shared item to count
 
 
@@ -35,8 +36,7 @@ class Nearness:
     most_events: int = 2000
 
 
-@dataclass(frozen=True)
-class _Neighbours:
+class _Neighbours(NamedTuple):
     """Neighbours of c queries; [m] each, by query.
 
     Args:
@@ -76,21 +76,34 @@ def by_neighbours(index: LogIndex, shared: Sharing, near: Nearness, span: int) -
 
 
 def _neighbours(index: LogIndex, shared: Sharing, near: Nearness, span: int) -> _Neighbours:
-    pairs = shared.rows * index.n_users + shared.users
-    n = shared.n * index.n_users
-    similarity = np.bincount(pairs, np.exp(-np.arange(int(shared.ages.max()) + 1) / near.position)[shared.ages], n)
-    latest = np.empty(n, dtype=np.int64)  # entry of the latest shared item: later entries are of later items
-    latest[pairs] = np.arange(len(pairs))
+    """Found for few queries at a time: what is counted for each user stays in the processor's cache."""
+    ends = np.searchsorted(shared.rows, np.arange(shared.n + 1))
+    parts = []
+    for own in groups(np.full(shared.n, index.n_users), _PAIRS):
+        entries = slice(int(ends[own.start]), int(ends[own.stop]))
+        if entries.start < entries.stop:
+            parts.append(_neighbours_of_some(index, shared, own, entries, near, span))
+    return _Neighbours(*(np.concatenate(one) for one in zip(*parts, strict=True)))
+
+
+def _neighbours_of_some(
+    index: LogIndex, shared: Sharing, own: slice, entries: slice, near: Nearness, span: int
+) -> _Neighbours:
+    n, ages = own.stop - own.start, shared.ages[entries]
+    pairs = (shared.rows[entries] - own.start) * index.n_users + shared.users[entries]
+    weights_by_age = np.exp(-np.arange(int(ages.max()) + 1) / near.position)
+    similarity = np.bincount(pairs, weights_by_age[ages], n * index.n_users)
+    latest = np.empty(n * index.n_users, dtype=np.int64)  # later entries are of later items
+    latest[pairs] = np.arange(entries.start, entries.stop)
     pairs = np.flatnonzero(similarity)
-    rows, users = pairs // index.n_users, pairs % index.n_users
-    known, begins = shared.known[rows], index.begin[users]
-    stops = shared.stops[latest[pairs]]
-    rest = (known - index.numbers[stops - 1]) / (near.life * span)
+    rows, users, latest = pairs // index.n_users, pairs % index.n_users, latest[pairs]
+    begins, stops = index.begin[users], shared.stops[latest]
+    rest = (shared.known[own][rows] - index.numbers[stops - 1]) / (near.life * span)
     weights = similarity[pairs] / np.sqrt(stops - begins) * np.exp(-rest)
-    kept = _heaviest(rows, weights, near.neighbours, shared.n)
-    rows, pairs, weights = rows[kept], pairs[kept], weights[kept]
-    weights = weights * np.exp(-shared.ages[latest[pairs]] / near.match)
-    return _Neighbours(rows, users[kept], begins[kept], stops[kept], weights, shared.ranks[latest[pairs]])
+    kept = _heaviest(rows, weights, near.neighbours, n)
+    latest = latest[kept]
+    weights = weights[kept] * np.exp(-shared.ages[latest] / near.match)
+    return _Neighbours(rows[kept] + own.start, users[kept], begins[kept], stops[kept], weights, shared.ranks[latest])
 
 
 def _heaviest(rows: np.ndarray, weights: np.ndarray, most: int, n: int) -> np.ndarray:

@@ -95,7 +95,7 @@ def _neighbours_of_some(
     similarity = np.bincount(pairs, weights_by_age[ages], n * index.n_users)
     latest = np.empty(n * index.n_users, dtype=np.int64)  # later entries are of later items
     latest[pairs] = np.arange(entries.start, entries.stop)
-    pairs = np.flatnonzero(similarity)
+    pairs = np.flatnonzero(similarity > 0)
     rows, users, latest = pairs // index.n_users, pairs % index.n_users, latest[pairs]
     begins, stops = index.begin[users], shared.stops[latest]
     rest = (shared.known[own][rows] - index.numbers[stops - 1]) / (near.life * span)

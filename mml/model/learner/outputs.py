@@ -45,10 +45,6 @@ class ShareOutput(Output, Protocol):
     def warm(self) -> Tensor:
         """bool [n_items], items that somebody had touched when the learners were trained."""
 
-    @property
-    def is_newer(self) -> bool:
-        """Whether it knows events that came after the other learners' training."""
-
     def untouched(self, cases: slice | Tensor) -> Tensor:
         """bool [c, n_items], items of which it knows no event."""
 

@@ -43,7 +43,7 @@ def _main(arguments: Sequence[str]) -> int:
             _EPILOG,
         )
         baseline = read_baseline(options.model, options.dataset, files, words)
-        setup_logging(baseline.config["state"])
+        setup_logging(baseline.config.run.state)
         with own_log() as log:
             result, path = run_baseline(baseline, log)
     except (InputError, OSError) as error:

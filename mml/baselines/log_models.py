@@ -81,13 +81,13 @@ def fitted(name: str, moment: Moment) -> LogModel:
         return {"chosen": {key: getattr(best, key) for key in best.searched}}, len(moment.validation)
 
     if len(moment.validation):
-        depends_on = [
+        depends_on: list[Any] = [
             name,
             data.fingerprint(with_new_users=False),
             data.times_fingerprint(),
-            moment.config["valid_metric"],
+            moment.config.valid_metric,
         ]
-        depends_on += [moment.config["repeatable"], _searched(start)]
+        depends_on += [moment.config.repeatable, _searched(start)]
         state = moment.stages(f"{name}{moment.suffix}", depends_on, (), [*_CODE, __name__], build)
         method = replace(start, **state["chosen"])
     return method.fit(data.users.old, data.item_num, times)

@@ -168,6 +168,17 @@ def check(settings: Mapping[str, Any], source: str) -> None:
         raise InputError(*problems)
 
 
+def check_values(values: Mapping[str, Any], keys: Mapping[str, Key], source: str) -> None:
+    """Refuse illegal values of keys that are declared elsewhere, such as a baseline's.
+
+    Raises:
+        InputError: names the source, the key and the legal values.
+    """
+    problems = [text for name, value in values.items() for text in _of_value(source, name, value, keys[name])]
+    if problems:
+        raise InputError(*problems)
+
+
 def _problems(settings: Mapping[str, Any], source: str) -> Iterator[str]:
     keys, recbole = declared(), recbole_data_keys()
     for name, value in settings.items():

@@ -11,6 +11,9 @@ import pytest
 import torch
 import yaml
 
+from mml.baselines.entries import BASELINES
+from mml.baselines.reference import reference as baselines_reference
+from mml.baselines.settings import declared_keys
 from mml.config import keys as config_keys
 from mml.config.config import Config
 from mml.config.gpu import among_given
@@ -56,6 +59,15 @@ def test_overall_is_what_the_parts_declare() -> None:
     }
 
 
+def test_the_file_of_the_baselines_is_what_they_declare() -> None:
+    """`python -m mml.baselines.reference > configs/baselines.yaml` after a change of a declaration."""
+    text = (config_dir() / "baselines.yaml").read_text(encoding="utf-8")
+    assert text == baselines_reference()
+    found = yaml.safe_load(text)
+    assert found["own"].keys() == {key for name in BASELINES.names() for key in declared_keys(name)}
+    assert found["recbole"].keys() == declared_keys("SASRec").keys()
+
+
 def test_every_key_has_a_meaning() -> None:
     for part, _ in config_keys.declarations():
         for name, key in keys_of(part).items():
@@ -97,8 +109,8 @@ PUBLISHED = {
 def test_the_published_values_of_the_cities(city: str) -> None:
     loaded = config(config_dir() / "paper.yaml", dataset=city)
     outer, adapt, rate, neighbours, generator_rate, fusion_rate = PUBLISHED[city]
-    assert [loaded.for_learner(name, "learning_rate") for name in ("id", "txt", "img")] == outer
-    assert [loaded.for_learner(name, "adapt_learning_rate") for name in ("id", "txt", "img")] == adapt
+    assert [loaded.values(name)["learning_rate"] for name in ("id", "txt", "img")] == outer
+    assert [loaded.values(name)["adapt_learning_rate"] for name in ("id", "txt", "img")] == adapt
     assert (loaded["generate_rate"], loaded["item_neighbour_num"]) == (rate, neighbours)
     assert (loaded["generator_learning_rate"], loaded["fusion_learning_rate"]) == (generator_rate, fusion_rate)
     assert (loaded["num_local_update"], loaded["local_learning_rate"]) == (5, 1e-3)
@@ -112,7 +124,7 @@ def test_the_published_recipe_over_any_dataset() -> None:
     paper = config_dir() / "paper.yaml"
     assert list(config(paper)["learners"]) == ["id"]
     loaded = config(paper, words=("--learners.audio.item_feat_emb=a.pth",))
-    rates = [loaded.for_learner("audio", key) for key in ("learning_rate", "adapt_learning_rate")]
+    rates = [loaded.values("audio")[key] for key in ("learning_rate", "adapt_learning_rate")]
     assert rates == [0.005, 0.5]
 
 
@@ -136,8 +148,8 @@ def test_nested_mappings_merge(write_yaml: WriteYaml) -> None:
         "txt": {"item_feat_emb": "a.pth", "learning_rate": 0.2, "meta_epochs": 7},
         "img": {"item_feat_emb": "b.npz"},
     }
-    assert loaded.for_learner("txt", "meta_epochs") == 7
-    assert loaded.for_learner("img", "meta_epochs") == loaded["meta_epochs"]
+    assert loaded.values("txt")["meta_epochs"] == 7
+    assert loaded.values("img")["meta_epochs"] == loaded["meta_epochs"]
 
 
 def test_merge_leaves_its_arguments_alone() -> None:
@@ -168,7 +180,7 @@ def test_overrides_of_a_dataset(write_yaml: WriteYaml) -> None:
         "  other: {hidden_size: 64}\n"
     )
     assert config(preset)["hidden_size"] == 32
-    assert config(preset).for_learner("id", "learning_rate") == 0.5
+    assert config(preset).values("id")["learning_rate"] == 0.5
     assert config(preset, dataset="other")["hidden_size"] == 64
     assert config(preset, dataset="third")["hidden_size"] == 8
     assert config(preset, words=("--hidden_size=16",))["hidden_size"] == 16

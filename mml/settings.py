@@ -32,6 +32,7 @@ class Key:
         section: the title that it stands under in the reference.
         per_learner: whether `learners.<name>` can have a value of its own.
         is_path: whether it names a file or folder, in which `~` is the user's home.
+        whole: whether the numbers of a list must be whole ones.
     """
 
     types: tuple[type, ...]
@@ -45,6 +46,7 @@ class Key:
     section: str = ""
     per_learner: bool = False
     is_path: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def keys_of(declared: type) -> dict[str, Key]:
         choices = own.choices() if callable(own.choices) else own.choices
         stage: str = own.stage if own.stage is not None else getattr(declared, "stage", "data")
         section: str = getattr(declared, "section", "")
-        bounds = (tuple(choices), own.low, own.high, section, own.per_learner, own.is_path)
+        whole = any(typing.get_args(one)[:1] == (int,) for one in _alternatives(hints[one.name]))
+        bounds = (tuple(choices), own.low, own.high, section, own.per_learner, own.is_path, whole)
         result[one.name] = Key(kinds, default, own.meaning, stage, optional, *bounds)
     return result
 

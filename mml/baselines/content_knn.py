@@ -38,16 +38,11 @@ class ContentKNNSettings:
     stage: ClassVar[str] = "pretrain"
     section: ClassVar[str] = "own"
 
-    decay: float | tuple[float, ...] = setting(
+    decay: tuple[float, ...] = setting(
         [0.0, 0.5, 0.8, 1.0],
         "ContentKNN: weight of each earlier item against the next; chosen on validation users.",
         low=0.0,
     )
-
-    @property
-    def decays(self) -> tuple[float, ...]:
-        """Those to choose among."""
-        return (self.decay,) if isinstance(self.decay, float) else self.decay
 
 
 class ContentKNNEntry:
@@ -72,7 +67,7 @@ def _scorer(moment: Moment, tasks: TaskSet, decay: float, n_items: int | None) -
 
 def _choose_decay(moment: Moment) -> float:
     """The decay that is best on the validation users, the first among equals."""
-    decays = moment.part(ContentKNNSettings).decays
+    decays = moment.part(ContentKNNSettings).decay
     validation = moment.validation
     if not len(validation):
         return decays[-1]

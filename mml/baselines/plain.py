@@ -34,7 +34,7 @@ from mml.trainer.settings import PretrainSettings
 
 _STAGES = {"id": "IDSASRec", "gru": "IDGRU", "init": "ContentInitSASRec", "content": "ContentSASRec"}
 _CODE = ("mml.trainer.pretrain", "mml.data.dataset", "mml.evaluation.validation", "mml.baselines.content_init")
-_UNREAD = ("learners", "spectral_embedding", "popularity_by_shots")
+_UNREAD = ("learners", "spectral_embedding", "spectral_decay", "spectral_noise", "popularity_by_shots")
 _UNREAD_BY_GRU = ("n_layers", "n_heads", "inner_size", "attn_dropout_prob", "hidden_act", "pretrain_learning_rate")
 
 

@@ -62,9 +62,9 @@ def parts() -> list[Part]:
             found[name] = Part(name, f"Inside {name}", own)
     kinds: dict[str, type] = {"recbole": RecBoleSettings, "own": OwnSettings}
     kinds |= {_named(one.settings.__name__): one.settings for one in BASELINES if one.settings is not None}
-    for kind, own in kinds.items():
+    for kind, settings in kinds.items():
         name = f"baselines.{kind}"
-        found[name] = Part(name, f"Of baselines: {_titled(own)}", keys_of(own))
+        found[name] = Part(name, f"Of baselines: {_titled(settings)}", keys_of(settings))
     return [part for part in found.values() if part.keys]
 
 

@@ -20,6 +20,7 @@ from mml.data.settings import LogSettings, SplitSettings, TaskSettings
 from mml.errors import InputError
 from mml.evaluation.settings import EvaluationSettings
 from mml.model.encoder.settings import EncoderSettings
+from mml.model.fusion.cases import CandidateSettings
 from mml.model.fusion.slot import FusionSettings
 from mml.model.generator.slot import GeneratorSettings
 from mml.model.learner import LEARNERS, entry_of
@@ -59,6 +60,7 @@ PARTS: tuple[type, ...] = (
     AdaptationSettings,
     GeneratorSettings,
     FusionSettings,
+    CandidateSettings,
     RefreshSettings,
     SnapshotSettings,
     EvaluationSettings,
@@ -258,8 +260,7 @@ def _is_legal(value: Any, key: Key) -> bool:
         return False
     if isinstance(value, str) and key.choices:
         return value in key.choices
-    whole = list in key.types and float not in key.types  # topk, eval_shots, fusion_hidden_size
-    if whole and any(isinstance(number, float) for number in numbers):
+    if key.whole and any(isinstance(number, float) for number in numbers):
         return False
     return key.low is None or all(_is_within(number, key) for number in numbers)
 

@@ -216,7 +216,7 @@ def test_no_validation_users(tiny_data: Path, words: Words, tmp_path: Path) -> N
         (
             "ContentKNN",
             {"recbole": False, "decay": "often"},
-            "key 'decay' has the value 'often'; it must be float or list",
+            "key 'decay' has the value 'often'; it must be list",
         ),
         ("Pop", {"recbole": False, "gru_learning_rate": 0.1}, "unknown key 'gru_learning_rate'"),
         ("IDGRU", {"recbole": False, "gru_learning_rate": -1}, "key 'gru_learning_rate' has the value -1; it must be"),

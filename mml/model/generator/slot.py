@@ -110,6 +110,9 @@ class GeneratorSettings:
         0.1, "generator paper: share of items whose embedding is replaced in training.", low=0.0, high=1.0
     )
     generator_epochs: int = setting(30, "generator paper: most epochs.", low=0)
+    generator_folds: int = setting(
+        5, "generator paper: folds of the warm items, each in turn treated as cold, that choose the epoch.", low=2
+    )
     generator_learning_rate: float = setting(0.001, "generator paper: Adam's.", low=0.0)
     reconstruction_weight: float = setting(
         1.0, "generator paper: weight of the distance to the trained embedding.", low=0.0

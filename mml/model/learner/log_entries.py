@@ -22,8 +22,6 @@ from mml.model.log.slot import LogMethod, LogModel, choose
 from mml.model.log.sums import standardised
 from mml.settings import read, setting
 
-_PRIORS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
-
 
 @dataclass(frozen=True)
 class LogLearnerSettings:
@@ -33,7 +31,7 @@ class LogLearnerSettings:
     section: ClassVar[str] = "Models of the log"
 
     prior: tuple[float, ...] = setting(
-        list(_PRIORS),
+        [0.0, 0.03, 0.1, 0.3, 1.0, 3.0],
         "Weights of popularity by position, beside the model's scores; chosen on the validation users.",
         low=0.0,
     )

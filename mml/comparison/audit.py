@@ -186,8 +186,8 @@ def main(arguments: Sequence[str]) -> int:
 
     setup_logging("WARNING")
     try:
-        options, files, words = common_arguments(arguments, "Audit a dataset's split.")
-        config = Config(options.dataset, files, arguments=words)
+        options, files, settings = common_arguments(arguments, "Audit a dataset's split.")
+        config = Config(options.dataset, files, arguments=settings)
         print("\n".join(audit_lines(audit(config, MMLDataset(config)))))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -176,8 +176,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of training")
     own, rest = parser.parse_known_args(arguments)
     try:
-        options, files, words = common_arguments(rest, "Check our evaluation against RecBole's (--epochs N).")
-        config = Config(options.dataset, files, arguments=words)
+        options, files, settings = common_arguments(rest, "Check our evaluation against RecBole's (--epochs N).")
+        config = Config(options.dataset, files, arguments=settings)
         set_up_torch(config)
         found = check_wiring(config, own.epochs)
     except InputError as error:

@@ -26,7 +26,7 @@ from mml.settings import read
 
 logger = logging.getLogger(__name__)
 
-_BLOCK = 65536  # tasks looked at together
+_BLOCK = 65536  # tasks read together
 
 
 @dataclass(frozen=True)

@@ -284,7 +284,7 @@ class AtomicDataset(SequentialDataset):
     # -- ids and missing cells -------------------------------------------------------------------------------------
 
     def _remap(self, remap_list: list[tuple[pd.DataFrame, str, FeatureType]]) -> None:
-        """As RecBole's, ids by first appearance, but each different token is looked at once instead of each row."""
+        """As RecBole's, ids by first appearance, but each different token is read once instead of each row."""
         if not remap_list or any(kind != FeatureType.TOKEN for _, _, kind in remap_list):
             super()._remap(remap_list)
             return

@@ -20,12 +20,12 @@ from mml.files.faults import cannot_read
 from tests.data.small_log import small_rows, write_log
 
 
-def words(folder: Path, *more: str) -> list[str]:
+def argv(folder: Path, *more: str) -> list[str]:
     return [f"--data_path={folder}", f"--output_dir={folder / 'output'}", "--use_gpu=False", "--topk=[5]", *more]
 
 
 def texts(folder: Path, *more: str) -> list[str]:
-    return [str(finding) for finding in check("log", (), words(folder, *more))]
+    return [str(finding) for finding in check("log", (), argv(folder, *more))]
 
 
 def found(lines: list[str], *parts: str) -> bool:
@@ -34,7 +34,7 @@ def found(lines: list[str], *parts: str) -> bool:
 
 def test_a_plain_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_log(tmp_path, small_rows())
-    assert main(["log", *words(tmp_path)]) == 0
+    assert main(["log", *argv(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "note: Times run from 2020-09-13 12:26 to 2020-09-15" in printed
     assert "8 of 40 (20 %) users are new" in printed
@@ -43,7 +43,7 @@ def test_a_plain_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_what_a_run_would_refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["log", *words(tmp_path)]) == 2
+    assert main(["log", *argv(tmp_path)]) == 2
     assert "error: " in capsys.readouterr().out
 
 
@@ -56,7 +56,7 @@ def test_a_fault_of_the_machine_is_none_of_the_data(
         raise cannot_read("log.inter", OSError(errno.EIO, "Input/output error"))
 
     monkeypatch.setattr(dataset, "load_item_features", broken)
-    assert main(["log", *words(tmp_path)]) == 4
+    assert main(["log", *argv(tmp_path)]) == 4
     printed = capsys.readouterr()
     assert printed.err == "error: log.inter: cannot be read (Input/output error); check the disk\n"
     assert "error(s)" not in printed.out

@@ -20,7 +20,7 @@ _BLOCK = 4096
 
 @dataclass(frozen=True)
 class NeighbourSettings:
-    """Whose features are looked at."""
+    """Whose features it reads."""
 
     stage: ClassVar[str] = "generator"
     section: ClassVar[str] = "Item embedding generator"

@@ -89,7 +89,7 @@ class LearnerEntry(Protocol):
         """Whether it is there unless it is dropped."""
 
     def features_used(self, name: str, catalogue: Catalogue) -> list[str]:
-        """The modalities whose features its training looks at."""
+        """The modalities whose features its training reads."""
 
     def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
         """The learner that `state` is of.

@@ -16,6 +16,7 @@ import yaml
 from mml import distributed
 from mml.config.config import Config
 from mml.files.bundle import Damaged, copy_state, read_about, read_state, set_aside, write_state
+from mml.files.runs import LATEST
 from mml.files.safe import make_folder, plain, point, write_text
 from mml.trainer.curves import copy_epochs
 
@@ -76,7 +77,7 @@ class RunFolder:
     def point_latest(self) -> None:
         """Point `latest` to this run."""
         if self.is_latest and distributed.is_main():
-            point(self.dataset_dir / "latest", self.path.name)
+            point(self.dataset_dir / LATEST, self.path.name)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file whole."""

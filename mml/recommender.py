@@ -39,6 +39,7 @@ from mml.model.learner.outputs import Output, StateOutput
 from mml.model.learner.slot import EventLearner, Serving, State, TrainedLearner
 from mml.ranked_lists import BestItems, ListedItems, best_items, popular_items
 from mml.refresh.newer import learned
+from mml.settings import Values
 from mml.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class Recommender:
         learners: Mapping[str, TrainedLearner],
         generator: Generator | None,
         rules: Rules,
-        values: Mapping[str, Any],
+        values: Values,
         device: torch.device,
         log: PackedSequences | None = None,
         choices: Mapping[str, State] | None = None,
@@ -529,7 +530,7 @@ def _log_of(state: Mapping[str, Tensor]) -> PackedSequences:
     return PackedSequences(state["items"].long().numpy(), state["offsets"].numpy())
 
 
-def new_generator(kind: str, learner: TrainedLearner, catalogue: Catalogue, values: Mapping[str, Any]) -> Generator:
+def new_generator(kind: str, learner: TrainedLearner, catalogue: Catalogue, values: Values) -> Generator:
     """An untrained generator of the ID embeddings of a trained learner."""
     assert isinstance(learner, AdaptedLearner)
     inner = learner.learner

@@ -14,6 +14,8 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 S = TypeVar("S")
+Values = Mapping[str, Any]
+"""Final values by key, of all parts together: what `read` takes a part's settings from."""
 _KEY = "key"
 
 
@@ -111,7 +113,7 @@ def keys_of(declared: type) -> dict[str, Key]:
     return result
 
 
-def read(declared: type[S], values: Mapping[str, Any]) -> S:
+def read(declared: type[S], values: Values) -> S:
     """An instance with the declared keys' values of `values`, each brought to its field's type.
 
     A key that `values` lacks has its default; keys of other parts are passed over.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,7 +26,7 @@ from mml.model.learner.outputs import Output, StateOutput
 from mml.model.learner.slot import FitContext, FittedEntry, StateEntry, TrainedLearner
 from mml.run.context import catalogue_of, trainer_frame
 from mml.run.frame import State
-from mml.settings import keys_of, read, setting
+from mml.settings import Values, keys_of, read, setting
 from mml.trainer.choice import LearnerValidation
 from mml.trainer.pretrain import PretrainTrainer
 from mml.trainer.settings import PretrainSettings
@@ -195,7 +194,7 @@ class _PlainLearners:
         return learner
 
     def _depends_on(self, kind: str) -> list[Any]:
-        values: Mapping[str, Any] = self._values(kind)
+        values: Values = self._values(kind)
         unread = {*_UNREAD, *(_UNREAD_BY_GRU if kind == "gru" else ())}
         stage = {key: values.get(key, value) for key, value in self._config.of_stage("pretrain").items()}
         features = self._dataset.item_features

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -14,7 +14,7 @@ from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.evaluation.scorer import Scorer
 from mml.evaluation.validation import Validation
-from mml.settings import read
+from mml.settings import Values, read
 from mml.slots import Registry
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Moment:
     """
 
     config: Config
-    values: Mapping[str, Any]
+    values: Values
     dataset: MMLDataset
     validation: Validation
     stages: Stages

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from mml.errors import InputError
+from mml.files.faults import reported
 from mml.settings import Key, keys_of
 
 _WIDTH = 100
@@ -170,9 +171,8 @@ def main(arguments: Sequence[str]) -> int:
             print("\n`mml keys PART` says more of each, `mml keys --all` of all.")
         else:
             print(page(every if options.part is None else chosen(every, options.part)))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return reported(error)
     return 0
 
 

@@ -35,6 +35,7 @@ from mml.errors import InputError
 from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import rank_targets
 from mml.files.atomic import read_header
+from mml.files.faults import reported
 from mml.precision import set_up_torch
 from mml.trainer.events import NoEvents, events_go_to
 from mml.version import __version__
@@ -180,9 +181,8 @@ def main(arguments: Sequence[str]) -> int:
         config = Config(options.dataset, files, arguments=settings)
         set_up_torch(config)
         found = check_wiring(config, own.epochs)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return reported(error)
     print("\n".join(wiring_lines(found)))
     return int(found.difference > _TOLERANCE)
 

@@ -29,7 +29,7 @@ from mml.model.learner.base import InnerLoopSettings
 from mml.model.learner.popularity_settings import PopularitySettings
 from mml.model.learner.slot import StateEntry
 from mml.model.loss import LossSettings
-from mml.settings import Key, keys_of
+from mml.settings import Key, Values, keys_of
 from mml.slots import SLOTS
 from mml.trainer.settings import (
     LoggerSettings,
@@ -170,7 +170,7 @@ def check(settings: Mapping[str, Any], source: str) -> None:
         raise InputError(*problems)
 
 
-def check_values(values: Mapping[str, Any], keys: Mapping[str, Key], source: str) -> None:
+def check_values(values: Values, keys: Mapping[str, Key], source: str) -> None:
     """Refuse illegal values of keys that are declared elsewhere, such as a baseline's.
 
     Raises:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from mml.model.fusion.adaptive_layer import AdaptiveFusion, AdaptiveScorer
 from mml.model.fusion.slot import FUSIONS, FusedScorer, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.standardised import StandardisedScores
 from mml.model.fusion.weighted import weighted_mean
-from mml.settings import read, setting
+from mml.settings import Values, read, setting
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class AdaptiveEntry:
     settings = AdaptiveSettings
     is_compared = False
 
-    def fit(self, shape: FusionShape, data: FusionFit | None, values: Mapping[str, Any]) -> TrainedFusion:
+    def fit(self, shape: FusionShape, data: FusionFit | None, values: Values) -> TrainedFusion:
         settings = read(AdaptiveSettings, values)
         if data is None:
             return TrainedAdaptive(new_layer(shape, settings).to(shape.device))
@@ -170,7 +170,7 @@ class AdaptiveEntry:
         data.train(fit)
         return TrainedAdaptive(fit.result())
 
-    def restored(self, shape: FusionShape, state: State, values: Mapping[str, Any]) -> TrainedFusion:
+    def restored(self, shape: FusionShape, state: State, values: Values) -> TrainedFusion:
         layer = new_layer(shape, read(AdaptiveSettings, values)).to(shape.device)
         layer.load_state_dict(state["weights"])
         return TrainedAdaptive(layer)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from mml.data.item_features import ItemFeatures
-from mml.settings import setting
+from mml.settings import Values, setting
 from mml.slots import Registry
 
 
@@ -87,7 +87,7 @@ class GeneratorEntry(Protocol):
     def needs_content(self) -> bool:
         """Whether the ID learner's embeddings must have a content part."""
 
-    def build(self, parts: GeneratorParts, values: Mapping[str, Any]) -> Generator:
+    def build(self, parts: GeneratorParts, values: Values) -> Generator:
         """An untrained generator."""
 
 

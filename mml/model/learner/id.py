@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from mml.model.learner.base import Learner, LearnerParts
 from mml.model.learner.content_embedding import ContentEmbedding
 from mml.model.learner.feature_attention import FeatureAttention
 from mml.model.learner.slot import LEARNERS, Serving, State, TrainedLearner
-from mml.settings import read, setting
+from mml.settings import Values, read, setting
 
 
 @dataclass(frozen=True)
@@ -140,10 +139,10 @@ class IDEntry:
     def features_used(self, name: str, catalogue: Catalogue) -> list[str]:
         return list(catalogue.features)
 
-    def build(self, name: str, values: Mapping[str, Any], catalogue: Catalogue) -> Learner:
+    def build(self, name: str, values: Values, catalogue: Catalogue) -> Learner:
         return IDLearner(LearnerParts.of(name, values, catalogue), read(IDSettings, values))
 
-    def prepare(self, learner: Learner, values: Mapping[str, Any], old: PackedSequences) -> None:
+    def prepare(self, learner: Learner, values: Values, old: PackedSequences) -> None:
         """Start from the spectral embedding, if that is wanted."""
         assert isinstance(learner, IDLearner)
         own = read(IDSettings, values)
@@ -152,7 +151,7 @@ class IDEntry:
             vectors = spectral_embedding(old, n_rows, learner.hidden_size, own.spectral_decay)
             learner.start_from(vectors, own.spectral_noise)
 
-    def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
+    def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
         return AdaptedLearner.restored(self.build(name, values, context.catalogue), state, context)
 
 

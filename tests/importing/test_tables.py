@@ -20,7 +20,7 @@ def test_a_frame_of_any_types_becomes_text() -> None:
             "int": [1, 2, 3],
             "tags": [["a", "b"], [], np.array(["c"])],
             "text": ["NA", None, "x"],
-            "day": pd.to_datetime(["2024-01-01", None, "2024-01-03"]),
+            "day": pd.to_datetime(np.array(["2024-01-01", "NaT", "2024-01-03"], dtype="datetime64[D]")),
         },
         index=[9, 9, 9],
     )

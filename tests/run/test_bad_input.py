@@ -218,6 +218,7 @@ def test_a_diverged_training(world: World) -> None:
 # --- the split ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("time", [9_999_999_999, 0])
 def test_a_useless_t_names_one_that_works(time: int, world: World) -> None:
     message = world.refused(data_split_time=time)

@@ -40,6 +40,7 @@ from mml.model.learner.slot import EventLearner, Serving, State, TrainedLearner
 from mml.protocols import follows
 from mml.ranked_lists import BestItems, ListedItems, best_items, popular_items
 from mml.refresh.newer import learned
+from mml.settings import Values
 from mml.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class Recommender:
         learners: Mapping[str, TrainedLearner],
         generator: Generator | None,
         rules: Rules,
-        values: Mapping[str, Any],
+        values: Values,
         device: torch.device,
         log: PackedSequences | None = None,
         choices: Mapping[str, State] | None = None,
@@ -531,7 +532,7 @@ def _log_of(state: Mapping[str, Tensor]) -> PackedSequences:
     return PackedSequences(state["items"].long().numpy(), state["offsets"].numpy())
 
 
-def new_generator(kind: str, learner: TrainedLearner, catalogue: Catalogue, values: Mapping[str, Any]) -> Generator:
+def new_generator(kind: str, learner: TrainedLearner, catalogue: Catalogue, values: Values) -> Generator:
     """An untrained generator of the ID embeddings of a trained learner."""
     assert isinstance(learner, AdaptedLearner)
     inner = learner.learner

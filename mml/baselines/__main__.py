@@ -36,14 +36,14 @@ def _main(arguments: Sequence[str]) -> int:
 
     setup_logging("INFO")
     try:
-        options, files, words = common_arguments(
+        options, files, settings = common_arguments(
             arguments,
             "Train and evaluate a baseline on mml's split.",
             {"model": "a name that `mml baselines` lists"},
             _EPILOG,
         )
-        baseline = read_baseline(options.model, options.dataset, files, words)
-        setup_logging(baseline.config["state"])
+        baseline = read_baseline(options.model, options.dataset, files, settings)
+        setup_logging(baseline.config.run.state)
         with own_log() as log:
             result, path = run_baseline(baseline, log)
     except (InputError, OSError) as error:

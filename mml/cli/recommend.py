@@ -10,6 +10,7 @@ import pandas as pd
 
 from mml.errors import InputError
 from mml.files.faults import reported
+from mml.files.runs import named_folder
 from mml.files.safe import replacing
 from mml.files.sheets import neutral
 from mml.logs import setup_logging
@@ -33,22 +34,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def run_folder(named: str, output_dir: Path) -> Path:
-    """The folder of a run or of a saved model, by its path or by its dataset's name.
-
-    Raises:
-        InputError: if there is none.
-    """
-    for folder in (Path(named).expanduser(), output_dir / named / "latest"):
-        if (folder / "config.yaml").is_file() or (folder / "recommender.json").is_file():
-            return folder
-    raise InputError(
-        f"{named} is neither a run's folder nor a dataset with a run in {output_dir}; train first: mml train {named}"
-    )
-
-
 def _lists(options: argparse.Namespace) -> pd.DataFrame:
-    model = Recommender.load(run_folder(options.run, options.output_dir))
+    model = Recommender.load(named_folder(options.run, options.output_dir))
     if options.users_from is not None:
         return model.recommend(options.users_from, top=options.top, new_items_share=options.new_items_share)
     given = [item for item in (options.items or "").split(",") if item]

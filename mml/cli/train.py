@@ -47,9 +47,9 @@ def _main(arguments: Sequence[str]) -> int:
         config = Config(options.dataset, files, arguments=rest)
         folder = RunFolder(config)
         if is_main:
-            setup_logging(config["state"])
+            setup_logging(config.run.state)
         else:
-            config["show_progress"] = False
+            config.without_progress()
         with own_log() as log:
             result, path = run_meta(config, folder, lambda: log(folder.path) if is_main else None)
     except distributed.PeerLost as error:

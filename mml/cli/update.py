@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mml.cli.recommend import run_folder
 from mml.errors import InputError
 from mml.files.faults import reported
+from mml.files.runs import named_folder
 from mml.logs import setup_logging
 from mml.recommender import MODEL, Recommender
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.log is None and options.items is None:
             raise InputError("give --log or --items, or both: there is nothing to learn from.")
-        folder = run_folder(options.model, options.output_dir)
+        folder = named_folder(options.model, options.output_dir)
         model = Recommender.load(folder)
         if options.items is not None:
             print(f"{model.add_items(options.items, options.images)} new items can be recommended.")

@@ -20,6 +20,7 @@ from mml.data.settings import LogSettings, SplitSettings, TaskSettings
 from mml.errors import InputError
 from mml.evaluation.settings import EvaluationSettings
 from mml.model.encoder.settings import EncoderSettings
+from mml.model.fusion.cases import CandidateSettings
 from mml.model.fusion.slot import FusionSettings
 from mml.model.generator.slot import GeneratorSettings
 from mml.model.learner import LEARNERS, entry_of
@@ -28,7 +29,7 @@ from mml.model.learner.base import InnerLoopSettings
 from mml.model.learner.popularity_settings import PopularitySettings
 from mml.model.learner.slot import StateEntry
 from mml.model.loss import LossSettings
-from mml.settings import Key, keys_of
+from mml.settings import Key, Values, keys_of
 from mml.slots import SLOTS
 from mml.trainer.settings import (
     LoggerSettings,
@@ -59,6 +60,7 @@ PARTS: tuple[type, ...] = (
     AdaptationSettings,
     GeneratorSettings,
     FusionSettings,
+    CandidateSettings,
     RefreshSettings,
     SnapshotSettings,
     EvaluationSettings,
@@ -168,6 +170,17 @@ def check(settings: Mapping[str, Any], source: str) -> None:
         raise InputError(*problems)
 
 
+def check_values(values: Values, keys: Mapping[str, Key], source: str) -> None:
+    """Refuse illegal values of keys that are declared elsewhere, such as a baseline's.
+
+    Raises:
+        InputError: names the source, the key and the legal values.
+    """
+    problems = [text for name, value in values.items() for text in _of_value(source, name, value, keys[name])]
+    if problems:
+        raise InputError(*problems)
+
+
 def _problems(settings: Mapping[str, Any], source: str) -> Iterator[str]:
     keys, recbole = declared(), recbole_data_keys()
     for name, value in settings.items():
@@ -247,8 +260,7 @@ def _is_legal(value: Any, key: Key) -> bool:
         return False
     if isinstance(value, str) and key.choices:
         return value in key.choices
-    whole = list in key.types and float not in key.types  # topk, eval_shots, fusion_hidden_size
-    if whole and any(isinstance(number, float) for number in numbers):
+    if key.whole and any(isinstance(number, float) for number in numbers):
         return False
     return key.low is None or all(_is_within(number, key) for number in numbers)
 

@@ -48,7 +48,7 @@ class Items:
         """
         tokens = [str(token) for token in dataset.item_tokens]
         path = Path(dataset.dataset_path) / f"{dataset.dataset_name}.item"
-        separator = dataset.config["field_separator"]
+        separator = dataset.field_separator
         titles = _read_titles(path, tokens, separator)
         folder = _image_folder(learners or {}, Path(dataset.dataset_path))
         return cls(tokens, dataset.item_counts, dataset.n_warm_items, titles, folder)

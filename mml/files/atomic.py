@@ -19,7 +19,7 @@ FIRST_ROW_LINE = 2
 QUOTED = ","
 """The separator of files whose cells may be quoted, as any CSV writer does."""
 _LONGEST_HEADER = 1 << 20  # bytes; a file without an end of line is not read whole to say so
-_BLOCK = 1 << 24  # bytes looked at together
+_BLOCK = 1 << 24  # bytes read together
 _ROWS = 1 << 20  # rows read together
 
 

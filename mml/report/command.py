@@ -10,6 +10,7 @@ import torch
 
 from mml.errors import InputError
 from mml.files.faults import reported
+from mml.files.runs import named_folder
 from mml.logs import setup_logging
 from mml.report.write import write_report
 
@@ -28,23 +29,13 @@ def main(arguments: Sequence[str]) -> int:
     setup_logging("WARNING")
     torch.set_num_threads(1)  # the models are small, and more threads mostly wait for each other
     try:
-        path = write_report(_folder(options), options.output, options.plots)
+        path = write_report(named_folder(options.run, options.output_dir), options.output, options.plots)
     except (InputError, OSError) as error:
         return reported(error)
     print(f"Written to {path}")
     if options.plots is not None:
         print(f"Plots in {options.plots}")
     return 0
-
-
-def _folder(options: argparse.Namespace) -> Path:
-    for folder in (Path(options.run), options.output_dir / options.run / "latest"):
-        if (folder / "config.yaml").is_file():
-            return folder
-    raise InputError(
-        f"{options.run} is neither a run's folder nor a dataset with a run in {options.output_dir}; train first: "
-        f"mml train {options.run}"
-    )
 
 
 def _parser() -> argparse.ArgumentParser:

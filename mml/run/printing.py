@@ -12,6 +12,7 @@ from typing import Any
 
 from mml.errors import InputError
 from mml.files.faults import reported
+from mml.files.runs import LATEST
 
 FULL_METHOD = "mml"
 _LETTERS = {"recall": "R", "mrr": "M", "ndcg": "N", "hit": "H", "precision": "P"}
@@ -106,7 +107,7 @@ def load_results(output_dir: Path, datasets: Sequence[str]) -> list[dict[str, An
 
 
 def _latest_result(folder: Path) -> dict[str, Any]:
-    path = folder / "latest" / "result.json"
+    path = folder / LATEST / "result.json"
     if not path.is_file():
         finished = _finished_runs(folder)
         if not finished:

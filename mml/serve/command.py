@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mml.errors import InputError
 from mml.files.faults import reported
+from mml.files.runs import named_folder
 from mml.logs import setup_logging
 from mml.serve.limits import Limits
 from mml.serve.model import Load, Recommender
@@ -47,7 +48,7 @@ def _load(path: Path) -> Recommender:
 
 def _serve(options: argparse.Namespace, load: Load) -> int:
     token = _token(options.token)
-    path = model_folder(options.model, options.output)
+    path = named_folder(options.model, options.output).absolute()
     try:
         from mml.serve.server import Server, address, open_socket
         from mml.serve.service import Service
@@ -84,22 +85,6 @@ def _token(given: str | None) -> str | None:
     if token and not (token.isascii() and token.isprintable() and " " not in token):
         raise InputError("the token may have letters, digits and signs of ASCII only, without spaces")
     return token or None
-
-
-def model_folder(model: str, output: Path) -> Path:
-    """The folder of a dataset's latest run, or the folder that was named itself; links are kept.
-
-    Raises:
-        InputError: if there is none.
-    """
-    latest = output / model / "latest"
-    for path in (latest, Path(model)):
-        if path.is_dir() and model not in (".", ""):
-            return path.absolute()
-    raise InputError(
-        f"there is no trained model '{model}': neither {latest} nor the folder {model} is there; train one first: "
-        f"mml train {model}"
-    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -20,8 +20,6 @@ from mml.trainer.base import StageTrainer, TrainerFrame, Valid
 from mml.trainer.choice import LearnerValidation
 from mml.trainer.settings import MetaSettings
 
-_FOLDS = 5  # of the warm items, for validation
-
 
 class GeneratorTrainer(StageTrainer):
     """Trains the generator by the ID learner's own meta-objective.
@@ -52,7 +50,7 @@ class GeneratorTrainer(StageTrainer):
         self._learner, self._settings, self._batch_size, self._seed = learner, settings, meta.meta_batch_size, seed
         self._inner = Adaptation(inner.local_learning_rate, inner.num_local_update)
         self._chunk = chunk_size(learner, frame.task_chunk_size, learner.max_seq_length)
-        folds = np.random.default_rng(seed).permutation(learner.n_warm_items) % _FOLDS
+        folds = np.random.default_rng(seed).permutation(learner.n_warm_items) % settings.generator_folds
         self._fold = torch.from_numpy(np.concatenate([[-1], folds]))  # of each warm item; the padding has none
 
     def train_epoch(self, train_data: MMLDataset, epoch_idx: int) -> float:
@@ -117,7 +115,7 @@ class GeneratorTrainer(StageTrainer):
             generated = self.model(torch.arange(self._learner.n_items, device=self.device))
         cold = generated[len(trained) :]
         scores = []
-        for fold in range(_FOLDS):
+        for fold in range(self._settings.generator_folds):
             pretended = (self._fold == fold).to(self.device)[:, None]
             table = torch.cat([torch.where(pretended, generated[: len(trained)], trained), cold])
             scores.append(valid_data.score_table(self._learner, table)[0])

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mml.data.item_features import ItemFeatures, load_item_features
+from mml.data.item_features import Encoding, ItemFeatures, load_item_features
 from mml.errors import InputError
 from mml.features.files import FeatureTable, write_features
 from mml.features.fitted import FittedFeatures
 from mml.features.new_items import encode_new_items, read_new_items
+from mml.features.sources import ItemFile
 
 ITEMS = [f"i{item}" for item in range(10)]
 LEARNERS: dict[str, Any] = {
@@ -48,17 +49,8 @@ def shop(tmp_path: Path) -> Path:
 
 
 def features(shop: Path) -> dict[str, ItemFeatures]:
-    config: Any = {
-        "output_dir": str(shop.parent / "output"),
-        "dataset": "shop",
-        "ITEM_ID_FIELD": "item_id",
-        "field_separator": "\t",
-        "seq_separator": " ",
-        "learners": LEARNERS,
-        "device": "cpu",
-        "show_progress": False,
-    }
-    return load_item_features(config, ["[PAD]", *ITEMS], 8, ITEMS, shop)
+    encoding = Encoding(ItemFile(shop / "shop.item"), shop.parent / "output" / "shop" / "features")
+    return load_item_features(LEARNERS, ["[PAD]", *ITEMS], 8, ITEMS, encoding)
 
 
 def kept(shop: Path) -> dict[str, FittedFeatures]:

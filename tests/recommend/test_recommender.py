@@ -189,8 +189,8 @@ def test_histories_of_a_table_and_of_a_file_are_those_of_a_mapping(model: Recomm
 def test_the_command_writes_the_lists_of_a_file(model: Recommender, output: Path, tmp_path: Path) -> None:
     own = some_ids(model)
     pd.DataFrame({"user_id": ["a"] * 3, "item_id": own}).to_csv(tmp_path / "today.csv", index=False)
-    words = ["recommend", "tiny", "--output_dir", str(output), "--users-from", str(tmp_path / "today.csv")]
-    assert main([*words, "--top", "3", "--output", str(tmp_path / "recs.csv")]) == 0
+    argv = ["recommend", "tiny", "--output_dir", str(output), "--users-from", str(tmp_path / "today.csv")]
+    assert main([*argv, "--top", "3", "--output", str(tmp_path / "recs.csv")]) == 0
     written = pd.read_csv(tmp_path / "recs.csv", dtype={"item_id": str})
     assert list(written.item_id) == list(model.recommend({"a": own}, top=3).item_id)
 
@@ -288,8 +288,8 @@ def test_what_is_kept_between_calls_changes_nothing(output: Path, tmp_path: Path
 
 
 def test_what_a_list_costs_is_measured(output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--calls", "3", "--batch", "4", "--batches", "2", "--top", "3", "--output", str(tmp_path)]
-    assert latency.main([str(output / "tiny" / "latest"), *words]) == 0
+    argv = ["--calls", "3", "--batch", "4", "--batches", "2", "--top", "3", "--output", str(tmp_path)]
+    assert latency.main([str(output / "tiny" / "latest"), *argv]) == 0
     assert "users/s" in capsys.readouterr().out
     records = json.loads((tmp_path / "latency.json").read_text(encoding="utf-8"))["records"]
     assert [record["users_per_call"] for record in records] == [1, 4]

@@ -16,6 +16,8 @@ from mml.report.evidence import Evidence
 from mml.report.page import SECTIONS
 from mml.report.write import NAME, write_report
 
+pytestmark = pytest.mark.slow  # they wait for a whole run
+
 VOID = {"meta", "img"}
 HEADINGS = [
     "What was learned",

@@ -28,7 +28,7 @@ class Output(Protocol):
 
     @property
     def states(self) -> Tensor | None:
-        """[N, d], the users' states, if it has some; fusion looks at them."""
+        """[N, d], the users' states, if it has some; fusion reads them."""
 
     def of_cases(self, cases: slice | Tensor) -> ItemScores:
         """Items -> scores [c, n]; items that it abstains from have any."""

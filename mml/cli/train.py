@@ -6,7 +6,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from mml.errors import InputError
@@ -35,6 +34,7 @@ def _main(arguments: Sequence[str]) -> int:
     from mml.config.arguments import common_arguments, named_first
     from mml.config.config import Config
     from mml.logs import own_log, setup_logging
+    from mml.report.write import try_report
     from mml.run.folder import RunFolder
     from mml.run.run import run_meta
     from mml.run.summary import summary
@@ -59,18 +59,10 @@ def _main(arguments: Sequence[str]) -> int:
         return reported(error)
     if is_main:
         print_lines(summary(result))
-        print(f"\nWritten to {path}{_report(path)}")
+        report, why = try_report(path)
+        told = f"; there is no report: {why}" if report is None else f", the report to {report.name}"
+        print(f"\nWritten to {path}{told}")
     return 0
-
-
-def _report(path: Path) -> str:
-    """Write the run's report; what it is called, or why there is none: a run does not fail by it."""
-    from mml.report.write import write_report
-
-    try:
-        return f", the report to {write_report(path).name}"
-    except Exception as error:
-        return f"; there is no report: {' '.join(str(error).split())}"
 
 
 def leave(code: int) -> NoReturn:

@@ -35,19 +35,35 @@ def test_from_a_table_to_lists(orders: pd.DataFrame, tmp_path: Path) -> None:
     columns = {"user": "customer", "item": "product", "time": "ordered_at", "item_id": "product"}
     where = {"name": "walks", "data_path": tmp_path / "data"}
     model = mml.fit(orders, items=products, columns=columns, **where, **settings)
+    (report,) = (tmp_path / "out").glob("walks/seed*/report.html")
+    assert report.stat().st_size > 10_000
     lists = model.recommend({"anna": ["p03", "p04"]}, top=3)
     assert list(lists["rank"]) == [1, 2, 3]
     assert lists["title"].str.startswith("thing").all()
-    report = model.evaluate(orders.rename(columns={"customer": "user_id", "product": "item_id"}), shots=[1, 2], top=5)
-    assert list(report.index) == ["mml", "popularity"]
-    assert report.loc["mml", "n_cases"] == 120
-    gain = report["ndcg@5"].astype(float)
+    judged = model.evaluate(orders.rename(columns={"customer": "user_id", "product": "item_id"}), shots=[1, 2], top=5)
+    assert list(judged.index) == ["mml", "popularity"]
+    assert judged.loc["mml", "n_cases"] == 120
+    gain = judged["ndcg@5"].astype(float)
     assert gain["mml"] > gain["popularity"]
     with pytest.raises(InputError, match="no user of the log has more than 3 known interactions"):
         model.evaluate({"anna": ["p03", "p04"]}, shots=[3])
     again = mml.run("walks", config_dict={"data_path": str(tmp_path / "data")}, **settings)
     assert again["metrics"]["mml"]
     assert (Path(again["path"]) / "model").is_dir()
+    assert "<svg" in (Path(again["path"]) / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_does_not_fail_by_its_report(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(folder: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mml.report.write.write_report", fails)
+    settings: dict[str, Any] = {**SMALL, "pretrain_epochs": 1, "output_dir": str(tmp_path), "use_gpu": False}
+    result = mml.run("tiny", config_dict={"data_path": str(tiny_data), "repeatable": True}, **settings)
+    assert not (Path(result["path"]) / "report.html").exists()
+    assert "There is no report.html: [Errno 28] No space left on device" in caplog.text
 
 
 def test_a_name_is_a_dataset_and_a_path_is_a_file(tmp_path: Path) -> None:

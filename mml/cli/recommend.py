@@ -64,7 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--items", help="item ids that one person took, the oldest first, separated by commas")
     wanted.add_argument(
-        "--users-from", type=Path, help="CSV or .inter file with the columns user_id, item_id and perhaps timestamp"
+        "--users-from",
+        type=Path,
+        help="table of users, items and perhaps times: CSV, TSV, parquet, .jsonl; its columns are called as in the log "
+        "that was imported, or user_id, item_id and timestamp",
     )
     parser.add_argument("--top", type=int, default=10, help="length of a list (default: 10)")
     parser.add_argument("--new-items-share", type=float, default=None, help="least share of new items in a list")

@@ -48,9 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", help="a dataset's name (its latest run), a run's folder, or a saved model's folder")
     parser.add_argument(
-        "--log", type=Path, help="CSV or .inter file with the columns user_id, item_id and perhaps timestamp"
+        "--log",
+        type=Path,
+        help="table of what users did since: CSV, TSV, parquet, the server's events.jsonl; its columns are called as "
+        "in the log that was imported, or user_id, item_id and timestamp",
     )
-    parser.add_argument("--items", type=Path, help="CSV of new items: item_id and the columns that texts come from")
+    parser.add_argument("--items", type=Path, help="table of new items, with the columns of the imported one")
     parser.add_argument("--images", type=Path, help="folder of their pictures, named by item id")
     parser.add_argument("--output", type=Path, help="folder to write the model to (default: where it was)")
     parser.add_argument("--output_dir", type=Path, default=Path("output"), help="where the runs are (default: output)")

@@ -30,6 +30,7 @@ from mml.model.learner.slot import StateEntry
 from mml.model.loss import LossSettings
 from mml.settings import Key, keys_of
 from mml.slots import SLOTS
+from mml.tables.told import wrong_in
 from mml.trainer.settings import (
     LoggerSettings,
     MetaSettings,
@@ -175,6 +176,9 @@ def _problems(settings: Mapping[str, Any], source: str) -> Iterator[str]:
     learners = settings.get("learners")
     for name, learner in (learners if isinstance(learners, dict) else {}).items():
         yield from _of_learner(source, str(name), learner)
+    imported = settings.get("imported")
+    for wrong in wrong_in(imported) if isinstance(imported, dict) else ():
+        yield f"{source}: {wrong}."
     overrides = settings.get("dataset_overrides")
     for dataset, own in (overrides if isinstance(overrides, dict) else {}).items():
         if isinstance(own, dict):

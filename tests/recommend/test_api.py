@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import mml
+from mml.cli.main import main
 from mml.errors import InputError
 from tests.conftest import SMALL
 
@@ -51,6 +52,39 @@ def test_from_a_table_to_lists(orders: pd.DataFrame, tmp_path: Path) -> None:
     assert again["metrics"]["mml"]
     assert (Path(again["path"]) / "model").is_dir()
     assert "<svg" in (Path(again["path"]) / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_shops_own_names_work_after_the_import(
+    orders: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Import, train, recommend and update by the commands, with the names, dates and signs of one shop throughout."""
+    monkeypatch.chdir(tmp_path)
+    own = {"customer": "Kunde", "product": "Artikel", "ordered_at": "gekauft"}
+
+    def write(name: str, frame: pd.DataFrame) -> None:
+        frame.to_csv(name, sep=";", index=False, encoding="cp1252")
+
+    days = pd.to_datetime(orders["ordered_at"]).dt.strftime("%d/%m/%Y %H:%M")
+    log = orders.assign(ordered_at=days).rename(columns=own)
+    write("orders.csv", log)
+    names = [f"Müsli {n}" for n in range(20)]
+    write("products.csv", pd.DataFrame({"Artikel-Nr.": [f"p{n:02}" for n in range(20)], "Artikel Titel": names}))
+    write("today.csv", log[-6:].assign(Kunde="neu", gekauft=[f"0{n}/11/2026 10:00" for n in range(6, 0, -1)]))
+    write("new.csv", pd.DataFrame({"Artikel-Nr.": ["p99"], "Artikel Titel": ["Müsli 9 groß"]}))
+    words = "import orders.csv --user Kunde --item Artikel --time gekauft --items products.csv --item-id Artikel-Nr. "
+    assert main([*words.split(), "--text", "Artikel Titel", "--encoding", "cp1252", "--name", "shop"]) == 0
+    settings = [f"--{name}={value}" for name, value in {**SMALL, "use_gpu": False, "topk": [5]}.items()]
+    assert main(["train", "shop", *settings]) == 0
+    assert main(["recommend", "shop", "--users-from", "today.csv", "--top", "3", "--output", "recs.csv"]) == 0
+    lists = pd.read_csv("recs.csv")
+    assert lists["title"].str.startswith("Müsli").all()
+    model = mml.load("output/shop/latest")
+    expected = model.recommend({"neu": log["Artikel"].iloc[-6:].tolist()[::-1]}, top=3)  # the last row came first
+    assert lists["item_id"].tolist() == expected["item_id"].tolist()
+    assert main(["update", "shop", "--items", "new.csv", "--log", "orders.csv"]) == 0
+    assert "1 new items" in capsys.readouterr().out
+    assert mml.load("output/shop/latest").items.loc["p99", "title"] == "Müsli 9 groß"
+    assert mml.load("output/shop/latest").evaluate("orders.csv", shots=[1], top=5).loc["mml", "n_users"] == 60
 
 
 def test_a_run_does_not_fail_by_its_report(

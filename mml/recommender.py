@@ -202,10 +202,10 @@ class Recommender:
         Raises:
             InputError: for histories that cannot be read, or a wrong number.
         """
-        if top < 1 or not 0 <= (new_items_share or 0) <= 1:
-            raise InputError(
-                f"top is {top} and new_items_share {new_items_share}; give 1 or more, and a share of 0 to 1."
-            )
+        if top < 1:
+            raise InputError(f"top is {top}; a list has 1 item or more.")
+        if not 0 <= (new_items_share or 0) <= 1:
+            raise InputError(f"new_items_share is {new_items_share}; give a share of 0 to 1.")
         found = Histories.read(histories, self.vocabulary, self.told)
         if found.n_unknown:
             logger.warning("%d items of the histories are unknown and were skipped.", found.n_unknown)

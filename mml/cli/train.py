@@ -16,7 +16,15 @@ EXIT_PEER_LOST = 3
 
 
 DESCRIPTION = "Meta-learn, adapt and fuse sequential recommenders for new users."
-EPILOG = "Any key of configs/overall.yaml can be set with --key=value, nested ones as --learners.id.key=value."
+EPILOG = """\
+Examples:
+  mml train ml-100k                                   NAME is a folder below data_path (default: ml-100k)
+  mml train shop --seed=1 "--topk=[5, 10]"
+  mml train shop --learners.txt.learning_rate=0.001   a key of one learner alone
+  mml train shop --config_files mine.yaml --use_gpu=False
+`mml keys` lists the keys. What a run leaves is in output/NAME/: result.json, report.html, model/, run.log, ...
+A run that was stopped or killed goes on when the same command is started again. Exit codes: 0, 2 for a mistake in the
+input, 3 if a process of torchrun was lost, 4 for a fault of the machine, 130 after Ctrl-C, 143 after SIGTERM."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,7 +51,9 @@ def _main(arguments: Sequence[str]) -> int:
     is_main = int(os.environ.get("RANK", "0")) == 0  # one of torchrun's processes speaks for all
     setup_logging("INFO" if is_main else "ERROR")
     try:
-        options, files, rest = common_arguments(named_first(arguments), DESCRIPTION, epilog=EPILOG)
+        options, files, rest = common_arguments(
+            named_first(arguments), DESCRIPTION, epilog=EPILOG, command="mml train NAME"
+        )
         config = Config(options.dataset, files, arguments=rest)
         folder = RunFolder(config)
         if is_main:

@@ -278,9 +278,9 @@ def _expected(key: Key) -> str:
         elif int in key.types:
             text += " or a whole number"
     if key.low is not None:
-        text += f", at least {key.low:g}"
+        text += f", at least {key.low:.10g}"
     if key.high is not None:
-        text += f", at most {key.high:g}"
+        text += f", at most {key.high:.10g}"
     return text + (" (or ~)" if key.optional else "")
 
 

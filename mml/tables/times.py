@@ -91,6 +91,9 @@ def _zone_said(naive: bool, timezone: str) -> str:
 def _numbers(cells: pd.Series) -> Times:
     values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
     values = np.where(np.isfinite(values), values, np.nan)
+    if np.isnan(values).all():
+        what = f"column '{cells.name}': all numbers, such as '{cells[cells != ''].iloc[0]}', are too large for times"
+        raise UnknownTimes(what, "name another --time.")
     typical = float(np.nanmedian(np.abs(values)))
     _, divisor, unit = next(row for row in _UNITS if typical < row[0])
     if typical < _COUNTER:

@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 
+from mml.memory import is_out_of_memory, told_out_of_memory
 from mml.stopping import stoppable, told
 
 _COMMANDS = {
@@ -65,3 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         except KeyboardInterrupt as stop:
             return told(stop)
+        except (MemoryError, RuntimeError, ImportError) as error:
+            if not is_out_of_memory(error):
+                raise
+        return told_out_of_memory()

@@ -55,6 +55,6 @@ def check(name: str, config_files: Sequence[str] = (), settings: Sequence[str] =
         raise
     except InputError as error:
         lines = [str(line) for line in error.args]
-        return [Finding("error", " ".join(line if line[-1:] in ".;," else f"{line}." for line in lines))]
+        return [Finding("error", " ".join(line if line[-1:] in ".;,?" else f"{line}." for line in lines))]
     finally:
         logging.disable(logging.NOTSET)

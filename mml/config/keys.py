@@ -8,6 +8,7 @@ here are refused with the key to use instead.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -248,6 +249,8 @@ def _is_legal(value: Any, key: Key) -> bool:
     if value == []:
         return key.default == []
     if not any(_is(value, kind) for kind in key.types):
+        return False
+    if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
         return False
     if isinstance(value, str) and key.choices:
         return value in key.choices

@@ -8,6 +8,7 @@ here are refused with the key to use instead.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -31,6 +32,7 @@ from mml.model.learner.slot import StateEntry
 from mml.model.loss import LossSettings
 from mml.settings import Key, Values, keys_of
 from mml.slots import SLOTS
+from mml.tables.told import wrong_in
 from mml.trainer.settings import (
     LoggerSettings,
     MetaSettings,
@@ -188,6 +190,9 @@ def _problems(settings: Mapping[str, Any], source: str) -> Iterator[str]:
     learners = settings.get("learners")
     for name, learner in (learners if isinstance(learners, dict) else {}).items():
         yield from _of_learner(source, str(name), learner)
+    imported = settings.get("imported")
+    for wrong in wrong_in(imported) if isinstance(imported, dict) else ():
+        yield f"{source}: {wrong}."
     overrides = settings.get("dataset_overrides")
     for dataset, own in (overrides if isinstance(overrides, dict) else {}).items():
         if isinstance(own, dict):
@@ -258,6 +263,8 @@ def _is_legal(value: Any, key: Key) -> bool:
         return key.default == []
     if not any(_is(value, kind) for kind in key.types):
         return False
+    if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+        return False
     if isinstance(value, str) and key.choices:
         return value in key.choices
     if key.whole and any(isinstance(number, float) for number in numbers):
@@ -286,9 +293,9 @@ def _expected(key: Key) -> str:
         elif int in key.types:
             text += " or a whole number"
     if key.low is not None:
-        text += f", at least {key.low:g}"
+        text += f", at least {key.low:.10g}"
     if key.high is not None:
-        text += f", at most {key.high:g}"
+        text += f", at most {key.high:.10g}"
     return text + (" (or ~)" if key.optional else "")
 
 

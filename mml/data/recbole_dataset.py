@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,11 @@ class AtomicDataset(SequentialDataset):
     def field_separator(self) -> str:
         """Between the columns of the dataset's files."""
         return str(self.config["field_separator"])
+
+    @property
+    def imported(self) -> Mapping[str, Any]:
+        """What `mml import` was told of the tables (key `imported`)."""
+        return dict(self.config["imported"] or {})
 
     @property
     def longest_list(self) -> int:

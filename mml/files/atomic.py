@@ -81,9 +81,9 @@ def _read(path: Path, columns: Collection[str] | None, separator: str, categorie
     floats = [name for name in wanted if types[name] == "float"]
     tokens = [name for name in wanted if categories and types[name] == "token"]
     quoted = separator == QUOTED and _has_quotes(path)
-    n_blank = _refuse_ragged_csv(path, len(types)) if quoted else _refuse_ragged(path, separator, len(types))
     kinds = dict.fromkeys(wanted, "str")
     try:
+        n_blank = _refuse_ragged_csv(path, len(types)) if quoted else _refuse_ragged(path, separator, len(types))
         try:
             frame = _read_csv(path, separator, list(types), kinds | dict.fromkeys(floats, "float64"), tokens, quoted)
         except ValueError:  # some cell is no number; the slow way finds it

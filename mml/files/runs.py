@@ -23,7 +23,8 @@ def named_folder(named: str, output_dir: Path) -> Path:
     for folder in (output_dir / named / LATEST, Path(named).expanduser()):
         if named and folder.is_dir():
             return folder
+    name = Path(named).name or "NAME"
+    mend = f"name it as {name}" if (output_dir / name / LATEST).is_dir() else f"train first: mml train {name}"
     raise InputError(
-        f"{named or 'an empty name'} is neither a run's folder nor a dataset with a run in {output_dir}; train first: "
-        f"mml train {named or 'NAME'}"
+        f"{named or 'an empty name'} is neither a run's folder nor a dataset with a run in {output_dir}; {mend}"
     )

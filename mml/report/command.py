@@ -46,10 +46,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("run", help="a dataset's name (its latest run), or a run's folder")
+    parser.add_argument("run", metavar="NAME", help="a dataset (its latest run), or a run's folder")
     parser.add_argument(
-        "--output", type=Path, default=None, help="HTML file (default: report.html in the run's folder)"
+        "--output", type=Path, default=None, metavar="FILE", help="HTML file (default: report.html in the run's folder)"
     )
-    parser.add_argument("--plots", type=Path, default=None, help="folder for the charts as SVG, PNG and PDF")
-    parser.add_argument("--output_dir", type=Path, default=Path("output"), help="where the runs are (default: output)")
+    parser.add_argument(
+        "--plots", type=Path, default=None, metavar="DIR", help="folder for the charts as SVG, PNG and PDF"
+    )
+    parser.add_argument(
+        "--output_dir", type=Path, default=Path("output"), metavar="DIR", help="where the runs are (default: output)"
+    )
     return parser

@@ -48,7 +48,7 @@ def _load(path: Path) -> Recommender:
 
 def _serve(options: argparse.Namespace, load: Load) -> int:
     token = _token(options.token)
-    path = named_folder(options.model, options.output).absolute()
+    path = named_folder(options.model, options.output_dir).absolute()
     try:
         from mml.serve.server import Server, address, open_socket
         from mml.serve.service import Service
@@ -96,7 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("model", metavar="NAME", help="a dataset whose latest run is served, or a folder with a model")
-    add("--output", type=Path, default=Path("output"), metavar="DIR", help="folder of the runs (default: output)")
+    runs = "where the runs are (default: output)"
+    add("--output_dir", "--output", type=Path, default=Path("output"), metavar="DIR", help=runs)
     add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)")
     add("--port", type=_whole(0, 65535), default=8000, help="port (default: 8000; 0 takes any free one)")
     add("--token", help="bearer token that requests must have; better set MML_TOKEN, which `ps` does not show")

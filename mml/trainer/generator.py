@@ -9,6 +9,7 @@ from torch import Tensor
 from mml import distributed
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet, length_sorted_chunks
+from mml.memory import in_halves
 from mml.meta.inner import adapt
 from mml.model.generator import Generator
 from mml.model.generator.slot import GeneratorSettings
@@ -81,13 +82,18 @@ class GeneratorTrainer(StageTrainer):
         lengths = (batch.item_seq != 0).sum(1).numpy()
         own = distributed.share(lengths)
         stand_in.grad = torch.zeros_like(stand_in)
-        for chunk in length_sorted_chunks(lengths[own], self._chunk):
+
+        def work(chunk: np.ndarray) -> tuple[Tensor, float]:
             table = learner.warm_table().detach().index_put((replaced.to(self.device),), stand_in)
             episode = Episode(learner, batch.select(torch.from_numpy(own[chunk])).to(self.device), table)
             adapted = adapt(episode.support_loss, fast, len(chunk), self._inner_rates(), self._inner.steps)
             loss = episode.query_loss(adapted).sum()
-            (loss / len(batch)).backward(inputs=[stand_in])
-            total += float(loss.detach())
+            (gradient,) = torch.autograd.grad(loss / len(batch), stand_in)
+            return gradient, float(loss.detach())
+
+        for _, (gradient, loss) in in_halves(length_sorted_chunks(lengths[own], self._chunk), work):
+            stand_in.grad += gradient
+            total += loss
         distributed.add(stand_in.grad)
         objective = (generated * stand_in.grad).sum() + self._reconstruction(replaced, generated)
         objective.backward()

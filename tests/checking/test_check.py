@@ -79,6 +79,9 @@ def test_times(tmp_path: Path) -> None:
     lines = texts(tmp_path)
     assert found(lines, "targets are in the same second as their neighbour", "warning")
     assert found(check_texts(np.full(4, 7.0)), "error: Every row has the same time")
+    tied = check_texts(np.array([3.0, 1.0, 1.0, 2.0]))
+    assert found(tied, "note: 2 of 2 (100 %) users arrive at the same time as another")
+    assert not any("arrive at the same" in line for line in check_texts(np.array([3.0, 1.0, 2.0, 2.0])))
 
 
 def check_texts(times: np.ndarray | None) -> list[str]:

@@ -154,7 +154,9 @@ def test_commands_of_features(command: str, options: dict[str, str]) -> None:
         code_of(folder, lambda: prepare(argv))
 
 
-_commands = st.sampled_from(["import", "check", "recommend", "result", "features", "baseline", "traim", ""])
+_commands = st.sampled_from(
+    ["import", "check", "recommend", "update", "result", "report", "keys", "features", "baseline", "traim", ""]
+)
 
 
 @tries(0.032)

@@ -386,7 +386,7 @@ def test_print_result(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "id_no_generator" in out
     assert printing.main(["--output_dir", str(tmp_path)]) == 2
     assert printing.main(["--output_dir", str(finished), "other"]) == 2
-    assert "bash script/run_meta.sh other 0" in capsys.readouterr().err
+    assert "mml train other" in capsys.readouterr().err
 
 
 def test_print_result_while_another_run_goes_on(

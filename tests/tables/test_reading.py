@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mml.errors import InputError
-from mml.importing.tables import read_table
+from mml.tables.reading import read_table
 
 
 def test_a_frame_of_any_types_becomes_text() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 
 from mml.baselines.content_init import ContentInitLearner
+from mml.baselines.declared import OwnSettings
 from mml.baselines.gru import GRULearner
 from mml.baselines.slot import BASELINES, Moment, Scores, needs_features
 from mml.data.catalogue import Catalogue
@@ -25,15 +26,32 @@ from mml.model.learner.outputs import Output, StateOutput
 from mml.model.learner.slot import FitContext, FittedEntry, StateEntry, TrainedLearner
 from mml.run.context import catalogue_of, trainer_frame
 from mml.run.frame import State
-from mml.settings import keys_of, read
+from mml.settings import Values, keys_of, read, setting
 from mml.trainer.choice import LearnerValidation
 from mml.trainer.pretrain import PretrainTrainer
 from mml.trainer.settings import PretrainSettings
 
 _STAGES = {"id": "IDSASRec", "gru": "IDGRU", "init": "ContentInitSASRec", "content": "ContentSASRec"}
 _CODE = ("mml.trainer.pretrain", "mml.data.dataset", "mml.evaluation.validation", "mml.baselines.content_init")
-_UNREAD = ("learners", "spectral_embedding", "popularity_by_shots")
+_UNREAD = ("learners", "spectral_embedding", "spectral_decay", "spectral_noise", "popularity_by_shots")
 _UNREAD_BY_GRU = ("n_layers", "n_heads", "inner_size", "attn_dropout_prob", "hidden_act", "pretrain_learning_rate")
+
+
+@dataclass(frozen=True)
+class PlainSettings:
+    """What plain learners have beside the keys of mml's."""
+
+    stage: ClassVar[str] = "pretrain"
+    section: ClassVar[str] = "own"
+
+    modality: str | None = setting(None, "ContentSASRec and the sums: the modality; ~ = the first one.")
+    gru_learning_rate: float = setting(0.002, "IDGRU and SumFive: the GRU's own pretrain_learning_rate.", low=0.0)
+    delta_max_norm: float | None = setting(
+        None,
+        "ContentInitSASRec: largest norm of an item's free part, as a share of the mean norm of the content parts; "
+        "~ = no bound.",
+        low=0.0,
+    )
 
 
 class PlainEntry:
@@ -44,7 +62,7 @@ class PlainEntry:
         parts: kinds of learners.
     """
 
-    settings = None
+    settings = PlainSettings
 
     def __init__(self, name: str, parts: tuple[str, ...], meaning: str) -> None:
         self.name, self.parts, self.meaning = name, parts, meaning
@@ -52,7 +70,7 @@ class PlainEntry:
     def check(self, moment: Moment) -> None:
         if {"content", "init"} & {*self.parts}:
             needs_features(self.name, moment)
-        if "linear" in self.parts and "linear" not in moment.config["learners"]:
+        if "linear" in self.parts and "linear" not in moment.config.learners:
             raise InputError(f"baseline {self.name} needs the learner linear, which learners.linear: ~ takes away.")
         _modality(moment)
 
@@ -68,12 +86,12 @@ def _modality(moment: Moment) -> str:
     names = list(moment.dataset.item_features)
     if not names:
         return ""
-    modality = moment.settings["modality"] or names[0]
+    modality = moment.part(PlainSettings).modality or names[0]
     if modality not in names:
         raise InputError(
             f"config: key 'modality': '{modality}' is none of the modalities; take one of {', '.join(names)}."
         )
-    return str(modality)
+    return modality
 
 
 class _PlainLearners:
@@ -82,7 +100,7 @@ class _PlainLearners:
     def __init__(self, moment: Moment) -> None:
         self._moment, self._modality = moment, _modality(moment)
         self._config, self._dataset, self._validation = moment.config, moment.dataset, moment.validation
-        self._settings, self._stages, self._suffix = moment.settings, moment.stages, moment.suffix
+        self._settings, self._stages, self._suffix = moment.part(PlainSettings), moment.stages, moment.suffix
 
     def linear(self) -> TrainedLearner:
         """The linear learner alone, whose settings are `learners.linear`, with overall popularity."""
@@ -120,7 +138,7 @@ class _PlainLearners:
             "meta_algorithm": "fomaml",
         }
         if kind == "gru":
-            rate = self._settings["gru_learning_rate"]
+            rate = self._settings.gru_learning_rate
             values |= {"local_modules": [], "pretrain_learning_rate": rate}
         return values
 
@@ -138,7 +156,7 @@ class _PlainLearners:
         parts = LearnerParts.of(name, values, catalogue)
         learner: Learner
         if kind == "init":
-            learner = ContentInitLearner(parts, self._settings["delta_max_norm"])
+            learner = ContentInitLearner(parts, self._settings.delta_max_norm)
         elif kind == "gru":
             learner = GRULearner(parts, read(IDSettings, values))
         else:
@@ -151,7 +169,7 @@ class _PlainLearners:
         config, dataset = self._config, self._dataset
         stage = _STAGES[kind] + (f".{self._modality}" if kind == "content" else "") + self._suffix
         settings = read(PretrainSettings, self._values(kind))
-        chunk, frame = config["task_chunk_size"], trainer_frame(config, self._moment.run_dir)
+        chunk, frame = config.run.task_chunk_size, trainer_frame(config, self._moment.run_dir)
 
         def build(seed: int) -> tuple[State, int]:
             learner = self._new(kind, seed)
@@ -162,7 +180,7 @@ class _PlainLearners:
             else:
                 start, known = self._moment.tuned
                 learner.grown_from(_PlainLearners(start).learner(kind))
-                epochs = self._settings["trans_epochs"]
+                epochs = self._moment.part(OwnSettings).trans_epochs
                 trainer = PretrainTrainer(frame, learner, settings, seed, epochs, "refresh")
                 if known.lengths.max(initial=0) > 1:
                     trainer.train(dataset.only(known), None)
@@ -176,7 +194,7 @@ class _PlainLearners:
         return learner
 
     def _depends_on(self, kind: str) -> list[Any]:
-        values: Mapping[str, Any] = self._values(kind)
+        values: Values = self._values(kind)
         unread = {*_UNREAD, *(_UNREAD_BY_GRU if kind == "gru" else ())}
         stage = {key: values.get(key, value) for key, value in self._config.of_stage("pretrain").items()}
         features = self._dataset.item_features
@@ -185,12 +203,12 @@ class _PlainLearners:
         parts += [self._dataset.fingerprint(with_new_users=False)]
         parts += [[name, features[name].fingerprint(self._dataset.n_known_items)] for name in used]
         if kind == "init":
-            parts.append(self._settings["delta_max_norm"])
+            parts.append(self._settings.delta_max_norm)
         if kind == "gru":
-            parts.append(self._settings["gru_learning_rate"])
+            parts.append(self._settings.gru_learning_rate)
         if self._moment.tuned is not None:
             start = self._moment.tuned[0]
-            parts += [self._settings["trans_epochs"], _PlainLearners(start)._depends_on(kind)]
+            parts += [self._moment.part(OwnSettings).trans_epochs, _PlainLearners(start)._depends_on(kind)]
         return parts
 
     def fused(
@@ -199,7 +217,7 @@ class _PlainLearners:
         """The only learner's scores, or the plain sum of the standardised ones."""
         outputs: dict[str, Output] = {}
         for kind, learner in learners.items():
-            chunk = chunk_size(learner, self._config["task_chunk_size"], learner.max_seq_length)
+            chunk = chunk_size(learner, self._config.run.task_chunk_size, learner.max_seq_length)
             with torch.no_grad():
                 table = learner.candidate_table()
             states = unadapted_states(learner, tasks, chunk)

@@ -92,6 +92,7 @@ def test_a_packed_table_is_not_unpacked(tmp_path: Path) -> None:
             read(path)
 
 
+@pytest.mark.slow
 def test_an_archive_is_measured_before_it_is_unpacked(tmp_path: Path) -> None:
     with (
         zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive,
@@ -103,6 +104,7 @@ def test_an_archive_is_measured_before_it_is_unpacked(tmp_path: Path) -> None:
         read_features(tmp_path / "a.npz")
 
 
+@pytest.mark.slow
 def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path: Path) -> None:
     from mml.features.encoders.pictures import TooManyPixelsError, open_picture
 

@@ -22,7 +22,7 @@ from mml.model.learner.outputs import StateOutput
 N_ITEMS, N_USERS = 40, 120
 VALUES: dict[str, Any] = {
     "fusion_hidden_size": [8],
-    "fusion_epochs": 25,
+    "fusion_epochs": 10,
     "fusion_equal_users": 40.0,
     "fusion_learning_rate": 0.03,
     "fusion_penalty": 0.001,

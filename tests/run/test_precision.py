@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import cast
 
 import pytest
 import torch
@@ -29,8 +28,8 @@ def test_only_for_cuda(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_as_many_threads_whatever_the_machine() -> None:
     """Sums round by how they are shared among threads: numpy's products have as many as torch."""
-    config = {"cpu_threads": 1, "device": torch.device("cpu"), "tf32": False}
+    config = Config("ml-100k", config_dict={"use_gpu": False, "cpu_threads": 1})
     with threadpool_limits(2, user_api="blas"):
-        set_up_torch(cast(Config, config))
+        set_up_torch(config)
         found = {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
     assert found == {torch.get_num_threads()} == {1}

@@ -26,7 +26,7 @@ from mml.settings import keys_of
 NEW_USERS = ("none", "trans", "full_retrain", "down")
 OWN_NEW_USERS = ("none", "trans", "full_retrain")
 _SHARED_STAGES = ("run", "data", "meta_test")
-_LISTS = ("decay", "selected_features")
+_LISTS = ("decay", "id_weights", "selected_features")
 _TREATMENT = ("new_users", "trans_epochs")  # of new users, of which RecBole knows nothing
 
 

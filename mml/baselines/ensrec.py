@@ -24,9 +24,17 @@ class EnsRecSettings:
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "EnsRec"
 
-    id_weights: tuple[float, ...] = setting(
-        [0.5, 0.3, 0.7, 0.9], "EnsRec: weights of the ID model's scores, tried on the validation users.", low=0.0
+    ensrec_weights: float | tuple[float, ...] = setting(
+        [0.5, 0.3, 0.7, 0.9],
+        "EnsRec: weights of the ID model's scores, tried on the validation users.",
+        low=0.0,
+        high=1.0,
     )
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The weights as a tuple."""
+        return (self.ensrec_weights,) if isinstance(self.ensrec_weights, float) else self.ensrec_weights
 
 
 class EnsRecEntry:
@@ -37,6 +45,7 @@ class EnsRecEntry:
 
     name = "EnsRec"
     settings = EnsRecSettings
+    parts = ("id", "content")
     meaning = "IDSASRec + ContentSASRec, their weight chosen on the validation users (Collins et al. 2025)"
 
     def check(self, moment: Moment) -> None:
@@ -44,7 +53,7 @@ class EnsRecEntry:
         modality_of(moment)
 
     def trained(self, moment: Moment) -> Scores:
-        learners = {kind: recipe(kind, moment).trained(moment) for kind in ("id", "content")}
+        learners = {kind: recipe(kind, moment).trained(moment) for kind in self.parts}
 
         def summed(tasks: TaskSet, n_items: int | None, weight: float) -> WeightedSum:
             outputs = {kind: unadapted(learner, moment, tasks, n_items) for kind, learner in learners.items()}
@@ -54,7 +63,7 @@ class EnsRecEntry:
             validation = moment.validation
             return validation.score(validation.rank(summed(validation.tasks, validation.n_candidates, weight)))[0]
 
-        weights = read(EnsRecSettings, moment.settings).id_weights
+        weights = read(EnsRecSettings, moment.settings).weights
         chosen = (
             weights[int(np.argmax([score(weight) for weight in weights]))] if len(moment.validation) else weights[0]
         )

@@ -24,7 +24,7 @@ class GSASRecSettings:
     section: ClassVar[str] = "gSASRec"
 
     gbce_negatives: int = setting(256, "gSASRec: warm items drawn for each batch, shared by its positions.", low=1)
-    gbce_t: float = setting(0.75, "gSASRec: calibration t; 0 is plain cross-entropy of positives and negatives.", low=0)
+    gbce_t: float = setting(0.75, "gSASRec: calibration t; 0 is none.", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)

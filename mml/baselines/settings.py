@@ -26,7 +26,7 @@ from mml.settings import keys_of
 NEW_USERS = ("none", "trans", "full_retrain", "down")
 OWN_NEW_USERS = ("none", "trans", "full_retrain")
 _SHARED_STAGES = ("run", "data", "meta_test")
-_LISTS = ("decay", "id_weights", "selected_features")
+_LISTS = ("decay", "selected_features")
 _TREATMENT = ("new_users", "trans_epochs")  # of new users, of which RecBole knows nothing
 
 
@@ -124,10 +124,12 @@ def read_baseline(name: str, dataset: str, files: Sequence[str], words: Sequence
     given = parse_arguments(words)
     defaults = _defaults("own" if name in BASELINES else "recbole")
     if name in BASELINES:
-        declared = BASELINES[name].settings
+        declared, shared_defaults = BASELINES[name].settings, {*defaults}
         defaults |= {} if declared is None else {key: one.default for key, one in keys_of(declared).items()}
         own = {key: given.pop(key) for key in list(given) if key in defaults}
-        _check_values(own, defaults, OWN_NEW_USERS)
+        if declared is not None:
+            config_keys.check_own(own, declared, "command line")
+        _check_values({key: value for key, value in own.items() if key in shared_defaults}, defaults, OWN_NEW_USERS)
         for key in given:
             if key.startswith("refresh"):
                 raise InputError(

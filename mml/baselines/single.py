@@ -19,6 +19,7 @@ class SingleEntry(ABC):
     Attributes:
         name, settings, meaning: see BaselineEntry.
         reads_features: whether it reads the features of the modality that `modality` names.
+        parts: its trainings, one.
         unread: keys of mml's pre-training that it does not read.
     """
 
@@ -26,6 +27,7 @@ class SingleEntry(ABC):
     settings: type | None = None
     meaning: str
     reads_features = False
+    parts = ("learner",)
     unread: Sequence[str] = ()
 
     @abstractmethod

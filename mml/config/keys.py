@@ -168,6 +168,19 @@ def check(settings: Mapping[str, Any], source: str) -> None:
         raise InputError(*problems)
 
 
+def check_own(settings: Mapping[str, Any], declared: type, source: str) -> None:
+    """Refuse wrong values of the keys that a settings class of no stage of a run declares, such as a baseline's.
+
+    Raises:
+        InputError: names the source, the key and the legal values.
+    """
+    keys = keys_of(declared)
+    named = ((name, value) for name, value in settings.items() if name in keys)
+    problems = [problem for name, value in named for problem in _of_value(source, name, value, keys[name])]
+    if problems:
+        raise InputError(*problems)
+
+
 def _problems(settings: Mapping[str, Any], source: str) -> Iterator[str]:
     keys, recbole = declared(), recbole_data_keys()
     for name, value in settings.items():

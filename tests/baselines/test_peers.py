@@ -184,7 +184,7 @@ def test_the_weight_of_ensrec_is_the_validation_users(
 ) -> None:
     """With all weight on the IDs it is IDSASRec, whose training it takes."""
     ranks = {}
-    for name, settings in (("IDSASRec", {}), ("EnsRec", {"id_weights": "[1.0]"}), ("EnsRec", {})):
+    for name, settings in (("IDSASRec", {}), ("EnsRec", {"ensrec_weights": 1.0}), ("EnsRec", {})):
         assert main(words(name, tiny_data, tmp_path, recbole=False, **settings)) == 0
         path = max((tmp_path / "tiny").glob(f"{name}-*"), key=lambda one: one.stat().st_mtime)
         ranks[name, bool(settings)] = pd.read_csv(path / "predictions.csv")["rank"]
@@ -205,7 +205,9 @@ def test_mistakes_of_their_keys(
     tiny_data: Path, words: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words("gSASRec", tiny_data, tmp_path, recbole=False, gbce_negatives="few")) == 2
-    assert "key 'gbce_negatives' has the value 'few'; it must be a whole number" in capsys.readouterr().err
+    assert "key 'gbce_negatives' has the value 'few'; it must be int, at least 1" in capsys.readouterr().err
+    assert main(words("gSASRec", tiny_data, tmp_path, recbole=False, gbce_t=1.5)) == 2
+    assert "key 'gbce_t' has the value 1.5; it must be float, at least 0, at most 1" in capsys.readouterr().err
     assert main(words("UniSRec", tiny_data, tmp_path, recbole=False, modality="sound")) == 2
     assert "take one of txt, img" in capsys.readouterr().err
     drop = {"learners.txt.item_feat_emb": "DROP", "learners.img.item_feat_emb": "DROP"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import embedding, logsigmoid
@@ -25,6 +25,9 @@ class GSASRecSettings:
 
     gbce_negatives: int = setting(256, "gSASRec: warm items drawn for each batch, shared by its positions.", low=1)
     gbce_t: float = setting(0.75, "gSASRec: calibration t; 0 is none.", low=0.0, high=1.0)
+    gbce_patience: int = setting(
+        30, "gSASRec: its stopping_step; a sampled loss goes down unevenly over few validation users.", low=0
+    )
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,9 @@ class GSASRecEntry(SingleEntry):
     settings = GSASRecSettings
     meaning = "SASRec with calibrated sampled negatives (Petrov and Macdonald 2023)"
     unread = ("loss_type", "n_negatives")
+
+    def values(self, moment: Moment) -> dict[str, Any]:
+        return super().values(moment) | {"stopping_step": read(GSASRecSettings, moment.settings).gbce_patience}
 
     def build(self, parts: LearnerParts, moment: Moment) -> Learner:
         own = read(GSASRecSettings, moment.settings)

@@ -34,6 +34,10 @@ class SingleEntry(ABC):
     def build(self, parts: LearnerParts, moment: Moment) -> Learner:
         """An untrained learner of the parts of mml's ID learner."""
 
+    def values(self, moment: Moment) -> dict[str, Any]:
+        """Its learner's settings: those of mml's ID learner."""
+        return plain_values(moment, "id")
+
     def check(self, moment: Moment) -> None:
         if self.reads_features:
             needs_features(self.name, moment)
@@ -45,7 +49,7 @@ class SingleEntry(ABC):
         return Recipe(
             self.name,
             "id",
-            plain_values(moment, "id"),
+            self.values(moment),
             lambda parts: self.build(parts, moment),
             [type(self).__module__],
             own=own,

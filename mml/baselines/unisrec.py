@@ -32,7 +32,7 @@ class UniSRecSettings:
 
 
 class Adaptor(nn.Module):
-    """Mixture of parametric whitenings: c = sum_k g_k (x - b_k) W_k, g = softmax(x W_g) (equations 1 to 3).
+    """Mixture of parametric whitenings: c = sum_k g_k (x - b_k) W_k, g = softmax(x W_g) (equations 2 to 4).
 
     The gates' noise is left out. An item without a feature has a learned vector.
 

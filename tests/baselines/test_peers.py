@@ -15,12 +15,19 @@ from torch.nn.functional import logsigmoid, normalize
 
 from mml.baselines.__main__ import main
 from mml.baselines.alphafuse import AlphaFuseLearner, standardised_axes
+from mml.baselines.entries import BASELINES
 from mml.baselines.esasrec import ESASRecLearner, LiGREncoder
+from mml.baselines.folder import BaselineFolder
 from mml.baselines.gsasrec import GBCE
 from mml.baselines.melu import MeLULearner, PreferenceEncoder
+from mml.baselines.settings import read_baseline
+from mml.baselines.single import SingleEntry
+from mml.baselines.slot import Moment
+from mml.baselines.training import plain_trainer
 from mml.baselines.unisrec import UniSRecLearner, UniSRecSettings
 from mml.config.config import Config
 from mml.data.catalogue import Catalogue
+from mml.data.dataset import MMLDataset
 from mml.data.item_features import ItemFeatures
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import evaluation_tasks
@@ -30,6 +37,8 @@ from mml.model.learner.adaptation import states_along_adaptation
 from mml.model.learner.base import Learner, LearnerParts
 from mml.model.learner.episode import Episode
 from mml.model.learner.id import IDSettings
+from mml.run.context import validation_of
+from mml.run.frame import Stages
 
 N_ITEMS, N_WARM, DIM = 21, 15, 7
 
@@ -176,6 +185,21 @@ def test_learners_grow_into_a_larger_catalogue(parts: LearnerParts) -> None:
         grown = make(later)
         grown.grown_from(learner)
         torch.testing.assert_close(grown.item_table(), learner.item_table())
+
+
+def test_sampled_losses_wait_longer(tiny_data: Path, words: Callable[..., list[str]], tmp_path: Path) -> None:
+    for name, key in (("gSASRec", "gbce_patience"), ("eSASRec", "esasrec_patience")):
+        given = words(name, tiny_data, tmp_path, recbole=False, stopping_step=2, **{key: 7})[3:]
+        baseline = read_baseline(name, "tiny", [], given)
+        dataset = MMLDataset(baseline.config)
+        validation = validation_of(baseline.config, dataset)
+        stages = Stages(BaselineFolder(baseline), 1, baseline.config.device)
+        n_warm = dataset.n_warm_items
+        moment = Moment(baseline.config, baseline.settings, dataset, validation, stages, tmp_path, n_warm)
+        entry = BASELINES[name]
+        assert isinstance(entry, SingleEntry)
+        recipe = entry.recipe(moment)
+        assert plain_trainer(recipe.new(moment, 0), recipe.values, moment, 0, None).stopping_step == 7
 
 
 @pytest.mark.slow

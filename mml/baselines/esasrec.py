@@ -141,7 +141,7 @@ class ESASRecEntry(SingleEntry):
     name = "eSASRec"
     settings = ESASRecSettings
     meaning = "SASRec over LiGR layers with a sampled softmax (Tikhonovich et al. 2025)"
-    unread = ("loss_type", "n_negatives", "hidden_act")
+    unread = ("loss_type", "n_negatives", "hidden_act", "stopping_step")
 
     def values(self, moment: Moment) -> dict[str, Any]:
         return super().values(moment) | {"stopping_step": read(ESASRecSettings, moment.settings).esasrec_patience}

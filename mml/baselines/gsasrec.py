@@ -25,6 +25,7 @@ class GSASRecSettings:
 
     gbce_negatives: int = setting(256, "gSASRec: warm items drawn for each batch, shared by its positions.", low=1)
     gbce_t: float = setting(0.75, "gSASRec: calibration t; 0 is none.", low=0.0, high=1.0)
+    gbce_learning_rate: float = setting(0.003, "gSASRec: its pretrain_learning_rate.", low=0.0)
     gbce_patience: int = setting(
         30, "gSASRec: its stopping_step; a sampled loss goes down unevenly over few validation users.", low=0
     )
@@ -73,10 +74,12 @@ class GSASRecEntry(SingleEntry):
     name = "gSASRec"
     settings = GSASRecSettings
     meaning = "SASRec with calibrated sampled negatives (Petrov and Macdonald 2023)"
-    unread = ("loss_type", "n_negatives")
+    unread = ("loss_type", "n_negatives", "stopping_step", "pretrain_learning_rate")
 
     def values(self, moment: Moment) -> dict[str, Any]:
-        return super().values(moment) | {"stopping_step": read(GSASRecSettings, moment.settings).gbce_patience}
+        own = read(GSASRecSettings, moment.settings)
+        changed = {"stopping_step": own.gbce_patience, "pretrain_learning_rate": own.gbce_learning_rate}
+        return super().values(moment) | changed
 
     def build(self, parts: LearnerParts, moment: Moment) -> Learner:
         own = read(GSASRecSettings, moment.settings)

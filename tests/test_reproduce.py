@@ -19,7 +19,7 @@ from mml.evaluation.settings import RankingRules
 
 ROOT = Path(__file__).resolve().parent.parent
 RULES = RankingRules(repeatable=False, seed=1, block=16)
-SMALL = ["--pretrain_epochs=12", "--hidden_size=16", "--inner_size=16", "--n_layers=1", "--hidden_dropout_prob=0.1"]
+SMALL = ["--pretrain_epochs=60", "--hidden_size=16", "--inner_size=16", "--n_layers=1", "--hidden_dropout_prob=0.1"]
 
 
 def log_text(n_users: int = 90, n_items: int = 30) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +28,6 @@ class ESASRecSettings:
     section: ClassVar[str] = "eSASRec"
 
     esasrec_negatives: int = setting(256, "eSASRec: warm items drawn for each batch, shared by its positions.", low=1)
-    esasrec_patience: int = setting(
-        30, "eSASRec: its stopping_step; a sampled loss goes down unevenly over few validation users.", low=0
-    )
 
 
 class SwiGLU(nn.Module):
@@ -141,10 +138,7 @@ class ESASRecEntry(SingleEntry):
     name = "eSASRec"
     settings = ESASRecSettings
     meaning = "SASRec over LiGR layers with a sampled softmax (Tikhonovich et al. 2025)"
-    unread = ("loss_type", "n_negatives", "hidden_act", "stopping_step")
-
-    def values(self, moment: Moment) -> dict[str, Any]:
-        return super().values(moment) | {"stopping_step": read(ESASRecSettings, moment.settings).esasrec_patience}
+    unread = ("loss_type", "n_negatives", "hidden_act")
 
     def build(self, parts: LearnerParts, moment: Moment) -> Learner:
         own = read(ESASRecSettings, moment.settings)

@@ -27,7 +27,7 @@ class GSASRecSettings:
     gbce_t: float = setting(0.75, "gSASRec: calibration t; 0 is none.", low=0.0, high=1.0)
     gbce_learning_rate: float = setting(0.003, "gSASRec: its pretrain_learning_rate.", low=0.0)
     gbce_patience: int = setting(
-        30, "gSASRec: its stopping_step; a sampled loss goes down unevenly over few validation users.", low=0
+        30, "gSASRec: its stopping_step; scores first fall together, which validation users see as no progress.", low=0
     )
 
 

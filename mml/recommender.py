@@ -37,6 +37,7 @@ from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.id import IDLearner
 from mml.model.learner.outputs import Output, StateOutput
 from mml.model.learner.slot import EventLearner, Serving, State, TrainedLearner
+from mml.protocols import follows
 from mml.ranked_lists import BestItems, ListedItems, best_items, popular_items
 from mml.refresh.newer import learned
 from mml.version import __version__
@@ -123,7 +124,8 @@ class Recommender:
     def fused(self, tasks: TaskSet, outputs: Mapping[str, Output], method: str | None = None) -> FusedScorer:
         """The fused scores of the tasks, by the fusion called `method` or the chosen one."""
         fusion = self.fusions[self.rules.fusion if method is None else method]
-        return fusion.scorer(StandardisedScores(outputs), case_context(tasks, self.catalogue))
+        context = case_context(tasks, self.catalogue) if fusion.needs_context else torch.zeros(len(tasks), 0)
+        return fusion.scorer(StandardisedScores(outputs), context)
 
     @property
     def compared_fusions(self) -> list[str]:
@@ -317,7 +319,7 @@ class Recommender:
 
     def _now(self, tasks: TaskSet) -> TaskSet:
         """The tasks, asked after all events that are known; at T if nothing has come since."""
-        counting = [one for one in self.learners.values() if isinstance(one, EventLearner)]
+        counting = [one for one in self.learners.values() if follows(one, EventLearner)]  # type: ignore[type-abstract]
         if not any(len(one.events) > one.n_past for one in counting):
             return tasks
         n = len(tasks)

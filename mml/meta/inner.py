@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from mml.protocols import follows
+
 Params = dict[str, Tensor]
 Fast = Any
 """Stacked weights by name, or whatever stands for them with losses that are `Descending`."""
@@ -69,7 +71,7 @@ def adaptation_path(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: 
         n_tasks: U.
         rates: inner learning rate, or one tensor per parameter.
     """
-    if isinstance(losses, Descending):
+    if follows(losses, Descending):  # type: ignore[type-abstract]
         yield from _descents(losses, losses.begin(initial, n_tasks), rates)
     fast = _leaves(stack(initial, n_tasks))
     while True:

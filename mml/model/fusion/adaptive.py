@@ -45,6 +45,7 @@ class TrainedAdaptive:
     """A fitted layer."""
 
     layer: AdaptiveFusion
+    needs_context: ClassVar[bool] = True
 
     def scorer(self, scores: StandardisedScores, context: Tensor) -> FusedScorer:
         if self.layer.training:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ class FixedWeights:
     """The same weights for every case, by learner."""
 
     of: Mapping[str, float]
+    needs_context: ClassVar[bool] = False
 
     def scorer(self, scores: StandardisedScores, context: Tensor) -> FusedScorer:
         return WeightedSum(scores, self.of)

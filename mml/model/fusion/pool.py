@@ -13,7 +13,7 @@ from mml.evaluation.scorer import ItemScores, of_rows
 from mml.model.fusion.mean import FixedWeights
 from mml.model.fusion.slot import FUSIONS, FusedScorer, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.standardised import StandardisedScores
-from mml.model.fusion.weighted import weighted_mean
+from mml.model.fusion.weighted import common_mean
 from mml.model.learner.outputs import ShareOutput
 from mml.settings import read, setting
 
@@ -65,6 +65,7 @@ class Pool:
     names: tuple[str, ...]
     others: float
     untouched: float
+    needs_context: ClassVar[bool] = False
 
     def scorer(self, scores: StandardisedScores, context: Tensor) -> FusedScorer:
         found = scores.shares
@@ -129,7 +130,7 @@ class PooledScorer:
         warm, untouched = self._shares.warm.to(logs.device), self._shares.untouched(cases).to(logs.device)
         known = self._scores.known()
         is_known = self._mean @ known > 0
-        others = weighted_mean(self._scores(cases), self._mean.expand(len(logs), -1), known)
+        others = common_mean(self._scores, cases, self._mean)
         deviation = logs[:, warm].std(1, correction=0, keepdim=True).clamp(min=_SMALLEST)
         own = (logs - logs[:, warm].mean(1, keepdim=True)) / deviation
         exponent = torch.where(untouched, self._untouched, self._others) * is_known

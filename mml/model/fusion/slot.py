@@ -37,6 +37,10 @@ class ExplainedScorer(FusedScorer, Protocol):
 class TrainedFusion(Protocol):
     """A fusion that can be asked."""
 
+    @property
+    def needs_context(self) -> bool:
+        """Whether it reads the cases' context; if not it may be given one without columns."""
+
     def scorer(self, scores: StandardisedScores, context: Tensor) -> FusedScorer:
         """The fused scores of some cases, context [N, n_context]."""
 

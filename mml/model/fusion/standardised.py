@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from mml.model.learner.outputs import Output, ShareOutput
+from mml.protocols import follows
 
 
 class StandardisedScores:
@@ -38,10 +40,10 @@ class StandardisedScores:
         """S, the number of learners that have states."""
         return len(self._states)
 
-    @property
+    @cached_property
     def shares(self) -> tuple[str, ShareOutput] | None:
         """The learner whose scores are shares of the items, its name and what it says; None if there is none."""
-        return next(((name, out) for name, out in self._outputs.items() if isinstance(out, ShareOutput)), None)
+        return next(((name, out) for name, out in self._outputs.items() if follows(out, ShareOutput)), None)  # type: ignore[type-abstract]
 
     def states(self, cases: slice | Tensor) -> Tensor:
         """The states of those learners that have some, [S, c, d]."""
@@ -57,6 +59,10 @@ class StandardisedScores:
     def __call__(self, cases: slice | Tensor) -> Tensor:
         """Scores [M, c, n_items]."""
         return self.of_cases(cases)(slice(None))
+
+    def of_one(self, place: int, cases: slice | Tensor) -> Tensor:
+        """Scores [c, n_items] of the learner at a place of the names."""
+        return list(self._outputs.values())[place].standardised(cases)(slice(None))
 
     def of_cases(self, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
         """Items, a slice or int64 [n], -> scores [M, c, n] of the cases."""

@@ -24,6 +24,17 @@ def weighted_mean(z: Tensor, weights: Tensor, known: Tensor) -> Tensor:
     return torch.where(total > _LEAST, mean, _UNKNOWN)
 
 
+def common_mean(scores: StandardisedScores, cases: slice, weights: Tensor) -> Tensor:
+    """`weighted_mean` of some cases' scores with the same weights [M] for all; [c, n_items].
+
+    Learners without weight are not asked, and no more than two learners' scores are there at a time.
+    """
+    total, mean = weights @ scores.known(), torch.zeros(())
+    for place in weights.nonzero()[:, 0].tolist():
+        mean = scores.of_one(place, cases).mul_(weights[place]).add_(mean)
+    return torch.where(total > _LEAST, mean / total.clamp(min=_LEAST), _UNKNOWN)
+
+
 class WeightedSum:
     """Fixed weights, the same for every case.
 

@@ -58,6 +58,11 @@ class NewcomersLearner:
         return Shares(self.events, n_items, self.n_past, self._repeatable, content, self._counted)
 
     @cached_property
+    def _models(self) -> dict[str, Newcomers]:
+        """By protocol."""
+        return {protocol: Newcomers(chosen, self._shares) for protocol, chosen in self._chosen.items()}
+
+    @cached_property
     def _warm(self) -> Tensor:
         warm = torch.zeros(self._catalogue.n_items, dtype=torch.bool)
         warm[1 : self._catalogue.n_warm_items + 1] = True
@@ -71,8 +76,8 @@ class NewcomersLearner:
         at, protocol = tasks.moments, "online"
         if at is None:
             at, protocol = Moments(np.full(len(tasks), self.n_past), np.full(len(tasks), -1)), "frozen"
-        model, is_newer = Newcomers(self._chosen[protocol], self._shares), tasks.moments is not None
-        return NewcomersOutput(model, tasks, n_items, self._warm, at, is_newer)
+        is_newer = tasks.moments is not None
+        return NewcomersOutput(self._models[protocol], tasks, n_items, self._warm, at, is_newer)
 
     def expectations(self, tasks: TaskSet) -> NewcomersOutput:
         return self.output(tasks, self._catalogue.n_items)

@@ -85,11 +85,12 @@ class DecayedCounts:
         if not len(ends):
             return found
         done, since, state = self._start if self._start[0] <= ends[0] else (0, 0.0, np.zeros(self._n_items))
-        added = self._added(done, ends, times[order])
+        times = times[order]
+        added, fading = self._added(done, ends, times), self._fading(np.diff(times, prepend=since))
         for row, case in enumerate(order):
-            state = state * self._fading(times[case] - since) + added[row]
-            found[case], since = state, times[case]
-        self._start = int(ends[-1]), float(since), state
+            state = np.multiply(state, fading[row], out=found[case])
+            state += added[row]
+        self._start = int(ends[-1]), float(times[-1]), state.copy()
         return found
 
     def _added(self, done: int, ends: np.ndarray, times: np.ndarray) -> np.ndarray:

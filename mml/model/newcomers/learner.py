@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,11 +135,10 @@ def _product(
     shrinkage: float,
     repeatable: bool,
 ) -> dict[str, float]:
-    logs = torch.empty(len(cases), shares.n_items, len(weights))
+    logs, mixtures = torch.empty(len(cases), shares.n_items, len(weights)), _Mixtures.of(weights.values())
     for rows in blocks_in_time(cases.queries, _BLOCK):
         own = cases.take(rows)
-        mixed = mixtures(shares, own.queries, weights)
-        logs[torch.from_numpy(rows)] = torch.from_numpy(np.stack([np.log(one + _SMALLEST) for one in mixed], 2)).float()
+        logs[torch.from_numpy(rows)] = torch.from_numpy(np.stack(mixtures.logs(shares, own.queries), 2)).float()
     logs[:, 0] = -torch.inf
     if not repeatable:
         histories = torch.from_numpy(cases.queries.histories)
@@ -148,12 +147,33 @@ def _product(
     return {name: float(value) for name, value in zip(weights, found, strict=True)}
 
 
-def mixtures(shares: Shares, queries: Queries, weights: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Each mixture's shares of the items, float64 [c, n_items]."""
-    table = np.stack(list(weights.values()))
-    table = np.where(table < _NEGLIGIBLE, 0.0, table)
-    used = np.flatnonzero(table.any(0))
-    return shares.mixed(queries, [_ALL[column] for column in used], table[:, used])
+@dataclass(frozen=True)
+class _Mixtures:
+    """Weights of several mixtures, without negligible ones.
+
+    Args:
+        parts: those that have some weight.
+        table: float64 [mixtures, parts].
+    """
+
+    parts: list[Part]
+    table: np.ndarray
+
+    @classmethod
+    def of(cls, weights: Iterable[np.ndarray]) -> _Mixtures:
+        """Of the weights of all parts, float64 [parts] for each mixture."""
+        table = np.stack(list(weights))
+        table = np.where(table < _NEGLIGIBLE, 0.0, table)
+        used = np.flatnonzero(table.any(0))
+        return cls([_ALL[column] for column in used], table[:, used])
+
+    def logs(self, shares: Shares, queries: Queries) -> list[np.ndarray]:
+        """Logs of each mixture's shares of the items, float64 [c, n_items]."""
+        found = shares.mixed(queries, self.parts, self.table)
+        for one in found:
+            one += _SMALLEST
+            np.log(one, out=one)
+        return found
 
 
 class Newcomers:
@@ -166,6 +186,7 @@ class Newcomers:
 
     def __init__(self, chosen: Chosen, shares: Shares) -> None:
         self.chosen, self._shares = chosen, shares
+        self._mixtures: dict[str | None, tuple[list[float], _Mixtures]] = {}
 
     @property
     def counted(self) -> int:
@@ -183,15 +204,21 @@ class Newcomers:
             queries: c of them, in any order.
             only: one of `LEARNERS`; the product of all if None.
         """
-        names = list(LEARNERS) if only is None else [only]
-        weights = {name: self.chosen.weights[name] for name in names}
-        exponents = [self.chosen.exponents[name] if only is None else 1.0 for name in names]
-        found = torch.empty(len(queries), self._shares.n_items)
+        exponents, mixtures = self._asked(only)
+        found = np.empty((len(queries), self._shares.n_items), dtype=np.float32)
         for rows in blocks_in_time(queries, _BLOCK):
-            mixed = mixtures(self._shares, queries.take(rows), weights)
-            total = sum(exponent * np.log(one + _SMALLEST) for exponent, one in zip(exponents, mixed, strict=True))
-            found[torch.from_numpy(rows)] = torch.from_numpy(np.asarray(total)).float()
-        return found
+            logs = mixtures.logs(self._shares, queries.take(rows))
+            for exponent, one in zip(exponents, logs, strict=True):
+                one *= exponent
+            found[rows] = sum(logs[1:], start=logs[0])
+        return torch.from_numpy(found)
+
+    def _asked(self, only: str | None) -> tuple[list[float], _Mixtures]:
+        if only not in self._mixtures:
+            names = list(LEARNERS) if only is None else [only]
+            exponents = [self.chosen.exponents[name] if only is None else 1.0 for name in names]
+            self._mixtures[only] = exponents, _Mixtures.of(self.chosen.weights[name] for name in names)
+        return self._mixtures[only]
 
 
 def state_of(chosen: Chosen) -> dict[str, Any]:

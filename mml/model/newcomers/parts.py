@@ -17,6 +17,8 @@ from mml.model.newcomers.memory import Following, Memory, Nearness
 
 _FURTHEST = 50  # histories of so many interactions and more are alike in popularity
 _LEAST = 1e-3  # weight of an event that is too far in position to count
+_KEPT = 2**24  # numbers that are kept of the latest moment
+_NOTHING = 1e-300
 _RIDGE = 1.0  # of the discriminant, in mean variances
 _YOUNGEST = 0.02  # share of the log that an item has been there for at least, in the rate of its events
 
@@ -93,6 +95,15 @@ FOLLOWERS: tuple[Part, ...] = (
 """Of which the learner by what follows has one."""
 
 
+def _is_own(part: Part) -> bool:
+    """Whether what the part says depends on more of a query than its moment and the number of its interactions."""
+    return isinstance(part, Nearness | Following) or (isinstance(part, Unseen) and part.personal)
+
+
+def _at_one_moment(queries: Queries) -> bool:
+    return bool((queries.known == queries.known[:1]).all())
+
+
 class Shares:
     """The parts' shares of the items at queries; fastest in order of what is known.
 
@@ -121,6 +132,7 @@ class Shares:
         self._memory = Memory(events, n_items, span)
         self._places = np.minimum(events.places, _FURTHEST)
         self._counts: dict[tuple[Any, ...], DecayedCounts] = {}
+        self._moment: tuple[int, dict[tuple[tuple[Part, ...], int], np.ndarray]] = -1, {}
         self._first = np.full(n_items, np.iinfo(np.int64).max)
         np.minimum.at(self._first, events.items, np.arange(len(events)))
 
@@ -146,12 +158,51 @@ class Shares:
             weights: float64 [mixtures, P].
         """
         allowed = self._allowed(queries, self.n_items)
+        is_own = np.ones(len(parts), dtype=bool)
+        if len(queries) and _at_one_moment(queries):
+            is_own = np.array([_is_own(part) for part in parts], dtype=bool)
+        own = [part for part, chosen in zip(parts, is_own, strict=True) if chosen]
+        mixtures = self._added(queries, own, weights[:, is_own], allowed)
+        common = tuple(part for part, chosen in zip(parts, is_own, strict=True) if not chosen)
+        for rows, counts in self._common(queries, common) if common else ():
+            once = 1 / np.maximum(allowed[rows, : self.counted] @ counts[:, : self.counted].T, _NOTHING)
+            for mixture, weight in zip(mixtures, weights[:, ~is_own], strict=True):
+                mixture[rows] += (weight * once) @ counts
+        excluded = self._excluded(queries, self.n_items)
+        for mixture in mixtures:
+            mixture[excluded] = 0
+            mixture[:, 0] = 0
+        return mixtures
+
+    def _added(
+        self, queries: Queries, parts: Sequence[Part], weights: np.ndarray, allowed: np.ndarray
+    ) -> list[np.ndarray]:
+        """As `mixed`, but that items which are no candidates have something, too."""
         mixtures = [np.zeros((len(queries), self.n_items)) for _ in weights]
+        weighted = np.empty((len(queries), self.n_items))
         for column, found in enumerate(self._counts_of(queries, parts, self.n_items)):
             once = 1 / self._sums(found, allowed)[:, None]
             for row in np.flatnonzero(weights[:, column]):
-                mixtures[row] += (weights[row, column] * once) * found
-        return [one * allowed for one in mixtures]
+                mixtures[row] += np.multiply(weights[row, column] * once, found, out=weighted)
+        return mixtures
+
+    def _common(self, queries: Queries, parts: tuple[Part, ...]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Queries at one moment that are alike, and what the parts have for them all, float64 [parts, n_items].
+
+        What was said at the latest moment is kept: a service is asked again and again at the end of its log.
+        """
+        known = int(queries.known[0])
+        if known != self._moment[0]:
+            self._moment = known, {}
+        kept, places = self._moment[1], np.minimum(queries.lengths, _FURTHEST)
+        for place in np.unique(places):
+            rows = np.flatnonzero(places == place)
+            key = parts, int(place)
+            if key not in kept:
+                if len(kept) * len(parts) * self.n_items > _KEPT:
+                    kept.clear()
+                kept[key] = np.concatenate(list(self._counts_of(queries.take(rows[:1]), parts, self.n_items)))
+            yield rows, kept[key]
 
     def of_items(self, queries: Queries, parts: Sequence[Part], items: np.ndarray) -> np.ndarray:
         """The parts' shares of one item for each query, items int64 [c] -> float64 [c, parts]."""
@@ -167,22 +218,27 @@ class Shares:
         """float64 [c], the sums over counted candidates; never 0. found [c, n] or [1, n]."""
         found, allowed = found[:, : self.counted], allowed[:, : self.counted]
         sums = allowed @ found[0] if len(found) == 1 else np.einsum("cn,cn->c", found, allowed)
-        return np.maximum(sums, 1e-300)
+        return np.maximum(sums, _NOTHING)
 
     def _allowed(self, queries: Queries, limit: int) -> np.ndarray:
         """float64 [c, limit], 1 for candidates."""
         allowed = np.ones((len(queries), limit))
-        if not self._repeatable:
-            rows, columns = np.nonzero((queries.histories > 0) & (queries.histories < limit))
-            allowed[rows, queries.histories[rows, columns]] = 0
+        allowed[self._excluded(queries, limit)] = 0
         allowed[:, 0] = 0
         return allowed
+
+    def _excluded(self, queries: Queries, limit: int) -> tuple[np.ndarray, np.ndarray]:
+        """Queries and items of their histories that are no candidates."""
+        if self._repeatable:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        rows, columns = np.nonzero((queries.histories > 0) & (queries.histories < limit))
+        return rows, queries.histories[rows, columns]
 
     def _counts_of(self, queries: Queries, parts: Sequence[Part], limit: int) -> Iterator[np.ndarray]:
         """Not normalised, float64 [c, limit] for each part; [1, limit] where it is the same for all queries."""
         kept: dict[Part, np.ndarray] = {}  # what several parts need, counted once
         rated = {one.of for one in parts if isinstance(one, Rate)}
-        moments = queries.take(slice(1)) if len(queries) and (queries.known == queries.known[0]).all() else queries
+        moments = queries.take(slice(1)) if _at_one_moment(queries) else queries
         presence = self._presence(moments, limit) if rated else None
         for part in parts:
             if isinstance(part, Unseen):

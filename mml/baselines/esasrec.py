@@ -111,6 +111,9 @@ class LiGREncoder(nn.Module):
         self.layers = nn.ModuleList([LiGRLayer(own) for _ in range(own.n_layers)])
         use_task_dropout(self)
         initialise(self, own.initializer_range)
+        for layer in self.modules():  # what is added to the vectors has no norm after it, so it must begin at its size
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_normal_(layer.weight)
 
     def forward(
         self, item_vectors: Tensor, attention_bias: Tensor | None = None, noise_keys: Tensor | None = None

@@ -61,7 +61,7 @@ class Fraction:
         return tasks.take(np.arange(min(self._n, len(tasks))))
 
 
-def parts_of_a_run(folder: str, words: Sequence[str]) -> Record:
+def parts_of_a_run(folder: str, argv: Sequence[str]) -> Record:
     """Build, train, adapt and rank; seconds and the peak memory after each."""
     from mml.config.config import Config
     from mml.data.dataset import MMLDataset
@@ -75,7 +75,7 @@ def parts_of_a_run(folder: str, words: Sequence[str]) -> Record:
     from mml.trainer.settings import MetaSettings
 
     path = Path(folder)
-    config = Config(path.name, arguments=[f"--data_path={path.parent}", *ON_THE_CPU, *words])
+    config = Config(path.name, arguments=[f"--data_path={path.parent}", *ON_THE_CPU, *argv])
     begin = time.process_time()
     dataset = MMLDataset(config)
     record: Record = {"interactions": dataset.summary()["interactions"], "loss_type": config["loss_type"]}
@@ -104,10 +104,10 @@ def parts_of_a_run(folder: str, words: Sequence[str]) -> Record:
     return record
 
 
-def measure(work: Path, users: int, items: int, words: Sequence[str]) -> Record:
+def measure(work: Path, users: int, items: int, argv: Sequence[str]) -> Record:
     """One line of the table."""
     loss = ["--loss_type=sampled"] if items >= SAMPLED_FROM else []
-    case = {"folder": str(random_log(work, users, items)), "words": [*loss, *words]}
+    case = {"folder": str(random_log(work, users, items)), "argv": [*loss, *argv]}
     record = in_fresh_process("benchmarks.growth", "parts_of_a_run", case)
     return {"users": users, "items": items, **{key: value for key, value in record.items() if key != "folder"}}
 
@@ -118,9 +118,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--full", action="store_true", help="up to 1e6 users and 2e5 items")
     parser.add_argument("--work", type=Path, default=Path("output/benchmarks/logs"), help="where the logs are kept")
     parser.add_argument("--output", type=Path, default=Path("output/benchmarks"))
-    options, words = parser.parse_known_args(arguments)
+    options, argv = parser.parse_known_args(arguments)
     sizes = SIZES + (FULL_SIZES if options.full else [])
-    records = [measure(options.work, users, items, words) for users, items in sizes]
+    records = [measure(options.work, users, items, argv) for users, items in sizes]
     print(
         f"{TRAINED} users trained on, {EVALUATED} cases adapted in {STEPS} steps and ranked, CPU seconds; {machine()}"
     )

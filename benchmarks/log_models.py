@@ -220,10 +220,10 @@ def online_rows(world: World) -> Iterator[Row]:
         yield Row(name, world.online(best, span), seconds, text)
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Measure and print."""
-    own = [word for word in words if word in ("--no-search", "--refit")]
-    rest = [word for word in words if word not in own]
+    own = [one for one in argv if one in ("--no-search", "--refit")]
+    rest = [one for one in argv if one not in own]
     only: list[str] = []
     if "--only" in rest:
         begin = rest.index("--only")

@@ -25,13 +25,13 @@ def in_fresh_process(module: str, function: str, case: Mapping[str, Any], launch
     Args:
         module, function: what to call; it returns a record.
         case: its keyword arguments, plain values.
-        launcher: words after `python`, instead of none: `-m torch.distributed.run --nproc_per_node=2`.
+        launcher: arguments after `python`, instead of none: `-m torch.distributed.run --nproc_per_node=2`.
 
     Returns:
         The record with `peak_mb` and `imports_mb`, the resident memory at the end and before the call; or with `error`.
     """
-    words = ["-m", "benchmarks.measured"] if not launcher else [*launcher, "-m", "benchmarks.measured"]
-    command = [sys.executable, *words, module, function, json.dumps(case)]
+    argv = ["-m", "benchmarks.measured"] if not launcher else [*launcher, "-m", "benchmarks.measured"]
+    command = [sys.executable, *argv, module, function, json.dumps(case)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
     if done.returncode or not lines:

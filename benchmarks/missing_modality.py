@@ -57,10 +57,10 @@ def thinned(pictures: Path, share: int, seed: int, folder: Path) -> Path:
     return target
 
 
-def one_run(dataset: str, pictures: Path, seed: int, words: Sequence[str]) -> dict[str, Any]:
-    """result.json of a run with these pictures, and its folder as `run`; words are `--key=value` for the config."""
+def one_run(dataset: str, pictures: Path, seed: int, argv: Sequence[str]) -> dict[str, Any]:
+    """result.json of a run with these pictures, and its folder as `run`; argv are `--key=value` for the config."""
     own = [f"--seed={seed}", f"--learners.img.source.folder={pictures if any(pictures.iterdir()) else '~'}"]
-    config = Config(dataset, arguments=[*own, *words])
+    config = Config(dataset, arguments=[*own, *argv])
     setup_logging(config["state"])
     folder = RunFolder(config)
     with own_log() as log:
@@ -69,14 +69,14 @@ def one_run(dataset: str, pictures: Path, seed: int, words: Sequence[str]) -> di
 
 
 def measure(
-    dataset: str, pictures: Path, shares: Sequence[int], seeds: Sequence[int], work: Path, words: Sequence[str]
+    dataset: str, pictures: Path, shares: Sequence[int], seeds: Sequence[int], work: Path, argv: Sequence[str]
 ) -> dict[int, list[dict[str, Any]]]:
     """Share in percent -> one result.json's content per seed."""
     results: dict[int, list[dict[str, Any]]] = {share: [] for share in shares}
     for seed in seeds:
         for share in shares:
             logger.info("== seed %d, %d %% of the pictures removed", seed, share)
-            results[share].append(one_run(dataset, thinned(pictures, share, seed, work), seed, words))
+            results[share].append(one_run(dataset, thinned(pictures, share, seed, work), seed, argv))
     return results
 
 
@@ -132,7 +132,7 @@ def _mean(numbers: Sequence[float], sign: str = "") -> str:
 
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The benchmark's own arguments, and the `--key=value` words for the config."""
+    """The benchmark's own arguments, and the `--key=value` arguments for the config."""
     parser = argparse.ArgumentParser(description="mml with a share of the pictures missing.", allow_abbrev=False)
     parser.add_argument("--dataset", default="ml-100k")
     parser.add_argument("--pictures", type=Path, default=POSTERS, help=f"folder, named by item id ({POSTERS})")
@@ -145,7 +145,7 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 def main(arguments: Sequence[str]) -> int:
     """Run, print the table, write the JSON; returns the exit code."""
     setup_logging("INFO")
-    options, words = parse(arguments)
+    options, argv = parse(arguments)
     if not options.pictures.is_dir():
         print(f"Skipped: there are no pictures in {options.pictures}; name their folder by --pictures.")
         return 0
@@ -153,11 +153,11 @@ def main(arguments: Sequence[str]) -> int:
         print("error: --shares are percents, from 0 to 100", file=sys.stderr)
         return 2
     defaults = [f"--output_dir={options.output / 'runs'}", "--show_progress=False"]
-    given = {word.partition("=")[0] for word in words}
-    words = [*words, *(word for word in defaults if word.partition("=")[0] not in given)]
+    given = {one.partition("=")[0] for one in argv}
+    argv = [*argv, *(one for one in defaults if one.partition("=")[0] not in given)]
     try:
         results = measure(
-            options.dataset, options.pictures, options.shares, options.seeds, options.output / "pictures", words
+            options.dataset, options.pictures, options.shares, options.seeds, options.output / "pictures", argv
         )
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -165,7 +165,7 @@ def main(arguments: Sequence[str]) -> int:
     print(f"NDCG@10 on {options.dataset}, mean ± std over {len(options.seeds)} seeds")
     print(table(results))
     path = options.output / "missing_modality.json"
-    content = {"dataset": options.dataset, "seeds": options.seeds, "settings": words, "results": results}
+    content = {"dataset": options.dataset, "seeds": options.seeds, "settings": argv, "results": results}
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(f"\nWritten to {path}")
     return 0

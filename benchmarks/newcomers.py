@@ -150,9 +150,9 @@ def report(measured: Measured) -> None:
         print(measured.line(name, own), flush=True)
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Measure and print."""
-    given, rest = _own_options(words)
+    given, rest = _own_options(argv)
     protocol, most = given.get("--protocol", "online"), given.get("--most")
     if protocol not in PROTOCOLS:
         raise InputError(f"--protocol {protocol}: no protocol; it is one of {', '.join(PROTOCOLS)}.")
@@ -165,15 +165,15 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _own_options(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """This benchmark's own options and their values, and the other words."""
-    given, rest, left = {}, [], list(words)
+def _own_options(argv: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """This benchmark's own options and their values, and the other arguments."""
+    given, rest, left = {}, [], list(argv)
     while left:
-        word = left.pop(0)
-        if word in ("--protocol", "--most") and left:
-            given[word] = left.pop(0)
+        one = left.pop(0)
+        if one in ("--protocol", "--most") and left:
+            given[one] = left.pop(0)
         else:
-            rest.append(word)
+            rest.append(one)
     return given, rest
 
 

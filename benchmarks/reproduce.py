@@ -27,9 +27,9 @@ from recbole.data.utils import create_samplers
 
 from benchmarks.leave_one_out import LeaveOneOut, LeaveOneOutValidation, measured
 from benchmarks.measured import machine
+from mml.baselines.recbole_config import ModelConfig
 from mml.baselines.recbole_model import BaselineTrainer, ModelScorer, new_model
 from mml.baselines.registry import recbole_class
-from mml.baselines.settings import ModelConfig
 from mml.config.arguments import is_setting
 from mml.config.config import Config
 from mml.data.catalogue import Catalogue

@@ -25,10 +25,10 @@ def main(arguments: Sequence[str]) -> int:
     """Run them; the number of those that failed."""
     parser = argparse.ArgumentParser(description="All benchmarks.", allow_abbrev=False)
     parser.add_argument("--only", nargs="*", choices=BENCHMARKS, default=BENCHMARKS)
-    chosen, words = parser.parse_known_args(arguments)
+    chosen, argv = parser.parse_known_args(arguments)
     failed = 0
     for name in chosen.only:
-        command = [sys.executable, "-m", f"benchmarks.{name}", *(words if name in SPEED else ())]
+        command = [sys.executable, "-m", f"benchmarks.{name}", *(argv if name in SPEED else ())]
         done = subprocess.run(command, cwd=ROOT, check=False)
         failed += done.returncode != 0
     return failed

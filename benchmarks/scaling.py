@@ -37,7 +37,7 @@ COLUMNS = {
 }
 
 
-def shared_work(folder: str, words: Sequence[str]) -> Record:
+def shared_work(folder: str, argv: Sequence[str]) -> Record:
     """Rates of this run's processes together."""
     from mml import distributed
     from mml.config.config import Config
@@ -52,7 +52,7 @@ def shared_work(folder: str, words: Sequence[str]) -> Record:
     from mml.trainer.settings import MetaSettings
 
     path = Path(folder)
-    config = Config(path.name, arguments=[f"--data_path={path.parent}", "--show_progress=False", *words])
+    config = Config(path.name, arguments=[f"--data_path={path.parent}", "--show_progress=False", *argv])
     dataset = MMLDataset(config)
     learner = untrained_learner(config, dataset, "id")
     tasks = dataset.test_tasks()[0]
@@ -75,10 +75,10 @@ def shared_work(folder: str, words: Sequence[str]) -> Record:
     return record
 
 
-def measure(folder: Path, processes: int, words: Sequence[str]) -> Record:
+def measure(folder: Path, processes: int, argv: Sequence[str]) -> Record:
     """One line of the table."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    case = {"folder": str(folder), "words": list(words)}
+    case = {"folder": str(folder), "argv": list(argv)}
     record = in_fresh_process("benchmarks.scaling", "shared_work", case, launcher)
     return {"processes": processes, **{key: value for key, value in record.items() if key != "folder"}}
 
@@ -89,9 +89,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--work", type=Path, default=Path("output/benchmarks/logs"), help="where the logs are kept")
     parser.add_argument("--output", type=Path, default=Path("output/benchmarks"))
-    options, words = parser.parse_known_args(arguments)
+    options, argv = parser.parse_known_args(arguments)
     folder = random_log(options.work, USERS, ITEMS)
-    records = [measure(folder, n, words) for n in options.processes]
+    records = [measure(folder, n, argv) for n in options.processes]
     for kind in ("training", "evaluation"):
         one = next(
             (record[f"{kind}_rate"] / record["processes"] for record in records if f"{kind}_rate" in record), None

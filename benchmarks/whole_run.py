@@ -50,13 +50,13 @@ def features_of(log: Path, n_items: int) -> Path:
     return path
 
 
-def one_epoch(words: Sequence[str]) -> list[str]:
-    """ONE_EPOCH with these words over it."""
-    given = {word.partition("=")[0] for word in words}
-    return [*(word for word in ONE_EPOCH if word.partition("=")[0] not in given), *words]
+def one_epoch(argv: Sequence[str]) -> list[str]:
+    """ONE_EPOCH with these arguments over it."""
+    given = {one.partition("=")[0] for one in argv}
+    return [*(one for one in ONE_EPOCH if one.partition("=")[0] not in given), *argv]
 
 
-def whole_run(folder: str, features: str, output: str, words: Sequence[str]) -> Record:
+def whole_run(folder: str, features: str, output: str, argv: Sequence[str]) -> Record:
     """Read, train, adapt, fuse, rank and write; stage -> seconds, users/s and the peak memory so far."""
     from mml.config.config import Config
     from mml.precision import set_up_torch
@@ -64,8 +64,8 @@ def whole_run(folder: str, features: str, output: str, words: Sequence[str]) -> 
     from mml.run.run import Run
 
     path, begin = Path(folder), time.perf_counter()
-    words = [f"--data_path={path.parent}", f"--output_dir={output}", f"--learners.txt.item_feat_emb={features}", *words]
-    config = Config(path.name, arguments=words)
+    argv = [f"--data_path={path.parent}", f"--output_dir={output}", f"--learners.txt.item_feat_emb={features}", *argv]
+    config = Config(path.name, arguments=argv)
     set_up_torch(config)
     run = Run(config, RunFolder(config))
     stages: list[Record] = [{"stage": "data", "seconds": time.perf_counter() - begin, "peak_memory_mb": peak_mb()}]
@@ -82,13 +82,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--items", type=int, default=200_000)
     parser.add_argument("--work", type=Path, default=Path("output/benchmarks/logs"), help="where the log is kept")
     parser.add_argument("--output", type=Path, default=Path("output/benchmarks"))
-    options, words = parser.parse_known_args(arguments)
+    options, argv = parser.parse_known_args(arguments)
     log = random_log(options.work, options.users, options.items)
     case = {
         "folder": str(log.resolve()),
         "features": str(features_of(log, options.items).resolve()),
         "output": str((options.output / "whole_run").resolve()),
-        "words": one_epoch(words),
+        "argv": one_epoch(argv),
     }
     record = in_fresh_process("benchmarks.whole_run", "whole_run", case)
     if "error" in record:

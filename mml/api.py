@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,11 @@ from mml.config.sources import nested
 from mml.importing.build import import_log
 from mml.logs import own_log
 from mml.recommender import Recommender
+from mml.report.write import try_report
 from mml.run.folder import RunFolder
 from mml.run.run import run_meta
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -89,4 +94,9 @@ def _trained(
     config = Config(dataset, config_files, nested(settings))
     folder = RunFolder(config)
     with own_log() as log:
-        return run_meta(config, folder, lambda: log(folder.path))
+        result, path = run_meta(config, folder, lambda: log(folder.path))
+        if os.environ.get("RANK", "0") == "0":  # one of torchrun's processes writes for all
+            report, why = try_report(path)
+            if report is None:
+                logger.warning("There is no report.html: %s", why)
+        return result, path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +14,10 @@ from mml.data.items import Items
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet, tasks_after
 from mml.errors import InputError
+from mml.tables.events import Events, read_events
+from mml.tables.told import Told
 
 Given = Mapping[str, Iterable[object]] | pd.DataFrame | str | Path
-_USERS = ("user_id", "user", "userId", "customer_id")
-_ITEMS = ("item_id", "item", "itemId", "product_id")
-_TIMES = ("timestamp", "time", "datetime", "date")
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,25 @@ class Histories:
     ranks: list[list[int]] | None = None
 
     @classmethod
-    def read(cls, given: Given, items: Items) -> Histories:
-        """Histories from a mapping of user id to item ids, a table, or the name of a CSV or `.inter` file.
+    def read(cls, given: Given, items: Items, told: Told | None = None) -> Histories:
+        """Histories from a mapping of user id to item ids, a table, or the name of a file of one.
 
         A table has a column of users and one of items, and may have one of times; without it the rows are in order.
+
+        Args:
+            given: the histories.
+            items: that are known.
+            told: what is known of the shop's tables, such as the names of their columns.
 
         Raises:
             InputError: if the columns are not there, or the file cannot be read.
         """
-        if isinstance(given, (str, Path)):
-            given = _read_table(Path(given))
-        lists, places = _by_user(given) if isinstance(given, pd.DataFrame) else (given, None)
+        lists: Mapping[Any, Iterable[object]]
+        places: _Places | None = None
+        if isinstance(given, (str, Path, pd.DataFrame)):
+            lists, places = _by_user(read_events(given, told or Told()))
+        else:
+            lists = given
         users, known, unknown = [], [], 0
         ranks: list[list[int]] | None = None if places is None else []
         for user, own in lists.items():
@@ -81,45 +89,18 @@ class Histories:
         return PackedSequences(flat, np.concatenate(([0], np.cumsum(lengths))))
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; name a CSV with the columns user_id and item_id.")
-    separator = "\t" if path.suffix in (".inter", ".tsv") else ","
-    try:
-        frame = pd.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", compression=None
-        )
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: cannot be read as a table ({' '.join(str(error).split())}).") from None
-    return frame.rename(columns=lambda column: str(column).partition(":")[0])
-
-
 _Places = dict[str, list[int]]
 
 
-def _by_user(frame: pd.DataFrame) -> tuple[dict[str, list[object]], _Places | None]:
+def _by_user(events: Events) -> tuple[dict[str, list[str]], _Places | None]:
     """Each user's items, and their places among all rows in order of time, if there are times."""
-    user, item = _column(frame, _USERS, "users"), _column(frame, _ITEMS, "items")
-    time = next((name for name in _TIMES if name in frame), None)
-    if time is not None:
-        times = pd.to_numeric(frame[time], errors="coerce")
-        order = frame[time] if times.isna().any() else times
-        frame = frame.loc[order.sort_values(kind="stable").index]
-    kept = frame.assign(_place=np.arange(len(frame)))[frame[item].astype(str) != ""]
-    groups = kept.groupby(user, sort=False)
-    everybody = [str(name) for name in frame[user].unique()]
-    items: dict[str, list[object]] = {name: [] for name in everybody}
-    items |= {str(name): list(own) for name, own in groups[item]}
-    if time is None:
+    frame = events.frame.assign(_place=np.arange(len(events.frame)))
+    kept = frame[frame["item_id"] != ""]
+    groups = kept.groupby("user_id", sort=False)
+    everybody = [str(name) for name in frame["user_id"].unique()]
+    items: dict[str, list[str]] = {name: [] for name in everybody}
+    items |= {str(name): list(own) for name, own in groups["item_id"]}
+    if not events.timed:
         return items, None
     places: _Places = {name: [] for name in everybody}
     return items, places | {str(name): list(own) for name, own in groups["_place"]}
-
-
-def _column(frame: pd.DataFrame, names: tuple[str, ...], what: str) -> str:
-    found = next((name for name in names if name in frame), None)
-    if found is None:
-        raise InputError(
-            f"the table of histories has no column of {what}: it has {', '.join(map(str, frame))}; call it {names[0]}."
-        )
-    return found

@@ -17,9 +17,10 @@ def set_up_torch(config: Config) -> None:
 
     Sums round by how they are shared among threads, so numpy's products have as many as torch, whatever the machine.
     """
-    torch.set_num_threads(config["cpu_threads"])
-    threadpool_limits(config["cpu_threads"], user_api="blas")
-    set_precision(config["device"], config["tf32"])
+    run = config.run
+    torch.set_num_threads(run.cpu_threads)
+    threadpool_limits(run.cpu_threads, user_api="blas")
+    set_precision(config.device, run.tf32)
 
 
 def set_precision(device: torch.device, tf32: bool) -> None:

@@ -6,6 +6,7 @@ import copy
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ from mml.model.learner.slot import EventLearner, Serving, State, TrainedLearner
 from mml.protocols import follows
 from mml.ranked_lists import BestItems, ListedItems, best_items, popular_items
 from mml.refresh.newer import learned
+from mml.settings import Values
+from mml.tables.told import Told
 from mml.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -91,7 +94,7 @@ class Recommender:
         learners: Mapping[str, TrainedLearner],
         generator: Generator | None,
         rules: Rules,
-        values: Mapping[str, Any],
+        values: Values,
         device: torch.device,
         log: PackedSequences | None = None,
         choices: Mapping[str, State] | None = None,
@@ -163,6 +166,11 @@ class Recommender:
         """One row per item, by item_id: title if known, is_new (nobody had touched it at T), n_interactions."""
         return self.vocabulary.table()
 
+    @cached_property
+    def told(self) -> Told:
+        """What is known of the shop's tables."""
+        return Told.of(self.values)
+
     @property
     def image_folder(self) -> Path | None:
         """The folder of the items' pictures, if a learner encodes one and it is still there."""
@@ -182,7 +190,8 @@ class Recommender:
         """The best items for each user.
 
         Args:
-            histories: user id -> item ids, the oldest first; or a table, or the name of a file of one.
+            histories: user id -> item ids, the oldest first; or a table, or the name of a file of one, with the
+                columns' names that the imported log has, or user_id, item_id and perhaps timestamp.
             top: how many items, at least 1.
             items: only these are candidates; all if None.
             exclude: these are none.
@@ -196,11 +205,11 @@ class Recommender:
         Raises:
             InputError: for histories that cannot be read, or a wrong number.
         """
-        if top < 1 or not 0 <= (new_items_share or 0) <= 1:
-            raise InputError(
-                f"top is {top} and new_items_share {new_items_share}; give 1 or more, and a share of 0 to 1."
-            )
-        found = Histories.read(histories, self.vocabulary)
+        if top < 1:
+            raise InputError(f"top is {top}; a list has 1 item or more.")
+        if not 0 <= (new_items_share or 0) <= 1:
+            raise InputError(f"new_items_share is {new_items_share}; give a share of 0 to 1.")
+        found = Histories.read(histories, self.vocabulary, self.told)
         if found.n_unknown:
             logger.warning("%d items of the histories are unknown and were skipped.", found.n_unknown)
         allowed = self._allowed(items, exclude)
@@ -246,8 +255,9 @@ class Recommender:
         """Take in items that came after the training: encoded as the others were, they can be recommended at once.
 
         Args:
-            table: one row per item, a frame or a file: item_id, what the modalities are encoded from (texts,
-                columns), and a title if the others have some. Known items are passed over, with a line in the log.
+            table: one row per item, a frame or a file: its id, what the modalities are encoded from (texts,
+                columns), and a title if the others have some, by the names that the imported table has or those of
+                the dataset. Known items are passed over, with a line in the log.
             images: folder of pictures named by item id.
 
         Returns:
@@ -256,7 +266,7 @@ class Recommender:
         Raises:
             InputError: a column is missing, there is nothing to encode, or the model has no content to make vectors of.
         """
-        frame = read_new_items(table)
+        frame = read_new_items(table, self.told)
         fitted = {name: one.fitted for name, one in self.catalogue.features.items() if one.fitted is not None}
         if not fitted:
             raise InputError(
@@ -293,7 +303,7 @@ class Recommender:
         """
         if self.log is None:
             raise InputError("this model was saved without its log, so it cannot be updated; train again.")
-        found = Histories.read(log, self.vocabulary)
+        found = Histories.read(log, self.vocabulary, self.told)
         newer = found.sequences()
         n_judges = max(1, len(newer) // 10)
         judges, others = newer.part(slice(len(newer) - n_judges, None)), newer.part(slice(0, len(newer) - n_judges))
@@ -354,7 +364,7 @@ class Recommender:
         Raises:
             InputError: for a log that cannot be read, or one with no case.
         """
-        found = Histories.read(log, self.vocabulary)
+        found = Histories.read(log, self.vocabulary, self.told)
         tasks, _ = evaluation_tasks(found.sequences(), self.rules.max_length, shots)
         history = tasks.inputs(slice(None))
         if not self.rules.repeatable:
@@ -531,7 +541,7 @@ def _log_of(state: Mapping[str, Tensor]) -> PackedSequences:
     return PackedSequences(state["items"].long().numpy(), state["offsets"].numpy())
 
 
-def new_generator(kind: str, learner: TrainedLearner, catalogue: Catalogue, values: Mapping[str, Any]) -> Generator:
+def new_generator(kind: str, learner: TrainedLearner, catalogue: Catalogue, values: Values) -> Generator:
     """An untrained generator of the ID embeddings of a trained learner."""
     assert isinstance(learner, AdaptedLearner)
     inner = learner.learner

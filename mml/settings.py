@@ -14,6 +14,8 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 S = TypeVar("S")
+Values = Mapping[str, Any]
+"""Final values by key, of all parts together: what `read` takes a part's settings from."""
 _KEY = "key"
 
 
@@ -32,6 +34,7 @@ class Key:
         section: the title that it stands under in the reference.
         per_learner: whether `learners.<name>` can have a value of its own.
         is_path: whether it names a file or folder, in which `~` is the user's home.
+        whole: whether the numbers of a list must be whole ones.
     """
 
     types: tuple[type, ...]
@@ -45,6 +48,7 @@ class Key:
     section: str = ""
     per_learner: bool = False
     is_path: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,12 +107,13 @@ def keys_of(declared: type) -> dict[str, Key]:
         choices = own.choices() if callable(own.choices) else own.choices
         stage: str = own.stage if own.stage is not None else getattr(declared, "stage", "data")
         section: str = getattr(declared, "section", "")
-        bounds = (tuple(choices), own.low, own.high, section, own.per_learner, own.is_path)
+        whole = any(typing.get_args(one)[:1] == (int,) for one in _alternatives(hints[one.name]))
+        bounds = (tuple(choices), own.low, own.high, section, own.per_learner, own.is_path, whole)
         result[one.name] = Key(kinds, default, own.meaning, stage, optional, *bounds)
     return result
 
 
-def read(declared: type[S], values: Mapping[str, Any]) -> S:
+def read(declared: type[S], values: Values) -> S:
     """An instance with the declared keys' values of `values`, each brought to its field's type.
 
     A key that `values` lacks has its default; keys of other parts are passed over.

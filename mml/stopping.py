@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from mml.memory import is_out_of_memory, told_out_of_memory
+
 GO_ON = "Stopped. What is finished is kept: start the same command again to go on."
 
 
@@ -40,12 +42,19 @@ def stop_code(stop: KeyboardInterrupt) -> int:
 
 
 def in_order(command: Callable[[], int], text: str = GO_ON) -> int:
-    """Run a command that says on stderr how to go on if it is stopped; returns its exit code, or that of stopping."""
+    """Run a command that says on stderr how to go on if it is stopped; returns its exit code, or that of stopping.
+
+    Where memory runs out it is 4, a fault of the machine.
+    """
     with stoppable():
         try:
             return command()
         except KeyboardInterrupt as stop:
             return told(stop, text)
+        except (MemoryError, RuntimeError, ImportError) as error:
+            if not is_out_of_memory(error):
+                raise
+        return told_out_of_memory()  # out of the handler, so that what the traceback holds is let go of
 
 
 def told(stop: KeyboardInterrupt, text: str = GO_ON) -> int:

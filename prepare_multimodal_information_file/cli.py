@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser() -> ArgumentParser:
     """The arguments of all commands."""
     parser = ArgumentParser(
-        prog="python -m prepare_multimodal_information_file",
+        prog="mml features",
         description="From raw texts, pictures and columns to the feature files that `item_feat_emb` names.",
         epilog=encoders(),
         formatter_class=RawDescriptionHelpFormatter,

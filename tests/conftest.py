@@ -43,7 +43,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def arguments() -> Callable[..., list[str]]:
-    """Builds the words for run_meta.main: a small run of `tiny` with the given data and output folders."""
+    """Builds the arguments for run_meta.main: a small run of `tiny` with the given data and output folders."""
 
     def build(data: Path, output: Path, dataset: str = "tiny", **settings: Any) -> list[str]:
         learners = {

@@ -23,8 +23,8 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_parts_of_a_run(log: str, loss_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "TRAINED", 40)
     monkeypatch.setattr(growth, "EVALUATED", 20)
-    words = [f"--loss_type={loss_type}", "--hidden_size=8", "--inner_size=16", "--n_layers=1", "--use_gpu=False"]
-    record = growth.parts_of_a_run(log, words)
+    argv = [f"--loss_type={loss_type}", "--hidden_size=8", "--inner_size=16", "--n_layers=1", "--use_gpu=False"]
+    record = growth.parts_of_a_run(log, argv)
     assert record["loss_type"] == loss_type
     assert all(record[key] > 0 for key in growth.COLUMNS.values() if key.endswith(("_rate", "_seconds")))
 
@@ -38,9 +38,9 @@ def test_both_ways_of_building_see_the_same_log(log: str) -> None:
 def test_a_whole_run(log: str, tmp_path: Path) -> None:
     features = whole_run.features_of(Path(log), 100)
     own = ["--hidden_size=8", "--inner_size=16", "--n_layers=1", "--adapt_max_steps=2", "--pretrain_batch_size=64"]
-    words = whole_run.one_epoch(own)
-    assert len(words) == len(whole_run.ONE_EPOCH) + 4
-    record = whole_run.whole_run(log, str(features), str(tmp_path), words)
+    argv = whole_run.one_epoch(own)
+    assert len(argv) == len(whole_run.ONE_EPOCH) + 4
+    record = whole_run.whole_run(log, str(features), str(tmp_path), argv)
     of = {name: [f"{name}.{stage}" for stage in ("pretrain", "meta", "adaptation")] for name in ("id", "txt")}
     names = ["data", *of["id"], "linear", "newcomers", *of["txt"], "generator", "fusion", "meta_test", "all"]
     assert [stage["stage"] for stage in record["stages"]] == names

@@ -16,6 +16,7 @@ def test_every_key_is_in_the_list() -> None:
     found = {name for part in parts() for name in part.keys}
     assert set(config_keys.declared()) <= found
     assert "learners.linear.penalty" in found
+    assert {"new_users", "selected_features", "decay", "gru_learning_rate"} <= found  # of baselines
 
 
 def test_parts_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

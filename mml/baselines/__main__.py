@@ -13,12 +13,14 @@ from mml.errors import InputError
 from mml.files.faults import reported
 from mml.stopping import in_order
 
-_EPILOG = (
-    "Keys of the split, the features and the evaluation are mml's (`mml keys data`). Models of the log choose their "
-    "own settings on the validation users; mml's other baselines take the keys of its learners and those of "
-    "configs/baselines.yaml; RecBole's take RecBole's, as in --hidden_dropout_prob=0.3. `mml tune NAME --model MODEL` "
-    "searches for good ones."
-)
+_EPILOG = """\
+Examples:
+  mml baseline SLIST shop
+  mml baseline SASRec --dataset ml-100k --loss_type=CE --hidden_dropout_prob=0.3
+Keys of the split, the features and the evaluation are mml's (`mml keys data`). Models of the log choose their own
+settings on the validation users; mml's other baselines take the keys of its learners and those of
+configs/baselines.yaml; RecBole's take RecBole's. `mml baselines` lists all, `mml tune NAME --model MODEL` searches for
+good settings. Exit codes as those of `mml train`."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,20 +32,21 @@ def _main(arguments: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml.baselines.run import run_baseline
     from mml.baselines.settings import read_baseline
-    from mml.config.arguments import common_arguments
+    from mml.config.arguments import common_arguments, named_first
     from mml.logs import own_log, setup_logging
     from mml.run.printing import result_table
 
     setup_logging("INFO")
     try:
-        options, files, words = common_arguments(
-            arguments,
+        options, files, settings = common_arguments(
+            named_first(arguments, place=1),
             "Train and evaluate a baseline on mml's split.",
-            {"model": "a name that `mml baselines` lists"},
+            {"MODEL": "a name that `mml baselines` lists"},
             _EPILOG,
+            "mml baseline MODEL NAME",
         )
-        baseline = read_baseline(options.model, options.dataset, files, words)
-        setup_logging(baseline.config["state"])
+        baseline = read_baseline(options.MODEL, options.dataset, files, settings)
+        setup_logging(baseline.config.run.state)
         with own_log() as log:
             result, path = run_baseline(baseline, log)
     except (InputError, OSError) as error:

@@ -8,22 +8,22 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from mml.baselines.modality import modality_of
+from mml.baselines.modality import ModalitySettings, modality_of
 from mml.baselines.single import SingleEntry
 from mml.baselines.slot import BASELINES, Moment
 from mml.data.item_features import ItemFeatures
 from mml.model.learner.base import Learner, LearnerParts
-from mml.settings import read, setting
+from mml.settings import setting
 
 _LEAST = 1e-6  # of the largest variance: what has less is rounding
 
 
 @dataclass(frozen=True)
-class AlphaFuseSettings:
+class AlphaFuseSettings(ModalitySettings):
     """AlphaFuse's own settings."""
 
-    stage: ClassVar[str] = "baseline"
-    section: ClassVar[str] = "AlphaFuse"
+    stage: ClassVar[str] = "pretrain"
+    section: ClassVar[str] = "own"
 
     alphafuse_semantic: float = setting(
         0.5, "AlphaFuse: share of hidden_size that text takes; IDs have the rest.", low=0.0, high=1.0
@@ -94,7 +94,7 @@ class AlphaFuseEntry(SingleEntry):
     reads_features = True
 
     def build(self, parts: LearnerParts, moment: Moment) -> Learner:
-        share = read(AlphaFuseSettings, moment.settings).alphafuse_semantic
+        share = moment.part(AlphaFuseSettings).alphafuse_semantic
         return AlphaFuseLearner(parts, modality_of(moment), share)
 
 

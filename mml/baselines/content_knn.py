@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +13,7 @@ from mml.baselines.slot import BASELINES, Moment, Scores, needs_features
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.model.learner.outputs import StateOutput
+from mml.settings import setting
 
 
 def content_states(vectors: Tensor, tasks: TaskSet, decay: float) -> Tensor:
@@ -27,11 +31,25 @@ def unit_content(dataset: MMLDataset, n_items: int) -> Tensor:
     return torch.nn.functional.normalize(torch.cat(units, dim=1), dim=1)
 
 
+@dataclass(frozen=True)
+class ContentKNNSettings:
+    """How the history counts."""
+
+    stage: ClassVar[str] = "pretrain"
+    section: ClassVar[str] = "own"
+
+    decay: tuple[float, ...] = setting(
+        [0.0, 0.5, 0.8, 1.0],
+        "ContentKNN: weight of each earlier item against the next; chosen on validation users.",
+        low=0.0,
+    )
+
+
 class ContentKNNEntry:
     """Cosine of an item's content with the history's mean content."""
 
     name = "ContentKNN"
-    settings = None
+    settings = ContentKNNSettings
     meaning = "items whose text and picture are like those of the history; nothing is trained but `decay`"
 
     def check(self, moment: Moment) -> None:
@@ -49,7 +67,7 @@ def _scorer(moment: Moment, tasks: TaskSet, decay: float, n_items: int | None) -
 
 def _choose_decay(moment: Moment) -> float:
     """The decay that is best on the validation users, the first among equals."""
-    decays: list[float] = moment.settings["decay"]
+    decays = moment.part(ContentKNNSettings).decay
     validation = moment.validation
     if not len(validation):
         return decays[-1]

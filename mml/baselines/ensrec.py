@@ -7,22 +7,22 @@ from typing import ClassVar
 
 import numpy as np
 
-from mml.baselines.modality import modality_of
+from mml.baselines.modality import ModalitySettings, modality_of
 from mml.baselines.plain import recipe
 from mml.baselines.slot import BASELINES, Moment, Scores, needs_features
 from mml.baselines.training import unadapted
 from mml.data.tasks import TaskSet
 from mml.model.fusion.standardised import StandardisedScores
 from mml.model.fusion.weighted import WeightedSum
-from mml.settings import read, setting
+from mml.settings import setting
 
 
 @dataclass(frozen=True)
-class EnsRecSettings:
+class EnsRecSettings(ModalitySettings):
     """The weights that EnsRec chooses among."""
 
-    stage: ClassVar[str] = "baseline"
-    section: ClassVar[str] = "EnsRec"
+    stage: ClassVar[str] = "pretrain"
+    section: ClassVar[str] = "own"
 
     ensrec_weights: float | tuple[float, ...] = setting(
         [0.5, 0.3, 0.7, 0.9],
@@ -63,7 +63,7 @@ class EnsRecEntry:
             validation = moment.validation
             return validation.score(validation.rank(summed(validation.tasks, validation.n_candidates, weight)))[0]
 
-        weights = read(EnsRecSettings, moment.settings).weights
+        weights = moment.part(EnsRecSettings).weights
         chosen = (
             weights[int(np.argmax([score(weight) for weight in weights]))] if len(moment.validation) else weights[0]
         )

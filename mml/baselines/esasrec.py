@@ -17,15 +17,15 @@ from mml.model.encoder.settings import EncoderSettings
 from mml.model.learner.base import Learner, LearnerParts
 from mml.model.learner.id import IDLearner, IDSettings
 from mml.model.loss.sampled_softmax import SampledSoftmax
-from mml.settings import read, setting
+from mml.settings import setting
 
 
 @dataclass(frozen=True)
 class ESASRecSettings:
     """The loss of eSASRec."""
 
-    stage: ClassVar[str] = "baseline"
-    section: ClassVar[str] = "eSASRec"
+    stage: ClassVar[str] = "pretrain"
+    section: ClassVar[str] = "own"
 
     esasrec_negatives: int = setting(256, "eSASRec: warm items drawn for each batch, shared by its positions.", low=1)
 
@@ -144,7 +144,7 @@ class ESASRecEntry(SingleEntry):
     unread = ("loss_type", "n_negatives", "hidden_act")
 
     def build(self, parts: LearnerParts, moment: Moment) -> Learner:
-        own = read(ESASRecSettings, moment.settings)
+        own = moment.part(ESASRecSettings)
         ids = IDSettings(content_embedding=False, spectral_embedding=False, feature_attention=False)
         inner = replace(parts.inner, local_modules=())
         return ESASRecLearner(replace(parts, loss=SampledSoftmax(own.esasrec_negatives), inner=inner), ids)

@@ -19,14 +19,14 @@ class BaselineFolder(RunFolder):
     def __init__(self, baseline: Baseline) -> None:
         super().__init__(baseline.config)
         self._settings = {**plain(baseline.config.of_stage("meta_test")), **plain(baseline.settings)}
-        if self.config["run_name"] is None:
+        if self.config.run.run_name is None:
             digest = hashlib.sha256(json.dumps(self._settings, sort_keys=True).encode()).hexdigest()[:8]
-            self.path: Path = self.dataset_dir / f"{baseline.method}-seed{self.config['seed']}-{digest}"
+            self.path: Path = self.dataset_dir / f"{baseline.method}-seed{self.config.run.seed}-{digest}"
             self.checkpoints = self.path / "checkpoints"
         self._name = baseline.name
 
     def create(self) -> None:
         """Make the folder and write `config.yaml`."""
         make_folder(self.checkpoints)
-        settings = {"baseline": self._name, "dataset": self.config["dataset"], **self._settings}
+        settings = {"baseline": self._name, "dataset": self.config.dataset_name, **self._settings}
         self.write_text("config.yaml", yaml.safe_dump(settings, sort_keys=True, allow_unicode=True))

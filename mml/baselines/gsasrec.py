@@ -13,15 +13,15 @@ from mml.baselines.slot import BASELINES, Moment
 from mml.model.learner.base import Learner, LearnerParts
 from mml.model.learner.id import IDLearner, IDSettings
 from mml.model.loss.slot import slopes_by_autograd
-from mml.settings import read, setting
+from mml.settings import setting
 
 
 @dataclass(frozen=True)
 class GSASRecSettings:
     """The loss of gSASRec."""
 
-    stage: ClassVar[str] = "baseline"
-    section: ClassVar[str] = "gSASRec"
+    stage: ClassVar[str] = "pretrain"
+    section: ClassVar[str] = "own"
 
     gbce_negatives: int = setting(256, "gSASRec: warm items drawn for each batch, shared by its positions.", low=1)
     gbce_t: float = setting(0.75, "gSASRec: calibration t; 0 is none.", low=0.0, high=1.0)
@@ -77,12 +77,12 @@ class GSASRecEntry(SingleEntry):
     unread = ("loss_type", "n_negatives", "stopping_step", "pretrain_learning_rate")
 
     def values(self, moment: Moment) -> dict[str, Any]:
-        own = read(GSASRecSettings, moment.settings)
+        own = moment.part(GSASRecSettings)
         changed = {"stopping_step": own.gbce_patience, "pretrain_learning_rate": own.gbce_learning_rate}
         return super().values(moment) | changed
 
     def build(self, parts: LearnerParts, moment: Moment) -> Learner:
-        own = read(GSASRecSettings, moment.settings)
+        own = moment.part(GSASRecSettings)
         ids = IDSettings(content_embedding=False, spectral_embedding=False, feature_attention=False)
         return IDLearner(replace(parts, loss=GBCE(own.gbce_negatives, own.gbce_t)), ids)
 

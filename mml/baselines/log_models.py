@@ -7,13 +7,13 @@ from dataclasses import fields, replace
 from typing import Any
 
 from mml.baselines.slot import BASELINES, Moment, Scores
+from mml.model.learner.log_entries import LogLearnerSettings
 from mml.model.log.methods import METHODS
 from mml.model.log.prior import PriorMethod
 from mml.model.log.slot import LogMethod, LogModel, LogScorer, choose, touched
 from mml.model.log.sums import SumOfScores
 from mml.settings import read
 
-_PRIORS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 _SUM = ("VSTAN", "SLIST", "EASE", "PrefixKNN")
 _CODE = ("mml.model.log.methods", "mml.evaluation.validation")
 _MEANINGS = {
@@ -81,13 +81,13 @@ def fitted(name: str, moment: Moment) -> LogModel:
         return {"chosen": {key: getattr(best, key) for key in best.searched}}, len(moment.validation)
 
     if len(moment.validation):
-        depends_on = [
+        depends_on: list[Any] = [
             name,
             data.fingerprint(with_new_users=False),
             data.times_fingerprint(),
-            moment.config["valid_metric"],
+            moment.config.valid_metric,
         ]
-        depends_on += [moment.config["repeatable"], _searched(start)]
+        depends_on += [moment.config.repeatable, _searched(start)]
         state = moment.stages(f"{name}{moment.suffix}", depends_on, (), [*_CODE, __name__], build)
         method = replace(start, **state["chosen"])
     return method.fit(data.users.old, data.item_num, times)
@@ -96,7 +96,7 @@ def fitted(name: str, moment: Moment) -> LogModel:
 def _start(name: str) -> LogMethod:
     method = read(METHODS[name], {})
     if isinstance(method, PriorMethod):
-        return replace(method, searched={**method.searched, "prior": _PRIORS})
+        return replace(method, searched={**method.searched, "prior": LogLearnerSettings().prior})
     return method
 
 

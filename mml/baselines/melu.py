@@ -93,7 +93,7 @@ class MeLUEntry:
     def trained(self, moment: Moment) -> Scores:
         learner = _recipe(moment).trained(moment)
         how = _adaptation(learner, moment)
-        chunk = chunk_size(learner, moment.config["task_chunk_size"], learner.max_seq_length)
+        chunk = chunk_size(learner, moment.config.run.task_chunk_size, learner.max_seq_length)
         with torch.no_grad():
             table = learner.candidate_table()
         return lambda tasks, n_items: StateOutput(
@@ -133,7 +133,7 @@ def _adaptation(learner: Learner, moment: Moment) -> Adaptation:
     settings = read(AdaptationSettings, moment.config.values("id"))
 
     def build(_: int) -> tuple[State, int]:
-        validation = LearnerValidation(moment.validation, moment.config["task_chunk_size"])
+        validation = LearnerValidation(moment.validation, moment.config.run.task_chunk_size)
         how, _scores = validation.choose_adaptation(learner, settings.rates, settings.adapt_max_steps)
         return {"rate": how.rate, "steps": how.steps}, len(validation)
 

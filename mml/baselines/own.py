@@ -18,6 +18,7 @@ from mml.evaluation.scorer import Scorer
 from mml.evaluation.validation import Validation
 from mml.refresh.snapshots import Snapshot, snapshots
 from mml.run.frame import Stages
+from mml.trainer.settings import SnapshotSettings
 
 
 class OwnRun:
@@ -30,7 +31,7 @@ class OwnRun:
     def __init__(
         self, baseline: Baseline, dataset: MMLDataset, validation: Validation, stages: Stages, run_dir: Path
     ) -> None:
-        self._entry, self._treatment = BASELINES[baseline.name], baseline.settings["new_users"]
+        self._entry, self._treatment = BASELINES[baseline.name], baseline.new_users
         settings, n_warm = baseline.settings, dataset.n_warm_items
         self._start = Moment(baseline.config, settings, dataset, validation, stages, run_dir, n_warm)
         self._entry.check(self._start)
@@ -48,7 +49,7 @@ class OwnRun:
         return list(self._parts(tasks)), None
 
     def _parts(self, tasks: TaskSet) -> Iterator[Part]:
-        for snapshot in snapshots(self._start.dataset, tasks, self._start.config["snapshots"]):
+        for snapshot in snapshots(self._start.dataset, tasks, self._start.config.part(SnapshotSettings).snapshots):
             score = self._entry.trained(self._at(snapshot))
             yield snapshot.cases, score(tasks.take(snapshot.cases), None)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mml.baselines.content_init import ContentInitLearner
 from mml.baselines.gru import GRULearner
-from mml.baselines.modality import modality_of
+from mml.baselines.modality import ModalitySettings, modality_of
 from mml.baselines.slot import BASELINES, Moment, Scores, needs_features
 from mml.baselines.training import Recipe, plain_values, unadapted
 from mml.data.tasks import TaskSet
@@ -20,9 +22,22 @@ from mml.model.learner.linear_entry import LinearSettings
 from mml.model.learner.outputs import Output
 from mml.model.learner.slot import FitContext, FittedEntry, TrainedLearner
 from mml.run.context import catalogue_of
-from mml.settings import keys_of, read
+from mml.settings import keys_of, read, setting
 
 _UNREAD_BY_GRU = ("n_layers", "n_heads", "inner_size", "attn_dropout_prob", "hidden_act", "pretrain_learning_rate")
+
+
+@dataclass(frozen=True)
+class PlainSettings(ModalitySettings):
+    """What plain learners have beside the keys of mml's."""
+
+    gru_learning_rate: float = setting(0.002, "IDGRU and SumFive: the GRU's own pretrain_learning_rate.", low=0.0)
+    delta_max_norm: float | None = setting(
+        None,
+        "ContentInitSASRec: largest norm of an item's free part, as a share of the mean norm of the content parts; "
+        "~ = no bound.",
+        low=0.0,
+    )
 
 
 class PlainEntry:
@@ -33,7 +48,7 @@ class PlainEntry:
         parts: kinds of learners.
     """
 
-    settings = None
+    settings = PlainSettings
 
     def __init__(self, name: str, parts: tuple[str, ...], meaning: str) -> None:
         self.name, self.parts, self.meaning = name, parts, meaning
@@ -41,7 +56,7 @@ class PlainEntry:
     def check(self, moment: Moment) -> None:
         if {"content", "init"} & {*self.parts}:
             needs_features(self.name, moment)
-        if "linear" in self.parts and "linear" not in moment.config["learners"]:
+        if "linear" in self.parts and "linear" not in moment.config.learners:
             raise InputError(f"baseline {self.name} needs the learner linear, which learners.linear: ~ takes away.")
         modality_of(moment)
 
@@ -63,7 +78,7 @@ def _id(moment: Moment) -> Recipe:
 
 
 def _gru(moment: Moment) -> Recipe:
-    rate = moment.settings["gru_learning_rate"]
+    rate = moment.part(PlainSettings).gru_learning_rate
     values = plain_values(moment, "id") | {"local_modules": [], "pretrain_learning_rate": rate}
     own = read(IDSettings, values)
     return Recipe(
@@ -78,7 +93,7 @@ def _gru(moment: Moment) -> Recipe:
 
 
 def _init(moment: Moment) -> Recipe:
-    bound = moment.settings["delta_max_norm"]
+    bound = moment.part(PlainSettings).delta_max_norm
     return Recipe(
         "ContentInitSASRec",
         "id",

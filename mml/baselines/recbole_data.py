@@ -10,7 +10,7 @@ from recbole.data.dataloader import TrainDataLoader
 from recbole.data.utils import create_samplers
 from recbole.utils import FeatureSource, FeatureType
 
-from mml.baselines.settings import ModelConfig
+from mml.baselines.recbole_config import ModelConfig
 from mml.data.dataset import MMLDataset
 from mml.refresh.snapshots import UserSequences
 

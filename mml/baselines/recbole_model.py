@@ -11,7 +11,7 @@ from recbole.data.interaction import Interaction
 from recbole.data.transform import InverseItemSequence
 from torch import Tensor
 
-from mml.baselines.settings import ModelConfig
+from mml.baselines.recbole_config import ModelConfig
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.evaluation.scorer import ItemScores, Scorer, of_rows
@@ -97,7 +97,7 @@ class BaselineTrainer(StageTrainer):
     def __init__(
         self, config: ModelConfig, model: Any, stage: str, run_dir: Path, first_user: int, n_candidates: int
     ) -> None:
-        frame = TrainerFrame(config, TrainingSettings(), run_dir)
+        frame = TrainerFrame(config, TrainingSettings(), run_dir, show_progress=bool(config["show_progress"]))
         super().__init__(frame, model, stage, config["epochs"], config["learning_rate"])
         self._first_user, self._n_candidates = first_user, n_candidates
 

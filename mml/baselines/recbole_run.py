@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from mml.baselines.recbole_config import ModelConfig, model_defaults
 from mml.baselines.recbole_data import old_users, training_data
 from mml.baselines.recbole_model import BaselineTrainer, ModelScorer, new_model
 from mml.baselines.registry import recbole_class
-from mml.baselines.settings import Baseline, ModelConfig, model_defaults
+from mml.baselines.settings import Baseline
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import Part
@@ -21,6 +22,7 @@ from mml.evaluation.validation import Validation
 from mml.files.safe import plain
 from mml.refresh.snapshots import Snapshot, UserSequences, snapshots
 from mml.run.frame import Stages, State
+from mml.trainer.settings import SnapshotSettings
 
 
 class RecBoleRun:
@@ -54,13 +56,13 @@ class RecBoleRun:
 
     def scorers(self, tasks: TaskSet) -> tuple[list[Part], Scorer | None]:
         """Scores of the test tasks, in parts, and of the validation tasks (None where there are several models)."""
-        if self._baseline.settings["new_users"] == "none":
+        if self._baseline.new_users == "none":
             config, model = self._trained(self._baseline.name, [old_users(self._dataset)], self._validation, None)
             n_valid = self._validation.n_candidates
             valid = ModelScorer(config, model, self._validation.tasks, self._first_valid, n_valid)
             return [(np.arange(len(tasks)), ModelScorer(config, model, tasks, self._first_new))], valid
         parts: list[Part] = []
-        for snapshot in snapshots(self._dataset, tasks, self._baseline.config["snapshots"]):
+        for snapshot in snapshots(self._dataset, tasks, self._baseline.config.part(SnapshotSettings).snapshots):
             config, model = self._treated(snapshot)
             scorer = ModelScorer(config, model, tasks.take(snapshot.cases), self._first_new)
             parts.append((snapshot.cases, scorer))
@@ -68,7 +70,7 @@ class RecBoleRun:
 
     def _treated(self, snapshot: Snapshot) -> tuple[ModelConfig, Any]:
         """The model of a snapshot: fine-tuned from the old users' one, or trained anew."""
-        how = self._baseline.settings["new_users"]
+        how = self._baseline.new_users
         known = [snapshot.new.numbered_from(self._first_new)]
         parts = [old_users(self._dataset), *known] if how == "full_retrain" else known
         start = None
@@ -105,7 +107,7 @@ class RecBoleRun:
                 n_candidates = self._validation.n_candidates
                 trainer = BaselineTrainer(config, model, stage, self._run_dir, self._first_valid, n_candidates)
                 if validation is None:
-                    trainer.epochs = baseline.settings["trans_epochs"]
+                    trainer.epochs = baseline.recbole.trans_epochs
                 elif start is not None:
                     trainer.start_from(validation)
                 trainer.train(data, validation)
@@ -131,7 +133,7 @@ class RecBoleRun:
         return [
             settings,
             self._baseline.config.of_stage("data"),
-            self._baseline.config["valid_metric"],
+            self._baseline.config.valid_metric,
             self._dataset.fingerprint(with_new_users=False),
             self._dataset.attributes_fingerprint(),
             [self._dataset.item_num, self._dataset.user_num],

@@ -40,7 +40,7 @@ def run_baseline(
     config = baseline.config
     set_up_torch(config)
     folder = BaselineFolder(baseline)
-    stages = Stages(folder, config["seed"], config.device)
+    stages = Stages(folder, config.run.seed, config.device)
     dataset = MMLDataset(config)
     summary = dataset.summary()
     tasks, _ = dataset.test_tasks()
@@ -67,16 +67,16 @@ def run_baseline(
         if valid_scorer is not None and len(validation):
             valid = validation.score(validation.rank(valid_scorer))[1]
         result = {
-            "dataset": config["dataset"],
+            "dataset": config.dataset_name,
             "synthetic": dataset.is_synthetic,
-            "seed": config["seed"],
+            "seed": config.run.seed,
             "versions": report.versions(),
             "device": report.device_name(config.device),
             "data": summary,
             "stages": {stage: _without_fingerprint(record) for stage, record in stages.records.items()},
             "learners": {},
             "adaptation": {},
-            **report.new_users_learned_from(config, baseline.settings["new_users"] != "none"),
+            **report.new_users_learned_from(config, baseline.new_users != "none"),
             "validation": dict(valid),
             "metrics": {baseline.method: group_metrics(ranking, tasks, dataset.n_warm_items, metrics)},
         }

@@ -1,4 +1,4 @@
-"""What a baseline is told: the words of the command line, parted into the split's settings and the model's."""
+"""What a baseline is told: the arguments of the command line, parted into the split's settings and the model's."""
 
 from __future__ import annotations
 
@@ -6,28 +6,22 @@ import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import recbole
 import yaml
-from recbole.config import Config as RecBoleConfig
-from recbole.utils import ModelType
 
+from mml.baselines.declared import OwnSettings, RecBoleSettings
 from mml.baselines.entries import BASELINES
+from mml.baselines.recbole_config import model_defaults
 from mml.baselines.registry import check_name
 from mml.config import keys as config_keys
-from mml.config.config import Config, set_numpy_aliases
+from mml.config.config import Config
 from mml.config.sources import config_dir, parse_arguments
 from mml.errors import InputError
 from mml.files.atomic import read_header
-from mml.settings import keys_of
+from mml.settings import Key, keys_of, read
 
-NEW_USERS = ("none", "trans", "full_retrain", "down")
-OWN_NEW_USERS = ("none", "trans", "full_retrain")
 _SHARED_STAGES = ("run", "data", "meta_test")
-_LISTS = ("decay", "selected_features")
-_TREATMENT = ("new_users", "trans_epochs")  # of new users, of which RecBole knows nothing
 
 
 @dataclass(frozen=True)
@@ -37,7 +31,7 @@ class Baseline:
     Args:
         name: one of the registry's.
         config: mml's Config: data, split, evaluation, and for our own baselines the learners' keys.
-        settings: the model's own settings, complete for the keys of baselines.yaml.
+        settings: the model's own settings by key, complete for the keys of baselines.yaml.
     """
 
     name: str
@@ -50,128 +44,88 @@ class Baseline:
         return self.name in BASELINES
 
     @property
+    def new_users(self) -> str:
+        """How new users are treated: none, trans, full_retrain or down."""
+        return (read(OwnSettings, self.settings) if self.is_own else self.recbole).new_users
+
+    @property
+    def recbole(self) -> RecBoleSettings:
+        """What one of RecBole's models is told beside its own keys."""
+        return read(RecBoleSettings, self.settings)
+
+    @property
     def method(self) -> str:
         """Its name in result.json: the model, `-BPR` or `-CE` where the loss is not RecBole's own, the treatment."""
-        text, treatment = self.name, self.settings["new_users"]
+        text, treatment = self.name, self.new_users
         loss = None if self.is_own else self.settings.get("loss_type")
         if loss is not None and loss != model_defaults(self.name).get("loss_type"):
             text += f"-{loss}"
         return text if treatment == "none" else f"{text}_{treatment}"
 
 
-class ModelConfig(RecBoleConfig):
-    """RecBole's Config of a model: RecBole's defaults, our data and evaluation, nothing from sys.argv.
-
-    Args:
-        model: RecBole's class.
-        split: mml's Config.
-        settings: over RecBole's defaults.
-    """
-
-    _FROM_SPLIT = (
-        "USER_ID_FIELD",
-        "ITEM_ID_FIELD",
-        "TIME_FIELD",
-        "MAX_ITEM_LIST_LENGTH",
-        "load_col",
-        "seed",
-        "state",
-        "metrics",
-        "topk",
-        "valid_metric",
-        "metric_decimal_place",
-        "eval_batch_size",
-        "show_progress",
-        "loss_decimal_place",
-    )
-
-    def __init__(self, model: type, split: Config, settings: Mapping[str, Any]) -> None:
-        self._split = split
-        given = {key: split[key] for key in self._FROM_SPLIT}
-        given |= {key: value for key, value in settings.items() if key not in _TREATMENT}  # a length of its own
-        given |= {"repeatable": True, "log_wandb": False}
-        super().__init__(model=model, dataset=split["dataset"], config_dict=given)
-
-    def compatibility_settings(self) -> None:
-        set_numpy_aliases()
-
-    def _load_variable_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
-        return dict(config_dict)  # as it is; RecBole evaluates every string
-
-    def _load_cmd_line(self) -> dict[str, Any]:
-        return {}
-
-    def _set_default_parameters(self) -> None:
-        final = self.final_config_dict
-        pairwise = final["loss_type"] == "BPR" if "loss_type" in final else final["MODEL_TYPE"] == ModelType.SEQUENTIAL
-        final["train_neg_sample_args"] = {"distribution": "uniform", "sample_num": 1} if pairwise else None
-        super()._set_default_parameters()
-        final["data_path"] = self._split["data_path"]
-
-    def _init_device(self) -> None:
-        self.final_config_dict.update(
-            device=self._split["device"], gpu_id=self._split["gpu_id"], single_spec=True, local_rank=0
-        )
+def declared_keys(name: str) -> dict[str, Key]:
+    """The keys that a baseline has beside those of overall.yaml and of RecBole's model."""
+    if name not in BASELINES:
+        return keys_of(RecBoleSettings)
+    own = BASELINES[name].settings
+    return keys_of(OwnSettings) | ({} if own is None else keys_of(own))
 
 
-def read_baseline(name: str, dataset: str, files: Sequence[str], words: Sequence[str]) -> Baseline:
-    """The baseline `name` on `dataset`, with config files of mml and `--key=value` words over the defaults.
+def read_baseline(name: str, dataset: str, files: Sequence[str], arguments: Sequence[str]) -> Baseline:
+    """The baseline `name` on `dataset`, with config files of mml and `--key=value` arguments over the defaults.
 
     Raises:
         InputError: for an unknown model or key, or a wrong value.
     """
     check_name(name)
-    given = parse_arguments(words)
-    defaults = _defaults("own" if name in BASELINES else "recbole")
-    if name in BASELINES:
-        declared, shared_defaults = BASELINES[name].settings, {*defaults}
-        defaults |= {} if declared is None else {key: one.default for key, one in keys_of(declared).items()}
-        own = {key: given.pop(key) for key in list(given) if key in defaults}
-        if declared is not None:
-            config_keys.check_own(own, declared, "command line")
-        _check_values({key: value for key, value in own.items() if key in shared_defaults}, defaults, OWN_NEW_USERS)
-        for key in given:
-            if key.startswith("refresh"):
-                raise InputError(
-                    f"command line: key '{key}' means nothing to {name}; use new_users: trans or full_retrain."
-                )
-        return Baseline(name, Config(dataset, files, given), {**defaults, **own})
+    given, keys = parse_arguments(arguments), declared_keys(name)
+    defaults = {key: one.default for key, one in keys.items()} | _of_file(name, keys)
+    return (_own if name in BASELINES else _recbole)(name, dataset, files, given, defaults)
+
+
+def _own(name: str, dataset: str, files: Sequence[str], given: dict[str, Any], defaults: Mapping[str, Any]) -> Baseline:
+    own = {key: given.pop(key) for key in list(given) if key in defaults}
+    _check_values(own, defaults, declared_keys(name))
+    for key in given:
+        if key.startswith("refresh"):
+            raise InputError(
+                f"command line: key '{key}' means nothing to {name}; use new_users: trans or full_retrain."
+            )
+    return Baseline(name, Config(dataset, files, given), {**defaults, **own})
+
+
+def _recbole(
+    name: str, dataset: str, files: Sequence[str], given: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Baseline:
     known = {**model_defaults(name), **defaults}
-    shared, own = {}, {}
-    for key, value in given.items():
-        if key in known:
-            own[key] = value
-        else:
-            shared[key] = value
+    own = {key: value for key, value in given.items() if key in known}
+    shared = {key: value for key, value in given.items() if key not in known}
     _check_recbole_keys(name, shared, known)
-    _check_values(own, known, NEW_USERS)
+    _check_values(own, known, keys_of(RecBoleSettings))
     logging.disable(logging.WARNING)  # what it says will be said by the final one
     try:
         config = Config(dataset, files, shared)
     finally:
         logging.disable(logging.NOTSET)
-    settings = {**defaults, **own}
+    settings, log = {**defaults, **own}, config.log
     if settings["MAX_ITEM_LIST_LENGTH"] is None:
-        settings["MAX_ITEM_LIST_LENGTH"] = config["MAX_ITEM_LIST_LENGTH"]
+        settings["MAX_ITEM_LIST_LENGTH"] = log.MAX_ITEM_LIST_LENGTH
     if "selected_features" in model_defaults(name):
         settings["selected_features"] = _item_columns(config, name, settings["selected_features"])
-        shared["load_col"] = {**config["load_col"], "item": [config["ITEM_ID_FIELD"], *settings["selected_features"]]}
+        shared["load_col"] = {**(log.load_col or {}), "item": [log.ITEM_ID_FIELD, *settings["selected_features"]]}
     else:
         del settings["selected_features"]
-    shared["learners"] = {learner: None for learner in config["learners"] if learner != "id"}  # no features to encode
+    shared["learners"] = {learner: None for learner in config.learners if learner != "id"}  # no features to encode
     return Baseline(name, Config(dataset, files, shared), settings)
 
 
-def model_defaults(name: str) -> dict[str, Any]:
-    """RecBole's defaults of a model's own keys."""
-    path = Path(recbole.__file__).parent / "properties" / "model" / f"{name}.yaml"
-    defaults: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    return defaults
-
-
-def _defaults(section: str) -> dict[str, Any]:
-    settings: dict[str, Any] = yaml.safe_load((config_dir() / "baselines.yaml").read_text(encoding="utf-8"))[section]
-    return settings
+def _of_file(name: str, keys: Mapping[str, Key]) -> dict[str, Any]:
+    """The defaults that configs/baselines.yaml lays over the declared ones; keys of other baselines are passed over."""
+    path, section = config_dir() / "baselines.yaml", "own" if name in BASELINES else "recbole"
+    found = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get(section) or {}
+    own = {key: value for key, value in found.items() if key in keys}
+    config_keys.check_values(own, keys, f"{path}: {section}")
+    return own
 
 
 def _check_recbole_keys(name: str, shared: Mapping[str, Any], known: Mapping[str, Any]) -> None:
@@ -185,13 +139,8 @@ def _check_recbole_keys(name: str, shared: Mapping[str, Any], known: Mapping[str
             raise InputError(f"command line: key '{key}' means nothing to {name}.{hint} It has: {', '.join(known)}.")
 
 
-def _check_values(own: Mapping[str, Any], known: Mapping[str, Any], treatments: Sequence[str]) -> None:
-    """A value must be of its default's kind."""
-    if own.get("new_users", "none") not in treatments:
-        raise InputError(
-            f"command line: key 'new_users' has the value {own['new_users']!r}; it must be one of "
-            f"{', '.join(treatments)}."
-        )
+def _check_values(own: Mapping[str, Any], known: Mapping[str, Any], keys: Mapping[str, Key]) -> None:
+    """A declared value must be legal, and one of RecBole's of its default's kind."""
     if own.get("loss_type", "CE") not in ("CE", "BPR"):
         raise InputError(f"command line: key 'loss_type' has the value {own['loss_type']!r}; it must be CE or BPR.")
     for key, value in own.items():
@@ -201,17 +150,16 @@ def _check_values(own: Mapping[str, Any], known: Mapping[str, Any], treatments: 
             if not legal or (isinstance(default, int) and not isinstance(value, int)):
                 kind = "a whole number" if isinstance(default, int) else "a number"
                 raise InputError(f"command line: key '{key}' has the value {value!r}; it must be {kind}, at least 0.")
-        elif key in _LISTS and value is not None and not isinstance(value, list):
-            raise InputError(f"command line: key '{key}' has the value {value!r}; it must be a list.")
+    config_keys.check_values({key: value for key, value in own.items() if key in keys}, keys, "command line")
 
 
 def _item_columns(config: Config, name: str, wanted: Sequence[str] | None) -> list[str]:
     """Columns of the `.item` file that a feature model reads: those asked for, RecBole's choice, or all tokens."""
-    path = Path(config["data_path"]) / f"{config['dataset']}.item"
+    path = config.data_file(".item")
     if not path.is_file():
         raise InputError(f"{name} needs item attributes, and there is no {path}.")
-    types = read_header(path, config["field_separator"])
-    tokens = [c for c, kind in types.items() if kind.startswith("token") and c != config["ITEM_ID_FIELD"]]
+    types = read_header(path, config.field_separator)
+    tokens = [c for c, kind in types.items() if kind.startswith("token") and c != config.log.ITEM_ID_FIELD]
     for column in wanted or ():
         if column not in types:
             raise InputError(f"config: key 'selected_features': {path} has no column '{column}'; it has {tokens}.")

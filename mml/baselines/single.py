@@ -45,7 +45,7 @@ class SingleEntry(ABC):
 
     def recipe(self, moment: Moment) -> Recipe:
         """How it is made and trained."""
-        own: list[Any] = [] if self.settings is None else [{k: moment.settings[k] for k in keys_of(self.settings)}]
+        own: list[Any] = [] if self.settings is None else [{k: moment.values[k] for k in keys_of(self.settings)}]
         return Recipe(
             self.name,
             "id",

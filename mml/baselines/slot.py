@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
@@ -14,11 +14,13 @@ from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.evaluation.scorer import Scorer
 from mml.evaluation.validation import Validation
+from mml.settings import Values, read
 from mml.slots import Registry
 
 if TYPE_CHECKING:
     from mml.run.frame import Stages
 
+S = TypeVar("S")
 Scores = Callable[[TaskSet, "int | None"], Scorer]
 """Tasks and a number of items, None for all -> the tasks' scores of the first so many items."""
 
@@ -29,7 +31,7 @@ class Moment:
 
     Args:
         config: mml's Config.
-        settings: the baseline's own settings.
+        values: the baseline's own settings by key; `part` gives them typed.
         dataset: the old users at that moment.
         validation: the validation users.
         stages: runs or takes stages.
@@ -41,7 +43,7 @@ class Moment:
     """
 
     config: Config
-    settings: dict[str, Any]
+    values: Values
     dataset: MMLDataset
     validation: Validation
     stages: Stages
@@ -50,6 +52,10 @@ class Moment:
     suffix: str = ""
     tuned: tuple[Moment, PackedSequences] | None = None
     models: dict[str, Any] = field(default_factory=dict)
+
+    def part(self, settings: type[S]) -> S:
+        """The baseline's own settings of one class."""
+        return read(settings, self.values)
 
 
 class BaselineEntry(Protocol):
@@ -61,7 +67,7 @@ class BaselineEntry(Protocol):
 
     @property
     def settings(self) -> type | None:
-        """The keys that it has beside those of configs/baselines.yaml's section `own`."""
+        """The class that declares the keys it has beside OwnSettings."""
 
     @property
     def meaning(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from mml.baselines.declared import OwnSettings
 from mml.baselines.slot import Moment
 from mml.data.catalogue import Catalogue
 from mml.data.tasks import TaskSet
@@ -23,7 +24,7 @@ from mml.trainer.pretrain import PretrainTrainer
 from mml.trainer.settings import PretrainSettings
 
 _CODE = ("mml.baselines.training", "mml.trainer.pretrain", "mml.data.dataset", "mml.evaluation.validation")
-_UNREAD = ("learners", "spectral_embedding", "popularity_by_shots")
+_UNREAD = ("learners", "spectral_embedding", "spectral_decay", "spectral_noise", "popularity_by_shots")
 
 MakeTrainer = Callable[[Learner, Mapping[str, Any], Moment, int, "int | None"], StageTrainer]
 """A learner, its settings, a moment, a seed, and a number of epochs, None for the settings' -> what trains it."""
@@ -108,14 +109,14 @@ class Recipe:
 
     def _fit(self, learner: Learner, moment: Moment, seed: int) -> int:
         trainer = self.trainer(learner, self.values, moment, seed, None)
-        trainer.train(moment.dataset, LearnerValidation(moment.validation, moment.config["task_chunk_size"]))
+        trainer.train(moment.dataset, LearnerValidation(moment.validation, moment.config.run.task_chunk_size))
         return trainer.n_trained * len(moment.dataset.users.old)
 
     def _tune(self, learner: Learner, moment: Moment, seed: int) -> int:
         assert moment.tuned is not None
         start, known = moment.tuned
         learner.grown_from(self.trained(start))
-        trainer = self.trainer(learner, self.values, moment, seed, moment.settings["trans_epochs"])
+        trainer = self.trainer(learner, self.values, moment, seed, moment.part(OwnSettings).trans_epochs)
         if known.lengths.max(initial=0) > 1:
             trainer.train(moment.dataset.only(known), None)
         return trainer.n_trained * len(known)
@@ -131,7 +132,7 @@ class Recipe:
         if self.start is not None:
             parts.append(self.start._depends_on(moment))
         if moment.tuned is not None:
-            parts += [moment.settings["trans_epochs"], self._depends_on(moment.tuned[0])]
+            parts += [moment.part(OwnSettings).trans_epochs, self._depends_on(moment.tuned[0])]
         return parts
 
 
@@ -139,5 +140,5 @@ def unadapted(learner: Learner, moment: Moment, tasks: TaskSet, n_items: int | N
     """What a learner says of the tasks' users without adapting to them."""
     with torch.no_grad():
         table = learner.candidate_table()
-    chunk = chunk_size(learner, moment.config["task_chunk_size"], learner.max_seq_length)
+    chunk = chunk_size(learner, moment.config.run.task_chunk_size, learner.max_seq_length)
     return StateOutput(unadapted_states(learner, tasks, chunk), table[:n_items], moment.n_warm_items)

@@ -9,20 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from mml.baselines.modality import modality_of
+from mml.baselines.modality import ModalitySettings, modality_of
 from mml.baselines.single import SingleEntry
 from mml.baselines.slot import BASELINES, Moment
 from mml.data.item_features import ItemFeatures
 from mml.model.learner.base import Learner, LearnerParts
-from mml.settings import read, setting
+from mml.settings import setting
 
 
 @dataclass(frozen=True)
-class UniSRecSettings:
+class UniSRecSettings(ModalitySettings):
     """UniSRec's own settings; their defaults are the paper's."""
 
-    stage: ClassVar[str] = "baseline"
-    section: ClassVar[str] = "UniSRec"
+    stage: ClassVar[str] = "pretrain"
+    section: ClassVar[str] = "own"
 
     unisrec_experts: int = setting(8, "UniSRec: experts of the adaptor.", low=1)
     unisrec_temperature: float = setting(0.07, "UniSRec: cosines are divided by it.", low=1e-3)
@@ -123,7 +123,7 @@ class UniSRecEntry(SingleEntry):
     reads_features = True
 
     def build(self, parts: LearnerParts, moment: Moment) -> Learner:
-        return UniSRecLearner(parts, modality_of(moment), read(UniSRecSettings, moment.settings))
+        return UniSRecLearner(parts, modality_of(moment), moment.part(UniSRecSettings))
 
 
 BASELINES.add(UniSRecEntry())

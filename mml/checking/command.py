@@ -7,22 +7,25 @@ from collections.abc import Sequence
 
 from mml.checking.dataset import check_dataset
 from mml.checking.finding import Finding
-from mml.config.arguments import common_arguments
+from mml.config.arguments import common_arguments, named_first
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError, MachineError
 from mml.files.faults import reported
 
 _DESCRIPTION = "Say in sentences what is wrong or odd with a dataset, before a run."
-_EPILOG = "Keys of the config go as --key=value, as for a run: mml check shop --data_split_quantile=0.7"
+_EPILOG = """\
+Examples:
+  mml check shop                              NAME is a folder below data_path (default: ml-100k)
+  mml check shop --data_split_quantile=0.7    any key as for a run: here another T
+Errors come first (a run would not start: exit code 2), then warnings, then what is worth knowing."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print the findings, the worst first; 0, 2 where a run could not start, or 4 for a fault of the machine."""
-    arguments = list(arguments)
-    if arguments and not arguments[0].startswith("-"):
-        arguments[:1] = ["--dataset", arguments[0]]
-    options, files, rest = common_arguments(arguments, _DESCRIPTION, epilog=_EPILOG)
+    options, files, rest = common_arguments(
+        named_first(arguments), _DESCRIPTION, epilog=_EPILOG, command="mml check NAME"
+    )
     try:
         findings = check(options.dataset, files, rest)
         print(*findings, sep="\n")
@@ -51,6 +54,7 @@ def check(name: str, config_files: Sequence[str] = (), settings: Sequence[str] =
     except MachineError:
         raise
     except InputError as error:
-        return [Finding("error", str(error))]
+        lines = [str(line) for line in error.args]
+        return [Finding("error", " ".join(line if line[-1:] in ".;,?" else f"{line}." for line in lines))]
     finally:
         logging.disable(logging.NOTSET)

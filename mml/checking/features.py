@@ -41,7 +41,7 @@ def _coverage(dataset: MMLDataset, name: str, present: np.ndarray) -> Finding:
 
 def _source_tokens(dataset: MMLDataset, name: str) -> Collection[str]:
     """The ids in a modality's file, table or folder; none where it cannot say."""
-    spec: Mapping[str, Any] = dataset.config["learners"].get(name) or {}
+    spec: Mapping[str, Any] = dataset.learners.get(name) or {}
     folder = Path(dataset.dataset_path)
     try:
         if "item_feat_emb" in spec:

@@ -48,6 +48,18 @@ def repeats(log: Log) -> np.ndarray:
     return found
 
 
+def same_arrival(log: Log) -> np.ndarray:
+    """bool [n_users], users whose first time is another's too; none without times."""
+    users, codes = np.unique(log.users, return_inverse=True)
+    if log.times is None:
+        return np.zeros(len(users), dtype=bool)
+    arrival = np.full(len(users), np.inf)
+    np.minimum.at(arrival, codes, log.times)
+    _, codes, counts = np.unique(arrival, return_inverse=True, return_counts=True)
+    tied: np.ndarray = counts[codes] > 1
+    return tied
+
+
 def same_moment(log: Log) -> np.ndarray:
     """bool [n], rows in the same second as another row of the same user; none without times."""
     if log.times is None:
@@ -85,11 +97,14 @@ def _times(log: Log) -> list[Finding]:
 
 
 def _ties(log: Log) -> list[Finding]:
-    tied = same_moment(log)
-    if not tied.any():
-        return []
-    text = f"{share(tied.sum(), len(tied))} rows are in the same second as another of their user (a basket)"
-    return [Finding("note", f"{text}; their order is the file's.")]
+    found = []
+    for tied, what in (
+        (same_moment(log), "rows are in the same second as another of their user (a basket)"),
+        (same_arrival(log), "users arrive at the same time as another"),
+    ):
+        if tied.any():
+            found.append(Finding("note", f"{share(tied.sum(), len(tied))} {what}; their order is the file's."))
+    return found
 
 
 def _repeats(log: Log, repeatable: bool) -> list[Finding]:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from mml.errors import InputError
+from mml.files.faults import reported
 from mml.settings import Key, keys_of
 
 _WIDTH = 100
@@ -46,6 +47,7 @@ class Part:
 
 def parts() -> list[Part]:
     """Every part with its keys, as the settings classes declare them."""
+    from mml.baselines.declared import OwnSettings, RecBoleSettings
     from mml.baselines.entries import BASELINES
     from mml.config import keys as config_keys
     from mml.model.learner import LEARNERS
@@ -59,10 +61,11 @@ def parts() -> list[Part]:
             name = f"learners.{entry.name}" if entry.by_default or not entry.needs_features else "learners.<name>"
             own = {f"{name}.{key}": value for key, value in keys_of(entry.own_settings).items()}
             found[name] = Part(name, f"Inside {name}", own)
-    for baseline in BASELINES:
-        if baseline.settings is not None:
-            name = f"baseline.{baseline.name}"
-            found[name] = Part(name, f"Of the baseline {baseline.name}: {baseline.meaning}", keys_of(baseline.settings))
+    kinds: dict[str, type] = {"recbole": RecBoleSettings, "own": OwnSettings}
+    kinds |= {_named(one.settings.__name__): one.settings for one in BASELINES if one.settings is not None}
+    for kind, settings in kinds.items():
+        name = f"baselines.{kind}"
+        found[name] = Part(name, f"Of baselines: {_titled(settings)}", keys_of(settings))
     return [part for part in found.values() if part.keys]
 
 
@@ -168,9 +171,8 @@ def main(arguments: Sequence[str]) -> int:
             print("\n`mml keys PART` says more of each, `mml keys --all` of all.")
         else:
             print(page(every if options.part is None else chosen(every, options.part)))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return reported(error)
     return 0
 
 

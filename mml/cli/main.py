@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from collections.abc import Callable, Sequence
 
+from mml.memory import is_out_of_memory, told_out_of_memory
 from mml.stopping import stoppable, told
 
 _COMMANDS = {
@@ -47,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(importlib.import_module("mml").__version__)
         return 0
     if given[0] not in _COMMANDS:
-        print(f"error: there is no command '{given[0]}'; there are: {', '.join(_COMMANDS)}", file=sys.stderr)
+        near = difflib.get_close_matches(given[0], _COMMANDS, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        print(f"error: there is no command '{given[0]}'.{hint} There are: {', '.join(_COMMANDS)}", file=sys.stderr)
         return 2
     if arguments is None:
         sys.argv[0] = f"mml {given[0]}"  # by which argparse calls the command in its help
@@ -62,3 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         except KeyboardInterrupt as stop:
             return told(stop)
+        except (MemoryError, RuntimeError, ImportError) as error:
+            if not is_out_of_memory(error):
+                raise
+        return told_out_of_memory()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +11,19 @@ import pandas as pd
 
 from mml.errors import InputError
 from mml.files.faults import reported
+from mml.files.runs import named_folder
 from mml.files.safe import replacing
 from mml.files.sheets import neutral
 from mml.logs import setup_logging
 from mml.recommender import Recommender
+
+_EPILOG = """\
+Examples:
+  mml recommend shop --items 50,181                                      a list for somebody who took these two
+  mml recommend shop --users-from today.csv --top 10 --output recs.csv   a list for each user of a table
+  mml recommend models/shop --items 50 --new-items-share 0.2             a saved model; a fifth new items
+Users without an item that is known get what is popular (`by` says so). Exit codes: 0, 2 for a mistake in the input,
+4 for a fault of the machine."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,43 +43,45 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def run_folder(named: str, output_dir: Path) -> Path:
-    """The folder of a run or of a saved model, by its path or by its dataset's name.
-
-    Raises:
-        InputError: if there is none.
-    """
-    for folder in (Path(named).expanduser(), output_dir / named / "latest"):
-        if (folder / "config.yaml").is_file() or (folder / "recommender.json").is_file():
-            return folder
-    raise InputError(
-        f"{named} is neither a run's folder nor a dataset with a run in {output_dir}; train first: mml train {named}"
-    )
-
-
 def _lists(options: argparse.Namespace) -> pd.DataFrame:
-    model = Recommender.load(run_folder(options.run, options.output_dir))
+    model = Recommender.load(named_folder(options.run, options.output_dir))
     if options.users_from is not None:
         return model.recommend(options.users_from, top=options.top, new_items_share=options.new_items_share)
-    given = [item for item in (options.items or "").split(",") if item]
-    lists = model.recommend({"you": given}, top=options.top, new_items_share=options.new_items_share)
+    lists = model.recommend({"you": _ids(options.items)}, top=options.top, new_items_share=options.new_items_share)
     return lists.drop(columns="user_id") if options.output is None else lists
+
+
+def _ids(text: str) -> list[str]:
+    """Item ids separated by commas; one that holds a comma is quoted."""
+    return [one.strip() for row in csv.reader([text], skipinitialspace=True) for one in row if one.strip()]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="mml recommend", description="List the best items for users, whether the log knows them or not."
+        prog="mml recommend",
+        description="List the best items for users, whether the log knows them or not.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    parser.add_argument("run", help="a dataset's name (its latest run), or a run's folder")
+    parser.add_argument("run", metavar="NAME", help="a dataset (its latest run), a run's folder, or a saved model's")
     wanted = parser.add_mutually_exclusive_group(required=True)
-    wanted.add_argument("--items", help="item ids that one person took, the oldest first, separated by commas")
     wanted.add_argument(
-        "--users-from", type=Path, help="CSV or .inter file with the columns user_id, item_id and perhaps timestamp"
+        "--items", metavar="ID,ID", help="item ids that one person took, the oldest first, separated by commas"
     )
-    parser.add_argument("--top", type=int, default=10, help="length of a list (default: 10)")
-    parser.add_argument("--new-items-share", type=float, default=None, help="least share of new items in a list")
+    wanted.add_argument(
+        "--users-from",
+        type=Path,
+        metavar="FILE",
+        help="table of users, items and perhaps times: CSV, TSV, parquet, .jsonl; its columns are called as in the log "
+        "that was imported, or user_id, item_id and timestamp",
+    )
+    parser.add_argument("--top", type=int, default=10, metavar="K", help="length of a list (default: 10)")
+    parser.add_argument("--new-items-share", type=float, metavar="S", help="least share of new items in a list, 0 to 1")
     parser.add_argument(
-        "--output", type=Path, default=None, help="CSV file to write, safe to open in a spreadsheet; else printed"
+        "--output", type=Path, metavar="FILE", help="CSV file to write, safe to open in a spreadsheet; else printed"
     )
-    parser.add_argument("--output_dir", type=Path, default=Path("output"), help="where the runs are (default: output)")
+    parser.add_argument(
+        "--output_dir", type=Path, default=Path("output"), metavar="DIR", help="where the runs are (default: output)"
+    )
     return parser

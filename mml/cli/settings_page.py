@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from mml.baselines.reference import sections as of_baselines
 from mml.cli.keys import accepted, written
 from mml.config import keys as config_keys
 from mml.model.learner import LEARNERS
@@ -58,7 +59,7 @@ Keys of one learner, written as `learners.NAME.KEY` or nested. Give a modality a
 
 def page() -> str:
     """The whole page, Markdown."""
-    parts = [_HEAD, _FEW, *_sections(), _INSIDE, *_learners(), *_recbole()]
+    parts = [_HEAD, _FEW, *_sections(), _INSIDE, *_learners(), *_baselines(), *_recbole()]
     return "\n".join(parts)
 
 
@@ -81,6 +82,13 @@ def _learners() -> Iterator[str]:
             titles.setdefault(_table(keys_of(entry.own_settings)), []).append(name)
     for table, names in titles.items():
         yield f"### Of {', '.join(names)}\n\n{table}"
+
+
+def _baselines() -> Iterator[str]:
+    yield "## Of baselines\n"
+    yield "Written as `mml baseline NAME --dataset shop --KEY=VALUE`; defaults stand in `configs/baselines.yaml`.\n"
+    for title, about, keys in of_baselines():
+        yield f"### {title}\n\n{about}.\n\n{_table(keys)}"
 
 
 def _recbole() -> Iterator[str]:

@@ -6,7 +6,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from mml.errors import InputError
@@ -17,7 +16,15 @@ EXIT_PEER_LOST = 3
 
 
 DESCRIPTION = "Meta-learn, adapt and fuse sequential recommenders for new users."
-EPILOG = "Any key of configs/overall.yaml can be set with --key=value, nested ones as --learners.id.key=value."
+EPILOG = """\
+Examples:
+  mml train ml-100k                                   NAME is a folder below data_path (default: ml-100k)
+  mml train shop --seed=1 "--topk=[5, 10]"
+  mml train shop --learners.txt.learning_rate=0.001   a key of one learner alone
+  mml train shop --config_files mine.yaml --use_gpu=False
+`mml keys` lists the keys. What a run leaves is in output/NAME/: result.json, report.html, model/, run.log, ...
+A run that was stopped or killed goes on when the same command is started again. Exit codes: 0, 2 for a mistake in the
+input, 3 if a process of torchrun was lost, 4 for a fault of the machine, 130 after Ctrl-C, 143 after SIGTERM."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,6 +42,7 @@ def _main(arguments: Sequence[str]) -> int:
     from mml.config.arguments import common_arguments, named_first
     from mml.config.config import Config
     from mml.logs import own_log, setup_logging
+    from mml.report.write import try_report
     from mml.run.folder import RunFolder
     from mml.run.run import run_meta
     from mml.run.summary import summary
@@ -43,13 +51,15 @@ def _main(arguments: Sequence[str]) -> int:
     is_main = int(os.environ.get("RANK", "0")) == 0  # one of torchrun's processes speaks for all
     setup_logging("INFO" if is_main else "ERROR")
     try:
-        options, files, rest = common_arguments(named_first(arguments), DESCRIPTION, epilog=EPILOG)
+        options, files, rest = common_arguments(
+            named_first(arguments), DESCRIPTION, epilog=EPILOG, command="mml train NAME"
+        )
         config = Config(options.dataset, files, arguments=rest)
         folder = RunFolder(config)
         if is_main:
-            setup_logging(config["state"])
+            setup_logging(config.run.state)
         else:
-            config["show_progress"] = False
+            config.without_progress()
         with own_log() as log:
             result, path = run_meta(config, folder, lambda: log(folder.path) if is_main else None)
     except distributed.PeerLost as error:
@@ -59,18 +69,10 @@ def _main(arguments: Sequence[str]) -> int:
         return reported(error)
     if is_main:
         print_lines(summary(result))
-        print(f"\nWritten to {path}{_report(path)}")
+        report, why = try_report(path)
+        told = f"; there is no report: {why}" if report is None else f", the report to {report.name}"
+        print(f"\nWritten to {path}{told}")
     return 0
-
-
-def _report(path: Path) -> str:
-    """Write the run's report; what it is called, or why there is none: a run does not fail by it."""
-    from mml.report.write import write_report
-
-    try:
-        return f", the report to {write_report(path).name}"
-    except Exception as error:
-        return f"; there is no report: {' '.join(str(error).split())}"
 
 
 def leave(code: int) -> NoReturn:

@@ -6,11 +6,19 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mml.cli.recommend import run_folder
 from mml.errors import InputError
 from mml.files.faults import reported
+from mml.files.runs import named_folder
 from mml.logs import setup_logging
 from mml.recommender import MODEL, Recommender
+
+_EPILOG = """\
+Examples:
+  mml update shop --log today.csv                  what users did since the training
+  mml update shop --items new.csv --images photos  new products, recommendable at once
+  mml update shop --log output/shop/served/events.jsonl --output models/shop
+Where the newest users are told worse after it, the model is kept as it was, which is said. Exit codes: 0, 2 for a
+mistake in the input, 4 for a fault of the machine."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -20,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.log is None and options.items is None:
             raise InputError("give --log or --items, or both: there is nothing to learn from.")
-        folder = run_folder(options.model, options.output_dir)
+        folder = named_folder(options.model, options.output_dir)
         model = Recommender.load(folder)
         if options.items is not None:
             print(f"{model.add_items(options.items, options.images)} new items can be recommended.")
@@ -45,13 +53,26 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mml update",
         description="Let a trained model learn from what came since, in seconds: new interactions and new items.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    parser.add_argument("model", help="a dataset's name (its latest run), a run's folder, or a saved model's folder")
+    parser.add_argument("model", metavar="NAME", help="a dataset (its latest run), a run's folder, or a saved model's")
     parser.add_argument(
-        "--log", type=Path, help="CSV or .inter file with the columns user_id, item_id and perhaps timestamp"
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="table of what users did since: CSV, TSV, parquet, the server's events.jsonl; its columns are called as "
+        "in the log that was imported, or user_id, item_id and timestamp",
     )
-    parser.add_argument("--items", type=Path, help="CSV of new items: item_id and the columns that texts come from")
-    parser.add_argument("--images", type=Path, help="folder of their pictures, named by item id")
-    parser.add_argument("--output", type=Path, help="folder to write the model to (default: where it was)")
-    parser.add_argument("--output_dir", type=Path, default=Path("output"), help="where the runs are (default: output)")
+    parser.add_argument(
+        "--items", type=Path, metavar="FILE", help="table of new items, with the columns of the imported one"
+    )
+    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of their pictures, named by item id")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="folder to write the model to (default: where it was)"
+    )
+    parser.add_argument(
+        "--output_dir", type=Path, default=Path("output"), metavar="DIR", help="where the runs are (default: output)"
+    )
     return parser

@@ -22,6 +22,7 @@ from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.evaluation.cases import rank_cases
 from mml.evaluation.significance import per_case_ndcg
+from mml.files.faults import reported
 from mml.run.context import ranking_rules
 
 _SHORTEST_COPY = 3  # shorter sequences coincide by chance
@@ -186,12 +187,11 @@ def main(arguments: Sequence[str]) -> int:
 
     setup_logging("WARNING")
     try:
-        options, files, words = common_arguments(arguments, "Audit a dataset's split.")
-        config = Config(options.dataset, files, arguments=words)
+        options, files, settings = common_arguments(arguments, "Audit a dataset's split.")
+        config = Config(options.dataset, files, arguments=settings)
         print("\n".join(audit_lines(audit(config, MMLDataset(config)))))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return reported(error)
     return 0
 
 

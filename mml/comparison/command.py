@@ -52,8 +52,8 @@ class Comparison:
         self._methods = self._plan.chosen(options.methods, options.profile)
         self._executor = Executor(options.dataset, files, [*bars(settings), *settings])
         config, self._scratch = self._executor.config, ExitStack()
-        logging.getLogger().setLevel(config["state"])
-        self._output = Path(config["output_dir"]) / options.dataset
+        logging.getLogger().setLevel(config.run.state)
+        self._output = config.results
         self._folder = self._output / "compare"
         self._seeds = list(range(options.first_seed, options.first_seed + options.seeds))
         self._features = self._output / "features"
@@ -99,7 +99,7 @@ class Comparison:
         config, epochs = self._executor.config, self._options.wiring_epochs
         lines = audit_lines(audit(config, self._dataset))
         print("\n".join(lines), flush=True)
-        if epochs > 0 and config["TIME_FIELD"] in self._dataset.inter_feat:
+        if epochs > 0 and config.log.TIME_FIELD in self._dataset.inter_feat:
             set_up_torch(config)
             checked = wiring_lines(known_wiring(config, self._dataset, epochs, self._folder))
             print("\n".join(checked), flush=True)

@@ -79,7 +79,7 @@ def measure(
     limit = max(_SECONDS / max(len(methods), 1), _LEAST_SECONDS)
     with tempfile.TemporaryDirectory() as name:
         first, short = (
-            executor.in_folder(_output(Path(name) / place, executor.config["dataset"], features), epochs)
+            executor.in_folder(_output(Path(name) / place, executor.config.dataset_name, features), epochs)
             for place, epochs in (("first", 1), ("short", _EPOCHS))
         )
         for place, method in enumerate(methods):

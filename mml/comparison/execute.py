@@ -24,6 +24,7 @@ from mml.logs import own_log
 from mml.precision import set_up_torch
 from mml.run.folder import RunFolder
 from mml.run.run import Run
+from mml.trainer.settings import MetaSettings, PretrainSettings
 from mml.tuning.arguments import Settings, as_arguments, flat
 from mml.tuning.subject import MML, Subject
 
@@ -69,8 +70,8 @@ class Schedule:
 
 
 def _plain_schedule(config: Config, n_trainings: int) -> Schedule:
-    longest = config["MAX_ITEM_LIST_LENGTH"]
-    return Schedule(config["pretrain_epochs"], config["pretrain_batch_size"], longest, n_trainings)
+    plain = config.part(PretrainSettings)
+    return Schedule(plain.pretrain_epochs, plain.pretrain_batch_size, config.log.MAX_ITEM_LIST_LENGTH, n_trainings)
 
 
 class QuietFolder(RunFolder):
@@ -95,7 +96,7 @@ class Executor:
     def __init__(self, dataset: str, files: Sequence[str], arguments: Sequence[str], epochs: int | None = None) -> None:
         self._dataset, self._files, self._arguments, self._epochs = dataset, list(files), list(arguments), epochs
         self.config = Config(dataset, files, arguments=arguments)
-        self._protocol = {key: self.config[key] for key in PROTOCOL}
+        self._protocol = {key: value for key, value in self.config.values().items() if key in PROTOCOL}
         self._done: dict[tuple[str, str, int], Outcome] = {}  # a run has a line for each of several methods
 
     def in_folder(self, output_dir: Path, epochs: int | None) -> Executor:
@@ -108,10 +109,10 @@ class Executor:
         """Why the method is left out on this dataset, or None."""
         for key, value in flat(method.set).items():
             _, _, learner = key.partition("learners.")
-            if key.startswith("learners.") and value is None and learner not in self.config["learners"]:
+            if key.startswith("learners.") and value is None and learner not in self.config.learners:
                 return f"there is no learner {learner} to leave out"
         is_learner = not method.method.startswith(_FUSED)
-        if method.run == MML and is_learner and method.method not in self.config["learners"]:
+        if method.run == MML and is_learner and method.method not in self.config.learners:
             return f"there is no learner {method.method}"
         return None
 
@@ -150,7 +151,8 @@ class Executor:
         if self._epochs is None:
             return config
         keys = ("pretrain_epochs", "meta_epochs", "generator_epochs")
-        return Config(self._dataset, files, lay_over(over, {key: min(self._epochs, config[key]) for key in keys}))
+        final = config.values()
+        return Config(self._dataset, files, lay_over(over, {key: min(self._epochs, final[key]) for key in keys}))
 
     def _of_mml(self, method: Method, settings: Mapping[str, Any], seed: int) -> tuple[list[str], Settings]:
         """Config files and settings of a run of mml."""
@@ -166,8 +168,11 @@ class Executor:
         baseline = read_baseline(method.run, self._dataset, self._files, as_arguments(over))
         if self._epochs is None:
             return baseline
-        key, own = ("pretrain_epochs", baseline.config) if baseline.is_own else ("epochs", baseline.settings)
-        short = lay_over(over, {key: min(self._epochs, own[key])})
+        if baseline.is_own:
+            own = {"pretrain_epochs": baseline.config.part(PretrainSettings).pretrain_epochs}
+        else:
+            own = {"epochs": baseline.recbole.epochs}
+        short = lay_over(over, {key: min(self._epochs, epochs) for key, epochs in own.items()})
         return read_baseline(method.run, self._dataset, self._files, as_arguments(short))
 
     def _of_baseline(self, method: Method, settings: Mapping[str, Any], seed: int) -> Settings:
@@ -187,15 +192,16 @@ class Executor:
     def _schedule(self, method: Method) -> Schedule:
         if method.run == MML:
             config = self.config_of(method, {}, 0)
-            encoders = [name for name in config["learners"] if name not in log_learners() or name == "id"]
-            n_trainings = 2 * len(encoders) if config["meta_epochs"] else len(encoders)
+            encoders = [name for name in config.learners if name not in log_learners() or name == "id"]
+            n_trainings = 2 * len(encoders) if config.part(MetaSettings).meta_epochs else len(encoders)
             return _plain_schedule(config, n_trainings)
         baseline = self.baseline_of(method, {}, 0)
         if baseline.is_own:
             parts = getattr(BASELINES[baseline.name], "parts", ())
             return _plain_schedule(baseline.config, sum(part != "linear" for part in parts))
-        own = baseline.settings
-        return Schedule(own["epochs"], own["train_batch_size"], own["MAX_ITEM_LIST_LENGTH"], 1, every_prefix=True)
+        own = baseline.recbole
+        longest = own.MAX_ITEM_LIST_LENGTH or baseline.config.log.MAX_ITEM_LIST_LENGTH
+        return Schedule(own.epochs, own.train_batch_size, longest, 1, every_prefix=True)
 
     def _data_arguments(self) -> list[str]:
         """The arguments that mean the same to everybody: data, features, run."""

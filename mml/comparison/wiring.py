@@ -25,9 +25,9 @@ from recbole.data.utils import data_preparation
 from recbole.trainer import Trainer
 from recbole.utils import init_seed
 
+from mml.baselines.recbole_config import ModelConfig
 from mml.baselines.recbole_model import ModelScorer
 from mml.baselines.registry import recbole_class
-from mml.baselines.settings import ModelConfig
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
@@ -35,6 +35,7 @@ from mml.errors import InputError
 from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import rank_targets
 from mml.files.atomic import read_header
+from mml.files.faults import reported
 from mml.precision import set_up_torch
 from mml.trainer.events import NoEvents, events_go_to
 from mml.version import __version__
@@ -80,14 +81,14 @@ def check_wiring(config: Config, epochs: int = EPOCHS, most_users: int = MOST_US
     Raises:
         InputError: for a log without a time column, which RecBole's sequential models need.
     """
-    path = Path(config["data_path"]) / f"{config['dataset']}.inter"
-    if config["TIME_FIELD"] not in read_header(path, config["field_separator"]):
+    path = config.data_file(".inter")
+    if config.log.TIME_FIELD not in read_header(path, config.field_separator):
         raise InputError(f"RecBole's own split needs a time column, and {path} has none.")
     model_class = recbole_class("SASRec")
     settings = {"epochs": epochs, "train_batch_size": 256, "metrics": _METRICS, "metric_decimal_place": 6}
     with tempfile.TemporaryDirectory() as folder, _silent():
         own = ModelConfig(model_class, config, {**settings, "checkpoint_dir": folder})
-        init_seed(config["seed"], reproducibility=True)
+        init_seed(config.run.seed, reproducibility=True)
         dataset = SequentialDataset(own)
         dataset.inter_feat = dataset.inter_feat[dataset.inter_feat[dataset.uid_field] <= most_users]
         train_data, _, test_data = data_preparation(own, dataset)
@@ -98,14 +99,15 @@ def check_wiring(config: Config, epochs: int = EPOCHS, most_users: int = MOST_US
         theirs = trainer.evaluate(test_data, load_best_model=False)
     tasks = _tasks(test_data.dataset)
     scorer = ModelScorer(own, model, tasks, first_user=0)
-    ranking = rank_targets(scorer, tasks.target, None, config["seed"], config["eval_batch_size"])
+    ranking = rank_targets(scorer, tasks.target, None, config.run.seed, config.run.eval_batch_size)
     metrics = Metrics(_METRICS, own["topk"], own["metric_decimal_place"], dataset.item_num, dataset.user_num, {})
     return Wiring(len(tasks), epochs, {name: float(value) for name, value in theirs.items()}, metrics(ranking))
 
 
 def known_wiring(config: Config, dataset: MMLDataset, epochs: int, folder: Path) -> Wiring:
     """`check_wiring`, kept in `wiring.json` for the next time."""
-    keys = {key: config[key] for key in ("dataset", "seed", "topk", "MAX_ITEM_LIST_LENGTH")}
+    final = config.values()
+    keys = {"dataset": config.dataset_name} | {key: final[key] for key in ("seed", "topk", "MAX_ITEM_LIST_LENGTH")}
     parts = [__version__, recbole.__version__, keys, epochs, dataset.fingerprint(with_new_users=True)]
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     path = folder / "wiring.json"
@@ -175,13 +177,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of training")
     own, rest = parser.parse_known_args(arguments)
     try:
-        options, files, words = common_arguments(rest, "Check our evaluation against RecBole's (--epochs N).")
-        config = Config(options.dataset, files, arguments=words)
+        options, files, settings = common_arguments(rest, "Check our evaluation against RecBole's (--epochs N).")
+        config = Config(options.dataset, files, arguments=settings)
         set_up_torch(config)
         found = check_wiring(config, own.epochs)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return reported(error)
     print("\n".join(wiring_lines(found)))
     return int(found.difference > _TOLERANCE)
 

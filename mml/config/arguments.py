@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+_WIDTH = 100
 _OPTIONS = ("config_files", "dataset", "gpu_id", "help")
 
 
 def common_arguments(
-    arguments: Sequence[str], description: str, positional: Mapping[str, str] | None = None, epilog: str | None = None
+    arguments: Sequence[str],
+    description: str,
+    positional: Mapping[str, str] | None = None,
+    epilog: str | None = None,
+    command: str | None = None,
 ) -> tuple[argparse.Namespace, list[str], list[str]]:
     """Options, config files, and the `--key=value` arguments for the Config.
 
@@ -19,16 +25,24 @@ def common_arguments(
         arguments: of the command line.
         description: of the command.
         positional: name -> help of what comes first.
-        epilog: what the help ends with.
+        epilog: what the help ends with, lines that are kept as they are.
+        command: how it is called, up to its options, such as `mml train NAME`; as the process is if None.
     """
-    parser = argparse.ArgumentParser(description=description, epilog=epilog, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog=None if command is None else " ".join(command.split()[:2]),
+        usage=None if command is None else f"{command} [--config_files FILE ...] [--gpu_id N] [--key=value ...]",
+        description=textwrap.fill(description, _WIDTH),
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     for name, text in (positional or {}).items():
         parser.add_argument(name, help=text)
-    parser.add_argument("--dataset", default="ml-100k", help="a folder below data_path (default: ml-100k)")
-    parser.add_argument(
-        "--config_files", nargs="*", action="extend", default=[], help="YAML files, separated by spaces or commas"
-    )
-    parser.add_argument("--gpu_id", default=None, help="the GPU to use; the CPU serves where there is none")
+    add = parser.add_argument
+    add("--dataset", metavar="NAME", default="ml-100k", help="a folder below data_path (default: ml-100k)")
+    files_help = "YAML files over the defaults, separated by spaces or commas"
+    add("--config_files", nargs="*", action="extend", default=[], metavar="FILE", help=files_help)
+    add("--gpu_id", metavar="N", default=None, help="the GPU to use; the CPU serves where there is none")
     settings = [one for one in arguments if is_setting(one)]  # argparse takes one with a space in it for a file
     known, rest = parser.parse_known_args([one for one in arguments if not is_setting(one)])
     files = [name for text in known.config_files for name in split_names(text)]
@@ -49,7 +63,14 @@ def split_names(text: str) -> list[str]:
     return [text] if Path(text).is_file() else [name for name in re.split(r"[\s,]+", text) if name]
 
 
-def named_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with a dataset that is named first, as in `mml train shop`, given by its option."""
+def named_first(arguments: Sequence[str], place: int = 0) -> list[str]:
+    """The arguments with a dataset that is named first, as in `mml train shop`, given by its option.
+
+    Args:
+        arguments: of the command line.
+        place: of the name, which may be missing.
+    """
     given = list(arguments)
-    return ["--dataset", *given] if given and not given[0].startswith("-") else given
+    if len(given) > place and not any(one.startswith("-") for one in given[: place + 1]):
+        given[place : place + 1] = ["--dataset", given[place]]
+    return given

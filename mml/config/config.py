@@ -25,12 +25,15 @@ from mml import distributed
 from mml.config import keys as config_keys
 from mml.config.gpu import among_given, own_gpu
 from mml.config.rules import check_metrics, check_together
+from mml.config.run_settings import RunSettings
 from mml.config.sources import Loader, Settings, config_dir, lay_over, parse_arguments, read_yaml
+from mml.data.settings import LogSettings, SplitSettings
 from mml.errors import InputError
 from mml.features.sources import why_off
 from mml.model.learner import entry_of
 from mml.model.loss import LOSSES
 from mml.settings import keys_of, read
+from mml.trainer.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 S = TypeVar("S")
@@ -76,6 +79,9 @@ class Config(RecBoleConfig):
         arguments: Sequence[str] = (),
         model: type | None = None,
     ) -> None:
+        if Path(dataset).name != dataset or dataset == "..":
+            name = Path(dataset).name or "ml-100k"
+            raise InputError(f"dataset '{dataset}' is no name; give '{name}' alone, and where it is by --data_path.")
         self._arguments = list(arguments)
         self._dataset_name = dataset
         self._given = dict(config_dict or {})
@@ -178,8 +184,8 @@ class Config(RecBoleConfig):
 
     def _drop_absent_learners(self) -> None:
         """`learners.<name>: ~` drops the learner, and so does one without features on purpose, with a line."""
-        named = list(self["learners"])
-        learners = {name: spec for name, spec in self["learners"].items() if spec is not None}
+        named = list(self.learners)
+        learners = {name: spec for name, spec in self.learners.items() if spec is not None}
         if "id" not in learners:
             raise InputError("config: key 'learners' must hold the learner 'id', the main one.")
         for name, spec in list(learners.items()):
@@ -207,21 +213,70 @@ class Config(RecBoleConfig):
             return final
         own = entry_of(learner).own_settings
         defaults = {} if own is None else {key: declared.default for key, declared in keys_of(own).items()}
-        return defaults | final | self["learners"][learner]
+        return defaults | final | self.learners[learner]
+
+    def value(self, key: str) -> Any:
+        """The final value of a key that somebody names, mml's or RecBole's; KeyError if there is none."""
+        return self.final_config_dict[key]
 
     def part(self, settings: type[S], learner: str | None = None) -> S:
         """The settings of one part, typed."""
         return read(settings, self.values(learner))
 
     @property
+    def run(self) -> RunSettings:
+        """Where the run computes, reads and writes."""
+        return self.part(RunSettings)
+
+    @property
+    def log(self) -> LogSettings:
+        """What is read of the log."""
+        return self.part(LogSettings)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether items of the history are candidates."""
+        return self.part(SplitSettings).repeatable
+
+    @property
+    def valid_metric(self) -> str:
+        """What validation users judge by."""
+        return self.part(TrainingSettings).valid_metric
+
+    @property
+    def learners(self) -> dict[str, dict[str, Any]]:
+        """Name -> own settings of each learner of the run."""
+        learners: dict[str, dict[str, Any]] = self.final_config_dict["learners"]
+        return learners
+
+    @property
+    def dataset_name(self) -> str:
+        """Of the dataset's folder and files."""
+        return self._dataset_name
+
+    @property
+    def field_separator(self) -> str:
+        """Between the columns of the dataset's files."""
+        return str(self.final_config_dict["field_separator"])
+
+    @property
+    def results(self) -> Path:
+        """The folder of the dataset's runs."""
+        return Path(self.run.output_dir) / self.dataset_name
+
+    def data_file(self, ending: str) -> Path:
+        """The dataset's file with an ending, such as `.item`, whether or not it is there."""
+        return Path(self.run.data_path) / f"{self.dataset_name}{ending}"  # RecBole has added the dataset's folder
+
+    def without_progress(self) -> None:
+        """Show no bars from now on."""
+        self.final_config_dict["show_progress"] = False
+
+    @property
     def device(self) -> torch.device:
         """Where the run computes."""
         device: torch.device = self.final_config_dict["device"]
         return device
-
-    def for_learner(self, name: str, key: str) -> Any:
-        """The value of `key` for learner `name`: `learners.<name>.<key>` if given, else the common one."""
-        return self["learners"][name].get(key, self[key])
 
     def of_stage(self, stage: str) -> Settings:
         """The settings of mml and of the data that act on `stage`, those of earlier stages included."""
@@ -238,9 +293,7 @@ class Config(RecBoleConfig):
         others = {key for key, owner in owners.items() if owner.startswith("learner.") and owner != f"learner.{kind}"}
         own = {key: value for key, value in self.of_stage(stage).items() if key not in others | {"learners"}}
         keys = config_keys.learner_keys(name)
-        return own | {
-            key: value for key, value in self["learners"][name].items() if keys[key].stage in self._up_to(stage)
-        }
+        return own | {key: value for key, value in self.learners[name].items() if keys[key].stage in self._up_to(stage)}
 
     @staticmethod
     def _up_to(stage: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ here are refused with the key to use instead.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from mml.data.settings import LogSettings, SplitSettings, TaskSettings
 from mml.errors import InputError
 from mml.evaluation.settings import EvaluationSettings
 from mml.model.encoder.settings import EncoderSettings
+from mml.model.fusion.cases import CandidateSettings
 from mml.model.fusion.slot import FusionSettings
 from mml.model.generator.slot import GeneratorSettings
 from mml.model.learner import LEARNERS, entry_of
@@ -28,8 +30,9 @@ from mml.model.learner.base import InnerLoopSettings
 from mml.model.learner.popularity_settings import PopularitySettings
 from mml.model.learner.slot import StateEntry
 from mml.model.loss import LossSettings
-from mml.settings import Key, keys_of
+from mml.settings import Key, Values, keys_of
 from mml.slots import SLOTS
+from mml.tables.told import wrong_in
 from mml.trainer.settings import (
     LoggerSettings,
     MetaSettings,
@@ -59,6 +62,7 @@ PARTS: tuple[type, ...] = (
     AdaptationSettings,
     GeneratorSettings,
     FusionSettings,
+    CandidateSettings,
     RefreshSettings,
     SnapshotSettings,
     EvaluationSettings,
@@ -168,15 +172,13 @@ def check(settings: Mapping[str, Any], source: str) -> None:
         raise InputError(*problems)
 
 
-def check_own(settings: Mapping[str, Any], declared: type, source: str) -> None:
-    """Refuse wrong values of the keys that a settings class of no stage of a run declares, such as a baseline's.
+def check_values(values: Values, keys: Mapping[str, Key], source: str) -> None:
+    """Refuse illegal values of keys that are declared elsewhere, such as a baseline's.
 
     Raises:
         InputError: names the source, the key and the legal values.
     """
-    keys = keys_of(declared)
-    named = ((name, value) for name, value in settings.items() if name in keys)
-    problems = [problem for name, value in named for problem in _of_value(source, name, value, keys[name])]
+    problems = [text for name, value in values.items() for text in _of_value(source, name, value, keys[name])]
     if problems:
         raise InputError(*problems)
 
@@ -188,6 +190,9 @@ def _problems(settings: Mapping[str, Any], source: str) -> Iterator[str]:
     learners = settings.get("learners")
     for name, learner in (learners if isinstance(learners, dict) else {}).items():
         yield from _of_learner(source, str(name), learner)
+    imported = settings.get("imported")
+    for wrong in wrong_in(imported) if isinstance(imported, dict) else ():
+        yield f"{source}: {wrong}."
     overrides = settings.get("dataset_overrides")
     for dataset, own in (overrides if isinstance(overrides, dict) else {}).items():
         if isinstance(own, dict):
@@ -258,10 +263,11 @@ def _is_legal(value: Any, key: Key) -> bool:
         return key.default == []
     if not any(_is(value, kind) for kind in key.types):
         return False
+    if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+        return False
     if isinstance(value, str) and key.choices:
         return value in key.choices
-    whole = list in key.types and float not in key.types  # topk, eval_shots, fusion_hidden_size
-    if whole and any(isinstance(number, float) for number in numbers):
+    if key.whole and any(isinstance(number, float) for number in numbers):
         return False
     return key.low is None or all(_is_within(number, key) for number in numbers)
 
@@ -287,9 +293,9 @@ def _expected(key: Key) -> str:
         elif int in key.types:
             text += " or a whole number"
     if key.low is not None:
-        text += f", at least {key.low:g}"
+        text += f", at least {key.low:.10g}"
     if key.high is not None:
-        text += f", at most {key.high:g}"
+        text += f", at most {key.high:.10g}"
     return text + (" (or ~)" if key.optional else "")
 
 

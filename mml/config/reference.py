@@ -40,7 +40,7 @@ def _lines(name: str, key: Key) -> Iterator[str]:
     if name == "learners":
         yield from _of_learners(key)
         return
-    yield from _with_meaning(f"{name}:{_value(key.default)}", key.meaning)
+    yield from described(name, key)
 
 
 def _of_learners(key: Key) -> Iterator[str]:
@@ -55,10 +55,12 @@ def _of_learners(key: Key) -> Iterator[str]:
         own = {} if entry.own_settings is None else keys_of(entry.own_settings)
         yield f"  {entry.name}:" + ("" if own else " {}")
         for name, inner in own.items():
-            yield from _with_meaning(f"    {name}:{_value(inner.default)}", inner.meaning)
+            yield from described(f"    {name}", inner)
 
 
-def _with_meaning(line: str, meaning: str) -> Iterator[str]:
+def described(name: str, key: Key) -> Iterator[str]:
+    """The lines of a key, its name indented as it is to stand: default, and the meaning beside it."""
+    line, meaning = f"{name}:{_value(key.default)}", key.meaning
     pad = max(_COLUMN, len(line) + 2)
     wrapped = textwrap.wrap(meaning, _WIDTH - _COLUMN - 2)
     if len(line) + 2 > _COLUMN and len(line) + 4 + len(meaning) > _WIDTH:

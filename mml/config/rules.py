@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mml.errors import InputError
 from mml.evaluation.metrics import NEEDS_TOP_ITEMS
 from mml.meta.algorithms import ALGORITHMS
 from mml.model.generator import GENERATORS
+from mml.settings import Values
 from mml.trainer.loggers import LOGGERS, missing_package
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def check_metrics(metrics: Sequence[str] | str, valid_metric: str) -> None:
         )
 
 
-def check_together(values: Mapping[str, Any]) -> None:
+def check_together(values: Values) -> None:
     """Refuse values that do not go together.
 
     Args:
@@ -87,7 +88,7 @@ def _check_shots(shots: str | Sequence[int], limit: int | None) -> None:
     logger.warning("There are no cases of eval_shots %s: %s.", beyond, kept)
 
 
-def _check_method(values: Mapping[str, Any]) -> None:
+def _check_method(values: Values) -> None:
     learners, algorithm = values["learners"], values["meta_algorithm"]
     rates = [own.get("local_learning_rate", values["local_learning_rate"]) for own in learners.values()]
     if ALGORITHMS[algorithm].needs_steps and min(rates) == 0:

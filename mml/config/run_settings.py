@@ -25,6 +25,9 @@ class RunSettings:
         60, "torchrun: seconds that a process waits for the others before it stops.", low=1.0
     )
     tf32: bool = setting(False, "Matrix products on CUDA in TF32: faster, three decimal digits.", stage="pretrain")
+    imported: Mapping[str, Any] | None = setting(
+        None, "What mml import was told of the shop's tables, or guessed; later ones are read by the same names."
+    )
     seed: int = setting(2020, "Of all that is random.", low=0, high=2**32 - 1, stage="data")
     state: str = setting("INFO", "Log level.", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
     show_progress: bool = setting(True, "Progress bars.")

@@ -67,6 +67,14 @@ def nested(settings: Mapping[str, Any]) -> Settings:
     return merged
 
 
+def _form(word: str, arguments: Sequence[str]) -> str:
+    """How it may have been meant, if that can be told: `--key value` has two words of the form."""
+    later = list(arguments)[list(arguments).index(word) + 1 :]
+    if re.fullmatch(r"--[A-Za-z_][\w.\-]*", word) and later and not later[0].startswith("-"):
+        return f" Write {word}={later[0]}"
+    return ""
+
+
 def parse_arguments(arguments: Sequence[str], loader: type = Loader) -> Settings:
     """`["--a.b=1"]` -> `{"a": {"b": 1}}`; values are YAML.
 
@@ -77,7 +85,7 @@ def parse_arguments(arguments: Sequence[str], loader: type = Loader) -> Settings
     for word in arguments:
         match = re.fullmatch(r"--([A-Za-z_][\w.\-]*)=(.*)", word, flags=re.DOTALL)
         if match is None:
-            raise InputError(f"command line: '{word}' is not of the form --key=value.")
+            raise InputError(f"command line: '{word}' is not of the form --key=value.{_form(word, arguments)}")
         separates = match[1] in ("field_separator", "seq_separator")
         value = _separator(match[2]) if separates else _parse_value(match[2], word, loader)
         *parents, last = match[1].split(".")

@@ -26,7 +26,7 @@ from mml.settings import read
 
 logger = logging.getLogger(__name__)
 
-_BLOCK = 65536  # tasks looked at together
+_BLOCK = 65536  # tasks read together
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,14 @@ class MMLDataset(AtomicDataset):
         self.whole_log: WholeLog
         super().__init__(config)
         self._pack()
-        if self.item_num - 1 < max(config["topk"]):
+        if self.item_num - 1 < self.longest_list:
             raise InputError(
-                f"config: key 'topk' asks for {max(config['topk'])} items, but {self.dataset_name} has only "
+                f"config: key 'topk' asks for {self.longest_list} items, but {self.dataset_name} has only "
                 f"{self.item_num - 1}."
             )
         self.test_tasks()  # refuses new users that are all too short, before features are encoded and kept
         self.item_features: dict[str, ItemFeatures] = load_item_features(
-            config, list(self.item_tokens), self.n_warm_items, list(self.tokens_in_file_order), Path(self.dataset_path)
+            self.learners, list(self.item_tokens), self.n_warm_items, list(self.tokens_in_file_order), self.encoding
         )
 
     # -- the split --------------------------------------------------------------------------------------------------

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,6 @@ from mml.features.files import FeatureTable, join_features, read_features
 from mml.features.fitted import FittedFeatures, FittedSource
 from mml.features.raw import expanded
 from mml.features.sources import EncodedSource, ItemFile, open_source
-
-if TYPE_CHECKING:
-    from recbole.config import Config as RecBoleConfig
 
 Vectors = tuple[FeatureTable, FittedSource | None]
 """A modality's vectors before scaling, and what encoded them."""
@@ -47,22 +44,39 @@ class ItemFeatures:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class Encoding:
+    """Where features are encoded.
+
+    Args:
+        item_file: the dataset's `.item`; relative names of files are looked up in its folder second.
+        cache_dir: what was encoded is kept there.
+        device: on which models compute.
+        show_progress: whether bars are shown.
+    """
+
+    item_file: ItemFile
+    cache_dir: Path
+    device: str = "cpu"
+    show_progress: bool = False
+
+
 def load_item_features(
-    config: RecBoleConfig,
+    learners: Mapping[str, Mapping[str, Any]],
     item_tokens: Sequence[str],
     n_warm_items: int,
     tokens_in_file_order: Sequence[str],
-    data_path: Path,
+    encoding: Encoding,
 ) -> dict[str, ItemFeatures]:
     """Read or encode the features of every learner that has some.
 
     Args:
-        config: `learners.<name>.item_feat_emb` (a file) or `.source` (what to encode).
+        learners: name -> settings, of which `item_feat_emb` (a file) or `source` (what to encode) is read.
         item_tokens: [n_items], row 0 the padding.
         n_warm_items: items 1..n_warm_items are warm; vectors are scaled by their statistics.
         tokens_in_file_order: [n_items - 1], the items as `.item` (or else `.inter`) first names them; the order of
             an aligned tensor's rows.
-        data_path: the dataset's folder, in which relative file names are looked up second.
+        encoding: where the dataset's files are, and where features are encoded.
 
     Returns:
         Modality name -> features.
@@ -71,17 +85,10 @@ def load_item_features(
         InputError: for an unreadable file, or one without any of the dataset's items.
     """
     tables: dict[str, Callable[[], Vectors]] = {}
-    cache_dir = Path(config["output_dir"]) / config["dataset"] / "features"
     tokens = [str(token) for token in item_tokens]
-    item_file = ItemFile(
-        data_path / f"{config['dataset']}.item",
-        config["ITEM_ID_FIELD"],
-        config["field_separator"],
-        config["seq_separator"],
-    )
-    for name, learner in config["learners"].items():
+    for name, learner in learners.items():
         if "item_feat_emb" in learner:
-            path = find_file(learner["item_feat_emb"], data_path, f"learners.{name}.item_feat_emb")
+            path = find_file(learner["item_feat_emb"], encoding.item_file.path.parent, f"learners.{name}.item_feat_emb")
             table = read_features(path, [str(token) for token in tokens_in_file_order])
             if not set(table.tokens.tolist()) & set(tokens):
                 raise InputError(
@@ -93,11 +100,11 @@ def load_item_features(
             encode = open_source(
                 learner["source"],
                 tokens[1:],
-                item_file,
-                cache_dir,
+                encoding.item_file,
+                encoding.cache_dir,
                 f"learners.{name}.source",
-                device=str(config["device"]),
-                progress=config["show_progress"],
+                device=encoding.device,
+                progress=encoding.show_progress,
                 accept=partial(_refuse_constant, name, tokens, n_warm_items),
             )
             tables[name] = partial(_encoded, encode)

@@ -30,6 +30,7 @@ class Items:
         n_warm_items: items 1..n_warm_items are warm.
         titles: by number, or None if there are none.
         image_folder: of the items' pictures, or None.
+        title_column: the column that titles are in, if its name does not say so.
     """
 
     tokens: Sequence[str]
@@ -37,6 +38,7 @@ class Items:
     n_warm_items: int
     titles: Sequence[str] | None = None
     image_folder: str | None = None
+    title_column: str | None = None
 
     @classmethod
     def of(cls, dataset: MMLDataset, learners: Mapping[str, Any] | None = None) -> Items:
@@ -48,10 +50,10 @@ class Items:
         """
         tokens = [str(token) for token in dataset.item_tokens]
         path = Path(dataset.dataset_path) / f"{dataset.dataset_name}.item"
-        separator = dataset.config["field_separator"]
-        titles = _read_titles(path, tokens, separator)
+        told = dataset.imported.get("title")
+        titles = _read_titles(path, tokens, dataset.field_separator, told)
         folder = _image_folder(learners or {}, Path(dataset.dataset_path))
-        return cls(tokens, dataset.item_counts, dataset.n_warm_items, titles, folder)
+        return cls(tokens, dataset.item_counts, dataset.n_warm_items, titles, folder, told)
 
     def state(self) -> dict[str, Any]:
         """All of it as a tensor, numbers and lists."""
@@ -61,6 +63,7 @@ class Items:
             "n_warm_items": self.n_warm_items,
             "titles": None if self.titles is None else list(self.titles),
             "image_folder": self.image_folder,
+            "title_column": self.title_column,
         }
 
     @classmethod
@@ -72,11 +75,14 @@ class Items:
         """These and new ones that nobody has taken: one row each, the ids its index."""
         titles = None
         if self.titles is not None:
-            column = next((name for word in _TITLES for name in frame if word in str(name).lower()), None)
+            named = [name for word in _TITLES for name in frame if word in str(name).lower()]
+            column = self.title_column if self.title_column in frame else next(iter(named), None)
             new = [""] * len(frame) if column is None else frame[column].fillna("").astype(str).tolist()
             titles = [*self.titles, *new]
         counts = np.concatenate([self.counts, np.zeros(len(frame), dtype=self.counts.dtype)])
-        return Items([*self.tokens, *frame.index], counts, self.n_warm_items, titles, self.image_folder)
+        return Items(
+            [*self.tokens, *frame.index], counts, self.n_warm_items, titles, self.image_folder, self.title_column
+        )
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -119,13 +125,14 @@ def _image_folder(learners: Mapping[str, Any], dataset_path: Path) -> str | None
     return None
 
 
-def _read_titles(path: Path, tokens: Sequence[str], separator: str) -> list[str] | None:
-    """Titles in the order of the tokens, from the column whose name says so."""
+def _read_titles(path: Path, tokens: Sequence[str], separator: str, told: str | None) -> list[str] | None:
+    """Titles in the order of the tokens, from the column that is told, or whose name says so."""
     if not path.is_file():
         return None
     types = read_header(path, separator)
     ids = next((column for column in types if "item" in column and types[column] == "token"), None)
-    named = [column for word in _TITLES for column in types if word in column.lower() and column != ids]
+    named = [told] if told in types else []
+    named += [column for word in _TITLES for column in types if word in column.lower() and column != ids]
     if ids is None or not named:
         return None
     frame = read_atomic(path, [ids, named[0]], separator)

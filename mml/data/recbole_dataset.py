@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from recbole.data.dataset import SequentialDataset
 from recbole.utils import FeatureSource, FeatureType
 
 from mml.data.filters import check_data_keys, filtered_columns, lets_all_pass, parse_intervals, within
+from mml.data.item_features import Encoding
 from mml.errors import InputError
+from mml.features.sources import ItemFile
 from mml.files.atomic import FIRST_ROW_LINE, read_atomic, read_header, require_values
 from mml.files.presplit import log_files
 
@@ -59,6 +61,38 @@ class AtomicDataset(SequentialDataset):
         with _border([key for key in _CHANGING if not lets_all_pass(config[key]) and config[key]]):
             super().__init__(config)
 
+    # -- what others read of RecBole's Config --------------------------------------------------------------------------
+
+    @property
+    def field_separator(self) -> str:
+        """Between the columns of the dataset's files."""
+        return str(self.config["field_separator"])
+
+    @property
+    def imported(self) -> Mapping[str, Any]:
+        """What `mml import` was told of the tables (key `imported`)."""
+        return dict(self.config["imported"] or {})
+
+    @property
+    def longest_list(self) -> int:
+        """The most items that a metric is of."""
+        return int(max(self.config["topk"]))
+
+    @property
+    def learners(self) -> dict[str, dict[str, Any]]:
+        """Name -> settings of each learner."""
+        return dict(self.config["learners"])
+
+    @property
+    def encoding(self) -> Encoding:
+        """Where features of the items are encoded."""
+        config, folder = self.config, Path(self.dataset_path)
+        item_file = ItemFile(
+            folder / f"{self.dataset_name}.item", self.iid_field, self.field_separator, str(config["seq_separator"])
+        )
+        cache_dir = Path(config["output_dir"]) / self.dataset_name / "features"
+        return Encoding(item_file, cache_dir, str(config["device"]), bool(config["show_progress"]))
+
     # -- loading ---------------------------------------------------------------------------------------------------
 
     def _get_preset(self) -> None:
@@ -92,7 +126,7 @@ class AtomicDataset(SequentialDataset):
         self.inter_feat = frames[0] if len(frames) == 1 else _joined(paths, frames)
 
     def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
-        path, separator = Path(filepath), self.config["field_separator"]
+        path, separator = Path(filepath), self.field_separator
         if source != FeatureSource.INTERACTION and source.value not in (self.config["load_col"] or {source.value: "*"}):
             return None
         types = read_header(path, separator)
@@ -156,7 +190,7 @@ class AtomicDataset(SequentialDataset):
         self.field2source[name], self.field2type[name] = source, FeatureType(kind)
         length = 1
         if kind.endswith("_seq"):
-            if self.config["seq_separator"] == self.config["field_separator"]:
+            if self.config["seq_separator"] == self.field_separator:
                 raise InputError(
                     f"config: key 'seq_separator' is field_separator, but '{name}' of {path.name} is a {kind}."
                 )
@@ -255,7 +289,7 @@ class AtomicDataset(SequentialDataset):
     # -- ids and missing cells -------------------------------------------------------------------------------------
 
     def _remap(self, remap_list: list[tuple[pd.DataFrame, str, FeatureType]]) -> None:
-        """As RecBole's, ids by first appearance, but each different token is looked at once instead of each row."""
+        """As RecBole's, ids by first appearance, but each different token is read once instead of each row."""
         if not remap_list or any(kind != FeatureType.TOKEN for _, _, kind in remap_list):
             super()._remap(remap_list)
             return

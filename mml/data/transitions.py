@@ -15,8 +15,7 @@ from mml.data.sequences import PackedSequences
 
 _LEAST = 1e-3  # weight of an interaction that is too old to count
 _BLOCK = 2**18  # positions whose histories are held at a time
-_DECAY = 0.8  # of the spectral embedding
-_TOLERANCE = 1e-6  # of its eigenvalues
+_TOLERANCE = 1e-6  # of the eigenvalues
 
 
 def positions(
@@ -90,14 +89,20 @@ class Transitions:
         return found
 
 
-def spectral_embedding(sequences: PackedSequences, n_items: int, dim: int) -> Tensor:
+def spectral_embedding(sequences: PackedSequences, n_items: int, dim: int, decay: float) -> Tensor:
     """Vectors of items such that those that follow each other are near: [n_items, dim], of mean norm 1.
 
     They are the leading eigenvectors, times the roots of their eigenvalues, of D^-1/2 (C + C') D^-1/2: C_ij is how much
     i is in the histories before j, D the row sums of C + C'. The first one, which tells popularity alone, is left out.
     Items that no one has touched have 0, and so have columns beyond the number of eigenvectors.
+
+    Args:
+        sequences: the users'.
+        n_items: number of items, the padding item included.
+        dim: length of the vectors.
+        decay: weight of an interaction against the next one's.
     """
-    both = Transitions(sequences, n_items, _DECAY)
+    both = Transitions(sequences, n_items, decay)
     scale = np.maximum(both @ np.ones(n_items), 1e-12) ** -0.5
     scaled = LinearOperator((n_items, n_items), lambda v: scale * (both @ (scale * v.ravel())), dtype=np.float64)
     wanted = min(dim + 1, n_items - 1)

@@ -105,11 +105,13 @@ def write_features(path: str | Path, table: FeatureTable, field: str = "txt_emb"
 
 
 def refuse_to_write(path: Path) -> None:
-    """Refuse a name whose form cannot hold item ids.
+    """Refuse a name that no file can have, or whose form cannot hold item ids.
 
     Raises:
-        InputError: it ends in `.npy`.
+        InputError: it is empty or a folder's, or ends in `.npy`.
     """
+    if path.name in ("", "..") or path.is_dir():
+        raise InputError(f"--output '{path}' is a folder; name a file, such as {path / 'txt_emb.pth'}")
     if path.suffix == ".npy":
         raise InputError(f"{path}: an .npy file has no room for item ids; write .npz, .pth or text instead")
 

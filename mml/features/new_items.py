@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import numbers
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,48 +17,60 @@ from mml.errors import InputError
 from mml.features.encoders import Encoded
 from mml.features.fitted import FittedFeatures, FittedSource
 from mml.features.media import MEDIA, FolderMedium, TableMedium
-from mml.features.raw import expanded, read_table
+from mml.features.raw import expanded
+from mml.tables.columns import called
+from mml.tables.reading import read_table
+from mml.tables.told import Told
 
 logger = logging.getLogger(__name__)
 
 SHOWN = 5
+_TYPE = re.compile(r":(token|float)(_seq)?$")  # in the headers of RecBole's files
 
 
-def read_new_items(table: pd.DataFrame | str | Path, id_column: str = "item_id") -> pd.DataFrame:
-    """A table of new items with their ids, as str, for index.
+def read_new_items(table: pd.DataFrame | str | Path, told: Told | None = None) -> pd.DataFrame:
+    """A table of new items with their ids, as str, for index, and the columns by their names in the dataset.
 
     Args:
-        table: a file (`.csv`, or tabs), or a frame that has the ids in a column or as its index.
-        id_column: the column.
+        table: a file (CSV, TSV, parquet, lines of JSON), or a frame that has the ids in a column or as its index.
+        told: what is known of the shop's tables, such as the names of their columns.
 
     Raises:
         InputError: there is no such file or column, no row, or an id is empty or has two rows.
     """
-    if isinstance(table, (str, Path)):
-        frame = read_table(expanded(table))
-        if id_column not in frame:
-            raise InputError(f"{table}: has no column {id_column!r}; its columns are {', '.join(frame.columns)}")
-    else:
-        frame = table
-    if id_column in frame:
-        frame = frame.set_index(id_column)
-    tokens = pd.Index([_as_text(token) for token in frame.index], name=id_column)
+    known = Told() if told is None else told
+    frame, own = _with_ids(table, known)
+    if own is not None:
+        frame = frame.set_index(own)
+    frame = frame.rename(columns=lambda column: _TYPE.sub("", str(column)))
+    frame = frame.rename(columns=known.named([str(column) for column in frame]))
+    tokens = pd.Index([_as_text(token).strip() for token in frame.index], name="item_id")
     frame = frame.set_axis(tokens)
     if frame.empty and not len(tokens):
         raise InputError("the table of new items has no rows; add a row for each item")
     if "" in tokens:
-        raise InputError(f"the table of new items: row {tokens.tolist().index('') + 1} has an empty {id_column}")
+        raise InputError(f"the table of new items: row {tokens.tolist().index('') + 1} has an empty {own or 'index'}")
     if not tokens.is_unique:
         token = tokens[tokens.duplicated()][0]
         raise InputError(f"the table of new items: item {token!r} has {int((tokens == token).sum())} rows; keep one")
     return frame
 
 
+def _with_ids(table: pd.DataFrame | str | Path, told: Told) -> tuple[pd.DataFrame, str | None]:
+    """The table and its column of ids; None where these are a frame's index."""
+    if isinstance(table, (str, Path)):
+        frame = read_table(table, told.separator, told.encoding, later=True)
+        return frame, told.item_id_in([str(column) for column in frame], str(table))
+    is_numbered = isinstance(table.index, pd.RangeIndex)
+    columns = [str(column) for column in table]
+    own = told.item_id_in(columns, "the table of new items") if is_numbered else called(columns, told.item_ids)
+    return table, own
+
+
 def encode_new_items(
     fitted: Mapping[str, FittedFeatures],
     table: pd.DataFrame | str | Path,
     folders: str | Path | Mapping[str, str | Path] | None = None,
-    id_column: str = "item_id",
     device: str = "auto",
     progress: bool = False,
 ) -> dict[str, Encoded]:
@@ -69,7 +82,6 @@ def encode_new_items(
             `<modality>_emb`, or `<modality>`: vectors, or numbers separated by spaces. An empty cell is nothing.
         folders: folder of files named by item id, such as pictures, for all modalities that have some; or modality
             -> folder. Items without a file, or without any folder, count as missing.
-        id_column: the table's column of item ids.
         device: where models run.
         progress: whether encoders that take long show a progress bar.
 
@@ -80,7 +92,7 @@ def encode_new_items(
         InputError: a column is missing, a vector has another length, a folder cannot be read, or no item has
             anything to encode.
     """
-    frame = read_new_items(table, id_column)
+    frame = read_new_items(table)
     _refuse_missing_columns(fitted, frame)
     result = {}
     for name, one in fitted.items():

@@ -19,7 +19,7 @@ FIRST_ROW_LINE = 2
 QUOTED = ","
 """The separator of files whose cells may be quoted, as any CSV writer does."""
 _LONGEST_HEADER = 1 << 20  # bytes; a file without an end of line is not read whole to say so
-_BLOCK = 1 << 24  # bytes looked at together
+_BLOCK = 1 << 24  # bytes read together
 _ROWS = 1 << 20  # rows read together
 
 
@@ -81,9 +81,9 @@ def _read(path: Path, columns: Collection[str] | None, separator: str, categorie
     floats = [name for name in wanted if types[name] == "float"]
     tokens = [name for name in wanted if categories and types[name] == "token"]
     quoted = separator == QUOTED and _has_quotes(path)
-    n_blank = _refuse_ragged_csv(path, len(types)) if quoted else _refuse_ragged(path, separator, len(types))
     kinds = dict.fromkeys(wanted, "str")
     try:
+        n_blank = _refuse_ragged_csv(path, len(types)) if quoted else _refuse_ragged(path, separator, len(types))
         try:
             frame = _read_csv(path, separator, list(types), kinds | dict.fromkeys(floats, "float64"), tokens, quoted)
         except ValueError:  # some cell is no number; the slow way finds it

@@ -13,13 +13,13 @@ import pandas as pd
 from mml.checking.finding import share
 from mml.checking.log import REPEATS_FROM, Log, repeats
 from mml.errors import InputError, printable
-from mml.importing.columns import ITEM, USER, guess_id, guess_text, guess_time, require
 from mml.importing.items import ItemRows, clean_items
 from mml.importing.log import LogRows, clean_log
 from mml.importing.pictures import pictured_items
 from mml.importing.report import describe_columns, describe_items, describe_log, describe_new_users, describe_pictures
-from mml.importing.tables import read_table
 from mml.importing.writing import new_target, write_dataset
+from mml.tables.columns import ITEM, USER, guess_id, guess_text, guess_time, require
+from mml.tables.reading import read_table
 
 Table = str | Path | pd.DataFrame
 _USUAL_TOPK = (5, 10, 20)
@@ -107,6 +107,13 @@ def import_log(
     catalogue = _catalogue(items, item_id, text, tokens, numbers, separator, encoding, said)
     folder = _pictures(images, rows.frame, said)
     config = _config(rows.frame, catalogue, folder, repeatable)
+    read_by = {"time_format": time_format or rows.time_format, "separator": separator}
+    read_by |= {"timezone": None if timezone == "UTC" else timezone}
+    read_by |= {"encoding": None if encoding.lower() in ("utf-8", "utf8") else encoding}
+    imported: dict[str, Any] = {"user": who, "item": what, "time": when, **read_by}
+    if catalogue is not None:
+        imported |= {"item_id": catalogue.item_id, "title": catalogue.title, "columns": catalogue.renamed}
+    config["imported"] = {name: value for name, value in imported.items() if value}
     lines = "Made by mml import.\nbash script/run_meta.sh NAME 0, or mml train NAME".replace("NAME", name)
     if catalogue is not None:
         said += describe_items(rows.frame, catalogue)

@@ -10,10 +10,14 @@ from mml.errors import InputError
 from mml.files.faults import reported
 from mml.importing.build import import_log
 
-_EPILOG = (
-    "Example: mml import orders.csv --user customer_id --item product_id --time ordered_at --items products.csv "
-    "--item-id id --text title,description --tokens category --numbers price --images photos/ --name shop"
-)
+_EPILOG = """\
+Examples:
+  mml import orders.csv --name shop
+  mml import orders.csv --user customer_id --item product_id --time ordered_at --name shop
+  mml import orders.csv --items products.csv --item-id id --text title,description --tokens category --numbers price \\
+      --images photos/ --name shop --overwrite
+It prints what it understood and what it leaves out, and writes dataset/shop/. Later tables, as for `mml recommend` and
+`mml update`, are read by the same names of columns. Then: mml check shop, mml train shop."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -39,9 +43,10 @@ def parser() -> argparse.ArgumentParser:
         prog="mml import",
         description="Make a dataset of a log (who took what when), a table of items and pictures, as far as there are.",
         epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    made.add_argument("log", help="CSV, TSV or parquet file with a row for each interaction")
+    made.add_argument("log", metavar="FILE", help="CSV, TSV, parquet or .jsonl file with a row for each interaction")
     made.add_argument("--name", required=True, help="name of the dataset, a folder below --data_path")
     made.add_argument("--user", metavar="COLUMN", help="users' ids; guessed from names such as customer_id")
     made.add_argument("--item", metavar="COLUMN", help="items' ids; guessed from names such as product_id")

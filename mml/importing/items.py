@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from mml.errors import InputError
-from mml.importing.columns import atomic_names
 from mml.importing.log import LeftOut, broken, clean_ids
+from mml.tables.columns import atomic_names
 
 _KINDS = {"text": "token_seq", "tokens": "token", "numbers": "float"}
 _LEARNERS = {"text": ("txt", "tfidf"), "tokens": ("tokens", "multihot"), "numbers": ("numbers", "numeric")}
@@ -26,6 +26,9 @@ class ItemRows:
         sources: learner -> what it encodes, as the config has it.
         left_out: rows that are not in the frame.
         remarks: what else was done, in sentences.
+        item_id: the table's column of ids.
+        title: the frame's column that an item is shown by, the first of texts; None without texts.
+        renamed: the table's columns that have another name in the frame -> that name.
     """
 
     frame: pd.DataFrame
@@ -33,6 +36,9 @@ class ItemRows:
     sources: dict[str, dict[str, object]]
     left_out: LeftOut
     remarks: list[str]
+    item_id: str
+    title: str | None
+    renamed: dict[str, str]
 
 
 def clean_items(
@@ -67,9 +73,18 @@ def clean_items(
     left_out.add(f"have no usable {item_id}", np.flatnonzero(bad))
     if bad.all():
         raise InputError(f"no row of the items' table has a usable id in column '{item_id}'; name another --item-id.")
+    title = next((names[name] for name in _by_title(text)), None)
+    renamed = {old: new for old, new in names.items() if old != new}
     again = frame["item_id"].duplicated() & ~bad
     left_out.add("name an item again (the first is kept)", np.flatnonzero(again))
-    return ItemRows(frame[~bad & ~again].reset_index(drop=True), types, sources, left_out, remarks)
+    return ItemRows(
+        frame[~bad & ~again].reset_index(drop=True), types, sources, left_out, remarks, item_id, title, renamed
+    )
+
+
+def _by_title(text: Sequence[str]) -> list[str]:
+    """The columns of texts, those first whose name says that it is a title."""
+    return sorted(text, key=lambda name: "title" not in name.lower() and "name" not in name.lower())
 
 
 def _one_line(cells: pd.Series) -> pd.Series:

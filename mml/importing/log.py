@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mml.errors import InputError
-from mml.importing.times import Times, parse_times
+from mml.tables.times import Times, parse_times
 
 _EXAMPLES = 3
 
@@ -43,12 +43,14 @@ class LogRows:
         time_form: what the times were, or None.
         left_out: what is not in the frame.
         n_stripped: ids that had spaces around them, which are taken away.
+        time_format: strptime's form of the times, where they were read by one.
     """
 
     frame: pd.DataFrame
     time_form: str | None
     left_out: LeftOut
     n_stripped: int
+    time_format: str | None
 
 
 def clean_log(
@@ -82,7 +84,8 @@ def clean_log(
         drop("repeat user, item and time of another row (the same thing twice in one basket counts once)", again)
     if not kept.any():
         raise InputError(f"No row is left: {' '.join(left_out.sentences())}")
-    return LogRows(frame[kept].reset_index(drop=True), times.form if times else None, left_out, n_stripped)
+    form, time_format = (None, None) if times is None else (times.form, times.time_format)
+    return LogRows(frame[kept].reset_index(drop=True), form, left_out, n_stripped, time_format)
 
 
 def clean_ids(table: pd.DataFrame, columns: Sequence[str]) -> tuple[dict[str, pd.Series], int]:

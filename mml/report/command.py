@@ -10,6 +10,7 @@ import torch
 
 from mml.errors import InputError
 from mml.files.faults import reported
+from mml.files.runs import named_folder
 from mml.logs import setup_logging
 from mml.report.write import write_report
 
@@ -28,23 +29,13 @@ def main(arguments: Sequence[str]) -> int:
     setup_logging("WARNING")
     torch.set_num_threads(1)  # the models are small, and more threads mostly wait for each other
     try:
-        path = write_report(_folder(options), options.output, options.plots)
+        path = write_report(named_folder(options.run, options.output_dir), options.output, options.plots)
     except (InputError, OSError) as error:
         return reported(error)
     print(f"Written to {path}")
     if options.plots is not None:
         print(f"Plots in {options.plots}")
     return 0
-
-
-def _folder(options: argparse.Namespace) -> Path:
-    for folder in (Path(options.run), options.output_dir / options.run / "latest"):
-        if (folder / "config.yaml").is_file():
-            return folder
-    raise InputError(
-        f"{options.run} is neither a run's folder nor a dataset with a run in {options.output_dir}; train first: "
-        f"mml train {options.run}"
-    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,10 +46,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("run", help="a dataset's name (its latest run), or a run's folder")
+    parser.add_argument("run", metavar="NAME", help="a dataset (its latest run), or a run's folder")
     parser.add_argument(
-        "--output", type=Path, default=None, help="HTML file (default: report.html in the run's folder)"
+        "--output", type=Path, default=None, metavar="FILE", help="HTML file (default: report.html in the run's folder)"
     )
-    parser.add_argument("--plots", type=Path, default=None, help="folder for the charts as SVG, PNG and PDF")
-    parser.add_argument("--output_dir", type=Path, default=Path("output"), help="where the runs are (default: output)")
+    parser.add_argument(
+        "--plots", type=Path, default=None, metavar="DIR", help="folder for the charts as SVG, PNG and PDF"
+    )
+    parser.add_argument(
+        "--output_dir", type=Path, default=Path("output"), metavar="DIR", help="where the runs are (default: output)"
+    )
     return parser

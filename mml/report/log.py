@@ -12,9 +12,12 @@ import numpy as np
 import pandas as pd
 import recbole
 
+from mml.config.run_settings import RunSettings
+from mml.data.settings import LogSettings
 from mml.errors import InputError
 from mml.files.atomic import read_atomic
 from mml.files.presplit import log_files
+from mml.settings import read
 
 _FIRST_DATE, _LAST_DATE = 3e8, 4.2e9  # seconds since 1970 that can be dates of a log: 1979 to 2103
 
@@ -42,16 +45,20 @@ class RunLog:
         return {str(user): [str(item) for item in items] for user, items in own.groupby("user", observed=True)["item"]}
 
 
-def read_log(config: Mapping[str, Any]) -> RunLog:
-    """The log of a run's config.
+def read_log(written: Mapping[str, Any]) -> RunLog:
+    """The log that a run was made of.
+
+    Args:
+        written: the content of the run's config.yaml.
 
     Raises:
         InputError: if it is not where the run found it, or has other columns.
     """
-    folder = dataset_folder(config)
-    user, item, time = (config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD"))
-    separator = config.get("field_separator") or "\t"
-    paths = log_files(folder, config["dataset"], config.get("benchmark_filename"))
+    folder, name = dataset_folder(written), str(written.get("dataset"))
+    own = read(LogSettings, written)
+    user, item, time = own.USER_ID_FIELD, own.ITEM_ID_FIELD, own.TIME_FIELD
+    separator = written.get("field_separator") or "\t"
+    paths = log_files(folder, name, own.benchmark_filename)
     frames = [read_atomic(path, [user, item, time], separator) for path in paths]
     rows = pd.concat(frames, ignore_index=True).rename(columns={user: "user", item: "item", time: "time"})
     missing = [name for name, column in ((user, "user"), (item, "item")) if column not in rows]
@@ -63,11 +70,11 @@ def read_log(config: Mapping[str, Any]) -> RunLog:
     return RunLog(rows.dropna(subset=["time"]).sort_values("time", kind="stable", ignore_index=True), True)
 
 
-def dataset_folder(config: Mapping[str, Any]) -> Path:
+def dataset_folder(written: Mapping[str, Any]) -> Path:
     """Where the dataset's files are; RecBole takes ml-100k from its own package."""
-    name = str(config["dataset"])
+    name = str(written.get("dataset"))
     shipped = Path(recbole.__file__).parent / "dataset_example" / name
-    return shipped if shipped.is_dir() else Path(str(config["data_path"])).expanduser() / name
+    return shipped if shipped.is_dir() else Path(read(RunSettings, written).data_path).expanduser() / name
 
 
 def is_dates(times: np.ndarray) -> bool:

@@ -32,3 +32,11 @@ def write_report(folder: Path, output: Path | None = None, plots: Path | None = 
         colours = Colours.of([*evidence.methods, *evidence.baselines])
         save_plots([chart for one in sections for chart in one.charts], colours, plots)
     return path
+
+
+def try_report(folder: Path) -> tuple[Path | None, str]:
+    """Write the report at the end of a run, which does not fail by it: its file, or None and why there is none."""
+    try:
+        return write_report(folder), ""
+    except Exception as error:
+        return None, " ".join(str(error).split())

@@ -22,7 +22,7 @@ from mml.run.frame import Stages
 from mml.trainer.base import TrainerFrame
 from mml.trainer.choice import LearnerValidation
 from mml.trainer.loggers import LoggedRun, logging_to
-from mml.trainer.settings import TrainingSettings
+from mml.trainer.settings import LoggerSettings, TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class RunContext:
     @classmethod
     def of(cls, config: Config, dataset: MMLDataset, stages: Stages, run_dir: Path) -> RunContext:
         """The context of a run over a dataset."""
-        choosing = LearnerValidation(validation_of(config, dataset), config["task_chunk_size"])
+        choosing = LearnerValidation(validation_of(config, dataset), config.run.task_chunk_size)
         return cls(config, dataset, catalogue_of(config, dataset), choosing, stages, run_dir)
 
     @property
@@ -61,8 +61,8 @@ class RunContext:
     @property
     def serving(self) -> Serving:
         """Where the run asks its learners."""
-        config = self.config
-        return Serving(self.catalogue, config.device, config["task_chunk_size"], config["show_progress"])
+        run = self.config.run
+        return Serving(self.catalogue, self.config.device, run.task_chunk_size, run.show_progress)
 
     @property
     def trainer_frame(self) -> TrainerFrame:
@@ -82,7 +82,7 @@ class RunContext:
 
 def validation_of(config: Config, dataset: MMLDataset) -> Validation:
     """The validation of a run over a dataset; the log says how many cases are left out."""
-    validation = Validation(dataset, config.part(TrainingSettings).valid_metric, ranking_rules(config))
+    validation = Validation(dataset, config.valid_metric, ranking_rules(config))
     if validation.n_left_out:
         n_all = len(validation) + validation.n_left_out
         logger.info(
@@ -96,17 +96,18 @@ def validation_of(config: Config, dataset: MMLDataset) -> Validation:
 
 def trainer_frame(config: Config, run_dir: Path) -> TrainerFrame:
     """Where and how a run trains."""
-    return TrainerFrame(config, config.part(TrainingSettings), run_dir, config["task_chunk_size"])
+    run = config.run
+    return TrainerFrame(config, config.part(TrainingSettings), run_dir, run.task_chunk_size, run.show_progress)
 
 
 def curves_logged(config: Config, run_dir: Path) -> AbstractContextManager[None]:
     """A context within which learning curves go to the run's loggers."""
-    return logging_to(config["logger"], LoggedRun(config["dataset"], run_dir, config.values()))
+    return logging_to(config.part(LoggerSettings).logger, LoggedRun(config.dataset_name, run_dir, config.values()))
 
 
 def ranking_rules(config: Config) -> RankingRules:
     """How a run ranks targets."""
-    return RankingRules(config["repeatable"], config["seed"], config["eval_batch_size"])
+    return RankingRules(config.repeatable, config.run.seed, config.run.eval_batch_size)
 
 
 def catalogue_of(config: Config, dataset: MMLDataset) -> Catalogue:

@@ -16,6 +16,7 @@ import yaml
 from mml import distributed
 from mml.config.config import Config
 from mml.files.bundle import Damaged, copy_state, read_about, read_state, set_aside, write_state
+from mml.files.runs import LATEST
 from mml.files.safe import make_folder, plain, point, write_text
 from mml.trainer.curves import copy_epochs
 
@@ -56,8 +57,8 @@ class RunFolder:
     def __init__(self, config: Config) -> None:
         self.config = config
         settings = json.dumps(plain(config.of_stage("meta_test")), sort_keys=True)
-        name = config["run_name"] or f"seed{config['seed']}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
-        self.dataset_dir = Path(config["output_dir"]) / config["dataset"]
+        name = config.run.run_name or f"seed{config.run.seed}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+        self.dataset_dir = config.results
         self.path = self.dataset_dir / name
         self.checkpoints = self.path / "checkpoints"
 
@@ -69,14 +70,14 @@ class RunFolder:
         self.point_latest()
         settings = {key: value for key, value in sorted(self.config.external_config_dict.items())}
         # dropped ones are written as such, or the defaults would bring them back
-        learners = dict.fromkeys(self.config.dropped_learners) | self.config["learners"]
-        settings |= {"dataset": self.config["dataset"], "learners": learners}
+        learners = dict.fromkeys(self.config.dropped_learners) | self.config.learners
+        settings |= {"dataset": self.config.dataset_name, "learners": learners}
         self.write_text("config.yaml", yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True))
 
     def point_latest(self) -> None:
         """Point `latest` to this run."""
         if self.is_latest and distributed.is_main():
-            point(self.dataset_dir / "latest", self.path.name)
+            point(self.dataset_dir / LATEST, self.path.name)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file whole."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from mml.model.fusion import FUSIONS
-from mml.model.fusion.cases import fusion_cases
+from mml.model.fusion.cases import CandidateSettings, fusion_cases
 from mml.model.fusion.context import case_context
 from mml.model.fusion.slot import FusionFit
 from mml.model.fusion.standardised import StandardisedScores
@@ -73,7 +73,8 @@ def fusion_fit(context: RunContext, recommender: Recommender, scores: Standardis
     validation = context.validation.validation
     tasks = validation.tasks
     about = case_context(tasks, recommender.catalogue)
-    cases = fusion_cases(scores, about, tasks, recommender.rules.repeatable, seed)
+    limits = context.config.part(CandidateSettings)
+    cases = fusion_cases(scores, about, tasks, recommender.rules.repeatable, seed, limits)
     users = torch.from_numpy(tasks.users[cases.rows])
     frame = context.trainer_frame
     return FusionFit(

@@ -38,7 +38,7 @@ def generator_stage(
         without = "" if features else " without item features"
         logger.info("No generator%s: new items have no ID embedding.", without)
         return None
-    seed_stage(config["seed"], STAGE)  # its first weights, whatever ran before
+    seed_stage(config.run.seed, STAGE)  # its first weights, whatever ran before
     generator = new_generator(settings.generator, learners["id"], context.catalogue, config.values())
     entry = GENERATORS[settings.generator]
 

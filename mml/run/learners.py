@@ -88,12 +88,13 @@ class _WithEncoder:
         adaptation = Adaptation(**how["adaptation"])
         report["adaptation"] = {"kept": adaptation.steps > 0, **how["scores"], **how["adaptation"]}
         _say(name, report)
+        run = context.config.run
         whole = AdaptedLearner(
             learner,
             adaptation,
             context.catalogue.n_warm_items,
-            context.config["task_chunk_size"],
-            context.config["show_progress"],
+            run.task_chunk_size,
+            run.show_progress,
         )
         return LearnerStages(whole, tuple(self.names), report)
 

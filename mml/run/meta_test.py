@@ -77,7 +77,7 @@ class _Ranked:
         self._online = online
         self._dataset = context.dataset
         self._rules = ranking_rules(context.config)
-        self._seed: int = context.config["seed"]
+        self._seed = context.config.run.seed
         self._top = metrics.top_items_needed
 
     def all(self, recommender: Recommender, refresh: RefreshStages | None, tasks: TaskSet) -> dict[str, Ranking]:

@@ -12,9 +12,14 @@ from typing import Any
 
 from mml.errors import InputError
 from mml.files.faults import reported
+from mml.files.runs import LATEST
 
 FULL_METHOD = "mml"
 _LETTERS = {"recall": "R", "mrr": "M", "ndcg": "N", "hit": "H", "precision": "P"}
+_EPILOG = """\
+Examples:
+  mml result                 a line for each dataset that has a finished run
+  mml result shop --all      every method and group of users, with a legend"""
 _COUNTS = ("n_users", "n_cases")
 
 
@@ -101,16 +106,16 @@ def load_results(output_dir: Path, datasets: Sequence[str]) -> list[dict[str, An
         found = {path.parent.parent.name for path in output_dir.glob("*/*/config.yaml")}
         names = sorted(name for name in found if _finished_runs(output_dir / name))
     if not names:
-        raise InputError(f"{output_dir} holds no finished run; start one with: bash script/run_meta.sh ml-100k 0")
+        raise InputError(f"{output_dir} holds no finished run; start one with: mml train ml-100k")
     return [_latest_result(output_dir / name) for name in names]
 
 
 def _latest_result(folder: Path) -> dict[str, Any]:
-    path = folder / "latest" / "result.json"
+    path = folder / LATEST / "result.json"
     if not path.is_file():
         finished = _finished_runs(folder)
         if not finished:
-            raise InputError(f"{folder} holds no finished run; run: bash script/run_meta.sh {folder.name} 0")
+            raise InputError(f"{folder} holds no finished run; run: mml train {folder.name}")
         path = max((run / "result.json" for run in finished), key=lambda place: place.stat().st_mtime)
         print(f"{folder.name}: the latest run is not finished; this is {path.parent.name}.", file=sys.stderr)
     result = _read_result(path)
@@ -136,10 +141,18 @@ def _read_result(path: Path) -> dict[str, Any] | None:
 
 def main(arguments: Sequence[str]) -> int:
     """Print; exit code 2 if there is nothing to print."""
-    parser = argparse.ArgumentParser(prog="print_result.sh", description="Print the results of the latest runs.")
-    parser.add_argument("datasets", nargs="*", help="all datasets with a result if none is named")
+    parser = argparse.ArgumentParser(
+        prog="mml result",
+        description="Print the results of the latest runs.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("datasets", nargs="*", metavar="NAME", help="datasets; all with a result if none is named")
     parser.add_argument("--all", action="store_true", help="every method and group")
-    parser.add_argument("--output_dir", type=Path, default=Path("output"))
+    parser.add_argument(
+        "--output_dir", type=Path, default=Path("output"), metavar="DIR", help="where the runs are (default: output)"
+    )
     options = parser.parse_args(arguments)
     try:
         results = load_results(options.output_dir, options.datasets)

@@ -17,6 +17,7 @@ from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.files.sheets import neutral
+from mml.trainer.settings import RefreshSettings, SnapshotSettings
 from mml.version import __version__
 
 if TYPE_CHECKING:
@@ -103,9 +104,9 @@ def result_of(
     """
     adaptation = {name: report["adaptation"] for name, report in reports.items() if "adaptation" in report}
     return {
-        "dataset": config["dataset"],
+        "dataset": config.dataset_name,
         "synthetic": dataset.is_synthetic,
-        "seed": config["seed"],
+        "seed": config.run.seed,
         "versions": versions(),
         "device": device_name(config.device),
         "data": dict(summary),
@@ -115,7 +116,7 @@ def result_of(
         },
         "learners": {name: dict(report) for name, report in reports.items()},
         "adaptation": {name: {key: how[key] for key in ("rate", "steps")} for name, how in adaptation.items()},
-        **new_users_learned_from(config, config["refresh"]),
+        **new_users_learned_from(config, config.part(RefreshSettings).refresh),
         "validation": dict(tested["validation"]),
         "metrics": {method: tested["metrics"][method] for method in tested["order"]},
     }
@@ -123,7 +124,7 @@ def result_of(
 
 def new_users_learned_from(config: Config, does: bool) -> dict[str, Any]:
     """Whether what other new users did was learned from, and if so at which snapshots, as it stands in result.json."""
-    return {"learned_from_new_users": does, "snapshots": config["snapshots"] if does else None}
+    return {"learned_from_new_users": does, "snapshots": config.part(SnapshotSettings).snapshots if does else None}
 
 
 def device_name(device: torch.device) -> str:

@@ -45,7 +45,7 @@ class Run:
         self.config, self.folder = config, folder
         self.dataset = MMLDataset(config)
         self.summary = self.dataset.summary()
-        self.stages = Stages(folder, config["seed"], config.device)
+        self.stages = Stages(folder, config.run.seed, config.device)
         self.context = RunContext.of(config, self.dataset, self.stages, folder.path)
         self.dataset.training_tasks()  # refuses old users that are all too short
         self._build_once()
@@ -70,13 +70,13 @@ class Run:
         return self._trained()[2]
 
     def _trained(self) -> tuple[dict[str, LearnerStages], Recommender, dict[str, float]]:
-        learners = {name: learner_stages(self.context, name) for name in self.config["learners"]}
+        learners = {name: learner_stages(self.context, name) for name in self.config.learners}
         recommender = self._recommender(learners)
         return learners, recommender, fusion_stage(self.context, recommender, list(self.stages.records))
 
     def _build_once(self) -> None:
         """Refuse what does not fit before anything is written: each learner with an encoder, untrained."""
-        for name in self.config["learners"]:
+        for name in self.config.learners:
             entry = entry_of(name)
             if isinstance(entry, StateEntry):
                 entry.build(name, self.config.values(name), self.context.catalogue)
@@ -87,11 +87,11 @@ class Run:
         generator = generator_stage(self.context, trained, learners["id"].names)
         rules = Rules(
             max_length=self.dataset.max_item_list_len,
-            repeatable=config["repeatable"],
+            repeatable=config.repeatable,
             fusion=config.part(FusionSettings).fusion_method,
             hidden_size=config.part(EncoderSettings).hidden_size,
         )
-        vocabulary = Items.of(self.dataset, config["learners"])
+        vocabulary = Items.of(self.dataset, config.learners)
         catalogue, values = self.context.catalogue, config.values()
         choices = {name: stages.choice for name, stages in learners.items() if stages.choice is not None}
         return Recommender(
@@ -128,5 +128,5 @@ def run_meta(
 ) -> tuple[dict[str, Any], Path]:
     """Run all stages; returns result.json's content and the run's folder."""
     set_up_torch(config)
-    with distributed.processes(config.device, config["process_timeout"]), curves_logged(config, folder.path):
+    with distributed.processes(config.device, config.run.process_timeout), curves_logged(config, folder.path):
         return Run(config, folder, on_start).run(), folder.path

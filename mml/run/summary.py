@@ -53,7 +53,7 @@ def _sentence(result: Mapping[str, Any]) -> Iterator[Line]:
 
 
 def _shown(metrics: Mapping[str, Any]) -> list[str]:
-    """The methods that a first look needs, the best last."""
+    """The methods that a reader needs first, the best last."""
     left_out = ("_no_adapt", "_no_generator")
     names = [name for name in metrics if not name.endswith(left_out) and not name.startswith("fusion_")]
     return sorted(

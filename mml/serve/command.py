@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mml.errors import InputError
 from mml.files.faults import reported
+from mml.files.runs import named_folder
 from mml.logs import setup_logging
 from mml.serve.limits import Limits
 from mml.serve.model import Load, Recommender
@@ -47,7 +48,7 @@ def _load(path: Path) -> Recommender:
 
 def _serve(options: argparse.Namespace, load: Load) -> int:
     token = _token(options.token)
-    path = model_folder(options.model, options.output)
+    path = named_folder(options.model, options.output_dir).absolute()
     try:
         from mml.serve.server import Server, address, open_socket
         from mml.serve.service import Service
@@ -86,22 +87,6 @@ def _token(given: str | None) -> str | None:
     return token or None
 
 
-def model_folder(model: str, output: Path) -> Path:
-    """The folder of a dataset's latest run, or the folder that was named itself; links are kept.
-
-    Raises:
-        InputError: if there is none.
-    """
-    latest = output / model / "latest"
-    for path in (latest, Path(model)):
-        if path.is_dir() and model not in (".", ""):
-            return path.absolute()
-    raise InputError(
-        f"there is no trained model '{model}': neither {latest} nor the folder {model} is there; train one first: "
-        f"mml train {model}"
-    )
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mml serve",
@@ -111,7 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("model", metavar="NAME", help="a dataset whose latest run is served, or a folder with a model")
-    add("--output", type=Path, default=Path("output"), metavar="DIR", help="folder of the runs (default: output)")
+    runs = "where the runs are (default: output)"
+    add("--output_dir", "--output", type=Path, default=Path("output"), metavar="DIR", help=runs)
     add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)")
     add("--port", type=_whole(0, 65535), default=8000, help="port (default: 8000; 0 takes any free one)")
     add("--token", help="bearer token that requests must have; better set MML_TOKEN, which `ps` does not show")

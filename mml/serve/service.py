@@ -31,7 +31,7 @@ class Service:
         load: reads the model.
         journal: folder of events.jsonl and items.jsonl.
         limits: what one request may ask for.
-        watch: seconds between two looks at where the link points; 0 for never.
+        watch: seconds between two checks of where the link points; 0 for never.
 
     Raises:
         InputError: if the model cannot be read or the journal cannot be written.

@@ -41,12 +41,14 @@ class TrainerFrame:
         training: what all trainings share.
         run_dir: the run's folder.
         task_chunk_size: user tasks that adapt at a time; 0 = choose.
+        show_progress: whether bars are shown.
     """
 
     border: RecBoleConfig
     training: TrainingSettings
     run_dir: Path
     task_chunk_size: int = 0
+    show_progress: bool = False
 
 
 class StageTrainer(recbole_trainer.Trainer, ABC):
@@ -87,7 +89,7 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
             "reg_weight": None,
             "metrics": ["NDCG"],  # RecBole's collector, unused here, wants more of the data for some
         }
-        self.stage = stage
+        self.stage, self._shows_progress = stage, frame.show_progress
         self.tensorboard: Events
         with events_go_to(lambda: Events(run_dir, stage)):
             super().__init__(own, model)
@@ -141,8 +143,7 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
         self.tensorboard.close()
 
     def _fit(self, train_data: Any, valid_data: Any) -> None:
-        wanted = bool(self.config["show_progress"])
-        with bar(self.stage, self.epochs, "epochs", wanted, done=self.start_epoch) as self._bar:
+        with bar(self.stage, self.epochs, "epochs", self._shows_progress, done=self.start_epoch) as self._bar:
             self.fit(train_data, valid_data, verbose=True, saved=True)
 
     @property
@@ -167,7 +168,7 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
 
     def with_bar(self, batches: Iterable[T], total: int) -> Iterator[T]:
         """The batches of an epoch, with a bar."""
-        return each(batches, f"epoch {self.n_trained + 1}", total, "batches", bool(self.config["show_progress"]))
+        return each(batches, f"epoch {self.n_trained + 1}", total, "batches", self._shows_progress)
 
     def step(self) -> None:
         """Clip the gradients if asked to, and take an optimiser step."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from mml import distributed
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet, length_sorted_chunks
+from mml.memory import in_halves
 from mml.meta.inner import adapt
 from mml.model.generator import Generator
 from mml.model.generator.slot import GeneratorSettings
@@ -19,8 +20,6 @@ from mml.model.learner.id import IDLearner
 from mml.trainer.base import StageTrainer, TrainerFrame, Valid
 from mml.trainer.choice import LearnerValidation
 from mml.trainer.settings import MetaSettings
-
-_FOLDS = 5  # of the warm items, for validation
 
 
 class GeneratorTrainer(StageTrainer):
@@ -52,7 +51,7 @@ class GeneratorTrainer(StageTrainer):
         self._learner, self._settings, self._batch_size, self._seed = learner, settings, meta.meta_batch_size, seed
         self._inner = Adaptation(inner.local_learning_rate, inner.num_local_update)
         self._chunk = chunk_size(learner, frame.task_chunk_size, learner.max_seq_length)
-        folds = np.random.default_rng(seed).permutation(learner.n_warm_items) % _FOLDS
+        folds = np.random.default_rng(seed).permutation(learner.n_warm_items) % settings.generator_folds
         self._fold = torch.from_numpy(np.concatenate([[-1], folds]))  # of each warm item; the padding has none
 
     def train_epoch(self, train_data: MMLDataset, epoch_idx: int) -> float:
@@ -83,13 +82,18 @@ class GeneratorTrainer(StageTrainer):
         lengths = (batch.item_seq != 0).sum(1).numpy()
         own = distributed.share(lengths)
         stand_in.grad = torch.zeros_like(stand_in)
-        for chunk in length_sorted_chunks(lengths[own], self._chunk):
+
+        def work(chunk: np.ndarray) -> tuple[Tensor, float]:
             table = learner.warm_table().detach().index_put((replaced.to(self.device),), stand_in)
             episode = Episode(learner, batch.select(torch.from_numpy(own[chunk])).to(self.device), table)
             adapted = adapt(episode.support_loss, fast, len(chunk), self._inner_rates(), self._inner.steps)
             loss = episode.query_loss(adapted).sum()
-            (loss / len(batch)).backward(inputs=[stand_in])
-            total += float(loss.detach())
+            (gradient,) = torch.autograd.grad(loss / len(batch), stand_in)
+            return gradient, float(loss.detach())
+
+        for _, (gradient, loss) in in_halves(length_sorted_chunks(lengths[own], self._chunk), work):
+            stand_in.grad += gradient
+            total += loss
         distributed.add(stand_in.grad)
         objective = (generated * stand_in.grad).sum() + self._reconstruction(replaced, generated)
         objective.backward()
@@ -117,7 +121,7 @@ class GeneratorTrainer(StageTrainer):
             generated = self.model(torch.arange(self._learner.n_items, device=self.device))
         cold = generated[len(trained) :]
         scores = []
-        for fold in range(_FOLDS):
+        for fold in range(self._settings.generator_folds):
             pretended = (self._fold == fold).to(self.device)[:, None]
             table = torch.cat([torch.where(pretended, generated[: len(trained)], trained), cold])
             scores.append(valid_data.score_table(self._learner, table)[0])

@@ -8,7 +8,9 @@ import torch
 from mml import distributed
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskBatch, length_sorted_chunks
+from mml.memory import in_halves
 from mml.meta.algorithms import ALGORITHMS
+from mml.meta.outer import MetaGradient
 from mml.model.learner.adaptation import Adaptation, chunk_size
 from mml.model.learner.base import InnerLoopSettings, Learner, Params
 from mml.model.learner.episode import Episode
@@ -65,9 +67,12 @@ class MetaTrainer(StageTrainer):
         loss = 0.0
         lengths = (batch.item_seq != 0).sum(1).numpy()
         own = distributed.share(lengths)
-        for chunk in length_sorted_chunks(lengths[own], self._chunk):
+
+        def work(chunk: np.ndarray) -> MetaGradient:
             episode = Episode(learner, batch.select(torch.from_numpy(own[chunk])).to(self.device), items)
-            gradient = self._algorithm.gradient(episode, fast, slow, rates, self.inner.steps)
+            return self._algorithm.gradient(episode, fast, slow, rates, self.inner.steps)
+
+        for _, gradient in in_halves(length_sorted_chunks(lengths[own], self._chunk), work):
             for params, grads in ((fast, gradient.fast), (slow, gradient.slow), (rates, gradient.rates)):
                 accumulate(params, grads, 1.0 / len(batch))
             loss += gradient.query_loss

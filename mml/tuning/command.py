@@ -99,8 +99,8 @@ def _tune(
     space = read_ranges(options.ranges, options.model, subject.is_float)
     source = str(options.ranges or default_file())
     subject.check(space, source)
-    logging.getLogger().setLevel(subject.config["state"])
-    with held(Path(subject.config["output_dir"]) / options.dataset / "tune") as folder:
+    logging.getLogger().setLevel(subject.config.run.state)
+    with held(subject.config.results / "tune") as folder:
         tuning = Tuning(subject, space, source, folder, options.trials)
         log_to(folder / "tune.log")
         try:

@@ -143,7 +143,7 @@ def _of(config: Config) -> Settings:
         for key, value in config.external_config_dict.items()
         if (stages[key] != "run" or key in _KEPT_OF_RUN) and key != "dataset"
     }
-    return kept | {"learners": dict.fromkeys(config.dropped_learners) | config["learners"]}
+    return kept | {"learners": dict.fromkeys(config.dropped_learners) | config.learners}
 
 
 def difference(base: Mapping[str, Any], other: Mapping[str, Any]) -> Settings:

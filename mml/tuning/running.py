@@ -27,7 +27,7 @@ Over = Callable[[Trial, Outcome], None]
 
 OUTCOME = "outcome.json"
 _TASK = "task.json"
-_SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_BETWEEN_CHECKS = 0.2
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Workers:
         """Run what is missing; the processes end with this one."""
         try:
             while self._fill() or self._running:
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
+                time.sleep(_SECONDS_BETWEEN_CHECKS)
                 for process in [one for one in self._running if one.poll() is not None]:
                     self._collect(process, self._running.pop(process))
         finally:

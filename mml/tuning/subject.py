@@ -13,9 +13,10 @@ from typing import Any
 from mml.baselines.entries import BASELINES
 from mml.baselines.folder import BaselineFolder
 from mml.baselines.own import OwnRun
+from mml.baselines.recbole_config import model_defaults
 from mml.baselines.recbole_run import RecBoleRun
 from mml.baselines.registry import check_name
-from mml.baselines.settings import Baseline, model_defaults, read_baseline
+from mml.baselines.settings import Baseline, read_baseline
 from mml.config import keys as config_keys
 from mml.config.config import Config
 from mml.config.sources import lay_over, parse_arguments
@@ -74,7 +75,7 @@ class Subject:
 
     def _baseline(self, settings: Mapping[str, Any]) -> Baseline:
         baseline = read_baseline(self.model, self.dataset, list(self.files), self._over(settings))
-        if baseline.settings["new_users"] != "none":
+        if baseline.new_users != "none":
             raise InputError("a search is on validation users, with one model for all: leave new_users at none.")
         return baseline
 
@@ -144,10 +145,10 @@ class Subject:
             if key in own:
                 found[key] = own[key]
             elif key.startswith("learners."):
-                learner = self.config["learners"].get(key.split(".")[1]) or {}
+                learner = self.config.learners.get(key.split(".")[1]) or {}
                 found[key] = learner.get(inner, declared[inner].default if inner in declared else None)
             else:
-                found[key] = self.config[key]
+                found[key] = self.config.value(key)
         return found
 
     def problem(self) -> list[Any]:
@@ -208,7 +209,7 @@ def baseline_score(baseline: Baseline, path: Path | None, on_start: Callable[[Pa
     dataset = MMLDataset(config)
     validation = validation_of(config, dataset)
     kind = OwnRun if baseline.is_own else RecBoleRun
-    stages = Stages(folder, config["seed"], config.device)
+    stages = Stages(folder, config.run.seed, config.device)
     model = kind(baseline, dataset, validation, stages, folder.path)
     folder.create()
     on_start(folder.path)

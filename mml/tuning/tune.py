@@ -43,8 +43,8 @@ class Tuning:
         if not len(validation):
             raise InputError("there are no validation users to judge by; set valid_user_ratio above 0.")
         self._judges = f"{len(np.unique(validation.tasks.users))} validation users ({len(validation)} cases)"
-        self._metric: str = subject.config["valid_metric"]
-        self._search = Search(folder, space, subject.problem(), n_trials, self._defaults, subject.config["seed"])
+        self._metric = subject.config.valid_metric
+        self._search = Search(folder, space, subject.problem(), n_trials, self._defaults, subject.config.run.seed)
         self._file = folder / ("best.yaml" if subject.model == MML else f"best-{subject.model}.txt")
 
     def run(self, jobs: int, prune: bool) -> None:

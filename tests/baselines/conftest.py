@@ -15,8 +15,8 @@ OWN = {key: value for key, value in SMALL.items() if not key.startswith(("meta",
 
 
 @pytest.fixture(scope="session")
-def words() -> Callable[..., list[str]]:
-    """Builds the words for `python -m mml.baselines` on `tiny`."""
+def argv() -> Callable[..., list[str]]:
+    """Builds the arguments for `python -m mml.baselines` on `tiny`."""
 
     def build(model: str, data: Path, output: Path, recbole: bool = True, **settings: Any) -> list[str]:
         learners = {"learners.txt.item_feat_emb": "txt_emb.pth", "learners.img.item_feat_emb": "img_emb.pth"}

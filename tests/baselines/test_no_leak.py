@@ -20,7 +20,7 @@ from mml.refresh.snapshots import snapshots
 
 pytestmark = pytest.mark.slow
 
-Words = Callable[..., list[str]]
+Argv = Callable[..., list[str]]
 USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
 
 
@@ -72,13 +72,13 @@ def with_permuted(tiny_data: Path, folder: Path, first: int = 0, since: float = 
     ],
 )
 def test_permuted_targets_change_no_weight(
-    model: str, settings: dict[str, str], tiny_data: Path, words: Words, tmp_path: Path
+    model: str, settings: dict[str, str], tiny_data: Path, argv: Argv, tmp_path: Path
 ) -> None:
     """With eval_shots [3], the first three interactions are support, whatever comes later must not matter."""
     with_permuted(tiny_data, tmp_path / "data", first=3)
     given = {"eval_shots": "[3]", "recbole": model not in BASELINES, **settings}
-    assert main(words(model, tiny_data, tmp_path / "a", **given)) == 0
-    assert main(words(model, tmp_path / "data", tmp_path / "b", **given)) == 0
+    assert main(argv(model, tiny_data, tmp_path / "a", **given)) == 0
+    assert main(argv(model, tmp_path / "data", tmp_path / "b", **given)) == 0
     assert weights(tmp_path / "a")
     assert weights(tmp_path / "a") == weights(tmp_path / "b")
 
@@ -95,33 +95,33 @@ def test_permuted_targets_change_no_weight(
 )
 @pytest.mark.parametrize("earlier", [False, True])
 def test_what_comes_later_changes_no_weight(
-    earlier: bool, model: str, treatment: str, tiny_data: Path, words: Words, tmp_path: Path
+    earlier: bool, model: str, treatment: str, tiny_data: Path, argv: Argv, tmp_path: Path
 ) -> None:
     """Of what is learned at two moments, nothing depends on what comes after the second; on what is before, it does."""
     given = {"new_users": treatment, "snapshots": 2, "recbole": model not in BASELINES}
-    line = words(model, tiny_data, tmp_path / "a", **given)
+    line = argv(model, tiny_data, tmp_path / "a", **given)
     assert main(line) == 0
     data = MMLDataset(read_baseline(model, "tiny", [], line[3:]).config)
     tasks, _ = data.test_tasks()
     _, second = snapshots(data, tasks, 2)
     moment = data.new_times[(tasks.start + tasks.length)[second.cases]].min()
     with_permuted(tiny_data, tmp_path / "data", since=0.0 if earlier else moment)
-    assert main(words(model, tmp_path / "data", tmp_path / "b", **given)) == 0
+    assert main(argv(model, tmp_path / "data", tmp_path / "b", **given)) == 0
     assert weights(tmp_path / "a")
     assert (weights(tmp_path / "a") == weights(tmp_path / "b")) != earlier
 
 
 @pytest.mark.parametrize("model", ["SASRec", "IDSASRec"])
-def test_the_supports_do_reach_the_weights(model: str, tiny_data: Path, words: Words, tmp_path: Path) -> None:
+def test_the_supports_do_reach_the_weights(model: str, tiny_data: Path, argv: Argv, tmp_path: Path) -> None:
     """The control: permuting the supports changes the models that train on them, and no other."""
     with_permuted(tiny_data, tmp_path / "data", first=0)
     given = {"eval_shots": "[3]", "snapshots": 2, "new_users": "full_retrain", "recbole": model not in BASELINES}
-    assert main(words(model, tiny_data, tmp_path / "a", **given)) == 0
-    assert main(words(model, tmp_path / "data", tmp_path / "b", **given)) == 0
+    assert main(argv(model, tiny_data, tmp_path / "a", **given)) == 0
+    assert main(argv(model, tmp_path / "data", tmp_path / "b", **given)) == 0
     assert weights(tmp_path / "a") != weights(tmp_path / "b")
 
 
-def test_cold_items_are_no_better_than_warm_ones_without_content(tiny_data: Path, words: Words, tmp_path: Path) -> None:
+def test_cold_items_are_no_better_than_warm_ones_without_content(tiny_data: Path, argv: Argv, tmp_path: Path) -> None:
     """An ID model knows nothing of cold items: their targets rank near the end, as CE pushes down what is no target.
 
     Not so a cold item that the user has touched before, which `tiny` with `repeatable` has: the encoder's residual path
@@ -129,7 +129,7 @@ def test_cold_items_are_no_better_than_warm_ones_without_content(tiny_data: Path
     is the history, which every model sees, and no leak; here only targets new to their user count.
     """
     given = {"epochs": 30, "hidden_size": 32, "learning_rate": 0.01, "eval_shots": "[1, 2, 3]"}
-    line = words("SASRec", tiny_data, tmp_path, **given)
+    line = argv("SASRec", tiny_data, tmp_path, **given)
     assert main(line) == 0
     dataset = MMLDataset(read_baseline("SASRec", "tiny", [], line[3:]).config)
     tasks, _ = dataset.test_tasks()

@@ -187,8 +187,8 @@ def test_learners_grow_into_a_larger_catalogue(parts: LearnerParts) -> None:
         torch.testing.assert_close(grown.item_table(), learner.item_table())
 
 
-def test_gsasrec_waits_longer(tiny_data: Path, words: Callable[..., list[str]], tmp_path: Path) -> None:
-    given = words("gSASRec", tiny_data, tmp_path, recbole=False, stopping_step=2, gbce_patience=7)[3:]
+def test_gsasrec_waits_longer(tiny_data: Path, argv: Callable[..., list[str]], tmp_path: Path) -> None:
+    given = argv("gSASRec", tiny_data, tmp_path, recbole=False, stopping_step=2, gbce_patience=7)[3:]
     baseline = read_baseline("gSASRec", "tiny", [], given)
     dataset = MMLDataset(baseline.config)
     validation = validation_of(baseline.config, dataset)
@@ -203,12 +203,12 @@ def test_gsasrec_waits_longer(tiny_data: Path, words: Callable[..., list[str]], 
 
 @pytest.mark.slow
 def test_the_weight_of_ensrec_is_the_validation_users(
-    tiny_data: Path, words: Callable[..., list[str]], tmp_path: Path
+    tiny_data: Path, argv: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     """With all weight on the IDs it is IDSASRec, whose training it takes."""
     ranks = {}
     for name, settings in (("IDSASRec", {}), ("EnsRec", {"ensrec_weights": 1.0}), ("EnsRec", {})):
-        assert main(words(name, tiny_data, tmp_path, recbole=False, **settings)) == 0
+        assert main(argv(name, tiny_data, tmp_path, recbole=False, **settings)) == 0
         path = max((tmp_path / "tiny").glob(f"{name}-*"), key=lambda one: one.stat().st_mtime)
         ranks[name, bool(settings)] = pd.read_csv(path / "predictions.csv")["rank"]
     assert ranks["EnsRec", True].equals(ranks["IDSASRec", False])
@@ -218,22 +218,22 @@ def test_the_weight_of_ensrec_is_the_validation_users(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["gSASRec", "UniSRec", "AlphaFuse", "MeLU"])
 def test_they_are_trained_on_at_moments_in_time(
-    name: str, tiny_data: Path, words: Callable[..., list[str]], tmp_path: Path
+    name: str, tiny_data: Path, argv: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     given = {"recbole": False, "new_users": "trans", "snapshots": 2, "trans_epochs": 1}
-    assert main(words(name, tiny_data, tmp_path, **given)) == 0
+    assert main(argv(name, tiny_data, tmp_path, **given)) == 0
 
 
 def test_mistakes_of_their_keys(
-    tiny_data: Path, words: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_data: Path, argv: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(words("gSASRec", tiny_data, tmp_path, recbole=False, gbce_negatives="few")) == 2
+    assert main(argv("gSASRec", tiny_data, tmp_path, recbole=False, gbce_negatives="few")) == 2
     assert "key 'gbce_negatives' has the value 'few'; it must be int, at least 1" in capsys.readouterr().err
-    assert main(words("gSASRec", tiny_data, tmp_path, recbole=False, gbce_t=1.5)) == 2
+    assert main(argv("gSASRec", tiny_data, tmp_path, recbole=False, gbce_t=1.5)) == 2
     assert "key 'gbce_t' has the value 1.5; it must be float, at least 0, at most 1" in capsys.readouterr().err
-    assert main(words("UniSRec", tiny_data, tmp_path, recbole=False, modality="sound")) == 2
+    assert main(argv("UniSRec", tiny_data, tmp_path, recbole=False, modality="sound")) == 2
     assert "take one of txt, img" in capsys.readouterr().err
     drop = {"learners.txt.item_feat_emb": "DROP", "learners.img.item_feat_emb": "DROP"}
     for name in ("UniSRec", "AlphaFuse", "EnsRec", "MeLU"):
-        assert main(words(name, tiny_data, tmp_path, recbole=False, **drop)) == 2
+        assert main(argv(name, tiny_data, tmp_path, recbole=False, **drop)) == 2
         assert f"baseline {name} needs item features" in capsys.readouterr().err

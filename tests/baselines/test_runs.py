@@ -16,7 +16,7 @@ from mml.baselines.registry import CANNOT, recbole_names
 
 pytestmark = pytest.mark.slow
 
-Words = Callable[..., list[str]]
+Argv = Callable[..., list[str]]
 GRU = {"inner_size": "DROP", "n_layers": "DROP", "embedding_size": 16}
 
 
@@ -31,7 +31,7 @@ def result_of(path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def mml_run(tiny_data: Path, arguments: Words, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mml_run(tiny_data: Path, arguments: Argv, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("mml")
     assert run_meta.main(arguments(tiny_data, output, use_gpu=False)) == 0
     return output / "tiny" / "latest"
@@ -58,10 +58,10 @@ def test_reports_as_mml_does(
     settings: dict[str, Any] | None,
     mml_run: Path,
     tiny_data: Path,
-    words: Words,
+    argv: Argv,
     tmp_path: Path,
 ) -> None:
-    line = words(model, tiny_data, tmp_path, recbole=settings is not None, **(settings or {}))
+    line = argv(model, tiny_data, tmp_path, recbole=settings is not None, **(settings or {}))
     assert main(line) == 0
     path = only_run(tmp_path, method)
     ours, theirs = result_of(path), result_of(mml_run)
@@ -84,9 +84,9 @@ def test_reports_as_mml_does(
 
 
 def test_a_finished_run_is_not_repeated(
-    tiny_data: Path, words: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_data: Path, argv: Argv, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = words("SASRec", tiny_data, tmp_path)
+    line = argv("SASRec", tiny_data, tmp_path)
     assert main(line) == 0
     first = capsys.readouterr()
     assert main(line) == 0
@@ -99,27 +99,27 @@ def test_a_finished_run_is_not_repeated(
 
 
 @pytest.mark.parametrize("treatment", ["trans", "full_retrain", "down"])
-def test_treatments_at_moments_in_time(treatment: str, tiny_data: Path, words: Words, tmp_path: Path) -> None:
-    assert main(words("SASRec", tiny_data, tmp_path, new_users=treatment, snapshots=2)) == 0
+def test_treatments_at_moments_in_time(treatment: str, tiny_data: Path, argv: Argv, tmp_path: Path) -> None:
+    assert main(argv("SASRec", tiny_data, tmp_path, new_users=treatment, snapshots=2)) == 0
     path = only_run(tmp_path, f"SASRec_{treatment}")
     at_first = f"SASRec_{treatment}_moment_1" if treatment == "down" else "SASRec"  # nobody has done anything since T
     assert set(result_of(path)["stages"]) == {at_first, f"SASRec_{treatment}_moment_2"}
     plain = tmp_path / "plain"
-    assert main(words("SASRec", tiny_data, plain)) == 0
+    assert main(argv("SASRec", tiny_data, plain)) == 0
     ours, theirs = (pd.read_csv(one / "predictions.csv")["rank"] for one in (path, only_run(plain, "SASRec")))
     share = (ours == theirs).mean()
     assert 0.45 < share < 1 if treatment != "down" else share < 0.5
 
 
-def test_a_fine_tuning_in_time_takes_so_many_epochs(tiny_data: Path, words: Words, tmp_path: Path) -> None:
+def test_a_fine_tuning_in_time_takes_so_many_epochs(tiny_data: Path, argv: Argv, tmp_path: Path) -> None:
     """No validation stops it; none at all leaves the old users' model."""
     ranks = {}
     for epochs in (0, 3):
         given = {"new_users": "trans", "snapshots": 2, "trans_epochs": epochs}
-        assert main(words("SASRec", tiny_data, tmp_path / str(epochs), **given)) == 0
+        assert main(argv("SASRec", tiny_data, tmp_path / str(epochs), **given)) == 0
         path = only_run(tmp_path / str(epochs), "SASRec_trans")
         ranks[epochs] = pd.read_csv(path / "predictions.csv")["rank"]
-    assert main(words("SASRec", tiny_data, tmp_path / "plain")) == 0
+    assert main(argv("SASRec", tiny_data, tmp_path / "plain")) == 0
     plain = pd.read_csv(only_run(tmp_path / "plain", "SASRec") / "predictions.csv")["rank"]
     assert ranks[0].equals(plain)
     assert 0.45 < (ranks[3] == plain).mean() < 0.9
@@ -127,29 +127,29 @@ def test_a_fine_tuning_in_time_takes_so_many_epochs(tiny_data: Path, words: Word
 
 @pytest.mark.parametrize("treatment", ["trans", "full_retrain"])
 def test_own_baselines_are_retrained_at_moments_in_time(
-    treatment: str, tiny_data: Path, words: Words, tmp_path: Path
+    treatment: str, tiny_data: Path, argv: Argv, tmp_path: Path
 ) -> None:
     given = {"recbole": False, "new_users": treatment, "snapshots": 2}
-    assert main(words("SumFive", tiny_data, tmp_path, **given)) == 0
+    assert main(argv("SumFive", tiny_data, tmp_path, **given)) == 0
     stages = set(result_of(only_run(tmp_path, f"SumFive_{treatment}"))["stages"])
     kinds = {"IDSASRec", "ContentInitSASRec", "ContentSASRec.txt", "IDGRU", "Linear"}
     assert stages == {*kinds, *(f"{kind}_{treatment}_moment_2" for kind in kinds)}
 
 
-def test_own_baselines_are_fine_tuned_from_what_they_were(tiny_data: Path, words: Words, tmp_path: Path) -> None:
+def test_own_baselines_are_fine_tuned_from_what_they_were(tiny_data: Path, argv: Argv, tmp_path: Path) -> None:
     """Without an epoch they rank the items that were there as before."""
     found: list[pd.Series] = []
     for settings in ({}, {"new_users": "trans", "trans_epochs": 0}, {"new_users": "trans", "trans_epochs": 3}):
         folder = tmp_path / str(len(found))
         given = {"recbole": False, "snapshots": 2, "eval_shots": "[3]", **settings}
-        assert main(words("ContentInitSASRec", tiny_data, folder, **given)) == 0
+        assert main(argv("ContentInitSASRec", tiny_data, folder, **given)) == 0
         name = "ContentInitSASRec" + ("_trans" if settings else "")
         found.append(pd.read_csv(only_run(folder, name) / "predictions.csv")["rank"])
     assert found[1].equals(found[0])
     assert not found[2].equals(found[0])
 
 
-def test_feature_models_read_token_columns(tiny_data: Path, words: Words, tmp_path: Path) -> None:
+def test_feature_models_read_token_columns(tiny_data: Path, argv: Argv, tmp_path: Path) -> None:
     folder = tmp_path / "data" / "tiny"
     folder.mkdir(parents=True)
     for name in ("tiny.inter", "txt_emb.pth", "img_emb.pth"):
@@ -158,21 +158,21 @@ def test_feature_models_read_token_columns(tiny_data: Path, words: Words, tmp_pa
     rows = [f"{item}\tbrand{i % 3}\tred blue" for i, item in enumerate(items)]
     (folder / "tiny.item").write_text("\n".join(["item_id:token\tbrand:token\tcolours:token_seq", *rows]) + "\n")
     for model in ("SASRecF", "FDSA"):
-        assert main(words(model, tmp_path / "data", tmp_path)) == 0
+        assert main(argv(model, tmp_path / "data", tmp_path)) == 0
         config = (only_run(tmp_path, model) / "config.yaml").read_text()
         assert "brand" in config
         assert "colours" in config
     first = result_of(only_run(tmp_path, "SASRecF"))["metrics"]
     (folder / "tiny.item").write_text((folder / "tiny.item").read_text().replace("brand0", "brand1"))
-    assert main(words("SASRecF", tmp_path / "data", tmp_path)) == 0
-    assert main(words("SASRecF", tmp_path / "data", tmp_path / "fresh")) == 0
+    assert main(argv("SASRecF", tmp_path / "data", tmp_path)) == 0
+    assert main(argv("SASRecF", tmp_path / "data", tmp_path / "fresh")) == 0
     found = result_of(only_run(tmp_path, "SASRecF"))["metrics"]
     assert found == result_of(only_run(tmp_path / "fresh", "SASRecF"))["metrics"]
     assert found != first
 
 
 def test_the_gru_is_trained_again_only_for_the_keys_it_reads(
-    tiny_data: Path, words: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_data: Path, argv: Argv, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changes: list[dict[str, object]] = [
         {},
@@ -181,14 +181,14 @@ def test_the_gru_is_trained_again_only_for_the_keys_it_reads(
     ]
     skipped = []
     for change in changes:
-        assert main(words("IDGRU", tiny_data, tmp_path, recbole=False, **change)) == 0
+        assert main(argv("IDGRU", tiny_data, tmp_path, recbole=False, **change)) == 0
         skipped.append("Stage IDGRU: finished before" in capsys.readouterr().err)
     assert skipped == [False, True, False]
 
 
-def test_no_validation_users(tiny_data: Path, words: Words, tmp_path: Path) -> None:
+def test_no_validation_users(tiny_data: Path, argv: Argv, tmp_path: Path) -> None:
     for model in ("ContentKNN", "Linear", "Pop"):
-        assert main(words(model, tiny_data, tmp_path, recbole=False, valid_user_ratio=0.0)) == 0
+        assert main(argv(model, tiny_data, tmp_path, recbole=False, valid_user_ratio=0.0)) == 0
 
 
 @pytest.mark.parametrize(
@@ -207,6 +207,19 @@ def test_no_validation_users(tiny_data: Path, words: Words, tmp_path: Path) -> N
         ),
         ("IDSASRec", {"recbole": False, "new_users": "down"}, "must be one of none, trans, full_retrain"),
         ("SASRec", {"epochs": "many"}, "key 'epochs' has the value 'many'"),
+        ("SASRec", {"clip_grad_norm": 3}, "key 'clip_grad_norm' has the value 3; it must be dict (or ~)"),
+        (
+            "SASRec",
+            {"MAX_ITEM_LIST_LENGTH": 0},
+            "key 'MAX_ITEM_LIST_LENGTH' has the value 0; it must be int, at least 1",
+        ),
+        (
+            "ContentKNN",
+            {"recbole": False, "decay": "often"},
+            "key 'decay' has the value 'often'; it must be list",
+        ),
+        ("Pop", {"recbole": False, "gru_learning_rate": 0.1}, "unknown key 'gru_learning_rate'"),
+        ("IDGRU", {"recbole": False, "gru_learning_rate": -1}, "key 'gru_learning_rate' has the value -1; it must be"),
         ("SASRec", {"hiden_size": 8}, "Did you mean 'hidden_size'?"),
         ("SASRec", {"loss_type": "MSE"}, "it must be CE or BPR"),
         ("SASRec", {"n_heads": 3}, "RecBole refuses its settings"),
@@ -218,26 +231,26 @@ def test_mistakes(
     settings: dict[str, Any],
     message: str,
     tiny_data: Path,
-    words: Words,
+    argv: Argv,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(words(model, tiny_data, tmp_path, **settings)) == 2
+    assert main(argv(model, tiny_data, tmp_path, **settings)) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.strip().splitlines()[-1].startswith("error: ")
 
 
 def test_own_baselines_say_what_they_lack(
-    tiny_data: Path, words: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_data: Path, argv: Argv, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     drop = {"learners.txt.item_feat_emb": "DROP", "learners.img.item_feat_emb": "DROP"}
-    assert main(words("ContentKNN", tiny_data, tmp_path, recbole=False, **drop)) == 2
+    assert main(argv("ContentKNN", tiny_data, tmp_path, recbole=False, **drop)) == 2
     assert "needs item features" in capsys.readouterr().err
-    assert main(words("ContentSASRec", tiny_data, tmp_path, recbole=False, modality="sound")) == 2
+    assert main(argv("ContentSASRec", tiny_data, tmp_path, recbole=False, modality="sound")) == 2
     assert "take one of txt, img" in capsys.readouterr().err
     without = {"learners.linear": "~"}
-    assert main(words("SumFive", tiny_data, tmp_path, recbole=False, **without)) == 2
+    assert main(argv("SumFive", tiny_data, tmp_path, recbole=False, **without)) == 2
     assert "needs the learner linear, which learners.linear: ~ takes away" in capsys.readouterr().err
     assert not (tmp_path / "tiny").exists()
 
@@ -248,9 +261,9 @@ def test_the_registry_has_the_models() -> None:
 
 
 @pytest.mark.parametrize("model", ["VSTAN", "SumLog", "EASE"])
-def test_models_of_the_log(model: str, tiny_data: Path, words: Words, tmp_path: Path) -> None:
+def test_models_of_the_log(model: str, tiny_data: Path, argv: Argv, tmp_path: Path) -> None:
     """Their settings are chosen once, and kept."""
-    assert main(words(model, tiny_data, tmp_path, recbole=False)) == 0
+    assert main(argv(model, tiny_data, tmp_path, recbole=False)) == 0
     result = result_of(only_run(tmp_path, model))
     assert model in result["metrics"]
-    assert main(words(model, tiny_data, tmp_path, recbole=False, topk="[7]")) == 0
+    assert main(argv(model, tiny_data, tmp_path, recbole=False, topk="[7]")) == 0

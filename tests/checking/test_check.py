@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mml.checking.command import check, main
+from mml.checking.features import _constant
 from mml.checking.finding import Finding, by_level
 from mml.checking.log import Log, check_log, repeats, same_moment
 from mml.checking.matching import why_unmatched
@@ -20,12 +21,12 @@ from mml.files.faults import cannot_read
 from tests.data.small_log import small_rows, write_log
 
 
-def words(folder: Path, *more: str) -> list[str]:
+def argv(folder: Path, *more: str) -> list[str]:
     return [f"--data_path={folder}", f"--output_dir={folder / 'output'}", "--use_gpu=False", "--topk=[5]", *more]
 
 
 def texts(folder: Path, *more: str) -> list[str]:
-    return [str(finding) for finding in check("log", (), words(folder, *more))]
+    return [str(finding) for finding in check("log", (), argv(folder, *more))]
 
 
 def found(lines: list[str], *parts: str) -> bool:
@@ -34,7 +35,7 @@ def found(lines: list[str], *parts: str) -> bool:
 
 def test_a_plain_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_log(tmp_path, small_rows())
-    assert main(["log", *words(tmp_path)]) == 0
+    assert main(["log", *argv(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "note: Times run from 2020-09-13 12:26 to 2020-09-15" in printed
     assert "8 of 40 (20 %) users are new" in printed
@@ -43,7 +44,7 @@ def test_a_plain_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_what_a_run_would_refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["log", *words(tmp_path)]) == 2
+    assert main(["log", *argv(tmp_path)]) == 2
     assert "error: " in capsys.readouterr().out
 
 
@@ -56,7 +57,7 @@ def test_a_fault_of_the_machine_is_none_of_the_data(
         raise cannot_read("log.inter", OSError(errno.EIO, "Input/output error"))
 
     monkeypatch.setattr(dataset, "load_item_features", broken)
-    assert main(["log", *words(tmp_path)]) == 4
+    assert main(["log", *argv(tmp_path)]) == 4
     printed = capsys.readouterr()
     assert printed.err == "error: log.inter: cannot be read (Input/output error); check the disk\n"
     assert "error(s)" not in printed.out
@@ -78,6 +79,9 @@ def test_times(tmp_path: Path) -> None:
     lines = texts(tmp_path)
     assert found(lines, "targets are in the same second as their neighbour", "warning")
     assert found(check_texts(np.full(4, 7.0)), "error: Every row has the same time")
+    tied = check_texts(np.array([3.0, 1.0, 1.0, 2.0]))
+    assert found(tied, "note: 2 of 2 (100 %) users arrive at the same time as another")
+    assert not any("arrive at the same" in line for line in check_texts(np.array([3.0, 1.0, 2.0, 2.0])))
 
 
 def check_texts(times: np.ndarray | None) -> list[str]:
@@ -130,3 +134,26 @@ def test_why_ids_do_not_match() -> None:
 def test_the_worst_comes_first() -> None:
     findings = [Finding("note", "n"), Finding("error", "e", "Mend."), Finding("warning", "w")]
     assert [str(one) for one in by_level(findings)] == ["error: e Mend.", "warning: w", "note: n"]
+
+
+def test_features_that_tell_little() -> None:
+    few = np.repeat(np.eye(3, 4, dtype=np.float32), 5, axis=0)  # 15 items, 3 different vectors, a constant column
+    assert [str(one).partition(".")[0] for one in _constant("txt", few)] == [
+        "note: txt: 1 of 4 (25 %) numbers are constant",
+        "warning: txt: 15 items have only 3 different vectors between them",
+    ]
+    alike = [str(one) for one in _constant("img", np.ones((3, 2), dtype=np.float32))]
+    assert found(alike, "warning: img: all 3 items have the same features")
+    assert not _constant("img", np.ones((1, 2), dtype=np.float32))
+    assert not _constant("img", np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32))
+
+
+def test_ids_of_a_table_are_told_apart_from_the_logs(tmp_path: Path) -> None:
+    rows = [[user, item.replace("i", ""), time] for user, item, time in small_rows()]
+    write_log(tmp_path, rows)
+    items = sorted({row[1] for row in rows})
+    table = "".join(f"{item.lstrip('0') or '0'},some words {item}\n" for item in items[:8])
+    table += "".join(f"{item},other words {item}\n" for item in items[8:])
+    (tmp_path / "log" / "texts.csv").write_text("item_id,title\n" + table)
+    lines = texts(tmp_path, "--learners.txt.source={csv: texts.csv, columns: [title]}")
+    assert found(lines, "warning: txt: 16 of 24 (66.7 %) items have features", "lost leading zeros ('000' and '0')")

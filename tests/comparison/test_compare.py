@@ -45,7 +45,7 @@ def plan(tmp_path: Path) -> Path:
     return path
 
 
-def words(data: Path, output: Path, plan: Path, *more: str) -> list[str]:
+def argv(data: Path, output: Path, plan: Path, *more: str) -> list[str]:
     settings = {**SMALL, "repeatable": True, "use_gpu": False, "learners.txt.item_feat_emb": "txt_emb.pth"}
     settings |= {"data_path": data, "output_dir": output, "eval_shots": "[1, 2]"}
     own = "--dataset tiny --seeds 2 --trials 2 --wiring_epochs 1 --no-estimate"
@@ -56,7 +56,7 @@ def words(data: Path, output: Path, plan: Path, *more: str) -> list[str]:
 def test_one_command_gives_everything_and_resumes(
     tiny_data: Path, plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = words(tiny_data, tmp_path / "out", plan)
+    line = argv(tiny_data, tmp_path / "out", plan)
     assert main(line) == 0
     out, err = capsys.readouterr()
     folder = tmp_path / "out" / "tiny" / "compare"
@@ -91,7 +91,7 @@ def test_one_command_gives_everything_and_resumes(
 
 
 def test_choices(tiny_data: Path, plan: Path, tmp_path: Path) -> None:
-    assert main(words(tiny_data, tmp_path / "out", plan, "--profile", "quick", "--seeds", "1")) == 0
+    assert main(argv(tiny_data, tmp_path / "out", plan, "--profile", "quick", "--seeds", "1")) == 0
     rows = pd.read_csv(tmp_path / "out" / "tiny" / "compare" / "results.csv")
     assert set(rows["method"]) == {"Pop"}
 
@@ -110,7 +110,7 @@ def test_choices(tiny_data: Path, plan: Path, tmp_path: Path) -> None:
 def test_mistakes(
     more: list[str], message: str, tiny_data: Path, plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(words(tiny_data, tmp_path / "out", plan, *more)) == 2
+    assert main(argv(tiny_data, tmp_path / "out", plan, *more)) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists() or not (tmp_path / "out" / "tiny" / "compare").exists()
 
@@ -187,7 +187,7 @@ def test_audit_of_a_log_made_by_hand(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_chosen_settings_reach_the_ablations(tiny_data: Path, plan: Path, tmp_path: Path) -> None:
-    assert main(words(tiny_data, tmp_path / "out", plan, "--methods", "no_fusion", "--seeds", "1")) == 0
+    assert main(argv(tiny_data, tmp_path / "out", plan, "--methods", "no_fusion", "--seeds", "1")) == 0
     folder = tmp_path / "out" / "tiny" / "compare"
     chosen = json.loads((folder / "chosen.json").read_text())
     assert set(chosen) == {"mml"}

@@ -50,9 +50,9 @@ def test_a_dry_run_says_all_and_leaves_nothing(
     tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = line(tiny_data, tmp_path, "--dry-run", use_gpu=False)
+    argv = line(tiny_data, tmp_path, "--dry-run", use_gpu=False)
     before = files_in(tmp_path), files_in(tiny_data)
-    assert main(words) == 0
+    assert main(argv) == 0
     assert (files_in(tmp_path), files_in(tiny_data)) == before
     out = capsys.readouterr().out
     assert "tiny: 4 methods x 2 seeds (1, 2), 6 runs; results go to " in out
@@ -67,14 +67,14 @@ def test_a_dry_run_says_all_and_leaves_nothing(
 def test_what_is_measured_is_kept_by_a_comparison(
     tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = line(tiny_data, tmp_path, "--methods", "Pop,SASRec", "--trials", "1", use_gpu=False)
-    assert main(words) == 0
+    argv = line(tiny_data, tmp_path, "--methods", "Pop,SASRec", "--trials", "1", use_gpu=False)
+    assert main(argv) == 0
     first = capsys.readouterr()
     assert "Measuring what 2 runs cost" in first.err
     costs = json.loads((tmp_path / "out" / "tiny" / "compare" / "estimate.json").read_text())["costs"]
     assert set(costs) == {"Pop", "SASRec"}
     assert costs["SASRec"]["training"] > costs["Pop"]["training"] == 0
-    assert main(words) == 0
+    assert main(argv) == 0
     second = capsys.readouterr()
     assert "Measuring" not in second.err
     assert "(what is finished there is not done again)" in second.out
@@ -84,8 +84,8 @@ def test_each_run_has_its_log_and_a_warning_is_said_once(
     tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    words = line(tiny_data, tmp_path, "--no-estimate", "--trials", "1", "--gpu_id", "0", "--methods", "mml,no_fusion")
-    assert main(words) == 0
+    argv = line(tiny_data, tmp_path, "--no-estimate", "--trials", "1", "--gpu_id", "0", "--methods", "mml,no_fusion")
+    assert main(argv) == 0
     err = capsys.readouterr().err
     assert err.count("GPU 0 was asked for") == 1
     assert "Stage " not in err
@@ -106,18 +106,18 @@ def test_each_run_has_its_log_and_a_warning_is_said_once(
 def test_ctrl_c_and_on_again(
     tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = line(tiny_data, tmp_path, "--no-estimate", "--methods", "mml,SASRec", use_gpu=False)
+    argv = line(tiny_data, tmp_path, "--no-estimate", "--methods", "mml,SASRec", use_gpu=False)
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr("mml.comparison.execute.run_baseline", stop)
-        assert main(words) == 130
+        assert main(argv) == 130
     err = capsys.readouterr().err
     assert "[1 of 2] mml: NDCG@10" in err
     assert err.strip().endswith("Stopped. Finished runs are kept: start the same command again to go on.")
-    assert main(words) == 0
+    assert main(argv) == 0
     out, err = capsys.readouterr()
     assert "trial 1 of 2" not in err  # neither mml's nor SASRec's search is done again
     assert "| SASRec | baseline |" in out
@@ -136,8 +136,8 @@ def test_a_measurement_that_ends_in_a_training(
 
     monkeypatch.setattr(estimate._Measured, "_step", step)
     monkeypatch.setattr(estimate, "_LEAST_SECONDS", 600.0)
-    words = line(tiny_data, tmp_path, "--methods", "mml", "--trials", "1", "--seeds", "1", use_gpu=False)
-    assert main(words) == 0
+    argv = line(tiny_data, tmp_path, "--methods", "mml", "--trials", "1", "--seeds", "1", use_gpu=False)
+    assert main(argv) == 0
     assert " > " not in capsys.readouterr().out.split("In all")[0]
     cost = json.loads((tmp_path / "out" / "tiny" / "compare" / "estimate.json").read_text())["costs"]["mml"]
     assert cost["training"] > 0
@@ -150,8 +150,8 @@ def test_a_measurement_that_comes_to_no_training(
     """It is said to take more than what was seen."""
     monkeypatch.setattr(estimate, "_SECONDS", 0.0)
     monkeypatch.setattr(estimate, "_LEAST_SECONDS", 0.05)
-    words = line(tiny_data, tmp_path, "--dry-run", "--methods", "mml", "--trials", "1", "--seeds", "1", use_gpu=False)
-    assert main(words) == 0
+    argv = line(tiny_data, tmp_path, "--dry-run", "--methods", "mml", "--trials", "1", "--seeds", "1", use_gpu=False)
+    assert main(argv) == 0
     out = capsys.readouterr().out
     assert any(row.split()[-2] == ">" for row in out.splitlines() if row.startswith("mml "))
     assert "In all more than a minute of one core" in out
@@ -277,8 +277,8 @@ def test_copies_are_warned_about_where_they_matter(copied: int, chance: float, u
 
 
 def test_results_say_what_the_seconds_are(tiny_data: Path, tmp_path: Path) -> None:
-    words = line(tiny_data, tmp_path, "--no-estimate", "--methods", "SLIST,Pop", "--trials", "1", use_gpu=False)
-    assert main(words) == 0
+    argv = line(tiny_data, tmp_path, "--no-estimate", "--methods", "SLIST,Pop", "--trials", "1", use_gpu=False)
+    assert main(argv) == 0
     rows = pd.read_csv(tmp_path / "out" / "tiny" / "compare" / "results.csv")
     seconds = rows.groupby("method")["cpu_seconds"].max()
     assert seconds["SLIST"] > seconds["Pop"] == 0

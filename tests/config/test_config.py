@@ -11,6 +11,9 @@ import pytest
 import torch
 import yaml
 
+from mml.baselines.entries import BASELINES
+from mml.baselines.reference import reference as baselines_reference
+from mml.baselines.settings import declared_keys
 from mml.config import keys as config_keys
 from mml.config.config import Config
 from mml.config.gpu import among_given
@@ -35,8 +38,8 @@ def write_yaml(tmp_path: Path) -> WriteYaml:
     return build
 
 
-def config(*files: Path, words: tuple[str, ...] = (), dataset: str = "shop", **settings: Any) -> Config:
-    return Config(dataset, files, {"use_gpu": False, **settings}, words)
+def config(*files: Path, argv: tuple[str, ...] = (), dataset: str = "shop", **settings: Any) -> Config:
+    return Config(dataset, files, {"use_gpu": False, **settings}, argv)
 
 
 # --- shipped files --------------------------------------------------------------------------------------------------
@@ -54,6 +57,15 @@ def test_overall_is_what_the_parts_declare() -> None:
     assert {key: value for key, value in overall().items() if key != "learners"} == {
         key: value for key, value in defaults.items() if key != "learners"
     }
+
+
+def test_the_file_of_the_baselines_is_what_they_declare() -> None:
+    """`python -m mml.baselines.reference > configs/baselines.yaml` after a change of a declaration."""
+    text = (config_dir() / "baselines.yaml").read_text(encoding="utf-8")
+    assert text == baselines_reference()
+    found = yaml.safe_load(text)
+    assert found["own"].keys() == {key for name in BASELINES.names() for key in declared_keys(name)}
+    assert found["recbole"].keys() == declared_keys("SASRec").keys()
 
 
 def test_every_key_has_a_meaning() -> None:
@@ -97,8 +109,8 @@ PUBLISHED = {
 def test_the_published_values_of_the_cities(city: str) -> None:
     loaded = config(config_dir() / "paper.yaml", dataset=city)
     outer, adapt, rate, neighbours, generator_rate, fusion_rate = PUBLISHED[city]
-    assert [loaded.for_learner(name, "learning_rate") for name in ("id", "txt", "img")] == outer
-    assert [loaded.for_learner(name, "adapt_learning_rate") for name in ("id", "txt", "img")] == adapt
+    assert [loaded.values(name)["learning_rate"] for name in ("id", "txt", "img")] == outer
+    assert [loaded.values(name)["adapt_learning_rate"] for name in ("id", "txt", "img")] == adapt
     assert (loaded["generate_rate"], loaded["item_neighbour_num"]) == (rate, neighbours)
     assert (loaded["generator_learning_rate"], loaded["fusion_learning_rate"]) == (generator_rate, fusion_rate)
     assert (loaded["num_local_update"], loaded["local_learning_rate"]) == (5, 1e-3)
@@ -111,8 +123,8 @@ def test_the_published_values_of_the_cities(city: str) -> None:
 def test_the_published_recipe_over_any_dataset() -> None:
     paper = config_dir() / "paper.yaml"
     assert list(config(paper)["learners"]) == ["id"]
-    loaded = config(paper, words=("--learners.audio.item_feat_emb=a.pth",))
-    rates = [loaded.for_learner("audio", key) for key in ("learning_rate", "adapt_learning_rate")]
+    loaded = config(paper, argv=("--learners.audio.item_feat_emb=a.pth",))
+    rates = [loaded.values("audio")[key] for key in ("learning_rate", "adapt_learning_rate")]
     assert rates == [0.005, 0.5]
 
 
@@ -122,7 +134,7 @@ def test_the_published_recipe_over_any_dataset() -> None:
 def test_the_last_wins(write_yaml: WriteYaml) -> None:
     first = write_yaml("topk: [1]\nhidden_size: 8\nn_layers: 3\n", "first.yaml")
     second = write_yaml("hidden_size: 16\nn_layers: 4\n", "second.yaml")
-    loaded = config(first, second, words=("--n_heads=4",), n_layers=5, n_heads=8)
+    loaded = config(first, second, argv=("--n_heads=4",), n_layers=5, n_heads=8)
     assert [loaded[key] for key in ("topk", "hidden_size", "n_layers", "n_heads")] == [[1], 16, 5, 4]
     assert loaded["meta_algorithm"] == "fomaml"
 
@@ -130,14 +142,14 @@ def test_the_last_wins(write_yaml: WriteYaml) -> None:
 def test_nested_mappings_merge(write_yaml: WriteYaml) -> None:
     first = write_yaml("learners: {txt: {item_feat_emb: a.pth, learning_rate: 0.1}}\n", "first.yaml")
     second = write_yaml("learners: {txt: {learning_rate: 0.2}, img: {item_feat_emb: b.npz}}\n", "second.yaml")
-    loaded = config(first, second, words=("--learners.txt.meta_epochs=7", "--learners.id.learning_rate=0.3"))
+    loaded = config(first, second, argv=("--learners.txt.meta_epochs=7", "--learners.id.learning_rate=0.3"))
     assert {name: loaded["learners"][name] for name in ("id", "txt", "img")} == {
         "id": {"learning_rate": 0.3},
         "txt": {"item_feat_emb": "a.pth", "learning_rate": 0.2, "meta_epochs": 7},
         "img": {"item_feat_emb": "b.npz"},
     }
-    assert loaded.for_learner("txt", "meta_epochs") == 7
-    assert loaded.for_learner("img", "meta_epochs") == loaded["meta_epochs"]
+    assert loaded.values("txt")["meta_epochs"] == 7
+    assert loaded.values("img")["meta_epochs"] == loaded["meta_epochs"]
 
 
 def test_merge_leaves_its_arguments_alone() -> None:
@@ -148,16 +160,16 @@ def test_merge_leaves_its_arguments_alone() -> None:
 
 def test_a_learner_is_dropped_with_none(write_yaml: WriteYaml) -> None:
     file = write_yaml("learners: {txt: {item_feat_emb: a.pth}, img: {item_feat_emb: b.pth}}\n")
-    assert list(config(file, words=("--learners.txt=~",))["learners"]) == ["id", "linear", "newcomers", "img"]
+    assert list(config(file, argv=("--learners.txt=~",))["learners"]) == ["id", "linear", "newcomers", "img"]
     dropped = config(file, write_yaml("learners: {img: ~, linear: ~}", "drop.yaml"))
     assert list(dropped["learners"]) == ["id", "newcomers", "txt"]
-    assert list(config(file, words=("--learners.txt=~", "--learners.img=~"))["learners"]) == [
+    assert list(config(file, argv=("--learners.txt=~", "--learners.img=~"))["learners"]) == [
         "id",
         "linear",
         "newcomers",
     ]
     with pytest.raises(InputError, match="must hold the learner 'id'"):
-        config(file, words=("--learners.id=~",))
+        config(file, argv=("--learners.id=~",))
 
 
 def test_overrides_of_a_dataset(write_yaml: WriteYaml) -> None:
@@ -168,10 +180,10 @@ def test_overrides_of_a_dataset(write_yaml: WriteYaml) -> None:
         "  other: {hidden_size: 64}\n"
     )
     assert config(preset)["hidden_size"] == 32
-    assert config(preset).for_learner("id", "learning_rate") == 0.5
+    assert config(preset).values("id")["learning_rate"] == 0.5
     assert config(preset, dataset="other")["hidden_size"] == 64
     assert config(preset, dataset="third")["hidden_size"] == 8
-    assert config(preset, words=("--hidden_size=16",))["hidden_size"] == 16
+    assert config(preset, argv=("--hidden_size=16",))["hidden_size"] == 16
 
 
 def test_a_later_file_goes_over_the_overrides_of_a_preset(write_yaml: WriteYaml) -> None:
@@ -226,7 +238,7 @@ def test_overrides_are_checked(write_yaml: WriteYaml) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "expected"),
+    ("argument", "expected"),
     [
         ("--a=1", {"a": 1}),
         ("--a.b.c=x", {"a": {"b": {"c": "x"}}}),
@@ -239,9 +251,9 @@ def test_overrides_are_checked(write_yaml: WriteYaml) -> None:
         ("--a=x=y", {"a": "x=y"}),
     ],
 )
-def test_arguments_are_yaml(word: str, expected: dict[str, Any]) -> None:
+def test_arguments_are_yaml(argument: str, expected: dict[str, Any]) -> None:
     loaded = config()
-    assert parse_arguments([word], loaded.yaml_loader) == expected
+    assert parse_arguments([argument], loaded.yaml_loader) == expected
 
 
 # --- mistakes -------------------------------------------------------------------------------------------------------
@@ -312,13 +324,16 @@ def test_a_mistake_names_its_file_and_key(text: str, message: str, write_yaml: W
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["--hiden_size=3"], "command line: unknown key 'hiden_size'. Did you mean 'hidden_size'?"),
         (["--hidden_size=big"], "command line: key 'hidden_size' has the value 'big'"),
         (["--learners.id.metaepochs=3"], "unknown key 'learners.id.metaepochs'. Did you mean 'meta_epochs'?"),
         (["--learners.sound.learning_rate=1"], "unknown learner 'sound'"),
         (["--hidden_size"], "command line: '--hidden_size' is not of the form --key=value."),
+        (["--learning_rate=.inf"], "key 'learning_rate' has the value inf; it must be float, at least 0."),
+        (["--adapt_learning_rate=[0.1, 1e400]"], "key 'adapt_learning_rate' has the value [0.1, inf]"),
+        (["--data_split_time=.nan"], "key 'data_split_time' has the value nan"),
         (["hidden_size=3"], "'hidden_size=3' is not of the form --key=value."),
         (["--topk=[1"], "the value of '--topk=[1' is not valid YAML."),
         (["--topk=[1]", "--topk=[2]"], "key 'topk' is given twice with different values."),
@@ -326,9 +341,9 @@ def test_a_mistake_names_its_file_and_key(text: str, message: str, write_yaml: W
         (["--learners.id.meta_epochs=3", "--learners={}"], "'learners' is given twice with different values."),
     ],
 )
-def test_a_mistake_on_the_command_line(words: list[str], message: str) -> None:
+def test_a_mistake_on_the_command_line(argv: list[str], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        config(words=tuple(words))
+        config(argv=tuple(argv))
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -400,7 +415,7 @@ def test_all_refused_keys_of_a_file_are_named_at_once(write_yaml: WriteYaml) -> 
 
 def test_the_home_folder_in_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    loaded = config(words=("--output_dir=~/runs", "--data_path=~/data", "--new_users_file=~/new.txt"))
+    loaded = config(argv=("--output_dir=~/runs", "--data_path=~/data", "--new_users_file=~/new.txt"))
     assert loaded["output_dir"] == f"{tmp_path}/runs"
     assert loaded["data_path"] == f"{tmp_path}/data/shop"
     assert loaded["new_users_file"] == f"{tmp_path}/new.txt"
@@ -411,7 +426,7 @@ def test_the_file_beside_the_dataset_counts(tmp_path: Path, write_yaml: WriteYam
     folder.mkdir(parents=True)
     (folder / "shop.yaml").write_text("repeatable: True\nhidden_size: 8\n", encoding="utf-8")
     mine = write_yaml("hidden_size: 16\n")
-    loaded = config(mine, words=(f"--data_path={tmp_path / 'data'}",))
+    loaded = config(mine, argv=(f"--data_path={tmp_path / 'data'}",))
     assert (loaded["repeatable"], loaded["hidden_size"]) == (True, 16)
 
 

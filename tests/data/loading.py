@@ -8,9 +8,9 @@ from mml.data.dataset import MMLDataset
 from mml.refresh.snapshots import Snapshot, snapshots
 
 
-def load(words: list[str]) -> MMLDataset:
-    """The dataset of a run with these words, on the CPU."""
-    options, files, rest = common_arguments(words, "")
+def load(argv: list[str]) -> MMLDataset:
+    """The dataset of a run with these arguments, on the CPU."""
+    options, files, rest = common_arguments(argv, "")
     return MMLDataset(Config(options.dataset, files, arguments=[*rest, "--use_gpu=False"]))
 
 

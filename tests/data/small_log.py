@@ -38,7 +38,7 @@ def write_log(
     return path
 
 
-def load_log(folder: Path, *words: str) -> MMLDataset:
-    """The dataset of that log, with `--key=value` words."""
+def load_log(folder: Path, *argv: str) -> MMLDataset:
+    """The dataset of that log, with `--key=value` arguments."""
     common = [f"--data_path={folder}", f"--output_dir={folder / 'output'}", "--use_gpu=False", "--topk=[5]"]
-    return MMLDataset(Config("log", arguments=[*common, *words]))
+    return MMLDataset(Config("log", arguments=[*common, *argv]))

@@ -26,8 +26,8 @@ def _dataset(folder: Path, with_time: bool = True) -> tuple[MMLDataset, list[tup
     columns = "user_id:token\titem_id:token" + ("\ttimestamp:float" if with_time else "")
     lines = ["\t".join(map(str, row if with_time else row[:2])) for row in rows]
     (folder / "log" / "log.inter").write_text("\n".join([columns, *lines]) + "\n", encoding="utf-8")
-    words = ["--dataset", "log", f"--data_path={folder}", "--data_split_quantile=0.5", "--topk=[3]"]
-    return load([*words, "--valid_metric=NDCG@3", "--repeatable=True", "--MAX_ITEM_LIST_LENGTH=10"]), rows
+    argv = ["--dataset", "log", f"--data_path={folder}", "--data_split_quantile=0.5", "--topk=[3]"]
+    return load([*argv, "--valid_metric=NDCG@3", "--repeatable=True", "--MAX_ITEM_LIST_LENGTH=10"]), rows
 
 
 @pytest.mark.parametrize("with_time", [True, False])

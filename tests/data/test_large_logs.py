@@ -28,8 +28,8 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config(log: Path, **settings: Any) -> Config:
-    words = {"data_path": log.parent, "use_gpu": False, "repeatable": True, **settings}
-    return Config(log.name, arguments=[f"--{key}={value}" for key, value in words.items()])
+    settings = {"data_path": log.parent, "use_gpu": False, "repeatable": True, **settings}
+    return Config(log.name, arguments=[f"--{key}={value}" for key, value in settings.items()])
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ def rated_rows() -> list[list[str]]:
     return [[user, item, str(number % 5), time] for number, (user, item, time) in enumerate(small_rows())]
 
 
-def refused(folder: Path, *words: str) -> str:
+def refused(folder: Path, *argv: str) -> str:
     with pytest.raises(InputError) as caught:
-        load_log(folder, *words)
+        load_log(folder, *argv)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -66,7 +66,7 @@ def test_a_time_field_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("argument", "message"),
     [
         ("--threshold={rating: 3}", "key 'threshold' has no effect in mml; use val_interval"),
         ("--threshold=3", "key 'threshold' has no effect"),
@@ -104,9 +104,9 @@ def test_a_time_field_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ("--benchmark_filename=[]", "benchmark_filename"),
     ],
 )
-def test_what_cannot_act_is_refused_in_one_line(word: str, message: str, tmp_path: Path) -> None:
+def test_what_cannot_act_is_refused_in_one_line(argument: str, message: str, tmp_path: Path) -> None:
     write_log(tmp_path, rated_rows(), header=RATED)
-    assert message in refused(tmp_path, word)
+    assert message in refused(tmp_path, argument)
 
 
 def test_a_filter_loads_its_column_and_is_counted(tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_a_filter_loads_its_column_and_is_counted(tmp_path: Path) -> None:
     write_log(tmp_path, [row for row in rows if float(row[2]) >= 3], header=RATED)
     expected = load_log(tmp_path)
     write_log(tmp_path, rows, header=RATED)
-    for word in ('--val_interval={rating: "[3,inf)"}', "--val_interval={rating: [3, 9]}"):
-        dataset = load_log(tmp_path, word)
+    for one in ('--val_interval={rating: "[3,inf)"}', "--val_interval={rating: [3, 9]}"):
+        dataset = load_log(tmp_path, one)
         assert dataset.fingerprint(True) == expected.fingerprint(True)
         left = sum(float(row[2]) < 3 for row in rows)
         assert dataset.summary()["dropped_rows"]["val_interval"] == left
@@ -175,7 +175,7 @@ def test_a_blank_line_inside_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("separator", "word"),
+    ("separator", "argument"),
     [
         (",", "--field_separator=,"),
         (",", "--field_separator=','"),
@@ -184,11 +184,11 @@ def test_a_blank_line_inside_is_said(tmp_path: Path) -> None:
         ("||", "--field_separator=||"),
     ],
 )
-def test_separators_are_taken_as_they_are(separator: str, word: str, tmp_path: Path) -> None:
+def test_separators_are_taken_as_they_are(separator: str, argument: str, tmp_path: Path) -> None:
     write_log(tmp_path, small_rows())
     expected = load_log(tmp_path).fingerprint(True)
     write_log(tmp_path, small_rows(), separator=separator)
-    assert load_log(tmp_path, word).fingerprint(True) == expected
+    assert load_log(tmp_path, argument).fingerprint(True) == expected
 
 
 def test_quoted_cells_where_commas_separate(tmp_path: Path) -> None:
@@ -230,8 +230,8 @@ def test_repeated_targets_are_counted(tmp_path: Path) -> None:
     assert summary["skipped_cases"]["target_in_history"] > 0
 
 
-@pytest.mark.parametrize("word", [None, "--benchmark_filename=[train,valid,test]"])
-def test_parts_of_a_log_are_one_log(word: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("argument", [None, "--benchmark_filename=[train,valid,test]"])
+def test_parts_of_a_log_are_one_log(argument: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rows = small_rows()
     path = write_log(tmp_path, rows)
     expected = load_log(tmp_path).fingerprint(True)
@@ -239,7 +239,7 @@ def test_parts_of_a_log_are_one_log(word: str | None, tmp_path: Path, caplog: py
     for number, part in enumerate(("train", "valid", "test")):
         write_log(tmp_path, rows[number::3], name=f"log.{part}.inter")
     with caplog.at_level(logging.WARNING):
-        assert load_log(tmp_path, *([word] if word else [])).fingerprint(True) == expected
+        assert load_log(tmp_path, *([argument] if argument else [])).fingerprint(True) == expected
     assert "log.train.inter, log.valid.inter, log.test.inter are read as one log" in caplog.text
 
 

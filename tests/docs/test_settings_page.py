@@ -14,10 +14,12 @@ def test_the_page_is_that_of_the_declarations(repo_root: Path) -> None:
 
 
 def test_every_key_has_one_row() -> None:
-    rows = [line.split("|")[1].strip() for line in page().splitlines() if line.startswith("| `")]
+    text, _, of_baselines = page().partition("## Of baselines")
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| `")]
     keys = [f"`{name}`" for name in config_keys.declared()]
     assert set(keys) <= set(rows)
     assert len([row for row in rows if row in keys]) == len(keys)
+    assert all(f"\n| `{name}` |" in of_baselines for name in ("new_users", "decay", "selected_features"))
 
 
 def test_what_a_key_accepts_is_said() -> None:

@@ -270,8 +270,8 @@ def test_a_run_refreshed_at_moments_in_time(tiny_data: Path, arguments: Argument
 
 def test_what_comes_later_changes_no_earlier_prediction(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
     """All ranks of targets before some moment are the same, whatever new users do from then on."""
-    words = {"refresh": True, "refresh_epochs": 1, "snapshots": 3, "refresh_updates": 2, "state": "WARNING"}
-    dataset = load(arguments(tiny_data, tmp_path, **words))
+    settings = {"refresh": True, "refresh_epochs": 1, "snapshots": 3, "refresh_updates": 2, "state": "WARNING"}
+    dataset = load(arguments(tiny_data, tmp_path, **settings))
     tasks = dataset.test_tasks()[0]
     when = dataset.new_times[tasks.start + tasks.length]
     cut = np.quantile(when, 0.7, method="lower")
@@ -286,7 +286,7 @@ def test_what_comes_later_changes_no_earlier_prediction(tiny_data: Path, argumen
     log.to_csv(path, sep="\t", index=False)
     ranks = []
     for folder in (tiny_data, tmp_path / "data"):
-        assert run_meta.main(arguments(folder, tmp_path, **words)) == 0
+        assert run_meta.main(arguments(folder, tmp_path, **settings)) == 0
         ranks.append(pd.read_csv(tmp_path / "tiny" / "latest" / "predictions.csv")["rank"].to_numpy())
     same = (ranks[0] == ranks[1]).reshape(-1, len(tasks))  # methods, cases
     assert same[:, when < cut].all()

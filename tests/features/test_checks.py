@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from mml.data.item_features import find_file, load_item_features
+from mml.data.item_features import Encoding, find_file, load_item_features
 from mml.errors import InputError
 from mml.features import files
 from mml.features.files import FeatureTable, read_features, write_features
+from mml.features.sources import ItemFile
 
 ITEMS = [f"i{item}" for item in range(12)]
 Load = Callable[..., Any]
@@ -26,22 +27,15 @@ def load(tmp_path: Path) -> Load:
 
     def loaded(vectors: np.ndarray, n_warm_items: int = 8) -> Any:
         write_features(tmp_path / "x.npz", FeatureTable(np.array(ITEMS), vectors.astype(np.float32)))
-        return load_item_features(config(tmp_path), ["[PAD]", *ITEMS], n_warm_items, ITEMS, tmp_path)["x"]
+        return loaded_from(tmp_path, tmp_path, n_warm_items, item_feat_emb="x.npz")
 
     return loaded
 
 
-def config(folder: Path, **learner: Any) -> Any:
-    return {
-        "output_dir": str(folder / "output"),
-        "dataset": "shop",
-        "ITEM_ID_FIELD": "item_id",
-        "field_separator": "\t",
-        "seq_separator": " ",
-        "learners": {"x": learner or {"item_feat_emb": "x.npz"}},
-        "device": "cpu",
-        "show_progress": False,
-    }
+def loaded_from(folder: Path, data: Path, n_warm_items: int = 8, **learner: Any) -> Any:
+    """The features of a learner `x` with these settings."""
+    encoding = Encoding(ItemFile(data / "shop.item"), folder / "output" / "shop" / "features")
+    return load_item_features({"x": learner}, ["[PAD]", *ITEMS], n_warm_items, ITEMS, encoding)["x"]
 
 
 def normal() -> np.ndarray:
@@ -161,7 +155,7 @@ def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     np.save(tmp_path / "f.npy", normal())
     (tmp_path / "t.csv").write_text("item_id,title\n" + "".join(f"{item},word{item} same\n" for item in ITEMS))
     assert find_file("~/f.npy", tmp_path / "data", "key") == tmp_path / "f.npy"
-    given = config(tmp_path, source={"csv": "~/t.csv", "columns": ["title"]})
-    assert load_item_features(given, ["[PAD]", *ITEMS], 8, ITEMS, tmp_path / "data")["x"].present[1:].all()
+    given = {"csv": "~/t.csv", "columns": ["title"]}
+    assert loaded_from(tmp_path, tmp_path / "data", source=given).present[1:].all()
     with pytest.raises(InputError, match=r"there is no file ~nobody-here/f\.npy"):
         find_file("~nobody-here/f.npy", tmp_path, "key")

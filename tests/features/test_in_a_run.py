@@ -35,8 +35,8 @@ learners:
 """
 
 
-def learners(dataset: str, *words: str, **settings: Any) -> dict[str, Any]:
-    return dict(Config(dataset, config_dict={"use_gpu": False, **settings}, arguments=words)["learners"])
+def learners(dataset: str, *argv: str, **settings: Any) -> dict[str, Any]:
+    return dict(Config(dataset, config_dict={"use_gpu": False, **settings}, arguments=argv)["learners"])
 
 
 # --- which learners a run has ---------------------------------------------------------------------------------------
@@ -49,12 +49,12 @@ def test_without_pictures_there_is_no_img_learner_and_a_line_says_so(caplog: pyt
 
 
 def test_a_folder_is_all_that_img_needs(tmp_path: Path) -> None:
-    word = f"--learners.img.source.folder={tmp_path}"
-    assert learners("ml-100k", word)["img"] == {"source": {"folder": str(tmp_path), "encoder": "descriptor"}}
+    argument = f"--learners.img.source.folder={tmp_path}"
+    assert learners("ml-100k", argument)["img"] == {"source": {"folder": str(tmp_path), "encoder": "descriptor"}}
 
 
 def test_runs_without_a_learner_are_the_same_however_it_was_dropped() -> None:
-    configs = [Config("ml-100k", arguments=[word]) for word in ("--learners.img=~", "--learners.img.source=~")]
+    configs = [Config("ml-100k", arguments=[one]) for one in ("--learners.img=~", "--learners.img.source=~")]
     assert configs[0].of_stage("meta") == configs[1].of_stage("meta")
 
 
@@ -122,8 +122,8 @@ def test_columns_of_the_item_file_are_a_modality_by_three_lines(
     assert len(lines.strip().splitlines()) == 3
     (tmp_path / "mine.yaml").write_text(lines)
     drop = {"learners.txt.item_feat_emb": "DROP", "learners.img.item_feat_emb": "DROP"}
-    words = arguments(data, tmp_path / "output", **drop)
-    assert run_meta.main([*words, "--config_files", str(tmp_path / "mine.yaml")]) == 0
+    argv = arguments(data, tmp_path / "output", **drop)
+    assert run_meta.main([*argv, "--config_files", str(tmp_path / "mine.yaml")]) == 0
     result = result_of(tmp_path / "output")
     assert {"id", name, f"{name}_no_adapt", "mml"} <= result["metrics"].keys()
     assert result["data"]["modality_coverage"] == {name: 1.0}
@@ -134,7 +134,7 @@ def test_columns_of_the_item_file_are_a_modality_by_three_lines(
 def weights_expected(data: Path) -> int:
     """Distinct genres in the `.item`."""
     rows = (data / "tiny" / "tiny.item").read_text().splitlines()[1:]
-    return len({word for row in rows for word in row.split("\t")[1].split()})
+    return len({genre for row in rows for genre in row.split("\t")[1].split()})
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 1.0])
@@ -157,8 +157,8 @@ def test_a_run_with_pictures_missing_at_random(share: float, data: Path, argumen
 
 def test_the_written_config_keeps_the_learners(data: Path, arguments: Arguments, tmp_path: Path) -> None:
     off = {"learners.img.item_feat_emb": "DROP", "learners.img.source": "~", "learners.linear": "~"}
-    words = arguments(data, tmp_path / "output", **off)
-    assert run_meta.main(words) == 0
+    argv = arguments(data, tmp_path / "output", **off)
+    assert run_meta.main(argv) == 0
     path = tmp_path / "output" / "tiny" / "latest" / "config.yaml"
     written = yaml.safe_load(path.read_text())
     assert {name for name, spec in written["learners"].items() if spec is not None} == {"id", "newcomers", "txt"}

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mml.data.item_features import load_item_features
+from mml.data.item_features import Encoding, load_item_features
 from mml.errors import InputError
 from mml.features.encoders import BatchEncoder, Encoded
 from mml.features.files import read_features
 from mml.features.media import MEDIA, FolderMedium, FolderSource
 from mml.features.new_items import encode_new_items
+from mml.features.sources import ItemFile
 from mml.settings import setting
 from prepare_multimodal_information_file.cli import main
 
@@ -73,17 +74,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(songs: Path, **source: Any) -> Any:
-    config: Any = {
-        "output_dir": str(songs.parent / "output"),
-        "dataset": "shop",
-        "ITEM_ID_FIELD": "item_id",
-        "field_separator": "\t",
-        "seq_separator": " ",
-        "learners": {"sound": {"source": source}},
-        "device": "cpu",
-        "show_progress": False,
-    }
-    return load_item_features(config, ["[PAD]", *"1234"], 3, list("1234"), songs.parent)["sound"]
+    encoding = Encoding(ItemFile(songs.parent / "shop.item"), songs.parent / "output" / "shop" / "features")
+    return load_item_features({"sound": {"source": source}}, ["[PAD]", *"1234"], 3, list("1234"), encoding)["sound"]
 
 
 @pytest.mark.parametrize("more", [{"encoder": "notes"}, {"medium": "melody"}, {"medium": "melody", "octaves": 1}])

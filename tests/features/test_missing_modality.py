@@ -14,19 +14,19 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def words(tiny_data: Path, arguments: Callable[..., list[str]], tmp_path: Path) -> list[str]:
+def argv(tiny_data: Path, arguments: Callable[..., list[str]], tmp_path: Path) -> list[str]:
     """Arguments of the benchmark on `tiny`: two shares, two seeds, into tmp_path/b."""
     drop = {"learners.img.item_feat_emb": "DROP", "use_gpu": False}
     _, _, *settings = arguments(tiny_data, tmp_path, **drop)
-    settings = [word for word in settings if not word.startswith("--output_dir")]
+    settings = [one for one in settings if not one.startswith("--output_dir")]
     own = ["--dataset", "tiny", "--pictures", str(tiny_data / "tiny" / "images"), "--output", str(tmp_path / "b")]
     return [*own, "--seeds", "1", "2", "--shares", "50", "100", *settings]
 
 
 def test_the_curve_and_its_reuse(
-    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    argv: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert missing_modality.main(words) == 0
+    assert missing_modality.main(argv) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "NDCG@10 on tiny, mean ± std over 2 seeds"
     assert lines[2].split()[:2] == ["50", "%"]
@@ -40,7 +40,7 @@ def test_the_curve_and_its_reuse(
         raise AssertionError("a finished run was done again")
 
     monkeypatch.setattr("mml.trainer.pretrain.PretrainTrainer.train", refuse)
-    assert missing_modality.main(words) == 0
+    assert missing_modality.main(argv) == 0
     assert capsys.readouterr().out.splitlines()[:4] == lines[:4]
 
 

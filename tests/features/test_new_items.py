@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mml.data.item_features import ItemFeatures, load_item_features
+from mml.data.item_features import Encoding, ItemFeatures, load_item_features
 from mml.errors import InputError
 from mml.features.files import FeatureTable, write_features
 from mml.features.fitted import FittedFeatures
 from mml.features.new_items import encode_new_items, read_new_items
+from mml.features.sources import ItemFile
+from mml.tables.told import Told
 
 ITEMS = [f"i{item}" for item in range(10)]
 LEARNERS: dict[str, Any] = {
@@ -48,17 +50,8 @@ def shop(tmp_path: Path) -> Path:
 
 
 def features(shop: Path) -> dict[str, ItemFeatures]:
-    config: Any = {
-        "output_dir": str(shop.parent / "output"),
-        "dataset": "shop",
-        "ITEM_ID_FIELD": "item_id",
-        "field_separator": "\t",
-        "seq_separator": " ",
-        "learners": LEARNERS,
-        "device": "cpu",
-        "show_progress": False,
-    }
-    return load_item_features(config, ["[PAD]", *ITEMS], 8, ITEMS, shop)
+    encoding = Encoding(ItemFile(shop / "shop.item"), shop.parent / "output" / "shop" / "features")
+    return load_item_features(LEARNERS, ["[PAD]", *ITEMS], 8, ITEMS, encoding)
 
 
 def kept(shop: Path) -> dict[str, FittedFeatures]:
@@ -211,7 +204,20 @@ def test_tables_of_new_items_that_are_refused(frame: Any, match: str) -> None:
 
 def test_ids_are_text(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("sku,x\n007,1\n")
-    assert read_new_items(tmp_path / "t.csv", "sku").index.tolist() == ["007"]
+    assert read_new_items(tmp_path / "t.csv").index.tolist() == ["007"]
     assert read_new_items(pd.DataFrame({"x": [1, 2]}, index=[7, 8])).index.tolist() == ["7", "8"]
-    with pytest.raises(InputError, match="has no column 'item_id'; its columns are sku, x"):
-        read_new_items(tmp_path / "t.csv")
+    (tmp_path / "u.csv").write_text("code,x\n007,1\n")
+    with pytest.raises(InputError, match="no column of item ids, only code, x; call it item_id"):
+        read_new_items(tmp_path / "u.csv")
+    assert read_new_items(tmp_path / "u.csv", Told(item_ids=("code",))).index.tolist() == ["007"]
+
+
+def test_columns_have_the_names_that_the_import_gave_them(tmp_path: Path) -> None:
+    told = Told(item_ids=("Article No.",), columns={"Product Title": "Product_Title"}, separator=";", encoding="cp1252")
+    (tmp_path / "t.csv").write_text("Article No.;Product Title\n 007 ;Müsli; Nüsse\n".replace("; N", " N"), "cp1252")
+    frame = read_new_items(tmp_path / "t.csv", told)
+    assert frame.to_dict() == {"Product_Title": {"007": "Müsli Nüsse"}}
+    (tmp_path / "t.jsonl").write_text('{"item_id": 7, "Product_Title": "Müsli"}\n', "utf-8")
+    assert read_new_items(tmp_path / "t.jsonl", told).to_dict() == {"Product_Title": {"7": "Müsli"}}
+    (tmp_path / "t.item").write_text('item_id:token\tProduct_Title:token_seq\n7\t"Müsli\n', "utf-8")
+    assert read_new_items(tmp_path / "t.item", told).to_dict() == {"Product_Title": {"7": '"Müsli'}}

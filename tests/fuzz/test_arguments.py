@@ -83,11 +83,11 @@ _words = st.sampled_from(sorted(set(KEYS) - set(APART))).flatmap(
 _LINES = 50  # each refused key has one
 
 
-def load(folder: Path, words: list[str], files: list[str] | None = None) -> MMLDataset | InputError:
-    """The small log under these words."""
+def load(folder: Path, argv: list[str], files: list[str] | None = None) -> MMLDataset | InputError:
+    """The small log under these arguments."""
     write_log(folder, small_rows())
     common = [f"--data_path={folder}", f"--output_dir={folder / 'output'}", "--use_gpu=False", "--topk=[5]"]
-    given = [word for word in words if not word.startswith("--topk=")]
+    given = [one for one in argv if not one.startswith("--topk=")]
     found: MMLDataset | InputError = attempt(
         folder, lambda: MMLDataset(Config("log", files or [], arguments=[*common, *given])), _LINES
     )
@@ -96,9 +96,9 @@ def load(folder: Path, words: list[str], files: list[str] | None = None) -> MMLD
 
 @tries(0.09)
 @given(st.lists(_words, min_size=1, max_size=2))
-def test_values_of_keys(words: list[str]) -> None:
+def test_values_of_keys(argv: list[str]) -> None:
     with a_folder() as folder:
-        load(folder, words)
+        load(folder, argv)
 
 
 @tries(0.038)
@@ -147,14 +147,16 @@ def test_commands_of_features(command: str, options: dict[str, str]) -> None:
         (folder / "pictures").mkdir()
         (folder / "pictures" / "i001.png").write_bytes(picture("PNG", "RGB"))
         os.mkfifo(folder / "pipe")
-        words = [command]
+        argv = [command]
         for name, value in {**SOUND[command], **options}.items():
             is_path = name in ("--input", "--output", "--dataset", "--fit-on")
-            words += [name, f"{folder}/{value}" if is_path and value and not value.startswith("/") else value]
-        code_of(folder, lambda: prepare(words))
+            argv += [name, f"{folder}/{value}" if is_path and value and not value.startswith("/") else value]
+        code_of(folder, lambda: prepare(argv))
 
 
-_commands = st.sampled_from(["import", "check", "recommend", "result", "features", "baseline", "traim", ""])
+_commands = st.sampled_from(
+    ["import", "check", "recommend", "update", "result", "report", "keys", "features", "baseline", "traim", ""]
+)
 
 
 @tries(0.032)
@@ -162,9 +164,9 @@ _commands = st.sampled_from(["import", "check", "recommend", "result", "features
     _commands,
     st.lists(st.sampled_from([*CELLS[:60], "--help", "--name", "--items", "--output", "--top", "x.csv"]), max_size=4),
 )
-def test_arguments_of_commands(command: str, words: list[str]) -> None:
+def test_arguments_of_commands(command: str, argv: list[str]) -> None:
     with a_folder() as folder, contextlib.chdir(folder):
-        code_of(folder, lambda: main([command, *words]))
+        code_of(folder, lambda: main([command, *argv]))
 
 
 def code_of(folder: Path, call: object) -> int:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mml.errors import InputError, MachineError, printable
-from mml.features.files import FeatureTable, read_features, write_features
+from mml.features.files import FeatureTable, read_features, refuse_to_write, write_features
 from mml.features.fitted import FittedFeatures
 from mml.features.new_items import encode_new_items
 from mml.files.faults import reported
@@ -193,3 +193,28 @@ def test_log_lines_show_what_they_quote(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().err == "skipped: a\\x1b[31m\\nb\\u2028\n"
     assert written.endswith("skipped: a\\x1b[31m\\nb\\u2028\n")
     assert len(written.splitlines()) == 1
+
+
+@pytest.mark.parametrize("cells", [["9" * 400] * 3, ["1e999", "", "-1e400"]])
+def test_times_that_are_all_too_large(cells: list[str]) -> None:
+    with a_folder() as folder:
+        rows = "".join(f"u,i{row},{cell}\n" for row, cell in enumerate(cells))
+        found = imported(folder, f"user_id,item_id,timestamp\n{rows}".encode())
+        assert "are too large for times; name another --time" in str(found)
+
+
+def test_a_log_with_quotes_that_is_no_utf8() -> None:
+    with a_folder() as folder:
+        write_log(folder, [['"u"', "i", "1"]], separator=",")
+        with (folder / "log" / "log.inter").open("ab") as file:
+            file.write(b"\xed,i,2\n")
+        found = attempt(folder, lambda: load_log(folder, "--field_separator=,"))
+        assert "log.inter: not UTF-8 text" in str(found)
+
+
+@pytest.mark.parametrize("output", ["", ".", ".."])
+def test_an_output_that_is_no_file(output: str) -> None:
+    with a_folder() as folder, contextlib.chdir(folder):
+        found = attempt(folder, lambda: refuse_to_write(Path(output)))
+        assert "--output '" in str(found)
+        assert "is a folder; name a file, such as" in str(found)

@@ -192,7 +192,7 @@ def test_nothing_is_overwritten_unasked(shop: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["gone.csv"], "gone.csv: no such table"),
         (
@@ -214,7 +214,7 @@ def test_nothing_is_overwritten_unasked(shop: Path, capsys: pytest.CaptureFixtur
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(
-    words: list[str], message: str, shop: Path, capsys: pytest.CaptureFixture[str]
+    argv: list[str], message: str, shop: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (shop / "strange.csv").write_text("a,b\n1,2\n")
     (shop / "two.csv").write_text("user_id,customer_id,item_id\n1,2,3\n")
@@ -223,7 +223,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     (shop / "latin.csv").write_bytes("user_id,item_id\n\u00e9,2\n".encode("latin-1"))
     (shop / "empty.csv").write_text("")
     (shop / "header.csv").write_text("user_id,item_id\n")
-    assert main([*words, "--name", "shop"]) == 2
+    assert main([*argv, "--name", "shop"]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert message in captured.err

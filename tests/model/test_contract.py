@@ -38,8 +38,8 @@ def context(
     """Of a run whose learners are all that there are."""
     output = tmp_path_factory.mktemp("output")
     more = {f"learners.{name}": "{}" for name in LEARNERS.names() if name not in ("feature", "id", "linear")}
-    words = arguments(tiny_data, output, use_gpu=False, repeatable=False, **more)
-    config = Config("tiny", arguments=words[2:])
+    argv = arguments(tiny_data, output, use_gpu=False, repeatable=False, **more)
+    config = Config("tiny", arguments=argv[2:])
     folder = RunFolder(config)
     folder.create()
     return RunContext.of(config, MMLDataset(config), Stages(folder, 1, config.device), folder.path)
@@ -103,9 +103,9 @@ def test_a_learner(name: str, context: RunContext, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", BASELINES.names())
 def test_a_baseline(name: str, context: RunContext, tiny_data: Path, arguments: Callable[..., list[str]]) -> None:
     """Trained once, it ranks anybody's next item among all; a second time it is taken from its stages."""
-    words = [word for word in arguments(tiny_data, context.run_dir)[2:] if not word.startswith(("--meta", "--gener"))]
-    words = [word for word in words if not word.startswith(("--fusion", "--adapt"))]
-    baseline = read_baseline(name, "tiny", [], [*words, "--use_gpu=False"])
+    argv = [one for one in arguments(tiny_data, context.run_dir)[2:] if not one.startswith(("--meta", "--gener"))]
+    argv = [one for one in argv if not one.startswith(("--fusion", "--adapt"))]
+    baseline = read_baseline(name, "tiny", [], [*argv, "--use_gpu=False"])
     data = context.dataset
     validation = validation_of(baseline.config, data)
     folder = context.stages

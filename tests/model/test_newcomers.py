@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mml.data.events import EventLog
-from mml.data.rolling import Queries, cases_after
+from mml.data.rolling import Queries, cases_after, rolling_newcomers
 from mml.data.tasks import Moments, evaluation_tasks
 from mml.model.newcomers.learner import LEARNERS, Choosing, Chosen, Newcomers, choose, chosen_of, state_of
 from mml.model.newcomers.output import NewcomersOutput
@@ -59,8 +59,30 @@ def test_the_product_is_of_the_mixtures() -> None:
     chosen = _chosen(events, "frozen")
     model = Newcomers(chosen, Shares(events, N_ITEMS, 200, False))
     queries = cases_after(events, np.flatnonzero(events.places == 2)[-5:], 200, "frozen").queries
-    expected = sum(chosen.exponents[name] * model.scores(queries, name) for name in LEARNERS)
-    torch.testing.assert_close(model.scores(queries), expected)
+    touched = torch.from_numpy(np.isin(np.arange(N_ITEMS), events.items[:200]))
+    expected = sum(chosen.exponents[name] * model.scores(queries, name)[:, touched] for name in LEARNERS)
+    shift = model.scores(queries)[:, touched] - expected
+    torch.testing.assert_close(shift, shift[:, :1].expand_as(shift), atol=1e-4, rtol=0)
+
+
+def test_touched_and_untouched_items_have_what_newness_says() -> None:
+    events = random_events(2, n_items=N_ITEMS)
+    chosen = _chosen(events, "frozen")
+    queries = cases_after(events, np.flatnonzero(events.places == 2)[-5:], 200, "frozen").queries
+    model = Newcomers(chosen, Shares(events, N_ITEMS + 4, 200, False))
+    untouched = torch.from_numpy(model.untouched(queries.known)[0])
+    shares = model.scores(queries).exp()
+    shares[:, 0] = 0
+    torch.testing.assert_close(shares.sum(1), torch.ones(5), atol=1e-4, rtol=0)
+    torch.testing.assert_close(shares[:, untouched].sum(1), torch.full((5,), chosen.newness), atol=1e-4, rtol=0)
+
+
+def test_newness_is_how_often_earlier_newcomers_took_what_nobody_had_touched() -> None:
+    events = random_events(7, n_items=N_ITEMS)
+    past = events.before(float(events.times[200]))
+    cases = rolling_newcomers(past, "online", HOW.shots).at_random(HOW.most_cases, HOW.seed)
+    new = [item not in past.items[:known] for item, known in zip(cases.targets, cases.queries.known, strict=True)]
+    assert _chosen(events, "online").newness == pytest.approx(max(np.mean(new), 1e-3))
 
 
 def test_a_new_item_rises_as_soon_as_somebody_touches_it() -> None:

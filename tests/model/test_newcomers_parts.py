@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from mml.data.events import EventLog
-from mml.data.rolling import Cases, cases_after
+from mml.data.rolling import Cases, Queries, cases_after
 from mml.model.newcomers.content import unit_content
+from mml.model.newcomers.launches import learned
 from mml.model.newcomers.memory import Following, Nearness
-from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Counts, Part, Rate, Shares, Unseen
+from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, UNTOUCHED, Counts, Part, Rate, Shares, Unseen
 from mml.model.newcomers.pool import mixture_weights, product_weights
 from tests.data.random_events import random_events
 
@@ -70,17 +71,31 @@ def test_unseen_items_alone_have_shares(part: Unseen) -> None:
         assert found[row].sum() == pytest.approx(1.0)
 
 
-def test_content_of_first_touches_tells_which_unseen_item_is_next() -> None:
-    """Items come in order of one feature; the discriminant puts the nearest ones first, the personal one the likest."""
-    n = 40
-    items = np.repeat(np.arange(1, 21), 10)
-    events = EventLog.from_rows(np.arange(200) // 4, items, np.arange(200.0))
+def test_launches_of_the_past_tell_which_untouched_item_is_next() -> None:
+    """Of what is new, the items with one feature are taken, the others never."""
+    rng = np.random.default_rng(0)
+    n = 60
     content = np.zeros((n + 1, 2))
-    content[1:, 0], content[1:, 1] = 1.0, -np.arange(n) / n
-    queries = cases_after(events, np.array([199]), 199, "online").queries
-    shares = Shares(events, n + 1, 200, True, content)
+    content[1:, 0] = 1.0
+    content[1::2] = [0.0, 1.0]  # odd items are of the other kind
+    users = np.arange(240) // 4
+    taken = 2 * (1 + np.minimum(np.arange(240) // 12 + rng.integers(0, 3, 240), 22))
+    events = EventLog.from_rows(users, taken, np.arange(240.0))
+    weights = learned(events, content, True)
+    assert weights[0] > weights[1]
+    shares = Shares(events, n + 1, len(events), True, content)
+    queries = cases_after(events, np.array([239]), 240, "frozen").queries
     (found,) = shares.of(queries, [Unseen(1.0)])
-    assert (np.diff(found[0, 21:]) < 0).all()
+    even = np.arange(n + 1) % 2 == 0
+    untouched = shares.unseen(queries.known, n + 1)[0]
+    assert found[0, untouched & even].min() > found[0, untouched & ~even].max()
+    given = Shares(events, n + 1, len(events), True, content, launches=weights)
+    np.testing.assert_array_equal(next(given.of(queries, [Unseen(1.0)])), found)
+
+
+def test_a_log_in_which_nobody_took_anything_new_teaches_nothing() -> None:
+    events = EventLog.from_rows(np.array([0, 1, 2]), np.array([1, 1, 1]), np.arange(3.0))
+    np.testing.assert_array_equal(learned(events, np.eye(3), True), np.zeros(3))
 
 
 def test_nothing_after_what_is_known_matters() -> None:
@@ -88,7 +103,7 @@ def test_nothing_after_what_is_known_matters() -> None:
     cases = _cases(events, "online").take(slice(0, 30))
     end = int(cases.queries.known.max())
     cut = EventLog(events.users[:end], events.items[:end], events.times[:end], events.places[:end])
-    parts = [*PRESENT, *NEIGHBOURS, *FOLLOWERS]
+    parts: list[Part] = [*PRESENT, *NEIGHBOURS, *FOLLOWERS, *UNTOUCHED]
     whole = Shares(events, N_ITEMS, 200, False).of(cases.queries, parts)
     for one, other in zip(whole, Shares(cut, N_ITEMS, 200, False).of(cases.queries, parts), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
@@ -154,3 +169,44 @@ def test_no_features_are_no_content() -> None:
     content = unit_content([np.ones((3, 2)), np.zeros((3, 4))])
     assert content is not None
     assert content.shape == (3, 6)
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize("protocol", ["frozen", "online"])
+def test_mixtures_are_the_weighted_shares_of_their_parts(protocol: str, repeatable: bool) -> None:
+    """However many queries are asked at once, in whatever order, and whether they were asked before."""
+    events = random_events(5, n_items=N_ITEMS)
+    content = unit_content([np.random.default_rng(1).normal(size=(N_ITEMS + 3, 4))])
+    cases = _cases(events, protocol).take(slice(0, 40))
+    parts: list[Part] = [*PRESENT, *NEIGHBOURS, *FOLLOWERS, *UNTOUCHED]
+    weights = np.random.default_rng(2).dirichlet(np.ones(len(parts)), 2)
+    weights[1, ::2] = 0.0
+
+    def shares() -> Shares:
+        return Shares(events, N_ITEMS + 3, 200, repeatable, content, counted=N_ITEMS + 1)
+
+    expected = np.einsum("mp,pci->mci", weights, np.stack(list(shares().of(cases.queries, parts))))
+    own = shares()
+    order = np.random.default_rng(3).permutation(len(cases))
+    for _ in range(2):
+        found = np.stack(own.mixed(cases.queries.take(order), parts, weights))
+        np.testing.assert_allclose(found, expected[:, order], rtol=1e-9, atol=1e-15)
+        for row in order[:10]:
+            (one, other) = own.mixed(cases.queries.take(slice(row, row + 1)), parts, weights)
+            np.testing.assert_allclose([one[0], other[0]], expected[:, row], rtol=1e-9, atol=1e-15)
+
+
+def test_what_is_kept_of_a_moment_does_not_outlive_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = random_events(6, n_items=N_ITEMS)
+    queries = _cases(events, "frozen").queries.take(slice(0, 10))
+    parts: list[Part] = [Counts(0.1), Counts(0.0, 2.0), Rate(Counts())]
+    weights = np.full((1, 3), 1 / 3)
+    own = Shares(events, N_ITEMS, 200, False)
+    for known in (100, 200, 100):
+        moved = Queries(queries.histories, np.full(10, known), queries.users)
+        (expected,) = Shares(events, N_ITEMS, 200, False).mixed(moved, parts, weights)
+        np.testing.assert_allclose(own.mixed(moved, parts, weights)[0], expected, rtol=1e-12)
+    monkeypatch.setattr("mml.model.newcomers.parts._KEPT", 1)
+    np.testing.assert_allclose(
+        Shares(events, N_ITEMS, 200, False).mixed(moved, parts, weights)[0], expected, rtol=1e-12
+    )

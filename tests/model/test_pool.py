@@ -25,7 +25,6 @@ class Shares:
     """Given log shares [N, n_items]."""
 
     logs: Tensor
-    is_newer: bool
     warm: Tensor
     states = None
     known = None
@@ -47,9 +46,9 @@ class Shares:
         return self.logs[cases]
 
 
-def _outputs(is_newer: bool) -> dict[str, Output]:
+def _outputs() -> dict[str, Output]:
     torch.manual_seed(0)
-    shares = Shares(torch.randn(N_CASES, N_ITEMS).log_softmax(1), is_newer, WARM)
+    shares = Shares(torch.randn(N_CASES, N_ITEMS).log_softmax(1), WARM)
     others = [StateOutput(torch.randn(N_CASES, 3), torch.randn(N_ITEMS, 3), N_WARM) for _ in range(2)]
     return {"a": others[0], "counts": shares, "b": others[1]}
 
@@ -67,39 +66,43 @@ def _parts(outputs: dict[str, Output]) -> tuple[Tensor, Tensor, Tensor]:
     return (logs - logs[:, WARM].mean(1, keepdim=True)) / deviation, torch.as_tensor(z), deviation
 
 
-def test_at_t_touched_items_are_pooled_and_others_are_the_others() -> None:
-    outputs = _outputs(is_newer=False)
-    own, z, _ = _parts(outputs)
-    found = _scores(outputs, 0.4)
-    torch.testing.assert_close(found[:, ~UNTOUCHED], (0.6 * own + 0.4 * z)[:, ~UNTOUCHED])
-    torch.testing.assert_close(found[:, UNTOUCHED], 0.7 * z[:, UNTOUCHED])
+def test_warm_items_are_pooled_and_keep_their_share_together() -> None:
+    outputs = _outputs()
+    (own, z, deviation), found = _parts(outputs), _scores(outputs, 0.4)
+    sums = [(deviation * scores)[:, WARM].exp().sum(1) for scores in (own, found)]
+    torch.testing.assert_close(sums[0], sums[1])
+    gain = found - (0.6 * own + 0.4 * z)
+    torch.testing.assert_close(gain[:, WARM], gain[:, 1:2].expand(-1, N_WARM))
 
 
 def test_newer_events_alone_say_how_likely_items_are_that_were_new() -> None:
-    outputs = _outputs(is_newer=True)
-    (own, z, deviation), found = _parts(outputs), _scores(outputs, 0.4)
+    outputs = _outputs()
     newer = ~WARM & ~UNTOUCHED
-    torch.testing.assert_close(found[:, newer], own[:, newer])
-    sums = [(deviation * scores)[:, WARM].exp().sum(1) for scores in (own, found)]
-    torch.testing.assert_close(sums[0], sums[1])
-    shift = found - torch.where(UNTOUCHED, 0.7 * z, 0.6 * own + 0.4 * z)
-    torch.testing.assert_close(shift[:, ~newer], shift[:, 1:2].expand(-1, int((~newer).sum())))
+    torch.testing.assert_close(_scores(outputs, 0.4)[:, newer], _parts(outputs)[0][:, newer])
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.7, 5.0])
+def test_an_untouched_item_has_the_larger_score(exponent: float) -> None:
+    outputs = _outputs()
+    (own, z, _), found = _parts(outputs), _scores(outputs, 0.4, exponent)
+    gain = (found - (0.6 * own + 0.4 * z))[:, 1:2]
+    torch.testing.assert_close(found[:, UNTOUCHED], torch.maximum(own, exponent * z + gain)[:, UNTOUCHED])
 
 
 def test_without_others_it_is_the_shares() -> None:
-    outputs = _outputs(is_newer=True)
+    outputs = _outputs()
     torch.testing.assert_close(_scores(outputs, 0.0)[:, ~UNTOUCHED], _parts(outputs)[0][:, ~UNTOUCHED])
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("counts",)])
 def test_it_is_the_mean_where_there_is_nothing_to_pool(names: tuple[str, ...]) -> None:
-    outputs = {name: out for name, out in _outputs(is_newer=False).items() if name in names}
+    outputs = {name: out for name, out in _outputs().items() if name in names}
     expected = sum(out.standardised(slice(None))(slice(None)) for out in outputs.values()) / len(names)
     torch.testing.assert_close(_scores(outputs, 0.4), torch.as_tensor(expected))
 
 
 def test_weights_sum_to_one_and_the_shares_have_the_most() -> None:
-    outputs = _outputs(is_newer=False)
+    outputs = _outputs()
     scorer = Pool(tuple(outputs), 0.4, 0.7).scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
     torch.testing.assert_close(scorer.weights(slice(0, 2)), torch.tensor([[0.2, 0.6, 0.2]] * 2))
 

@@ -29,12 +29,12 @@ def test_it_spans_the_leading_eigenvectors() -> None:
     both = follows + follows.T
     scale = np.maximum(both.sum(1), 1e-12) ** -0.5
     values, vectors = np.linalg.eigh(scale[:, None] * both * scale)
-    found = spectral_embedding(data, N_ITEMS, 5).double().numpy()
+    found = spectral_embedding(data, N_ITEMS, 5, 0.8).double().numpy()
     expected = vectors[:, -6:-1] * np.sqrt(values[-6:-1])
     expected /= np.linalg.norm(expected[1:], axis=1).mean()
     np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-4)
     assert (found[[0, 20]] == 0).all()
-    assert torch.equal(torch.from_numpy(found).float(), spectral_embedding(data, N_ITEMS, 5))
+    assert torch.equal(torch.from_numpy(found).float(), spectral_embedding(data, N_ITEMS, 5, 0.8))
 
 
 @pytest.mark.parametrize("lengths", [[1], [5], [1, 4, 0, 1, 7, 2], [3, 12, 1]])
@@ -55,13 +55,13 @@ def test_a_product_with_all_that_follow_each_other(lengths: list[int]) -> None:
 
 
 def test_items_of_the_same_users_are_near() -> None:
-    vectors = torch.nn.functional.normalize(spectral_embedding(sequences(), N_ITEMS, 8), dim=1)
+    vectors = torch.nn.functional.normalize(spectral_embedding(sequences(), N_ITEMS, 8, 0.8), dim=1)
     near = vectors @ vectors.T
     assert float(near[1:11, 1:11].mean()) > 0.1 + float(near[1:11, 11:20].mean())
 
 
 def test_more_dimensions_than_items_leave_zeros() -> None:
-    vectors = spectral_embedding(sequences(), N_ITEMS, 64)
+    vectors = spectral_embedding(sequences(), N_ITEMS, 64, 0.8)
     assert vectors.shape == (N_ITEMS, 64)
     assert bool((vectors[:, N_ITEMS - 2 :] == 0).all())
     assert bool(vectors.isfinite().all())
@@ -73,8 +73,8 @@ def test_an_id_learner_starts_near_them() -> None:
     learner.hidden_size, learner.initializer_range = 16, 0.02
     learner.item_embedding = torch.nn.Embedding(N_ITEMS, 16, padding_idx=0)
     torch.nn.init.normal_(learner.item_embedding.weight, std=0.02)
-    vectors = spectral_embedding(sequences(), N_ITEMS, 16)
-    learner.start_from(vectors)
+    vectors = spectral_embedding(sequences(), N_ITEMS, 16, 0.8)
+    learner.start_from(vectors, 0.1)
     table = learner.item_embedding.weight.detach()
     assert float((table[1:20] - 0.08 * vectors[1:20]).norm(dim=1).max()) < 0.03
     assert bool((table[0] == 0).all())

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import mml
+from mml.cli.main import main
 from mml.errors import InputError
 from tests.conftest import SMALL
 
@@ -35,19 +36,68 @@ def test_from_a_table_to_lists(orders: pd.DataFrame, tmp_path: Path) -> None:
     columns = {"user": "customer", "item": "product", "time": "ordered_at", "item_id": "product"}
     where = {"name": "walks", "data_path": tmp_path / "data"}
     model = mml.fit(orders, items=products, columns=columns, **where, **settings)
+    (report,) = (tmp_path / "out").glob("walks/seed*/report.html")
+    assert report.stat().st_size > 10_000
     lists = model.recommend({"anna": ["p03", "p04"]}, top=3)
     assert list(lists["rank"]) == [1, 2, 3]
     assert lists["title"].str.startswith("thing").all()
-    report = model.evaluate(orders.rename(columns={"customer": "user_id", "product": "item_id"}), shots=[1, 2], top=5)
-    assert list(report.index) == ["mml", "popularity"]
-    assert report.loc["mml", "n_cases"] == 120
-    gain = report["ndcg@5"].astype(float)
+    judged = model.evaluate(orders.rename(columns={"customer": "user_id", "product": "item_id"}), shots=[1, 2], top=5)
+    assert list(judged.index) == ["mml", "popularity"]
+    assert judged.loc["mml", "n_cases"] == 120
+    gain = judged["ndcg@5"].astype(float)
     assert gain["mml"] > gain["popularity"]
     with pytest.raises(InputError, match="no user of the log has more than 3 known interactions"):
         model.evaluate({"anna": ["p03", "p04"]}, shots=[3])
     again = mml.run("walks", config_dict={"data_path": str(tmp_path / "data")}, **settings)
     assert again["metrics"]["mml"]
     assert (Path(again["path"]) / "model").is_dir()
+    assert "<svg" in (Path(again["path"]) / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_shops_own_names_work_after_the_import(
+    orders: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Import, train, recommend and update by the commands, with the names, dates and signs of one shop throughout."""
+    monkeypatch.chdir(tmp_path)
+    own = {"customer": "Kunde", "product": "Artikel", "ordered_at": "gekauft"}
+
+    def write(name: str, frame: pd.DataFrame) -> None:
+        frame.to_csv(name, sep=";", index=False, encoding="cp1252")
+
+    days = pd.to_datetime(orders["ordered_at"]).dt.strftime("%d/%m/%Y %H:%M")
+    log = orders.assign(ordered_at=days).rename(columns=own)
+    write("orders.csv", log)
+    names = [f"Müsli {n}" for n in range(20)]
+    write("products.csv", pd.DataFrame({"Artikel-Nr.": [f"p{n:02}" for n in range(20)], "Artikel Titel": names}))
+    write("today.csv", log[-6:].assign(Kunde="neu", gekauft=[f"0{n}/11/2026 10:00" for n in range(6, 0, -1)]))
+    write("new.csv", pd.DataFrame({"Artikel-Nr.": ["p99"], "Artikel Titel": ["Müsli 9 groß"]}))
+    words = "import orders.csv --user Kunde --item Artikel --time gekauft --items products.csv --item-id Artikel-Nr. "
+    assert main([*words.split(), "--text", "Artikel Titel", "--encoding", "cp1252", "--name", "shop"]) == 0
+    settings = [f"--{name}={value}" for name, value in {**SMALL, "use_gpu": False, "topk": [5]}.items()]
+    assert main(["train", "shop", *settings]) == 0
+    assert main(["recommend", "shop", "--users-from", "today.csv", "--top", "3", "--output", "recs.csv"]) == 0
+    lists = pd.read_csv("recs.csv")
+    assert lists["title"].str.startswith("Müsli").all()
+    model = mml.load("output/shop/latest")
+    expected = model.recommend({"neu": log["Artikel"].iloc[-6:].tolist()[::-1]}, top=3)  # the last row came first
+    assert lists["item_id"].tolist() == expected["item_id"].tolist()
+    assert main(["update", "shop", "--items", "new.csv", "--log", "orders.csv"]) == 0
+    assert "1 new items" in capsys.readouterr().out
+    assert mml.load("output/shop/latest").items.loc["p99", "title"] == "Müsli 9 groß"
+    assert mml.load("output/shop/latest").evaluate("orders.csv", shots=[1], top=5).loc["mml", "n_users"] == 60
+
+
+def test_a_run_does_not_fail_by_its_report(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(folder: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mml.report.write.write_report", fails)
+    settings: dict[str, Any] = {**SMALL, "pretrain_epochs": 1, "output_dir": str(tmp_path), "use_gpu": False}
+    result = mml.run("tiny", config_dict={"data_path": str(tiny_data), "repeatable": True}, **settings)
+    assert not (Path(result["path"]) / "report.html").exists()
+    assert "There is no report.html: [Errno 28] No space left on device" in caplog.text
 
 
 def test_a_name_is_a_dataset_and_a_path_is_a_file(tmp_path: Path) -> None:

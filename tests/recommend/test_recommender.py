@@ -18,6 +18,7 @@ import mml
 import run_meta
 from benchmarks import latency
 from mml.cli.main import main
+from mml.cli.recommend import _ids
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.events import event_log
@@ -157,7 +158,7 @@ def test_contributions_of_the_learners_add_up_in_order(model: Recommender) -> No
 
 @pytest.mark.parametrize("wrong", [{"top": 0}, {"new_items_share": 1.5}])
 def test_wrong_numbers(model: Recommender, wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="give 1 or more, and a share of 0 to 1"):
+    with pytest.raises(InputError, match=r"a list has 1 item or more|give a share of 0 to 1"):
         model.recommend({"a": some_ids(model)}, **wrong)  # type: ignore[arg-type]
 
 
@@ -189,10 +190,15 @@ def test_histories_of_a_table_and_of_a_file_are_those_of_a_mapping(model: Recomm
 def test_the_command_writes_the_lists_of_a_file(model: Recommender, output: Path, tmp_path: Path) -> None:
     own = some_ids(model)
     pd.DataFrame({"user_id": ["a"] * 3, "item_id": own}).to_csv(tmp_path / "today.csv", index=False)
-    words = ["recommend", "tiny", "--output_dir", str(output), "--users-from", str(tmp_path / "today.csv")]
-    assert main([*words, "--top", "3", "--output", str(tmp_path / "recs.csv")]) == 0
+    argv = ["recommend", "tiny", "--output_dir", str(output), "--users-from", str(tmp_path / "today.csv")]
+    assert main([*argv, "--top", "3", "--output", str(tmp_path / "recs.csv")]) == 0
     written = pd.read_csv(tmp_path / "recs.csv", dtype={"item_id": str})
     assert list(written.item_id) == list(model.recommend({"a": own}, top=3).item_id)
+
+
+def test_ids_of_a_list_may_hold_blanks_and_commas() -> None:
+    assert _ids("50, 181") == ["50", "181"]
+    assert _ids('"shoe, i000",i1 ,') == ["shoe, i000", "i1"]
 
 
 def test_the_command_prints_a_list(output: Path, model: Recommender, capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,6 +210,9 @@ def test_the_command_prints_a_list(output: Path, model: Recommender, capsys: pyt
 def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="holds no trained recommender; name a finished run's folder"):
         mml.load(tmp_path)
+    (tmp_path / "nothing2" / "latest").mkdir(parents=True)
+    assert main(["recommend", "dataset/nothing2/", "--items", "1", "--output_dir", str(tmp_path)]) == 2
+    assert "name it as nothing2" in capsys.readouterr().err
     assert main(["recommend", "nothing", "--items", "1", "--output_dir", str(tmp_path)]) == 2
     assert "train first: mml train nothing" in capsys.readouterr().err
 
@@ -288,8 +297,8 @@ def test_what_is_kept_between_calls_changes_nothing(output: Path, tmp_path: Path
 
 
 def test_what_a_list_costs_is_measured(output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--calls", "3", "--batch", "4", "--batches", "2", "--top", "3", "--output", str(tmp_path)]
-    assert latency.main([str(output / "tiny" / "latest"), *words]) == 0
+    argv = ["--calls", "3", "--batch", "4", "--batches", "2", "--top", "3", "--output", str(tmp_path)]
+    assert latency.main([str(output / "tiny" / "latest"), *argv]) == 0
     assert "users/s" in capsys.readouterr().out
     records = json.loads((tmp_path / "latency.json").read_text(encoding="utf-8"))["records"]
     assert [record["users_per_call"] for record in records] == [1, 4]

@@ -9,6 +9,8 @@ import pytest
 from mml.cli.main import main
 from mml.report.plots import FORMATS
 
+pytestmark = pytest.mark.slow  # they wait for a whole run
+
 
 def test_of_a_name_and_of_a_folder(finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = finished_run.parent.parent

@@ -21,15 +21,15 @@ from mml.trainer.base import StageTrainer
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def command(number: signal.Signals, moment: str, words: Sequence[str]) -> list[str]:
+def command(number: signal.Signals, moment: str, argv: Sequence[str]) -> list[str]:
     """The line that starts it; `moment` such as `3` or `12replace`."""
-    return [sys.executable, "-m", "tests.run.killed", number.name, moment, *words]
+    return [sys.executable, "-m", "tests.run.killed", number.name, moment, *argv]
 
 
-def killed(number: signal.Signals, moment: str, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def killed(number: signal.Signals, moment: str, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run it in a process of its own, on a machine of so many cores as it were: that changes nothing."""
     environment = {**os.environ, "OMP_NUM_THREADS": "3"}
-    line = command(number, moment, words)
+    line = command(number, moment, argv)
     return subprocess.run(line, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
 
 
@@ -55,7 +55,7 @@ def at(number: int, original: Callable[..., Any], act: Callable[[], None], after
     return wrapped
 
 
-def _run(number: signal.Signals, moment: str, words: Sequence[str]) -> int:
+def _run(number: signal.Signals, moment: str, argv: Sequence[str]) -> int:
     digits = "".join(letter for letter in moment if letter.isdigit())
     kind = moment.removeprefix(digits)
 
@@ -68,7 +68,7 @@ def _run(number: signal.Signals, moment: str, words: Sequence[str]) -> int:
         os.replace = at(int(digits), os.replace, act, kind == "replaced")
     else:
         StageTrainer._train_epoch = at(int(digits), StageTrainer._train_epoch, act, True)  # type: ignore[method-assign]
-    return main(words)
+    return main(argv)
 
 
 if __name__ == "__main__":

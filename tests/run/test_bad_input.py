@@ -55,14 +55,14 @@ class World:
         content = torch.load(path, weights_only=True)
         torch.save(change(dict(zip(content["item_id"], content["embs"], strict=True))), path)
 
-    def words(self, **settings: Any) -> list[str]:
+    def argv(self, **settings: Any) -> list[str]:
         common = {"use_gpu": False, "learners.img.item_feat_emb": "DROP"}
         return self.arguments(self.root / "data", self.output, **{**common, **settings})
 
-    def refused(self, n_lines: int = 1, words: list[str] | None = None, **settings: Any) -> str:
+    def refused(self, n_lines: int = 1, argv: list[str] | None = None, **settings: Any) -> str:
         """Run, check the exit code, the length of the message and that nothing is written; returns the message."""
         before = sorted(self.root.rglob("*"))
-        assert run_meta.main(self.words(**settings) if words is None else words) == 2
+        assert run_meta.main(self.argv(**settings) if argv is None else argv) == 2
         captured = self.capsys.readouterr()
         assert captured.out == ""
         progress, error, message = captured.err.partition("error: ")
@@ -97,7 +97,7 @@ def test_no_dataset(world: World) -> None:
 @pytest.mark.slow
 def test_as_a_process(world: World, repo_root: Path) -> None:
     shutil.rmtree(world.folder)
-    command = [sys.executable, "run_meta.py", *world.words()]
+    command = [sys.executable, "run_meta.py", *world.argv()]
     done = subprocess.run(command, cwd=repo_root, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -200,31 +200,32 @@ def test_a_carriage_return_inside_a_line(world: World) -> None:
 def test_windows_line_ends_are_fine(world: World) -> None:
     for path in (world.log, world.folder / "tiny.item"):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert run_meta.main(world.words(pretrain_epochs=1, meta_epochs=0)) == 0
+    assert run_meta.main(world.argv(pretrain_epochs=1, meta_epochs=0)) == 0
 
 
 def test_an_output_folder_that_is_a_file(world: World) -> None:
     file = world.root / "file"
     file.write_text("")
-    words = [word for word in world.words() if not word.startswith("--output_dir")]
-    assert f"key 'output_dir': {file} is a file" in world.refused(words=[*words, f"--output_dir={file}"])
+    argv = [one for one in world.argv() if not one.startswith("--output_dir")]
+    assert f"key 'output_dir': {file} is a file" in world.refused(argv=[*argv, f"--output_dir={file}"])
 
 
 def test_a_diverged_training(world: World) -> None:
-    assert run_meta.main(world.words(pretrain_learning_rate=1e30)) == 2
+    assert run_meta.main(world.argv(pretrain_learning_rate=1e30)) == 2
     assert "error: id.pretrain: the training loss is " in world.capsys.readouterr().err
 
 
 # --- the split ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("time", [9_999_999_999, 0])
 def test_a_useless_t_names_one_that_works(time: int, world: World) -> None:
     message = world.refused(data_split_time=time)
     assert f"data_split_time {time}: " in message
     suggested = re.search(r"data_split_time=(\d+) would give (\d+) new users", message)
     assert suggested is not None
-    assert run_meta.main(world.words(data_split_time=suggested[1], pretrain_epochs=1, meta_epochs=0)) == 0
+    assert run_meta.main(world.argv(data_split_time=suggested[1], pretrain_epochs=1, meta_epochs=0)) == 0
     assert f"new_users {suggested[2]}," in world.capsys.readouterr().err
 
 
@@ -331,7 +332,7 @@ def test_a_pickle_is_not_run(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("argument", "message"),
     [
         ("--hiden_size=8", "command line: unknown key 'hiden_size'. Did you mean 'hidden_size'?"),
         ("--learners.sound.learning_rate=1", "unknown learner 'sound'"),
@@ -364,14 +365,14 @@ def test_a_pickle_is_not_run(world: World) -> None:
         ("--run_name=../elsewhere", "key 'run_name' is '../elsewhere'"),
     ],
 )
-def test_a_bad_argument(word: str, message: str, world: World) -> None:
-    assert message in world.refused(words=[*world.words(), word])
+def test_a_bad_argument(argument: str, message: str, world: World) -> None:
+    assert message in world.refused(argv=[*world.argv(), argument])
 
 
 def test_a_bad_config_file(world: World) -> None:
     file = world.root / "mine.yaml"
     file.write_text("hiden_size: 8\n")
-    message = world.refused(words=[*world.words(), "--config_files", str(file)])
+    message = world.refused(argv=[*world.argv(), "--config_files", str(file)])
     assert f"{file}: unknown key 'hiden_size'. Did you mean 'hidden_size'?" in message
 
 

@@ -32,12 +32,12 @@ def test_an_edit_reruns_exactly_the_stages_that_it_can_touch(
         shutil.copytree(repo_root / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(repo_root / "run_meta.py", checkout)
     over = {"learners.img.item_feat_emb": "DROP", "generator": "paper", "use_gpu": False}
-    words = arguments(tiny_data, tmp_path / "output", **over)
+    argv = arguments(tiny_data, tmp_path / "output", **over)
 
     def skipped() -> set[str]:
         environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
-            [sys.executable, "run_meta.py", *words], cwd=checkout, env=environment, capture_output=True, text=True
+            [sys.executable, "run_meta.py", *argv], cwd=checkout, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         lines = [line for line in done.stderr.splitlines() if "skipped." in line]

@@ -25,9 +25,9 @@ Arguments = Callable[..., list[str]]
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
 
-def learner_on(device: str, words: list[str], name: str) -> tuple[Learner, MMLDataset]:
+def learner_on(device: str, argv: list[str], name: str) -> tuple[Learner, MMLDataset]:
     """The same weights on any device."""
-    config = Config("tiny", arguments=[*words[2:], f"--use_gpu={device == 'cuda'}"])
+    config = Config("tiny", arguments=[*argv[2:], f"--use_gpu={device == 'cuda'}"])
     dataset = MMLDataset(config)
     torch.manual_seed(0)
     learner = untrained_learner(config, dataset, name)
@@ -44,10 +44,10 @@ def assert_near(found: Tensor, expected: Tensor, share: float) -> None:
 @pytest.mark.parametrize("loss_type", ["CE", "BPR", "sampled"])
 @pytest.mark.parametrize("algorithm", ["fomaml", "maml", "reptile", "metasgd"])
 def test_gradients(algorithm: str, loss_type: str, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    words = arguments(tiny_data, tmp_path, loss_type=loss_type, n_negatives=20, meta_algorithm=algorithm)
+    argv = arguments(tiny_data, tmp_path, loss_type=loss_type, n_negatives=20, meta_algorithm=algorithm)
     found = []
     for device in ("cuda", "cpu"):
-        learner, dataset = learner_on(device, words, "id")
+        learner, dataset = learner_on(device, argv, "id")
         tasks = dataset.training_tasks().batch(np.arange(40))
         batch = learner.train().with_noise(tasks, torch.Generator().manual_seed(1)).to(learner.device)
         fast, slow, rates = learner.fast_parameters(), learner.slow_parameters(), learner.inner_rates(0.03)

@@ -47,11 +47,11 @@ sys.exit(run_meta.main(sys.argv[1:]))
 """
 
 
-def launch(script: Path, words: list[str], root: Path, n: int = 2, **env: str) -> subprocess.CompletedProcess[str]:
+def launch(script: Path, argv: list[str], root: Path, n: int = 2, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={n}", str(script)]
     env = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", **env}
     return subprocess.run(
-        [*command, *words], cwd=root, env=env, capture_output=True, text=True, timeout=300, check=False
+        [*command, *argv], cwd=root, env=env, capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -117,17 +117,17 @@ def test_two_processes_give_the_result_of_one(
 def test_a_lost_process_stops_the_others_and_the_run_resumes(
     single: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path, repo_root: Path, how: str
 ) -> None:
-    script, words = tmp_path / "dying.py", arguments(tiny_data, tmp_path / "output", **SETTINGS)
+    script, argv = tmp_path / "dying.py", arguments(tiny_data, tmp_path / "output", **SETTINGS)
     script.write_text(DYING)
     begin = time.monotonic()
-    done = launch(script, [*words, "--process_timeout=20"], repo_root, HOW=how)
+    done = launch(script, [*argv, "--process_timeout=20"], repo_root, HOW=how)
     assert time.monotonic() - begin < 60 + 120  # a minute after the death, plus what was done before it
     assert done.returncode != 0
     assert "another process of the run" in done.stderr
     assert "start the same command again" in done.stderr
     if how == "hangs":
         return
-    again = launch(repo_root / "run_meta.py", words, repo_root)
+    again = launch(repo_root / "run_meta.py", argv, repo_root)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("skipped.") == 8  # id, linear, newcomers and txt
     assert_same(tmp_path / "output", single)
@@ -136,10 +136,10 @@ def test_a_lost_process_stops_the_others_and_the_run_resumes(
 def test_killed_in_an_epoch_and_on_again(
     single: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path, repo_root: Path
 ) -> None:
-    words, script = arguments(tiny_data, tmp_path, **SETTINGS), repo_root / "tests" / "run" / "killed.py"
-    assert launch(script, ["SIGKILL", "2", "train", *words, "--process_timeout=20"], repo_root).returncode != 0
+    argv, script = arguments(tiny_data, tmp_path, **SETTINGS), repo_root / "tests" / "run" / "killed.py"
+    assert launch(script, ["SIGKILL", "2", "train", *argv, "--process_timeout=20"], repo_root).returncode != 0
     assert list(tmp_path.glob("tiny/*/checkpoints/id.pretrain.unfinished.*"))
-    again = launch(repo_root / "run_meta.py", words, repo_root)
+    again = launch(repo_root / "run_meta.py", argv, repo_root)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("id.pretrain goes on at epoch 1 of 2.") == 1
     assert_same(tmp_path, single)

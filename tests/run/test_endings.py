@@ -94,10 +94,10 @@ def test_sigterm_ends_as_ctrl_c_does(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err.endswith("start the same command again to go on.\n")
 
 
-Words = Callable[[Path, Path], list[str]]
+Argv = Callable[[Path, Path], list[str]]
 
 
-def _words(*first: str, **more: object) -> Words:
+def _words(*first: str, **more: object) -> Argv:
     def build(data: Path, output: Path) -> list[str]:
         settings = {**SMALL, "repeatable": True, "use_gpu": False, "data_path": data, "output_dir": output, **more}
         return [*first, *(f"--{key}={value}" for key, value in settings.items())]
@@ -106,7 +106,7 @@ def _words(*first: str, **more: object) -> Words:
 
 
 _FEW = ["--seeds=1", "--trials=1", "--methods", "no_fusion", "--no-estimate", "--wiring_epochs=0"]
-COMMANDS: dict[str, Words] = {
+COMMANDS: dict[str, Argv] = {
     "train": _words("train", "tiny"),
     "baseline": _words("baseline", "IDSASRec", "--dataset", "tiny"),
     "compare": _words("compare", "tiny", *_FEW),
@@ -130,9 +130,9 @@ def test_a_command_that_gets_sigterm(command: str, tiny_data: Path, tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_train_that_ends_otherwise(tiny_data: Path, tmp_path: Path) -> None:
-    words = COMMANDS["train"](tiny_data, tmp_path)
-    assert killed(signal.SIGKILL, "2", words).returncode == -signal.SIGKILL
-    done = killed(signal.SIGINT, "2", words)
+    argv = COMMANDS["train"](tiny_data, tmp_path)
+    assert killed(signal.SIGKILL, "2", argv).returncode == -signal.SIGKILL
+    done = killed(signal.SIGINT, "2", argv)
     assert (done.returncode, "Traceback" in done.stderr) == (130, False)
     log = next(tmp_path.rglob("run.log")).read_text()
     assert "The run before ended without a word" in log

@@ -26,10 +26,10 @@ from tests.run.killed import ROOT, at, command, killed
 pytestmark = pytest.mark.slow
 
 EPOCHS = {"pretrain_epochs": 4, "meta_epochs": 3, "generator_epochs": 2, "fusion_epochs": 4}
-Words = Callable[[Path, Path], list[str]]
+Argv = Callable[[Path, Path], list[str]]
 
 
-def _words(*first: str, **more: object) -> Words:
+def _words(*first: str, **more: object) -> Argv:
     def build(data: Path, output: Path) -> list[str]:
         own = {**SMALL, **EPOCHS, "repeatable": True, "use_gpu": False, "stopping_step": 1, **more}
         places = {"data_path": data, "output_dir": output}
@@ -38,7 +38,7 @@ def _words(*first: str, **more: object) -> Words:
     return build
 
 
-def _recbole(model: str, **more: object) -> Words:
+def _recbole(model: str, **more: object) -> Argv:
     dropped = dict.fromkeys(["pretrain_epochs", "meta_epochs", "generator_epochs", "fusion_epochs"], "DROP")
     dropped |= dict.fromkeys(["adapt_max_steps", "adapt_learning_rate"], "DROP")
     return _words("baseline", model, "--dataset", "tiny", **{**dropped, "epochs": 4, **more})
@@ -46,7 +46,7 @@ def _recbole(model: str, **more: object) -> Words:
 
 TEXTS = {"learners.txt.item_feat_emb": "txt_emb.pth"}
 IMAGES = {"learners.img.item_feat_emb": "img_emb.pth", "generator": "paper"}
-COMMANDS: dict[str, Words] = {
+COMMANDS: dict[str, Argv] = {
     "mml": _words("train", "tiny", fusion_method="adaptive", **TEXTS, **IMAGES),
     "refresh": _words("train", "tiny", refresh=True, refresh_epochs=3, snapshots=3, meta_epochs=0, **TEXTS),
     "SumFive": _words("baseline", "SumFive", "--dataset", "tiny", **TEXTS),
@@ -155,12 +155,12 @@ def test_stopped_again_and_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     wanted, n_epochs = whole(name)
-    words, trained, stops = COMMANDS[name](tiny_data, tmp_path), 0, 0
+    argv, trained, stops = COMMANDS[name](tiny_data, tmp_path), 0, 0
     while True:
         random.seed(stops), np.random.seed(stops), torch.manual_seed(stops)  # type: ignore[func-returns-value]
         with counted(every) as epochs:
             try:
-                assert main(words) == 0
+                assert main(argv) == 0
                 trained += epochs[0]
                 break
             except Stopped:
@@ -177,10 +177,10 @@ def test_stopped_again_and_again(
 def test_killed_by_the_system_in_epochs_and_renames(
     name: str, whole: Callable[[str], tuple[dict[str, Any], int]], tiny_data: Path, tmp_path: Path
 ) -> None:
-    wanted, words = whole(name)[0], COMMANDS[name](tiny_data, tmp_path)
+    wanted, argv = whole(name)[0], COMMANDS[name](tiny_data, tmp_path)
     for moment in ("2", "7replace", "4", "8replaced", "5replace", "3"):
-        assert killed(signal.SIGKILL, moment, words).returncode in (-signal.SIGKILL, 0)
-    assert main(words) == 0
+        assert killed(signal.SIGKILL, moment, argv).returncode in (-signal.SIGKILL, 0)
+    assert main(argv) == 0
     assert_same(content(tmp_path), wanted)
     left = [str(path) for path in run_of(tmp_path).rglob("*") if ".tmp" in path.name or "unfinished" in path.name]
     assert left == []
@@ -190,9 +190,9 @@ def test_two_commands_on_one_run(
     whole: Callable[[str], tuple[dict[str, Any], int]], tiny_data: Path, tmp_path: Path
 ) -> None:
     """Each stage is done once, and both end with the same."""
-    words = COMMANDS["SumFive"](tiny_data, tmp_path)
+    argv = COMMANDS["SumFive"](tiny_data, tmp_path)
     both = [
-        subprocess.Popen(command(signal.SIGKILL, "9999", words), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(command(signal.SIGKILL, "9999", argv), cwd=ROOT, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     said = [process.communicate(timeout=300)[1] for process in both]
@@ -206,10 +206,10 @@ def test_two_commands_on_one_run(
 def test_killed_at_random_moments(
     whole: Callable[[str], tuple[dict[str, Any], int]], tiny_data: Path, tmp_path: Path
 ) -> None:
-    wanted, words = whole("mml")[0], COMMANDS["mml"](tiny_data, tmp_path)
+    wanted, argv = whole("mml")[0], COMMANDS["mml"](tiny_data, tmp_path)
     draws = random.Random(3)
     for _ in range(4):
-        line = command(signal.SIGKILL, "999", words)
+        line = command(signal.SIGKILL, "999", argv)
         process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline and not list(tmp_path.glob("tiny/*/run.log")):
@@ -217,5 +217,5 @@ def test_killed_at_random_moments(
         time.sleep(draws.uniform(0, 2))
         process.kill()
         process.wait()
-    assert main(words) == 0
+    assert main(argv) == 0
     assert_same(content(tmp_path), wanted)

@@ -146,7 +146,7 @@ def test_the_written_config_repeats_the_run(
     shutil.copytree(reference, output, symlinks=True)
     file = output / "tiny" / "latest" / "config.yaml"
     before = result(output)
-    words = ["--dataset", "tiny", "--config_files", str(file), f"--output_dir={output}"]
-    assert run_meta.main(words) == 0
+    argv = ["--dataset", "tiny", "--config_files", str(file), f"--output_dir={output}"]
+    assert run_meta.main(argv) == 0
     assert capsys.readouterr().err.count("skipped.") == 11
     assert result(output) == before

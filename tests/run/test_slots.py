@@ -328,7 +328,7 @@ def _entries() -> Iterator[None]:
 
 
 @pytest.fixture
-def words(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> Callable[..., list[str]]:
+def argv(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> Callable[..., list[str]]:
     songs = tmp_path / "songs"
     songs.mkdir()
     items = pd.read_csv(tiny_data / "tiny" / "tiny.item", sep="\t", dtype=str)["item_id:token"]
@@ -353,11 +353,11 @@ def words(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> Callable[...
 
 
 def test_a_whole_run_with_a_new_entry_in_each_slot(
-    words: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argv: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Training, cache hit, resume, fusion, refresh, load and recommend."""
     latest = tmp_path / "output" / "tiny" / "latest"
-    assert run_meta.main(words()) == 0
+    assert run_meta.main(argv()) == 0
     result = json.loads((latest / "result.json").read_text())
     methods = {"id", "linear", "mean", "mean_no_adapt", "counts", "sound", "id_no_generator", "mml"}
     assert methods <= set(result["metrics"])
@@ -367,17 +367,17 @@ def test_a_whole_run_with_a_new_entry_in_each_slot(
     assert {"kept", "score_before", "score_after"} <= set(result["learners"]["mean"]["meta_training"])
 
     capsys.readouterr()
-    assert run_meta.main(words()) == 0
+    assert run_meta.main(argv()) == 0
     assert capsys.readouterr().err.count("skipped.") == len(result["stages"])
     for file in (latest / "checkpoints").glob("mean.meta.*"):
         file.unlink()
-    assert run_meta.main(words()) == 0  # goes on where it was
+    assert run_meta.main(argv()) == 0  # goes on where it was
     assert capsys.readouterr().err.count("skipped.") == len(result["stages"]) - 1
     assert json.loads((latest / "result.json").read_text())["metrics"] == result["metrics"]
-    assert run_meta.main(words(smoothing=0.3)) == 0  # its own key is in its fingerprint: only fits in one go are kept
+    assert run_meta.main(argv(smoothing=0.3)) == 0  # its own key is in its fingerprint: only fits in one go are kept
     assert capsys.readouterr().err.count("skipped.") == 3
 
-    assert run_meta.main(words(refresh=True, refresh_epochs=1, snapshots=2)) == 0
+    assert run_meta.main(argv(refresh=True, refresh_epochs=1, snapshots=2)) == 0
     refreshed = json.loads((latest / "result.json").read_text())
     assert refreshed["metrics"]["counts"] != result["metrics"]["counts"]
     assert refreshed["metrics"]["mean"] != result["metrics"]["mean"]
@@ -395,6 +395,6 @@ def test_a_new_baseline(tiny_data: Path, tmp_path: Path) -> None:
     assert "Newest" in json.loads(path.read_text())["metrics"]
 
 
-def test_their_names_are_among_the_choices(words: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_meta.main(words(loss_type="smooth")) == 2
+def test_their_names_are_among_the_choices(argv: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_meta.main(argv(loss_type="smooth")) == 2
     assert "it must be one of CE, BPR, sampled, smoothed" in capsys.readouterr().err.replace("BPR, CE", "CE, BPR")

@@ -278,8 +278,8 @@ def test_the_outer_gradient_does_not_depend_on_the_chunks(
     over = {"loss_type": loss_type, "n_negatives": 20, "hidden_dropout_prob": 0.4, "clip_grad_norm": "~"}
     gradients = []
     for size in (chunk, 7):
-        words = arguments(tiny_data, tmp_path, task_chunk_size=size, **over)
-        config = Config("tiny", arguments=words[2:])
+        argv = arguments(tiny_data, tmp_path, task_chunk_size=size, **over)
+        config = Config("tiny", arguments=argv[2:])
         dataset = MMLDataset(config)
         torch.manual_seed(0)
         learner = untrained_learner(config, dataset, "id")
@@ -319,8 +319,8 @@ def test_the_outer_gradient_is_that_of_all_tasks_at_once(
 def test_adapted_states_do_not_depend_on_the_chunks(
     loss_type: str, tiny_data: Path, arguments: Arguments, tmp_path: Path
 ) -> None:
-    words = arguments(tiny_data, tmp_path, loss_type=loss_type, n_negatives=20)
-    config = Config("tiny", arguments=words[2:])
+    argv = arguments(tiny_data, tmp_path, loss_type=loss_type, n_negatives=20)
+    config = Config("tiny", arguments=argv[2:])
     dataset = MMLDataset(config)
     tasks = dataset.test_tasks()[0].take(np.arange(40))
     for name in ("id", "txt"):
@@ -351,11 +351,11 @@ def test_the_outer_step_moves_the_original_parameters(tiny_data: Path, arguments
 
 @pytest.mark.parametrize("algorithm", ["maml", "reptile", "metasgd"])
 def test_every_algorithm_and_bpr_run(algorithm: str, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    words = arguments(
+    argv = arguments(
         tiny_data, tmp_path, **{"learners.img": "~", "learners.img.item_feat_emb": "DROP"},
         meta_algorithm=algorithm, loss_type="BPR", pretrain_epochs=0, eval_shots="last", generator="paper",
     )  # fmt: skip
-    assert run_meta.main(words) == 0
+    assert run_meta.main(argv) == 0
     assert "img" not in result_of(tmp_path)["metrics"]
 
 
@@ -364,11 +364,11 @@ def test_a_log_without_time_and_without_features(tiny_data: Path, arguments: Arg
     folder = tmp_path / "data" / "bare"
     folder.mkdir(parents=True)
     (folder / "bare.inter").write_text("\n".join("\t".join(line.split("\t")[:2]) for line in log))
-    words = arguments(
+    argv = arguments(
         tmp_path / "data", tmp_path / "output", dataset="bare",
         **{"learners.txt.item_feat_emb": "DROP", "learners.img.item_feat_emb": "DROP"},
     )  # fmt: skip
-    assert run_meta.main(words) == 0
+    assert run_meta.main(argv) == 0
     result = json.loads((tmp_path / "output" / "bare" / "latest" / "result.json").read_text())
     assert result["synthetic"] is False
     methods = {"id", "id_no_adapt", "linear", "fusion_mean", "fusion_weight", "mml", "popularity"}
@@ -386,7 +386,7 @@ def test_print_result(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "id_no_generator" in out
     assert printing.main(["--output_dir", str(tmp_path)]) == 2
     assert printing.main(["--output_dir", str(finished), "other"]) == 2
-    assert "bash script/run_meta.sh other 0" in capsys.readouterr().err
+    assert "mml train other" in capsys.readouterr().err
 
 
 def test_print_result_while_another_run_goes_on(
@@ -457,8 +457,8 @@ def test_nothing_after_t_reaches_a_weight(
         return log.drop(index=list(rows[2::30]))
 
     data = changed_copy(tiny_data, tmp_path / "data", change)
-    words = arguments(data, tmp_path / "output", data_split_time=time)
-    assert run_meta.main(words) == 0
+    argv = arguments(data, tmp_path / "output", data_split_time=time)
+    assert run_meta.main(argv) == 0
     ours, theirs = weights_hash(tmp_path / "output"), weights_hash(finished)
     assert {stage for stage in ours if ours[stage] != theirs[stage]} == set()
     assert len(ours) == 14
@@ -550,6 +550,6 @@ def test_validation_users_train_no_learner(
 
 def test_metrics_that_need_more_of_the_data(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
     """RecBole's own collector would ask for a dataset of its own kind."""
-    words = arguments(tiny_data, tmp_path, metrics="[Recall,AveragePopularity,ItemCoverage]", topk="[5]")
-    assert run_meta.main(words) == 0
+    argv = arguments(tiny_data, tmp_path, metrics="[Recall,AveragePopularity,ItemCoverage]", topk="[5]")
+    assert run_meta.main(argv) == 0
     assert {"recall@5", "averagepopularity@5", "itemcoverage@5"} <= set(result_of(tmp_path)["metrics"]["mml"]["all"])

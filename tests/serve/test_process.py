@@ -15,6 +15,8 @@ import pytest
 
 pytest.importorskip("fastapi", reason='serving is not installed: pip install "mml[serve]"')
 
+from mml.errors import InputError
+from mml.files.runs import named_folder
 from mml.serve import command
 from mml.serve.limits import Limits
 from mml.serve.service import Service
@@ -192,7 +194,9 @@ def test_mistakes_of_the_command_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, process: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "there is no trained model 'shop'" in _error(capsys, "shop")
+    assert "shop is neither a run's folder nor a dataset with a run in output; train first: mml train shop" in _error(
+        capsys, "shop"
+    )
     model = stub_folder(tmp_path / "output" / "shop" / "run1")
     (model.parent / "latest").symlink_to("run1")
     port = process(model.parent / "latest").url.rsplit(":", 1)[1]
@@ -213,8 +217,10 @@ def test_options_out_of_bounds(option: tuple[str, str]) -> None:
 def test_a_dataset_stands_for_its_latest_run(tmp_path: Path) -> None:
     run = stub_folder(tmp_path / "output" / "shop" / "run1")
     (run.parent / "latest").symlink_to("run1")
-    assert command.model_folder("shop", tmp_path / "output") == run.parent / "latest"
-    assert command.model_folder(str(run), tmp_path / "output") == run
+    assert named_folder("shop", tmp_path / "output") == run.parent / "latest"
+    assert named_folder(str(run), tmp_path / "output") == run
+    with pytest.raises(InputError, match="an empty name is neither"):
+        named_folder("", tmp_path / "output")
 
 
 def test_missing_packages_are_said_with_their_install_line(

@@ -11,7 +11,7 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet, evaluation_tasks
 from mml.evaluation.ranking import above_and_ties, rank_targets, tie_draws
 from mml.model.fusion import cases as module
-from mml.model.fusion.cases import FusionCases, fusion_cases
+from mml.model.fusion.cases import CandidateSettings, FusionCases, fusion_cases
 from mml.model.fusion.standardised import StandardisedScores
 from mml.model.fusion.weighted import WeightedSum, weighted_mean
 from mml.model.learner.outputs import StateOutput
@@ -42,9 +42,9 @@ def fused(cases: FusionCases) -> Tensor:
     return weighted_mean(cases.z, weights, cases.known.float())
 
 
-def in_parts(monkeypatch: pytest.MonkeyPatch, top: int = 20, sampled: int = 60) -> None:
-    for name, value in {"_ALL_ITEMS": 10, "_TOP": top, "_SAMPLED": sampled, "_ITEM_BLOCK": 64}.items():
-        monkeypatch.setattr(module, name, value)
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> CandidateSettings:
+    monkeypatch.setattr(module, "_ITEM_BLOCK", 64)
+    return CandidateSettings(fusion_all_items=10, fusion_top_items=20, fusion_sampled_items=60)
 
 
 @pytest.mark.parametrize("repeatable", [False, True])
@@ -63,10 +63,10 @@ def test_a_small_catalogue_is_taken_whole(repeatable: bool) -> None:
 
 @pytest.mark.parametrize("repeatable", [False, True])
 def test_candidates_of_a_large_catalogue_hold_the_best_items(repeatable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_parts(monkeypatch)
+    limits = in_parts(monkeypatch)
     own = tasks()
     z = scores(len(own))
-    cases = fusion_cases(z, torch.zeros(len(own), 2), own, repeatable, 0)
+    cases = fusion_cases(z, torch.zeros(len(own), 2), own, repeatable, 0, limits)
     assert cases.z.shape[2] == 1 + 3 * 20 + 60
     history = None if repeatable else own.inputs(slice(None))
     ranking = rank_targets(WeightedSum(z, WEIGHTS), own.target, history, 0, 16)
@@ -88,21 +88,20 @@ def test_the_sampled_sum_estimates_that_of_all_items(monkeypatch: pytest.MonkeyP
     z = scores(len(own))
     exact = fusion_cases(z, torch.zeros(len(own), 2), own, False, 0)
     total = torch.logsumexp(fused(exact) + exact.offset, 1).exp()
-    in_parts(monkeypatch)
+    limits = in_parts(monkeypatch)
     draws = []
     for seed in range(60):
-        cases = fusion_cases(z, torch.zeros(len(own), 2), own, False, seed)
+        cases = fusion_cases(z, torch.zeros(len(own), 2), own, False, seed, limits)
         draws.append(torch.logsumexp(fused(cases) + cases.offset, 1).exp())
     mean, error = torch.stack(draws).mean(0), torch.stack(draws).std(0) / len(draws) ** 0.5
     assert bool(((mean - total).abs() < 4 * error).all())
     assert float((error / total).max()) < 0.01
 
 
-def test_too_many_cases_are_drawn_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MAX_CASES", 7)
+def test_too_many_cases_are_drawn_from() -> None:
     own = tasks()
     context = torch.arange(len(own), dtype=torch.float32)[:, None]
-    cases = fusion_cases(scores(len(own)), context, own, False, 0)
+    cases = fusion_cases(scores(len(own)), context, own, False, 0, CandidateSettings(fusion_max_cases=7))
     assert len(cases) == 7 == len(set(cases.rows.tolist()))
     assert cases.context[:, 0].tolist() == cases.rows.tolist()
     assert cases.target.tolist() == own.target[cases.rows].tolist()

@@ -59,6 +59,7 @@ def test_trainings_of_a_stage_do_not_meet(tmp_path: Path) -> None:
     assert epoch_of(other, "id") == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_anywhere_in_a_write_the_last_state_or_the_new_one_is_there(after: bool, tmp_path: Path) -> None:
     kills = 0

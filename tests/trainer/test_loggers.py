@@ -167,16 +167,16 @@ def test_a_missing_package_is_said_at_once(name: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         (["--logger=[comet]"], "key 'logger' holds 'comet'; it must hold some of .*tensorboard"),
         (["--logger=wandb"], "key 'logger' has the value 'wandb'; it must be list"),
         (["--log_wandb=True"], r"key 'log_wandb' has no effect in mml; use logger: \[wandb\]"),
     ],
 )
-def test_what_is_wrong_with_a_logger(words: list[str], message: str) -> None:
+def test_what_is_wrong_with_a_logger(argv: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Config("tiny", arguments=words)
+        Config("tiny", arguments=argv)
 
 
 @pytest.mark.slow

@@ -75,10 +75,10 @@ def test_a_disk_that_is_full_in_a_trial(
 ) -> None:
     given: dict[str, object] = {**SMALL, "hidden_size": 64, "repeatable": True, "use_gpu": False}
     given |= {"data_path": tiny_data, "output_dir": tmp_path}
-    words = ["tune", "tiny", "--trials", "2", "--jobs", jobs, *(f"--{key}={value}" for key, value in given.items())]
+    argv = ["tune", "tiny", "--trials", "2", "--jobs", jobs, *(f"--{key}={value}" for key, value in given.items())]
     with file_size_limit(60_000):
-        assert main(words) == 4
+        assert main(argv) == 4
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("error: ")
     assert "raise the limit on the size of files (ulimit -f)" in last
-    assert main(words) == 0
+    assert main(argv) == 0

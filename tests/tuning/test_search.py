@@ -59,6 +59,7 @@ def test_all_combinations_are_tried_once(tmp_path: Path) -> None:
     assert search(tmp_path, 50, space).ask() is None
 
 
+@pytest.mark.slow
 def test_few_of_many_combinations_are_not_repeated(tmp_path: Path) -> None:
     space: Space = {"size": Choice((8, 16, None)), "n": Choice(tuple(range(10)))}
     trials = run(search(tmp_path, 25, space))
@@ -69,6 +70,7 @@ def as_rows(trials: list[Trial]) -> list[tuple[int, dict[str, object], str, floa
     return [(trial.place, dict(trial.settings), trial.state, trial.score) for trial in trials]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [0, 1, 4, 9])
 def test_a_stopped_search_goes_on_as_if_it_had_not_been(stop_at: int, tmp_path: Path) -> None:
     """Stopped in the middle of a trial, it ends with the same trials as one that ran through."""
@@ -86,6 +88,7 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been(stop_at: int, tmp_path: 
     assert as_rows(run(one)) == whole
 
 
+@pytest.mark.slow
 def test_more_trials_go_on_from_fewer(tmp_path: Path) -> None:
     whole = as_rows(run(search(tmp_path / "whole", 12)))
     run(search(tmp_path / "parts", 5))

@@ -25,11 +25,11 @@ from tests.conftest import SMALL
 pytestmark = pytest.mark.slow
 
 RANGES = "hidden_dropout_prob: [0.1, 0.3]\npretrain_learning_rate: {low: 0.001, high: 0.03, log: True}\n"
-Words = Callable[..., list[str]]
+Argv = Callable[..., list[str]]
 
 
 @pytest.fixture
-def line(tiny_data: Path, tmp_path: Path) -> Words:
+def line(tiny_data: Path, tmp_path: Path) -> Argv:
     """Builds the arguments of `mml tune tiny`."""
 
     def build(*more: str, ranges: str = RANGES, **settings: object) -> list[str]:
@@ -43,7 +43,7 @@ def line(tiny_data: Path, tmp_path: Path) -> Words:
 
 
 def test_from_a_search_to_a_run(
-    line: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    line: Argv, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "out" / "tiny" / "tune"
     with monkeypatch.context() as patch:
@@ -76,7 +76,7 @@ def test_from_a_search_to_a_run(
         assert f"Stage {stage}: finished before" in trained
 
 
-def test_what_new_users_do_changes_no_score(line: Words, tiny_data: Path, tmp_path: Path) -> None:
+def test_what_new_users_do_changes_no_score(line: Argv, tiny_data: Path, tmp_path: Path) -> None:
     scores = []
     for place in ("as it is", "shuffled"):
         folder = tmp_path / place / "tiny"
@@ -90,13 +90,13 @@ def test_what_new_users_do_changes_no_score(line: Words, tiny_data: Path, tmp_pa
         rows.to_csv(folder / "tiny.inter", sep="\t", index=False)
         output = tmp_path / place / "out"
         given = {"data_path": tmp_path / place, "output_dir": output, "learners.txt": "~"}
-        words = [one for one in line("--trials", "2", **given) if "item_feat_emb" not in one]
-        assert main(words) == 0
+        argv = [one for one in line("--trials", "2", **given) if "item_feat_emb" not in one]
+        assert main(argv) == 0
         scores.append(pd.read_csv(output / "tiny" / "tune" / "trials.csv")["NDCG@1000"].tolist())
     assert scores[0] == scores[1]
 
 
-def test_more_trials_keep_those_that_are_there(line: Words, capsys: pytest.CaptureFixture[str]) -> None:
+def test_more_trials_keep_those_that_are_there(line: Argv, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(line("--trials", "1")) == 0
     capsys.readouterr()
     assert main(line("--trials", "2")) == 0
@@ -108,7 +108,7 @@ def test_more_trials_keep_those_that_are_there(line: Words, capsys: pytest.Captu
     assert "An earlier search had other ranges, settings or data" in capsys.readouterr().err
 
 
-def test_few_combinations(line: Words, capsys: pytest.CaptureFixture[str]) -> None:
+def test_few_combinations(line: Argv, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(line(ranges="adapt_max_steps: [1, 2]")) == 0
     out = capsys.readouterr().out
     assert "There are no more than 2 combinations; all of them were tried." in out
@@ -116,7 +116,7 @@ def test_few_combinations(line: Words, capsys: pytest.CaptureFixture[str]) -> No
     assert "Trial" not in capsys.readouterr().err
 
 
-def test_a_learners_own_key(line: Words, tmp_path: Path) -> None:
+def test_a_learners_own_key(line: Argv, tmp_path: Path) -> None:
     """Trials share the stages that their settings do not touch."""
     assert main(line("--trials", "2", ranges="learners.txt.pretrain_learning_rate: [0.001, 0.02]")) == 0
     folder = tmp_path / "out" / "tiny" / "tune"
@@ -126,7 +126,7 @@ def test_a_learners_own_key(line: Words, tmp_path: Path) -> None:
     assert set(pd.read_csv(folder / "trials.csv")["learners.txt.pretrain_learning_rate"]) == {0.001, 0.02}
 
 
-def test_in_processes_of_their_own(line: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_in_processes_of_their_own(line: Argv, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two at a time find what one after the other finds, where the proposals do not depend on the order."""
     ranges = "hidden_dropout_prob: [0.1, 0.3]"
     scores = []
@@ -145,8 +145,8 @@ def test_a_baseline(tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     mine.write_text("learning_rate choice [0.001,0.01]\ntrain_batch_size quniform 32,64,32\n")
     given: dict[str, object] = {"use_gpu": False, "hidden_size": 16, "inner_size": 16, "n_layers": 1, "epochs": 2}
     given |= {"data_path": tiny_data, "output_dir": tmp_path / "out", "repeatable": True}
-    words = ["tune", "tiny", "--model", "SASRec", "--ranges", str(mine), "--trials", "2"]
-    assert main([*words, *(f"--{key}={value}" for key, value in given.items())]) == 0
+    argv = ["tune", "tiny", "--model", "SASRec", "--ranges", str(mine), "--trials", "2"]
+    assert main([*argv, *(f"--{key}={value}" for key, value in given.items())]) == 0
     out = capsys.readouterr().out
     assert "Next: mml baseline SASRec --dataset tiny" in out
     command = (tmp_path / "out" / "tiny" / "tune" / "best-SASRec.txt").read_text().split()
@@ -154,7 +154,7 @@ def test_a_baseline(tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "Stage SASRec: finished before" in capsys.readouterr().err
 
 
-def test_ctrl_c_and_on_again(line: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_and_on_again(line: Argv, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same trials as without the interruption, whatever it cut in two."""
     assert main(line(output_dir=tmp_path / "whole")) == 0
     whole = pd.read_csv(tmp_path / "whole" / "tiny" / "tune" / "trials.csv").drop(columns="cpu_seconds")
@@ -170,7 +170,7 @@ def test_ctrl_c_and_on_again(line: Words, tmp_path: Path, capsys: pytest.Capture
     pd.testing.assert_frame_equal(parts, whole)
 
 
-def test_killed_with_workers_and_on_again(line: Words, tmp_path: Path) -> None:
+def test_killed_with_workers_and_on_again(line: Argv, tmp_path: Path) -> None:
     process = start(line("--jobs", "2", "--trials", "4"))
     wait_for(tmp_path / "out" / "tiny" / "tune" / "trials", 2)
     process.kill()
@@ -179,9 +179,9 @@ def test_killed_with_workers_and_on_again(line: Words, tmp_path: Path) -> None:
     assert list(pd.read_csv(tmp_path / "out" / "tiny" / "tune" / "trials.csv")["trial"]) == [0, 1, 2, 3]
 
 
-def start(words: list[str]) -> subprocess.Popen[str]:
+def start(argv: list[str]) -> subprocess.Popen[str]:
     """The command in a process of its own, which Ctrl-C reaches."""
-    code = f"import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); sys.argv[1:] = {words!r}; "
+    code = f"import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); sys.argv[1:] = {argv!r}; "
     code += "from mml.cli.main import main; sys.exit(main(sys.argv[1:]))"
     return subprocess.Popen(
         [sys.executable, "-c", code],
@@ -220,7 +220,7 @@ def wait_for(folder: Path, n: int) -> None:
     ],
 )
 def test_mistakes(
-    ranges: str, more: tuple[str, ...], message: str, line: Words, capsys: pytest.CaptureFixture[str]
+    ranges: str, more: tuple[str, ...], message: str, line: Argv, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*line(ranges=ranges), *more]) == 2
     error = capsys.readouterr().err
@@ -228,27 +228,27 @@ def test_mistakes(
     assert error.strip().splitlines()[-1].startswith("error: ")
 
 
-def test_two_at_once(line: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_at_once(line: Argv, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with held(tmp_path / "out" / "tiny" / "tune"):
         assert main(line()) == 2
     assert "another process is searching in" in capsys.readouterr().err
 
 
-def test_trainings_that_diverge_are_failed_trials(line: Words, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trainings_that_diverge_are_failed_trials(line: Argv, capsys: pytest.CaptureFixture[str]) -> None:
     ranges = "pretrain_learning_rate: [1.0e+30, 1.0e+35]"
     given = {"clip_grad_norm": "~", "learners.txt": "~"}
-    words = [one for one in line(ranges=ranges, **given) if "item_feat_emb" not in one]
-    assert main(words) == 0
+    argv = [one for one in line(ranges=ranges, **given) if "item_feat_emb" not in one]
+    assert main(argv) == 0
     out = capsys.readouterr().out
     assert "nothing was better than the defaults" in out
     assert "Trial 1 failed: id.pretrain: the training loss is nan; use smaller learning rates" in out
-    assert main([*words, "--pretrain_learning_rate=1.0e+32"]) == 2
+    assert main([*argv, "--pretrain_learning_rate=1.0e+32"]) == 2
     error = capsys.readouterr().err
     assert "error: no trial came to its end:" in error
     assert "Trial 0 failed: " in error
 
 
-def test_without_optuna(line: Words, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_optuna(line: Argv, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mml.tuning.search.find_spec", lambda _: None)
     assert main(line()) == 2
     assert 'needs Optuna, which is not installed: pip install "mml[tune]"' in capsys.readouterr().err

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -14,9 +14,7 @@ from mml.model.fusion.adaptive_layer import AdaptiveFusion, AdaptiveScorer
 from mml.model.fusion.slot import FUSIONS, FusedScorer, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.standardised import StandardisedScores
 from mml.model.fusion.weighted import weighted_mean
-from mml.settings import read, setting
-
-_BATCH = 64
+from mml.settings import Values, read, setting
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,7 @@ class AdaptiveSettings:
 
     fusion_hidden_size: tuple[int, ...] = setting([64], "Hidden sizes of the MLP.", low=1)
     fusion_epochs: int = setting(200, "Most epochs.", low=0)
+    fusion_batch_size: int = setting(64, "Cases.", low=1)
     fusion_learning_rate: float = setting(0.003, "Adam's, of what tells cases apart.", low=0.0)
     fusion_shared_speed: float = setting(
         10.0, "How many times faster the few parameters common to all cases learn, so that they settle first.", low=0.0
@@ -122,7 +121,7 @@ class AdaptiveFit:
         order = torch.randperm(len(self._cases), generator=generator).to(self._fold.device)
         self._copies.train()
         total = 0.0
-        for cases in order.split(_BATCH):
+        for cases in order.split(self._settings.fusion_batch_size):
             losses = self._losses(cases)
             copies = torch.arange(self._n_folds + 1, device=cases.device)[:, None]
             in_training = self._fold[cases] != copies  # the last copy's number is no fold: it sees all
@@ -138,7 +137,7 @@ class AdaptiveFit:
     def validate(self) -> tuple[float, dict[str, float]]:
         self._copies.eval()
         total = 0.0
-        for cases in torch.arange(len(self._cases), device=self._fold.device).split(_BATCH):
+        for cases in torch.arange(len(self._cases), device=self._fold.device).split(self._settings.fusion_batch_size):
             losses = self._losses(cases)
             total -= float(losses[self._fold[cases], torch.arange(len(cases))].sum())
         score = total / len(self._cases)
@@ -164,7 +163,7 @@ class AdaptiveEntry:
     settings = AdaptiveSettings
     is_compared = False
 
-    def fit(self, shape: FusionShape, data: FusionFit | None, values: Mapping[str, Any]) -> TrainedFusion:
+    def fit(self, shape: FusionShape, data: FusionFit | None, values: Values) -> TrainedFusion:
         settings = read(AdaptiveSettings, values)
         if data is None:
             return TrainedAdaptive(new_layer(shape, settings).to(shape.device))
@@ -172,7 +171,7 @@ class AdaptiveEntry:
         data.train(fit)
         return TrainedAdaptive(fit.result())
 
-    def restored(self, shape: FusionShape, state: State, values: Mapping[str, Any]) -> TrainedFusion:
+    def restored(self, shape: FusionShape, state: State, values: Values) -> TrainedFusion:
         layer = new_layer(shape, read(AdaptiveSettings, values)).to(shape.device)
         layer.load_state_dict(state["weights"])
         return TrainedAdaptive(layer)

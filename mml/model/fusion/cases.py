@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -10,13 +11,25 @@ from torch import Tensor
 
 from mml.data.tasks import TaskSet
 from mml.model.fusion.standardised import StandardisedScores
+from mml.settings import setting
 
-_MAX_CASES = 10_000
-_ALL_ITEMS = 2048  # up to so many items each one is a candidate
-_TOP = 100  # candidates of each learner beyond that
-_SAMPLED = 512  # and for all other items
 _BLOCK = 64  # cases at a time
 _ITEM_BLOCK = 8192
+
+
+@dataclass(frozen=True)
+class CandidateSettings:
+    """Of how many cases and items a fusion that is fitted sees the scores."""
+
+    stage: ClassVar[str] = "fusion"
+    section: ClassVar[str] = "Fusion"
+
+    fusion_max_cases: int = setting(10_000, "Cases of validation users that a fusion is fitted to, at most.", low=1)
+    fusion_all_items: int = setting(
+        2048, "Up to so many items each is a candidate in the fit; of more, the target, the best and a sample.", low=0
+    )
+    fusion_top_items: int = setting(100, "Best items of each learner among these candidates.", low=1)
+    fusion_sampled_items: int = setting(512, "Sampled items among these candidates.", low=1)
 
 
 @dataclass(frozen=True)
@@ -51,19 +64,25 @@ class FusionCases:
 
 @torch.no_grad()
 def fusion_cases(
-    scores: StandardisedScores, context: Tensor, tasks: TaskSet, repeatable: bool, seed: int
+    scores: StandardisedScores,
+    context: Tensor,
+    tasks: TaskSet,
+    repeatable: bool,
+    seed: int,
+    limits: CandidateSettings = CandidateSettings(),
 ) -> FusionCases:
-    """The tasks as FusionCases, at most 10,000 of them, drawn at random.
+    """The tasks as FusionCases, at most `fusion_max_cases` of them, drawn at random.
 
     Args:
         scores, context: of the tasks.
         repeatable: whether the inputs are candidates too.
         seed: of the draws.
+        limits: of cases and candidates.
     """
     generator = torch.Generator().manual_seed(seed)
     rows = np.arange(len(tasks))
-    if len(tasks) > _MAX_CASES:
-        rows = torch.randperm(len(tasks), generator=generator)[:_MAX_CASES].sort().values.numpy()
+    if len(tasks) > limits.fusion_max_cases:
+        rows = torch.randperm(len(tasks), generator=generator)[: limits.fusion_max_cases].sort().values.numpy()
     parts = []
     for begin in range(0, len(rows), _BLOCK):
         own = rows[begin : begin + _BLOCK]
@@ -71,10 +90,10 @@ def fusion_cases(
         inputs = torch.from_numpy(tasks.inputs(own)).to(scores.device)
         excluded = torch.zeros_like(inputs[:, :1]) if repeatable else inputs
         target = torch.from_numpy(tasks.target[own]).to(scores.device)
-        if scores.n_items <= _ALL_ITEMS:
+        if scores.n_items <= limits.fusion_all_items:
             parts.append(_all_items(scores, cases, excluded, target))
         else:
-            parts.append(_best_and_sampled(scores, cases, excluded, target, generator))
+            parts.append(_best_and_sampled(scores, cases, excluded, target, generator, limits))
     z, known, offset, place = zip(*parts, strict=True)
     chosen = torch.from_numpy(rows).to(scores.device)
     return FusionCases(
@@ -99,10 +118,16 @@ def _all_items(scores: StandardisedScores, cases: Tensor, excluded: Tensor, targ
 
 
 def _best_and_sampled(
-    scores: StandardisedScores, cases: Tensor, excluded: Tensor, target: Tensor, generator: torch.Generator
+    scores: StandardisedScores,
+    cases: Tensor,
+    excluded: Tensor,
+    target: Tensor,
+    generator: torch.Generator,
+    limits: CandidateSettings,
 ) -> _Part:
-    best = _best_items(scores, cases, excluded)
-    sample = 1 + torch.randperm(scores.n_items - 1, generator=generator)[:_SAMPLED].to(best.device)
+    best = _best_items(scores, cases, excluded, limits.fusion_top_items)
+    drawn = torch.randperm(scores.n_items - 1, generator=generator)
+    sample = 1 + drawn[: limits.fusion_sampled_items].to(best.device)
     candidates = torch.cat([target[:, None], best, sample.expand(len(cases), -1)], 1)
     out = (candidates == 0) | _repeated(candidates) | (candidates[..., None] == excluded[:, None]).any(2)
     sampled = ~out
@@ -116,11 +141,11 @@ def _best_and_sampled(
     return z, scores.known(items)[:, place] > 0, offset, torch.zeros_like(target)
 
 
-def _best_items(scores: StandardisedScores, cases: Tensor, excluded: Tensor) -> Tensor:
-    """The best items of each learner among the candidates it knows, int64 [c, M * TOP]; 0 where there are fewer."""
+def _best_items(scores: StandardisedScores, cases: Tensor, excluded: Tensor, top: int) -> Tensor:
+    """The best items of each learner among the candidates it knows, int64 [c, M * top]; 0 where there are fewer."""
     of_items = scores.of_cases(cases)
     n_learners = len(scores.names)
-    values = torch.full((n_learners, len(cases), _TOP), -torch.inf, device=scores.device)
+    values = torch.full((n_learners, len(cases), top), -torch.inf, device=scores.device)
     items = torch.zeros_like(values, dtype=torch.int64)
     for begin in range(0, scores.n_items, _ITEM_BLOCK):
         block = slice(begin, min(begin + _ITEM_BLOCK, scores.n_items))
@@ -130,9 +155,9 @@ def _best_items(scores: StandardisedScores, cases: Tensor, excluded: Tensor) -> 
         z[:, rows, excluded[rows, columns] - block.start] = -torch.inf
         if begin == 0:
             z[:, :, 0] = -torch.inf
-        value, place = z.topk(min(_TOP, z.shape[2]), dim=2)
+        value, place = z.topk(min(top, z.shape[2]), dim=2)
         value, item = torch.cat([values, value], 2), torch.cat([items, place + begin], 2)
-        values, place = value.topk(_TOP, dim=2)
+        values, place = value.topk(top, dim=2)
         items = item.gather(2, place)
     items = items.masked_fill(values == -torch.inf, 0)
     return items.transpose(0, 1).reshape(len(cases), -1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
 from mml.model.fusion.slot import FUSIONS, FusedScorer, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.standardised import StandardisedScores
 from mml.model.fusion.weighted import WeightedSum
+from mml.settings import Values
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,10 @@ class MeanEntry:
     settings = None
     is_compared = True
 
-    def fit(self, shape: FusionShape, data: FusionFit | None, values: Mapping[str, Any]) -> TrainedFusion:
+    def fit(self, shape: FusionShape, data: FusionFit | None, values: Values) -> TrainedFusion:
         return FixedWeights(dict.fromkeys(shape.names, 1.0 / len(shape.names)))
 
-    def restored(self, shape: FusionShape, state: State, values: Mapping[str, Any]) -> TrainedFusion:
+    def restored(self, shape: FusionShape, state: State, values: Values) -> TrainedFusion:
         return FixedWeights(state["weights"])
 
 

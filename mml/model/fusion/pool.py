@@ -35,8 +35,8 @@ class PoolSettings:
     )
     fusion_untouched: float = setting(
         0.7,
-        "fusion_method pool: exponent of the other learners for an item that nobody has touched yet, of which "
-        "newcomers knows nothing: the larger, the more new items are listed.",
+        "fusion_method pool: exponent of the other learners for an item that nobody has touched yet, where that is "
+        "more than newcomers gives it: the larger, the more new items are listed.",
         low=0.0,
     )
 
@@ -48,13 +48,12 @@ class Pool:
     With p the shares of the learner that has some, m and s the mean and deviation of their logs over the warm items,
     and z the mean of the other learners' standardised scores, an item has the score
 
-        (1 - b) (log p - m) / s + b z    if somebody has touched it
-        c z                              if nobody has: counts say nothing of it, the others do by its content
-        (log p - m) / s                  if no other learner knows it
+        (1 - b) (log p - m) / s + b z + g    if it is warm, known when the others were trained
+        (log p - m) / s                      if somebody has touched it since, or no other learner knows it
+        max((log p - m) / s, c z + g)        if nobody has touched it: of it p and the others know the content only
 
-    Where p knows events that came after the others' training (`online`), these say nothing of how likely the items are
-    that were new then: such items, once touched, have (log p - m) / s, and all others a constant more, such that the
-    warm items together have the share that p gives them. Where no learner has shares it is the mean of all.
+    g is such that the warm items together keep the share that p gives them: the others were trained before new items
+    came and say nothing of how likely these are. Where no learner has shares it is the mean of all.
 
     Args:
         names: of the learners.
@@ -128,20 +127,17 @@ class PooledScorer:
         """The others' exponent, their mean, and what the shares add to the scores; [c, n_items] each."""
         logs = self._shares.log_shares(cases).to(self._scores.device)
         warm, untouched = self._shares.warm.to(logs.device), self._shares.untouched(cases).to(logs.device)
-        known = self._scores.known()
-        is_known = self._mean @ known > 0
+        is_known = self._mean @ self._scores.known() > 0
         others = common_mean(self._scores, cases, self._mean)
         deviation = logs[:, warm].std(1, correction=0, keepdim=True).clamp(min=_SMALLEST)
         own = (logs - logs[:, warm].mean(1, keepdim=True)) / deviation
-        exponent = torch.where(untouched, self._untouched, self._others) * is_known
-        scores = torch.where(untouched & is_known, 0.0, 1 - exponent) * own
-        if self._shares.is_newer:
-            newer = ~(warm | untouched)
-            exponent, scores = exponent * ~newer, torch.where(newer, own, scores)
-            pooled = scores + exponent * others
-            of_own, of_pool = ((deviation * one)[:, warm].logsumexp(1, keepdim=True) for one in (own, pooled))
-            scores = scores + ~newer * (of_own - of_pool) / deviation
-        return exponent, others, scores
+        exponent = (self._others * (warm & is_known)).expand_as(own)
+        pooled = (1 - exponent) * own + exponent * others
+        of_own, of_pool = ((deviation * one)[:, warm].logsumexp(1, keepdim=True) for one in (own, pooled))
+        gain = (of_own - of_pool) / deviation
+        by_others = untouched & is_known & (self._untouched * others + gain > own)
+        exponent = torch.where(by_others, self._untouched, exponent)
+        return exponent, others, torch.where(by_others, gain, (1 - exponent) * own + gain * warm)
 
 
 class PoolEntry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -13,7 +13,7 @@ from mml.evaluation.scorer import Scorer
 from mml.evaluation.validation import Validation
 from mml.model.fusion.cases import FusionCases
 from mml.model.fusion.standardised import StandardisedScores
-from mml.settings import setting
+from mml.settings import Values, setting
 from mml.slots import Registry
 
 State = dict[str, Any]
@@ -96,7 +96,7 @@ class FusionFit:
         train: trains a Trainable with early stopping and leaves its best weights in it.
     """
 
-    values: Mapping[str, Any]
+    values: Values
     cases: FusionCases
     users: Tensor
     validation: Validation
@@ -119,10 +119,10 @@ class FusionEntry(Protocol):
     def is_compared(self) -> bool:
         """Whether each run reports it, as `fusion_<name>`, beside the chosen one."""
 
-    def fit(self, shape: FusionShape, data: FusionFit | None, values: Mapping[str, Any]) -> TrainedFusion:
+    def fit(self, shape: FusionShape, data: FusionFit | None, values: Values) -> TrainedFusion:
         """The fusion, fitted; `data` is None where there are no validation users."""
 
-    def restored(self, shape: FusionShape, state: State, values: Mapping[str, Any]) -> TrainedFusion:
+    def restored(self, shape: FusionShape, state: State, values: Values) -> TrainedFusion:
         """The fusion that `state` is of."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from mml.model.fusion.cases import FusionCases
 from mml.model.fusion.mean import FixedWeights
 from mml.model.fusion.slot import FUSIONS, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.weighted import weighted_mean
-from mml.settings import read, setting
+from mml.settings import Values, read, setting
 
 _RANKED = 512  # cases ranked at a time
 
@@ -42,7 +42,7 @@ class WeightEntry:
     settings = WeightSettings
     is_compared = True
 
-    def fit(self, shape: FusionShape, data: FusionFit | None, values: Mapping[str, Any]) -> TrainedFusion:
+    def fit(self, shape: FusionShape, data: FusionFit | None, values: Values) -> TrainedFusion:
         own = read(WeightSettings, values)
         if own.fusion_weight:
             return FixedWeights({name: float(value) for name, value in own.fusion_weight.items()})
@@ -50,7 +50,7 @@ class WeightEntry:
             return FixedWeights(dict.fromkeys(shape.names, 1.0 / len(shape.names)))
         return FixedWeights(choose_weights(shape.names, data.cases, data.validation, own.fusion_grid_points))
 
-    def restored(self, shape: FusionShape, state: State, values: Mapping[str, Any]) -> TrainedFusion:
+    def restored(self, shape: FusionShape, state: State, values: Values) -> TrainedFusion:
         return FixedWeights(state["weights"])
 
 

@@ -1,4 +1,4 @@
-"""Item embedding generators: each is one file that adds itself to the slot."""
+"""Item embedding generators, which give cold items ID embeddings: each is one file that adds itself to the slot."""
 
 from mml.model.generator import content, paper
 from mml.model.generator.slot import GENERATORS, Generator

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from torch import Tensor
 
 from mml.model.generator.slot import GENERATORS, Generator, GeneratorParts
+from mml.settings import Values
 
 
 class ContentGenerator(Generator):
@@ -35,7 +33,7 @@ class ContentEntry:
     is_trained = False
     needs_content = True
 
-    def build(self, parts: GeneratorParts, values: Mapping[str, Any]) -> Generator:
+    def build(self, parts: GeneratorParts, values: Values) -> Generator:
         return ContentGenerator(parts)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +12,14 @@ from torch.nn import functional
 from mml.data.item_features import ItemFeatures
 from mml.model.encoder.causal import initialise
 from mml.model.generator.slot import GENERATORS, Generator, GeneratorParts
-from mml.settings import read, setting
+from mml.settings import Values, read, setting
 
 _BLOCK = 4096
 
 
 @dataclass(frozen=True)
 class NeighbourSettings:
-    """Whose features are looked at."""
+    """Whose features it reads."""
 
     stage: ClassVar[str] = "generator"
     section: ClassVar[str] = "Item embedding generator"
@@ -102,7 +101,7 @@ class NeighbourEntry:
     is_trained = True
     needs_content = False
 
-    def build(self, parts: GeneratorParts, values: Mapping[str, Any]) -> Generator:
+    def build(self, parts: GeneratorParts, values: Values) -> Generator:
         return NeighbourGenerator(parts, read(NeighbourSettings, values).item_neighbour_num)
 
 

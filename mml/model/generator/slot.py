@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from mml.data.item_features import ItemFeatures
-from mml.settings import setting
+from mml.settings import Values, setting
 from mml.slots import Registry
 
 
@@ -87,7 +87,7 @@ class GeneratorEntry(Protocol):
     def needs_content(self) -> bool:
         """Whether the ID learner's embeddings must have a content part."""
 
-    def build(self, parts: GeneratorParts, values: Mapping[str, Any]) -> Generator:
+    def build(self, parts: GeneratorParts, values: Values) -> Generator:
         """An untrained generator."""
 
 
@@ -110,6 +110,9 @@ class GeneratorSettings:
         0.1, "generator paper: share of items whose embedding is replaced in training.", low=0.0, high=1.0
     )
     generator_epochs: int = setting(30, "generator paper: most epochs.", low=0)
+    generator_folds: int = setting(
+        5, "generator paper: folds of the warm items, each in turn treated as cold, that choose the epoch.", low=2
+    )
     generator_learning_rate: float = setting(0.001, "generator paper: Adam's.", low=0.0)
     reconstruction_weight: float = setting(
         1.0, "generator paper: weight of the distance to the trained embedding.", low=0.0

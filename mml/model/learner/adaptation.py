@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mml import distributed
 from mml.data.tasks import TaskBatch, TaskSet, length_sorted_chunks
+from mml.memory import in_halves
 from mml.meta.inner import Rates, adaptation_path, descended
 from mml.model.learner.base import Learner
 from mml.model.learner.episode import Episode
@@ -19,6 +20,7 @@ from mml.model.learner.tables import Start
 from mml.progress import bar
 from mml.settings import setting
 
+T = TypeVar("T")
 _CPU_CHUNK = 32  # stacked weights of a chunk should stay near the cache
 _CPU_POSITIONS = 1024  # tasks so short that none are stacked: more at a time, so that few calls are made
 _CUDA_SHARE = 0.3
@@ -78,9 +80,13 @@ def unadapted_states(learner: Learner, tasks: TaskSet, chunk: int, table: Tensor
     table = learner.item_table() if table is None else table
     own = distributed.share(tasks.length)
     states = table.new_empty(len(own), learner.hidden_size)
-    for rows in length_sorted_chunks(tasks.length[own], chunk):
+
+    def work(rows: np.ndarray) -> Tensor:
         batch = tasks.batch(own[rows]).to(learner.device)
-        states[torch.from_numpy(rows).to(table.device)] = learner.states(batch.item_seq, table)[batch.query]
+        return learner.states(batch.item_seq, table)[batch.query]
+
+    for rows, found in in_halves(length_sorted_chunks(tasks.length[own], chunk), work):
+        states[torch.from_numpy(rows).to(table.device)] = found
     return distributed.gather(own, states, len(tasks))
 
 
@@ -100,8 +106,15 @@ def states_along_adaptation(
     Yields:
         (rows int64 [c], step, states [c, d]) for each chunk and each step from 0 to `max_steps`.
     """
-    for rows, step, states, query in _paths(learner, tasks, rates, max_steps, chunk, progress):
-        yield rows, step, states[query]
+    start = Start.of(learner)
+
+    def work(batch: TaskBatch, episode: Episode) -> list[Tensor]:
+        path = adaptation_path(episode.support_loss, start.phi, len(batch), rates)
+        return [episode.support_loss.states(next(path))[batch.query] for _ in range(max_steps + 1)]
+
+    for rows, states in _worked(learner, tasks, chunk, progress, start, work):
+        for step, own in enumerate(states):
+            yield rows, step, own
 
 
 def adapted_states(
@@ -122,35 +135,38 @@ def adapted_states(
     own = distributed.share(tasks.length)
     result = torch.empty(len(own), learner.hidden_size, device=learner.device)
     rates = learner.inner_rates(how.rate)
-    for rows, batch, episode in _episodes(learner, tasks.take(own), chunk, progress, start):
-        fast = descended(episode.support_loss, start.phi, len(rows), rates, how.steps)
-        result[torch.from_numpy(rows).to(result.device)] = episode.support_loss.states(fast)[batch.query]
+    phi = start.phi
+
+    def work(batch: TaskBatch, episode: Episode) -> Tensor:
+        fast = descended(episode.support_loss, phi, len(batch), rates, how.steps)
+        return episode.support_loss.states(fast)[batch.query]
+
+    for rows, states in _worked(learner, tasks.take(own), chunk, progress, start, work):
+        result[torch.from_numpy(rows).to(result.device)] = states
     return distributed.gather(own, result, len(tasks))
 
 
-def _paths(
-    learner: Learner, tasks: TaskSet, rates: Rates, max_steps: int, chunk: int, progress: str | None
-) -> Iterator[tuple[np.ndarray, int, Tensor, Tensor]]:
-    """(rows, step, states [c, L, d], query bool [c, L]) along the adaptation of each chunk."""
-    start = Start.of(learner)
-    for rows, batch, episode in _episodes(learner, tasks, chunk, progress, start):
-        path = adaptation_path(episode.support_loss, start.phi, len(rows), rates)
-        for step in range(max_steps + 1):
-            yield rows, step, episode.support_loss.states(next(path)), batch.query
-
-
-def _episodes(
-    learner: Learner, tasks: TaskSet, chunk: int, progress: str | None, start: Start
-) -> Iterator[tuple[np.ndarray, TaskBatch, Episode]]:
-    """(rows, batch, episode) of each chunk, the learner in eval mode."""
+def _worked(
+    learner: Learner,
+    tasks: TaskSet,
+    chunk: int,
+    progress: str | None,
+    start: Start,
+    work: Callable[[TaskBatch, Episode], T],
+) -> Iterator[tuple[np.ndarray, T]]:
+    """(rows, what came of their batch and episode) of each chunk, the learner in eval mode."""
     if learner.training or learner.encoder.training:
         learner.eval()
+
+    def of_rows(rows: np.ndarray) -> T:
+        batch = _with_negatives(learner, tasks, rows).to(learner.device)
+        with torch.no_grad():
+            episode = Episode(learner, batch, start.vectors, start.candidates)
+        return work(batch, episode)
+
     with bar(progress or "", len(tasks), "users", progress is not None) as shown:
-        for rows in length_sorted_chunks(tasks.length, chunk):
-            batch = _with_negatives(learner, tasks, rows).to(learner.device)
-            with torch.no_grad():
-                episode = Episode(learner, batch, start.vectors, start.candidates)
-            yield rows, batch, episode
+        for rows, found in in_halves(length_sorted_chunks(tasks.length, chunk), of_rows):
+            yield rows, found
             shown.update(len(rows))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from mml.model.encoder.causal import CausalEncoder
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.learner.scores import with_offsets
 from mml.model.loss import LOSSES, Loss, LossSettings
-from mml.settings import read, setting
+from mml.settings import Values, read, setting
 
 Params = dict[str, Tensor]
 _NEVER = -1e4  # finite: what is added to the scores of items that are no candidates
@@ -71,7 +71,7 @@ class LearnerParts:
     seed: int
 
     @classmethod
-    def of(cls, name: str, values: Mapping[str, Any], catalogue: Catalogue) -> LearnerParts:
+    def of(cls, name: str, values: Values, catalogue: Catalogue) -> LearnerParts:
         """The parts that a run's settings give."""
         loss = LOSSES[read(LossSettings, values).loss_type].make(values)
         encoder, inner = read(EncoderSettings, values), read(InnerLoopSettings, values)

@@ -15,7 +15,7 @@ from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.base import Learner, LearnerParts
 from mml.model.learner.popularity_settings import PopularitySettings
 from mml.model.learner.slot import LEARNERS, Serving, State, TrainedLearner
-from mml.settings import read, setting
+from mml.settings import Values, read, setting
 
 
 @dataclass(frozen=True)
@@ -99,15 +99,15 @@ class FeatureEntry:
     def features_used(self, name: str, catalogue: Catalogue) -> list[str]:
         return [name]
 
-    def build(self, name: str, values: Mapping[str, Any], catalogue: Catalogue) -> Learner:
+    def build(self, name: str, values: Values, catalogue: Catalogue) -> Learner:
         parts = LearnerParts.of(name, values, catalogue)
         by_shots = read(PopularitySettings, values).popularity_by_shots
         return FeatureLearner(parts, read(FeatureSettings, values).popularity_prior, by_shots)
 
-    def prepare(self, learner: Learner, values: Mapping[str, Any], old: PackedSequences) -> None:
+    def prepare(self, learner: Learner, values: Values, old: PackedSequences) -> None:
         """Nothing: it starts from random weights."""
 
-    def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
+    def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
         return AdaptedLearner.restored(self.build(name, values, context.catalogue), state, context)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +17,7 @@ from mml.model.learner.base import Learner, LearnerParts
 from mml.model.learner.content_embedding import ContentEmbedding
 from mml.model.learner.feature_attention import FeatureAttention
 from mml.model.learner.slot import LEARNERS, Serving, State, TrainedLearner
-from mml.settings import read, setting
-
-_NOISE = 0.1  # of the usual initial values, where vectors start from others
+from mml.settings import Values, read, setting
 
 
 @dataclass(frozen=True)
@@ -35,6 +32,12 @@ class IDSettings:
     )
     spectral_embedding: bool = setting(
         True, "Free parts of ID embeddings start near those of items that follow each other."
+    )
+    spectral_decay: float = setting(
+        0.8, "spectral_embedding: weight of each earlier item of a history against the next.", low=0.0, high=1.0
+    )
+    spectral_noise: float = setting(
+        0.1, "spectral_embedding: share of the usual random initial values that is added.", low=0.0
     )
     feature_attention: bool = setting(True, "Items' features in the ID learner's attention.")
     feature_attention_scale: float = setting(0.001, "Its initial scale s, which is learned.")
@@ -76,12 +79,17 @@ class IDLearner(Learner):
         values = torch.randn(n, width, generator=torch.Generator().manual_seed(seed))
         return values[:, : self.hidden_size] * self.initializer_range
 
-    def start_from(self, vectors: Tensor) -> None:
-        """Let the free vectors start near these, [n_warm + 1, d] of mean norm 1, at their own initial norm."""
+    def start_from(self, vectors: Tensor, noise: float) -> None:
+        """Let the free vectors start near these, [n_warm + 1, d] of mean norm 1, at their own initial norm.
+
+        Args:
+            vectors: where to start.
+            noise: share of the present values that is added.
+        """
         with torch.no_grad():
             free = self.item_embedding.weight
             norm = self.initializer_range * self.hidden_size**0.5
-            free.mul_(_NOISE).add_(norm * vectors.to(free))
+            free.mul_(noise).add_(norm * vectors.to(free))
             free[0] = 0.0
 
     def set_cold_embeddings(self, vectors: Tensor | None) -> None:
@@ -131,16 +139,19 @@ class IDEntry:
     def features_used(self, name: str, catalogue: Catalogue) -> list[str]:
         return list(catalogue.features)
 
-    def build(self, name: str, values: Mapping[str, Any], catalogue: Catalogue) -> Learner:
+    def build(self, name: str, values: Values, catalogue: Catalogue) -> Learner:
         return IDLearner(LearnerParts.of(name, values, catalogue), read(IDSettings, values))
 
-    def prepare(self, learner: Learner, values: Mapping[str, Any], old: PackedSequences) -> None:
+    def prepare(self, learner: Learner, values: Values, old: PackedSequences) -> None:
         """Start from the spectral embedding, if that is wanted."""
         assert isinstance(learner, IDLearner)
-        if read(IDSettings, values).spectral_embedding:
-            learner.start_from(spectral_embedding(old, learner.n_warm_items + 1, learner.hidden_size))
+        own = read(IDSettings, values)
+        if own.spectral_embedding:
+            n_rows = learner.n_warm_items + 1
+            vectors = spectral_embedding(old, n_rows, learner.hidden_size, own.spectral_decay)
+            learner.start_from(vectors, own.spectral_noise)
 
-    def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
+    def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
         return AdaptedLearner.restored(self.build(name, values, context.catalogue), state, context)
 
 

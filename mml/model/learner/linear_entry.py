@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from mml.data.tasks import TaskSet
 from mml.model.learner.linear import LinearModel, LinearOutput, LinearRegression
 from mml.model.learner.popularity_settings import PopularitySettings
 from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
-from mml.settings import read, setting
+from mml.settings import Values, read, setting
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ class LinearEntry:
             regression = _regression(context, choice["decay"])
         return LinearLearner(name, regression.solve(choice["penalty"]), context.n_items)
 
-    def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
+    def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
         own = {key: state[key].to(context.device) for key in ("weights", "floor", "place")}
         new = own["place"].new_zeros(context.catalogue.n_items - len(own["place"]))  # items since: it abstains
         own["place"] = torch.cat([own["place"], new])

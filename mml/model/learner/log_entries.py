@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -20,9 +19,7 @@ from mml.model.log.methods import METHODS
 from mml.model.log.prior import PriorMethod
 from mml.model.log.slot import LogMethod, LogModel, choose
 from mml.model.log.sums import standardised
-from mml.settings import read, setting
-
-_PRIORS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
+from mml.settings import Values, read, setting
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class LogLearnerSettings:
     section: ClassVar[str] = "Models of the log"
 
     prior: tuple[float, ...] = setting(
-        list(_PRIORS),
+        [0.0, 0.03, 0.1, 0.3, 1.0, 3.0],
         "Weights of popularity by position, beside the model's scores; chosen on the validation users.",
         low=0.0,
     )
@@ -152,13 +149,13 @@ class LogEntry:
         method = replace(self._start(context.values), **choice["chosen"])
         return LogLearner(name, method, context.old, context.times, context.n_items)
 
-    def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
+    def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
         method = replace(self._start(values), **state["chosen"])
         log = PackedSequences(state["log"]["items"].numpy(), state["log"]["offsets"].numpy())
         times = None if state["times"] is None else state["times"].numpy()
         return LogLearner(name, method, log, times, context.catalogue.n_items)
 
-    def _start(self, values: Mapping[str, Any]) -> LogMethod:
+    def _start(self, values: Values) -> LogMethod:
         method = read(self._method, {})
         if isinstance(method, PriorMethod):
             priors = read(LogLearnerSettings, values).prior

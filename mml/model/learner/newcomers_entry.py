@@ -16,6 +16,7 @@ from mml.data.moments import PROTOCOLS
 from mml.data.tasks import Moments, TaskSet
 from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
 from mml.model.newcomers.content import unit_content
+from mml.model.newcomers.launches import learned
 from mml.model.newcomers.learner import Chosen, Newcomers, choose, chosen_of, state_of
 from mml.model.newcomers.output import NewcomersOutput
 from mml.model.newcomers.parts import Shares
@@ -34,6 +35,7 @@ class NewcomersLearner:
         catalogue: the items.
         repeatable: whether items of the history are candidates.
         counted: number of items at T, the padding item included; later ones change nobody's share.
+        launches: float64 [d], what those up to T tell of content; None without content.
     """
 
     adapts = False
@@ -47,15 +49,17 @@ class NewcomersLearner:
         catalogue: Catalogue,
         repeatable: bool,
         counted: int,
+        launches: np.ndarray | None,
     ) -> None:
         self.name, self.events, self._chosen, self.n_past = name, events, chosen, n_past
         self._catalogue, self._repeatable, self._counted = catalogue, repeatable, counted
+        self._launches = launches
 
     @cached_property
     def _shares(self) -> Shares:
         n_items = self._catalogue.n_items
         content = content_of(self._catalogue, n_items)
-        return Shares(self.events, n_items, self.n_past, self._repeatable, content, self._counted)
+        return Shares(self.events, n_items, self.n_past, self._repeatable, content, self._counted, self._launches)
 
     @cached_property
     def _models(self) -> dict[str, Newcomers]:
@@ -69,15 +73,14 @@ class NewcomersLearner:
         return warm
 
     def over(self, events: EventLog) -> NewcomersLearner:
-        catalogue, repeatable = self._catalogue, self._repeatable
-        return NewcomersLearner(self.name, self._chosen, events, self.n_past, catalogue, repeatable, self._counted)
+        rest = self._catalogue, self._repeatable, self._counted, self._launches
+        return NewcomersLearner(self.name, self._chosen, events, self.n_past, *rest)
 
     def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> NewcomersOutput:
         at, protocol = tasks.moments, "online"
         if at is None:
             at, protocol = Moments(np.full(len(tasks), self.n_past), np.full(len(tasks), -1)), "frozen"
-        is_newer = tasks.moments is not None
-        return NewcomersOutput(self._models[protocol], tasks, n_items, self._warm, at, is_newer)
+        return NewcomersOutput(self._models[protocol], tasks, n_items, self._warm, at)
 
     def expectations(self, tasks: TaskSet) -> NewcomersOutput:
         return self.output(tasks, self._catalogue.n_items)
@@ -89,7 +92,8 @@ class NewcomersLearner:
     def state(self) -> State:
         kept = {name: torch.from_numpy(np.ascontiguousarray(getattr(self.events, name))) for name in _ARRAYS}
         chosen = {protocol: state_of(one) for protocol, one in self._chosen.items()}
-        return {"chosen": chosen, "log": kept, "n_past": self.n_past, "counted": self._counted}
+        state = {"chosen": chosen, "log": kept, "n_past": self.n_past, "counted": self._counted}
+        return state if self._launches is None else state | {"launches": torch.from_numpy(self._launches)}
 
 
 class NewcomersEntry:
@@ -116,15 +120,18 @@ class NewcomersEntry:
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
         events, chosen = events_of(context), _chosen_of(choice["chosen"])
         repeatable = bool(context.values["repeatable"])
-        catalogue = context.catalogue
-        return NewcomersLearner(name, chosen, events, len(events), catalogue, repeatable, catalogue.n_items)
+        catalogue, n_items = context.catalogue, context.catalogue.n_items
+        content = content_of(catalogue, n_items)
+        launches = None if content is None else learned(events, content, repeatable)
+        return NewcomersLearner(name, chosen, events, len(events), catalogue, repeatable, n_items, launches)
 
     def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
         users, items, times, places = (np.asarray(state["log"][key]) for key in _ARRAYS)
         chosen, repeatable = _chosen_of(state["chosen"]), bool(values["repeatable"])
         events = EventLog(users, items, times, places)
         n_past, counted = int(state["n_past"]), int(state["counted"])
-        return NewcomersLearner(name, chosen, events, n_past, context.catalogue, repeatable, counted)
+        launches = np.asarray(state["launches"]) if "launches" in state else None
+        return NewcomersLearner(name, chosen, events, n_past, context.catalogue, repeatable, counted, launches)
 
 
 def _chosen_of(state: Mapping[str, State]) -> dict[str, Chosen]:

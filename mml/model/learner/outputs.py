@@ -28,7 +28,7 @@ class Output(Protocol):
 
     @property
     def states(self) -> Tensor | None:
-        """[N, d], the users' states, if it has some; fusion looks at them."""
+        """[N, d], the users' states, if it has some; fusion reads them."""
 
     def of_cases(self, cases: slice | Tensor) -> ItemScores:
         """Items -> scores [c, n]; items that it abstains from have any."""
@@ -44,10 +44,6 @@ class ShareOutput(Output, Protocol):
     @property
     def warm(self) -> Tensor:
         """bool [n_items], items that somebody had touched when the learners were trained."""
-
-    @property
-    def is_newer(self) -> bool:
-        """Whether it knows events that came after the other learners' training."""
 
     def untouched(self, cases: slice | Tensor) -> Tensor:
         """bool [c, n_items], items of which it knows no event."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,6 +16,7 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.model.learner.base import Learner
 from mml.model.learner.outputs import Output
+from mml.settings import Values
 from mml.slots import Registry
 
 State = dict[str, Any]
@@ -89,9 +90,9 @@ class LearnerEntry(Protocol):
         """Whether it is there unless it is dropped."""
 
     def features_used(self, name: str, catalogue: Catalogue) -> list[str]:
-        """The modalities whose features its training looks at."""
+        """The modalities whose features its training reads."""
 
-    def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
+    def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
         """The learner that `state` is of.
 
         Args:
@@ -123,10 +124,10 @@ class Serving:
 class StateEntry(Protocol):
     """A kind with an encoder: trained plainly, then over tasks, and adapted to a user by gradient steps."""
 
-    def build(self, name: str, values: Mapping[str, Any], catalogue: Catalogue) -> Learner:
+    def build(self, name: str, values: Values, catalogue: Catalogue) -> Learner:
         """An untrained learner, its initial values drawn from torch's generator."""
 
-    def prepare(self, learner: Learner, values: Mapping[str, Any], old: PackedSequences) -> None:
+    def prepare(self, learner: Learner, values: Values, old: PackedSequences) -> None:
         """What is done once before training, such as better initial vectors; `old` are the old users' sequences."""
 
 
@@ -147,7 +148,7 @@ class FitContext:
         score: the validation score of an output over the validation tasks; larger is better.
     """
 
-    values: Mapping[str, Any]
+    values: Values
     old: PackedSequences
     times: np.ndarray | None
     n_items: int

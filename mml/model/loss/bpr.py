@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from torch import Tensor
 
 from mml.model.loss.losses import bpr_loss
 from mml.model.loss.slot import LOSSES, Loss, slopes_by_autograd
+from mml.settings import Values
 
 
 class BPR:
@@ -20,7 +18,7 @@ class BPR:
     n_shared_negatives = 0
     is_softmax = False
 
-    def make(self, values: Mapping[str, Any]) -> Loss:
+    def make(self, values: Values) -> Loss:
         return self
 
     def losses(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from torch import Tensor
 
 from mml.model.loss.losses import full_softmax_loss, full_softmax_slopes
 from mml.model.loss.slot import LOSSES, Loss
+from mml.settings import Values
 
 
 class FullSoftmax:
@@ -20,7 +18,7 @@ class FullSoftmax:
     n_shared_negatives = 0
     is_softmax = True
 
-    def make(self, values: Mapping[str, Any]) -> Loss:
+    def make(self, values: Values) -> Loss:
         return self
 
     def losses(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
 from mml.model.loss.losses import sampled_softmax_loss
 from mml.model.loss.slot import LOSSES, Loss, slopes_by_autograd
-from mml.settings import read, setting
+from mml.settings import Values, read, setting
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class SampledEntry:
     name = "sampled"
     settings = SampledSettings
 
-    def make(self, values: Mapping[str, Any]) -> Loss:
+    def make(self, values: Values) -> Loss:
         return SampledSoftmax(read(SampledSettings, values).n_negatives)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
-from mml.settings import setting
+from mml.settings import Values, setting
 from mml.slots import Registry
 
 
@@ -53,7 +52,7 @@ class LossEntry(Protocol):
     def settings(self) -> type | None:
         """The keys that it alone reads."""
 
-    def make(self, values: Mapping[str, Any]) -> Loss:
+    def make(self, values: Values) -> Loss:
         """The loss with its settings."""
 
 

@@ -21,7 +21,6 @@ class NewcomersOutput:
         n_items: score the items below this one.
         warm: bool [n_items], over which scores are standardised.
         at: when they are asked.
-        is_newer: whether these moments are after the training, so that events are known which it had not.
         only: one of `LEARNERS`; the product if None.
     """
 
@@ -35,11 +34,10 @@ class NewcomersOutput:
         n_items: int,
         warm: Tensor,
         at: Moments,
-        is_newer: bool = False,
         only: str | None = None,
     ) -> None:
         self._model, self._tasks, self._n_items, self._only = model, tasks, n_items, only
-        self.warm, self._at, self.is_newer = warm[:n_items], at, is_newer
+        self.warm, self._at = warm[:n_items], at
         self._last: tuple[slice, Tensor] | None = None
 
     def __len__(self) -> int:

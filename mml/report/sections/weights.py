@@ -9,12 +9,14 @@ import numpy as np
 import torch
 
 from mml.histories import Histories
+from mml.model.fusion.slot import FusionSettings
 from mml.recommender import Recommender
 from mml.report.charts import Line, LineChart
 from mml.report.evidence import Evidence
-from mml.report.html import Markup, joined, left_out, paragraph, table
+from mml.report.html import joined, left_out, paragraph, table
 from mml.report.section import Section
 from mml.report.sections.accuracy import shot_groups
+from mml.settings import read
 
 _TITLE = "Fusion weights"
 _MOST_CASES = 500
@@ -63,8 +65,8 @@ def fusion_weights(evidence: Evidence) -> Section:
     return Section("weights", _TITLE, body, _charts(found, groups))
 
 
-def _method(evidence: Evidence) -> Markup | str:
-    return str(evidence.config.get("fusion_method", "?"))
+def _method(evidence: Evidence) -> str:
+    return read(FusionSettings, evidence.config).fusion_method
 
 
 def _row(found: Weights, name: str, among: np.ndarray) -> list[object]:

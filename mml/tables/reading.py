@@ -3,40 +3,93 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mml.errors import InputError
+from mml.files.faults import cannot_read
 
 _PARQUET = (".parquet", ".pq")
-_TABS = (".tsv", ".tab", ".inter", ".item")
+_LINES = (".jsonl", ".ndjson")
+_ATOMIC = (".inter", ".item", ".user")  # RecBole's, without quotes
+_TABS = (".tsv", ".tab", *_ATOMIC)
 _SEPARATORS = ",;\t|"
 _NEEDS_PYARROW = 'reading parquet needs pyarrow: pip install "mml[parquet]" (or save the table as CSV)'
 
 
 def read_table(
-    source: str | Path | pd.DataFrame, separator: str | None = None, encoding: str = "utf-8"
+    source: str | Path | pd.DataFrame,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+    later: bool = False,
 ) -> pd.DataFrame:
     """The table's cells as text, missing ones as ""; columns of dates in parquet or a DataFrame stay dates.
 
     Args:
-        source: a CSV or TSV with a header, a parquet file, or a DataFrame.
+        source: a CSV or TSV with a header, a parquet file, lines of JSON (`.jsonl`), or a DataFrame.
         separator: between the columns of a CSV; None: the one of , ; tab | that the header has most of.
         encoding: of a CSV.
+        later: a table that came after the import, which separator and encoding are known of: it may have no rows,
+            another separator, and be UTF-8.
 
     Raises:
         InputError: there is no such file, or it is damaged.
     """
     if isinstance(source, pd.DataFrame):
-        return _as_text(source.reset_index(drop=True))
-    path = Path(source).expanduser()
+        return _as_text(source.reset_index(drop=True), later)
+    path = Path(os.path.expanduser(source))  # Path's own raises where there is no such user
     if not path.is_file():
         raise InputError(f"{path}: no such table; check the path.")
     if path.suffix.lower() in _PARQUET:
-        return _as_text(_read_parquet(path))
-    return _read_csv(path, separator, "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
+        return _as_text(_read_parquet(path), later)
+    if path.suffix.lower() in _LINES:
+        return _as_text(_read_lines(path), later)
+    frame = _read_csv(path, separator, _encoding_of(path, encoding, later), later)
+    if frame.empty and not later:
+        raise InputError(f"{path}: has a header but no rows.")
+    return frame
+
+
+def _encoding_of(path: Path, asked: str, later: bool) -> str:
+    if asked.lower() in ("utf-8", "utf8"):
+        return "utf-8-sig"
+    return "utf-8-sig" if later and _is_utf8(path) else asked
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8") as file:
+            while file.read(1 << 20):
+                pass
+    except UnicodeDecodeError:
+        return False
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    return True
+
+
+def _read_lines(path: Path) -> pd.DataFrame:
+    """Lines of JSON, as the server's journal has them."""
+    rows = []
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    row = json.loads(line)
+                    if not isinstance(row, dict):
+                        raise InputError(f"{path}, line {number}: is no JSON object; mend or remove it.")
+                    rows.append(row)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not utf-8 text ({error.reason}).") from None
+    except (json.JSONDecodeError, RecursionError):
+        raise InputError(f"{path}, line {number}: is no JSON object; mend or remove it.") from None
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -50,10 +103,12 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: cannot be read as parquet ({' '.join(str(error).split())[:200]}).") from None
 
 
-def _read_csv(path: Path, separator: str | None, encoding: str) -> pd.DataFrame:
+def _read_csv(path: Path, separator: str | None, encoding: str, later: bool) -> pd.DataFrame:
     try:
         with path.open(encoding=encoding, newline="") as file:
             header = file.readline()
+        if later and separator is not None and separator not in header:
+            separator = None
         between = separator or ("\t" if path.suffix.lower() in _TABS else _separator_of(header))
         _refuse_twice(path, next(csv.reader([header], delimiter=between), []))
         frame = pd.read_csv(
@@ -62,19 +117,19 @@ def _read_csv(path: Path, separator: str | None, encoding: str) -> pd.DataFrame:
             dtype=str,
             keep_default_na=False,  # an item may be called "NA"
             encoding=encoding,
+            quoting=csv.QUOTE_NONE if path.suffix.lower() in _ATOMIC else csv.QUOTE_MINIMAL,
             engine="c",
             compression=None,  # or pandas would unpack what is called .gz, whatever its size
         )
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path}: not {encoding} text ({error.reason}); name its --encoding, such as cp1252."
+            f"{path}: not {encoding} text ({error.reason}); save it as UTF-8, or name its --encoding, such as cp1252, "
+            "to mml import."
         ) from None
     except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:  # pandas' own errors are ValueErrors
         raise InputError(f"{path}: cannot be read as a table ({' '.join(str(error).split())[:200]}).") from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus cells at the left for an index
         raise InputError(f"{path}: row 1 has more cells than the header; quote cells that hold the separator.")
-    if frame.empty:
-        raise InputError(f"{path}: has a header but no rows.")
     return frame.fillna("").rename(columns=lambda name: str(name).strip())
 
 
@@ -91,8 +146,8 @@ def _separator_of(header: str) -> str:
     return max(_SEPARATORS, key=plain.count)
 
 
-def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
-    if frame.empty:
+def _as_text(frame: pd.DataFrame, later: bool) -> pd.DataFrame:
+    if frame.empty and not later:
         raise InputError("The table has no rows.")
     return pd.DataFrame({str(name): _column_as_text(frame[name]) for name in frame})
 

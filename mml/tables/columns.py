@@ -53,6 +53,21 @@ def require(columns: Sequence[str], wanted: Sequence[str], option: str, where: s
             raise InputError(f"{option} {name}: {where} has no such column.{hint} It has {', '.join(columns)}.")
 
 
+def called(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """The column that has the first of the names that there are; exactly, else but for case and signs.
+
+    What follows a colon is a type, as RecBole's files have it.
+    """
+    for name in names:
+        if name in columns:
+            return name
+    for name in names:
+        near = [column for column in columns if _plain(column) == _plain(name) != ""]
+        if len(near) == 1:
+            return near[0]
+    return None
+
+
 def guess_id(columns: Sequence[str], stems: Sequence[str], option: str, where: str) -> str:
     """The one column that is called like an id of one of the stems, such as customer_id.
 

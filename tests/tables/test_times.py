@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mml.errors import InputError
-from mml.importing.times import parse_times
+from mml.tables.times import parse_times
 
 MOMENTS = pd.to_datetime(["2023-01-31 10:20:30", "2023-02-13 00:00:00", "2023-07-01 23:59:59"])
 SECONDS = [1675160430.0, 1676246400.0, 1688255999.0]

@@ -24,6 +24,19 @@ _OFFSET = r"(?:Z|[+-]\d\d:?\d\d)$"
 _SLASHED = re.compile(r"\s*(\d{1,2})([./-])(\d{1,2})\2(\d{4})(.*)", re.DOTALL)
 
 
+class UnknownTimes(InputError):
+    """Times of a form that is not known.
+
+    Args:
+        what: what is wrong with which column.
+        mend: what to do, where there are options.
+    """
+
+    def __init__(self, what: str, mend: str) -> None:
+        super().__init__(f"{what}; {mend}")
+        self.what = what
+
+
 @dataclass(frozen=True)
 class Times:
     """A column of times.
@@ -31,10 +44,12 @@ class Times:
     Args:
         seconds: float64 [n] since 1970 UTC; NaN where a cell is no time.
         form: what the cells were, in words.
+        time_format: strptime's form of them, where that is what they were read by.
     """
 
     seconds: np.ndarray
     form: str
+    time_format: str | None = None
 
 
 def parse_times(column: pd.Series, time_format: str | None = None, timezone: str = "UTC") -> Times:
@@ -54,7 +69,7 @@ def parse_times(column: pd.Series, time_format: str | None = None, timezone: str
     cells = column.astype(str).str.strip()
     filled = cells[cells != ""]
     if filled.empty:
-        raise InputError(f"column '{column.name}': all cells are empty; name another --time.")
+        raise UnknownTimes(f"column '{column.name}': all cells are empty", "name another --time.")
     if time_format is not None:
         return _by_format(cells, time_format, zone, timezone)
     if filled.str.fullmatch(_NUMBER).mean() > 0.5:
@@ -76,6 +91,9 @@ def _zone_said(naive: bool, timezone: str) -> str:
 def _numbers(cells: pd.Series) -> Times:
     values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
     values = np.where(np.isfinite(values), values, np.nan)
+    if np.isnan(values).all():
+        what = f"column '{cells.name}': all numbers, such as '{cells[cells != ''].iloc[0]}', are too large for times"
+        raise UnknownTimes(what, "name another --time.")
     typical = float(np.nanmedian(np.abs(values)))
     _, divisor, unit = next(row for row in _UNITS if typical < row[0])
     if typical < _COUNTER:
@@ -102,8 +120,8 @@ def _by_format(cells: pd.Series, form: str, zone: zoneinfo.ZoneInfo, timezone: s
     except ValueError as error:
         raise InputError(f"--time-format {form}: {error}.") from None
     if parsed.isna().all():
-        raise InputError(f"--time-format {form}: no cell is written so; the first is '{cells.iloc[0]}'.")
-    return Times(_seconds(parsed, zone), f"dates as {form}{_zone_said(parsed.dt.tz is None, timezone)}")
+        raise UnknownTimes(f"--time-format {form}: no cell is written so", f"the first is '{cells.iloc[0]}'.")
+    return Times(_seconds(parsed, zone), f"dates as {form}{_zone_said(parsed.dt.tz is None, timezone)}", form)
 
 
 def _dates(cells: pd.Series, filled: pd.Series, zone: zoneinfo.ZoneInfo, timezone: str) -> Times:
@@ -118,10 +136,10 @@ def _dates(cells: pd.Series, filled: pd.Series, zone: zoneinfo.ZoneInfo, timezon
             parsed = pd.to_datetime(cells[part].where(cells[part] != ""), format="ISO8601", errors="coerce", utc=utc)
             seconds[part] = _seconds(parsed, zone)
     if np.isfinite(seconds).sum() < 0.5 * len(filled):
-        raise InputError(
+        raise UnknownTimes(
             f"column '{cells.name}': '{filled.iloc[0]}' is no date or number that is known (2023-12-31 18:30, "
-            "2023-12-31T18:30:00Z, seconds, milliseconds); say how to read it by --time-format, as in "
-            "--time-format '%d %b %Y'."
+            "2023-12-31T18:30:00Z, seconds, milliseconds)",
+            "say how to read it by --time-format, as in --time-format '%d %b %Y'.",
         )
     return Times(seconds, f"ISO dates{_zone_said(bool((~aware & np.isfinite(seconds)).any()), timezone)}")
 
@@ -134,9 +152,9 @@ def _order(filled: pd.Series, mark: str) -> str:
         return mark.join(("%d", "%m", "%Y"))
     if second > 12:
         return mark.join(("%m", "%d", "%Y"))
-    raise InputError(
-        f"column '{filled.name}': in '{filled.iloc[0]}' the day could be the first number or the second; give "
-        f"--time-format, as in '{mark.join(('%d', '%m', '%Y'))}'."
+    raise UnknownTimes(
+        f"column '{filled.name}': in '{filled.iloc[0]}' the day could be the first number or the second",
+        f"give --time-format, as in '{mark.join(('%d', '%m', '%Y'))}'.",
     )
 
 

@@ -1,0 +1,86 @@
+"""Who took what, from any table: rows in the order of time."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mml.errors import InputError
+from mml.tables.reading import read_table
+from mml.tables.times import UnknownTimes, parse_times
+from mml.tables.told import Told
+
+logger = logging.getLogger(__name__)
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Events:
+    """Rows of a log.
+
+    Args:
+        frame: user_id and item_id as text without spaces around; the oldest first if there are times, else as they
+            came. A row without an item says that there is such a user.
+        timed: whether there are times.
+    """
+
+    frame: pd.DataFrame
+    timed: bool
+
+
+def read_events(table: str | Path | pd.DataFrame, told: Told) -> Events:
+    """Read a table by what is known of a shop's tables.
+
+    Rows without a user, or with a time that cannot be read, are left out, which the log says.
+
+    Args:
+        table: CSV, TSV, parquet, lines of JSON, or a DataFrame.
+        told: names of its columns, form of its times.
+
+    Raises:
+        InputError: for a file that cannot be read, a column that is not there, or times of no known form.
+    """
+    where = "the table of histories" if isinstance(table, pd.DataFrame) else str(table)
+    frame = read_table(table, told.separator, told.encoding, later=True)
+    columns = [str(column) for column in frame]
+    user, item, time = told.user_in(columns, where), told.item_in(columns, where), told.time_in(columns, where)
+    if len({user, item, time}) < 3:
+        raise InputError(f"{where}: users, items and times must be three different columns; it has {user} and {item}.")
+    events = pd.DataFrame({"user_id": frame[user].astype(str), "item_id": frame[item].astype(str)}, dtype=object)
+    events = events.apply(lambda cells: cells.str.strip()) if len(events) else events
+    left_out = {f"no {user}": events["user_id"].to_numpy() == ""}
+    seconds = None
+    if time is not None and (frame[time].astype(str).str.strip() != "").any():
+        seconds = _seconds(frame[time], told, where)
+        left_out[f"no time that can be read in {time}"] = np.isnan(seconds)
+    for why, rows in left_out.items():
+        _say(where, why, rows)
+    kept = np.flatnonzero(~np.any(list(left_out.values()), axis=0))
+    if seconds is not None:
+        kept = kept[np.argsort(seconds[kept], kind="stable")]
+    return Events(events.iloc[kept].reset_index(drop=True), seconds is not None)
+
+
+def _seconds(cells: pd.Series, told: Told, where: str) -> np.ndarray:
+    try:
+        if told.time_format is not None:
+            try:
+                return parse_times(cells, told.time_format, told.timezone).seconds
+            except UnknownTimes:
+                pass  # the form of the imported log, which this table need not have
+        return parse_times(cells, None, told.timezone).seconds
+    except UnknownTimes as error:
+        raise InputError(
+            f"{where}: {error.what}; write the times as the log that was imported has them, or leave the column out."
+        ) from None
+
+
+def _say(where: str, why: str, rows: np.ndarray) -> None:
+    numbers = np.flatnonzero(rows) + 1
+    if len(numbers):
+        examples = ", ".join(map(str, numbers[:_EXAMPLES])) + (", ..." if len(numbers) > _EXAMPLES else "")
+        logger.warning("%s: %d rows with %s were left out (row %s).", where, len(numbers), why, examples)

@@ -1,0 +1,116 @@
+"""What an import was told of a shop's tables, so that later ones are read by the same names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mml.errors import InputError
+from mml.tables.columns import ITEM, TIME, USER, called, guess_id
+
+NAMES = ("user", "item", "time", "item_id", "title", "time_format", "timezone", "separator", "encoding")
+"""Inside the key `imported`; each is a text. `columns` is a mapping of texts."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """How the tables of one shop are read.
+
+    Args:
+        users: what a log's column of users may be called, the likeliest first.
+        items: its column of items.
+        times: its column of times.
+        item_ids: the column of ids in a table of items.
+        columns: other columns of a table of items -> their names in the dataset.
+        time_format: strptime's form of times; they are recognised where it is None or does not fit.
+        timezone: of times that name none.
+        separator: between a CSV's columns; the header tells where it is None or does not hold it.
+        encoding: of a CSV.
+    """
+
+    users: Sequence[str] = ("user_id",)
+    items: Sequence[str] = ("item_id",)
+    times: Sequence[str] = ("timestamp",)
+    item_ids: Sequence[str] = ("item_id",)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    time_format: str | None = None
+    timezone: str = "UTC"
+    separator: str | None = None
+    encoding: str = "utf-8"
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Told:
+        """By a run's settings: the key `imported`, and the names of a log that was made by hand."""
+        own = settings.get("imported") or {}
+        fields = [settings.get(name) for name in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
+        user, item, time = (own.get(name) for name in ("user", "item", "time"))
+        rest = {name: own[name] for name in ("columns", *NAMES[5:]) if own.get(name) is not None}
+        return cls(
+            users=_distinct(user, fields[0], "user_id"),
+            items=_distinct(item, fields[1], "item_id"),
+            times=_distinct(time, fields[2], "timestamp"),
+            item_ids=_distinct(own.get("item_id"), fields[1], "item_id", item),
+            **rest,
+        )
+
+    def user_in(self, columns: Sequence[str], where: str) -> str:
+        """The column of users.
+
+        Raises:
+            InputError: if there is none; says what to call it.
+        """
+        return _found(columns, self.users, USER, "users", where)
+
+    def item_in(self, columns: Sequence[str], where: str) -> str:
+        """The column of items of a log; raises as `user_in`."""
+        return _found(columns, self.items, ITEM, "items", where)
+
+    def time_in(self, columns: Sequence[str], where: str) -> str | None:
+        """The column of times, None if there is none.
+
+        Raises:
+            InputError: if there are several, and none has the name that is known.
+        """
+        known = called(columns, self.times)
+        found = [column for column in columns if called([column], TIME)] if known is None else [known]
+        if len(found) > 1:
+            raise InputError(f"{where}: {' and '.join(found)} could be the time; call the right one {self.times[0]}.")
+        return found[0] if found else None
+
+    def item_id_in(self, columns: Sequence[str], where: str) -> str:
+        """The column of ids of a table of items; raises as `user_in`."""
+        if called(columns, self.item_ids) is None and "id" in columns:
+            return "id"
+        return _found(columns, self.item_ids, ITEM, "item ids", where)
+
+    def named(self, columns: Sequence[str]) -> dict[str, str]:
+        """Column of a table of items -> its name in the dataset, of those that have another and lack that one."""
+        return {old: new for old, new in self.columns.items() if old in columns and new not in columns}
+
+
+def wrong_in(imported: Mapping[Any, Any]) -> Iterator[str]:
+    """What cannot be in the key `imported`, in words."""
+    for name, value in imported.items():
+        if name == "columns":
+            if not isinstance(value, Mapping) or not all(isinstance(one, str) for one in (*value, *value.values())):
+                yield "'imported.columns' must be a mapping of columns' names to their names in the dataset"
+        elif name not in NAMES:
+            yield f"unknown key 'imported.{name}'; there are columns, {', '.join(NAMES)}"
+        elif not isinstance(value, str):
+            yield f"'imported.{name}' has the value {value!r}; it must be text"
+
+
+def _found(columns: Sequence[str], names: Sequence[str], stems: Sequence[str], what: str, where: str) -> str:
+    known = called(columns, names)
+    if known is not None:
+        return known
+    try:
+        return guess_id(columns, stems, "", where)
+    except InputError:
+        mend = " or ".join(names[:2])
+        raise InputError(f"{where}: it has no column of {what}, only {', '.join(columns)}; call it {mend}.") from None
+
+
+def _distinct(*names: str | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in names if name))

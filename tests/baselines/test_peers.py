@@ -228,7 +228,7 @@ def test_mistakes_of_their_keys(
     tiny_data: Path, argv: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(argv("gSASRec", tiny_data, tmp_path, recbole=False, gbce_negatives="few")) == 2
-    assert "key 'gbce_negatives' has the value 'few'; it must be int, at least 1" in capsys.readouterr().err
+    assert "key 'gbce_negatives' has the value 'few'; it must be a whole number" in capsys.readouterr().err
     assert main(argv("gSASRec", tiny_data, tmp_path, recbole=False, gbce_t=1.5)) == 2
     assert "key 'gbce_t' has the value 1.5; it must be float, at least 0, at most 1" in capsys.readouterr().err
     assert main(argv("UniSRec", tiny_data, tmp_path, recbole=False, modality="sound")) == 2

@@ -29,10 +29,13 @@ from mml.config.config import Config
 from mml.errors import InputError
 from mml.files.faults import reported
 from mml.files.safe import write_text
+from mml.model.learner import entry_of
 from mml.run.folder import RunFolder
 from mml.run.run import run_meta
 
-BASELINES = ("PositionPopularity", "RecentPositionPopularity", "Markov", "SLIST", "VSTAN", "EASE", "SumLog")
+COUNTING = ("PositionPopularity", "RecentPositionPopularity", "Markov", "SLIST", "VSTAN", "EASE", "SumLog")
+READING = ("ContentInitSASRec", "UniSRec")
+BASELINES = (*COUNTING, *READING)
 GROUPS = {"all": "all", "warm_target": "warm", "cold_target": "new"}
 COUNTER = "counter_online"
 _FIRST_SEED = 2020
@@ -57,10 +60,20 @@ def rows_of(world: str, seed: int, settings: Sequence[str], baselines: Sequence[
     for method, groups in result["metrics"].items():
         if not method.endswith(_LEFT_OUT):
             yield Row(world, method, seed, _of_groups(groups))
-    for name in baselines:
+    for name in wanted(config, baselines):
         result, _ = run_baseline(read_baseline(name, world, [], own))
         yield Row(world, name, seed, _of_groups(result["metrics"][name]))
     yield Row(world, COUNTER, seed, _of_counter(Config(world, [], arguments=own)))
+
+
+def wanted(config: Config, baselines: Sequence[str]) -> list[str]:
+    """The baselines that a world has the data for; those of READING need item features, and are left out without."""
+    if any(entry_of(learner).needs_features for learner in config["learners"]):
+        return list(baselines)
+    left_out = [name for name in baselines if name in READING]
+    if left_out:
+        print(f"{config['dataset']}: no item features, so without {', '.join(left_out)}", file=sys.stderr, flush=True)
+    return [name for name in baselines if name not in READING]
 
 
 def _of_groups(groups: dict[str, dict[str, float]]) -> dict[str, float]:

@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
-from mml.baselines import content_knn, log_models, plain, popular
+from mml.baselines import (
+    alphafuse,
+    content_knn,
+    ensrec,
+    esasrec,
+    gsasrec,
+    log_models,
+    melu,
+    plain,
+    popular,
+    unisrec,
+)
 from mml.baselines.slot import BASELINES
 
-__all__ = ["BASELINES", "content_knn", "log_models", "plain", "popular"]
+__all__ = [
+    "BASELINES",
+    "alphafuse",
+    "content_knn",
+    "ensrec",
+    "esasrec",
+    "gsasrec",
+    "log_models",
+    "melu",
+    "plain",
+    "popular",
+    "unisrec",
+]

@@ -8,7 +8,7 @@ is a window of a fixed table of uniform numbers whose place follows from key and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 
 import torch
@@ -43,6 +43,11 @@ def task_noise(key: Tensor) -> Iterator[None]:
         yield
     finally:
         _active_key.pop()
+
+
+def row_noise(keys: Tensor | None, device: torch.device) -> AbstractContextManager[None]:
+    """`task_noise` of a batch's rows, int64 [B]; where there are no keys, what is active already."""
+    return nullcontext() if keys is None else task_noise(keys.to(device))
 
 
 class TaskDropout(nn.Module):

@@ -195,17 +195,15 @@ class Shares:
         What was said at the latest moment is kept: a service is asked again and again at the end of its log.
         """
         known = int(queries.known[0])
-        if known != self._moment[0]:
-            self._moment = known, {}
-        kept, places = self._moment[1], np.minimum(queries.lengths, _FURTHEST)
+        moment, places = self._moment, np.minimum(queries.lengths, _FURTHEST)
+        if moment[0] != known or len(moment[1]) * len(parts) * self.n_items > _KEPT:
+            self._moment = moment = known, {}
         for place in np.unique(places):
-            rows = np.flatnonzero(places == place)
-            key = parts, int(place)
-            if key not in kept:
-                if len(kept) * len(parts) * self.n_items > _KEPT:
-                    kept.clear()
-                kept[key] = np.concatenate(list(self._counts_of(queries.take(rows[:1]), parts, self.n_items)))
-            yield rows, kept[key]
+            rows, key = np.flatnonzero(places == place), (parts, int(place))
+            if key not in moment[1]:
+                found = list(self._counts_of(queries.take(rows[:1]), parts, self.n_items))
+                moment[1][key] = np.concatenate(found)
+            yield rows, moment[1][key]
 
     def of_items(self, queries: Queries, parts: Sequence[Part], items: np.ndarray) -> np.ndarray:
         """The parts' shares of one item for each query, items int64 [c] -> float64 [c, parts]."""

@@ -88,7 +88,10 @@ class EventLog:
 
     def before(self, time: float) -> EventLog:
         """The events up to this time, itself included."""
-        n = int(np.searchsorted(self.times, time, side="right"))
+        return self.first(int(np.searchsorted(self.times, time, side="right")))
+
+    def first(self, n: int) -> EventLog:
+        """The first n events."""
         return EventLog(self.users[:n], self.items[:n], self.times[:n], self.places[:n])
 
     def followed_by(self, newer: PackedSequences, times: np.ndarray | None = None) -> EventLog:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mml.data.events import EventLog
-from mml.data.rolling import Cases, cases_after
+from mml.data.rolling import Cases, Queries, cases_after
 from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.memory import Following, Nearness
 from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Counts, Part, Rate, Shares, Unseen
@@ -154,3 +154,42 @@ def test_no_features_are_no_content() -> None:
     content = unit_content([np.ones((3, 2)), np.zeros((3, 4))])
     assert content is not None
     assert content.shape == (3, 6)
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize("protocol", ["frozen", "online"])
+def test_mixtures_are_the_weighted_shares_of_their_parts(protocol: str, repeatable: bool) -> None:
+    """However many queries are asked at once, in whatever order, and whether they were asked before."""
+    events = random_events(5, n_items=N_ITEMS)
+    content = unit_content([np.random.default_rng(1).normal(size=(N_ITEMS + 3, 4))])
+    cases, parts = _cases(events, protocol).take(slice(0, 40)), [*PRESENT, *NEIGHBOURS, *FOLLOWERS]
+    weights = np.random.default_rng(2).dirichlet(np.ones(len(parts)), 2)
+    weights[1, ::2] = 0.0
+
+    def shares() -> Shares:
+        return Shares(events, N_ITEMS + 3, 200, repeatable, content, counted=N_ITEMS + 1)
+
+    expected = np.einsum("mp,pci->mci", weights, np.stack(list(shares().of(cases.queries, parts))))
+    own = shares()
+    order = np.random.default_rng(3).permutation(len(cases))
+    for _ in range(2):
+        found = np.stack(own.mixed(cases.queries.take(order), parts, weights))
+        np.testing.assert_allclose(found, expected[:, order], rtol=1e-9, atol=1e-15)
+        for row in order[:10]:
+            (one, other) = own.mixed(cases.queries.take(slice(row, row + 1)), parts, weights)
+            np.testing.assert_allclose([one[0], other[0]], expected[:, row], rtol=1e-9, atol=1e-15)
+
+
+def test_what_is_kept_of_a_moment_does_not_outlive_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = random_events(6, n_items=N_ITEMS)
+    queries = _cases(events, "frozen").queries.take(slice(0, 10))
+    parts, weights = [Counts(0.1), Counts(0.0, 2.0), Rate(Counts())], np.full((1, 3), 1 / 3)
+    own = Shares(events, N_ITEMS, 200, False)
+    for known in (100, 200, 100):
+        moved = Queries(queries.histories, np.full(10, known), queries.users)
+        (expected,) = Shares(events, N_ITEMS, 200, False).mixed(moved, parts, weights)
+        np.testing.assert_allclose(own.mixed(moved, parts, weights)[0], expected, rtol=1e-12)
+    monkeypatch.setattr("mml.model.newcomers.parts._KEPT", 1)
+    np.testing.assert_allclose(
+        Shares(events, N_ITEMS, 200, False).mixed(moved, parts, weights)[0], expected, rtol=1e-12
+    )

@@ -84,8 +84,9 @@ class DecayedCounts:
         ends = np.searchsorted(self._numbers, numbers[order])
         if not len(ends):
             return found
-        done, since, state = self._start if self._start[0] <= ends[0] else (0, 0.0, np.zeros(self._n_items))
         times = times[order]
+        goes_on = self._start[0] <= ends[0] and self._start[1] <= times[0]
+        done, since, state = self._start if goes_on else (0, 0.0, np.zeros(self._n_items))
         added, fading = self._added(done, ends, times), self._fading(np.diff(times, prepend=since))
         for row, case in enumerate(order):
             state = np.multiply(state, fading[row], out=found[case])

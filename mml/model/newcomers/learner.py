@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import logsumexp
 from torch import Tensor
 
 from mml.data.events import EventLog
 from mml.data.rolling import Cases, Queries, blocks_in_time, rolling_newcomers
-from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Part, Shares
+from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, UNTOUCHED, Part, Shares
 from mml.model.newcomers.pool import mixture_weights, product_weights
 
 LEARNERS: dict[str, tuple[Part, ...]] = {"present": (), "neighbours": NEIGHBOURS, "followers": FOLLOWERS}
@@ -22,6 +23,7 @@ _ALL: tuple[Part, ...] = PRESENT + NEIGHBOURS + FOLLOWERS
 _COLUMN = {part: column for column, part in enumerate(_ALL)}
 _BLOCK = 64  # queries scored at a time
 _NEGLIGIBLE = 1e-3  # weight of a part that is left out
+_LEAST_NEW = 1e-3  # how often the next item is taken to be new, or not, at least
 _TOP = 10  # places by which a kernel is chosen
 _SMALLEST = 1e-9  # share of an item that no part knows
 
@@ -33,11 +35,15 @@ class Chosen:
     Args:
         weights: learner -> float64 [parts], of the mixtures, in the order of all parts.
         exponents: learner -> its exponent in the product.
+        untouched: float64 [parts], weights of the mixture of the items that nobody had touched.
+        newness: how often the next item is one of these.
         n_cases: number of rolling newcomers' cases.
     """
 
     weights: Mapping[str, np.ndarray]
     exponents: Mapping[str, float]
+    untouched: np.ndarray
+    newness: float
     n_cases: int
 
 
@@ -50,6 +56,8 @@ class Choosing:
         most_cases: of the mixtures.
         most_of_product: cases of the product, for which all items are scored.
         most_of_depth: cases by which the share at that depth is told.
+        most_untouched: the latest cases by which items that nobody had touched are told apart: in a young log nearly
+            all items are, later those that are new.
         depth: targets further down than about this place count for nothing.
         backing: share of the present in each of the other mixtures, beside its own.
         shrinkage: of the product's exponents towards equal ones.
@@ -60,6 +68,7 @@ class Choosing:
     most_cases: int = 2500
     most_of_product: int = 1000
     most_of_depth: int = 200
+    most_untouched: int = 200
     depth: int = 30
     backing: float = 0.1
     shrinkage: float = 0.03
@@ -78,9 +87,13 @@ def choose(past: EventLog, shares: Shares, protocol: str, repeatable: bool, how:
     """
     how = how or Choosing()
     cases = rolling_newcomers(past, protocol, how.shots, repeatable=repeatable).at_random(how.most_cases, how.seed)
-    if not len(cases):
-        return _without_cases()
-    found, gains, floor = _of_targets(shares, cases, how)
+    is_new = shares.is_untouched(cases.queries.known, cases.targets)
+    touched = cases.take(~is_new)
+    untouched = _of_untouched(shares, cases.take(np.flatnonzero(is_new)[-how.most_untouched :]))
+    newness = float(np.clip(is_new.mean() if len(cases) else 0.0, _LEAST_NEW, 1 - _LEAST_NEW))
+    if not len(touched):
+        return _without_cases(untouched, newness)
+    found, gains, floor = _of_targets(shares, touched, how)
     weights: dict[str, np.ndarray] = {}
     for name, parts in LEARNERS.items():
         columns = [_COLUMN[part] for part in PRESENT]
@@ -89,18 +102,29 @@ def choose(past: EventLog, shares: Shares, protocol: str, repeatable: bool, how:
         weights[name] = np.zeros(len(_ALL))
         weights[name][columns] = mixture_weights(found[:, columns], floor)
         weights[name] = (1 - how.backing) * weights[name] + how.backing * weights["present"]
-    few = cases.at_random(how.most_of_product, how.seed)
+    few = touched.at_random(how.most_of_product, how.seed)
     exponents = _product(shares, few, weights, floor, how.shrinkage, repeatable)
-    return Chosen(weights, exponents, len(cases))
+    return Chosen(weights, exponents, untouched, newness, len(cases))
 
 
-def _without_cases() -> Chosen:
+def _without_cases(untouched: np.ndarray, newness: float) -> Chosen:
     """All alike, as nothing speaks for one or the other."""
     weights = {}
     for name, parts in LEARNERS.items():
         own = (*PRESENT, *parts[:1])
         weights[name] = np.array([float(part in own) for part in _ALL]) / len(own)
-    return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), 0)
+    return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), untouched, newness, 0)
+
+
+def _of_untouched(shares: Shares, cases: Cases) -> np.ndarray:
+    """The weights of the mixture of untouched items, float64 [parts]; all alike if nobody took one."""
+    if not len(cases):
+        return np.eye(len(UNTOUCHED))[0]
+    found = np.zeros((len(cases), len(UNTOUCHED)))
+    for rows in blocks_in_time(cases.queries, _BLOCK):
+        own = cases.take(rows)
+        found[rows] = shares.of_items(own.queries, UNTOUCHED, own.targets)
+    return mixture_weights(found, 0.0)
 
 
 def _of_targets(shares: Shares, cases: Cases, how: Choosing) -> tuple[np.ndarray, np.ndarray, float]:
@@ -138,7 +162,9 @@ def _product(
     logs, mixtures = torch.empty(len(cases), shares.n_items, len(weights)), _Mixtures.of(weights.values())
     for rows in blocks_in_time(cases.queries, _BLOCK):
         own = cases.take(rows)
-        logs[torch.from_numpy(rows)] = torch.from_numpy(np.stack(mixtures.logs(shares, own.queries), 2)).float()
+        mixed = torch.from_numpy(np.stack(mixtures.logs(shares, own.queries), 2)).float()
+        mixed[torch.from_numpy(shares.unseen(own.queries.known, shares.n_items))] = -torch.inf
+        logs[torch.from_numpy(rows)] = mixed
     logs[:, 0] = -torch.inf
     if not repeatable:
         histories = torch.from_numpy(cases.queries.histories)
@@ -160,12 +186,12 @@ class _Mixtures:
     table: np.ndarray
 
     @classmethod
-    def of(cls, weights: Iterable[np.ndarray]) -> _Mixtures:
-        """Of the weights of all parts, float64 [parts] for each mixture."""
+    def of(cls, weights: Iterable[np.ndarray], parts: Sequence[Part] = _ALL) -> _Mixtures:
+        """Of the weights of the parts, float64 [parts] for each mixture."""
         table = np.stack(list(weights))
         table = np.where(table < _NEGLIGIBLE, 0.0, table)
         used = np.flatnonzero(table.any(0))
-        return cls([_ALL[column] for column in used], table[:, used])
+        return cls([parts[column] for column in used], table[:, used])
 
     def logs(self, shares: Shares, queries: Queries) -> list[np.ndarray]:
         """Logs of each mixture's shares of the items, float64 [c, n_items]."""
@@ -187,6 +213,7 @@ class Newcomers:
     def __init__(self, chosen: Chosen, shares: Shares) -> None:
         self.chosen, self._shares = chosen, shares
         self._mixtures: dict[str | None, tuple[list[float], _Mixtures]] = {}
+        self._untouched = _Mixtures.of([chosen.untouched], UNTOUCHED)
 
     @property
     def counted(self) -> int:
@@ -198,7 +225,9 @@ class Newcomers:
         return self._shares.unseen(known, self._shares.n_items)
 
     def scores(self, queries: Queries, only: str | None = None) -> Tensor:
-        """Log shares up to a constant, float32 [c, n_items]: of the product, or of one learner's mixture.
+        """Log shares, float32 [c, n_items]: of the product, or of one learner's mixture.
+
+        Items that somebody has touched share what newness leaves, the others the rest by a mixture of their own.
 
         Args:
             queries: c of them, in any order.
@@ -207,11 +236,22 @@ class Newcomers:
         exponents, mixtures = self._asked(only)
         found = np.empty((len(queries), self._shares.n_items), dtype=np.float32)
         for rows in blocks_in_time(queries, _BLOCK):
-            logs = mixtures.logs(self._shares, queries.take(rows))
+            own = queries.take(rows)
+            logs = mixtures.logs(self._shares, own)
             for exponent, one in zip(exponents, logs, strict=True):
                 one *= exponent
-            found[rows] = sum(logs[1:], start=logs[0])
+            found[rows] = self._with_untouched(np.sum(logs, axis=0), own)
         return torch.from_numpy(found)
+
+    def _with_untouched(self, logs: np.ndarray, queries: Queries) -> np.ndarray:
+        """The same with the shares of untouched items, and of sum 1 over the counted ones; [c, n_items]."""
+        is_new = self.untouched(queries.known)
+        counted = np.where(is_new, -np.inf, logs)[:, 1 : self.counted]
+        logs += np.log1p(-self.chosen.newness) - logsumexp(counted, axis=1, keepdims=True)
+        if is_new.any():
+            (new,) = self._untouched.logs(self._shares, queries)
+            logs[is_new] = new[is_new] + np.log(self.chosen.newness)
+        return logs
 
     def _asked(self, only: str | None) -> tuple[list[float], _Mixtures]:
         if only not in self._mixtures:
@@ -224,10 +264,19 @@ class Newcomers:
 def state_of(chosen: Chosen) -> dict[str, Any]:
     """The choices as tensors and numbers."""
     weights = {name: torch.from_numpy(one) for name, one in chosen.weights.items()}
-    return {"weights": weights, "exponents": dict(chosen.exponents), "n_cases": chosen.n_cases}
+    untouched, newness = torch.from_numpy(chosen.untouched), chosen.newness
+    exponents = dict(chosen.exponents)
+    return {
+        "weights": weights,
+        "exponents": exponents,
+        "untouched": untouched,
+        "newness": newness,
+        "n_cases": chosen.n_cases,
+    }
 
 
 def chosen_of(state: Mapping[str, Any]) -> Chosen:
     """The choices that `state_of` made."""
     weights = {name: np.asarray(one) for name, one in state["weights"].items()}
-    return Chosen(weights, dict(state["exponents"]), int(state["n_cases"]))
+    untouched, newness = np.asarray(state["untouched"]), float(state["newness"])
+    return Chosen(weights, dict(state["exponents"]), untouched, newness, int(state["n_cases"]))

@@ -106,13 +106,14 @@ class LogIndex:
         """
         asked = queries.histories, queries.known, queries.users, np.array(most)
         key = tuple(one.tobytes() for one in asked)
-        if self._latest is None or self._latest[0] != key:
-            self._latest = key, self._found(queries, most)
-        return self._latest[1]
+        latest = self._latest
+        if latest is None or latest[0] != key:
+            self._latest = latest = key, self._found(queries, most)
+        return latest[1]
 
-    def n_shared(self, queries: Queries) -> np.ndarray:
-        """int64 [c], not less than how many events each query shares with the log."""
-        return self._sizes[queries.histories].sum(1)
+    def n_shared(self, queries: Queries, most: int) -> np.ndarray:
+        """int64 [c], not less than how many entries each query has in `sharing`."""
+        return np.minimum(self._sizes[queries.histories], most).sum(1)
 
     def _found(self, queries: Queries, most: int) -> Sharing:
         rows, items, ages = _different(queries, self.n_items)

@@ -44,7 +44,7 @@ class Memory:
         if len(queries) == 1:
             yield self._index.sharing(queries, most)
             return
-        sizes = self._index.n_shared(queries) + _SHARED * self._index.n_users // _PAIRS
+        sizes = self._index.n_shared(queries, most) + _SHARED * self._index.n_users // _PAIRS
         some = list(groups(sizes, _SHARED))
         yield from (self._index.sharing(queries if len(some) == 1 else queries.take(one), most) for one in some)
 

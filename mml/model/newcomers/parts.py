@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,14 @@ from mml.data.events import EventLog
 from mml.data.rolling import Queries
 from mml.model.log.counter import DecayedCounts
 from mml.model.log.histories import decayed
+from mml.model.newcomers.launches import first_events, learned
 from mml.model.newcomers.memory import Following, Memory, Nearness
 
 _FURTHEST = 50  # histories of so many interactions and more are alike in popularity
 _LEAST = 1e-3  # weight of an event that is too far in position to count
 _KEPT = 2**24  # numbers that are kept of the latest moment
 _NOTHING = 1e-300
-_RIDGE = 1.0  # of the discriminant, in mean variances
+_STEPS = 8  # of the log, after each of which launches are learned anew
 _YOUNGEST = 0.02  # share of the log that an item has been there for at least, in the rate of its events
 
 
@@ -38,20 +38,18 @@ class Counts:
 
 @dataclass(frozen=True)
 class Unseen:
-    """Items that nobody has touched yet, shares proportional to exp(sharpness v . d), v an item's content.
+    """Items that nobody has touched yet, shares proportional to exp(sharpness s).
 
-    d is the discriminant (C + ridge I)^-1 (m1 - m0) between items touched for the first time of late, m1, and those
-    that nobody has touched yet, m0, C the covariance of all content; or the mean content of the history.
+    s is what the launches of the past tell of the item's content (`launches.learned`), or the product of its content
+    and the history's mean, of length 1.
 
     Args:
         sharpness: 0 for all alike.
-        personal: whether the history's content counts.
-        half_life: of first touches in m1, see Counts.
+        personal: whether it is by the history.
     """
 
     sharpness: float = 0.0
     personal: bool = False
-    half_life: float = 2.0**-3
 
 
 @dataclass(frozen=True)
@@ -72,9 +70,6 @@ PRESENT: tuple[Part, ...] = (
     *(Counts(life, 3.0) for life in (0.0, 2.0**-2, 2.0**-4, 2.0**-6)),
     Rate(Counts(0.0, 3.0)),
     Rate(Counts(2.0**-2, 3.0)),
-    Unseen(),
-    *(Unseen(sharpness) for sharpness in (0.5, 1.0, 2.0)),
-    *(Unseen(sharpness, personal=True) for sharpness in (4.0, 16.0)),
 )
 """Of the learner of the present."""
 
@@ -95,6 +90,14 @@ FOLLOWERS: tuple[Part, ...] = (
 """Of which the learner by what follows has one."""
 
 
+UNTOUCHED: tuple[Part, ...] = (
+    Unseen(),
+    *(Unseen(sharpness) for sharpness in (1.0, 2.0, 4.0, 8.0)),
+    *(Unseen(sharpness, personal=True) for sharpness in (4.0, 16.0)),
+)
+"""Of items that nobody has touched."""
+
+
 def _is_own(part: Part) -> bool:
     """Whether what the part says depends on more of a query than its moment and the number of its interactions."""
     return isinstance(part, Nearness | Following) or (isinstance(part, Unseen) and part.personal)
@@ -112,7 +115,7 @@ class Shares:
         n_items: number of items, the padding item included.
         span: the number of events that half-lives and lives are shares of.
         repeatable: whether items of the history are candidates; if not they have no share.
-        content: float [n_items, d], 0 where an item has none; None for no content at all.
+        content: float64 [n_items, d], 0 where an item has none; None for no content at all.
         counted: shares are those of the items below this one, so that items which come in later (from this one on)
             change no other's; all if None.
     """
@@ -133,8 +136,8 @@ class Shares:
         self._places = np.minimum(events.places, _FURTHEST)
         self._counts: dict[tuple[Any, ...], DecayedCounts] = {}
         self._moment: tuple[int, dict[tuple[tuple[Part, ...], int], np.ndarray]] = -1, {}
-        self._first = np.full(n_items, np.iinfo(np.int64).max)
-        np.minimum.at(self._first, events.items, np.arange(len(events)))
+        self._first = first_events(events, n_items)
+        self._learned: dict[int, np.ndarray] = {}  # by how many events they are of
 
     def of(self, queries: Queries, parts: Sequence[Part], limit: int | None = None) -> Iterator[np.ndarray]:
         """float64 [c, n] for each part, rows of sum 1, or of 0 where the part knows nothing.
@@ -192,17 +195,15 @@ class Shares:
         What was said at the latest moment is kept: a service is asked again and again at the end of its log.
         """
         known = int(queries.known[0])
-        if known != self._moment[0]:
-            self._moment = known, {}
-        kept, places = self._moment[1], np.minimum(queries.lengths, _FURTHEST)
+        moment, places = self._moment, np.minimum(queries.lengths, _FURTHEST)
+        if moment[0] != known or len(moment[1]) * len(parts) * self.n_items > _KEPT:
+            self._moment = moment = known, {}
         for place in np.unique(places):
-            rows = np.flatnonzero(places == place)
-            key = parts, int(place)
-            if key not in kept:
-                if len(kept) * len(parts) * self.n_items > _KEPT:
-                    kept.clear()
-                kept[key] = np.concatenate(list(self._counts_of(queries.take(rows[:1]), parts, self.n_items)))
-            yield rows, kept[key]
+            rows, key = np.flatnonzero(places == place), (parts, int(place))
+            if key not in moment[1]:
+                found = list(self._counts_of(queries.take(rows[:1]), parts, self.n_items))
+                moment[1][key] = np.concatenate(found)
+            yield rows, moment[1][key]
 
     def of_items(self, queries: Queries, parts: Sequence[Part], items: np.ndarray) -> np.ndarray:
         """The parts' shares of one item for each query, items int64 [c] -> float64 [c, parts]."""
@@ -260,6 +261,10 @@ class Shares:
         found[:, 0] = False
         return found
 
+    def is_untouched(self, known: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """bool [c], whether nobody had touched item [c] before event `known` [c]."""
+        return self._first[items] >= known
+
     def _plain(self, queries: Queries, part: Counts | Nearness | Following) -> np.ndarray:
         if isinstance(part, Nearness):
             return self._memory.scores(queries, part)
@@ -301,42 +306,30 @@ class Shares:
         kept = np.flatnonzero(weights >= _LEAST)
         return kept, weights[kept]
 
-    def _firsts(self) -> tuple[np.ndarray, np.ndarray]:
-        """The first event of each item, and their weights."""
-        kept = np.sort(self._first[self._first < len(self._events)])
-        return kept, np.ones(len(kept))
-
     def _of_unseen(self, queries: Queries, part: Unseen, limit: int, kept: dict[Part, np.ndarray]) -> np.ndarray:
         unseen = self.unseen(queries.known, limit).astype(np.float64)
         if not part.sharpness or self._content is None:
             return unseen
-        plain = replace(part, sharpness=1.0)
+        plain = Unseen(1.0, part.personal)
         if plain not in kept:
-            kept[plain] = self._likeness(queries, part, unseen)
+            scores = (self._by_history if part.personal else self._by_launches)(queries, self._content[:limit])
+            kept[plain] = scores - np.where(unseen > 0, scores, -np.inf)[:, : self.counted].max(1, keepdims=True)
         return unseen * np.exp(part.sharpness * kept[plain])
 
-    def _likeness(self, queries: Queries, part: Unseen, unseen: np.ndarray) -> np.ndarray:
-        """v . d of unseen items, less the largest of all counted ones; float64 [c, n]."""
-        assert self._content is not None
-        content = self._content[: unseen.shape[1]]
-        if part.personal:
-            weights = decayed(queries.histories, 0.8)
-            direction = np.einsum("cl,cld->cd", weights, self._content[queries.histories])
-            direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-12)
-        else:
-            came = self._counter(self._firsts, part.half_life).before(queries.known, queries.known.astype(np.float64))
-            came = (came / np.maximum(came.sum(1, keepdims=True), 1e-300)) @ self._content
-            there = unseen[:, : self.counted]
-            waiting = (there / np.maximum(there.sum(1, keepdims=True), 1)) @ content[: self.counted]
-            direction = (came - waiting) @ self._precision
-        likeness = direction @ content.T
-        return likeness - likeness[:, : self.counted].max(1, keepdims=True)
+    def _by_history(self, queries: Queries, content: np.ndarray) -> np.ndarray:
+        """Likeness to what the user had, float64 [c, n]."""
+        weights = decayed(queries.histories, 0.8)
+        mean = np.einsum("cl,cld->cd", weights, content[np.minimum(queries.histories, len(content) - 1)])
+        return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)) @ content.T
 
-    @cached_property
-    def _precision(self) -> np.ndarray:
-        """Of content within the log, float64 [d, d]."""
+    def _by_launches(self, queries: Queries, content: np.ndarray) -> np.ndarray:
+        """What the launches before the latest of some moments tell, float64 [c, n]."""
+        step = max(self._span // _STEPS, 1)
+        moments, which = np.unique(np.minimum(queries.known // step * step, self._span), return_inverse=True)
+        return (np.stack([self._launches(int(moment)) for moment in moments]) @ content.T)[which]
+
+    def _launches(self, moment: int) -> np.ndarray:
         assert self._content is not None
-        own = self._content[np.unique(self._events.items)].astype(np.float64)
-        covariance = np.cov(own.T, bias=True)
-        ridge = _RIDGE * np.trace(covariance) / len(covariance)
-        return np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
+        if moment not in self._learned:
+            self._learned[moment] = learned(self._events.first(moment), self._content, self._repeatable)
+        return self._learned[moment]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mml.data.events import EventLog
-from mml.model.log.counter import Counter, CounterScorer, choose_counter, histories_of, old_arrivals
+from mml.model.log.counter import Counter, CounterScorer, DecayedCounts, choose_counter, histories_of, old_arrivals
 
 N_ITEMS = 9
 
@@ -117,3 +117,10 @@ def test_a_log_of_fashions_wants_a_short_half_life() -> None:
     assert chosen.half_life == 0.02
     nobody = replace(start)
     assert choose_counter(nobody, events, 0, 30, 100.0, [1], True, judge) is nobody
+
+
+def test_counts_of_an_earlier_moment_with_the_same_events_are_not_faded_from_the_later_one() -> None:
+    counts = DecayedCounts(np.array([1, 2]), np.array([0, 1]), np.array([0.0, 1.0]), 3, 2.0)
+    first, later = (counts.before(np.array([2]), np.array([time])) for time in (2.0, 9.0))
+    assert later[0, 1] < first[0, 1]
+    np.testing.assert_allclose(counts.before(np.array([2]), np.array([2.0])), first)

@@ -137,7 +137,7 @@ def _adaptation(learner: Learner, moment: Moment) -> Adaptation:
         how, _scores = validation.choose_adaptation(learner, settings.rates, settings.adapt_max_steps)
         return {"rate": how.rate, "steps": how.steps}, len(validation)
 
-    depends_on = [asdict(settings), moment.config["valid_metric"], moment.config["repeatable"]]
+    depends_on = [asdict(settings), moment.config.valid_metric, moment.config.repeatable]
     after = [f"MeLU.meta{moment.suffix}"]
     state = moment.stages(f"MeLU.adaptation{moment.suffix}", depends_on, after, _CODE, build)
     return Adaptation(state["rate"], state["steps"])

@@ -46,9 +46,9 @@ def test_an_edit_reruns_exactly_the_stages_that_it_can_touch(
     assert skipped() == set()
     everything = skipped()
     assert {"id.pretrain", "id.meta", "linear", "generator", "fusion", "meta_test"} <= everything
-    edit(checkout / "mml/trainer/generator.py", "_FOLDS = 5  # of", "_FOLDS = 5  # a comment is no change: of")
+    edit(checkout / "mml/trainer/generator.py", "        objective.backward()", "        objective.backward()  # a comment is no change")
     assert skipped() == everything
-    edit(checkout / "mml/trainer/generator.py", "_FOLDS = 5", "_FOLDS = 4")
+    edit(checkout / "mml/trainer/generator.py", "clamp(min=1e-12)", "clamp(min=1e-11)")
     assert everything - skipped() == {"generator", "fusion", "meta_test"}
     edit(checkout / "mml/trainer/meta.py", "1.0 / len(batch)", "-1.0 / len(batch)")
     rerun = everything - skipped()

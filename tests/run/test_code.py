@@ -46,7 +46,11 @@ def test_an_edit_reruns_exactly_the_stages_that_it_can_touch(
     assert skipped() == set()
     everything = skipped()
     assert {"id.pretrain", "id.meta", "linear", "generator", "fusion", "meta_test"} <= everything
-    edit(checkout / "mml/trainer/generator.py", "        objective.backward()", "        objective.backward()  # a comment is no change")
+    edit(
+        checkout / "mml/trainer/generator.py",
+        "        objective.backward()",
+        "        objective.backward()  # a comment is no change",
+    )
     assert skipped() == everything
     edit(checkout / "mml/trainer/generator.py", "clamp(min=1e-12)", "clamp(min=1e-11)")
     assert everything - skipped() == {"generator", "fusion", "meta_test"}

@@ -62,6 +62,7 @@ EXTRAS_REQUIRE = {
     "dev": [
         "pytest>=8.0",
         "pytest-cov>=5.0",
+        "pytest-xdist>=3.6",
         "import-linter>=2.0",
         "hypothesis>=6.100",
         "ruff>=0.6",

@@ -227,7 +227,9 @@ def _fitted(context: RunContext, name: str, entry: FittedEntry) -> LearnerStages
     fit = fit_context(context, name)
     code = [_code(kind), *_TRAINING]
     choice = context.stages(name, depends_on, (), code, lambda _: (entry.choose(fit), len(context.validation)))
-    logger.info("%s: %s.", name, ", ".join(f"{key} {value:g}" for key, value in choice.items() if _number(value)))
+    said = ", ".join(f"{key} {value:g}" for key, value in choice.items() if _number(value))
+    if said:
+        logger.info("%s: %s.", name, said)
     learner = entry.fitted(name, choice, fit)
     chosen = {key: value for key, value in choice.items() if _number(value) or isinstance(value, str)}
     return LearnerStages(learner, (name,), {"chosen": chosen}, choice)

@@ -76,7 +76,13 @@ class LossSettings:
 
 def slopes_by_autograd(loss: Loss, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
     """`Loss.slopes` of a loss that has no closed form for them."""
-    with torch.enable_grad():
-        states = states.detach().requires_grad_()
-        total = loss.losses(states, table, targets, negatives).sum()
-    return torch.autograd.grad(total, states)[0]
+    with torch.inference_mode(False), torch.enable_grad():
+        states = _ordinary(states).detach().requires_grad_()
+        others = None if negatives is None else _ordinary(negatives)
+        total = loss.losses(states, _ordinary(table), _ordinary(targets), others).sum()
+        return torch.autograd.grad(total, states)[0]
+
+
+def _ordinary(tensor: Tensor) -> Tensor:
+    """One that autograd may keep."""
+    return tensor.clone() if tensor.is_inference() else tensor

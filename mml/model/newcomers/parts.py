@@ -327,7 +327,8 @@ class Shares:
     def _by_launches(self, queries: Queries, content: np.ndarray) -> np.ndarray:
         """What the launches before the latest of some moments tell, float64 [c, n]."""
         step = max(self._span // _STEPS, 1)
-        moments, which = np.unique(np.minimum(queries.known // step * step, self._span), return_inverse=True)
+        moments = np.where(queries.known < self._span, queries.known // step * step, self._span)
+        moments, which = np.unique(moments, return_inverse=True)
         return (np.stack([self._launches(int(moment)) for moment in moments]) @ content.T)[which]
 
     def _launches(self, moment: int) -> np.ndarray:

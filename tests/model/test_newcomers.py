@@ -9,6 +9,7 @@ import torch
 from mml.data.events import EventLog
 from mml.data.rolling import Queries, cases_after, rolling_newcomers
 from mml.data.tasks import Moments, evaluation_tasks
+from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.learner import LEARNERS, Choosing, Chosen, Newcomers, choose, chosen_of, state_of
 from mml.model.newcomers.output import NewcomersOutput
 from mml.model.newcomers.parts import PRESENT, Shares
@@ -75,6 +76,17 @@ def test_touched_and_untouched_items_have_what_newness_says() -> None:
     shares[:, 0] = 0
     torch.testing.assert_close(shares.sum(1), torch.ones(5), atol=1e-4, rtol=0)
     torch.testing.assert_close(shares[:, untouched].sum(1), torch.full((5,), chosen.newness), atol=1e-4, rtol=0)
+
+
+def test_only_items_that_came_later_are_untouched() -> None:
+    """All that were there at T are touched: the later ones have what newness says, and nothing is undefined."""
+    events = EventLog.from_rows(np.repeat(np.arange(40), 5), np.tile(np.arange(1, 11), 20), np.arange(200.0))
+    content = unit_content([np.random.default_rng(0).normal(size=(14, 4))])
+    chosen = choose(events, Shares(events, 11, 200, False, content), "frozen", False, HOW)
+    queries = Queries(np.array([[1, 2], [3, 0]]), np.array([200, 200]), np.array([-1, -1]))
+    shares = Newcomers(chosen, Shares(events, 14, 200, False, content, counted=11)).scores(queries).exp()
+    assert shares.isfinite().all()
+    torch.testing.assert_close(shares[:, 11:].sum(1), torch.full((2,), chosen.newness), atol=1e-4, rtol=0)
 
 
 def test_newness_is_how_often_earlier_newcomers_took_what_nobody_had_touched() -> None:

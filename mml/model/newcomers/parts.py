@@ -170,7 +170,7 @@ class Shares:
         mixtures = self._added(queries, own, weights[:, is_own], allowed)
         common = tuple(part for part, chosen in zip(parts, is_own, strict=True) if not chosen)
         for rows, counts in self._common(queries, common) if common else ():
-            once = 1 / np.maximum(allowed[rows, : self.counted] @ counts[:, : self.counted].T, _NOTHING)
+            once = 1 / self._sums_of_all(counts, allowed[rows])
             for mixture, weight in zip(mixtures, weights[:, ~is_own], strict=True):
                 mixture[rows] += (weight * once) @ counts
         excluded = self._excluded(queries, self.n_items)
@@ -219,9 +219,20 @@ class Shares:
 
     def _sums(self, found: np.ndarray, allowed: np.ndarray) -> np.ndarray:
         """float64 [c], the sums over counted candidates; never 0. found [c, n] or [1, n]."""
-        found, allowed = found[:, : self.counted], allowed[:, : self.counted]
-        sums = allowed @ found[0] if len(found) == 1 else np.einsum("cn,cn->c", found, allowed)
-        return np.maximum(sums, _NOTHING)
+        if len(found) == 1:
+            return self._over_counted(lambda some: allowed[:, some] @ found[0, some])
+        return self._over_counted(lambda some: np.einsum("cn,cn->c", found[:, some], allowed[:, some]))
+
+    def _sums_of_all(self, counts: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        """The same for counts [parts, n] that are those of all queries; float64 [c, parts]."""
+        return self._over_counted(lambda some: allowed[:, some] @ counts[:, some].T)
+
+    def _over_counted(self, sums: Callable[[slice], np.ndarray]) -> np.ndarray:
+        """Sums over the counted items, or where these have nothing over all of them; never 0."""
+        found = sums(slice(self.counted))
+        if not found.all():
+            found = np.where(found > 0, found, sums(slice(None)))
+        return np.maximum(found, _NOTHING)
 
     def _allowed(self, queries: Queries, limit: int) -> np.ndarray:
         """float64 [c, limit], 1 for candidates."""
@@ -315,7 +326,10 @@ class Shares:
         plain = Unseen(1.0, part.personal)
         if plain not in kept:
             scores = (self._by_history if part.personal else self._by_launches)(queries, self._content[:limit])
-            kept[plain] = scores - np.where(unseen > 0, scores, -np.inf)[:, : self.counted].max(1, keepdims=True)
+            own = np.where(unseen > 0, scores, -np.inf)
+            top = own[:, : self.counted].max(1, keepdims=True)
+            top = np.where(np.isfinite(top), top, own.max(1, keepdims=True))
+            kept[plain] = np.where(unseen > 0, scores - np.where(np.isfinite(top), top, 0.0), 0.0)
         return unseen * np.exp(part.sharpness * kept[plain])
 
     def _by_history(self, queries: Queries, content: np.ndarray) -> np.ndarray:

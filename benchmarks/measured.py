@@ -71,6 +71,12 @@ def machine() -> Record:
     }
 
 
+def machine_line() -> str:
+    """The same for a reader: commit, processor, cores and torch."""
+    about = machine()
+    return f"commit {about['commit']}, {about['processor']}, {about['cores']} cores, torch {about['torch']}"
+
+
 def table(records: Sequence[Record], columns: Mapping[str, str]) -> str:
     """Records as lines; column title -> key. Numbers are shortened, what a record lacks is `-`."""
     lines = [list(columns), *([_cell(record.get(key)) for key in columns.values()] for record in records)]

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.log_models import World
-from benchmarks.measured import machine
+from benchmarks.measured import machine_line
 from benchmarks.newcomers import Measured
 from mml.baselines.run import run_baseline
 from mml.baselines.settings import read_baseline
@@ -128,11 +128,6 @@ def as_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def _machine() -> str:
-    about = machine()
-    return f"commit {about['commit']}, {about['processor']}, {about['cores']} cores, torch {about['torch']}"
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run, print and write."""
     parser = argparse.ArgumentParser(prog="script/panel.sh", description=(__doc__ or "").splitlines()[0])
@@ -153,7 +148,7 @@ def main(arguments: Sequence[str]) -> int:
         print(table([row for row in rows if row.world == world]), flush=True)
     if options.output is not None:
         command = " ".join(arguments).replace(str(options.data), "FOLDER")
-        about = f"# Panel\n\nNDCG@10. `bash script/panel.sh {command}`; {_machine()}.\n\n"
+        about = f"# Panel\n\nNDCG@10. `bash script/panel.sh {command}`; {machine_line()}.\n\n"
         write_text(options.output, about + table(rows))
         write_text(options.output.with_suffix(".csv"), as_csv(rows))
     return 0

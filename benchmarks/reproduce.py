@@ -26,7 +26,7 @@ from recbole.data.dataset import SequentialDataset
 from recbole.data.utils import create_samplers
 
 from benchmarks.leave_one_out import LeaveOneOut, LeaveOneOutValidation, measured
-from benchmarks.measured import machine
+from benchmarks.measured import machine_line
 from mml.baselines.recbole_config import ModelConfig
 from mml.baselines.recbole_model import BaselineTrainer, ModelScorer, new_model
 from mml.baselines.registry import recbole_class
@@ -199,13 +199,13 @@ def as_atomic(data: LeaveOneOut) -> str:
     return "\n".join(["user_id:token\titem_id:token\ttimestamp:float", *rows]) + "\n"
 
 
-def task_of(path: Path, output: Path, words: Sequence[str]) -> Task:
+def task_of(path: Path, output: Path, settings: Sequence[str]) -> Task:
     """The task of a file, its atomic file written below the output folder."""
     data, name = LeaveOneOut.read(path), path.stem
     atomic = output / "atomic"
     (atomic / name).mkdir(parents=True, exist_ok=True)
     write_text(atomic / name / f"{name}.inter", as_atomic(data))
-    config = Config(name, [], _THEIRS, [*words, f"--data_path={atomic}"])
+    config = Config(name, [], _THEIRS, [*settings, f"--data_path={atomic}"])
     set_up_torch(config)
     return Task(name, data, config, output / name)
 
@@ -249,11 +249,6 @@ def _about(task: Task) -> str:
     return f"## {task.name}\n\n{users} users, {task.data.n_items - 1} items, {n} interactions.\n"
 
 
-def _machine() -> str:
-    about = machine()
-    return f"commit {about['commit']}, {about['processor']}, {about['cores']} cores, torch {about['torch']}"
-
-
 def main(arguments: Sequence[str]) -> int:
     """Train, print and write."""
     parser = argparse.ArgumentParser(
@@ -265,8 +260,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--work", type=Path, default=Path("output/reproduce"), help="where trainings leave their files")
     parser.add_argument("--output", type=Path, help="write the tables to this .md")
     taken = ("--data=", "--sets=", "--only=", "--work=", "--output=")
-    words = [one for one in arguments if is_setting(one) and not one.startswith(taken)]
-    options = parser.parse_args([one for one in arguments if one not in words])
+    settings = [one for one in arguments if is_setting(one) and not one.startswith(taken)]
+    options = parser.parse_args([one for one in arguments if one not in settings])
     methods = options.only.split(",")
     if set(methods) - set(METHODS):
         raise InputError(f"--only: '{options.only}'; it is some of {', '.join(METHODS)}, with commas between.")
@@ -275,13 +270,13 @@ def main(arguments: Sequence[str]) -> int:
     logging.getLogger("recbole").setLevel(logging.WARNING)
     parts = []
     for path in files_of(options.data, options.sets.split(",")):
-        task = task_of(path, options.work, words)
+        task = task_of(path, options.work, settings)
         parts.append(f"{_about(task)}\n{table(reproduced(task, methods))}\n")
         print(parts[-1], flush=True)
     if options.output is not None:
         command = " ".join(arguments).replace(str(options.data), "FOLDER")
         about = "# S3-Rec's table\n\nLeave-one-out, all items ranked but those of the history. "
-        about += f"`bash script/reproduce.sh {command}`; {_machine()}.\n\n"
+        about += f"`bash script/reproduce.sh {command}`; {machine_line()}.\n\n"
         write_text(options.output, about + "\n".join(parts))
     return 0
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mml.baselines.modality import ModalitySettings, modality_of
+from mml.baselines.rows import with_new_rows
 from mml.baselines.single import SingleEntry
 from mml.baselines.slot import BASELINES, Moment
 from mml.data.item_features import ItemFeatures
@@ -72,8 +73,7 @@ class AlphaFuseLearner(Learner):
 
     def grown_from(self, other: Learner) -> None:
         state = other.state_dict()
-        free = torch.zeros_like(self.item_embedding.weight)
-        free[: len(state["item_embedding.weight"])] = state["item_embedding.weight"]
+        free = with_new_rows(state["item_embedding.weight"], self.item_embedding.weight)
         self.load_state_dict(state | {"item_embedding.weight": free})
 
     def warm_table(self) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mml.baselines.rows import with_new_rows
 from mml.model.learner.base import Learner, LearnerParts
 from mml.model.learner.content_embedding import ContentEmbedding
 
@@ -27,8 +28,7 @@ class ContentInitLearner(Learner):
     def grown_from(self, other: Learner) -> None:
         assert isinstance(other, ContentInitLearner)
         state = other.state_dict()
-        delta = torch.zeros_like(self.delta.weight)
-        delta[: len(other.delta.weight)] = other.delta.weight.detach()
+        delta = with_new_rows(other.delta.weight.detach(), self.delta.weight)
         self.load_state_dict(state | {"delta.weight": delta})
 
     def warm_table(self) -> Tensor:

@@ -11,11 +11,12 @@ from torch.nn.functional import silu
 
 from mml.baselines.single import SingleEntry
 from mml.baselines.slot import BASELINES, Moment
+from mml.baselines.training import PLAIN_IDS
 from mml.model.encoder.causal import initialise
 from mml.model.encoder.dropout import row_noise, use_task_dropout
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.learner.base import Learner, LearnerParts
-from mml.model.learner.id import IDLearner, IDSettings
+from mml.model.learner.id import IDLearner
 from mml.model.loss.sampled_softmax import SampledSoftmax
 from mml.settings import setting
 
@@ -145,9 +146,8 @@ class ESASRecEntry(SingleEntry):
 
     def build(self, parts: LearnerParts, moment: Moment) -> Learner:
         own = moment.part(ESASRecSettings)
-        ids = IDSettings(content_embedding=False, spectral_embedding=False, feature_attention=False)
         inner = replace(parts.inner, local_modules=())
-        return ESASRecLearner(replace(parts, loss=SampledSoftmax(own.esasrec_negatives), inner=inner), ids)
+        return ESASRecLearner(replace(parts, loss=SampledSoftmax(own.esasrec_negatives), inner=inner), PLAIN_IDS)
 
 
 BASELINES.add(ESASRecEntry())

@@ -10,8 +10,9 @@ from torch.nn.functional import embedding, logsigmoid
 
 from mml.baselines.single import SingleEntry
 from mml.baselines.slot import BASELINES, Moment
+from mml.baselines.training import PLAIN_IDS
 from mml.model.learner.base import Learner, LearnerParts
-from mml.model.learner.id import IDLearner, IDSettings
+from mml.model.learner.id import IDLearner
 from mml.model.loss.slot import slopes_by_autograd
 from mml.settings import setting
 
@@ -83,8 +84,7 @@ class GSASRecEntry(SingleEntry):
 
     def build(self, parts: LearnerParts, moment: Moment) -> Learner:
         own = moment.part(GSASRecSettings)
-        ids = IDSettings(content_embedding=False, spectral_embedding=False, feature_attention=False)
-        return IDLearner(replace(parts, loss=GBCE(own.gbce_negatives, own.gbce_t)), ids)
+        return IDLearner(replace(parts, loss=GBCE(own.gbce_negatives, own.gbce_t)), PLAIN_IDS)
 
 
 BASELINES.add(GSASRecEntry())

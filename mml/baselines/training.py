@@ -14,6 +14,7 @@ from mml.data.catalogue import Catalogue
 from mml.data.tasks import TaskSet
 from mml.model.learner.adaptation import chunk_size, unadapted_states
 from mml.model.learner.base import Learner, LearnerParts
+from mml.model.learner.id import IDSettings
 from mml.model.learner.outputs import StateOutput
 from mml.run.context import trainer_frame
 from mml.run.frame import State
@@ -25,6 +26,9 @@ from mml.trainer.settings import PretrainSettings
 
 _CODE = ("mml.baselines.training", "mml.trainer.pretrain", "mml.data.dataset", "mml.evaluation.validation")
 _UNREAD = ("learners", "spectral_embedding", "spectral_decay", "spectral_noise", "popularity_by_shots")
+
+PLAIN_IDS = IDSettings(content_embedding=False, spectral_embedding=False, feature_attention=False)
+"""Of an ID learner without the parts that are mml's method."""
 
 MakeTrainer = Callable[[Learner, Mapping[str, Any], Moment, int, "int | None"], StageTrainer]
 """A learner, its settings, a moment, a seed, and a number of epochs, None for the settings' -> what trains it."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from mml.baselines.modality import ModalitySettings, modality_of
+from mml.baselines.rows import with_new_rows
 from mml.baselines.single import SingleEntry
 from mml.baselines.slot import BASELINES, Moment
 from mml.data.item_features import ItemFeatures
@@ -91,10 +92,8 @@ class UniSRecLearner(Learner):
     def grown_from(self, other: Learner) -> None:
         state = other.state_dict()
         if self.item_embedding is not None:
-            free = torch.zeros_like(self.item_embedding.weight)
             known = state["item_embedding.weight"]
-            free[: len(known)] = known
-            state["item_embedding.weight"] = free
+            state["item_embedding.weight"] = with_new_rows(known, self.item_embedding.weight)
         self.load_state_dict(state)
 
     def warm_table(self) -> Tensor:

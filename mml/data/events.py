@@ -94,6 +94,12 @@ class EventLog:
         """The first n events."""
         return EventLog(self.users[:n], self.items[:n], self.times[:n], self.places[:n])
 
+    def first_touches(self, n_items: int) -> np.ndarray:
+        """int64 [n_items], the number of each item's first event; the largest integer for none."""
+        found = np.full(n_items, np.iinfo(np.int64).max)
+        np.minimum.at(found, self.items, np.arange(len(self)))
+        return found
+
     def followed_by(self, newer: PackedSequences, times: np.ndarray | None = None) -> EventLog:
         """These events and then those of other users, in order of their times; without times as if all began at once.
 

@@ -7,7 +7,9 @@ import pytest
 
 from mml.data.events import EventLog
 from mml.data.rolling import Queries, cases_after
-from mml.model.newcomers.memory import Following, Memory, Nearness
+from mml.model.newcomers.following import Following
+from mml.model.newcomers.memory import Memory
+from mml.model.newcomers.nearness import Nearness
 from tests.data.random_events import random_events
 
 N_ITEMS = 15

@@ -9,8 +9,9 @@ import torch
 from mml.data.events import EventLog
 from mml.data.rolling import Cases, Queries, cases_after
 from mml.model.newcomers.content import unit_content
+from mml.model.newcomers.following import Following
 from mml.model.newcomers.launches import learned
-from mml.model.newcomers.memory import Following, Nearness
+from mml.model.newcomers.nearness import Nearness
 from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, UNTOUCHED, Counts, Part, Rate, Shares, Unseen
 from mml.model.newcomers.pool import mixture_weights, product_weights
 from tests.data.random_events import random_events
@@ -104,8 +105,9 @@ def test_nothing_after_what_is_known_matters() -> None:
     end = int(cases.queries.known.max())
     cut = EventLog(events.users[:end], events.items[:end], events.times[:end], events.places[:end])
     parts: list[Part] = [*PRESENT, *NEIGHBOURS, *FOLLOWERS, *UNTOUCHED]
-    whole = Shares(events, N_ITEMS, 200, False).of(cases.queries, parts)
-    for one, other in zip(whole, Shares(cut, N_ITEMS, 200, False).of(cases.queries, parts), strict=True):
+    content = unit_content([np.random.default_rng(0).normal(size=(N_ITEMS, 4))])
+    whole = Shares(events, N_ITEMS, 200, False, content).of(cases.queries, parts)
+    for one, other in zip(whole, Shares(cut, N_ITEMS, 200, False, content).of(cases.queries, parts), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 

@@ -52,16 +52,9 @@ def _taken(past: EventLog, cut: float, n_items: int, repeatable: bool) -> tuple[
     cases = rolling_newcomers(past, "frozen", _SHOTS, (cut,), repeatable)
     if not len(cases):
         return None
-    untouched = first_events(past, n_items) >= cases.queries.known[0]
+    untouched = past.first_touches(n_items) >= cases.queries.known[0]
     untouched[0] = False
     counts = np.bincount(cases.targets, minlength=n_items)[untouched]
     if not counts.any():
         return None
     return torch.from_numpy(np.flatnonzero(untouched)), torch.from_numpy(counts / counts.sum())
-
-
-def first_events(events: EventLog, n_items: int) -> np.ndarray:
-    """int64 [n_items], the number of each item's first event; the largest integer for none."""
-    first = np.full(n_items, np.iinfo(np.int64).max)
-    np.minimum.at(first, events.items, np.arange(len(events)))
-    return first

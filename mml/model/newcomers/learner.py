@@ -215,11 +215,6 @@ class Newcomers:
         self._mixtures: dict[str | None, tuple[list[float], _Mixtures]] = {}
         self._untouched = _Mixtures.of([chosen.untouched], UNTOUCHED)
 
-    @property
-    def counted(self) -> int:
-        """Items below this one are those that shares are of."""
-        return self._shares.counted
-
     def untouched(self, known: np.ndarray) -> np.ndarray:
         """bool [c, n_items], items without an event before number `known` [c]; never the padding item."""
         return self._shares.unseen(known, self._shares.n_items)
@@ -246,7 +241,7 @@ class Newcomers:
     def _with_untouched(self, logs: np.ndarray, queries: Queries) -> np.ndarray:
         """The same with the shares of untouched items, and of sum 1 over the counted ones; [c, n_items]."""
         is_new = self.untouched(queries.known)
-        counted = np.where(is_new, -np.inf, logs)[:, 1 : self.counted]
+        counted = np.where(is_new, -np.inf, logs)[:, 1 : self._shares.counted]
         logs += np.log1p(-self.chosen.newness) - logsumexp(counted, axis=1, keepdims=True)
         if is_new.any():
             (new,) = self._untouched.logs(self._shares, queries)
@@ -264,15 +259,8 @@ class Newcomers:
 def state_of(chosen: Chosen) -> dict[str, Any]:
     """The choices as tensors and numbers."""
     weights = {name: torch.from_numpy(one) for name, one in chosen.weights.items()}
-    untouched, newness = torch.from_numpy(chosen.untouched), chosen.newness
-    exponents = dict(chosen.exponents)
-    return {
-        "weights": weights,
-        "exponents": exponents,
-        "untouched": untouched,
-        "newness": newness,
-        "n_cases": chosen.n_cases,
-    }
+    of_new = {"untouched": torch.from_numpy(chosen.untouched), "newness": chosen.newness}
+    return {"weights": weights, "exponents": dict(chosen.exponents), "n_cases": chosen.n_cases} | of_new
 
 
 def chosen_of(state: Mapping[str, Any]) -> Chosen:

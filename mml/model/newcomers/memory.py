@@ -12,8 +12,6 @@ from mml.model.newcomers.following import Following, by_following
 from mml.model.newcomers.log_index import LogIndex, Sharing, groups
 from mml.model.newcomers.nearness import Nearness, by_neighbours
 
-__all__ = ["Following", "Memory", "Nearness"]
-
 _SHARED = 2**20  # events that the queries share with the log, at a time
 _PAIRS = 2**22  # queries times users at a time
 

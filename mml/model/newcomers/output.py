@@ -63,9 +63,8 @@ class NewcomersOutput:
         return torch.from_numpy(self._model.untouched(self._at.known[rows])[:, : self._n_items])
 
     def log_shares(self, cases: slice | Tensor) -> Tensor:
-        """[c, n_items], logs of the items' shares."""
-        scores = self._scores(cases)
-        return scores - scores[:, : self._model.counted].logsumexp(1, keepdim=True)
+        """[c, n_items], logs of the items' shares; not to be changed."""
+        return self._scores(cases)
 
     def _scores(self, cases: slice | Tensor) -> Tensor:
         """[c, n_items], not to be changed. Those of the latest slice are kept: the pool asks for them twice."""

@@ -12,8 +12,10 @@ from mml.data.events import EventLog
 from mml.data.rolling import Queries
 from mml.model.log.counter import DecayedCounts
 from mml.model.log.histories import decayed
-from mml.model.newcomers.launches import first_events, learned
-from mml.model.newcomers.memory import Following, Memory, Nearness
+from mml.model.newcomers.following import Following
+from mml.model.newcomers.launches import learned
+from mml.model.newcomers.memory import Memory
+from mml.model.newcomers.nearness import Nearness
 
 _FURTHEST = 50  # histories of so many interactions and more are alike in popularity
 _LEAST = 1e-3  # weight of an event that is too far in position to count
@@ -138,7 +140,7 @@ class Shares:
         self._places = np.minimum(events.places, _FURTHEST)
         self._counts: dict[tuple[Any, ...], DecayedCounts] = {}
         self._moment: tuple[int, dict[tuple[tuple[Part, ...], int], np.ndarray]] = -1, {}
-        self._first = first_events(events, n_items)
+        self._first = events.first_touches(n_items)
         self._learned = {} if launches is None else {span: launches}  # by how many events they are of
 
     def of(self, queries: Queries, parts: Sequence[Part], limit: int | None = None) -> Iterator[np.ndarray]:

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from mml.synthetic.spec import PRESETS, STAND_IN
+
 _HEAD = """# {name}: synthetic data
 
 **Nothing here is real.** Users, items, texts and pictures were drawn by a random number generator. It stands in for
@@ -22,7 +24,8 @@ Tools read `synthetic.json`; do not edit it. Making the data again replaces this
 
 ## Files
 - `{name}.inter`: {columns}, rows in time order
-{settings}{content}- `ground_truth.npz`: what is true of every item and user (item_id, text_half, picture_half, launch_time;
+{settings}{content}- `ground_truth.npz`: what is true of every item and user \
+(item_id, text_half, picture_half, launch_time;
   user_id, text_weight, arrival_time). For checking only; no model may read it.
 - `synthetic.json`: the marker, with every setting
 """
@@ -49,12 +52,13 @@ _TRUTH = """
 _CITY = """- Users and items arrive over time. New users have 2 to 30 orders, old ones up to 120.
 """
 
-_SHOP = """- An order repeats an earlier one only if the item is a staple, which {staple_share:.0%} of the categories are.
-- A launch multiplies an item's weight by 1 + a, a falling to 1 / e in {launch_days:g} days. At the launch a is {launch_boost:g} in the mean
-  and log-normal with standard deviation {launch_spread:g}; content tells {launch_told:.0%} of that variance.
+_SHOP = """- An order repeats an earlier one only if the item is a staple, as in {staple_share:.0%} of the categories.
+- A launch multiplies an item's weight by 1 + a, a falling to 1 / e in {launch_days:g} days. At first a is log-normal,
+  {launch_boost:g} in the mean, with standard deviation {launch_spread:g} of its logarithm; content tells
+  {launch_told:.0%} of that variance.
 - A category's weight goes from exp(-{season:g}) to exp({season:g}) and back in a year.
-- {one_time:.0%} of the users come once. The others come {median:g} times in the median, about every {days:g} days, until the log ends. A
-  visit is a basket of up to {basket_most} different items at the same second, {basket:g} in the mean.
+- {one_time:.0%} of the users come once, the others {median:g} times in the median, about every {days:g} days, until the
+  log ends. A visit is a basket of up to {basket_most} different items at the same second, {basket:g} in the mean.
 - What the world itself gave each item: `python -m mml.synthetic.oracle --dataset {name}`.
 """
 
@@ -62,7 +66,8 @@ _SHOP = """- An order repeats an earlier one only if the item is a staple, which
 def readme(facts: dict[str, Any]) -> str:
     """Return the README for the facts of `folder.describe`."""
     shop = facts["visits"]
-    options = f" --users {facts['users']} --items {facts['items']} --seed {facts['seed']}"
+    options = f" --preset {STAND_IN}" if shop and facts["name"] not in PRESETS else ""
+    options += f" --users {facts['users']} --items {facts['items']} --seed {facts['seed']}"
     options += "" if facts["with_time"] else " --no-time"
     options += "" if facts["features"] else " --no-features"
     day = 86_400

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -25,26 +26,34 @@ from mml.evaluation.scorer import ItemScores, of_rows
 from mml.files.faults import reported
 from mml.run.context import ranking_rules
 from mml.run.printing import load_results
-from mml.synthetic.arrays import Ints
+from mml.synthetic.arrays import Floats, Ints
 from mml.synthetic.folder import spec_of
 from mml.synthetic.generator import SyntheticData, generate
+from mml.synthetic.inference import PERSONS, Inference
 from mml.synthetic.probabilities import Oracle
 
 GROUPS = {"all": "all", "warm_target": "warm", "cold_target": "new"}
 
 
+class Knowing(Protocol):
+    """Somebody who knows a made-up world."""
+
+    def probabilities(self, rows: Ints, /) -> Floats:
+        """[c, I]: of each item of the world at the orders `rows` [c] of its log."""
+
+
 @dataclass(frozen=True)
 class OracleScorer:
-    """The oracle's probabilities as scores of c cases.
+    """The world's probabilities as scores of c cases.
 
     Args:
-        oracle: of the world.
+        oracle: who knows them.
         rows: int64 [c], the cases' targets as rows of the world's log.
         columns: int64 [I], the dataset's id of each item of the world, 0 for none.
         n_items: number of items of the dataset, the padding item included.
     """
 
-    oracle: Oracle
+    oracle: Knowing
     rows: Ints
     columns: Ints
     n_items: int
@@ -60,8 +69,16 @@ class OracleScorer:
         return of_rows(torch.from_numpy(scores))
 
 
-def oracle_metrics(config: Config, dataset: MMLDataset) -> dict[str, GroupMetrics]:
-    """NDCG@10 by group of `oracle`, which knows the market as foreseen at T, and `oracle_online`, as it was.
+def oracle_metrics(config: Config, dataset: MMLDataset, persons: int = PERSONS) -> dict[str, GroupMetrics]:
+    """NDCG@10 by group of those who know the world.
+
+    `oracle` knows the market as foreseen at T and what each user is after; `oracle_history` knows of a user nothing but
+    the history. `<name>_online` knows the market as it was.
+
+    Args:
+        config: of the run that is compared.
+        dataset: its data.
+        persons: how many `oracle_history` draws.
 
     Raises:
         InputError: if the dataset was not made by `mml.synthetic`, or is no longer what its marker says.
@@ -72,11 +89,13 @@ def oracle_metrics(config: Config, dataset: MMLDataset) -> dict[str, GroupMetric
     metrics = dataset_metrics(dataset, ["NDCG"], [10], 6)
     columns = _positions(dataset.item_tokens, data.item_token)
     found = {}
-    for name, online in (("oracle", False), ("oracle_online", True)):
+    for ending, online in (("", False), ("_online", True)):
         oracle = Oracle(data, online)
-        scorer = OracleScorer(oracle, _rows_of(oracle, dataset, tasks, folder), columns, dataset.item_num)
-        ranking = rank_cases(ranking_rules(config), scorer, tasks)
-        found[name] = group_metrics(ranking, tasks, dataset.n_warm_items, metrics)
+        rows = _rows_of(oracle, dataset, tasks, folder)
+        knowing: dict[str, Knowing] = {"oracle": oracle, "oracle_history": Inference(oracle, persons)}
+        for name, one in knowing.items():
+            ranking = rank_cases(ranking_rules(config), OracleScorer(one, rows, columns, dataset.item_num), tasks)
+            found[name + ending] = group_metrics(ranking, tasks, dataset.n_warm_items, metrics)
     return found
 
 

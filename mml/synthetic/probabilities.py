@@ -7,14 +7,41 @@ Shapes: c orders, N rows of the log, I items, C niches, D2 numbers of a taste ve
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
 from mml.synthetic.arrays import Bools, Floats, Ints
 from mml.synthetic.choices import day_of
 from mml.synthetic.generator import SyntheticData
 from mml.synthetic.market import Market, foreseen_market, open_market
+
+
+def fresh(market: Market, state: Floats, day: Ints) -> Floats:
+    """[c, I]: probabilities of the choice of a niche and then of an item in it (`choices.sample_items`).
+
+    Args:
+        market: what is on offer.
+        state: [c, D2] what the users are after.
+        day: [c], or [1] for the same day.
+    """
+    niche = np.exp(state @ market.centre.T) * market.mass[day]
+    niche /= niche.sum(axis=1, keepdims=True)
+    inside = np.exp(state @ market.taste.T) * market.weight[day]
+    members = np.asarray(market.niche[:, None] == np.arange(len(market.centre)), dtype=np.float64)
+    total = np.maximum(inside @ members, np.finfo(np.float64).tiny)
+    return np.asarray(inside * (niche / total)[:, market.niche])
+
+
+def with_history(chances: Floats, again: Floats, basket: Bools) -> Floats:
+    """[c, I]: probabilities of all items, of which those in the `basket` [c, I] or [1, I] are drawn again.
+
+    Args:
+        chances: [c, I] those of `fresh`.
+        again: [c, I] or [1, I] chances that an earlier order is repeated.
+        basket: what is in the basket already.
+    """
+    found = (1 - again.sum(axis=1, keepdims=True)) * chances + again
+    found = np.where(basket, 0, found)
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
 class Oracle:
@@ -31,12 +58,18 @@ class Oracle:
         self.market: Market = lay_out(data.spec, data.items, data.noise)
         self._by_user = np.lexsort((data.time, data.user))  # stable: baskets stay in the order of choice
         self._begin = np.concatenate([[0], np.cumsum(np.bincount(data.user, minlength=data.spec.users))])
+        self._place = np.empty_like(self._by_user)
+        self._place[self._by_user] = np.arange(len(self._by_user))
 
     def row_of(self, users: Ints, places: Ints) -> Ints:
         """The rows of the log that are the order number `places` (from 0) of the `users`; -1 for none. [c] each."""
         at = self._begin[users] + places
         there = at < self._begin[users + 1]
         return np.where(there, self._by_user[np.where(there, at, 0)], -1)
+
+    def before(self, row: int) -> Ints:
+        """The rows of the same user before this one, in order."""
+        return self._by_user[self._begin[self.data.user[row]] : self._place[row]]
 
     def probabilities(self, rows: Ints) -> Floats:
         """[c, I]: of each item at the orders `rows` [c] of the log, given all that happened before them.
@@ -45,37 +78,16 @@ class Oracle:
         basket already. r is `Behaviour.repeat`, n the number of the user's earlier orders, n_j of those for j, S of
         those for staples, and fresh(j) the probability of `choices.sample_items`.
         """
-        data, repeat = self.data, self.data.spec.behaviour.repeat
-        counts, basket = self._earlier(rows)
-        n = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        again = repeat * counts * data.items.staple / n
-        found = (1 - again.sum(axis=1, keepdims=True)) * self._fresh(rows) + again
-        found[basket] = 0
-        return np.asarray(found / found.sum(axis=1, keepdims=True))
+        data = self.data
+        parts = [self.history(row) for row in rows.tolist()]
+        again, basket = (np.stack(part) for part in zip(*parts, strict=True))
+        return with_history(fresh(self.market, data.state[rows], day_of(data.spec, data.time[rows])), again, basket)
 
-    def _fresh(self, rows: Ints) -> Floats:
-        """[c, I]: probabilities of the choice of a niche and then of an item in it."""
-        market, state = self.market, self.data.state[rows]
-        day = day_of(self.data.spec, self.data.time[rows])
-        niche = np.exp(state @ market.centre.T) * market.mass[day]
-        niche /= niche.sum(axis=1, keepdims=True)
-        inside = np.exp(state @ market.taste.T) * market.weight[day]
-        total = np.maximum(inside @ self._members, np.finfo(np.float64).tiny)
-        return np.asarray(inside * (niche / total)[:, market.niche])
-
-    @cached_property
-    def _members(self) -> Floats:
-        """[I, C]: 1 where an item is of a niche."""
-        return np.asarray(self.market.niche[:, None] == np.arange(len(self.market.centre)), dtype=np.float64)
-
-    def _earlier(self, rows: Ints) -> tuple[Ints, Bools]:
-        """[c, I] how often the row's user ordered each item before, and which are in the row's basket already."""
-        data, place = self.data, np.empty(len(self.data.item), dtype=np.int64)
-        place[self._by_user] = np.arange(len(place))
-        counts = np.zeros((len(rows), len(data.items.launch)), dtype=np.int64)
-        basket = np.zeros(counts.shape, dtype=bool)
-        for case, row in enumerate(rows.tolist()):
-            earlier = self._by_user[self._begin[data.user[row]] : place[row]]
-            np.add.at(counts[case], data.item[earlier], 1)
-            basket[case, data.item[earlier[data.time[earlier] == data.time[row]]]] = True
-        return counts, basket
+    def history(self, row: int) -> tuple[Floats, Bools]:
+        """[I] chances that the order `row` repeats an earlier one for an item; [I] which are in its basket already."""
+        data, earlier = self.data, self.before(row)
+        counts = np.bincount(data.item[earlier], minlength=data.spec.items)
+        again = data.spec.behaviour.repeat * counts * data.items.staple / max(len(earlier), 1)
+        basket = np.zeros(data.spec.items, dtype=bool)
+        basket[data.item[earlier[data.time[earlier] == data.time[row]]]] = True
+        return again, basket

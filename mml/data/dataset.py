@@ -22,6 +22,7 @@ from mml.data.settings import SplitSettings, TaskSettings
 from mml.data.split import UserSplit, split_users
 from mml.data.tasks import TaskSet, evaluation_tasks, prefix_tasks, training_tasks
 from mml.errors import InputError
+from mml.logs import IN_SUMMARY
 from mml.settings import read
 
 logger = logging.getLogger(__name__)
@@ -145,7 +146,11 @@ class MMLDataset(AtomicDataset):
                 f"config: key 'data_split_time' is a time, but {missing}; set TIME_FIELD to the one with the time, or "
                 "set data_split_time: ~ for a log whose rows are in the order of time."
             )
-        logger.warning("%s: the order of its rows is taken for time; if one column is, set TIME_FIELD to it.", missing)
+        logger.warning(
+            "%s: the order of its rows is taken for time; if one column is, set TIME_FIELD to it.",
+            missing,
+            extra=IN_SUMMARY,
+        )
         return np.arange(len(log), dtype=np.float64)
 
     def _listed_new_users(self, tokens: pd.Index) -> np.ndarray | None:

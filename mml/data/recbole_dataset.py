@@ -20,6 +20,7 @@ from mml.errors import InputError
 from mml.features.sources import ItemFile
 from mml.files.atomic import FIRST_ROW_LINE, read_atomic, read_header, require_values
 from mml.files.presplit import log_files
+from mml.logs import IN_SUMMARY
 
 logger = logging.getLogger(__name__)
 
@@ -212,6 +213,7 @@ class AtomicDataset(SequentialDataset):
                     "%s: the columns %s are ignored: a history is what the rows of a user say, one item a row.",
                     path.name,
                     ", ".join(f"{name}:{types[name]}" for name in lists),
+                    extra=IN_SUMMARY,
                 )
             return
         field = self.iid_field if source == FeatureSource.ITEM else self.uid_field
@@ -219,7 +221,11 @@ class AtomicDataset(SequentialDataset):
         if repeated.any():
             first = frame[field][repeated].iloc[0]
             self.dropped_rows[f"repeated_in_{source.value}_file"] = int(repeated.sum())
-            logger.warning("%s: %d rows repeat an id ('%s'); the first is kept.", path.name, repeated.sum(), first)
+            logger.warning(
+                "%s: %d rows repeat an id ('%s'); the first is kept.",
+                *(path.name, repeated.sum(), first),
+                extra=IN_SUMMARY,
+            )
 
     # -- filtering -------------------------------------------------------------------------------------------------
 

@@ -107,7 +107,7 @@ class MMLDataset(AtomicDataset):
         """RecBole's filters, then the split; ids are given afterwards, in the order of the kept rows."""
         super()._data_filtering()
         settings, log = self.settings, self.inter_feat
-        codes, tokens = pd.factorize(log[self.uid_field])
+        codes, tokens = _by_text(log[self.uid_field])
         listed = [] if self.item_feat is None else [self.item_feat[self.iid_field].to_numpy(dtype=object)]
         touched = np.asarray(log[self.iid_field].unique(), dtype=object)
         self.tokens_in_file_order = pd.unique(np.concatenate([*listed, touched]))
@@ -367,6 +367,15 @@ class MMLDataset(AtomicDataset):
                 digest.update(len(part).to_bytes(8, "big") + part)
             digest.update("\n".join(map(str, self.field2id_token.get(name, ()))).encode())
         return digest.hexdigest()[:16]
+
+
+def _by_text(tokens: pd.Series) -> tuple[np.ndarray, pd.Index]:
+    """Codes of tokens [n], and the different ones in the order of their text: so the order of rows decides nothing."""
+    codes, different = pd.factorize(tokens)
+    order = np.argsort(np.asarray(different, dtype=object), kind="stable")
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return place[codes], different[order]
 
 
 def _shown(shots: str | tuple[int, ...]) -> str:

@@ -101,9 +101,9 @@ def _ties(log: Log) -> list[Finding]:
     for tied, what in (
         (
             same_moment(log),
-            "rows are in the same second as another of their user (a basket); their order is the file's",
+            "rows are in the same second as another of their user (a basket): in the file's order",
         ),
-        (same_arrival(log), "users arrive at the same time as another; the order of their ids decides who is earlier"),
+        (same_arrival(log), "users arrive at the same time as another: in the order of their ids, as text"),
     ):
         if tied.any():
             found.append(Finding("note", f"{share(tied.sum(), len(tied))} {what}."))

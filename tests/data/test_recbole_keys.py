@@ -231,7 +231,7 @@ def seen(folder: Path, *argv: str) -> object:
         return str(error)
     prints = data.fingerprint(True), data.times_fingerprint(), data.attributes_fingerprint()
     tasks = data.test_tasks()[0]
-    return prints, data.summary(), sorted(data.inter_feat), data.max_item_list_len, tasks.inputs(slice(None)).tolist()
+    return prints, data.summary(), list(data.inter_feat), data.max_item_list_len, tasks.inputs(slice(None)).tolist()
 
 
 @pytest.mark.parametrize("name", names_of_recbole())
@@ -257,9 +257,9 @@ def test_each_key_of_recbole_acts_or_is_refused_or_changes_nothing(name: str, tm
             named = Config("log", arguments=[f"--data_path={tmp_path}", f"--{name}={value}"])
             assert named.of_stage("meta_test") == plain.of_stage("meta_test")
     elif name not in config_keys.declared():
-        for value in (True, "[1,2]", ["x"], {"a": 1}):
+        for wrong in (True, "[1,2]", ["x"], {"a": 1}):
             with pytest.raises(InputError, match=rf"^here: key '{name}' has no effect in mml[;:] "):
-                config_keys.check({name: value}, "here")
+                config_keys.check({name: wrong}, "here")
 
 
 def test_what_is_off_anyhow_is_legal_and_no_other_run(tmp_path: Path) -> None:

@@ -550,7 +550,7 @@ class Recommender:
 
 def _digest(log: Histories) -> str:
     """Of what an update learns of a log; items are told by their numbers, which stay."""
-    return hashlib.sha256(json.dumps([log.users, log.items, log.ranks]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([log.users, log.items, log.seconds], default=float).encode()).hexdigest()
 
 
 def _log_state(log: PackedSequences) -> dict[str, Tensor]:

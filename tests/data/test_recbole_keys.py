@@ -13,6 +13,7 @@ import yaml
 from recbole.utils import argument_list
 
 import mml
+from mml.cli.main import main
 from mml.config import keys as config_keys
 from mml.config.config import Config
 from mml.data import dataset as dataset_module
@@ -399,3 +400,12 @@ def test_lists_in_the_log_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixt
         dataset = load_log(tmp_path)
     assert "item_id_list:token_seq are ignored" in caplog.text
     assert dataset.summary()["ignored_columns"] == ["item_id_list"]
+
+
+def test_numbers_are_no_features_of_recboles_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wide_log(tmp_path)
+    places = [f"--data_path={tmp_path}", f"--output_dir={tmp_path / 'out'}", "--use_gpu=False", "--topk=[5]"]
+    assert main(["baseline", "SASRecF", "--dataset", "log", *places, "--selected_features=[year]"]) == 2
+    error = capsys.readouterr().err
+    assert "key 'selected_features': 'year' of " in error
+    assert "is a float, which SASRecF passes over; take some of ['class']." in error

@@ -194,7 +194,8 @@ class Recommender:
 
         Args:
             histories: user id -> item ids, the oldest first; or a table, or the name of a file of one, with the
-                columns' names that the imported log has, or user_id, item_id and perhaps timestamp.
+                columns' names that the imported log has, or user_id, item_id and perhaps timestamp: by the latest
+                one of a user it is told how long ago the log ended, and so how many items may be new.
             top: how many items, at least 1.
             items: only these are candidates; all if None.
             exclude: these are none.

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn.functional import embedding  # unlike indexing, its gradient does not depend on the threads
 
 from mml.data.tasks import TaskBatch
-from mml.meta.inner import Fast, Params, Rates
+from mml.meta.inner import Fast, Params, Rates, descended
 from mml.model.encoder.plain import passes_of
-from mml.model.encoder.slot import TaskInputs
+from mml.model.encoder.slot import HasBriefStates, TaskInputs
+from mml.protocols import follows
 
 if TYPE_CHECKING:
     from mml.model.learner.base import Learner
@@ -158,6 +159,21 @@ class InnerLoss:
         if not len(self._positions[0]):  # nothing to learn from
             return fast
         return self._tasks.passes.descended(fast, rates, self._length, self._slopes)
+
+    def states_after(self, initial: Params, rates: Rates, steps: int, wanted: Tensor) -> Tensor:
+        """The states [U, d] after so many steps from `initial`, without dropout and graph.
+
+        `wanted`, bool [U, L], has one position of each task.
+        """
+        n, passes = len(self._tasks), self._tasks.passes
+        if follows(passes, HasBriefStates):  # type: ignore[type-abstract]
+            done = steps if len(self._positions[0]) else 0
+            found = passes.brief_states(
+                initial, rates, done, self._length, self._slopes, wanted.to(torch.uint8).argmax(1)
+            )
+            if found is not None:
+                return found
+        return self.states(descended(self, initial, n, rates, steps))[wanted]
 
     def tensors(self, fast: Fast) -> Params:
         """The fast weights as stacked tensors."""

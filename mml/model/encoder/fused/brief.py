@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mml.meta.inner import Params
 from mml.model.encoder.fused.ops import ACTIVATIONS
-from mml.model.encoder.fused.thin import Matrix, Normed, Plan, linear, norm
+from mml.model.encoder.fused.thin import Matrix, Normed, Plan, linear, norm, times_transposed
 from mml.model.encoder.shape import CausalShape
 from mml.model.encoder.slot import Slopes
 
@@ -122,7 +122,7 @@ class Layer:
         q, k, v = qkv.permute(2, 0, 3, 1, 4).reshape(3, n * n_heads, -1, d // n_heads).unbind()  # [U H, L, k]
         if last is not None:
             x, q, mask = _of_last(last, x, q, mask, n_heads)
-        logits = torch.bmm(q, k.transpose(1, 2))
+        logits = times_transposed(q, k)
         attention = torch.softmax(torch.add(mask, logits, alpha=1.0 / math.sqrt(d // n_heads)), -1)
         context = torch.bmm(attention, v).view(n, n_heads, -1, d // n_heads).transpose(1, 2).reshape(-1, d)
         h, normed = self._norm(self._dense.onto(x, context))
@@ -154,7 +154,7 @@ class Layer:
         """The gradient by what query, key and value are split from, [U L, 3d]."""
         n, n_heads, k = self._n_tasks, self._n_heads, saved.q.shape[2]
         dheads = dcontext.view(n, -1, n_heads, k).transpose(1, 2).reshape(n * n_heads, -1, k)
-        dattention = torch.bmm(dheads, saved.v.transpose(1, 2))
+        dattention = times_transposed(dheads, saved.v)
         dlogits = aten._softmax_backward_data(dattention, saved.attention, -1, dattention.dtype)
         dlogits.mul_(1.0 / math.sqrt(k))
         dq, dk = torch.bmm(dlogits, saved.k), torch.bmm(dlogits.transpose(1, 2), saved.q)

@@ -19,6 +19,19 @@ aten = torch.ops.aten
 
 _ALL = [True, True, True]
 _INPUT = [True, False, False]
+_MANY = 8  # matrices from which on a copy is worth its call
+
+
+_LONG = 128  # sum over so many: from here on products with a transposed factor are as quick as others
+
+
+def times_transposed(a: Tensor, b: Tensor) -> Tensor:
+    """a b^T for many small matrices, [n, p, k] and [n, q, k] -> [n, p, q].
+
+    If k is small, the kernel takes five times as long as for a product with b^T in its place, and a copy less than that.
+    """
+    across = b.transpose(1, 2)
+    return torch.bmm(a, across.contiguous() if len(a) > _MANY and a.shape[2] < _LONG else across)
 
 
 class Matrix(NamedTuple):
@@ -140,14 +153,14 @@ class ThinLinear:
     def _less_steps(self, y: Tensor, x: Tensor) -> Tensor:
         """y less rate (x X^T + 1) dY, in place: a bias goes the way of a column of ones in X."""
         if self._rank:
-            thin = torch.bmm(self._of_tasks(x), self._x[:, : self._rank].transpose(1, 2)).add_(1)
+            thin = times_transposed(self._of_tasks(x), self._x[:, : self._rank]).add_(1)
             self._of_tasks(y).baddbmm_(thin, self._dy[:, : self._rank], alpha=-self._plan.rate)
         return y
 
     def _less_steps_back(self, dx: Tensor, dy: Tensor) -> Tensor:
         """dx less rate (dy dY^T) X, in place."""
         if self._rank:
-            thin = torch.bmm(self._of_tasks(dy), self._dy[:, : self._rank].transpose(1, 2))
+            thin = times_transposed(self._of_tasks(dy), self._dy[:, : self._rank])
             self._of_tasks(dx).baddbmm_(thin, self._x[:, : self._rank], alpha=-self._plan.rate)
         return dx
 

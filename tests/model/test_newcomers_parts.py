@@ -12,7 +12,8 @@ from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.following import Following
 from mml.model.newcomers.launches import learned
 from mml.model.newcomers.nearness import Nearness
-from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, UNTOUCHED, Counts, Part, Rate, Shares, Unseen
+from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, UNTOUCHED, Counts, Part, Rate, Shares
+from mml.model.newcomers.untouched import Unseen
 from mml.model.newcomers.pool import mixture_weights, product_weights
 from tests.data.random_events import random_events
 
@@ -88,7 +89,7 @@ def test_launches_of_the_past_tell_which_untouched_item_is_next() -> None:
     queries = cases_after(events, np.array([239]), 240, "frozen").queries
     (found,) = shares.of(queries, [Unseen(1.0)])
     even = np.arange(n + 1) % 2 == 0
-    untouched = shares.unseen(queries.known, n + 1)[0]
+    untouched = shares.untouched.at(queries.known, slice(None))[0]
     assert found[0, untouched & even].min() > found[0, untouched & ~even].max()
     given = Shares(events, n + 1, len(events), True, content, launches=weights)
     np.testing.assert_array_equal(next(given.of(queries, [Unseen(1.0)])), found)

@@ -11,17 +11,15 @@ import numpy as np
 from mml.data.events import EventLog
 from mml.data.rolling import Queries
 from mml.model.log.counter import DecayedCounts
-from mml.model.log.histories import decayed
 from mml.model.newcomers.following import Following
-from mml.model.newcomers.launches import learned
 from mml.model.newcomers.memory import Memory
 from mml.model.newcomers.nearness import Nearness
+from mml.model.newcomers.untouched import Unseen, Untouched
 
 _FURTHEST = 50  # histories of so many interactions and more are alike in popularity
 _LEAST = 1e-3  # weight of an event that is too far in position to count
 _KEPT = 2**24  # numbers that are kept of the latest moment
 _NOTHING = 1e-300
-_STEPS = 8  # of the log, after each of which launches are learned anew
 _YOUNGEST = 0.02  # share of the log that an item has been there for at least, in the rate of its events
 
 
@@ -36,22 +34,6 @@ class Counts:
 
     half_life: float = 0.0
     reach: float = 0.0
-
-
-@dataclass(frozen=True)
-class Unseen:
-    """Items that nobody has touched yet, shares proportional to exp(sharpness s).
-
-    s is what the launches of the past tell of the item's content (`launches.learned`), or the product of its content
-    and the history's mean, of length 1.
-
-    Args:
-        sharpness: 0 for all alike.
-        personal: whether it is by the history.
-    """
-
-    sharpness: float = 0.0
-    personal: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,13 +117,12 @@ class Shares:
     ) -> None:
         self.counted = n_items if counted is None else counted
         self._events, self.n_items, self._span, self._repeatable = events, n_items, span, repeatable
-        self._content = content
         self._memory = Memory(events, n_items, span)
         self._places = np.minimum(events.places, _FURTHEST)
         self._counts: dict[tuple[Any, ...], DecayedCounts] = {}
         self._moment: tuple[int, dict[tuple[tuple[Part, ...], int], np.ndarray]] = -1, {}
-        self._first = events.first_touches(n_items)
-        self._learned = {} if launches is None else {span: launches}  # by how many events they are of
+        self.untouched = Untouched(events, n_items, span, repeatable, content, self.counted, launches)
+        self._first = self.untouched.first
 
     def of(self, queries: Queries, parts: Sequence[Part], limit: int | None = None) -> Iterator[np.ndarray]:
         """float64 [c, n] for each part, rows of sum 1, or of 0 where the part knows nothing.
@@ -180,6 +161,34 @@ class Shares:
             mixture[excluded] = 0
             mixture[:, 0] = 0
         return mixtures
+
+    def mixed_untouched(
+        self, queries: Queries, parts: Sequence[Unseen], weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A mixture of the parts' shares, of the items alone that are untouched at one of the queries.
+
+        Args:
+            queries: c of them.
+            parts: P of them.
+            weights: float64 [P].
+
+        Returns:
+            The items, int64 [k], and float64 [c, k].
+        """
+        items = self.untouched.ever(queries.known)
+        allowed = np.ones((len(queries), len(items)))
+        rows, columns = self._excluded(queries, self.n_items)
+        places = np.searchsorted(items, columns)
+        there = np.append(items, -1)[places] == columns
+        allowed[rows[there], places[there]] = 0
+        mixture, kept, n_counted = np.zeros_like(allowed), {}, self.untouched.n_counted(items)
+        for part, weight in zip(parts, weights, strict=True):
+            found = allowed * self.untouched.counts(queries, part, items, kept)
+            sums = found[:, :n_counted].sum(1)
+            if not sums.all():
+                sums = np.where(sums > 0, sums, found.sum(1))
+            mixture += found * (weight / np.maximum(sums, _NOTHING))[:, None]
+        return items, mixture
 
     def _added(
         self, queries: Queries, parts: Sequence[Part], weights: np.ndarray, allowed: np.ndarray
@@ -253,12 +262,13 @@ class Shares:
     def _counts_of(self, queries: Queries, parts: Sequence[Part], limit: int) -> Iterator[np.ndarray]:
         """Not normalised, float64 [c, limit] for each part; [1, limit] where it is the same for all queries."""
         kept: dict[Part, np.ndarray] = {}  # what several parts need, counted once
+        of_content: dict[Unseen, np.ndarray] = {}
         rated = {one.of for one in parts if isinstance(one, Rate)}
         moments = queries.take(slice(1)) if _at_one_moment(queries) else queries
         presence = self._presence(moments, limit) if rated else None
         for part in parts:
             if isinstance(part, Unseen):
-                yield self._of_unseen(queries if part.personal else moments, part, limit, kept)
+                yield self.untouched.counts(queries if part.personal else moments, part, slice(limit), of_content)
                 continue
             plain = part.of if isinstance(part, Rate) else part
             if plain not in kept:
@@ -269,12 +279,6 @@ class Shares:
             else:
                 found = kept[plain]
             yield found / presence if isinstance(part, Rate) else found
-
-    def unseen(self, known: np.ndarray, limit: int) -> np.ndarray:
-        """bool [c, limit], items that nobody had touched before event `known` [c]; never the padding item."""
-        found = self._first[None, :limit] >= known[:, None]
-        found[:, 0] = False
-        return found
 
     def is_untouched(self, known: np.ndarray, items: np.ndarray) -> np.ndarray:
         """bool [c], whether nobody had touched item [c] before event `known` [c]."""
@@ -320,35 +324,3 @@ class Shares:
         weights = np.exp(-np.abs(self._places - place) / reach) if reach else np.ones(len(self._events))
         kept = np.flatnonzero(weights >= _LEAST)
         return kept, weights[kept]
-
-    def _of_unseen(self, queries: Queries, part: Unseen, limit: int, kept: dict[Part, np.ndarray]) -> np.ndarray:
-        unseen = self.unseen(queries.known, limit).astype(np.float64)
-        if not part.sharpness or self._content is None:
-            return unseen
-        plain = Unseen(1.0, part.personal)
-        if plain not in kept:
-            scores = (self._by_history if part.personal else self._by_launches)(queries, self._content[:limit])
-            own = np.where(unseen > 0, scores, -np.inf)
-            top = own[:, : self.counted].max(1, keepdims=True)
-            top = np.where(np.isfinite(top), top, own.max(1, keepdims=True))
-            kept[plain] = np.where(unseen > 0, scores - np.where(np.isfinite(top), top, 0.0), 0.0)
-        return unseen * np.exp(part.sharpness * kept[plain])
-
-    def _by_history(self, queries: Queries, content: np.ndarray) -> np.ndarray:
-        """Likeness to what the user had, float64 [c, n]."""
-        weights = decayed(queries.histories, 0.8)
-        mean = np.einsum("cl,cld->cd", weights, content[np.minimum(queries.histories, len(content) - 1)])
-        return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)) @ content.T
-
-    def _by_launches(self, queries: Queries, content: np.ndarray) -> np.ndarray:
-        """What the launches before the latest of some moments tell, float64 [c, n]."""
-        step = max(self._span // _STEPS, 1)
-        moments = np.where(queries.known < self._span, queries.known // step * step, self._span)
-        moments, which = np.unique(moments, return_inverse=True)
-        return (np.stack([self._launches(int(moment)) for moment in moments]) @ content.T)[which]
-
-    def _launches(self, moment: int) -> np.ndarray:
-        assert self._content is not None
-        if moment not in self._learned:
-            self._learned[moment] = learned(self._events.first(moment), self._content, self._repeatable)
-        return self._learned[moment]

@@ -81,6 +81,11 @@ class Histories:
         """The tasks of some users, whose next item is to be predicted; each has one known item at least."""
         return tasks_after(self.sequences(rows), max_length)
 
+    def pairs(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """All known items of some users: the user's place among them and the item, int64 [n_interactions] each."""
+        own = self.sequences(rows)
+        return own.owners, own.items
+
     def sequences(self, rows: np.ndarray | None = None) -> PackedSequences:
         """The known items of some users, all if None, packed."""
         own = self.items if rows is None else [self.items[row] for row in rows]

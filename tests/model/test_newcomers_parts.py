@@ -13,8 +13,8 @@ from mml.model.newcomers.following import Following
 from mml.model.newcomers.launches import learned
 from mml.model.newcomers.nearness import Nearness
 from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, UNTOUCHED, Counts, Part, Rate, Shares
-from mml.model.newcomers.untouched import Unseen
 from mml.model.newcomers.pool import mixture_weights, product_weights
+from mml.model.newcomers.untouched import Unseen
 from tests.data.random_events import random_events
 
 N_ITEMS = 15

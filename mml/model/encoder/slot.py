@@ -10,7 +10,6 @@ from torch import Tensor
 
 from mml.meta.inner import Fast, Params, Rates
 
-
 Slopes = Callable[[Tensor], Tensor]
 """States [U, l, d] -> the losses' gradient by them, of the same shape."""
 

@@ -140,9 +140,10 @@ def adapted_states(
     def work(batch: TaskBatch, episode: Episode) -> Tensor:
         return episode.support_loss.states_after(phi, rates, how.steps, batch.query)
 
-    for rows, states in _worked(learner, tasks.take(own), chunk, progress, start, work):
+    mine = tasks if len(own) == len(tasks) else tasks.take(own)
+    for rows, states in _worked(learner, mine, chunk, progress, start, work):
         result[torch.from_numpy(rows).to(result.device)] = states
-    return distributed.gather(own, result, len(tasks))
+    return result if distributed.size() == 1 else distributed.gather(own, result, len(tasks))
 
 
 def _worked(

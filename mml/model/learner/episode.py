@@ -61,9 +61,8 @@ class _Tasks:
         with torch.no_grad():
             return self.learner.training_candidates(self.table.detach())
 
-    def slopes(self, picked: Tensor, positions: Positions, weights: Tensor) -> Tensor:
-        """Gradient of `summed`, summed over tasks, by the states at the positions, [P, d]; none by the table."""
-        targets, negatives = self.batch.targets[positions], self.batch.negatives_of(positions)
+    def slopes(self, picked: Tensor, targets: Tensor, negatives: Tensor | None, weights: Tensor) -> Tensor:
+        """Gradient of `summed`, summed over tasks, by the states of P positions, [P, d]; none by the table."""
         slopes = self.learner.prediction_slopes(picked, self.candidates, targets, negatives)
         return slopes * weights[:, None]
 
@@ -182,6 +181,12 @@ class InnerLoss:
     def _slopes(self, states: Tensor) -> Tensor:
         """Gradient of the losses by the states, [U, l, d]; none by the table."""
         if self._is_whole and states.shape[1] == self._length:
-            return self._tasks.slopes(states[0], self._positions, self._weight)[None]
-        picked = self._tasks.slopes(states[self._positions], self._positions, self._weight)
+            return self._tasks.slopes(states[0], *self._asked, self._weight)[None]
+        picked = self._tasks.slopes(states[self._positions], *self._asked, self._weight)
         return torch.zeros_like(states).index_put_(self._positions, picked)
+
+    @cached_property
+    def _asked(self) -> tuple[Tensor, Tensor | None]:
+        """Targets and negatives of the positions, the same in every step."""
+        batch = self._tasks.batch
+        return batch.targets[self._positions], batch.negatives_of(self._positions)

@@ -74,7 +74,7 @@ FOLLOWERS: tuple[Part, ...] = (
 """Of which the learner by what follows has one."""
 
 
-UNTOUCHED: tuple[Part, ...] = (
+UNTOUCHED: tuple[Unseen, ...] = (
     Unseen(),
     *(Unseen(sharpness) for sharpness in (1.0, 2.0, 4.0, 8.0)),
     *(Unseen(sharpness, personal=True) for sharpness in (4.0, 16.0)),
@@ -181,7 +181,8 @@ class Shares:
         places = np.searchsorted(items, columns)
         there = np.append(items, -1)[places] == columns
         allowed[rows[there], places[there]] = 0
-        mixture, kept, n_counted = np.zeros_like(allowed), {}, self.untouched.n_counted(items)
+        kept: dict[Unseen, np.ndarray] = {}
+        mixture, n_counted = np.zeros_like(allowed), self.untouched.n_counted(items)
         for part, weight in zip(parts, weights, strict=True):
             found = allowed * self.untouched.counts(queries, part, items, kept)
             sums = found[:, :n_counted].sum(1)

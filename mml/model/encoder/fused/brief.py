@@ -56,7 +56,7 @@ class EncoderWeights(NamedTuple):
     @classmethod
     def of(cls, module: nn.Module, n_layers: int) -> EncoderWeights:
         """Those of a causal encoder."""
-        parameters = dict(module.named_parameters())
+        parameters: Params = dict(module.named_parameters())
         own = {name: value.detach() for name, value in parameters.items()}
 
         def pair(name: str) -> tuple[Tensor, Tensor]:
@@ -197,6 +197,8 @@ class BriefEncoder:
         for layer, saved in zip(reversed(self._layers), reversed(passes), strict=True):
             d = layer.descend(d, saved)
         d = self._norm.descend(d, embedded)
+        if n == 1:
+            self._plan.vectors.step()
         changed = self._positions.expand(n, -1, -1).clone() if self._positions.dim() == 2 else self._positions
         changed[:, :length].sub_(d.view(n, length, size), alpha=self._plan.rate)
         self._positions = changed

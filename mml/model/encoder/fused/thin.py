@@ -1,15 +1,17 @@
 """Layers that take steps of gradient descent as the gradients come: of one task, or of many at once.
 
-One task has matrices of its own, in which each step is a product. Of many tasks none has: after s steps over n positions a
-matrix is the shared one minus a product of rank s n, which is kept as two thin matrices. So all products with the shared
-matrix are those of all tasks at once, and a step changes nothing but vectors. `LowRank` in `ops` is the same for one step
-after the other; here the number of steps is known, so that there is room for all of them from the start.
+One task has matrices of its own, in which each step is a product. Of many tasks none has: after s steps over n places
+a matrix is the shared one minus a product of rank s n, which is kept as two thin matrices. So all products with the
+shared matrix are those of all tasks at once, and a step changes nothing but vectors. `LowRank` in `ops` is the same for
+one step after the other; here the number of steps is known, so that there is room for all of them from the start.
 
 Legend: U tasks, L positions, rows: U L of them, task by task.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import torch
@@ -28,7 +30,7 @@ _LONG = 128  # sum over so many: from here on products with a transposed factor 
 def times_transposed(a: Tensor, b: Tensor) -> Tensor:
     """a b^T for many small matrices, [n, p, k] and [n, q, k] -> [n, p, q].
 
-    If k is small, the kernel takes five times as long as for a product with b^T in its place, and a copy less than that.
+    If k is small, the kernel takes five times as long as for a product with a copy of b^T.
     """
     across = b.transpose(1, 2)
     return torch.bmm(a, across.contiguous() if len(a) > _MANY and a.shape[2] < _LONG else across)
@@ -39,21 +41,52 @@ class Matrix(NamedTuple):
 
     Args:
         forward: [in, out].
-        back: [out, in].
+        across: the same, as [out, in].
+        back: [out, in], in order.
         bias: [out].
     """
 
     forward: Tensor
+    across: Tensor
     back: Tensor
     bias: Tensor
 
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor) -> Matrix:
         """Of a module's weight [out, in]."""
-        return cls(weight.t().contiguous(), weight.contiguous(), bias)
+        forward = weight.t().contiguous()
+        return cls(forward, forward.t(), weight.contiguous(), bias)
 
 
-class Plan(NamedTuple):
+class Vectors:
+    """The biases and the normalisations' vectors of one task, which change together once a step's gradients are there.
+
+    Args:
+        rate: inner learning rate.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.values: list[Tensor] = []
+        self._rate = rate
+        self._slopes: list[Tensor] = []
+
+    def place(self, value: Tensor) -> int:
+        """Take in a vector; its place among the values."""
+        self.values.append(value)
+        self._slopes.append(value)
+        return len(self.values) - 1
+
+    def slope(self, place: int, gradient: Tensor) -> None:
+        """The gradient of the vector at a place."""
+        self._slopes[place] = gradient
+
+    def step(self) -> None:
+        """A step of gradient descent for all of them: one call instead of twenty."""
+        self.values = list(torch._foreach_add(self.values, self._slopes, alpha=-self._rate))
+
+
+@dataclass(frozen=True)
+class Plan:
     """What all tasks of a chunk do.
 
     Args:
@@ -67,6 +100,11 @@ class Plan(NamedTuple):
     steps: int
     length: int
     rate: float
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        """Of a task alone."""
+        return Vectors(self.rate)
 
 
 class Linear(Protocol):
@@ -97,14 +135,15 @@ class OwnLinear:
     """
 
     def __init__(self, shared: Matrix, plan: Plan) -> None:
-        self._weight, self._back, self._bias = shared
-        self._rate = plan.rate
+        self._weight, self._back, self._is_own = shared.forward, shared.across, False
+        self._rate, self._vectors = plan.rate, plan.vectors
+        self._bias = plan.vectors.place(shared.bias)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return torch.mm(x, self._weight).add_(self._bias)
+        return torch.mm(x, self._weight).add_(self._vectors.values[self._bias])
 
     def onto(self, before: Tensor, x: Tensor) -> Tensor:
-        return torch.add(before, self._bias).addmm_(x, self._weight)
+        return torch.add(before, self._vectors.values[self._bias]).addmm_(x, self._weight)
 
     def back(self, dy: Tensor) -> Tensor:
         return torch.mm(dy, self._back)
@@ -113,9 +152,12 @@ class OwnLinear:
         return dx.addmm_(dy, self._back)
 
     def step(self, x: Tensor, dy: Tensor) -> None:
-        self._weight = torch.addmm(self._weight, x.t(), dy, alpha=-self._rate)
-        self._back = self._weight.t()
-        self._bias = torch.addmv(self._bias, dy.t(), dy.new_ones(len(dy)), alpha=-self._rate)
+        if self._is_own:
+            self._weight.addmm_(x.t(), dy, alpha=-self._rate)
+        else:
+            self._weight = torch.addmm(self._weight, x.t(), dy, alpha=-self._rate)
+            self._back, self._is_own = self._weight.t(), True
+        self._vectors.slope(self._bias, dy.sum(0))
 
 
 class ThinLinear:
@@ -174,7 +216,7 @@ def linear(shared: Matrix, plan: Plan) -> Linear:
 
 
 class Normed(NamedTuple):
-    """What the backward pass of a layer normalisation needs: input [r, d], output before weight and bias, mean, 1/std."""
+    """What the backward pass of a layer normalisation needs: input and bare output [r, d], mean and 1/std [r, 1]."""
 
     x: Tensor
     normalised: Tensor
@@ -202,20 +244,23 @@ class OwnNorm:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, eps: float, plan: Plan) -> None:
-        self._weight, self._bias, self._eps, self._rate = weight, bias, eps, plan.rate
+        self._eps, self._vectors = eps, plan.vectors
+        self._weight, self._bias = plan.vectors.place(weight), plan.vectors.place(bias)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Normed]:
-        y, mean, rstd = torch.native_layer_norm(x, x.shape[1:], self._weight, self._bias, self._eps)
+        now = self._vectors.values
+        y, mean, rstd = torch.native_layer_norm(x, x.shape[1:], now[self._weight], now[self._bias], self._eps)
         return y, Normed(x, y, mean, rstd)
 
     def descend(self, dy: Tensor, saved: Normed) -> Tensor:
+        now = self._vectors.values
         x, _, mean, rstd = saved
         dx: Tensor
         dx, dweight, dbias = aten.native_layer_norm_backward(
-            dy, x, x.shape[1:], mean, rstd, self._weight, self._bias, _ALL
+            dy, x, x.shape[1:], mean, rstd, now[self._weight], now[self._bias], _ALL
         )
-        self._weight = torch.sub(self._weight, dweight, alpha=self._rate)
-        self._bias = torch.sub(self._bias, dbias, alpha=self._rate)
+        self._vectors.slope(self._weight, dweight)
+        self._vectors.slope(self._bias, dbias)
         return dx
 
 

@@ -12,9 +12,11 @@ from mml.data.events import EventLog
 from mml.data.rolling import Queries
 from mml.model.log.counter import DecayedCounts
 from mml.model.newcomers.following import Following
+from mml.model.newcomers.launches import Unseen
 from mml.model.newcomers.memory import Memory
 from mml.model.newcomers.nearness import Nearness
-from mml.model.newcomers.untouched import Unseen, Untouched
+from mml.model.newcomers.newness import passed
+from mml.model.newcomers.untouched import Untouched
 
 _FURTHEST = 50  # histories of so many interactions and more are alike in popularity
 _LEAST = 1e-3  # weight of an event that is too far in position to count
@@ -74,17 +76,9 @@ FOLLOWERS: tuple[Part, ...] = (
 """Of which the learner by what follows has one."""
 
 
-UNTOUCHED: tuple[Unseen, ...] = (
-    Unseen(),
-    *(Unseen(sharpness) for sharpness in (1.0, 2.0, 4.0, 8.0)),
-    *(Unseen(sharpness, personal=True) for sharpness in (4.0, 16.0)),
-)
-"""Of items that nobody has touched."""
-
-
 def _is_own(part: Part) -> bool:
     """Whether what the part says depends on more of a query than its moment and the number of its interactions."""
-    return isinstance(part, Nearness | Following) or (isinstance(part, Unseen) and part.personal)
+    return isinstance(part, Nearness | Following) or (isinstance(part, Unseen) and part.likeness > 0)
 
 
 def _at_one_moment(queries: Queries) -> bool:
@@ -102,7 +96,7 @@ class Shares:
         content: float64 [n_items, d], 0 where an item has none; None for no content at all.
         counted: shares are those of the items below this one, so that items which come in later (from this one on)
             change no other's; all if None.
-        launches: float64 [d], what those of the first `span` events tell; None to learn it.
+        launches: float64 [d], what those of the log up to T tell of content; None for nothing.
     """
 
     def __init__(
@@ -121,7 +115,7 @@ class Shares:
         self._places = np.minimum(events.places, _FURTHEST)
         self._counts: dict[tuple[Any, ...], DecayedCounts] = {}
         self._moment: tuple[int, dict[tuple[tuple[Part, ...], int], np.ndarray]] = -1, {}
-        self.untouched = Untouched(events, n_items, span, repeatable, content, self.counted, launches)
+        self.untouched = Untouched(events, n_items, content, self.counted, launches)
         self._first = self.untouched.first
 
     def of(self, queries: Queries, parts: Sequence[Part], limit: int | None = None) -> Iterator[np.ndarray]:
@@ -269,7 +263,7 @@ class Shares:
         presence = self._presence(moments, limit) if rated else None
         for part in parts:
             if isinstance(part, Unseen):
-                yield self.untouched.counts(queries if part.personal else moments, part, slice(limit), of_content)
+                yield self.untouched.counts(queries if part.likeness else moments, part, slice(limit), of_content)
                 continue
             plain = part.of if isinstance(part, Rate) else part
             if plain not in kept:
@@ -284,6 +278,10 @@ class Shares:
     def is_untouched(self, known: np.ndarray, items: np.ndarray) -> np.ndarray:
         """bool [c], whether nobody had touched item [c] before event `known` [c]."""
         return self._first[items] >= known
+
+    def passed(self, queries: Queries) -> np.ndarray:
+        """float64 [c], how long after the latest known event they are asked, in spans of the log up to T."""
+        return passed(self._events, self._span, queries)
 
     def _plain(self, queries: Queries, part: Counts | Nearness | Following) -> np.ndarray:
         if isinstance(part, Nearness):

@@ -441,15 +441,13 @@ class Recommender:
             return
         tasks = self._now(found.tasks(rows, self.rules.max_length))
         outputs = self.outputs(tasks)
-        scorer = self.fused(tasks, outputs)
+        scorer, left_out = self.fused(tasks, outputs), ~allowed.to(self.device)
         for begin in range(0, len(rows), _BLOCK):
             cases = slice(begin, min(begin + _BLOCK, len(rows)))
-            scores = scorer.of_cases(cases)(slice(0, self.catalogue.n_items)).masked_fill(
-                ~allowed.to(self.device), -torch.inf
-            )
+            scores = scorer.of_cases(cases)(slice(0, self.catalogue.n_items)).masked_fill_(left_out, -torch.inf)
             if not self.rules.repeatable:
-                for place, row in enumerate(rows[cases]):
-                    scores[place, found.items[row]] = -torch.inf
+                places, had = found.pairs(rows[cases])
+                scores[torch.from_numpy(places), torch.from_numpy(had)] = -torch.inf
             best = best_items(scores, top, self.vocabulary.n_warm_items, new_items_share)
             told = self._contributions(StandardisedScores(outputs), scorer, cases, best) if explain else {}
             yield ListedItems.of(rows[cases][best.cases], best.items, best.scores, "mml", told)

@@ -80,6 +80,8 @@ class TaskBatch:
 
     def to(self, device: torch.device) -> TaskBatch:
         """The same batch on `device`."""
+        if self.item_seq.device == device:
+            return self
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         moved: dict[str, Any] = {k: v if v is None else v.to(device) for k, v in values.items()}
         return TaskBatch(**moved)

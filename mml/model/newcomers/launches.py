@@ -91,15 +91,16 @@ def untouched_weights(past: EventLog, content: np.ndarray | None, repeatable: bo
     return found
 
 
-def by_history(queries: Queries, content: np.ndarray) -> np.ndarray:
-    """Likeness of items to what the user had, float64 [c, n]: products with its mean of length 1.
+def likeness(queries: Queries, content: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Likeness of items to what the user had, float64 [c, k]: products with its mean of length 1.
 
     Args:
         queries: c of them.
-        content: float64 [n, d].
+        content: float64 [n_items, d].
+        items: float64 [k, d], the content of k items.
     """
     mean = np.einsum("cl,cld->cd", decayed(queries.histories, _DECAY), content[_inside(queries, len(content))])
-    return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)) @ content.T
+    return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)) @ items.T
 
 
 def _inside(queries: Queries, n: int) -> np.ndarray:
@@ -142,7 +143,7 @@ def _shares(cases: Cases, first: np.ndarray, content: np.ndarray, weights: np.nd
     items = items[items > 0]
     untouched = first[items][None] >= cases.queries.known[:, None]
     columns = np.searchsorted(items, cases.targets)
-    s, p = (content[items] @ weights)[None], by_history(cases.queries, content)[:, items]
+    s, p = (content[items] @ weights)[None], likeness(cases.queries, content, content[items])
     found = np.empty((len(cases), len(UNTOUCHED)))
     for column, part in enumerate(UNTOUCHED):
         scores = np.where(untouched, part.scores(s, p), -np.inf)

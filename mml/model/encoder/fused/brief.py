@@ -1,4 +1,4 @@
-"""Adaptation in few steps over short histories, for its outcome alone: the state of each task after its last input.
+"""Many tasks in few steps over short histories, for the outcome alone: each task's state after its last input.
 
 All parameters adapt at one rate. Nothing is kept of the adapted weights, and of the last layer only what the wanted
 states need is run. Equal to `passes` but for rounding.
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mml.meta.inner import Params
 from mml.model.encoder.fused.ops import ACTIVATIONS
-from mml.model.encoder.fused.thin import Matrix, Normed, Plan, linear, norm, times_transposed
+from mml.model.encoder.fused.thin import Linear, Matrix, Norm, Normed, Plan, times_transposed
 from mml.model.encoder.shape import CausalShape
 from mml.model.encoder.slot import Slopes
 
@@ -110,10 +110,10 @@ class Layer:
     def __init__(self, shape: CausalShape, weights: LayerWeights, plan: Plan) -> None:
         self._n_tasks, self._n_heads = plan.n_tasks, shape.n_heads
         self._activation = ACTIVATIONS[shape.hidden_act]
-        self._qkv, self._dense = linear(weights.qkv, plan), linear(weights.dense, plan)
-        self._inner, self._outer = linear(weights.inner, plan), linear(weights.outer, plan)
-        self._norm = norm(*weights.norm, shape.layer_norm_eps, plan)
-        self._end = norm(*weights.end, shape.layer_norm_eps, plan)
+        self._qkv, self._dense = Linear(weights.qkv, plan), Linear(weights.dense, plan)
+        self._inner, self._outer = Linear(weights.inner, plan), Linear(weights.outer, plan)
+        self._norm = Norm(*weights.norm, shape.layer_norm_eps, plan)
+        self._end = Norm(*weights.end, shape.layer_norm_eps, plan)
 
     def run(self, x: Tensor, mask: Tensor, last: Tensor | None = None) -> tuple[Tensor, LayerPass]:
         """Rows [U L, d] under a mask [L, L] or [U H, L, L] -> [U L, d], or those of the rows `last` [U] alone."""
@@ -182,7 +182,7 @@ class BriefEncoder:
 
     def __init__(self, shape: CausalShape, weights: EncoderWeights, plan: Plan) -> None:
         self._plan, self._positions = plan, weights.positions
-        self._norm = norm(*weights.norm, shape.layer_norm_eps, plan)
+        self._norm = Norm(*weights.norm, shape.layer_norm_eps, plan)
         self._layers = [Layer(shape, layer, plan) for layer in weights.layers]
 
     def descend(self, vectors: Tensor, mask: Tensor, slopes: Slopes) -> None:
@@ -197,8 +197,6 @@ class BriefEncoder:
         for layer, saved in zip(reversed(self._layers), reversed(passes), strict=True):
             d = layer.descend(d, saved)
         d = self._norm.descend(d, embedded)
-        if n == 1:
-            self._plan.vectors.step()
         changed = self._positions.expand(n, -1, -1).clone() if self._positions.dim() == 2 else self._positions
         changed[:, :length].sub_(d.view(n, length, size), alpha=self._plan.rate)
         self._positions = changed

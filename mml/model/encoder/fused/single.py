@@ -27,7 +27,7 @@ _ALL = [True, True, True]
 
 
 @contextmanager
-def native() -> Iterator[None]:
+def _native() -> Iterator[None]:
     """torch's own kernels: on so few numbers those of oneDNN take four times as long."""
     mkldnn = torch.backends.mkldnn
     before, mkldnn.enabled = mkldnn.enabled, False  # type: ignore[assignment]
@@ -203,7 +203,7 @@ class SingleEncoder(NamedTuple):
 
     shape: CausalShape
 
-    @native()
+    @_native()
     def run(self, weights: OneTask, x: Tensor, mask: Tensor) -> tuple[Tensor, Passes]:
         """The states [L, d] of item vectors [L, d] under a mask [L, L] or [H, L, L], and what `descend` needs."""
         x = x + weights.positions[: len(x)]
@@ -232,7 +232,7 @@ class SingleEncoder(NamedTuple):
         y, mean, rstd = torch.native_layer_norm(x, x.shape[-1:], weight, bias, self.shape.layer_norm_eps)
         return y, Normed(x, mean, rstd)
 
-    @native()
+    @_native()
     def descend(self, weights: OneTask, dstates: Tensor, passes: Passes, rate: float) -> None:
         """Change the weights by a step of gradient descent: gradient by the states [L, d], passes of the same weights.
 

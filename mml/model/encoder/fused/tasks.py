@@ -15,7 +15,7 @@ from mml.model.encoder.fused.brief import BriefEncoder, EncoderWeights
 from mml.model.encoder.fused.function import fused_states
 from mml.model.encoder.fused.ops import LowRank
 from mml.model.encoder.fused.passes import FusedEncoder, Weights
-from mml.model.encoder.fused.single import OneTask, Packed, SingleEncoder, native
+from mml.model.encoder.fused.single import OneTask, Packed, SingleEncoder
 from mml.model.encoder.fused.sinks import Descent, collapsed
 from mml.model.encoder.fused.thin import Plan
 from mml.model.encoder.slot import Slopes, TaskInputs
@@ -92,10 +92,10 @@ class FusedTasks:
         self, initial: Params, rates: Rates, steps: int, length: int, slopes: Slopes, last: Tensor
     ) -> Tensor | None:
         inputs, weights = self._inputs.detached(), self._prepared.shared()
-        n_tasks = len(inputs.vectors)
-        if isinstance(rates, Mapping) or not weights.are(initial) or (n_tasks > 1 and steps * length > _THIN):
+        n_tasks = len(inputs.vectors)  # a single one has a quicker way
+        if isinstance(rates, Mapping) or not weights.are(initial) or n_tasks == 1 or steps * length > _THIN:
             return None
-        with torch.inference_mode(), native():
+        with torch.inference_mode():
             encoder = BriefEncoder(self._encoder, weights, Plan(n_tasks, steps, length, rates))
             vectors, mask = inputs.vectors[:, :length], self._mask[..., :length, :length]
             for _ in range(steps):

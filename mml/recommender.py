@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +26,7 @@ from mml.errors import InputError
 from mml.evaluation.ranking import rank_targets
 from mml.evaluation.significance import per_case_ndcg
 from mml.features.new_items import encode_new_items, read_new_items
-from mml.files.bundle import read_about, read_state, write_state
+from mml.files.bundle import finish_write, read_about, read_state, write_state
 from mml.files.safe import make_folder, plain
 from mml.histories import Given, Histories
 from mml.model.fusion import FUSIONS
@@ -104,6 +106,7 @@ class Recommender:
         self.fusions: dict[str, TrainedFusion] = {}
         self.log = log
         self.choices = dict(choices or {})
+        self.learned_logs: tuple[str, ...] = ()
         self.use_generated(generator is not None)
 
     # -- scores of tasks: what the evaluation asks -------------------------------------------------------------------
@@ -191,7 +194,8 @@ class Recommender:
 
         Args:
             histories: user id -> item ids, the oldest first; or a table, or the name of a file of one, with the
-                columns' names that the imported log has, or user_id, item_id and perhaps timestamp.
+                columns' names that the imported log has, or user_id, item_id and perhaps timestamp: by the latest
+                one of a user it is told how long ago the log ended, and so how many items may be new.
             top: how many items, at least 1.
             items: only these are candidates; all if None.
             exclude: these are none.
@@ -321,11 +325,20 @@ class Recommender:
             counts = self.vocabulary.counts + np.bincount(newer.items, minlength=len(self.vocabulary))
             whole.vocabulary = replace(self.vocabulary, counts=counts)
             whole.log = PackedSequences.joined([self.log, newer])
+            whole.learned_logs = (*self.learned_logs, _digest(found))
             self.__dict__.update(whole.__dict__)
         said = f"NDCG@10 for the {n_judges} newest users: {before:.4f} before, {after:.4f} after"
         logger.info("%s; %s.", said, "updated" if kept == "new" else "the model is kept as it was")
         numbers = {"n_interactions": len(newer.items), "n_unknown": found.n_unknown}
         return {"kept": kept, "ndcg_before": before, "ndcg_after": after, **numbers}
+
+    def has_learned(self, log: Given) -> bool:
+        """Whether an update has learned just this log: what a command does twice, once more after a kill, counts once.
+
+        Raises:
+            InputError: for a log that cannot be read.
+        """
+        return _digest(Histories.read(log, self.vocabulary, self.told)) in self.learned_logs
 
     def _now(self, tasks: TaskSet) -> TaskSet:
         """The tasks, asked after all events that are known; at T if nothing has come since."""
@@ -480,6 +493,7 @@ class Recommender:
                 f"{path} holds no trained recommender; name a finished run's folder such as output/ml-100k/latest, or "
                 "a folder that save() wrote."
             )
+        finish_write(folder, _NAME)
         about = read_about(folder, _NAME)
         if about is not None and about.get("format") != _FORMAT:
             made = about.get("versions", {}).get("mml", "?")
@@ -505,6 +519,7 @@ class Recommender:
             "log": None if self.log is None else _log_state(self.log),
             "choices": self.choices,
             "fusions": {name: fusion.state() for name, fusion in self.fusions.items()},
+            "learned_logs": list(self.learned_logs),
         }
 
     @classmethod
@@ -528,7 +543,13 @@ class Recommender:
         whole = cls(items, catalogue, learners, generator, rules, values, device, log, state["choices"])
         for method in state["methods"]:
             whole.fusions[method] = FUSIONS[method].restored(whole.shape, state["fusions"][method], values)
+        whole.learned_logs = tuple(state.get("learned_logs", ()))
         return whole
+
+
+def _digest(log: Histories) -> str:
+    """Of what an update learns of a log; items are told by their numbers, which stay."""
+    return hashlib.sha256(json.dumps([log.users, log.items, log.seconds], default=float).encode()).hexdigest()
 
 
 def _log_state(log: PackedSequences) -> dict[str, Tensor]:

@@ -71,9 +71,7 @@ def filtered_columns(get: Callable[[str], Any]) -> dict[str, str]:
         get: key -> value.
     """
     columns = {str(name): "val_interval" for name in get("val_interval") or {}}
-    for key in ("normalize_field", "alias_of_user_id", "alias_of_item_id"):
-        columns |= {str(name): key for name in get(key) or ()}
-    return columns
+    return columns | {str(name): "alias_of_item_id" for name in get("alias_of_item_id") or ()}
 
 
 def check_data_keys(get: Callable[[str], Any]) -> None:
@@ -97,10 +95,7 @@ def check_data_keys(get: Callable[[str], Any]) -> None:
     for name, length in (get("seq_len") or {}).items():
         if type(length) is not int or length < 1:
             raise InputError(f"config: key 'seq_len.{name}' is {length!r}; it must be a whole number, at least 1.")
-    for key in ("normalize_field", "alias_of_user_id", "alias_of_item_id"):
-        _check_names(key, get(key))
-    if get("normalize_field") and get("normalize_all"):
-        raise InputError("config: keys 'normalize_field' and 'normalize_all' are both set; keep one of them.")
+    _check_names("alias_of_item_id", get("alias_of_item_id"))
     if get("rm_dup_inter") not in (None, "first", "last"):
         raise InputError(f"config: key 'rm_dup_inter' is {get('rm_dup_inter')!r}; it must be first, last or ~.")
 

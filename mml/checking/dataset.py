@@ -65,6 +65,8 @@ def _split(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
 
 def _cases(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
     counts = Counter(tasks.shots.tolist())
+    first = dataset.first_screens()
+    counts[0] = 0 if first is None else len(first)
     shots = dataset.settings.eval_shots
     if isinstance(shots, str):
         return [Finding("note", f"There are {len(tasks):,} cases, one for each new user with three interactions.")]

@@ -39,7 +39,7 @@ def test_a_plain_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     printed = capsys.readouterr().out
     assert "note: Times run from 2020-09-13 12:26 to 2020-09-15" in printed
     assert "8 of 40 (20 %) users are new" in printed
-    assert "Cases by interactions known (eval_shots): 8 after 1, " in printed
+    assert "Cases by interactions known (eval_shots): 8 after 0, 8 after 1, " in printed
     assert printed.endswith("log: 0 error(s), 2 warning(s).\n")
 
 

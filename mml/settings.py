@@ -123,6 +123,11 @@ def read(declared: type[S], values: Values) -> S:
     return declared(**{name: _brought(values.get(name, _default(one)), hints[name]) for name, one in own.items()})
 
 
+def inside(value: object) -> Mapping[str, object]:
+    """The keys and values of a mapping; none where the value is something else, such as None."""
+    return value if isinstance(value, Mapping) else {}
+
+
 def _default(one: Field[Any]) -> Any:
     return one.default_factory() if callable(one.default_factory) else one.default
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -70,6 +70,16 @@ class Rules:
     repeatable: bool
     fusion: str
     hidden_size: int
+
+
+class Updated(TypedDict):
+    """What an update gained; see Recommender.update."""
+
+    kept: str
+    ndcg_before: float
+    ndcg_after: float
+    n_interactions: int
+    n_unknown: int
 
 
 class Recommender:
@@ -285,7 +295,7 @@ class Recommender:
         self.__dict__.update(Recommender.from_state(state).__dict__)
         return len(frame)
 
-    def update(self, log: Given) -> dict[str, Any]:
+    def update(self, log: Given) -> Updated:
         """Learn from what users did since the training, in seconds: no weight is trained by gradients.
 
         Learners without an encoder are fitted again, all are corrected for the items' shares among the newer
@@ -324,8 +334,13 @@ class Recommender:
             self.__dict__.update(whole.__dict__)
         said = f"NDCG@10 for the {n_judges} newest users: {before:.4f} before, {after:.4f} after"
         logger.info("%s; %s.", said, "updated" if kept == "new" else "the model is kept as it was")
-        numbers = {"n_interactions": len(newer.items), "n_unknown": found.n_unknown}
-        return {"kept": kept, "ndcg_before": before, "ndcg_after": after, **numbers}
+        return Updated(
+            kept=kept,
+            ndcg_before=before,
+            ndcg_after=after,
+            n_interactions=len(newer.items),
+            n_unknown=found.n_unknown,
+        )
 
     def _now(self, tasks: TaskSet) -> TaskSet:
         """The tasks, asked after all events that are known; at T if nothing has come since."""
@@ -491,7 +506,7 @@ class Recommender:
             )
         return cls.from_state(read_state(folder, _NAME))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """All of it: nested mappings of tensors, numbers, strings and lists."""
         generator = self.generator
         made = None if generator is None else {"kind": self.values["generator"], "weights": generator.state_dict()}
@@ -510,7 +525,7 @@ class Recommender:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Recommender:
+    def from_state(cls, state: State) -> Recommender:
         """The recommender that `state` is of, on the CPU."""
         device, values = torch.device("cpu"), state["settings"]
         items, catalogue = Items.from_state(state["items"]), Catalogue.from_state(state["catalogue"])

@@ -280,6 +280,7 @@ def test_what_comes_later_changes_no_earlier_prediction(tiny_data: Path, argumen
     path = tmp_path / "data" / "tiny" / "tiny.inter"
     log = pd.read_csv(path, sep="\t", dtype=str)
     time, split_time = log[TIME].astype(float), dataset.summary()["split_time"]
+    assert split_time is not None
     warm = log[ITEM].isin(log[ITEM][time <= split_time])
     rows = log.index[(time.groupby(log[USER]).transform("min") > split_time) & (time >= cut) & warm]
     log.loc[rows, ITEM] = log.loc[np.random.default_rng(0).permutation(rows), ITEM].to_numpy()

@@ -11,7 +11,6 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from recbole.utils import dataset_arguments
 from torch import nn
@@ -30,7 +29,7 @@ from mml.model.learner.base import InnerLoopSettings
 from mml.model.learner.popularity_settings import PopularitySettings
 from mml.model.learner.slot import StateEntry
 from mml.model.loss import LossSettings
-from mml.settings import Key, Values, keys_of
+from mml.settings import Key, Values, inside, keys_of
 from mml.slots import SLOTS
 from mml.tables.told import wrong_in
 from mml.trainer.settings import (
@@ -88,7 +87,7 @@ def declared() -> dict[str, Key]:
     return {name: key for part, _ in declarations() for name, key in keys_of(part).items()}
 
 
-def defaults() -> dict[str, Any]:
+def defaults() -> dict[str, object]:
     """Top-level key -> what it is if nobody sets it; the learners that are there by default among them."""
     values = {name: key.default for name, key in declared().items()}
     return values | {"learners": {entry.name: {} for entry in LEARNERS if entry.by_default}}
@@ -157,7 +156,7 @@ def recbole_data_keys() -> frozenset[str]:
     return _DATASET_ARGUMENTS - USE_INSTEAD.keys() - declared().keys()
 
 
-def check(settings: Mapping[str, Any], source: str) -> None:
+def check(settings: Mapping[str, object], source: str) -> None:
     """Refuse unknown keys and wrong values, all of a source in one message.
 
     Args:
@@ -183,25 +182,23 @@ def check_values(values: Values, keys: Mapping[str, Key], source: str) -> None:
         raise InputError(*problems)
 
 
-def _problems(settings: Mapping[str, Any], source: str) -> Iterator[str]:
+def _problems(settings: Mapping[str, object], source: str) -> Iterator[str]:
     keys, recbole = declared(), recbole_data_keys()
     for name, value in settings.items():
         yield from _of_key(source, str(name), value, keys, recbole)
-    learners = settings.get("learners")
-    for name, learner in (learners if isinstance(learners, dict) else {}).items():
+    for name, learner in inside(settings.get("learners")).items():
         yield from _of_learner(source, str(name), learner)
     imported = settings.get("imported")
     for wrong in wrong_in(imported) if isinstance(imported, dict) else ():
         yield f"{source}: {wrong}."
-    overrides = settings.get("dataset_overrides")
-    for dataset, own in (overrides if isinstance(overrides, dict) else {}).items():
+    for dataset, own in inside(settings.get("dataset_overrides")).items():
         if isinstance(own, dict):
             yield from _problems(own, f"{source}: dataset_overrides.{dataset}")
         else:
             yield f"{source}: dataset_overrides.{dataset} must be a mapping of keys."
 
 
-def _of_key(source: str, key: str, value: Any, keys: Mapping[str, Key], recbole: frozenset[str]) -> Iterator[str]:
+def _of_key(source: str, key: str, value: object, keys: Mapping[str, Key], recbole: frozenset[str]) -> Iterator[str]:
     if key == "dataset":
         yield from _of_value(source, key, value, Key((str,), None, "", "run"))
     elif key in keys:
@@ -216,7 +213,7 @@ def _of_key(source: str, key: str, value: Any, keys: Mapping[str, Key], recbole:
         yield f"{source}: key '{key}' has the value {value!r}; it must be text, such as \",\"."
 
 
-def _of_learner(source: str, name: str, learner: Any) -> Iterator[str]:
+def _of_learner(source: str, name: str, learner: object) -> Iterator[str]:
     if learner is None:
         return
     taken = (
@@ -249,7 +246,7 @@ def _of_learner(source: str, name: str, learner: Any) -> Iterator[str]:
         yield f"{source}: learners.{name} has both item_feat_emb and source; keep one of them."
 
 
-def _of_value(source: str, name: str, value: Any, key: Key) -> Iterator[str]:
+def _of_value(source: str, name: str, value: object, key: Key) -> Iterator[str]:
     if value is None:
         if not key.optional:
             yield f"{source}: key '{name}' needs a value; {_expected(key)}."
@@ -257,7 +254,7 @@ def _of_value(source: str, name: str, value: Any, key: Key) -> Iterator[str]:
         yield f"{source}: key '{name}' has the value {value!r}; {_expected(key)}."
 
 
-def _is_legal(value: Any, key: Key) -> bool:
+def _is_legal(value: object, key: Key) -> bool:
     numbers = value if isinstance(value, list) else [value]
     if value == []:
         return key.default == []
@@ -272,12 +269,14 @@ def _is_legal(value: Any, key: Key) -> bool:
     return key.low is None or all(_is_within(number, key) for number in numbers)
 
 
-def _is_within(number: Any, key: Key) -> bool:
+def _is_within(number: object, key: Key) -> bool:
     assert key.low is not None
-    return _is(number, float) and number >= key.low and (key.high is None or number <= key.high)
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        return False
+    return number >= key.low and (key.high is None or number <= key.high)
 
 
-def _is(value: Any, kind: type) -> bool:
+def _is(value: object, kind: type) -> bool:
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, (int, float) if kind is float else kind)

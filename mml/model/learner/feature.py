@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class ModalitySettings:
     section: ClassVar[str] = "Feature learners"
 
     item_feat_emb: str | None = setting(None, "File of one vector per item.", is_path=True)
-    source: Mapping[str, Any] | None = setting(None, "What to encode: columns, a table or a folder.")
+    source: Mapping[str, object] | None = setting(None, "What to encode: columns, a table or a folder.")
 
 
 class FeatureLearner(Learner):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ class Counter:
     )
     reach: float = setting(0.0, "How far apart positions are that count for each other; 0 for all alike.", low=0.0)
     shrinkage: float = setting(100.0, "Events that popularity at all positions counts for.", low=0.0)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {"half_life": [0.0, *(2.0**-n for n in range(12))], "reach": [0.0, 0.5, 1.0, 2.0, 4.0, 8.0]},
         "Values tried on the old users' own arrivals before T, by setting.",
     )
@@ -102,8 +102,9 @@ class DecayedCounts:
         places = case * self._n_items + self._items[events]
         return np.bincount(places, weights, len(ends) * self._n_items).reshape(len(ends), self._n_items)
 
-    def _fading(self, age: np.ndarray | float) -> Any:
-        return np.exp2(-np.maximum(age, 0.0) / self._half_life)
+    def _fading(self, age: np.ndarray) -> np.ndarray:
+        fading: np.ndarray = np.exp2(-np.maximum(age, 0.0) / self._half_life)
+        return fading
 
 
 class CounterScorer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -164,7 +164,7 @@ class VSKNN(PriorMethod):
     section: ClassVar[str] = "VSKNN"
     neighbours: int = setting(100, "At most so many sessions count.", low=1)
     idf: float = setting(1.0, "How much rarer items are preferred.", low=0.0)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {"neighbours": [50, 100, 200, 500, 1000], "idf": [0.0, 0.2, 0.5, 1.0]}, _SEARCHED
     )
 
@@ -182,7 +182,7 @@ class STAN(PriorMethod):
     position: float = setting(4.0, "Items of the history weigh exp(-age / position).", low=1e-3)
     life: float = setting(1.0, "Sessions weigh exp(-age / life), age a share of the log's time.", low=1e-6)
     distance: float = setting(20.0, "A neighbour's items weigh exp(-places apart / distance).", low=1e-3)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {
             "distance": [2.0, 5.0, 10.0, 20.0, 50.0, 200.0],
             "position": [1.0, 2.0, 4.0, 8.0, 20.0],
@@ -204,7 +204,7 @@ class VSTAN(STAN):
     section: ClassVar[str] = "VSTAN"
     match: float = setting(4.0, "Neighbours weigh exp(-age of the latest shared item / match).", low=1e-3)
     idf: float = setting(0.0, "How much rarer items are preferred.", low=0.0)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {
             "distance": [2.0, 5.0, 10.0, 20.0, 50.0, 200.0],
             "position": [1.0, 2.0, 4.0, 8.0, 20.0],

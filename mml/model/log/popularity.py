@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -61,7 +61,7 @@ class RecentPopularity(LogMethod):
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "RecentPopularity"
     half_life: float = setting(0.1, "Share of the log's time in which an interaction's weight halves.", low=1e-9)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {"half_life": [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]}, "Values tried on validation users, by setting."
     )
 
@@ -75,7 +75,7 @@ class RecentPositionPopularity(RecentPopularity):
 
     section: ClassVar[str] = "RecentPositionPopularity"
     strength: float = setting(1.0, "Exponent of how much more popular an item has become.", low=0.0)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {"half_life": [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0], "strength": [0.0, 0.25, 0.5, 1.0]},
         "Values tried on validation users, by setting.",
     )

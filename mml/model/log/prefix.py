@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -35,7 +35,7 @@ class PrefixKNN(PriorMethod):
     power: float = setting(1.0, "Exponent of the similarities.", low=0.0)
     neighbours: int = setting(1000, "At most so many prefixes count.", low=1)
     max_prefixes: int = setting(200_000, "Only the users' first places take part, as many each as make so many.", low=1)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {
             "decay": [0.4, 0.6, 0.8, 0.9, 0.95],
             "power": [0.5, 1.0, 2.0, 3.0],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from mml.settings import setting
 
@@ -19,7 +19,7 @@ class LogSettings:
     USER_ID_FIELD: str = setting("user_id", "Column of the users.")
     ITEM_ID_FIELD: str = setting("item_id", "Column of the items.")
     TIME_FIELD: str = setting("timestamp", "Column of the times; a log without it is in time order row by row.")
-    load_col: Mapping[str, Any] | None = setting(
+    load_col: Mapping[str, object] | None = setting(
         {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id"]},
         "Columns to read; .item is read for its ids (items that nobody has touched yet).",
     )

@@ -30,7 +30,7 @@ from mml.histories import Given, Histories
 from mml.model.fusion import FUSIONS
 from mml.model.fusion.context import case_context, context_size
 from mml.model.fusion.slot import ExplainedScorer, FusedScorer, FusionShape, TrainedFusion
-from mml.model.fusion.standardised import StandardisedScores
+from mml.model.fusion.standardised import ScoreSettings, StandardisedScores
 from mml.model.generator import GENERATORS, Generator
 from mml.model.generator.slot import GeneratorParts
 from mml.model.learner import entry_of
@@ -41,7 +41,7 @@ from mml.model.learner.slot import EventLearner, Serving, State, TrainedLearner
 from mml.protocols import follows
 from mml.ranked_lists import BestItems, ListedItems, best_items, popular_items
 from mml.refresh.newer import learned
-from mml.settings import Values
+from mml.settings import Values, read
 from mml.tables.told import Told
 from mml.version import __version__
 
@@ -138,7 +138,11 @@ class Recommender:
         """The fused scores of the tasks, by the fusion called `method` or the chosen one."""
         fusion = self.fusions[self.rules.fusion if method is None else method]
         context = case_context(tasks, self.catalogue) if fusion.needs_context else torch.zeros(len(tasks), 0)
-        return fusion.scorer(StandardisedScores(outputs), context)
+        return fusion.scorer(self.standardised(outputs), context)
+
+    def standardised(self, outputs: Mapping[str, Output]) -> StandardisedScores:
+        """The learners' scores on one scale."""
+        return StandardisedScores(outputs, read(ScoreSettings, self.values))
 
     @property
     def compared_fusions(self) -> list[str]:
@@ -453,7 +457,7 @@ class Recommender:
                 for place, row in enumerate(rows[cases]):
                     scores[place, found.items[row]] = -torch.inf
             best = best_items(scores, top, self.vocabulary.n_warm_items, new_items_share)
-            told = self._contributions(StandardisedScores(outputs), scorer, cases, best) if explain else {}
+            told = self._contributions(self.standardised(outputs), scorer, cases, best) if explain else {}
             yield ListedItems.of(rows[cases][best.cases], best.items, best.scores, "mml", told)
 
     def _contributions(

@@ -16,17 +16,17 @@ from recbole.utils import dataset_arguments
 from torch import nn
 
 from mml.config.run_settings import ChosenLearners, PresetSettings, RunSettings
-from mml.data.settings import LogSettings, SplitSettings, TaskSettings
+from mml.data.settings import LogSettings, PopularitySettings, SplitSettings, TaskSettings
 from mml.errors import InputError
 from mml.evaluation.settings import EvaluationSettings
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.fusion.cases import CandidateSettings
 from mml.model.fusion.slot import FusionSettings
+from mml.model.fusion.standardised import ScoreSettings
 from mml.model.generator.slot import GeneratorSettings
 from mml.model.learner import LEARNERS, entry_of
 from mml.model.learner.adaptation import AdaptationSettings
 from mml.model.learner.base import InnerLoopSettings
-from mml.model.learner.popularity_settings import PopularitySettings
 from mml.model.learner.slot import StateEntry
 from mml.model.loss import LossSettings
 from mml.settings import Key, Values, inside, keys_of
@@ -61,6 +61,7 @@ PARTS: tuple[type, ...] = (
     AdaptationSettings,
     GeneratorSettings,
     FusionSettings,
+    ScoreSettings,
     CandidateSettings,
     RefreshSettings,
     SnapshotSettings,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mml.data.item_features import ItemFeatures
 from mml.data.popularity import log_popularity
+from mml.data.settings import PopularitySettings
 from mml.features.encoders import Encoded
 from mml.features.fitted import FittedFeatures
 from mml.files.bundle import State
@@ -41,12 +42,12 @@ class Catalogue:
     untouched: Tensor | None = None
 
     @classmethod
-    def of(cls, dataset: MMLDataset, by_shots: bool) -> Catalogue:
+    def of(cls, dataset: MMLDataset, popularity: PopularitySettings) -> Catalogue:
         """The catalogue of a dataset.
 
         Args:
             dataset: whose items.
-            by_shots: whether popularity after so many interactions is counted as well.
+            popularity: whether it is counted after so many interactions as well, and how.
         """
         untouched = torch.from_numpy(dataset.item_counts[: dataset.n_warm_items + 1] == 0)
         untouched[0] = False
@@ -54,7 +55,7 @@ class Catalogue:
             dataset.item_num,
             dataset.n_warm_items,
             dataset.item_features,
-            log_popularity(dataset.users.old, dataset.item_num, by_shots),
+            log_popularity(dataset.users.old, dataset.item_num, popularity),
             untouched if untouched.any() else None,
         )
 

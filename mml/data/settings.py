@@ -62,6 +62,37 @@ class SplitSettings:
 
 
 @dataclass(frozen=True)
+class PopularitySettings:
+    """Popularity after so many interactions: read when users are ranked, and by learners that are fitted."""
+
+    stage: ClassVar[str] = "generator"
+    section: ClassVar[str] = "Feature learners"
+
+    popularity_by_shots: bool = setting(
+        True,
+        "What users take after so many interactions, instead of overall popularity: beside linear's predictions, and "
+        "as that prior for new users with up to popularity_first.",
+    )
+    popularity_first: int = setting(
+        3, "Up to so many interactions the prior of feature learners is popularity after so many.", low=0
+    )
+    popularity_lengths: int = setting(
+        10, "Histories of so many interactions and more are alike in what users take next.", low=1
+    )
+    popularity_least_prior: float = setting(
+        10.0,
+        "Overall popularity counts for so many interactions at least, beside those counted after so many; for how many "
+        "more, their likelihood says.",
+        low=1e-3,
+        high=1e6,
+    )
+
+
+OVERALL = PopularitySettings(popularity_by_shots=False)
+"""Popularity whatever the number of interactions."""
+
+
+@dataclass(frozen=True)
 class TaskSettings:
     """The tasks of the old users."""
 

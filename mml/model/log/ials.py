@@ -80,6 +80,7 @@ class IALS(PriorMethod):
         vectors, weights = other[places], weights.to(other)
         weighted = vectors * weights[..., None]
         penalty = self.penalty * (weights.sum(1) + self.unobserved * n_other) ** self.frequency
+        # 1e-6: a row without observations and penalty could not be solved for
         left = weighted.mT @ vectors + gram + (penalty[:, None, None] + 1e-6) * torch.eye(self.dim)
         return torch.cholesky_solve(weighted.sum(1)[..., None], torch.linalg.cholesky(left))[..., 0]
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mml.data.popularity import popularity_by_shots
 from mml.data.sequences import PackedSequences
+from mml.data.settings import PopularitySettings
 from mml.model.log.catalogue import Catalogue
 from mml.model.log.slot import LogMethod, behind, even_times
 from mml.settings import setting
@@ -89,12 +90,12 @@ class RecentPositionPopularity(RecentPopularity):
 
 
 def by_position(log: PackedSequences, n_items: int) -> Shares:
-    """Shares after 1..10 interactions; each row sums to one."""
+    """Shares after 1..10 interactions, counted as by default; each row sums to one."""
     catalogue = Catalogue.of(log, n_items, n_items)
     if not len(catalogue.items):
         return Shares(torch.zeros(1, n_items, dtype=torch.float64), catalogue.known)
     own = replace(log, items=catalogue.place[log.items])
-    shares = popularity_by_shots(own, catalogue.size)
+    shares = popularity_by_shots(own, catalogue.size, PopularitySettings())
     shares[:, 0] = 0.0
     return Shares(torch.from_numpy(shares[:, catalogue.place]), catalogue.known)
 

@@ -30,6 +30,7 @@ from mml.evaluation.ranking import Ranking, rank_targets
 from mml.evaluation.scorer import ItemScores, Scorer, of_rows
 from mml.model.log.counter import Counter, CounterScorer, cases_of, choose_counter
 from mml.model.newcomers.content import unit_content
+from mml.model.newcomers.launches import learned, untouched_weights
 from mml.model.newcomers.learner import LEARNERS, Chosen, Newcomers, choose
 from mml.model.newcomers.parts import Shares
 
@@ -85,13 +86,15 @@ class Measured:
         limit = self.world.dataset.n_known_items + 1
         content = None if self.content is None else self.content[:limit]
         past = self.world.past
-        shares = Shares(past, limit, len(past), self.repeatable, content)
-        return choose(past, shares, self.protocol, self.repeatable)
+        untouched = untouched_weights(past, content, self.repeatable)
+        return choose(past, Shares(past, limit, len(past), self.repeatable), self.protocol, self.repeatable, untouched)
 
     def learner(self, chosen: Chosen) -> Newcomers:
         """With the choices, over the whole log."""
         world = self.world
-        shares = Shares(world.events, world.n_items, len(world.past), self.repeatable, self.content)
+        launches = None if self.content is None else learned(world.past, self.content, self.repeatable)
+        n_past = len(world.past)
+        shares = Shares(world.events, world.n_items, n_past, self.repeatable, self.content, launches=launches)
         return Newcomers(chosen, shares)
 
     def gains(self, scores: Tensor, rows: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +26,14 @@ class Histories:
     Args:
         users: their ids.
         items: numbers of the items that are known, of each user.
-        ranks: places of these among all interactions in order of time; None where there are no times.
         n_unknown: how many items were skipped because nobody knows them.
+        seconds: when these were taken; None where there are no times.
     """
 
     users: list[str]
     items: list[list[int]]
     n_unknown: int
-    ranks: list[list[int]] | None = None
+    seconds: list[list[float]] | None = None
 
     @classmethod
     def read(cls, given: Given, items: Items, told: Told | None = None) -> Histories:
@@ -50,13 +50,13 @@ class Histories:
             InputError: if the columns are not there, or the file cannot be read.
         """
         lists: Mapping[str, Iterable[object]]
-        places: _Places | None = None
+        times: _Times | None = None
         if isinstance(given, (str, Path, pd.DataFrame)):
-            lists, places = _by_user(read_events(given, told or Told()))
+            lists, times = _by_user(read_events(given, told or Told()))
         else:
             lists = given
         users, known, unknown = [], [], 0
-        ranks: list[list[int]] | None = None if places is None else []
+        seconds: list[list[float]] | None = None if times is None else []
         for user, own in lists.items():
             if isinstance(own, str):
                 raise InputError(f"the history of '{user}' is the text {own!r}; give a list of item ids.")
@@ -65,20 +65,23 @@ class Histories:
             users.append(str(user))
             known.append(numbers)
             unknown += len(ids) - len(numbers)
-            if ranks is not None and places is not None:
-                ranks.append([place for one, place in zip(ids, places[user], strict=True) if items.known([one])])
-        return cls(users, known, unknown, ranks)
+            if seconds is not None and times is not None:
+                seconds.append([time for one, time in zip(ids, times[user], strict=True) if items.known([one])])
+        return cls(users, known, unknown, seconds)
 
     @property
     def times(self) -> np.ndarray | None:
-        """float64 [n_interactions], an order in time of all users' `sequences`; None where there are no times."""
-        if self.ranks is None:
+        """float64 [n_interactions], when those of all users' `sequences` were taken; None where there are no times."""
+        if self.seconds is None:
             return None
-        return np.array([rank for own in self.ranks for rank in own], dtype=np.float64)
+        return np.array([time for own in self.seconds for time in own], dtype=np.float64)
 
     def tasks(self, rows: np.ndarray, max_length: int) -> TaskSet:
         """The tasks of some users, whose next item is to be predicted; each has one known item at least."""
-        return tasks_after(self.sequences(rows), max_length)
+        tasks = tasks_after(self.sequences(rows), max_length)
+        if self.seconds is None:
+            return tasks
+        return replace(tasks, asked=np.array([self.seconds[row][-1] for row in rows], dtype=np.float64))
 
     def sequences(self, rows: np.ndarray | None = None) -> PackedSequences:
         """The known items of some users, all if None, packed."""
@@ -88,18 +91,18 @@ class Histories:
         return PackedSequences(flat, np.concatenate(([0], np.cumsum(lengths))))
 
 
-_Places = dict[str, list[int]]
+_Times = dict[str, list[float]]
 
 
-def _by_user(events: Events) -> tuple[dict[str, list[str]], _Places | None]:
-    """Each user's items, and their places among all rows in order of time, if there are times."""
-    frame = events.frame.assign(_place=np.arange(len(events.frame)))
+def _by_user(events: Events) -> tuple[dict[str, list[str]], _Times | None]:
+    """Each user's items, and when they took them, if there are times."""
+    frame = events.frame if events.times is None else events.frame.assign(_time=events.times)
     kept = frame[frame["item_id"] != ""]
     groups = kept.groupby("user_id", sort=False)
     everybody = [str(name) for name in frame["user_id"].unique()]
     items: dict[str, list[str]] = {name: [] for name in everybody}
     items |= {str(name): list(own) for name, own in groups["item_id"]}
-    if not events.timed:
+    if events.times is None:
         return items, None
-    places: _Places = {name: [] for name in everybody}
-    return items, places | {str(name): list(own) for name, own in groups["_place"]}
+    times: _Times = {name: [] for name in everybody}
+    return items, times | {str(name): list(own) for name, own in groups["_time"]}

@@ -247,6 +247,8 @@ class MMLDataset(AtomicDataset):
         """
         settings = self.settings
         tasks, short = evaluation_tasks(self.users.new, self.max_item_list_len, settings.eval_shots)
+        if self.has_time:
+            tasks = tasks.with_times(self.new_times)
         repeated = np.zeros(len(tasks), dtype=bool)
         if not settings.repeatable:
             repeated = self.target_in_history(tasks)
@@ -335,7 +337,8 @@ class MMLDataset(AtomicDataset):
             digest.update(group.items.tobytes())
             digest.update(group.offsets.tobytes())
         if with_new_users:
-            digest.update(np.unique(self.new_times, return_inverse=True)[1].tobytes())  # snapshots follow their order
+            begin = 0.0 if self.past_times is None else self.past_times.min(initial=np.inf)
+            digest.update((self.new_times - begin).tobytes())
         n_items = self.item_num if with_new_users else self.n_known_items + 1
         digest.update("\n".join(map(str, self.item_tokens[:n_items])).encode())
         return digest.hexdigest()[:16]

@@ -103,17 +103,20 @@ class EventLog:
     def followed_by(self, newer: PackedSequences, times: np.ndarray | None = None) -> EventLog:
         """These events and then those of other users, in order of their times; without times as if all began at once.
 
+        None comes before the last of these.
+
         Args:
             newer: their sequences.
-            times: float64 [n_interactions], by which they are ordered; the log's own clock goes on from event to event.
+            times: float64 [n_interactions], when they came; None where that is not known: each a second after the last.
         """
         order = np.argsort(newer.places if times is None else times, kind="stable")
         first_user = int(self.users.max(initial=-1)) + 1
-        begin = float(self.times[-1]) + 1 if len(self) else 0.0
+        last = float(self.times[-1]) if len(self) else 0.0
+        own = last + 1 + np.arange(len(order)) if times is None else np.maximum(times[order], last)
         return EventLog(
             np.concatenate([self.users, first_user + newer.owners[order]]),
             np.concatenate([self.items, newer.items[order]]),
-            np.concatenate([self.times, begin + np.arange(len(order))]),
+            np.concatenate([self.times, own]),
             np.concatenate([self.places, newer.places[order]]),
         )
 

@@ -19,11 +19,14 @@ class Queries:
         histories: int64 [N, L], what the user took before, oldest first, 0 pads at the end.
         known: int64 [N], the events of the log before this number are known, whoever's.
         users: int64 [N], whose events in the log are the user's own; -1 for none.
+        asked: float64 [N], when the user took the latest item of the history, on the log's clock; NaN if that is not
+            known.
     """
 
     histories: np.ndarray
     known: np.ndarray
     users: np.ndarray
+    asked: np.ndarray
 
     def __len__(self) -> int:
         return len(self.known)
@@ -81,7 +84,7 @@ def cases_at(events: EventLog, numbers: np.ndarray, known: np.ndarray, longest: 
         longest: histories are the latest so many interactions.
     """
     histories = histories_before(events, numbers, longest)
-    queries = Queries(histories, known, events.users[numbers])
+    queries = Queries(histories, known, events.users[numbers], _latest_times(events, numbers))
     return Cases(queries, events.items[numbers], numbers)
 
 
@@ -176,6 +179,15 @@ def _places(events: EventLog) -> np.ndarray:
     places = np.empty(len(events), dtype=np.int64)
     places[order] = np.arange(len(events)) - np.repeat(starts, np.diff([*starts, len(events)]))
     return places
+
+
+def _latest_times(events: EventLog, numbers: np.ndarray) -> np.ndarray:
+    """float64 [N], when the events' users had taken something before; NaN where it is their first."""
+    order = np.argsort(events.users, kind="stable")
+    is_first = np.diff(events.users[order], prepend=-1) != 0
+    latest = np.empty(len(events))
+    latest[order] = np.where(is_first, np.nan, np.roll(events.times[order], 1))
+    return latest[numbers]
 
 
 def _arrival_times(events: EventLog) -> np.ndarray:

@@ -112,7 +112,8 @@ class TaskSet:
         n_support: the first positions, which are support.
         n_query: the last positions, which are query. Positions between the two are history only.
         shots: number of the user's interactions that are known when the query is predicted.
-        moments: when they are asked; None for at T, whenever that is.
+        moments: what is known when they are asked; None for what was known at T.
+        asked: float64 [N], when the last input came, on the log's clock; None if that is not known.
     """
 
     items: np.ndarray
@@ -123,9 +124,14 @@ class TaskSet:
     n_query: np.ndarray
     shots: np.ndarray
     moments: Moments | None = None
+    asked: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.start)
+
+    def asked_at(self, rows: np.ndarray | slice) -> np.ndarray:
+        """float64 [c], `asked` of the tasks `rows`, NaN where that is not known."""
+        return np.full(len(self.start[rows]), np.nan) if self.asked is None else self.asked[rows]
 
     @property
     def target(self) -> np.ndarray:
@@ -134,13 +140,19 @@ class TaskSet:
 
     def before_last(self) -> TaskSet:
         """The same tasks one interaction earlier: the target is the last input, the history what precedes it."""
-        return replace(self, length=self.length - 1, shots=self.shots - 1)
+        return replace(self, length=self.length - 1, shots=self.shots - 1, asked=None)
 
     def take(self, rows: np.ndarray) -> TaskSet:
         """The tasks `rows`, an index or a mask."""
-        own = [f.name for f in fields(self) if f.name not in ("items", "moments")]
+        own = [f.name for f in fields(self) if f.name not in ("items", "moments", "asked")]
         moments = None if self.moments is None else self.moments.take(rows)
-        return TaskSet(items=self.items, **{name: getattr(self, name)[rows] for name in own}, moments=moments)
+        asked = None if self.asked is None else self.asked[rows]
+        chosen = {name: getattr(self, name)[rows] for name in own}
+        return TaskSet(items=self.items, **chosen, moments=moments, asked=asked)
+
+    def with_times(self, times: np.ndarray) -> TaskSet:
+        """The same with `asked`, given when each of the packed interactions came, float64 [n_interactions]."""
+        return replace(self, asked=times[self.start + self.length - 1])
 
     def inputs(self, rows: np.ndarray | slice) -> np.ndarray:
         """The padded inputs of the tasks `rows`, int64 [U, L]."""

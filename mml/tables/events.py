@@ -25,11 +25,11 @@ class Events:
     Args:
         frame: user_id and item_id as text without spaces around; the oldest first if there are times, else as they
             came. A row without an item says that there is such a user.
-        timed: whether there are times.
+        times: float64 [n], seconds; None where there are none.
     """
 
     frame: pd.DataFrame
-    timed: bool
+    times: np.ndarray | None
 
 
 def read_events(table: str | Path | pd.DataFrame, told: Told) -> Events:
@@ -62,7 +62,7 @@ def read_events(table: str | Path | pd.DataFrame, told: Told) -> Events:
     kept = np.flatnonzero(~np.any(list(left_out.values()), axis=0))
     if seconds is not None:
         kept = kept[np.argsort(seconds[kept], kind="stable")]
-    return Events(events.iloc[kept].reset_index(drop=True), seconds is not None)
+    return Events(events.iloc[kept].reset_index(drop=True), None if seconds is None else seconds[kept])
 
 
 def _seconds(cells: pd.Series, told: Told, where: str) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mml.data.events import EventLog
+from mml.data.rolling import Queries
 
 
 def random_events(seed: int, n_users: int = 30, n_items: int = 15, n: int = 300) -> EventLog:
@@ -18,3 +19,9 @@ def random_events(seed: int, n_users: int = 30, n_items: int = 15, n: int = 300)
     users = rank[np.unique(raw, return_inverse=True)[1]]
     items = 1 + rng.integers(0, np.maximum((np.arange(n) * (n_items - 1)) // n, 3))
     return EventLog.from_rows(users, items, times)
+
+
+def strangers(histories: list[list[int]], known: list[int], asked: float = np.nan) -> Queries:
+    """Queries of nobody in the log."""
+    n = len(known)
+    return Queries(np.array(histories), np.array(known), np.full(n, -1), np.full(n, asked))

@@ -10,18 +10,21 @@ from mml.data.events import EventLog
 from mml.data.rolling import Queries, cases_after, rolling_newcomers
 from mml.data.tasks import Moments, evaluation_tasks
 from mml.model.newcomers.content import unit_content
+from mml.model.newcomers.launches import UNTOUCHED
 from mml.model.newcomers.learner import LEARNERS, Choosing, Chosen, Newcomers, choose, chosen_of, state_of
+from mml.model.newcomers.newness import passed
 from mml.model.newcomers.output import NewcomersOutput
 from mml.model.newcomers.parts import PRESENT, Shares
-from tests.data.random_events import random_events
+from tests.data.random_events import random_events, strangers
 
 N_ITEMS = 15
+FLAT = np.eye(len(UNTOUCHED))[0]
 HOW = Choosing(shots=(1, 2, 3), most_cases=60, most_of_product=40, depth=3)
 
 
 def _chosen(events: EventLog, protocol: str) -> Chosen:
     past = events.before(float(events.times[200]))
-    return choose(past, Shares(past, N_ITEMS, len(past), False), protocol, False, HOW)
+    return choose(past, Shares(past, N_ITEMS, len(past), False), protocol, False, FLAT, HOW)
 
 
 @pytest.mark.parametrize("protocol", ["frozen", "online"])
@@ -75,26 +78,52 @@ def test_touched_and_untouched_items_have_what_newness_says() -> None:
     shares = model.scores(queries).exp()
     shares[:, 0] = 0
     torch.testing.assert_close(shares.sum(1), torch.ones(5), atol=1e-4, rtol=0)
-    torch.testing.assert_close(shares[:, untouched].sum(1), torch.full((5,), chosen.newness), atol=1e-4, rtol=0)
+    torch.testing.assert_close(shares[:, untouched].sum(1), _newness(model, queries), atol=1e-4, rtol=0)
 
 
 def test_only_items_that_came_later_are_untouched() -> None:
     """All that were there at T are touched: the later ones have what newness says, and nothing is undefined."""
     events = EventLog.from_rows(np.repeat(np.arange(40), 5), np.tile(np.arange(1, 11), 20), np.arange(200.0))
     content = unit_content([np.random.default_rng(0).normal(size=(14, 4))])
-    chosen = choose(events, Shares(events, 11, 200, False, content), "frozen", False, HOW)
-    queries = Queries(np.array([[1, 2], [3, 0]]), np.array([200, 200]), np.array([-1, -1]))
-    shares = Newcomers(chosen, Shares(events, 14, 200, False, content, counted=11)).scores(queries).exp()
+    chosen = choose(
+        events, Shares(events, 11, 200, False), "frozen", False, np.full(len(UNTOUCHED), 1 / len(UNTOUCHED)), HOW
+    )
+    queries = strangers([[1, 2], [3, 0]], [200, 200])
+    model = Newcomers(chosen, Shares(events, 14, 200, False, content, counted=11, launches=np.ones(4)))
+    shares = model.scores(queries).exp()
     assert shares.isfinite().all()
-    torch.testing.assert_close(shares[:, 11:].sum(1), torch.full((2,), chosen.newness), atol=1e-4, rtol=0)
+    torch.testing.assert_close(shares[:, 11:].sum(1), _newness(model, queries), atol=1e-4, rtol=0)
 
 
 def test_newness_is_how_often_earlier_newcomers_took_what_nobody_had_touched() -> None:
     events = random_events(7, n_items=N_ITEMS)
     past = events.before(float(events.times[200]))
-    cases = rolling_newcomers(past, "online", HOW.shots).at_random(HOW.most_cases, HOW.seed)
+    cases = rolling_newcomers(past, "online", HOW.shots)
     new = [item not in past.items[:known] for item, known in zip(cases.targets, cases.queries.known, strict=True)]
-    assert _chosen(events, "online").newness == pytest.approx(max(np.mean(new), 1e-3))
+    found = _chosen(events, "online").newness.share(np.zeros(1))
+    assert found[0] == pytest.approx(max(np.mean(new), 1e-3))
+
+
+def test_the_longer_ago_the_log_ended_the_more_is_new() -> None:
+    """And a query whose time nobody knows is asked at its end."""
+    rng = np.random.default_rng(0)
+    users, items = np.arange(1200) // 3, 1 + np.arange(1200) // 4 - rng.integers(0, 30, 1200)
+    events = EventLog.from_rows(users, np.maximum(items, 1), np.arange(1200.0))
+    n_items, n = int(items.max()) + 101, len(events)
+    newness = choose(events, Shares(events, n_items, n, False), "frozen", False, FLAT, HOW).newness
+    assert newness.slope > 0
+    found = newness.share(passed(events, n, strangers([[1]] * 3, [n] * 3, np.nan)))
+    later = newness.share(np.array([passed(events, n, strangers([[1]], [n], t))[0] for t in (1199.0, 1300.0, 1600.0)]))
+    np.testing.assert_array_equal(found, later[0])
+    assert (np.diff(later) > 0).all()
+    cases = rolling_newcomers(events, "frozen", HOW.shots)
+    waited = passed(events, n, cases.queries)
+    assert (waited >= 0).all()
+    assert waited.max() == pytest.approx(0.5, abs=0.02)  # those who came last, asked with what was known at the middle
+
+
+def _newness(model: Newcomers, queries: Queries) -> torch.Tensor:
+    return torch.from_numpy(model.chosen.newness.share(model._shares.passed(queries))).float()
 
 
 def test_a_new_item_rises_as_soon_as_somebody_touches_it() -> None:
@@ -103,10 +132,7 @@ def test_a_new_item_rises_as_soon_as_somebody_touches_it() -> None:
     users, places = np.append(events.users, [0, 1]), np.append(events.places, [99, 99])
     grown = EventLog(users, np.append(events.items, [new, new]), np.append(events.times, [151.0, 151.0]), places)
     model = Newcomers(_chosen(events, "online"), Shares(grown, N_ITEMS + 1, 200, False))
-    history = np.array([[2, 5, 0]])
-    before, after = (
-        model.scores(Queries(history, np.array([known]), np.array([-1])))[0] for known in (len(events), len(grown))
-    )
+    before, after = (model.scores(strangers([[2, 5, 0]], [known]))[0] for known in (len(events), len(grown)))
     assert (after[1:] > after[new]).sum() < (before[1:] > before[new]).sum()
 
 
@@ -114,7 +140,7 @@ def test_a_first_screen_is_the_present() -> None:
     """Without a history neither neighbours nor followers say anything."""
     events = random_events(4, n_items=N_ITEMS)
     model = Newcomers(_chosen(events, "online"), Shares(events, N_ITEMS, 200, False))
-    scores = model.scores(Queries(np.array([[0]]), np.array([300]), np.array([-1])))
+    scores = model.scores(strangers([[0]], [300]))
     assert scores.isfinite().all()
     assert (scores[0, np.unique(events.items)] > scores[0, 0]).all()
 
@@ -123,7 +149,7 @@ def test_choices_survive_as_tensors() -> None:
     events = random_events(5, n_items=N_ITEMS)
     chosen = _chosen(events, "online")
     restored = chosen_of(state_of(chosen))
-    queries = Queries(np.array([[1, 2], [3, 0]]), np.array([300, 250]), np.array([-1, -1]))
+    queries = strangers([[1, 2], [3, 0]], [300, 250])
     one, other = (
         Newcomers(choice, Shares(events, N_ITEMS, 200, False)).scores(queries) for choice in (chosen, restored)
     )
@@ -133,11 +159,9 @@ def test_choices_survive_as_tensors() -> None:
 
 def test_a_log_without_newcomers_has_equal_weights() -> None:
     events = EventLog.from_rows(np.array([0, 0, 0]), np.array([1, 2, 3]), np.arange(3.0))
-    chosen = choose(events, Shares(events, 4, len(events), False), "online", False)
+    chosen = choose(events, Shares(events, 4, len(events), False), "online", False, FLAT)
     assert chosen.n_cases == 0
-    scores = Newcomers(chosen, Shares(events, 4, 3, False)).scores(
-        Queries(np.array([[1]]), np.array([3]), np.array([-1]))
-    )
+    scores = Newcomers(chosen, Shares(events, 4, 3, False)).scores(strangers([[1]], [3]))
     assert scores.isfinite().all()
 
 

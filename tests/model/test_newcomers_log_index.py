@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ def _queries(events: EventLog, protocol: str) -> Queries:
     queries = cases_after(events, numbers, half, protocol).queries
     if protocol == "frozen":
         return queries
-    return Queries(queries.histories, np.where(queries.users % 2, queries.known, len(events)), queries.users)
+    return replace(queries, known=np.where(queries.users % 2, queries.known, len(events)))
 
 
 def _without_repeats(events: EventLog) -> EventLog:
@@ -72,7 +74,7 @@ def test_what_is_shared_is_kept_for_the_same_queries_alone() -> None:
     first = index.sharing(queries, 10)
     assert index.sharing(queries.take(np.arange(len(queries))), 10) is first
     assert index.sharing(queries, 2) is not first
-    later = Queries(queries.histories, queries.known - 1, queries.users)
+    later = replace(queries, known=queries.known - 1)
     assert not np.array_equal(index.sharing(later, 10).known, first.known)
 
 

@@ -10,7 +10,7 @@ from mml.data.rolling import Queries, cases_after
 from mml.model.newcomers.following import Following
 from mml.model.newcomers.memory import Memory
 from mml.model.newcomers.nearness import Nearness
-from tests.data.random_events import random_events
+from tests.data.random_events import random_events, strangers
 
 N_ITEMS = 15
 NEAR = Nearness(position=2.0, life=0.3, distance=3.0, match=1.5, neighbours=4)
@@ -102,7 +102,7 @@ def test_events_at_and_after_the_target_do_not_matter() -> None:
 
 def test_strangers_and_empty_histories_have_no_neighbours() -> None:
     events = random_events(5, n_items=N_ITEMS)
-    queries = Queries(np.array([[0, 0]]), np.array([100]), np.array([-1]))
+    queries = strangers([[0, 0]], [100])
     memory = Memory(events, N_ITEMS, len(events))
     assert not memory.scores(queries, NEAR).any()
     assert not memory.following(queries, LIKE).any()

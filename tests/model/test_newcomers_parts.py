@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from mml.data.events import EventLog
-from mml.data.rolling import Cases, Queries, cases_after
+from mml.data.rolling import Cases, cases_after
 from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.following import Following
-from mml.model.newcomers.launches import learned
+from mml.model.newcomers.launches import UNTOUCHED, Unseen, learned, untouched_weights
 from mml.model.newcomers.nearness import Nearness
-from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, UNTOUCHED, Counts, Part, Rate, Shares, Unseen
+from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Counts, Part, Rate, Shares
 from mml.model.newcomers.pool import mixture_weights, product_weights
 from tests.data.random_events import random_events
 
@@ -59,12 +61,13 @@ def test_counts_as_if_counted_anew(protocol: str, repeatable: bool, part: Counts
         np.testing.assert_allclose(rate[row], _share(counts / presence, history, repeatable), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("part", [Unseen(), Unseen(1.0), Unseen(4.0, personal=True)])
+@pytest.mark.parametrize("part", [Unseen(), Unseen(1.0), Unseen(likeness=4.0), Unseen(2.0, 8.0)])
 def test_unseen_items_alone_have_shares(part: Unseen) -> None:
     events = random_events(2, n_items=N_ITEMS)
     content = unit_content([np.random.default_rng(0).normal(size=(N_ITEMS + 3, 4))])
     cases = _cases(events, "online")
-    (found,) = Shares(events, N_ITEMS + 3, len(events), False, content).of(cases.queries, [part])
+    shares = Shares(events, N_ITEMS + 3, len(events), False, content, launches=np.arange(4.0))
+    (found,) = shares.of(cases.queries, [part])
     for row, known in enumerate(cases.queries.known):
         touched = np.isin(np.arange(N_ITEMS + 3), [0, *events.items[:known], *cases.queries.histories[row]])
         assert not found[row, touched].any()
@@ -84,14 +87,45 @@ def test_launches_of_the_past_tell_which_untouched_item_is_next() -> None:
     events = EventLog.from_rows(users, taken, np.arange(240.0))
     weights = learned(events, content, True)
     assert weights[0] > weights[1]
-    shares = Shares(events, n + 1, len(events), True, content)
+    shares = Shares(events, n + 1, len(events), True, content, launches=weights)
     queries = cases_after(events, np.array([239]), 240, "frozen").queries
     (found,) = shares.of(queries, [Unseen(1.0)])
     even = np.arange(n + 1) % 2 == 0
     untouched = shares.unseen(queries.known, n + 1)[0]
     assert found[0, untouched & even].min() > found[0, untouched & ~even].max()
-    given = Shares(events, n + 1, len(events), True, content, launches=weights)
-    np.testing.assert_array_equal(next(given.of(queries, [Unseen(1.0)])), found)
+
+
+def _launched(by: str) -> tuple[EventLog, np.ndarray]:
+    """A log whose users take what came lately: of the even items, or of the kind that they took before."""
+    rng = np.random.default_rng(0)
+    n = 120
+    kind = np.arange(n + 1) % 2
+    content = np.eye(2)[kind]
+    content[0] = 0
+    users = np.arange(600) // 4
+    own = np.zeros(600, dtype=int) if by == "launches" else users % 2
+    latest = np.arange(600) * n // 600
+    items = np.maximum(2 * (np.maximum(latest - rng.integers(0, 6, 600), 2) // 2) + own, 1)
+    return EventLog.from_rows(users, items, np.arange(600.0)), content
+
+
+@pytest.mark.parametrize("by", ["launches", "likeness"])
+def test_the_past_tells_by_what_untouched_items_are_taken(by: str) -> None:
+    events, content = _launched(by)
+    weights = untouched_weights(events, content, True)
+    assert weights.sum() == pytest.approx(1.0)
+    used = sum(weight for weight, part in zip(weights, UNTOUCHED, strict=True) if getattr(part, by))
+    assert used > 0.9
+
+
+def test_without_content_or_cases_untouched_items_are_alike() -> None:
+    alone = np.eye(len(UNTOUCHED))[0]
+    assert not UNTOUCHED[0].launches
+    assert not UNTOUCHED[0].likeness
+    events, content = _launched("launches")
+    np.testing.assert_array_equal(untouched_weights(events, None, True), alone)
+    nobody = EventLog.from_rows(np.array([0, 1, 2]), np.array([1, 1, 1]), np.arange(3.0))
+    np.testing.assert_array_equal(untouched_weights(nobody, content, True), alone)
 
 
 def test_a_log_in_which_nobody_took_anything_new_teaches_nothing() -> None:
@@ -205,7 +239,7 @@ def test_what_is_kept_of_a_moment_does_not_outlive_it(monkeypatch: pytest.Monkey
     weights = np.full((1, 3), 1 / 3)
     own = Shares(events, N_ITEMS, 200, False)
     for known in (100, 200, 100):
-        moved = Queries(queries.histories, np.full(10, known), queries.users)
+        moved = replace(queries, known=np.full(10, known))
         (expected,) = Shares(events, N_ITEMS, 200, False).mixed(moved, parts, weights)
         np.testing.assert_allclose(own.mixed(moved, parts, weights)[0], expected, rtol=1e-12)
     monkeypatch.setattr("mml.model.newcomers.parts._KEPT", 1)

@@ -15,7 +15,7 @@ from mml.data.moments import PROTOCOLS
 from mml.data.tasks import Moments, TaskSet
 from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
 from mml.model.newcomers.content import unit_content
-from mml.model.newcomers.launches import learned
+from mml.model.newcomers.launches import learned, untouched_weights
 from mml.model.newcomers.learner import Chosen, Newcomers, choose, chosen_of, state_of
 from mml.model.newcomers.output import NewcomersOutput
 from mml.model.newcomers.parts import Shares
@@ -113,8 +113,11 @@ class NewcomersEntry:
     def choose(self, context: FitContext) -> State:
         events, n_items = events_of(context), context.n_candidates
         content, repeatable = content_of(context.catalogue, n_items), bool(context.values["repeatable"])
-        shares = Shares(events, n_items, len(events), repeatable, content)
-        return {"chosen": {one: state_of(choose(events, shares, one, repeatable)) for one in PROTOCOLS}}
+        shares, untouched = (
+            Shares(events, n_items, len(events), repeatable),
+            untouched_weights(events, content, repeatable),
+        )
+        return {"chosen": {one: state_of(choose(events, shares, one, repeatable, untouched)) for one in PROTOCOLS}}
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
         events, chosen = events_of(context), _chosen_of(choice["chosen"])

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from mml.data.events import EventLog
-from mml.data.rolling import rolling_newcomers
+from mml.data.rolling import Cases, Queries, rolling_newcomers
+from mml.model.log.histories import decayed
+from mml.model.newcomers.pool import mixture_weights
 
 _CUTS = (0.5, 0.625, 0.75)  # of the arrivals: what was new at one may be taken after it
 _SHOTS = tuple(range(1, 10))
 _PENALTY = 0.01  # of the weights' squares
 _STEPS = 100
+_FOLDS = 5
+_MOST = 200  # cases of a cut by which parts are told apart
+_DECAY = 0.8  # of a history's items, from one to the one before
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Items that nobody has touched yet, shares proportional to exp(launches s + likeness p).
+
+    s is what the launches of the past tell of the item's content (`learned`), p the product of its content and the
+    history's mean, of length 1.
+
+    Args:
+        launches: 0 for no difference by it.
+        likeness: likewise.
+    """
+
+    launches: float = 0.0
+    likeness: float = 0.0
+
+    def scores(self, by_launches: np.ndarray, by_history: np.ndarray) -> np.ndarray:
+        """[c, n], of s [1, n] and p [c, n]."""
+        return self.launches * by_launches + self.likeness * by_history
+
+
+UNTOUCHED: tuple[Unseen, ...] = tuple(
+    Unseen(launches, likeness) for launches in (0.0, 1.0, 2.0, 4.0) for likeness in (0.0, 4.0, 8.0)
+)
+"""The parts of the mixture of untouched items; the first knows nothing."""
 
 
 def learned(past: EventLog, content: np.ndarray, repeatable: bool) -> np.ndarray:
@@ -26,9 +60,100 @@ def learned(past: EventLog, content: np.ndarray, repeatable: bool) -> np.ndarray
         content: float64 [n_items, d].
         repeatable: whether an item that the user had already may be a target.
     """
-    cuts = [one for cut in _CUTS if (one := _taken(past, cut, len(content), repeatable)) is not None]
+    return _fitted(_cuts(past, len(content), repeatable), content, np.ones(len(content), dtype=bool))
+
+
+def untouched_weights(past: EventLog, content: np.ndarray | None, repeatable: bool) -> np.ndarray:
+    """The weights of `UNTOUCHED` in a mixture, float64 [parts], that make what newcomers took likeliest.
+
+    It is told out of fold: the items are cut into parts, and each part's shares are by what was learned of the others'
+    launches, among the part's own items. So all launches up to T tell how far such a logit can be trusted: in a young
+    log, what was learned from the first of them tells little of the next.
+
+    Args:
+        past: the log; nothing else is used.
+        content: float64 [n_items, d]; None where there is none.
+        repeatable: whether an item that the user had already may be a target.
+    """
+    if content is None:
+        return np.eye(len(UNTOUCHED))[0]
+    cuts = list(_cuts(past, len(content), repeatable))
+    fold = np.random.default_rng(0).integers(0, _FOLDS, len(content))
+    found = [np.zeros((0, len(UNTOUCHED)))]
+    for number in range(_FOLDS):
+        weights = _fitted(cuts, content, fold != number)
+        found += [one.shares(content, weights, fold == number) for one in cuts]
+    shares = np.concatenate(found)
+    return mixture_weights(shares, 0.0) if len(shares) else np.eye(len(UNTOUCHED))[0]
+
+
+def by_history(queries: Queries, content: np.ndarray) -> np.ndarray:
+    """Likeness of items to what the user had, float64 [c, n]: products with its mean of length 1.
+
+    Args:
+        queries: c of them.
+        content: float64 [n, d].
+    """
+    mean = np.einsum("cl,cld->cd", decayed(queries.histories, _DECAY), content[_inside(queries, len(content))])
+    return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)) @ content.T
+
+
+def _inside(queries: Queries, n: int) -> np.ndarray:
+    return np.minimum(queries.histories, n - 1)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """An earlier moment of the log.
+
+    Args:
+        untouched: bool [n_items], whom nobody had touched by then.
+        cases: of newcomers who then took one of these.
+    """
+
+    untouched: np.ndarray
+    cases: Cases
+
+    def taken(self, kept: np.ndarray) -> tuple[Tensor, Tensor] | None:
+        """The untouched items among `kept` [n_items], int64 [n], and their shares of what was taken of them, float64
+        [n]; None where nothing was."""
+        items = np.flatnonzero(self.untouched & kept)
+        counts = np.bincount(self.cases.targets, minlength=len(kept))[items]
+        return (torch.from_numpy(items), torch.from_numpy(counts / counts.sum())) if counts.any() else None
+
+    def shares(self, content: np.ndarray, weights: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        """The parts' shares of the latest targets among the untouched items of `kept`, times their number: float64
+        [c, parts]."""
+        latest = self.cases.take(slice(-_MOST, None))
+        cases = latest.take(kept[latest.targets])
+        items = np.flatnonzero(self.untouched & kept)
+        if not len(cases):
+            return np.zeros((0, len(UNTOUCHED)))
+        columns = np.searchsorted(items, cases.targets)
+        s, p = (content[items] @ weights)[None], by_history(cases.queries, content)[:, items]
+        found = []
+        for part in UNTOUCHED:
+            scores = np.broadcast_to(part.scores(s, p), p.shape)
+            shares = np.exp(scores - scores.max(1, keepdims=True))
+            found.append(shares[np.arange(len(cases)), columns] / shares.mean(1))
+        return np.stack(found, 1)
+
+
+def _cuts(past: EventLog, n_items: int, repeatable: bool) -> Iterator[_Cut]:
+    first = past.first_touches(n_items)
+    for cut in _CUTS:
+        cases = rolling_newcomers(past, "frozen", _SHOTS, (cut,), repeatable)
+        if len(cases):
+            untouched = first >= cases.queries.known[0]
+            untouched[0] = False
+            yield _Cut(untouched, cases.take(untouched[cases.targets]))
+
+
+def _fitted(cuts: Iterable[_Cut], content: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The logit's weights, float64 [d], by what was taken of the items `kept` [n_items]."""
+    taken: Sequence[tuple[Tensor, Tensor]] = [one for cut in cuts if (one := cut.taken(kept)) is not None]
     weights = torch.zeros(content.shape[1], dtype=torch.float64, requires_grad=True)
-    if not cuts:
+    if not taken:
         return weights.detach().numpy()
     vectors = torch.from_numpy(content)
     optimiser = torch.optim.LBFGS([weights], max_iter=_STEPS, line_search_fn="strong_wolfe")
@@ -37,24 +162,10 @@ def learned(past: EventLog, content: np.ndarray, repeatable: bool) -> np.ndarray
         optimiser.zero_grad()
         scores = vectors @ weights
         loss = _PENALTY * (weights**2).sum()
-        for items, shares in cuts:
-            loss = loss - (shares * scores[items].log_softmax(0)).sum() / len(cuts)
+        for items, shares in taken:
+            loss = loss - (shares * scores[items].log_softmax(0)).sum() / len(taken)
         loss.backward()
         return loss
 
     optimiser.step(closure)
     return weights.detach().numpy().copy()
-
-
-def _taken(past: EventLog, cut: float, n_items: int, repeatable: bool) -> tuple[Tensor, Tensor] | None:
-    """The items that were untouched at a cut, int64 [n], and their shares of what newcomers took of them, float64 [n];
-    None where they took nothing."""
-    cases = rolling_newcomers(past, "frozen", _SHOTS, (cut,), repeatable)
-    if not len(cases):
-        return None
-    untouched = past.first_touches(n_items) >= cases.queries.known[0]
-    untouched[0] = False
-    counts = np.bincount(cases.targets, minlength=n_items)[untouched]
-    if not counts.any():
-        return None
-    return torch.from_numpy(np.flatnonzero(untouched)), torch.from_numpy(counts / counts.sum())

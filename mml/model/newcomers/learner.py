@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from torch import Tensor
 
 from mml.data.events import EventLog
 from mml.data.rolling import Cases, Queries, blocks_in_time, rolling_newcomers
-from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, UNTOUCHED, Part, Shares
+from mml.model.newcomers.launches import UNTOUCHED
+from mml.model.newcomers.newness import Newness, learned_newness
+from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Part, Shares
 from mml.model.newcomers.pool import mixture_weights, product_weights
 
 LEARNERS: dict[str, tuple[Part, ...]] = {"present": (), "neighbours": NEIGHBOURS, "followers": FOLLOWERS}
@@ -23,7 +25,6 @@ _ALL: tuple[Part, ...] = PRESENT + NEIGHBOURS + FOLLOWERS
 _COLUMN = {part: column for column, part in enumerate(_ALL)}
 _BLOCK = 64  # queries scored at a time
 _NEGLIGIBLE = 1e-3  # weight of a part that is left out
-_LEAST_NEW = 1e-3  # how often the next item is taken to be new, or not, at least
 _TOP = 10  # places by which a kernel is chosen
 _SMALLEST = 1e-9  # share of an item that no part knows
 
@@ -36,14 +37,14 @@ class Chosen:
         weights: learner -> float64 [parts], of the mixtures, in the order of all parts.
         exponents: learner -> its exponent in the product.
         untouched: float64 [parts], weights of the mixture of the items that nobody had touched.
-        newness: how often the next item is one of these.
+        newness: how often the next item is one of these, by the time that has passed.
         n_cases: number of rolling newcomers' cases.
     """
 
     weights: Mapping[str, np.ndarray]
     exponents: Mapping[str, float]
     untouched: np.ndarray
-    newness: float
+    newness: Newness
     n_cases: int
 
 
@@ -56,8 +57,6 @@ class Choosing:
         most_cases: of the mixtures.
         most_of_product: cases of the product, for which all items are scored.
         most_of_depth: cases by which the share at that depth is told.
-        most_untouched: the latest cases by which items that nobody had touched are told apart: in a young log nearly
-            all items are, later those that are new.
         depth: targets further down than about this place count for nothing.
         backing: share of the present in each of the other mixtures, beside its own.
         shrinkage: of the product's exponents towards equal ones.
@@ -68,14 +67,20 @@ class Choosing:
     most_cases: int = 2500
     most_of_product: int = 1000
     most_of_depth: int = 200
-    most_untouched: int = 200
     depth: int = 30
     backing: float = 0.1
     shrinkage: float = 0.03
     seed: int = 0
 
 
-def choose(past: EventLog, shares: Shares, protocol: str, repeatable: bool, how: Choosing | None = None) -> Chosen:
+def choose(
+    past: EventLog,
+    shares: Shares,
+    protocol: str,
+    repeatable: bool,
+    untouched: np.ndarray,
+    how: Choosing | None = None,
+) -> Chosen:
     """The weights that suit the newcomers of earlier moments of the log best; nothing but `past` is used.
 
     Args:
@@ -83,14 +88,15 @@ def choose(past: EventLog, shares: Shares, protocol: str, repeatable: bool, how:
         shares: over `past`, of the items that are known there.
         protocol: under which they will be asked, one of `mml.data.moments.PROTOCOLS`.
         repeatable: whether an item that the user had already may be a target.
+        untouched: float64 [parts], weights of the mixture of untouched items (`untouched_weights`).
         how: see Choosing.
     """
     how = how or Choosing()
-    cases = rolling_newcomers(past, protocol, how.shots, repeatable=repeatable).at_random(how.most_cases, how.seed)
+    everybody = rolling_newcomers(past, protocol, how.shots, repeatable=repeatable)
+    newness = learned_newness(past, everybody, shares.is_untouched(everybody.queries.known, everybody.targets))
+    cases = everybody.at_random(how.most_cases, how.seed)
     is_new = shares.is_untouched(cases.queries.known, cases.targets)
     touched = cases.take(~is_new)
-    untouched = _of_untouched(shares, cases.take(np.flatnonzero(is_new)[-how.most_untouched :]))
-    newness = float(np.clip(is_new.mean() if len(cases) else 0.0, _LEAST_NEW, 1 - _LEAST_NEW))
     if not len(touched):
         return _without_cases(untouched, newness)
     found, gains, floor = _of_targets(shares, touched, how)
@@ -107,24 +113,13 @@ def choose(past: EventLog, shares: Shares, protocol: str, repeatable: bool, how:
     return Chosen(weights, exponents, untouched, newness, len(cases))
 
 
-def _without_cases(untouched: np.ndarray, newness: float) -> Chosen:
+def _without_cases(untouched: np.ndarray, newness: Newness) -> Chosen:
     """All alike, as nothing speaks for one or the other."""
     weights = {}
     for name, parts in LEARNERS.items():
         own = (*PRESENT, *parts[:1])
         weights[name] = np.array([float(part in own) for part in _ALL]) / len(own)
     return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), untouched, newness, 0)
-
-
-def _of_untouched(shares: Shares, cases: Cases) -> np.ndarray:
-    """The weights of the mixture of untouched items, float64 [parts]; all alike if nobody took one."""
-    if not len(cases):
-        return np.eye(len(UNTOUCHED))[0]
-    found = np.zeros((len(cases), len(UNTOUCHED)))
-    for rows in blocks_in_time(cases.queries, _BLOCK):
-        own = cases.take(rows)
-        found[rows] = shares.of_items(own.queries, UNTOUCHED, own.targets)
-    return mixture_weights(found, 0.0)
 
 
 def _of_targets(shares: Shares, cases: Cases, how: Choosing) -> tuple[np.ndarray, np.ndarray, float]:
@@ -242,10 +237,11 @@ class Newcomers:
         """The same with the shares of untouched items, and of sum 1 over the counted ones; [c, n_items]."""
         is_new = self.untouched(queries.known)
         counted = np.where(is_new, -np.inf, logs)[:, 1 : self._shares.counted]
-        logs += np.log1p(-self.chosen.newness) - logsumexp(counted, axis=1, keepdims=True)
+        share = self.chosen.newness.share(self._shares.passed(queries))[:, None]
+        logs += np.log1p(-share) - logsumexp(counted, axis=1, keepdims=True)
         if is_new.any():
             (new,) = self._untouched.logs(self._shares, queries)
-            logs[is_new] = new[is_new] + np.log(self.chosen.newness)
+            logs[is_new] = (new + np.log(share))[is_new]
         return logs
 
     def _asked(self, only: str | None) -> tuple[list[float], _Mixtures]:
@@ -259,12 +255,12 @@ class Newcomers:
 def state_of(chosen: Chosen) -> dict[str, Any]:
     """The choices as tensors and numbers."""
     weights = {name: torch.from_numpy(one) for name, one in chosen.weights.items()}
-    of_new = {"untouched": torch.from_numpy(chosen.untouched), "newness": chosen.newness}
+    of_new = {"untouched": torch.from_numpy(chosen.untouched), "newness": asdict(chosen.newness)}
     return {"weights": weights, "exponents": dict(chosen.exponents), "n_cases": chosen.n_cases} | of_new
 
 
 def chosen_of(state: Mapping[str, Any]) -> Chosen:
     """The choices that `state_of` made."""
     weights = {name: np.asarray(one) for name, one in state["weights"].items()}
-    untouched, newness = np.asarray(state["untouched"]), float(state["newness"])
+    untouched, newness = np.asarray(state["untouched"]), Newness(**state["newness"])
     return Chosen(weights, dict(state["exponents"]), untouched, newness, int(state["n_cases"]))

@@ -11,17 +11,16 @@ import numpy as np
 from mml.data.events import EventLog
 from mml.data.rolling import Queries
 from mml.model.log.counter import DecayedCounts
-from mml.model.log.histories import decayed
 from mml.model.newcomers.following import Following
-from mml.model.newcomers.launches import learned
+from mml.model.newcomers.launches import Unseen, by_history
 from mml.model.newcomers.memory import Memory
 from mml.model.newcomers.nearness import Nearness
+from mml.model.newcomers.newness import passed
 
 _FURTHEST = 50  # histories of so many interactions and more are alike in popularity
 _LEAST = 1e-3  # weight of an event that is too far in position to count
 _KEPT = 2**24  # numbers that are kept of the latest moment
 _NOTHING = 1e-300
-_STEPS = 8  # of the log, after each of which launches are learned anew
 _YOUNGEST = 0.02  # share of the log that an item has been there for at least, in the rate of its events
 
 
@@ -36,22 +35,6 @@ class Counts:
 
     half_life: float = 0.0
     reach: float = 0.0
-
-
-@dataclass(frozen=True)
-class Unseen:
-    """Items that nobody has touched yet, shares proportional to exp(sharpness s).
-
-    s is what the launches of the past tell of the item's content (`launches.learned`), or the product of its content
-    and the history's mean, of length 1.
-
-    Args:
-        sharpness: 0 for all alike.
-        personal: whether it is by the history.
-    """
-
-    sharpness: float = 0.0
-    personal: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,17 +75,9 @@ FOLLOWERS: tuple[Part, ...] = (
 """Of which the learner by what follows has one."""
 
 
-UNTOUCHED: tuple[Part, ...] = (
-    Unseen(),
-    *(Unseen(sharpness) for sharpness in (1.0, 2.0, 4.0, 8.0)),
-    *(Unseen(sharpness, personal=True) for sharpness in (4.0, 16.0)),
-)
-"""Of items that nobody has touched."""
-
-
 def _is_own(part: Part) -> bool:
     """Whether what the part says depends on more of a query than its moment and the number of its interactions."""
-    return isinstance(part, Nearness | Following) or (isinstance(part, Unseen) and part.personal)
+    return isinstance(part, Nearness | Following) or (isinstance(part, Unseen) and part.likeness > 0)
 
 
 def _at_one_moment(queries: Queries) -> bool:
@@ -120,7 +95,7 @@ class Shares:
         content: float64 [n_items, d], 0 where an item has none; None for no content at all.
         counted: shares are those of the items below this one, so that items which come in later (from this one on)
             change no other's; all if None.
-        launches: float64 [d], what those of the first `span` events tell; None to learn it.
+        launches: float64 [d], what those of the log up to T tell of content; None for nothing.
     """
 
     def __init__(
@@ -141,7 +116,7 @@ class Shares:
         self._counts: dict[tuple[Any, ...], DecayedCounts] = {}
         self._moment: tuple[int, dict[tuple[tuple[Part, ...], int], np.ndarray]] = -1, {}
         self._first = events.first_touches(n_items)
-        self._learned = {} if launches is None else {span: launches}  # by how many events they are of
+        self._launches = launches
 
     def of(self, queries: Queries, parts: Sequence[Part], limit: int | None = None) -> Iterator[np.ndarray]:
         """float64 [c, n] for each part, rows of sum 1, or of 0 where the part knows nothing.
@@ -258,7 +233,7 @@ class Shares:
         presence = self._presence(moments, limit) if rated else None
         for part in parts:
             if isinstance(part, Unseen):
-                yield self._of_unseen(queries if part.personal else moments, part, limit, kept)
+                yield self._of_unseen(queries if part.likeness else moments, part, limit, kept)
                 continue
             plain = part.of if isinstance(part, Rate) else part
             if plain not in kept:
@@ -279,6 +254,10 @@ class Shares:
     def is_untouched(self, known: np.ndarray, items: np.ndarray) -> np.ndarray:
         """bool [c], whether nobody had touched item [c] before event `known` [c]."""
         return self._first[items] >= known
+
+    def passed(self, queries: Queries) -> np.ndarray:
+        """float64 [c], how long after the latest known event they are asked, in spans of the log up to T."""
+        return passed(self._events, self._span, queries)
 
     def _plain(self, queries: Queries, part: Counts | Nearness | Following) -> np.ndarray:
         if isinstance(part, Nearness):
@@ -322,33 +301,16 @@ class Shares:
         return kept, weights[kept]
 
     def _of_unseen(self, queries: Queries, part: Unseen, limit: int, kept: dict[Part, np.ndarray]) -> np.ndarray:
-        unseen = self.unseen(queries.known, limit).astype(np.float64)
-        if not part.sharpness or self._content is None:
-            return unseen
-        plain = Unseen(1.0, part.personal)
-        if plain not in kept:
-            scores = (self._by_history if part.personal else self._by_launches)(queries, self._content[:limit])
-            own = np.where(unseen > 0, scores, -np.inf)
-            top = own[:, : self.counted].max(1, keepdims=True)
-            top = np.where(np.isfinite(top), top, own.max(1, keepdims=True))
-            kept[plain] = np.where(unseen > 0, scores - np.where(np.isfinite(top), top, 0.0), 0.0)
-        return unseen * np.exp(part.sharpness * kept[plain])
-
-    def _by_history(self, queries: Queries, content: np.ndarray) -> np.ndarray:
-        """Likeness to what the user had, float64 [c, n]."""
-        weights = decayed(queries.histories, 0.8)
-        mean = np.einsum("cl,cld->cd", weights, content[np.minimum(queries.histories, len(content) - 1)])
-        return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)) @ content.T
-
-    def _by_launches(self, queries: Queries, content: np.ndarray) -> np.ndarray:
-        """What the launches before the latest of some moments tell, float64 [c, n]."""
-        step = max(self._span // _STEPS, 1)
-        moments = np.where(queries.known < self._span, queries.known // step * step, self._span)
-        moments, which = np.unique(moments, return_inverse=True)
-        return (np.stack([self._launches(int(moment)) for moment in moments]) @ content.T)[which]
-
-    def _launches(self, moment: int) -> np.ndarray:
-        assert self._content is not None
-        if moment not in self._learned:
-            self._learned[moment] = learned(self._events.first(moment), self._content, self._repeatable)
-        return self._learned[moment]
+        unseen = self.unseen(queries.known, limit)
+        if self._content is None or part == Unseen():
+            return unseen.astype(np.float64)
+        content, plain = self._content[:limit], Unseen(likeness=1.0)
+        if part.likeness and plain not in kept:
+            kept[plain] = by_history(queries, content)
+        nothing = np.zeros((1, limit))
+        by_launches = nothing if self._launches is None else (content @ self._launches)[None]
+        scores = part.scores(by_launches, kept[plain] if part.likeness else nothing)
+        own = np.where(unseen, scores, -np.inf)
+        top = own[:, : self.counted].max(1, keepdims=True)
+        top = np.where(np.isfinite(top), top, own.max(1, keepdims=True))
+        return np.where(unseen, np.exp(own - np.where(np.isfinite(top), top, 0.0)), 0.0)

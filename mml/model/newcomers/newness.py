@@ -1,0 +1,69 @@
+"""How often the next item is one that nobody had touched: the more, the longer ago the log ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mml.data.events import EventLog
+from mml.data.rolling import Cases, Queries
+
+_LEAST = 1e-3  # how often the next item is taken to be new, or not, at least
+_SOON = 0.03  # share of the log's span that is no time at all
+_PENALTY = 1e-3  # of the slope's square
+
+
+@dataclass(frozen=True)
+class Newness:
+    """The share of next items that are new, logistic in the log of the time that has passed.
+
+    Args:
+        level: log odds after the whole span of the log.
+        slope: of log odds over the log of time; not negative.
+    """
+
+    level: float
+    slope: float = 0.0
+
+    def share(self, passed: np.ndarray) -> np.ndarray:
+        """float64 [c], after so much time [c], in spans of the log."""
+        odds = self.level + self.slope * np.log(passed + _SOON)
+        return np.clip(1 / (1 + np.exp(-odds)), _LEAST, 1 - _LEAST)
+
+
+def passed(events: EventLog, n_past: int, queries: Queries) -> np.ndarray:
+    """How long after the latest known event the queries are asked, float64 [c], in spans of the first `n_past` events;
+    0 where no time is known."""
+    if not n_past:
+        return np.zeros(len(queries))
+    span = float(events.times[n_past - 1] - events.times[0])
+    latest = events.times[np.maximum(queries.known - 1, 0)]
+    return np.nan_to_num(np.maximum(queries.asked - latest, 0.0)) / (span or 1.0)
+
+
+def learned_newness(events: EventLog, cases: Cases, is_new: np.ndarray) -> Newness:
+    """Fitted to the rolling newcomers' cases [N], of which `is_new` [N] had a new target."""
+    if not len(cases):
+        return Newness(float(np.log(_LEAST)))
+    target = torch.from_numpy(is_new.astype(np.float64))
+    time = torch.from_numpy(np.log(passed(events, len(events), cases.queries) + _SOON))
+    share = float(np.clip(is_new.mean(), _LEAST, 1 - _LEAST))
+    start = [float(np.log(share / (1 - share))), 0.0]
+    if is_new.all() or not is_new.any() or not float(time.std(correction=0)):
+        return Newness(*start)
+    both = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([both], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        odds = both[0] + both[1] * time
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(odds, target) + _PENALTY * both[1] ** 2
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    level, slope = both.tolist()
+    return Newness(level, slope) if slope > 0 else Newness(*start)

@@ -3,9 +3,11 @@
 bash script/panel.sh [--worlds ml-100k,NAME,...] [--data FOLDER] [--seeds N] [--baselines A,B,...] [--output FILE.md]
 
 A world is a dataset: a folder of FOLDER with NAME.inter, read with its own NAME.yaml if there is one, or one that needs
-no folder (ml-100k). `counter_online` is popularity as events, counted up to each target, its half-life and reach chosen
-before T: what a counter that knows no person reaches. Runs are those of `mml train` and `mml baseline`; finished ones
-are taken as they are. FILE.csv holds every number. `--key=value` goes to all runs.
+no folder: ml-100k, and `stand-in`, a synthetic shop that is made in dataset/ where it is not there. `counter_online` is
+popularity as events, counted up to each target, its half-life and reach chosen before T: what a counter that knows no
+person reaches. `oracle`, for synthetic worlds, is what the world itself would have said (mml.synthetic.oracle). Runs
+are those of `mml train` and `mml baseline`; finished ones are taken as they are. FILE.csv holds every number.
+`--key=value` goes to all runs.
 """
 
 from __future__ import annotations
@@ -26,18 +28,22 @@ from benchmarks.newcomers import Measured
 from mml.baselines.run import run_baseline
 from mml.baselines.settings import read_baseline
 from mml.config.config import Config
+from mml.data.dataset import MMLDataset
 from mml.errors import InputError
 from mml.files.faults import reported
 from mml.files.safe import write_text
 from mml.model.learner import entry_of
 from mml.run.folder import RunFolder
 from mml.run.run import run_meta
+from mml.synthetic import STAND_IN, generate, spec_for, write
+from mml.synthetic.oracle import oracle_metrics
 
 COUNTING = ("PositionPopularity", "RecentPositionPopularity", "Markov", "SLIST", "VSTAN", "EASE", "SumLog")
 READING = ("ContentInitSASRec", "UniSRec")
 BASELINES = (*COUNTING, *READING)
 GROUPS = {"all": "all", "warm_target": "warm", "cold_target": "new"}
 COUNTER = "counter_online"
+OWN_WORLDS = ("ml-100k", STAND_IN)
 _FIRST_SEED = 2020
 _LEFT_OUT = ("_no_adapt", "_no_generator")
 
@@ -63,7 +69,10 @@ def rows_of(world: str, seed: int, settings: Sequence[str], baselines: Sequence[
     for name in wanted(config, baselines):
         result, _ = run_baseline(read_baseline(name, world, [], own))
         yield Row(world, name, seed, _of_groups(result["metrics"][name]))
-    yield Row(world, COUNTER, seed, _of_counter(Config(world, [], arguments=own)))
+    config = Config(world, [], arguments=own)
+    yield Row(world, COUNTER, seed, _of_counter(config))
+    for name, groups in _of_oracle(config).items():
+        yield Row(world, name, seed, _of_groups(groups))
 
 
 def wanted(config: Config, baselines: Sequence[str]) -> list[str]:
@@ -85,6 +94,12 @@ def _of_counter(config: Config) -> dict[str, float]:
     gains, warm = measured.counter(), measured.warm
     found = {"all": float(gains.mean()), "warm": float(gains[warm].mean())}
     return found if warm.all() else found | {"new": float(gains[~warm].mean())}
+
+
+def _of_oracle(config: Config) -> dict[str, dict[str, dict[str, float]]]:
+    """The oracle's methods; none where no truth is known."""
+    dataset = MMLDataset(config)
+    return oracle_metrics(config, dataset) if dataset.is_synthetic else {}
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -128,20 +143,29 @@ def as_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
+def make_stand_in(folder: Path) -> None:
+    """Make the synthetic shop in `folder` if it is not there."""
+    if not (folder / STAND_IN / f"{STAND_IN}.inter").is_file():
+        print(f"{STAND_IN}: made in {folder}", file=sys.stderr, flush=True)
+        write(generate(spec_for(STAND_IN)), folder / STAND_IN)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run, print and write."""
     parser = argparse.ArgumentParser(prog="script/panel.sh", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--worlds", help="names with commas between; all of FOLDER if not given")
+    parser.add_argument("--worlds", help="names with commas between; ml-100k, stand-in and all of FOLDER if not given")
     parser.add_argument("--data", type=Path, default=Path("dataset"), help="the folder of the logs (dataset)")
     parser.add_argument("--seeds", type=int, default=1, help="how many, from 2020 on (1)")
     parser.add_argument("--baselines", default=",".join(BASELINES), help="names that `mml baselines` lists")
     parser.add_argument("--output", type=Path, help="write the tables to this .md, and the numbers to a .csv beside it")
     options, settings = parser.parse_known_args(arguments)
     inside = sorted(path.parent.name for path in options.data.glob("*/*.inter") if path.stem == path.parent.name)
-    worlds = options.worlds.split(",") if options.worlds else ["ml-100k", *inside]
+    every = dict.fromkeys([*OWN_WORLDS, *inside])
     rows: list[Row] = []
-    for world in worlds:
+    for world in options.worlds.split(",") if options.worlds else every:
         where = [f"--data_path={options.data}"] if world in inside else []
+        if world == STAND_IN and not where:
+            make_stand_in(Path("dataset"))
         for seed in range(_FIRST_SEED, _FIRST_SEED + options.seeds):
             names = [name for name in options.baselines.split(",") if name]
             rows += rows_of(world, seed, [*where, *settings], names)

@@ -3,8 +3,19 @@
 `generate` is pure numpy, `write` makes the folder; `python -m mml.synthetic NAME` does both.
 """
 
-from mml.synthetic.folder import MARKER_FILE, is_synthetic, write
+from mml.synthetic.folder import MARKER_FILE, is_synthetic, spec_of, write
 from mml.synthetic.generator import SyntheticData, generate
-from mml.synthetic.spec import PRESETS, SyntheticSpec, spec_for
+from mml.synthetic.spec import PRESETS, STAND_IN, SyntheticSpec, spec_for
 
-__all__ = ["MARKER_FILE", "PRESETS", "SyntheticData", "SyntheticSpec", "generate", "is_synthetic", "spec_for", "write"]
+__all__ = [
+    "MARKER_FILE",
+    "PRESETS",
+    "STAND_IN",
+    "SyntheticData",
+    "SyntheticSpec",
+    "generate",
+    "is_synthetic",
+    "spec_for",
+    "spec_of",
+    "write",
+]

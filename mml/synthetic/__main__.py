@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Make one data set; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        spec = spec_for(options.name, users=options.users, items=options.items, seed=options.seed)
+        spec = spec_for(options.name, options.preset, users=options.users, items=options.items, seed=options.seed)
         _make(spec, options.output / spec.name, with_time=options.time, features=options.features)
     except (InputError, OSError) as error:
         return reported(error)
@@ -42,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m mml.synthetic",
         description="Make a synthetic stand-in for private data, in the format a company would have.",
     )
-    parser.add_argument("name", help=f"name of the data set: {', '.join(PRESETS)}, or any other")
+    parser.add_argument("name", help=f"name of the data set: {', '.join(PRESETS)} (a shop), or any other")
+    parser.add_argument("--preset", metavar="NAME", help="whose sizes and settings to take (default: its own)")
     parser.add_argument("--users", type=int, metavar="N", help="number of users")
     parser.add_argument("--items", type=int, metavar="N", help="number of items")
     parser.add_argument("--seed", type=int, metavar="S", help="random seed")

@@ -3,6 +3,8 @@
 A user in state x (the active interest, plus what follows the last item) first picks a niche, then an item in it:
 P(niche c) ~ (weight of c's items today) exp(x . centre of c), P(item j in c) ~ (weight of j today) exp(x . taste of j).
 Two steps cost O(sqrt(items)) per order where one softmax over the catalogue would cost O(items).
+Now and then the user thinks of an earlier order instead, and repeats it if the item is a staple. What is in the basket
+already is drawn again. `mml.synthetic.oracle` has the same in probabilities.
 Shapes: B users at one step, C niches, S places in the largest niche, D2 numbers of a taste vector.
 """
 
@@ -11,69 +13,70 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mml.synthetic.arrays import Bools, Floats, Ints
+from mml.synthetic.market import Market
 from mml.synthetic.spec import DAY, HALF_DIM, SyntheticSpec
-from mml.synthetic.world import Floats, Ints, Items, Users
+from mml.synthetic.world import Items, Users
 
 CHUNK = 4096
 """Users that choose at once; bounds memory and changes no result."""
 
 
 @dataclass(frozen=True)
-class Market:
-    """What is on offer on each day."""
+class Choices:
+    """The orders of all users, packed by user."""
 
-    taste: Floats
-    """[I, D2]"""
-    member: Ints
-    """[C, S] items of each niche, padded with 0."""
-    member_share: Floats
-    """[C, S] 1 where `member` is real, else 0."""
-    centre: Floats
-    """[C, D2] mean taste of each niche."""
-    weight: Floats
-    """[days, I] popularity that day, 0 before an item's launch."""
-    mass: Floats
-    """[days, C] weight of each niche's items."""
+    item: Ints
+    """[N]"""
+    state: Floats
+    """[N, D2] the state x in which the item was chosen."""
 
 
 def choose_items(
-    spec: SyntheticSpec, items: Items, users: Users, offset: Ints, time: Ints, rng: np.random.Generator
-) -> Ints:
-    """Return the item [N] of every order; `offset` [U + 1] and `time` [N] are packed by user."""
-    market = open_market(spec, items, rng)
-    day = np.minimum((time - spec.start) // DAY, len(market.weight) - 1)
+    spec: SyntheticSpec,
+    market: Market,
+    items: Items,
+    users: Users,
+    offset: Ints,
+    time: Ints,
+    rng: np.random.Generator,
+) -> Choices:
+    """Return the item of every order; `offset` [U + 1] and `time` [N] are packed by user."""
+    day = day_of(spec, time)
     chosen = np.empty(len(time), dtype=np.int64)
+    states = np.empty((len(time), market.taste.shape[1]))
     interest = users.interest.copy()
     active = np.zeros(len(interest), dtype=np.int64)
     scale = half_scale(users.text_weight)
+    basket = first_of_basket(offset, time)
     for step, row, user in _steps(offset):
-        switched = rng.random(len(user)) < spec.behaviour.switch
+        switched = (rng.random(len(user)) < spec.behaviour.switch) & (basket[row] == row)
         active[user] = np.where(switched, rng.integers(interest.shape[1], size=len(user)), active[user])
         state = spec.behaviour.taste * interest[user, active[user]]
         if step:
             state += spec.behaviour.sequence * items.follow[chosen[row - 1]]
-        item = sample_items(market, state * scale[user], day[row], rng.random((2, len(user))))
-        if step:
-            again = rng.random(len(user)) < spec.behaviour.repeat
-            earlier = chosen[row - rng.integers(1, step + 1, size=len(user))]
-            item = np.where(again, earlier, item)
-        chosen[row] = item
+        states[row] = state * scale[user]
+        open_ = np.arange(len(user))  # those whose item is in their basket already
+        while len(open_):
+            own = row[open_]
+            item = sample_items(market, states[own], day[own], rng.random((2, len(own))))
+            chosen[own] = _or_repeated(spec, items, item, chosen, own, step, rng) if step else item
+            open_ = open_[_in_basket(chosen, own, basket[own])]
+        item = chosen[row]
         interest[user, active[user]] += spec.behaviour.drift * (market.taste[item] - interest[user, active[user]])
-    return chosen
+    return Choices(chosen, states)
 
 
-def open_market(spec: SyntheticSpec, items: Items, rng: np.random.Generator) -> Market:
-    """Lay out niches and daily weights."""
-    taste = items.taste
-    niche = np.unique(np.stack([items.topic, items.look], axis=1), axis=0, return_inverse=True)[1].ravel()
-    size = np.bincount(niche)
-    place = np.arange(size.max()) < size[:, None]
-    member = np.zeros(place.shape, dtype=np.int64)
-    member[place] = np.argsort(niche, kind="stable")
-    weight = _daily_weights(spec, items, rng)
-    centre = np.stack([np.bincount(niche, column) for column in taste.T], axis=1) / size[:, None]
-    mass = np.stack([np.bincount(niche, row, minlength=len(size)) for row in weight]).astype(np.float64)
-    return Market(taste, member, place.astype(np.float64), centre, weight, mass)
+def day_of(spec: SyntheticSpec, time: Ints) -> Ints:
+    """The market's day at each time."""
+    return np.asarray(np.minimum((time - spec.start) // DAY, spec.days_before + spec.days_after - 1))
+
+
+def first_of_basket(offset: Ints, time: Ints) -> Ints:
+    """[N] the first row of each row's basket; `offset` [U + 1] and `time` [N] are packed by user."""
+    begins = np.diff(time, prepend=-1) != 0
+    begins[offset[:-1]] = True
+    return np.asarray(np.maximum.accumulate(np.where(begins, np.arange(len(time)), 0)))
 
 
 def half_scale(text_weight: Floats) -> Floats:
@@ -94,6 +97,23 @@ def sample_items(market: Market, state: Floats, day: Ints, chance: Floats) -> In
     return picked
 
 
+def _or_repeated(
+    spec: SyntheticSpec, items: Items, item: Ints, chosen: Ints, row: Ints, step: int, rng: np.random.Generator
+) -> Ints:
+    """The items [B], some replaced by a staple among the `step` earlier orders of the same user."""
+    again = rng.random(len(row)) < spec.behaviour.repeat
+    earlier = chosen[row - rng.integers(1, step + 1, size=len(row))]
+    return np.where(again & items.staple[earlier], earlier, item)
+
+
+def _in_basket(chosen: Ints, row: Ints, begin: Ints) -> Bools:
+    """[B] whether the item of each `row` is among the rows from `begin` on before it."""
+    found = np.zeros(len(row), dtype=bool)
+    for back in range(1, int((row - begin).max(initial=0)) + 1):
+        found |= (row - back >= begin) & (chosen[row - back] == chosen[row])
+    return found
+
+
 def _steps(offset: Ints) -> Iterator[tuple[int, Ints, Ints]]:
     """Yield (step, row of each user's order number `step` [B], user [B]) for the users who have that many."""
     length = np.diff(offset)
@@ -101,17 +121,6 @@ def _steps(offset: Ints) -> Iterator[tuple[int, Ints, Ints]]:
     for step in range(int(length.max())):
         user = by_length[: int((length > step).sum())]
         yield step, offset[user] + step, user
-
-
-def _daily_weights(spec: SyntheticSpec, items: Items, rng: np.random.Generator) -> Floats:
-    """[days, I]: popularity with weekly noise and a launch boost; an item counts from the day after its launch."""
-    day_start = spec.start + DAY * np.arange(spec.days_before + spec.days_after)[:, None]
-    age = (day_start - items.launch) / DAY
-    week = np.arange(len(day_start)) // 7
-    noise = np.exp(0.3 * rng.normal(size=(week[-1] + 1, spec.items)))[week]
-    recent = items.launch > spec.start
-    boost = 1 + recent * spec.behaviour.launch_boost * np.exp(-np.maximum(age, 0) / 10)
-    return np.asarray(items.popularity * noise * boost * (age >= 0))
 
 
 def _draw(weight: Floats, chance: Floats) -> Ints:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mml.synthetic.arrays import Floats, Ints
 from mml.synthetic.generator import SyntheticData
 from mml.synthetic.spec import HALF_DIM
-from mml.synthetic.world import Floats, Ints
 
 WORDS_PER_TOPIC = 40
 TITLE_WORDS = 3

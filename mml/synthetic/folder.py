@@ -13,10 +13,11 @@ from PIL import Image
 
 from mml.errors import InputError
 from mml.files.folder import new_folder
+from mml.synthetic.arrays import Ints
 from mml.synthetic.content import CHUNK, ItemTexts, has_picture, item_pictures, item_texts
 from mml.synthetic.generator import SyntheticData
 from mml.synthetic.readme import readme
-from mml.synthetic.world import Ints
+from mml.synthetic.spec import SyntheticSpec
 
 GENERATOR = "mml.synthetic"
 _FORMER_NAME = "mml.data.synthetic"
@@ -39,6 +40,8 @@ def write(data: SyntheticData, folder: str | Path, *, with_time: bool = True, fe
     with new_folder(target, keep=lambda path: False) as fresh:
         _write_log(fresh / f"{data.spec.name}.inter", data, with_time)
         _write_truth(fresh / "ground_truth.npz", data)
+        if data.spec.visits is not None:
+            (fresh / f"{data.spec.name}.yaml").write_text(settings(data.spec, with_time, features), encoding="utf-8")
         if features:
             _write_content(fresh, data)
         facts = describe(data, with_time, features)
@@ -49,14 +52,33 @@ def write(data: SyntheticData, folder: str | Path, *, with_time: bool = True, fe
 
 def is_synthetic(folder: str | Path) -> bool:
     """Tell whether `folder` was made by this generator."""
+    return _marker(Path(folder)) is not None
+
+
+def spec_of(folder: str | Path) -> SyntheticSpec:
+    """What a folder was made of.
+
+    Raises:
+        InputError: if this generator did not make it.
+    """
+    marker = _marker(Path(folder))
     try:
-        marker = json.loads((Path(folder) / MARKER_FILE).read_text(encoding="utf-8"))
+        return SyntheticSpec.from_facts(marker or {})
+    except (KeyError, TypeError):
+        raise InputError(
+            f"{Path(folder) / MARKER_FILE} is missing or no marker of this generator's: only data that "
+            "`python -m mml.synthetic` made have a known truth"
+        ) from None
+
+
+def _marker(folder: Path) -> dict[str, Any] | None:
+    """The facts of `describe`, or None if `folder` has no valid marker."""
+    try:
+        marker = json.loads((folder / MARKER_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(marker, dict) and marker.get("generator") in (
-        GENERATOR,
-        "mml.data.synthetic",
-    )  # as it was called before
+        return None
+    ours = isinstance(marker, dict) and marker.get("generator") in (GENERATOR, _FORMER_NAME)
+    return marker if ours else None
 
 
 def refuse_foreign(target: Path) -> None:
@@ -91,6 +113,17 @@ def describe(data: SyntheticData, with_time: bool, features: bool) -> dict[str, 
     }
 
 
+def settings(spec: SyntheticSpec, with_time: bool, features: bool) -> str:
+    """The configuration file of a shop's data set."""
+    lines = [f"# mml train {spec.name}", "repeatable: True"]
+    if with_time:
+        lines.append(f"data_split_time: {spec.split_time}")
+    if features:
+        modalities = [f"  {name}: {{item_feat_emb: {name}_emb.pth}}" for name in ("txt", "img")]
+        lines += ["learners:", "  id: {}", *modalities]
+    return "\n".join(lines) + "\n"
+
+
 def _write_log(path: Path, data: SyntheticData, with_time: bool) -> None:
     user, item = np.array(data.user_token)[data.user], np.array(data.item_token)[data.item]
     columns = [user.tolist(), item.tolist()]
@@ -122,11 +155,12 @@ def _write_truth(path: Path, data: SyntheticData) -> None:
 
 def _write_content(fresh: Path, data: SyntheticData) -> None:
     texts = item_texts(data)
-    _write_rows(
-        fresh / f"{data.spec.name}.item",
-        ["item_id:token", "title:token_seq", "category:token"],
-        [data.item_token, texts.title, [category or "unknown" for category in texts.category]],
-    )
+    header = ["item_id:token", "title:token_seq", "category:token"]
+    columns = [data.item_token, texts.title, [category or "unknown" for category in texts.category]]
+    if data.spec.visits is not None:
+        header.append("launch:float")
+        columns.append(data.items.launch.astype(str).tolist())
+    _write_rows(fresh / f"{data.spec.name}.item", header, columns)
     _write_texts(fresh / "item_text.csv", data.item_token, texts)
     pictured = np.flatnonzero(has_picture(data))
     _write_pictures(fresh / "images", data, pictured)

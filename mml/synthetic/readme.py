@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from mml.synthetic.spec import PRESETS, STAND_IN
+
 _HEAD = """# {name}: synthetic data
 
 **Nothing here is real.** Users, items, texts and pictures were drawn by a random number generator. It stands in for
@@ -22,12 +24,13 @@ Tools read `synthetic.json`; do not edit it. Making the data again replaces this
 
 ## Files
 - `{name}.inter`: {columns}, rows in time order
-{content}- `ground_truth.npz`: what is true of every item and user (item_id, text_half, picture_half, launch_time;
+{settings}{content}- `ground_truth.npz`: what is true of every item and user \
+(item_id, text_half, picture_half, launch_time;
   user_id, text_weight, arrival_time). For checking only; no model may read it.
 - `synthetic.json`: the marker, with every setting
 """
 
-_CONTENT = """- `{name}.item`: title and category
+_CONTENT = """- `{name}.item`: title and category{launch}
 - `item_text.csv`: title, category and description; {missing_text:.0%} of the items have no row, a further \
 {missing_description:.0%} no description
 - `images/<item_id>.png`: {picture_size}x{picture_size} pixels; {missing_picture:.0%} of the items have none
@@ -44,17 +47,31 @@ _TRUTH = """
 - The next item depends on the active interest and on the last item: every group of items has a group that usually
   follows it. Popularity is long-tailed, changes by the week, and is higher just after a launch. With chance {repeat} an
   order repeats an earlier one of the same user.
-- Users and items arrive over time. New users have 2 to 30 orders, old ones up to 120.
+"""
+
+_CITY = """- Users and items arrive over time. New users have 2 to 30 orders, old ones up to 120.
+"""
+
+_SHOP = """- An order repeats an earlier one only if the item is a staple, as in {staple_share:.0%} of the categories.
+- A launch multiplies an item's weight by 1 + a, a falling to 1 / e in {launch_days:g} days. At first a is log-normal,
+  {launch_boost:g} in the mean, with standard deviation {launch_spread:g} of its logarithm; content tells
+  {launch_told:.0%} of that variance.
+- A category's weight goes from exp(-{season:g}) to exp({season:g}) and back in a year.
+- {one_time:.0%} of the users come once, the others {median:g} times in the median, about every {days:g} days, until the
+  log ends. A visit is a basket of up to {basket_most} different items at the same second, {basket:g} in the mean.
+- What the world itself gave each item: `python -m mml.synthetic.oracle --dataset {name}`.
 """
 
 
 def readme(facts: dict[str, Any]) -> str:
     """Return the README for the facts of `folder.describe`."""
-    options = f" --users {facts['users']} --items {facts['items']} --seed {facts['seed']}"
+    shop = facts["visits"]
+    options = f" --preset {STAND_IN}" if shop and facts["name"] not in PRESETS else ""
+    options += f" --users {facts['users']} --items {facts['items']} --seed {facts['seed']}"
     options += "" if facts["with_time"] else " --no-time"
     options += "" if facts["features"] else " --no-features"
     day = 86_400
-    values = {**facts, **facts["behaviour"]}
+    values = {**facts, **facts["behaviour"], **(shop or {})}
     text = _HEAD.format(
         **values,
         options=options,
@@ -62,9 +79,10 @@ def readme(facts: dict[str, Any]) -> str:
         end=_date(facts["split_time"] + facts["days_after"] * day),
         split=_date(facts["split_time"]),
         columns="user_id, item_id" + (", timestamp" if facts["with_time"] else " (no time column)"),
-        content=_CONTENT.format(**values) if facts["features"] else "",
+        settings="- `{name}.yaml`: the configuration\n".format(**values) if shop else "",
+        content=_CONTENT.format(**values, launch=", launch time" if shop else "") if facts["features"] else "",
     )
-    return text + _TRUTH.format(**values)
+    return text + (_TRUTH + (_SHOP if shop else _CITY)).format(**values)
 
 
 def _date(time: int) -> str:

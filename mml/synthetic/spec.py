@@ -1,7 +1,10 @@
 """What to generate: sizes, seed, and the knobs of the ground truth."""
 
+from __future__ import annotations
+
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mml.errors import InputError
@@ -14,13 +17,6 @@ SPLIT_TIME = 1_631_289_599
 
 HALF_DIM = 6
 """Length of each half of an item's taste vector; a picture shows six numbers."""
-
-PRESETS: dict[str, dict[str, int]] = {
-    "hangzhou": {"users": 3000, "items": 1200, "seed": 1},
-    "shanghai": {"users": 4000, "items": 1500, "seed": 2},
-    "changsha": {"users": 2500, "items": 1000, "seed": 3},
-}
-"""Default sizes and seed per city; any other name gets SyntheticSpec's own defaults."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,33 @@ class Behaviour:
     popularity: float = 0.6
     """Exponent of the long tail: weight = rank ** -popularity, with noise."""
     launch_boost: float = 1.2
-    """Extra weight of a just launched item; decays over about ten days."""
+    """Extra weight of a just launched item, the mean over launches."""
+    launch_days: float = 10.0
+    """Days in which a launch's boost falls to 1 / e."""
+    launch_spread: float = 0.0
+    """Standard deviation of the logarithm of the boosts: some launches are hits. 0 makes all alike."""
+    launch_told: float = 0.0
+    """Share of that variance which an item's taste, and so its content, tells."""
+    season: float = 0.0
+    """A topic's weight goes from exp(-season) to exp(season) and back in a year, each topic with a peak of its own."""
+    staple_share: float = 1.0
+    """Share of the topics whose items are ordered again."""
+
+
+@dataclass(frozen=True)
+class Visits:
+    """How customers of a shop come: once or again, each time for a basket of items bought at the same moment."""
+
+    one_time: float = 0.4
+    """Share of the users who come once."""
+    median: float = 5.0
+    """Median number of visits of the others, before the log's end cuts them off."""
+    days: float = 12.0
+    """Mean days between two visits."""
+    basket: float = 2.0
+    """Mean number of items bought at a visit, before `basket_most` cuts it off."""
+    basket_most: int = 8
+    """Largest number of items bought at a visit; no item is in one basket twice."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +80,10 @@ class SyntheticSpec:
     """Share of the users whose first interaction is after `split_time`."""
     new_item_share: float = 0.17
     """Share of the items launched after `split_time`."""
+    middle_item_share: float = 0.2
+    """Share of the items launched during the log before `split_time`."""
+    older_days: int = 0
+    """Days before the log within which the other items were launched; 0 if they are there from its first moment."""
     days_before: int = 42
     days_after: int = 14
     picture_size: int = 48
@@ -66,6 +92,8 @@ class SyntheticSpec:
     missing_text: float = 0.02
     """Share of the items without any text at all."""
     behaviour: Behaviour = field(default_factory=Behaviour)
+    visits: Visits | None = None
+    """How a shop's customers come. None for a city's, who order one item at a time, twice at least."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be generated."""
@@ -75,6 +103,20 @@ class SyntheticSpec:
             value = getattr(self, key)
             if value < least:
                 raise InputError(f"{key} = {value}: must be at least {least}")
+        least_offer = self.items - round(self.new_item_share * self.items) - round(self.middle_item_share * self.items)
+        if self.visits is not None and least_offer <= self.visits.basket_most:
+            raise InputError(
+                f"items = {self.items}: {least_offer} of them are there from the start, too few for baskets of "
+                f"{self.visits.basket_most}; ask for more items"
+            )
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> SyntheticSpec:
+        """The spec that `dataclasses.asdict` made the facts of; facts that are not of a spec are skipped."""
+        own = {one.name: facts[one.name] for one in fields(cls) if one.name in facts}
+        own["behaviour"] = Behaviour(**facts["behaviour"])
+        own["visits"] = None if own.get("visits") is None else Visits(**own["visits"])
+        return cls(**own)
 
     @property
     def start(self) -> int:
@@ -87,8 +129,41 @@ class SyntheticSpec:
         return self.split_time + self.days_after * DAY
 
 
-def spec_for(name: str, **given: Any) -> SyntheticSpec:
-    """Return the spec of `name`: its preset, overridden by every given value that is not None."""
-    values: dict[str, Any] = dict(PRESETS.get(name, {}))
+STAND_IN = "stand-in"
+"""Name of the preset of a shop, and of the panel's world."""
+
+_SHOP = Behaviour(
+    repeat=0.35, launch_boost=10.0, launch_days=21.0, launch_spread=1.0, launch_told=0.5, season=0.8, staple_share=0.3
+)
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "hangzhou": {"users": 3000, "items": 1200, "seed": 1},
+    "shanghai": {"users": 4000, "items": 1500, "seed": 2},
+    "changsha": {"users": 2500, "items": 1000, "seed": 3},
+    STAND_IN: {
+        "users": 2200,
+        "items": 800,
+        "seed": 4,
+        "new_item_share": 0.05,
+        "middle_item_share": 0.45,
+        "older_days": 365,
+        "days_before": 540,
+        "days_after": 60,
+        "behaviour": _SHOP,
+        "visits": Visits(),
+    },
+}
+"""Three cities, and a shop over 20 months; a data set of any other name is a city of SyntheticSpec's own defaults."""
+
+
+def spec_for(name: str, preset: str | None = None, **given: Any) -> SyntheticSpec:
+    """Return the spec of `name`: a preset's, of the same name if none is named, overridden by every given value.
+
+    Raises:
+        InputError: if the named preset does not exist.
+    """
+    if preset is not None and preset not in PRESETS:
+        raise InputError(f"--preset {preset}: no preset; it is one of {', '.join(PRESETS)}")
+    values = dict(PRESETS.get(preset or name, {}))
     values.update({key: value for key, value in given.items() if value is not None})
     return SyntheticSpec(name=name, **values)

@@ -1,21 +1,16 @@
-"""The made-up world: items with two-part tastes, users who arrive over time, and who orders when.
+"""The made-up world: items with two-part tastes, and users who arrive over time.
 
-Shapes: I items, U users, N interactions, D = HALF_DIM, A groups per half.
+Shapes: I items, U users, D = HALF_DIM, A groups per half.
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mml.synthetic.arrays import Bools, Floats, Ints
+from mml.synthetic.launches import attention_at_launch, launch_times
 from mml.synthetic.spec import DAY, HALF_DIM, SyntheticSpec
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-MIN_GAP = 300
-"""Seconds between two orders of one user, at least: so no user has two at the same time."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,14 @@ class Items:
     """[I] long-tailed weight."""
     launch: Ints
     """[I] Unix time from which the item can be ordered."""
+    attention: Floats
+    """[I] extra weight at the launch."""
+    attention_told: Floats
+    """[I] mean of that among items of the same content."""
+    season_peak: Floats
+    """[I] when the item's topic sells best, as a share of the year from 1 January."""
+    staple: Bools
+    """[I] whether the item is one that people order again."""
     topic_centre: Floats
     """[A, D] unit rows."""
 
@@ -62,8 +65,8 @@ def groups_per_half(items: int) -> int:
     return max(3, round(1.36 * math.sqrt(math.sqrt(items))))
 
 
-def make_items(spec: SyntheticSpec, rng: np.random.Generator) -> Items:
-    """Lay out the catalogue."""
+def make_items(spec: SyntheticSpec, rng: np.random.Generator, traits: np.random.Generator) -> Items:
+    """Lay out the catalogue; what only a shop's items have is drawn from `traits`."""
     count = groups_per_half(spec.items)
     # Going round the niches keeps them equally large, which bounds the cost of choosing inside one.
     niche = rng.permutation(np.arange(spec.items) % count**2)
@@ -79,14 +82,20 @@ def make_items(spec: SyntheticSpec, rng: np.random.Generator) -> Items:
         centres.append(centre)
         halves.append(_unit(centre[group] + own))
         follows.append(_unit(centre[successor[group]] + own))
+    popularity, launch = _popularity(spec, rng), launch_times(spec, rng, traits)
+    attention, told = attention_at_launch(spec.behaviour, np.concatenate(halves, axis=1), traits)
     return Items(
         text_half=halves[0],
         picture_half=halves[1],
         topic=topic,
         look=look,
         follow=np.concatenate(follows, axis=1),
-        popularity=_popularity(spec, rng),
-        launch=_launches(spec, rng),
+        popularity=popularity,
+        launch=launch,
+        attention=attention,
+        attention_told=told,
+        season_peak=(traits.permutation(count) / count)[topic],
+        staple=(traits.permutation(count) < round(spec.behaviour.staple_share * count))[topic],
         topic_centre=centres[0],
     )
 
@@ -107,16 +116,6 @@ def _popularity(spec: SyntheticSpec, rng: np.random.Generator) -> Floats:
     return np.asarray(rank**-spec.behaviour.popularity * noise, dtype=np.float64)
 
 
-def _launches(spec: SyntheticSpec, rng: np.random.Generator) -> Ints:
-    """[I] launch times: most items are there from the start, some come before the split and some after it."""
-    late = round(spec.new_item_share * spec.items)
-    middle = round(0.2 * spec.items)
-    launch = np.full(spec.items, spec.start, dtype=np.int64)
-    launch[:late] = rng.integers(spec.split_time + 1, spec.split_time + spec.days_after * DAY * 7 // 10, size=late)
-    launch[late : late + middle] = rng.integers(spec.start, spec.split_time, size=middle)
-    return launch[rng.permutation(spec.items)]
-
-
 def make_users(spec: SyntheticSpec, items: Items, rng: np.random.Generator) -> Users:
     """Draw tastes and arrivals."""
     shape = (spec.users, spec.behaviour.interests)
@@ -131,24 +130,6 @@ def make_users(spec: SyntheticSpec, items: Items, rng: np.random.Generator) -> U
         text_weight=0.1 + 0.8 * rng.beta(1.5, 1.5, size=spec.users),
         arrival=rng.permutation(np.concatenate([before, after])),
     )
-
-
-def order_times(spec: SyntheticSpec, arrival: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Return (offset [U + 1], time [N]): user u orders at time[offset[u] : offset[u + 1]], ascending."""
-    new = arrival > spec.split_time
-    wanted = np.exp(np.where(new, np.log(9), np.log(17)) + 0.75 * rng.normal(size=spec.users))
-    wanted = np.clip(wanted.astype(np.int64), 2, np.where(new, 30, 120))
-    pace = DAY * np.where(new, 0.8, 1.0) * np.exp(0.5 * rng.normal(size=spec.users))
-    first = np.cumsum(wanted) - wanted
-    gap = MIN_GAP + (rng.gamma(1.5, 1 / 1.5, size=wanted.sum()) * np.repeat(pace, wanted)).astype(np.int64)
-    gap[first] = arrival
-    total = np.cumsum(gap)
-    time = total - np.repeat(total[first] - arrival, wanted)
-    place = np.arange(len(time)) - np.repeat(first, wanted)
-    # Everybody keeps two orders, else a late arrival would be no task at all.
-    kept = (time <= spec.end) | (place < 2)
-    lengths = np.add.reduceat(kept, first, dtype=np.int64)
-    return np.concatenate([[0], np.cumsum(lengths)]), time[kept]
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -1,6 +1,7 @@
 """The stand-in data: its form on disk, its ground truth, and how it treats what is already there."""
 
 import csv
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,9 @@ from mml.errors import InputError
 from mml.files.folder import new_folder
 from mml.synthetic import SyntheticData, SyntheticSpec, generate, is_synthetic, spec_for, write
 from mml.synthetic.__main__ import main
-from mml.synthetic.choices import Market, sample_items
+from mml.synthetic.choices import sample_items
 from mml.synthetic.content import has_picture, item_pictures, item_texts
+from mml.synthetic.market import Market
 
 TINY = SyntheticSpec(name="tiny", users=150, items=60, seed=5)
 MIDDLE = SyntheticSpec(name="middle", users=2000, items=600, seed=1)
@@ -240,6 +242,7 @@ def test_choices_follow_the_stated_probabilities() -> None:
     weight = np.array([[1.0, 2.0, 1.0, 0.0]])
     market = Market(
         taste=taste,
+        niche=np.array([0, 0, 1, 1]),
         member=np.array([[0, 1], [2, 3]]),
         member_share=np.ones((2, 2)),
         centre=np.array([[0.5], [1.25]]),
@@ -349,3 +352,19 @@ def test_presets_have_their_own_seeds_and_yield_to_options() -> None:
     specs = [spec_for(name) for name in ("hangzhou", "shanghai", "changsha")]
     assert len({spec.seed for spec in specs}) == len({spec.users for spec in specs}) == 3
     assert spec_for("hangzhou", users=100, seed=0) == replace(spec_for("hangzhou"), users=100, seed=0)
+
+
+def test_another_name_takes_a_preset() -> None:
+    assert spec_for("mine", "stand-in", users=100) == replace(spec_for("stand-in"), name="mine", users=100)
+
+
+def test_a_preset_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shop", "--preset", "mall", "--output", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.endswith(
+        "--preset mall: no preset; it is one of hangzhou, shanghai, changsha, stand-in\n"
+    )
+
+
+def test_the_city_of_the_results_is_made_as_before(tiny: SyntheticData) -> None:
+    log = hashlib.sha256(tiny.user.tobytes() + tiny.item.tobytes() + tiny.time.tobytes())
+    assert log.hexdigest()[:16] == "140d30af0aed7342"

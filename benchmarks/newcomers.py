@@ -86,7 +86,7 @@ class Measured:
         limit = self.world.dataset.n_known_items + 1
         content = None if self.content is None else self.content[:limit]
         past = self.world.past
-        untouched = untouched_weights(past, content, self.repeatable)
+        untouched = untouched_weights(past, content, self.repeatable)[self.protocol]
         return choose(past, Shares(past, limit, len(past), self.repeatable), self.protocol, self.repeatable, untouched)
 
     def learner(self, chosen: Chosen) -> Newcomers:

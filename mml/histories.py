@@ -83,6 +83,11 @@ class Histories:
             return tasks
         return replace(tasks, asked=np.array([self.seconds[row][-1] for row in rows], dtype=np.float64))
 
+    def pairs(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """All known items of some users: the user's place among them and the item, int64 [n_interactions] each."""
+        own = self.sequences(rows)
+        return own.owners, own.items
+
     def sequences(self, rows: np.ndarray | None = None) -> PackedSequences:
         """The known items of some users, all if None, packed."""
         own = self.items if rows is None else [self.items[row] for row in rows]

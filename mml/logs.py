@@ -17,6 +17,8 @@ from mml.stopping import Terminated
 
 END = "End of the run: "
 """What the last line of a `run.log` begins with."""
+IN_SUMMARY = {"in_summary": True}
+"""`extra` of a warning of what `mml check` finds by itself."""
 _LONGEST_END = 1 << 13  # bytes
 _TOLD = (InputError, KeyboardInterrupt, SystemExit)
 _OPEN: list[logging.Handler] = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +26,7 @@ from mml.errors import InputError
 from mml.evaluation.ranking import rank_targets
 from mml.evaluation.significance import per_case_ndcg
 from mml.features.new_items import encode_new_items, read_new_items
-from mml.files.bundle import read_about, read_state, write_state
+from mml.files.bundle import finish_write, read_about, read_state, write_state
 from mml.files.safe import make_folder, plain
 from mml.histories import Given, Histories
 from mml.model.fusion import FUSIONS
@@ -114,6 +116,7 @@ class Recommender:
         self.fusions: dict[str, TrainedFusion] = {}
         self.log = log
         self.choices = dict(choices or {})
+        self.learned_logs: tuple[str, ...] = ()
         self.use_generated(generator is not None)
 
     # -- scores of tasks: what the evaluation asks -------------------------------------------------------------------
@@ -205,7 +208,8 @@ class Recommender:
 
         Args:
             histories: user id -> item ids, the oldest first; or a table, or the name of a file of one, with the
-                columns' names that the imported log has, or user_id, item_id and perhaps timestamp.
+                columns' names that the imported log has, or user_id, item_id and perhaps timestamp: by the latest
+                one of a user it is told how long ago the log ended, and so how many items may be new.
             top: how many items, at least 1.
             items: only these are candidates; all if None.
             exclude: these are none.
@@ -335,6 +339,7 @@ class Recommender:
             counts = self.vocabulary.counts + np.bincount(newer.items, minlength=len(self.vocabulary))
             whole.vocabulary = replace(self.vocabulary, counts=counts)
             whole.log = PackedSequences.joined([self.log, newer])
+            whole.learned_logs = (*self.learned_logs, _digest(found))
             self.__dict__.update(whole.__dict__)
         said = f"NDCG@10 for the {n_judges} newest users: {before:.4f} before, {after:.4f} after"
         logger.info("%s; %s.", said, "updated" if kept == "new" else "the model is kept as it was")
@@ -345,6 +350,14 @@ class Recommender:
             n_interactions=len(newer.items),
             n_unknown=found.n_unknown,
         )
+
+    def has_learned(self, log: Given) -> bool:
+        """Whether an update has learned just this log: what a command does twice, once more after a kill, counts once.
+
+        Raises:
+            InputError: for a log that cannot be read.
+        """
+        return _digest(Histories.read(log, self.vocabulary, self.told)) in self.learned_logs
 
     def _now(self, tasks: TaskSet) -> TaskSet:
         """The tasks, asked after all events that are known; at T if nothing has come since."""
@@ -447,15 +460,13 @@ class Recommender:
             return
         tasks = self._now(found.tasks(rows, self.rules.max_length))
         outputs = self.outputs(tasks)
-        scorer = self.fused(tasks, outputs)
+        scorer, left_out = self.fused(tasks, outputs), ~allowed.to(self.device)
         for begin in range(0, len(rows), _BLOCK):
             cases = slice(begin, min(begin + _BLOCK, len(rows)))
-            scores = scorer.of_cases(cases)(slice(0, self.catalogue.n_items)).masked_fill(
-                ~allowed.to(self.device), -torch.inf
-            )
+            scores = scorer.of_cases(cases)(slice(0, self.catalogue.n_items)).masked_fill_(left_out, -torch.inf)
             if not self.rules.repeatable:
-                for place, row in enumerate(rows[cases]):
-                    scores[place, found.items[row]] = -torch.inf
+                places, had = found.pairs(rows[cases])
+                scores[torch.from_numpy(places), torch.from_numpy(had)] = -torch.inf
             best = best_items(scores, top, self.vocabulary.n_warm_items, new_items_share)
             told = self._contributions(self.standardised(outputs), scorer, cases, best) if explain else {}
             yield ListedItems.of(rows[cases][best.cases], best.items, best.scores, "mml", told)
@@ -501,6 +512,7 @@ class Recommender:
                 f"{path} holds no trained recommender; name a finished run's folder such as output/ml-100k/latest, or "
                 "a folder that save() wrote."
             )
+        finish_write(folder, _NAME)
         about = read_about(folder, _NAME)
         if about is not None and about.get("format") != _FORMAT:
             made = about.get("versions", {}).get("mml", "?")
@@ -526,6 +538,7 @@ class Recommender:
             "log": None if self.log is None else _log_state(self.log),
             "choices": self.choices,
             "fusions": {name: fusion.state() for name, fusion in self.fusions.items()},
+            "learned_logs": list(self.learned_logs),
         }
 
     @classmethod
@@ -549,7 +562,13 @@ class Recommender:
         whole = cls(items, catalogue, learners, generator, rules, values, device, log, state["choices"])
         for method in state["methods"]:
             whole.fusions[method] = FUSIONS[method].restored(whole.shape, state["fusions"][method], values)
+        whole.learned_logs = tuple(state.get("learned_logs", ()))
         return whole
+
+
+def _digest(log: Histories) -> str:
+    """Of what an update learns of a log; items are told by their numbers, which stay."""
+    return hashlib.sha256(json.dumps([log.users, log.items, log.seconds], default=float).encode()).hexdigest()
 
 
 def _log_state(log: PackedSequences) -> dict[str, Tensor]:

@@ -163,7 +163,12 @@ def _item_columns(config: Config, name: str, wanted: Sequence[str] | None) -> li
     for column in wanted or ():
         if column not in types:
             raise InputError(f"config: key 'selected_features': {path} has no column '{column}'; it has {tokens}.")
-    usual = [column for column in model_defaults(name)["selected_features"] if column in types]
+        if column not in tokens:
+            raise InputError(
+                f"config: key 'selected_features': '{column}' of {path} is a {types[column]}, which {name} passes "
+                f"over; take some of {tokens}."
+            )
+    usual = [column for column in model_defaults(name)["selected_features"] if column in tokens]
     chosen = list(wanted or usual or tokens)
     if not chosen:
         raise InputError(f"{name} needs item attributes, and {path} has no token column.")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 from mml.checking.dataset import check_dataset
-from mml.checking.finding import Finding
+from mml.checking.finding import Finding, by_level
+from mml.checking.loading import warnings_kept
 from mml.config.arguments import common_arguments, named_first
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
@@ -48,13 +48,13 @@ def check(name: str, config_files: Sequence[str] = (), settings: Sequence[str] =
     Raises:
         MachineError: for a fault of the machine, which says nothing of the data.
     """
-    logging.disable(logging.WARNING)  # what the loading warns of is found here, too
-    try:
-        return check_dataset(MMLDataset(Config(name, config_files, arguments=settings)))
-    except MachineError:
-        raise
-    except InputError as error:
-        lines = [str(line) for line in error.args]
-        return [Finding("error", " ".join(line if line[-1:] in ".;,?" else f"{line}." for line in lines))]
-    finally:
-        logging.disable(logging.NOTSET)
+    found: list[Finding] = []
+    with warnings_kept() as warned:
+        try:
+            found = check_dataset(MMLDataset(Config(name, config_files, arguments=settings)))
+        except MachineError:
+            raise
+        except InputError as error:
+            lines = [str(line) for line in error.args]
+            found = [Finding("error", " ".join(line if line[-1:] in ".;,?" else f"{line}." for line in lines))]
+    return by_level([*found, *warned])

@@ -99,11 +99,14 @@ def _times(log: Log) -> list[Finding]:
 def _ties(log: Log) -> list[Finding]:
     found = []
     for tied, what in (
-        (same_moment(log), "rows are in the same second as another of their user (a basket)"),
-        (same_arrival(log), "users arrive at the same time as another"),
+        (
+            same_moment(log),
+            "rows are in the same second as another of their user (a basket): in the file's order",
+        ),
+        (same_arrival(log), "users arrive at the same time as another: in the order of their ids, as text"),
     ):
         if tied.any():
-            found.append(Finding("note", f"{share(tied.sum(), len(tied))} {what}; their order is the file's."))
+            found.append(Finding("note", f"{share(tied.sum(), len(tied))} {what}."))
     return found
 
 

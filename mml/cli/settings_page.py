@@ -92,13 +92,24 @@ def _baselines() -> Iterator[str]:
 
 
 def _recbole() -> Iterator[str]:
-    legal = ", ".join(f"`{name}`" for name in sorted(config_keys.recbole_data_keys()))
+    legal, inside = (
+        ", ".join(f"`{name}`" for name in sorted(names))
+        for names in (config_keys.recbole_data_keys(), config_keys.NAMES_INSIDE)
+    )
     yield f"## RecBole's keys\n\nThese act on loading and filtering as they do in RecBole: {legal}.\n"
+    yield f"These name columns that RecBole makes itself; they are legal, and no result hangs on them: {inside}.\n"
     yield "These have no effect here and are refused, all at once, with what to use instead:\n"
-    instead: dict[str, list[str]] = {}
-    for name, use in config_keys.USE_INSTEAD.items():
-        instead.setdefault(_escaped(use), []).append(f"`{name}`")
-    yield _rows(("RecBole's key", "use"), ((", ".join(names), use) for use, names in instead.items()))
+    yield _by_text("use", config_keys.USE_INSTEAD)
+    yield "These have none either, and nothing stands for them; switched off (`False`, `~`) they are legal:\n"
+    yield _by_text("why", config_keys.NOTHING_TO_USE)
+
+
+def _by_text(header: str, texts: Mapping[str, str]) -> str:
+    """A table of RecBole's keys, those with the same text in one row."""
+    keys: dict[str, list[str]] = {}
+    for name, text in texts.items():
+        keys.setdefault(_escaped(text), []).append(f"`{name}`")
+    return _rows(("RecBole's key", header), ((", ".join(names), text) for text, names in keys.items()))
 
 
 def _table(keys: Mapping[str, Key]) -> str:

@@ -17,7 +17,8 @@ Examples:
   mml update shop --log today.csv                  what users did since the training
   mml update shop --items new.csv --images photos  new products, recommendable at once
   mml update shop --log output/shop/served/events.jsonl --output models/shop
-Where the newest users are told worse after it, the model is kept as it was, which is said. Exit codes: 0, 2 for a
+Where the newest users are told worse after it, the model is kept as it was, which is said. A log that the model has
+learned is not learned twice: after a kill give the same command again. Exit codes: 0, 2 for a
 mistake in the input, 4 for a fault of the machine."""
 
 
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _learn(model: Recommender, log: Path) -> None:
+    if model.has_learned(log):
+        print(f"{log} has been learned before, and is not learned twice.")
+        return
     told = model.update(log)
     skipped = f", {told['n_unknown']} with unknown items skipped" if told["n_unknown"] else ""
     change = f"NDCG@10 for the newest users {told['ndcg_before']:.4f} before, {told['ndcg_after']:.4f} after"

@@ -285,7 +285,9 @@ class Config(RecBoleConfig):
         return {
             key: value
             for key, value in self.external_config_dict.items()
-            if key != "dataset" and (keys[key].stage if key in keys else "data") in stages
+            if key != "dataset"
+            and not config_keys.changes_nothing(key, value)
+            and (keys[key].stage if key in keys else "data") in stages
         }
 
     def of_learner(self, name: str, kind: str, stage: str) -> Settings:

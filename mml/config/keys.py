@@ -132,10 +132,42 @@ USE_INSTEAD = {
     "reproducibility": "seed (runs are always reproducible)",
     "log_wandb": "logger: [wandb]; the project is the dataset's name, or what the variable WANDB_PROJECT says",
     "wandb_project": "logger: [wandb] and the variable WANDB_PROJECT",
-    "save_dataset": "output_dir (nothing of the data needs saving)",
-    "save_dataloaders": "output_dir (nothing of the data needs saving)",
+    "save_dataset": "output_dir (nothing of the data is saved)",
+    **dict.fromkeys(
+        ("save_dataloaders", "dataset_save_path", "dataloaders_save_path"), "output_dir (nothing of the data is saved)"
+    ),
+    "enable_scaler": "tf32 (reduced precision on CUDA)",
+    "config_file": "config_files",
+    "unused_col": "unload_col (what a part does not name is not read by it)",
+    **dict.fromkeys(
+        ("normalize_field", "normalize_all", "numerical_features", "discretization"),
+        "learners.<name>.source with the encoder numeric, which scales its columns (nothing reads numbers otherwise)",
+    ),
 }
 """RecBole's keys that have no effect here, and what has."""
+NOTHING_TO_USE = {
+    **dict.fromkeys(
+        (
+            *("ENTITY_ID_FIELD", "HEAD_ENTITY_ID_FIELD", "TAIL_ENTITY_ID_FIELD", "RELATION_ID_FIELD"),
+            *("alias_of_entity_id", "alias_of_relation_id"),
+            *("kg_reverse_r", "entity_kg_num_interval", "relation_kg_num_interval"),
+        ),
+        "no knowledge graph is read",
+    ),
+    "alias_of_user_id": "users are those of USER_ID_FIELD",
+    "valid_metric_bigger": "more is better in every ranking metric",
+    "shuffle": "tasks are drawn anew in every epoch",
+    "worker": "nothing is loaded by processes of its own",
+    "transform": "sequences are trained on as they are",
+    "require_pow": "no loss has such a term",
+}
+"""RecBole's keys that have no effect here, and why; nothing stands for them."""
+NAMES_INSIDE = frozenset(
+    ("RATING_FIELD", "LABEL_FIELD", "NEG_PREFIX", "ITEM_LIST_LENGTH_FIELD", "LIST_SUFFIX", "POSITION_FIELD")
+)
+"""RecBole's names of columns that it makes itself: legal, since its files have them; no result hangs on them."""
+_OFF: tuple[object, ...] = (None, False, [], {})
+_SWITCHES = ("normalize_field", "normalize_all", "numerical_features", "discretization", "unused_col")
 _GONE = {
     "amp": "bfloat16 gained nothing over tf32; use tf32: True on CUDA",
     "compile": "compiled encoders gained nothing over the written-out passes; leave it out",
@@ -154,7 +186,12 @@ _DATASET_ARGUMENTS = frozenset(dataset_arguments)  # as it is now: RecBole adds 
 
 def recbole_data_keys() -> frozenset[str]:
     """RecBole's keys that act on loading and filtering, and have no declaration here."""
-    return _DATASET_ARGUMENTS - USE_INSTEAD.keys() - declared().keys()
+    return _DATASET_ARGUMENTS - USE_INSTEAD.keys() - NOTHING_TO_USE.keys() - NAMES_INSIDE - declared().keys()
+
+
+def changes_nothing(key: str, value: object) -> bool:
+    """Whether RecBole's key is legal though nothing hangs on it: a name inside, or what is off here anyhow."""
+    return key in NAMES_INSIDE or (value in _OFF and key in (*_SWITCHES, *NOTHING_TO_USE))
 
 
 def check(settings: Mapping[str, object], source: str) -> None:
@@ -204,14 +241,26 @@ def _of_key(source: str, key: str, value: object, keys: Mapping[str, Key], recbo
         yield from _of_value(source, key, value, Key((str,), None, "", "run"))
     elif key in keys:
         yield from _of_value(source, key, value, keys[key])
-    elif key in USE_INSTEAD:
-        yield f"{source}: key '{key}' has no effect in mml; use {USE_INSTEAD[key]}."
     elif key in _GONE:
         yield f"{source}: key '{key}' is gone: {_GONE[key]}."
+    elif key in (*NAMES_INSIDE, *NOTHING_TO_USE, *USE_INSTEAD):
+        yield from _of_idle_key(source, key, value)
     elif key not in recbole:
         yield f"{source}: unknown key '{key}'.{_nearest(key, [*keys, *recbole])}"
     elif key.endswith("_separator") and not isinstance(value, str):
         yield f"{source}: key '{key}' has the value {value!r}; it must be text, such as \",\"."
+
+
+def _of_idle_key(source: str, key: str, value: object) -> Iterator[str]:
+    """A key of RecBole's that has no effect here."""
+    if key in NAMES_INSIDE and value is not None and not isinstance(value, str):
+        yield f"{source}: key '{key}' has the value {value!r}; it must be text."
+    elif changes_nothing(key, value):
+        return
+    elif key in NOTHING_TO_USE:
+        yield f"{source}: key '{key}' has no effect in mml: {NOTHING_TO_USE[key]}; leave it out."
+    else:
+        yield f"{source}: key '{key}' has no effect in mml; use {USE_INSTEAD[key]}."
 
 
 def _of_learner(source: str, name: str, learner: object) -> Iterator[str]:

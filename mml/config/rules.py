@@ -13,6 +13,7 @@ from mml.config.run_settings import ChosenLearners, RunSettings
 from mml.data.settings import SplitSettings
 from mml.errors import InputError
 from mml.evaluation.metrics import NEEDS_TOP_ITEMS
+from mml.logs import IN_SUMMARY
 from mml.meta.algorithms import ALGORITHMS
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.fusion.weight import WeightSettings
@@ -93,7 +94,7 @@ def _check_shots(shots: str | Sequence[int], limit: int | None) -> None:
     kept = f"cold_user_max_inter keeps {limit} interactions of a new user, the target among them"
     if min(shots) >= limit:
         raise InputError(f"config: key 'eval_shots' holds {beyond}, but {kept}; use smaller shots or a larger limit.")
-    logger.warning("There are no cases of eval_shots %s: %s.", beyond, kept)
+    logger.warning("There are no cases of eval_shots %s: %s.", beyond, kept, extra=IN_SUMMARY)
 
 
 def _check_method(values: Values) -> None:

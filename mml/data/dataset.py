@@ -22,6 +22,7 @@ from mml.data.split import UserSplit, split_users
 from mml.data.summary import Summary
 from mml.data.tasks import TaskSet, evaluation_tasks, prefix_tasks, training_tasks
 from mml.errors import InputError
+from mml.logs import IN_SUMMARY
 from mml.settings import read
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class MMLDataset(AtomicDataset):
         """RecBole's filters, then the split; ids are given afterwards, in the order of the kept rows."""
         super()._data_filtering()
         settings, log = self.settings, self.inter_feat
-        codes, tokens = pd.factorize(log[self.uid_field])
+        codes, tokens = _by_text(log[self.uid_field])
         listed = [] if self.item_feat is None else [self.item_feat[self.iid_field].to_numpy(dtype=object)]
         touched = np.asarray(log[self.iid_field].unique(), dtype=object)
         self.tokens_in_file_order = pd.unique(np.concatenate([*listed, touched]))
@@ -145,7 +146,11 @@ class MMLDataset(AtomicDataset):
                 f"config: key 'data_split_time' is a time, but {missing}; set TIME_FIELD to the one with the time, or "
                 "set data_split_time: ~ for a log whose rows are in the order of time."
             )
-        logger.warning("%s: the order of its rows is taken for time; if one column is, set TIME_FIELD to it.", missing)
+        logger.warning(
+            "%s: the order of its rows is taken for time; if one column is, set TIME_FIELD to it.",
+            missing,
+            extra=IN_SUMMARY,
+        )
         return np.arange(len(log), dtype=np.float64)
 
     def _listed_new_users(self, tokens: pd.Index) -> np.ndarray | None:
@@ -365,6 +370,15 @@ class MMLDataset(AtomicDataset):
                 digest.update(len(part).to_bytes(8, "big") + part)
             digest.update("\n".join(map(str, self.field2id_token.get(name, ()))).encode())
         return digest.hexdigest()[:16]
+
+
+def _by_text(tokens: pd.Series) -> tuple[np.ndarray, pd.Index]:
+    """Codes of tokens [n], and the different ones in the order of their text: so the order of rows decides nothing."""
+    codes, different = pd.factorize(tokens)
+    order = np.argsort(np.asarray(different, dtype=object), kind="stable")
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return place[codes], different[order]
 
 
 def _shown(shots: str | tuple[int, ...]) -> str:

@@ -32,7 +32,7 @@ class WholeLog:
 
 @dataclass(frozen=True)
 class EventLog:
-    """All interactions of all users in order of time, those of one time in the file's order.
+    """All interactions of all users in order of time, those of one time by user, and a user's in the file's order.
 
     Args:
         users: int64 [n], arrival rank of the user: old users come first, then validation users, then new users.
@@ -55,7 +55,7 @@ class EventLog:
     @classmethod
     def from_rows(cls, users: np.ndarray, items: np.ndarray, times: np.ndarray) -> EventLog:
         """The events of rows in the file's order, int64 [n], int64 [n], float64 [n]; item 0 is one without an id."""
-        order = np.argsort(times, kind="stable")
+        order = np.lexsort((users, times))
         users, items, times = users[order], items[order], times[order]
         by_user = np.argsort(users, kind="stable")
         places = np.empty(len(users), dtype=np.int64)

@@ -70,14 +70,9 @@ def filtered_columns(get: Callable[[str], object]) -> dict[str, str]:
     Args:
         get: key -> value.
     """
+    names = get("alias_of_item_id")
     columns = {str(name): "val_interval" for name in inside(get("val_interval"))}
-    for key in ("normalize_field", "alias_of_user_id", "alias_of_item_id"):
-        columns |= {str(name): key for name in _names(get(key))}
-    return columns
-
-
-def _names(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+    return columns | {str(name): "alias_of_item_id" for name in (names if isinstance(names, list) else ())}
 
 
 def check_data_keys(get: Callable[[str], object]) -> None:
@@ -101,10 +96,7 @@ def check_data_keys(get: Callable[[str], object]) -> None:
     for name, length in inside(get("seq_len")).items():
         if type(length) is not int or length < 1:
             raise InputError(f"config: key 'seq_len.{name}' is {length!r}; it must be a whole number, at least 1.")
-    for key in ("normalize_field", "alias_of_user_id", "alias_of_item_id"):
-        _check_names(key, get(key))
-    if get("normalize_field") and get("normalize_all"):
-        raise InputError("config: keys 'normalize_field' and 'normalize_all' are both set; keep one of them.")
+    _check_names("alias_of_item_id", get("alias_of_item_id"))
     if get("rm_dup_inter") not in (None, "first", "last"):
         raise InputError(f"config: key 'rm_dup_inter' is {get('rm_dup_inter')!r}; it must be first, last or ~.")
 

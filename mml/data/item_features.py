@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mml.errors import InputError
-from mml.features.checks import check_spread, refuse_constant
+from mml.features.checks import check_spread, refuse_lost
 from mml.features.files import FeatureTable, join_features, read_features
 from mml.features.fitted import FittedFeatures, FittedSource
 from mml.features.raw import expanded
@@ -85,6 +85,7 @@ def load_item_features(
         InputError: for an unreadable file, or one without any of the dataset's items.
     """
     tables: dict[str, Callable[[], Vectors]] = {}
+    files: dict[str, str] = {}
     tokens = [str(token) for token in item_tokens]
     for name, learner in learners.items():
         if "item_feat_emb" in learner:
@@ -96,7 +97,7 @@ def load_item_features(
                     f"{path} (learners.{name}.item_feat_emb): none of the dataset's {len(tokens) - 1} items "
                     f"has a feature row; its first is for '{table.tokens[0]}', the log's first item is '{tokens[1]}'."
                 )
-            tables[name] = partial(_given, table)
+            tables[name], files[name] = partial(_given, table), str(path)
         elif "source" in learner:
             encode = open_source(
                 inside(learner["source"]),
@@ -106,10 +107,10 @@ def load_item_features(
                 f"learners.{name}.source",
                 device=encoding.device,
                 progress=encoding.show_progress,
-                accept=partial(_refuse_constant, name, tokens, n_warm_items),
+                accept=partial(_refuse_lost, name, tokens, n_warm_items),
             )
             tables[name] = partial(_encoded, encode)
-    return {name: _scaled(name, *table(), tokens, n_warm_items) for name, table in tables.items()}
+    return {name: _scaled(name, *table(), tokens, n_warm_items, files.get(name, "")) for name, table in tables.items()}
 
 
 def _given(table: FeatureTable) -> Vectors:
@@ -135,19 +136,23 @@ def find_file(name: str, data_path: Path, key: str) -> Path:
 
 
 def _scaled(
-    name: str, table: FeatureTable, source: FittedSource | None, tokens: list[str], n_warm_items: int
+    name: str, table: FeatureTable, source: FittedSource | None, tokens: list[str], n_warm_items: int, file: str
 ) -> ItemFeatures:
     """Centre the vectors and scale them to a mean squared norm of `dim`, so that any encoder's will do."""
     fitted, vectors, scaled, present = _fitted(table, source, tokens, n_warm_items)
-    check_spread(f"learners.{name}", vectors[present], scaled[present])
+    check_spread(f"learners.{name}", vectors[present], scaled[present], _of(tokens, present), file)
     return ItemFeatures(scaled, present, fitted)
 
 
-def _refuse_constant(name: str, tokens: list[str], n_warm_items: int, table: FeatureTable) -> None:
+def _of(tokens: list[str], present: NDArray[np.bool_]) -> list[str]:
+    return [token for token, here in zip(tokens, present, strict=True) if here]
+
+
+def _refuse_lost(name: str, tokens: list[str], n_warm_items: int, table: FeatureTable) -> None:
     if not len(table):  # which is refused where it is written
         return
     _, vectors, scaled, present = _fitted(table, None, tokens, n_warm_items)
-    refuse_constant(f"learners.{name}", vectors[present], scaled[present])
+    refuse_lost(f"learners.{name}", vectors[present], scaled[present], _of(tokens, present))
 
 
 def _fitted(

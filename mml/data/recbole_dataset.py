@@ -20,6 +20,7 @@ from mml.errors import InputError
 from mml.features.sources import ItemFile
 from mml.files.atomic import FIRST_ROW_LINE, read_atomic, read_header, require_values
 from mml.files.presplit import log_files
+from mml.logs import IN_SUMMARY
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +33,7 @@ _CHANGING = (  # RecBole's keys that its own code acts by
     "user_inter_num_interval",
     "item_inter_num_interval",
     "filter_inter_by_user_or_item",
-    "alias_of_user_id",
     "alias_of_item_id",
-    "normalize_field",
-    "normalize_all",
     "seq_len",
 )
 
@@ -113,6 +111,23 @@ class AtomicDataset(SequentialDataset):
                 )
             if key.startswith("alias") and self.field2type[name] != FeatureType.TOKEN:
                 raise InputError(f"config: key '{key}': '{name}' is a {self.field2type[name].value}; ids are tokens.")
+        self._refuse_what_cuts_nothing()
+
+    def _refuse_what_cuts_nothing(self) -> None:
+        """Refuse filters of items or users that take no row of the log, and lengths of what is no sequence."""
+        for name in self.config["val_interval"] or {}:
+            if name not in self.inter_feat and not self.config["filter_inter_by_user_or_item"]:
+                source = self.field2source[name].value
+                raise InputError(
+                    f"config: key 'val_interval': '{name}' is a column of {self.dataset_name}.{source}; set "
+                    "filter_inter_by_user_or_item: True, so that the log's rows of what it leaves out go."
+                )
+        for name in self.config["seq_len"] or {}:
+            if (self.field2source.get(name), self.field2type.get(name)) != (FeatureSource.ITEM, FeatureType.TOKEN_SEQ):
+                raise InputError(
+                    f"config: key 'seq_len' names '{name}', which is no token_seq of {self.dataset_name}.item that "
+                    "this run reads; it is for the selected_features of RecBole's models."
+                )
 
     def _load_inter_feat(self, token: str, dataset_path: str) -> None:
         paths = log_files(Path(dataset_path), token, self.config["benchmark_filename"])
@@ -212,6 +227,7 @@ class AtomicDataset(SequentialDataset):
                     "%s: the columns %s are ignored: a history is what the rows of a user say, one item a row.",
                     path.name,
                     ", ".join(f"{name}:{types[name]}" for name in lists),
+                    extra=IN_SUMMARY,
                 )
             return
         field = self.iid_field if source == FeatureSource.ITEM else self.uid_field
@@ -219,7 +235,11 @@ class AtomicDataset(SequentialDataset):
         if repeated.any():
             first = frame[field][repeated].iloc[0]
             self.dropped_rows[f"repeated_in_{source.value}_file"] = int(repeated.sum())
-            logger.warning("%s: %d rows repeat an id ('%s'); the first is kept.", path.name, repeated.sum(), first)
+            logger.warning(
+                "%s: %d rows repeat an id ('%s'); the first is kept.",
+                *(path.name, repeated.sum(), first),
+                extra=IN_SUMMARY,
+            )
 
     # -- filtering -------------------------------------------------------------------------------------------------
 

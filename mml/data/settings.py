@@ -29,7 +29,6 @@ class LogSettings:
     filter_inter_by_user_or_item: bool = setting(
         False, "True: drop interactions with items or users missing in .item or .user."
     )
-    normalize_all: bool | None = setting(False, "RecBole's scaling of float columns.")
     MAX_ITEM_LIST_LENGTH: int = setting(50, "Longest history the encoder sees.", low=2)
 
 

@@ -45,7 +45,7 @@ def split_users(
     """Split a log by the time of the users' first interactions.
 
     Args:
-        users: int64 [n], user codes 0..n_users-1.
+        users: int64 [n], user codes 0..n_users-1; of users who arrive at one time the smaller code comes first.
         times: float64 [n]; the row number where the log has no time column.
         split_time: T; if None, the quantile `split_quantile` of the users' first interaction times.
         split_quantile: see above, in [0, 1].
@@ -57,7 +57,7 @@ def split_users(
         InputError: if no user is new, or fewer than two are old; says which T would do.
     """
     n_users = int(users.max()) + 1
-    by_time = np.argsort(times, kind="stable")  # ties in file order
+    by_time = np.lexsort((users, times))  # ties by user; within a user, in file order
     first = np.full(n_users, -1, dtype=np.int64)
     first[users[by_time[::-1]]] = np.arange(len(users))[::-1]  # place of each user's first row in time order
     arrival = times[by_time[first]]

@@ -19,6 +19,7 @@ from mml.features.files import FeatureTable, read_features, write_features
 from mml.features.resume import PartFile, content_key
 from mml.features.state import read_state, write_state
 from mml.files.faults import cannot_write
+from mml.logs import IN_SUMMARY
 from mml.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ def _warn_of_missing(rows: Mapping[str, object], present: NDArray[np.bool_], key
             "%s: %d of %d have nothing that can be encoded and count as missing: %s%s.",
             *(key, len(skipped), len(rows), ", ".join(skipped[:SHOWN])),
             f" and {len(skipped) - SHOWN} more" if len(skipped) > SHOWN else "",
+            extra=IN_SUMMARY,
         )
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mml.errors import InputError
+from mml.features.checks import LARGE
 from mml.features.encoders import Encoded
 from mml.features.fitted import FittedFeatures, FittedSource
 from mml.features.media import MEDIA, FolderMedium, TableMedium
@@ -161,10 +162,18 @@ def _encoded(
     if rows:
         at = [row for row, token in enumerate(tokens) if token in rows]
         vectors[at], present[at] = one.encode([rows[tokens[row]] for row in at], device, progress)
-    if not np.isfinite(vectors).all():
-        bad = ~np.isfinite(vectors).all(axis=1)
-        raise InputError(f"item {tokens[int(bad.argmax())]!r} has numbers that are too large ({int(bad.sum())} have)")
+    _refuse_too_large(vectors, tokens)
     return vectors, present
+
+
+def _refuse_too_large(vectors: NDArray[np.float32], tokens: list[str]) -> None:
+    """Vectors [n, dim] are of numbers about 1; beside one of a million times that all else of an item vanishes."""
+    bad = ~(np.abs(vectors) <= LARGE).all(axis=1)
+    if bad.any():
+        raise InputError(
+            f"item {tokens[int(bad.argmax())]!r} has numbers that are too large ({int(bad.sum())} have): a million "
+            "times those of a usual item; correct them, or leave the cell empty"
+        )
 
 
 def _report(present: Mapping[str, NDArray[np.bool_]], tokens: list[str]) -> None:

@@ -93,7 +93,8 @@ def open_source(
                 f"none of the dataset's {len(item_tokens)} items is in it: the dataset has items like "
                 f"{item_tokens[0]!r}, the source has {next(iter(found))!r}; check the item ids in the source"
             )
-    rows = {token: found[token] for token in tokens}
+        rows = {token: found[token] for token in tokens}
+        opened.check_cells(rows)
 
     def encode() -> EncodedSource:
         with _naming(key):
@@ -186,13 +187,19 @@ def _hints(media: Sequence[AnyMedium]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Opened:
-    """A source that was read: its encoder, how that was chosen, and what there is of each item."""
+    """A source that was read: its encoder, how that was chosen, what there is of each item, and where it is from."""
 
     medium: AnyMedium
     encoder: AnyEncoder
     options: dict[str, object]
     separators: dict[str, str | None]
     rows: dict[str, object]
+    path: Path
+
+    def check_cells(self, rows: Mapping[str, object]) -> None:
+        """Warn of cells of these items that spoil a column, or refuse them."""
+        if isinstance(self.medium, TableMedium):
+            self.medium.check_cells(self.encoder.name, self.path, list(self.separators), rows)
 
     def fitted(self, state: EncoderState) -> FittedSource:
         """How further items are encoded; the device is no part of it."""
@@ -210,11 +217,10 @@ def _read(given: dict[str, object], item_file: ItemFile, device: str) -> _Opened
     if name not in medium.encoders:
         options = {"device": device, **options}
     if isinstance(medium, TableMedium):
-        separators, rows = _table_rows(medium, name, given, types, item_file)
-        return _Opened(medium, medium.encoder(name, **options), options, separators, rows)
-    encoder = medium.encoder(name, **options)
-    files = cast("FolderMedium", medium).files(_find(str(given["folder"]), item_file.path.parent))
-    return _Opened(medium, encoder, options, {}, dict(files))
+        path, separators, rows = _table_rows(medium, name, given, types, item_file)
+        return _Opened(medium, medium.encoder(name, **options), options, separators, rows, path)
+    encoder, folder = medium.encoder(name, **options), _find(str(given["folder"]), item_file.path.parent)
+    return _Opened(medium, encoder, options, {}, dict(cast("FolderMedium", medium).files(folder)), folder)
 
 
 def _chosen(given: Mapping[str, object], types: Mapping[str, str]) -> tuple[AnyMedium, str]:
@@ -247,8 +253,8 @@ def _column_types(given: Mapping[str, object], item_file: ItemFile) -> dict[str,
 
 def _table_rows(
     medium: TableMedium[Any], encoder: str, given: Mapping[str, object], types: dict[str, str], item_file: ItemFile
-) -> tuple[dict[str, str | None], dict[str, object]]:
-    """How the cells of each column are split, and what the table has of each item."""
+) -> tuple[Path, dict[str, str | None], dict[str, object]]:
+    """The table, how the cells of each column are split, and what it has of each item."""
     path, id_column, between, seq_separator = item_file.path, item_file.id_field, item_file.field_separator, None
     if "csv" in given:
         path, id_column, between = _find(str(given["csv"]), item_file.path.parent), "item_id", "\t"
@@ -259,7 +265,7 @@ def _table_rows(
     separator = given.get("separator")
     separators = medium.separators(types, encoder, None if separator is None else str(separator), seq_separator)
     tokens, frame = read_columns(path, str(given.get("id_column", id_column)), list(types), between)
-    return separators, dict(zip(tokens, medium.rows(frame, separators), strict=True))
+    return path, separators, dict(zip(tokens, medium.rows(frame, separators), strict=True))
 
 
 def _find(name: str, data_path: Path) -> Path:

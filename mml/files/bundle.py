@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from torch import Tensor
 from mml.errors import InputError
 from mml.files.safe import JSON, plain, replacing
 from mml.files.seal import read_sealed, sealed
+from mml.files.temporary import finish, left_of
 
 _BETWEEN = "::"  # names of parameters hold dots and slashes
+_TIMES, _SECONDS = 50, 0.1
 State = dict[str, Any]
 """Of one part: tensors, numbers, strings, and lists and mappings of them, which it takes out as it put them in."""
 
@@ -80,6 +83,33 @@ def read_state(folder: Path, name: str, device: torch.device | str = "cpu") -> S
                 raise Damaged(f"{path} is damaged: {name}.json has no room for {part}; the same run makes it again.")
         place[last] = tensor
     return state
+
+
+def finish_write(folder: Path, name: str) -> None:
+    """Finish a `write_state` over an older state whose process was killed between the two renames.
+
+    For a state that cannot be made again: its owner reads it after this, and finds the new one. A process that is
+    just between the two is waited for.
+    """
+    record, path = folder / f"{name}.json", folder / f"{name}.safetensors"
+    for _ in range(_TIMES):
+        left = left_of(record)
+        if not left or not path.is_file():
+            return
+        digest, about = _sha256(path), read_about(folder, name)
+        whole = next((one for one in left if _digest_in(one) == digest), None)
+        if whole is None or (about is not None and about["sha256"] == digest) or finish(whole, record):
+            return
+        time.sleep(_SECONDS)
+
+
+def _digest_in(path: Path) -> str | None:
+    """The checksum that a record holds; None if it is not whole."""
+    try:
+        digest = read_sealed(path).get("sha256")
+    except (OSError, ValueError):
+        return None
+    return digest if isinstance(digest, str) else None
 
 
 def copy_state(source: Path, target: Path, name: str) -> None:

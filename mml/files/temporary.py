@@ -114,6 +114,33 @@ def clean_up(folder: Path) -> list[Path]:
     return cleaned
 
 
+def left_of(target: Path) -> list[Path]:
+    """The temporary files beside `target` that would have replaced it, of processes that are gone or at work."""
+    try:
+        names = [_NAME.fullmatch(name) for name in os.listdir(target.parent)]
+    except OSError:
+        return []
+    return [
+        target.with_name(one[0]) for one in names if one and one["target"] == target.name and one[0].endswith(".tmp")
+    ]
+
+
+def finish(path: Path, target: Path) -> bool:
+    """Give a temporary file its name, if the process that was about to is gone."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.replace(path, target)
+    except OSError:  # it is somebody's, or may not be renamed
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
 def _clean(path: Path) -> bool:
     match = _NAME.fullmatch(path.name)
     if path.is_symlink():

@@ -121,6 +121,40 @@ def test_features_that_do_not_match_or_say_nothing(tmp_path: Path) -> None:
     )
 
 
+def test_what_the_loading_warns_of_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_log(tmp_path, small_rows())
+    items = sorted({row[1] for row in small_rows()})
+    vectors = np.random.default_rng(0).normal(size=(len(items), 3))
+    vectors[2] = 0
+    torch.save(dict(zip(items, torch.tensor(vectors), strict=True)), tmp_path / "log" / "f.pth")
+    prices = "".join(f"{item}\t{number % 4}\n" for number, item in enumerate(items[1:]))
+    (tmp_path / "log" / "log.item").write_text(f"item_id:token\tprice:float\n{items[0]}\t5e7\n{prices}")
+    learners = ["--learners.txt.item_feat_emb=f.pth", "--learners.price.source={columns: [price]}"]
+    for level in (logging.NOTSET, logging.ERROR):
+        logging.getLogger("mml").setLevel(level)
+        assert main(["log", *argv(tmp_path, *learners)]) == 0
+        printed = capsys.readouterr()
+        lines = printed.out.splitlines()
+        zero = "warning: learners.txt: 1 of 24 items have an all-zero vector, which passes for content, such as 'i002'."
+        assert lines.count(zero) == 1
+        assert sum("column 'price': item 'i000' has 5e+07, beside which" in line for line in lines) == 1
+        assert printed.err == ""
+        assert logging.getLogger("mml").level == level
+    logging.getLogger("mml").setLevel(logging.NOTSET)
+    assert not caplog.records
+    (tmp_path / "log" / "log.item").write_text(f"item_id:token\tprice:float\n{items[0]}\t1e30\n{prices}")
+    assert main(["log", *argv(tmp_path, *learners)]) == 2
+    assert "log.item: column 'price': item 'i000' has 1e+30, beside which" in capsys.readouterr().out
+    path.unlink()
+    for number, part in enumerate(("train", "valid", "test")):
+        write_log(tmp_path, small_rows()[number::3], name=f"log.{part}.inter")
+    assert found(texts(tmp_path), "warning: log.train.inter, log.valid.inter, log.test.inter are read as one log")
+    write_log(tmp_path, small_rows(), header=("user_id:token", "item_id:token", "when:float"))
+    assert sum("the order of" in line for line in texts(tmp_path)) == 1
+
+
 def test_why_ids_do_not_match() -> None:
     reasons = why_unmatched(["007", "AB", "x", "9"], ["7", "ab", "x ", "9.0", "z"])
     assert {reason: (count, mine, theirs) for reason, (count, mine, theirs, _) in reasons.items()} == {

@@ -15,6 +15,7 @@ import torch
 from mml.checking.dataset import check_dataset
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
+from mml.data.events import event_log
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError
 from mml.run.context import validation_of
@@ -195,6 +196,43 @@ def test_listed_new_users_with_a_mark_and_spaces(load: Load) -> None:
     (folder / "new.txt").write_bytes(b"d\xe9\n")
     with pytest.raises(InputError, match="save the file as UTF-8"):
         MMLDataset(Config("shop", config_dict={**config, "new_users_file": "new.txt"}))
+
+
+def tied_rows() -> list[list[str]]:
+    """Users who come eight at one second, so that T, and the first validation user, fall among such."""
+    random = np.random.default_rng(2)
+    return [
+        [f"{user}", f"i{item}", str(100 * (user % 5) + step)]
+        for user in range(40)
+        for step, item in enumerate(random.permutation(15)[: 4 + user % 3])
+    ]
+
+
+def interleaved(rows: list[list[str]], seed: int) -> list[list[str]]:
+    """The same rows with those of different users shuffled; each user's stay in their order."""
+    users = np.random.default_rng(seed).permutation([row[0] for row in rows])
+    own = {user: iter([row for row in rows if row[0] == user]) for user in set(users)}
+    return [next(own[user]) for user in users]
+
+
+def test_the_order_of_the_users_rows_decides_nothing(load: Load) -> None:
+    rows = tied_rows()
+    wanted = load("\n".join(map(" ".join, rows)), data_split_time=None, data_split_quantile=0.7)
+    assert len(wanted.users.valid) % 8, "validation users begin among those of one second"
+    tasks, skipped = wanted.test_tasks()
+    for seed in range(3):
+        shuffled = "\n".join(map(" ".join, interleaved(rows, seed)))
+        dataset = load(shuffled, data_split_time=None, data_split_quantile=0.7)
+        assert dataset.user_tokens.tolist() == wanted.user_tokens.tolist()
+        assert dataset.item_tokens.tolist() == wanted.item_tokens.tolist()
+        assert dataset.fingerprint(True) == wanted.fingerprint(True)
+        assert dataset.past_fingerprint() == wanted.past_fingerprint()
+        assert dataset.summary() == wanted.summary()
+        again, reasons = dataset.test_tasks()
+        assert reasons == skipped
+        for name in ("users", "start", "length", "shots", "target"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(tasks, name))
+        assert event_log(dataset).fingerprint() == event_log(wanted).fingerprint()
 
 
 def test_rows_of_one_time_stay_in_the_files_order_without_duplicates(load: Load) -> None:

@@ -34,7 +34,8 @@ def _dataset(folder: Path, with_time: bool = True) -> tuple[MMLDataset, list[tup
 def test_all_rows_in_order_of_time(tmp_path: Path, with_time: bool) -> None:
     dataset, rows = _dataset(tmp_path, with_time)
     events = event_log(dataset)
-    ordered = sorted(rows, key=lambda row: row[2]) if with_time else rows
+    ranks = {user: rank for rank, user in enumerate(dataset.user_tokens)}
+    ordered = sorted(rows, key=lambda row: (row[2], ranks[row[0]])) if with_time else rows
     kept = [row for row in ordered if row[1] != "late"]
     assert events.n_dropped == 1
     assert dataset.user_tokens[events.users].tolist() == [user for user, _, _ in kept]

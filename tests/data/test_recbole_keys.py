@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
+import recbole
+import yaml
+from recbole.utils import argument_list
 
+import mml
+from mml.cli.main import main
+from mml.config import keys as config_keys
+from mml.config.config import Config
 from mml.data import dataset as dataset_module
 from mml.data.filters import parse_intervals, within
 from mml.data.recbole_dataset import AtomicDataset
+from mml.data.settings import LogSettings
 from mml.errors import InputError
+from mml.settings import keys_of
 from tests.data.small_log import HEADER, load_log, small_rows, write_log
 
 RATED = ("user_id:token", "item_id:token", "rating:float", "timestamp:float")
@@ -98,7 +108,13 @@ def test_a_time_field_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ("--rm_dup_inter=middle", "key 'rm_dup_inter' is 'middle'; it must be first, last or ~."),
         ("--alias_of_item_id=[rating]", "key 'alias_of_item_id': 'rating' is a float; ids are tokens"),
         ("--alias_of_item_id=rating", "key 'alias_of_item_id' is 'rating'; it must be a list"),
-        ("--normalize_field=rating", "key 'normalize_field' is 'rating'; it must be a list"),
+        ("--normalize_field=[timestamp]", "key 'normalize_field' has no effect in mml; use learners.<name>.source"),
+        ("--normalize_all=True", "key 'normalize_all' has no effect in mml; use learners.<name>.source with the enc"),
+        ("--unused_col={inter: [rating]}", "key 'unused_col' has no effect in mml; use unload_col"),
+        ("--alias_of_user_id=[rating]", "key 'alias_of_user_id' has no effect in mml: users are those of USER_ID"),
+        ("--HEAD_ENTITY_ID_FIELD=head", "key 'HEAD_ENTITY_ID_FIELD' has no effect in mml: no knowledge graph is read"),
+        ("--LABEL_FIELD=3", "key 'LABEL_FIELD' has the value 3; it must be text."),
+        ("--seq_len={rating: 4}", "key 'seq_len' names 'rating', which is no token_seq of log.item that this run"),
         ("--seq_len=4", "key 'seq_len' is 4; it must be a mapping"),
         ("--field_separator=", "key 'field_separator' is ''; it must be what stands between"),
         ("--benchmark_filename=[]", "benchmark_filename"),
@@ -152,6 +168,130 @@ def test_a_fault_of_ours_is_not_blamed_on_the_user(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(dataset_module, "split_users", broken)
     with pytest.raises(KeyError, match="ours"):
         load_log(tmp_path)
+
+
+# --- all of RecBole's keys --------------------------------------------------------------------------------------------
+
+WIDE = ("user_id:token", "item_id:token", "rating:float", "next:token", "timestamp:float")
+LOADED = (
+    "--load_col={inter: [user_id, item_id, rating, next, timestamp], item: [item_id, class, year], user: [user_id]}"
+)
+ACTS = {
+    "alias_of_item_id": "[next]",
+    "benchmark_filename": "[one, two]",
+    "field_separator": ";",
+    "filter_inter_by_user_or_item": "True",
+    "item_inter_num_interval": "[9,inf)",
+    "load_col": "{inter: [user_id, item_id]}",
+    "rm_dup_inter": "last",
+    "seq_len": "{class: 1}",
+    "seq_separator": "/",
+    "unload_col": "{inter: [rating]}",
+    "user_inter_num_interval": "[5,inf)",
+    "val_interval": '{rating: "[2,inf)"}',
+    "ITEM_ID_FIELD": "next",
+    "MAX_ITEM_LIST_LENGTH": "3",
+    "TIME_FIELD": "rating",
+    "USER_ID_FIELD": "next",
+    "repeatable": "True",
+}
+"""RecBole's keys of data that are legal here -> a value that makes other data of `wide_log`'s."""
+
+
+def names_of_recbole() -> list[str]:
+    """All that its defaults, and its lists of arguments, name."""
+    folder = Path(recbole.__file__).parent / "properties"
+    files = [folder / "overall.yaml", folder / "dataset" / "sample.yaml", *folder.glob("quick_start_config/*.yaml")]
+    names = {name for file in files for name in yaml.safe_load(file.read_text(encoding="utf-8"))}
+    lists = ("general_arguments", "training_arguments", "evaluation_arguments", "dataset_arguments")
+    return sorted(names.union(*(getattr(argument_list, one) for one in lists)))
+
+
+def wide_log(folder: Path) -> None:
+    """A log with a rating, a second item and repeats, of which `.item` and `.user` lack some."""
+    again = [[user, item, str(int(time) + 5000)] for user, item, time in small_rows()[-30:]]
+    rows = [
+        [user, item, str(number % 5), f"i{(int(item[1:]) + 9) % 30:03}", time]
+        for number, (user, item, time) in enumerate(small_rows() + again)
+    ]
+    write_log(folder, rows, header=WIDE)
+    for number, name in enumerate(("one", "two")):
+        write_log(folder, rows[number * 100 :: 2], header=WIDE, name=f"log.{name}.inter")
+    write_log(folder, [[f"i{n:03}", f"a b/c{n % 3}", str(n)] for n in range(20)], WIDE_ITEM, name="log.item")
+    write_log(folder, [[f"u{n:03}"] for n in range(35)], ("user_id:token",), name="log.user")
+
+
+WIDE_ITEM = ("item_id:token", "class:token_seq", "year:float")
+
+
+def seen(folder: Path, *argv: str) -> object:
+    """All that a run may see of the data, or why there is none."""
+    try:
+        data = load_log(folder, LOADED, *argv)
+    except InputError as error:
+        return str(error)
+    prints = data.fingerprint(True), data.times_fingerprint(), data.attributes_fingerprint()
+    tasks = data.test_tasks()[0]
+    return prints, data.summary(), list(data.inter_feat), data.max_item_list_len, tasks.inputs(slice(None)).tolist()
+
+
+@pytest.mark.parametrize("name", names_of_recbole())
+def test_each_key_of_recbole_acts_or_is_refused_or_changes_nothing(name: str, tmp_path: Path) -> None:
+    """There is no fourth: a key that is passed over."""
+    data_keys = config_keys.recbole_data_keys() | {key for key in keys_of(LogSettings)} | {"repeatable"}
+    known = [
+        name in data_keys,
+        name in config_keys.declared().keys() - data_keys,
+        name in config_keys.NAMES_INSIDE,
+        name in config_keys.USE_INSTEAD,
+        name in config_keys.NOTHING_TO_USE,
+    ]
+    assert sum(known) == 1
+    if name in data_keys:
+        wide_log(tmp_path)
+        assert seen(tmp_path, f"--{name}={ACTS[name]}") != seen(tmp_path)
+    elif name in config_keys.NAMES_INSIDE:
+        wide_log(tmp_path)
+        plain = Config("log", arguments=[f"--data_path={tmp_path}"])
+        for value in ("item_id", "rating", "x", ""):
+            assert seen(tmp_path, f"--{name}={value}") == seen(tmp_path)
+            named = Config("log", arguments=[f"--data_path={tmp_path}", f"--{name}={value}"])
+            assert named.of_stage("meta_test") == plain.of_stage("meta_test")
+    elif name not in config_keys.declared():
+        for wrong in (True, "[1,2]", ["x"], {"a": 1}):
+            with pytest.raises(InputError, match=rf"^here: key '{name}' has no effect in mml[;:] "):
+                config_keys.check({name: wrong}, "here")
+
+
+def test_what_is_off_anyhow_is_legal_and_no_other_run(tmp_path: Path) -> None:
+    write_log(tmp_path, small_rows())
+    plain = Config("log", arguments=[f"--data_path={tmp_path}"])
+    off = ["--normalize_all=False", "--normalize_field=~", "--unused_col=~", "--alias_of_user_id=~", "--transform=~"]
+    assert Config("log", arguments=[f"--data_path={tmp_path}", *off]).of_stage("meta_test") == plain.of_stage(
+        "meta_test"
+    )
+
+
+def test_every_declared_key_is_read_somewhere() -> None:
+    """By mml, or by the part of RecBole that runs here."""
+    package = Path(mml.__file__).parent
+    trainer = Path(recbole.__file__).parent / "trainer" / "trainer.py"
+    read = {
+        node.attr if isinstance(node, ast.Attribute) else node.value
+        for path in [*package.rglob("*.py"), trainer]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+    }
+    assert not config_keys.declared().keys() - read
+
+
+def test_a_filter_of_items_takes_rows_or_is_refused(tmp_path: Path) -> None:
+    wide_log(tmp_path)
+    only = '--val_interval={year: "[9,inf)"}'
+    assert "'year' is a column of log.item; set filter_inter_by_user_or_item: True" in refused(tmp_path, only)
+    summary = load_log(tmp_path, only, "--filter_inter_by_user_or_item=True").summary()
+    left = sum(not 9 <= int(item[1:]) < 20 for _, item, _ in [*small_rows(), *small_rows()[-30:]])
+    assert summary["dropped_rows"]["filter_inter_by_user_or_item"] >= left
 
 
 # --- forms of files ---------------------------------------------------------------------------------------------------
@@ -260,3 +400,12 @@ def test_lists_in_the_log_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixt
         dataset = load_log(tmp_path)
     assert "item_id_list:token_seq are ignored" in caplog.text
     assert dataset.summary()["ignored_columns"] == ["item_id_list"]
+
+
+def test_numbers_are_no_features_of_recboles_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wide_log(tmp_path)
+    places = [f"--data_path={tmp_path}", f"--output_dir={tmp_path / 'out'}", "--use_gpu=False", "--topk=[5]"]
+    assert main(["baseline", "SASRecF", "--dataset", "log", *places, "--selected_features=[year]"]) == 2
+    error = capsys.readouterr().err
+    assert "key 'selected_features': 'year' of " in error
+    assert "is a float, which SASRecF passes over; take some of ['class']." in error

@@ -41,7 +41,12 @@ def test_a_first_interaction_is_the_earliest_not_the_first_row() -> None:
     assert result.rows.tolist() == [1, 3, 4]
 
 
-def test_equal_times_keep_the_order_of_the_file() -> None:
+def test_users_of_one_arrival_are_in_the_order_of_their_codes() -> None:
+    assert split([2, 0, 1, 0, 3, 1], [1, 1, 1, 1, 9, 1], split_time=5).rows.tolist() == [1, 3, 2, 5, 0, 4]
+    assert split([0, 2, 1, 0, 1, 3], [1, 1, 1, 1, 1, 9], split_time=5).rows.tolist() == [0, 3, 2, 4, 1, 5]
+
+
+def test_equal_times_of_a_user_keep_the_order_of_the_file() -> None:
     users, times = [0, 1, 0, 0, 1, 2, 2], [1, 1, 1, 1, 1, 9, 9]
     result = split(users, times, split_time=5)
     assert result.rows.tolist() == [0, 2, 3, 1, 4, 5, 6]

@@ -55,8 +55,8 @@ def test_sound_features_are_scaled_without_a_word(load: Load, caplog: pytest.Log
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({3: 0.0, 5: 0.0}, "learners.x: 2 of 12 items have an all-zero vector"),
-        ({3: 1e9}, "learners.x: 1 of 12 items have numbers as large as 1e+09"),
+        ({3: 0.0, 5: 0.0}, "learners.x: 2 of 12 items have an all-zero vector, which passes for content, such as 'i3'"),
+        ({3: 1e7}, "learners.x: 1 of 12 items have numbers as large as 1e+07 (item 'i3' of "),
         (dict.fromkeys(range(11), 2.0), "learners.x: 11 of 12 items have one and the same vector."),
     ],
 )
@@ -82,6 +82,70 @@ def test_features_that_tell_nothing_apart_are_refused(load: Load, vectors: np.nd
     with pytest.raises(InputError, match=match) as caught:
         load(vectors)
     assert str(caught.value).startswith("learners.x: ")
+
+
+@pytest.mark.parametrize("large", [1e9, 1e13, 1e17, 1e20, 1e30, -1e30])
+@pytest.mark.parametrize("row", [3, 10])
+def test_a_vector_beside_which_all_others_are_lost_is_refused(load: Load, large: float, row: int) -> None:
+    vectors = normal()
+    vectors[row] = large
+    if row < 8 or abs(large) > 1e15:  # a cold item takes nothing from the scale of the others
+        with pytest.raises(
+            InputError, match=rf"1 of 12 items have numbers as large as .*\(item 'i{row}' of .*x\.npz\)"
+        ):
+            load(vectors)
+    else:
+        assert np.isfinite(load(vectors).vectors).all()
+
+
+# --- columns of numbers ---------------------------------------------------------------------------------------------
+
+
+def columns_of(folder: Path, prices: list[str], sizes: list[str] | None = None) -> Any:
+    """The features of a learner `x` from these cells of the twelve items."""
+    header = "item_id:token\tprice:float_seq" + ("" if sizes is None else "\tsize:float")
+    cells = prices if sizes is None else [f"{price}\t{size}" for price, size in zip(prices, sizes, strict=True)]
+    lines = [header, *(f"{item}\t{cell}" for item, cell in zip(ITEMS, cells, strict=True))]
+    (folder / "shop.item").write_text("\n".join(lines) + "\n")
+    names = ["price"] if sizes is None else ["price", "size"]
+    return loaded_from(folder, folder, source={"columns": names, "encoder": "numeric"})
+
+
+PRICES = [str(1 + number % 5) for number in range(12)]
+
+
+def test_sound_columns_pass_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for prices in (
+        PRICES,
+        ["0"] * 11 + ["7"],
+        ["", *PRICES[1:]],
+        [*PRICES[:11], "40000"],
+        ["1 2", *[""] * 11],
+        [f"{price} 1e20" for price in PRICES],
+    ):
+        assert columns_of(tmp_path, prices, PRICES).present[1:].all()
+    assert not [record for record in caplog.records if "shop.item" in record.getMessage()]
+
+
+@pytest.mark.parametrize("large", ["1e20", "1e30", "-1e30", "1e300", "1e10"])
+def test_a_number_beside_which_all_others_are_lost_is_refused(tmp_path: Path, large: str) -> None:
+    prices = [*PRICES[:9], large, "", "3"]
+    with pytest.raises(InputError) as caught:
+        columns_of(tmp_path, PRICES, prices)
+    assert f"{tmp_path / 'shop.item'}: column 'size': item 'i9' has {float(large):g}, beside which" in str(caught.value)
+    assert "the other items' numbers are all the same; correct it, or leave the cell empty" in str(caught.value)
+    with pytest.raises(InputError, match=r"item 'i2' has .* \(and 1 further items have such numbers\)"):
+        columns_of(tmp_path, [f"1 {price}" for price in [*PRICES[:2], large, large, *PRICES[4:]]])
+    assert columns_of(tmp_path, [*PRICES[:9], "", "", "3"]).present[1:].sum() == 10
+    assert not list(tmp_path.glob("output/**/*.part"))
+
+
+def test_a_number_that_all_but_hides_the_others_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):  # when it is encoded, and when it was
+        caplog.clear()
+        assert len(np.unique(columns_of(tmp_path, [*PRICES[:11], "3e7"]).vectors[1:, 0])) > 2
+        line = f"{tmp_path / 'shop.item'}: column 'price': item 'i11' has 3e+07, beside which the other items'"
+        assert line in caplog.text
 
 
 # --- .npy -----------------------------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def test_launches_of_the_past_tell_which_untouched_item_is_next() -> None:
     queries = cases_after(events, np.array([239]), 240, "frozen").queries
     (found,) = shares.of(queries, [Unseen(1.0)])
     even = np.arange(n + 1) % 2 == 0
-    untouched = shares.unseen(queries.known, n + 1)[0]
+    untouched = shares.untouched.at(queries.known, slice(None))[0]
     assert found[0, untouched & even].min() > found[0, untouched & ~even].max()
 
 
@@ -112,10 +112,10 @@ def _launched(by: str) -> tuple[EventLog, np.ndarray]:
 @pytest.mark.parametrize("by", ["launches", "likeness"])
 def test_the_past_tells_by_what_untouched_items_are_taken(by: str) -> None:
     events, content = _launched(by)
-    weights = untouched_weights(events, content, True)
-    assert weights.sum() == pytest.approx(1.0)
-    used = sum(weight for weight, part in zip(weights, UNTOUCHED, strict=True) if getattr(part, by))
-    assert used > 0.9
+    for weights in untouched_weights(events, content, True).values():
+        assert weights.sum() == pytest.approx(1.0)
+        used = sum(weight for weight, part in zip(weights, UNTOUCHED, strict=True) if getattr(part, by))
+        assert used > 0.9
 
 
 def test_without_content_or_cases_untouched_items_are_alike() -> None:
@@ -123,9 +123,9 @@ def test_without_content_or_cases_untouched_items_are_alike() -> None:
     assert not UNTOUCHED[0].launches
     assert not UNTOUCHED[0].likeness
     events, content = _launched("launches")
-    np.testing.assert_array_equal(untouched_weights(events, None, True), alone)
+    assert all((one == alone).all() for one in untouched_weights(events, None, True).values())
     nobody = EventLog.from_rows(np.array([0, 1, 2]), np.array([1, 1, 1]), np.arange(3.0))
-    np.testing.assert_array_equal(untouched_weights(nobody, content, True), alone)
+    assert all((one == alone).all() for one in untouched_weights(nobody, content, True).values())
 
 
 def test_a_log_in_which_nobody_took_anything_new_teaches_nothing() -> None:
@@ -246,3 +246,24 @@ def test_what_is_kept_of_a_moment_does_not_outlive_it(monkeypatch: pytest.Monkey
     np.testing.assert_allclose(
         Shares(events, N_ITEMS, 200, False).mixed(moved, parts, weights)[0], expected, rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize("at", ["one moment", "many moments", "the start"])
+def test_a_mixture_of_untouched_items_is_that_of_all_items(at: str, repeatable: bool) -> None:
+    """Histories hold untouched items, too, as a service may be told of them."""
+    events = random_events(5, n_items=N_ITEMS)
+    content = unit_content([np.random.default_rng(1).normal(size=(N_ITEMS + 3, 4))])
+    cases = _cases(events, "online").take(slice(0, 30))
+    known = {"one moment": np.full(30, 60), "many moments": np.arange(30) * 3, "the start": np.zeros(30, np.int64)}[at]
+    histories = np.pad(cases.queries.histories, ((0, 0), (1, 0)), constant_values=N_ITEMS + 1)
+    queries = replace(cases.queries, histories=histories, known=known)
+    launches = np.arange(4.0)
+    shares = Shares(events, N_ITEMS + 3, 200, repeatable, content, counted=N_ITEMS + 2, launches=launches)
+    weights = np.random.default_rng(2).dirichlet(np.ones(len(UNTOUCHED)))
+    (expected,) = shares.mixed(queries, UNTOUCHED, weights[None])
+    for _ in range(2):
+        items, found = shares.mixed_untouched(queries, UNTOUCHED, weights)
+        whole = np.zeros_like(expected)
+        whole[:, items] = found
+        np.testing.assert_allclose(whole, expected, rtol=1e-9, atol=1e-15)

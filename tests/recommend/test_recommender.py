@@ -96,10 +96,16 @@ def test_lists_are_in_the_order_of_these_ranks(model: Recommender, output: Path)
     written = written[written.method == "mml"].reset_index(drop=True)
     dataset = MMLDataset(Config("tiny", [output / "tiny" / "latest" / "config.yaml"]))
     tasks, _ = dataset.test_tasks()
-    histories = {
-        str(case): [str(dataset.item_tokens[item]) for item in tasks.inputs(slice(case, case + 1))[0] if item]
-        for case in range(len(tasks))
-    }
+    assert tasks.asked is not None
+    histories = pd.DataFrame(
+        [
+            (str(case), str(dataset.item_tokens[item]), tasks.asked[case])
+            for case in range(len(tasks))
+            for item in tasks.inputs(slice(case, case + 1))[0]
+            if item
+        ],
+        columns=["user_id", "item_id", "timestamp"],
+    )
     lists = model.recommend(histories, top=len(model.items))
     places = lists.set_index(["user_id", "item_id"])
     for case, row in written.iterrows():

@@ -352,7 +352,7 @@ def test_a_pickle_is_not_run(world: World) -> None:
             "--val_interval={foo: '[1,2]'}",
             "key 'val_interval': there is no column 'foo' in the files that load_col names; tiny.inter has",
         ),
-        ("--normalize_field=[foo]", "key 'normalize_field': there is no column 'foo'"),
+        ("--normalize_field=[foo]", "key 'normalize_field' has no effect in mml"),
         ("--alias_of_item_id=[foo]", "there is no column 'foo'"),
         ("--rm_dup_inter=middle", "key 'rm_dup_inter' is 'middle'; it must be first, last or ~."),
         ("--valid_metric=ItemCoverage@10", "key 'valid_metric' is 'ItemCoverage@10'"),

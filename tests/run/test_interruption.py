@@ -203,12 +203,13 @@ def test_two_commands_on_one_run(
     assert_same(content(tmp_path), whole("SumFive")[0])
 
 
+@pytest.mark.parametrize(("name", "times"), [("mml", 4), ("SumFive", 2), ("SASRec", 2)])
 def test_killed_at_random_moments(
-    whole: Callable[[str], tuple[dict[str, Any], int]], tiny_data: Path, tmp_path: Path
+    name: str, times: int, whole: Callable[[str], tuple[dict[str, Any], int]], tiny_data: Path, tmp_path: Path
 ) -> None:
-    wanted, argv = whole("mml")[0], COMMANDS["mml"](tiny_data, tmp_path)
+    wanted, argv = whole(name)[0], COMMANDS[name](tiny_data, tmp_path)
     draws = random.Random(3)
-    for _ in range(4):
+    for _ in range(times):
         line = command(signal.SIGKILL, "999", argv)
         process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60

@@ -160,6 +160,18 @@ class TableMedium(Medium[Row]):
             separators: column -> what stands between the words of its cells; None for a cell that is one.
         """
 
+    def check_cells(self, encoder: str, path: Path, columns: Sequence[str], rows: Mapping[str, Row]) -> None:
+        """Warn of cells that spoil a column, or refuse them; nothing does unless an entry says so.
+
+        Args:
+            encoder: the encoder's name.
+            path, columns: where the cells are from.
+            rows: item token -> what `rows` made of its cells.
+
+        Raises:
+            InputError: a column would say nothing.
+        """
+
     def default_for(self, types: Sequence[str]) -> str | None:
         """The encoder to take for columns of just these types of the `.item` ("" where unknown), if it claims them.
 

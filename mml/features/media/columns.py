@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from mml.errors import InputError
 from mml.features.encoders.base import Cells
 from mml.features.media.base import TableMedium, TableSource
+from mml.features.outliers import check_column
 from mml.settings import setting
 
 
@@ -51,6 +53,16 @@ class ColumnsMedium(TableMedium[Cells]):
             if encoder == "multihot" and kind.startswith("float"):
                 raise InputError(f"column '{name}' is a {kind}, no token: take the encoder numeric")
         return {name: separator or (seq_separator if kind.endswith("_seq") else None) for name, kind in types.items()}
+
+    def check_cells(self, encoder: str, path: Path, columns: Sequence[str], rows: Mapping[str, Cells]) -> None:
+        """Numbers beside which all others of their column are lost."""
+        if encoder != "numeric":
+            return
+        from mml.features.encoders.columns import NumericEncoder
+
+        blocks, _ = NumericEncoder().extract(list(rows.values()))
+        for column, numbers in zip(columns, blocks, strict=True):
+            check_column(path, column, list(rows), numbers)
 
     def rows(self, frame: pd.DataFrame, separators: Mapping[str, str | None]) -> list[Cells]:
         """For each column the words of its cell, none where it is empty."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mml.meta.inner import Params
 from mml.model.encoder.dropout import site_factors, use_task_dropout
-from mml.model.encoder.fused import FusedEncoder, FusedTasks, Packed, fused_states
+from mml.model.encoder.fused import EncoderWeights, FusedEncoder, FusedTasks, Packed, fused_states
 from mml.model.encoder.plain_causal import causal_states
 from mml.model.encoder.shape import MASKED
 from mml.model.encoder.slot import TaskInputs, TaskPasses
@@ -60,6 +60,7 @@ class CausalEncoder(nn.Module):
         use_task_dropout(self)
         initialise(self, initializer_range)
         self._packed: MadeOnce[Packed] = MadeOnce(self)
+        self._shared: MadeOnce[EncoderWeights] = MadeOnce(self)
 
     def forward(
         self,
@@ -85,10 +86,15 @@ class CausalEncoder(nn.Module):
 
     def tasks(self, inputs: TaskInputs) -> TaskPasses:
         """The passes of a chunk of tasks."""
-        return FusedTasks(self, self.fused, inputs, self._in_one)
+        return FusedTasks(self, self.fused, inputs, self)
 
-    def _in_one(self) -> Packed:
+    def packed(self) -> Packed:
+        """Its parameters as a vector."""
         return self._packed.value(lambda: Packed.of(self, self.fused.n_layers))
+
+    def shared(self) -> EncoderWeights:
+        """Its parameters as brief adaptation wants them."""
+        return self._shared.value(lambda: EncoderWeights.of(self, self.fused.n_layers))
 
     def plain_states(self, fast: Params, inputs: TaskInputs) -> Tensor:
         """States of U tasks in the plain form: slower, and what the fused passes must equal.

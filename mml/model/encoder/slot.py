@@ -10,6 +10,9 @@ from torch import Tensor
 
 from mml.meta.inner import Fast, Params, Rates
 
+Slopes = Callable[[Tensor], Tensor]
+"""States [U, l, d] -> the losses' gradient by them, of the same shape."""
+
 
 class Encoder(Protocol):
     """An `nn.Module` that makes one state of each position of left-aligned histories.
@@ -80,7 +83,7 @@ class TaskPasses(Protocol):
     def begin(self, initial: Mapping[str, Tensor], n_tasks: int) -> Fast:
         """The fast weights before a descent: `initial`, which no step changes, for each task."""
 
-    def descended(self, fast: Fast, rates: Rates, length: int, slopes: Callable[[Tensor], Tensor]) -> Fast:
+    def descended(self, fast: Fast, rates: Rates, length: int, slopes: Slopes) -> Fast:
         """The fast weights after a step of gradient descent without dropout; those given may be changed in place.
 
         Args:
@@ -92,6 +95,28 @@ class TaskPasses(Protocol):
 
     def tensors(self, fast: Fast) -> Params:
         """The fast weights as stacked tensors."""
+
+
+@runtime_checkable
+class HasBriefStates(Protocol):
+    """Passes of tasks that have a faster way to the outcome of few steps over short histories."""
+
+    def brief_states(
+        self, initial: Params, rates: Rates, steps: int, length: int, slopes: Slopes, last: Tensor
+    ) -> Tensor | None:
+        """The states after a descent, where nobody asks for the weights; without dropout and graph.
+
+        Args:
+            initial: the weights before the first step, for each task.
+            rates: as for `descended`.
+            steps: how many there are.
+            length: number of positions of a step.
+            slopes: as for `descended`.
+            last: int64 [U], the position of each task whose state is wanted.
+
+        Returns:
+            [U, d]; None where this way is not quicker, or not there.
+        """
 
 
 @runtime_checkable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -125,19 +126,35 @@ class PooledScorer:
 
     def _parts(self, cases: slice) -> tuple[Tensor, Tensor, Tensor]:
         """The others' exponent, their mean, and what the shares add to the scores; [c, n_items] each."""
-        logs = self._shares.log_shares(cases).to(self._scores.device)
-        warm, untouched = self._shares.warm.to(logs.device), self._shares.untouched(cases).to(logs.device)
-        is_known = self._mean @ self._scores.known() > 0
+        logs, exponent, columns = self._shares.log_shares(cases).to(self._scores.device), self._exponent, self._warm
         others = common_mean(self._scores, cases, self._mean)
-        deviation = logs[:, warm].std(1, correction=0, keepdim=True).clamp(min=_SMALLEST)
-        own = (logs - logs[:, warm].mean(1, keepdim=True)) / deviation
-        exponent = (self._others * (warm & is_known)).expand_as(own)
-        pooled = (1 - exponent) * own + exponent * others
-        of_own, of_pool = ((deviation * one)[:, warm].logsumexp(1, keepdim=True) for one in (own, pooled))
+        deviation = logs[:, columns].std(1, correction=0, keepdim=True).clamp(min=_SMALLEST)
+        own = (logs - logs[:, columns].mean(1, keepdim=True)) / deviation
+        kept = (1 - exponent) * own
+        pooled = kept + exponent * others
+        of_own, of_pool = ((deviation * one[:, columns]).logsumexp(1, keepdim=True) for one in (own, pooled))
         gain = (of_own - of_pool) / deviation
-        by_others = untouched & is_known & (self._untouched * others + gain > own)
-        exponent = torch.where(by_others, self._untouched, exponent)
-        return exponent, others, torch.where(by_others, gain, (1 - exponent) * own + gain * warm)
+        kept[:, columns] += gain
+        untouched = self._shares.untouched(cases).to(logs.device) & self._is_known
+        by_others = untouched & (self._untouched * others + gain > own)
+        return torch.where(by_others, self._untouched, exponent), others, torch.where(by_others, gain, kept)
+
+    @cached_property
+    def _is_known(self) -> Tensor:
+        """bool [n_items], whether one of the others knows an item."""
+        return self._mean @ self._scores.known() > 0
+
+    @cached_property
+    def _exponent(self) -> Tensor:
+        """[n_items], of the others, but for untouched items that they are allowed to tell."""
+        return self._others * (self._shares.warm.to(self._is_known.device) & self._is_known)
+
+    @cached_property
+    def _warm(self) -> slice | Tensor:
+        """The warm items; as a slice if they follow each other, so that they are not copied."""
+        places = self._shares.warm.to(self._scores.device).nonzero()[:, 0]
+        first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
+        return slice(first, last + 1) if last - first + 1 == len(places) else places
 
 
 class PoolEntry:

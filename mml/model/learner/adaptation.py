@@ -13,7 +13,7 @@ from torch import Tensor
 from mml import distributed
 from mml.data.tasks import TaskBatch, TaskSet, length_sorted_chunks
 from mml.memory import in_halves
-from mml.meta.inner import Rates, adaptation_path, descended
+from mml.meta.inner import Rates, adaptation_path
 from mml.model.learner.base import Learner
 from mml.model.learner.episode import Episode
 from mml.model.learner.tables import Start
@@ -138,12 +138,12 @@ def adapted_states(
     phi = start.phi
 
     def work(batch: TaskBatch, episode: Episode) -> Tensor:
-        fast = descended(episode.support_loss, phi, len(batch), rates, how.steps)
-        return episode.support_loss.states(fast)[batch.query]
+        return episode.support_loss.states_after(phi, rates, how.steps, batch.query)
 
-    for rows, states in _worked(learner, tasks.take(own), chunk, progress, start, work):
+    mine = tasks if len(own) == len(tasks) else tasks.take(own)
+    for rows, states in _worked(learner, mine, chunk, progress, start, work):
         result[torch.from_numpy(rows).to(result.device)] = states
-    return distributed.gather(own, result, len(tasks))
+    return result if distributed.size() == 1 else distributed.gather(own, result, len(tasks))
 
 
 def _worked(

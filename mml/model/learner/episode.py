@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn.functional import embedding  # unlike indexing, its gradient does not depend on the threads
 
 from mml.data.tasks import TaskBatch
-from mml.meta.inner import Fast, Params, Rates
+from mml.meta.inner import Fast, Params, Rates, descended
 from mml.model.encoder.plain import passes_of
-from mml.model.encoder.slot import TaskInputs
+from mml.model.encoder.slot import HasBriefStates, TaskInputs
+from mml.protocols import follows
 
 if TYPE_CHECKING:
     from mml.model.learner.base import Learner
@@ -60,9 +61,8 @@ class _Tasks:
         with torch.no_grad():
             return self.learner.training_candidates(self.table.detach())
 
-    def slopes(self, picked: Tensor, positions: Positions, weights: Tensor) -> Tensor:
-        """Gradient of `summed`, summed over tasks, by the states at the positions, [P, d]; none by the table."""
-        targets, negatives = self.batch.targets[positions], self.batch.negatives_of(positions)
+    def slopes(self, picked: Tensor, targets: Tensor, negatives: Tensor | None, weights: Tensor) -> Tensor:
+        """Gradient of `summed`, summed over tasks, by the states of P positions, [P, d]; none by the table."""
         slopes = self.learner.prediction_slopes(picked, self.candidates, targets, negatives)
         return slopes * weights[:, None]
 
@@ -159,6 +159,21 @@ class InnerLoss:
             return fast
         return self._tasks.passes.descended(fast, rates, self._length, self._slopes)
 
+    def states_after(self, initial: Params, rates: Rates, steps: int, wanted: Tensor) -> Tensor:
+        """The states [U, d] after so many steps from `initial`, without dropout and graph.
+
+        `wanted`, bool [U, L], has one position of each task.
+        """
+        n, passes = len(self._tasks), self._tasks.passes
+        if follows(passes, HasBriefStates):  # type: ignore[type-abstract]
+            done = steps if len(self._positions[0]) else 0
+            found = passes.brief_states(
+                initial, rates, done, self._length, self._slopes, wanted.to(torch.uint8).argmax(1)
+            )
+            if found is not None:
+                return found
+        return self.states(descended(self, initial, n, rates, steps))[wanted]
+
     def tensors(self, fast: Fast) -> Params:
         """The fast weights as stacked tensors."""
         return self._tasks.passes.tensors(fast)
@@ -166,6 +181,12 @@ class InnerLoss:
     def _slopes(self, states: Tensor) -> Tensor:
         """Gradient of the losses by the states, [U, l, d]; none by the table."""
         if self._is_whole and states.shape[1] == self._length:
-            return self._tasks.slopes(states[0], self._positions, self._weight)[None]
-        picked = self._tasks.slopes(states[self._positions], self._positions, self._weight)
+            return self._tasks.slopes(states[0], *self._asked, self._weight)[None]
+        picked = self._tasks.slopes(states[self._positions], *self._asked, self._weight)
         return torch.zeros_like(states).index_put_(self._positions, picked)
+
+    @cached_property
+    def _asked(self) -> tuple[Tensor, Tensor | None]:
+        """Targets and negatives of the positions, the same in every step."""
+        batch = self._tasks.batch
+        return batch.targets[self._positions], batch.negatives_of(self._positions)

@@ -117,7 +117,7 @@ class NewcomersEntry:
             Shares(events, n_items, len(events), repeatable),
             untouched_weights(events, content, repeatable),
         )
-        return {"chosen": {one: state_of(choose(events, shares, one, repeatable, untouched)) for one in PROTOCOLS}}
+        return {"chosen": {one: state_of(choose(events, shares, one, repeatable, untouched[one])) for one in PROTOCOLS}}
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
         events, chosen = events_of(context), _chosen_of(choice["chosen"])

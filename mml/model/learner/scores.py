@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 
 def with_offsets(states: Tensor, table: Tensor, columns: Tensor | None = None) -> Tensor:
@@ -22,7 +21,7 @@ def with_offsets(states: Tensor, table: Tensor, columns: Tensor | None = None) -
     if n == 0:
         return states
     if n == 1:
-        return pad(states, (0, 1), value=1.0)
+        return torch.constant_pad_nd(states, (0, 1), 1.0)
     picks = torch.eye(n, dtype=states.dtype, device=states.device)
     return torch.cat([states, picks[0].expand(*states.shape[:-1], n) if columns is None else picks[columns]], -1)
 

@@ -50,8 +50,12 @@ def full_softmax_loss(states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
 @torch.no_grad()
 def full_softmax_slopes(states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
     """Gradient of each position's `full_softmax_loss` by its state: states [P, d], targets [P] -> [P, d]."""
-    slopes, items = torch.empty_like(states), table[1:]
-    for block in _blocks(states, len(items)):
+    items = table[1:]
+    blocks = list(_blocks(states, len(items)))
+    if len(blocks) == 1:
+        return torch.mm(_shares(states, items), items).sub_(embedding(targets, table))
+    slopes = torch.empty_like(states)
+    for block in blocks:
         torch.mm(_shares(states[block], items), items, out=slopes[block])
     return slopes.sub_(embedding(targets, table))
 

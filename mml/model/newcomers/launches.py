@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mml.data.events import EventLog
+from mml.data.moments import PROTOCOLS
 from mml.data.rolling import Cases, Queries, rolling_newcomers
 from mml.model.log.histories import decayed
 from mml.model.newcomers.pool import mixture_weights
@@ -63,8 +64,8 @@ def learned(past: EventLog, content: np.ndarray, repeatable: bool) -> np.ndarray
     return _fitted(_cuts(past, len(content), repeatable), content, np.ones(len(content), dtype=bool))
 
 
-def untouched_weights(past: EventLog, content: np.ndarray | None, repeatable: bool) -> np.ndarray:
-    """The weights of `UNTOUCHED` in a mixture, float64 [parts], that make what newcomers took likeliest.
+def untouched_weights(past: EventLog, content: np.ndarray | None, repeatable: bool) -> dict[str, np.ndarray]:
+    """Protocol -> the weights of `UNTOUCHED` in a mixture, float64 [parts], that make what newcomers took likeliest.
 
     It is told out of fold: the items are cut into parts, and each part's shares are by what was learned of the others'
     launches, among the part's own items. So all launches up to T tell how far such a logit can be trusted: in a young
@@ -76,26 +77,30 @@ def untouched_weights(past: EventLog, content: np.ndarray | None, repeatable: bo
         repeatable: whether an item that the user had already may be a target.
     """
     if content is None:
-        return np.eye(len(UNTOUCHED))[0]
-    cuts = list(_cuts(past, len(content), repeatable))
+        return dict.fromkeys(PROTOCOLS, np.eye(len(UNTOUCHED))[0])
+    cuts, first = _cuts(past, len(content), repeatable), past.first_touches(len(content))
     fold = np.random.default_rng(0).integers(0, _FOLDS, len(content))
-    found = [np.zeros((0, len(UNTOUCHED)))]
-    for number in range(_FOLDS):
-        weights = _fitted(cuts, content, fold != number)
-        found += [one.shares(content, weights, fold == number) for one in cuts]
-    shares = np.concatenate(found)
-    return mixture_weights(shares, 0.0) if len(shares) else np.eye(len(UNTOUCHED))[0]
+    folds = [(fold == number, _fitted(cuts, content, fold != number)) for number in range(_FOLDS)]
+    latest = {"frozen": [one.cases.take(slice(-_MOST, None)) for one in cuts]}
+    latest["online"] = [_online(past, first, repeatable).take(slice(-_MOST * len(_CUTS), None))]
+    found = {}
+    for protocol, groups in latest.items():
+        shares = [_shares(one, first, content, own, kept) for one in groups for kept, own in folds]
+        told = np.concatenate([np.zeros((0, len(UNTOUCHED))), *shares])
+        found[protocol] = mixture_weights(told, 0.0) if len(told) else np.eye(len(UNTOUCHED))[0]
+    return found
 
 
-def by_history(queries: Queries, content: np.ndarray) -> np.ndarray:
-    """Likeness of items to what the user had, float64 [c, n]: products with its mean of length 1.
+def likeness(queries: Queries, content: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Likeness of items to what the user had, float64 [c, k]: products with its mean of length 1.
 
     Args:
         queries: c of them.
-        content: float64 [n, d].
+        content: float64 [n_items, d].
+        items: float64 [k, d], the content of k items.
     """
     mean = np.einsum("cl,cld->cd", decayed(queries.histories, _DECAY), content[_inside(queries, len(content))])
-    return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)) @ content.T
+    return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)) @ items.T
 
 
 def _inside(queries: Queries, n: int) -> np.ndarray:
@@ -121,32 +126,47 @@ class _Cut:
         counts = np.bincount(self.cases.targets, minlength=len(kept))[items]
         return (torch.from_numpy(items), torch.from_numpy(counts / counts.sum())) if counts.any() else None
 
-    def shares(self, content: np.ndarray, weights: np.ndarray, kept: np.ndarray) -> np.ndarray:
-        """The parts' shares of the latest targets among the untouched items of `kept`, times their number: float64
-        [c, parts]."""
-        latest = self.cases.take(slice(-_MOST, None))
-        cases = latest.take(kept[latest.targets])
-        items = np.flatnonzero(self.untouched & kept)
-        if not len(cases):
-            return np.zeros((0, len(UNTOUCHED)))
-        columns = np.searchsorted(items, cases.targets)
-        s, p = (content[items] @ weights)[None], by_history(cases.queries, content)[:, items]
-        found = []
-        for part in UNTOUCHED:
-            scores = np.broadcast_to(part.scores(s, p), p.shape)
-            shares = np.exp(scores - scores.max(1, keepdims=True))
-            found.append(shares[np.arange(len(cases)), columns] / shares.mean(1))
-        return np.stack(found, 1)
+
+def _shares(cases: Cases, first: np.ndarray, content: np.ndarray, weights: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The parts' shares of the targets among the items of `kept` that were untouched then, times their number: float64
+    [c, parts].
+
+    Args:
+        cases: those of which a target is kept count.
+        first: int64 [n_items], first event of each item.
+        content: float64 [n_items, d].
+        weights: float64 [d], of the logit.
+        kept: bool [n_items].
+    """
+    cases = cases.take(kept[cases.targets])
+    items = np.flatnonzero(kept)
+    items = items[items > 0]
+    untouched = first[items][None] >= cases.queries.known[:, None]
+    columns = np.searchsorted(items, cases.targets)
+    s, p = (content[items] @ weights)[None], likeness(cases.queries, content, content[items])
+    found = np.empty((len(cases), len(UNTOUCHED)))
+    for column, part in enumerate(UNTOUCHED):
+        scores = np.where(untouched, part.scores(s, p), -np.inf)
+        shares = np.exp(scores - scores.max(1, keepdims=True, initial=-np.inf))
+        found[:, column] = shares[np.arange(len(cases)), columns] * untouched.sum(1) / shares.sum(1)
+    return found
 
 
-def _cuts(past: EventLog, n_items: int, repeatable: bool) -> Iterator[_Cut]:
-    first = past.first_touches(n_items)
+def _online(past: EventLog, first: np.ndarray, repeatable: bool) -> Cases:
+    """Rolling newcomers' cases with an untouched target, every event before it known."""
+    cases = rolling_newcomers(past, "online", _SHOTS, _CUTS, repeatable)
+    return cases.take(first[cases.targets] >= cases.queries.known)
+
+
+def _cuts(past: EventLog, n_items: int, repeatable: bool) -> list[_Cut]:
+    first, found = past.first_touches(n_items), []
     for cut in _CUTS:
         cases = rolling_newcomers(past, "frozen", _SHOTS, (cut,), repeatable)
         if len(cases):
             untouched = first >= cases.queries.known[0]
             untouched[0] = False
-            yield _Cut(untouched, cases.take(untouched[cases.targets]))
+            found.append(_Cut(untouched, cases.take(untouched[cases.targets])))
+    return found
 
 
 def _fitted(cuts: Iterable[_Cut], content: np.ndarray, kept: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import logsumexp
 from torch import Tensor
 
 from mml.data.events import EventLog
@@ -158,7 +157,7 @@ def _product(
     for rows in blocks_in_time(cases.queries, _BLOCK):
         own = cases.take(rows)
         mixed = torch.from_numpy(np.stack(mixtures.logs(shares, own.queries), 2)).float()
-        mixed[torch.from_numpy(shares.unseen(own.queries.known, shares.n_items))] = -torch.inf
+        mixed[torch.from_numpy(shares.untouched.at(own.queries.known, slice(None)))] = -torch.inf
         logs[torch.from_numpy(rows)] = mixed
     logs[:, 0] = -torch.inf
     if not repeatable:
@@ -208,11 +207,13 @@ class Newcomers:
     def __init__(self, chosen: Chosen, shares: Shares) -> None:
         self.chosen, self._shares = chosen, shares
         self._mixtures: dict[str | None, tuple[list[float], _Mixtures]] = {}
-        self._untouched = _Mixtures.of([chosen.untouched], UNTOUCHED)
+        is_used = chosen.untouched >= _NEGLIGIBLE
+        self._untouched = [part for part, used in zip(UNTOUCHED, is_used, strict=True) if used]
+        self._untouched_weights = chosen.untouched[is_used]
 
     def untouched(self, known: np.ndarray) -> np.ndarray:
         """bool [c, n_items], items without an event before number `known` [c]; never the padding item."""
-        return self._shares.unseen(known, self._shares.n_items)
+        return self._shares.untouched.at(known, slice(None))
 
     def scores(self, queries: Queries, only: str | None = None) -> Tensor:
         """Log shares, float32 [c, n_items]: of the product, or of one learner's mixture.
@@ -227,21 +228,25 @@ class Newcomers:
         found = np.empty((len(queries), self._shares.n_items), dtype=np.float32)
         for rows in blocks_in_time(queries, _BLOCK):
             own = queries.take(rows)
-            logs = mixtures.logs(self._shares, own)
-            for exponent, one in zip(exponents, logs, strict=True):
-                one *= exponent
-            found[rows] = self._with_untouched(np.sum(logs, axis=0), own)
+            first, *others = mixtures.logs(self._shares, own)
+            logs = np.multiply(first, exponents[0], out=first)
+            for exponent, one in zip(exponents[1:], others, strict=True):
+                logs += np.multiply(one, exponent, out=one)
+            found[rows] = self._with_untouched(logs, own)
         return torch.from_numpy(found)
 
     def _with_untouched(self, logs: np.ndarray, queries: Queries) -> np.ndarray:
         """The same with the shares of untouched items, and of sum 1 over the counted ones; [c, n_items]."""
-        is_new = self.untouched(queries.known)
-        counted = np.where(is_new, -np.inf, logs)[:, 1 : self._shares.counted]
-        share = self.chosen.newness.share(self._shares.passed(queries))[:, None]
-        logs += np.log1p(-share) - logsumexp(counted, axis=1, keepdims=True)
-        if is_new.any():
-            (new,) = self._untouched.logs(self._shares, queries)
-            logs[is_new] = (new + np.log(share))[is_new]
+        shares = self._shares
+        share = self.chosen.newness.share(shares.passed(queries))[:, None]
+        items, new = shares.mixed_untouched(queries, self._untouched, self._untouched_weights)
+        is_new = shares.untouched.at(queries.known, items)
+        touched = np.where(is_new, -np.inf, logs[:, items])
+        logs[:, items] = touched
+        gain = np.log1p(-share) - _log_of_sum(logs[:, 1 : shares.counted])
+        logs += gain
+        if len(items):
+            logs[:, items] = np.where(is_new, np.log(new + _SMALLEST) + np.log(share), touched + gain)
         return logs
 
     def _asked(self, only: str | None) -> tuple[list[float], _Mixtures]:
@@ -250,6 +255,14 @@ class Newcomers:
             exponents = [self.chosen.exponents[name] if only is None else 1.0 for name in names]
             self._mixtures[only] = exponents, _Mixtures.of(self.chosen.weights[name] for name in names)
         return self._mixtures[only]
+
+
+def _log_of_sum(logs: np.ndarray) -> np.ndarray:
+    """log sum exp of rows [c, n], float64 [c, 1]; -inf where there is nothing."""
+    top = logs.max(1, keepdims=True, initial=-np.inf)
+    with np.errstate(divide="ignore"):
+        found: np.ndarray = np.log(np.exp(logs - np.where(np.isfinite(top), top, 0.0)).sum(1, keepdims=True))
+    return found + np.where(np.isfinite(top), top, 0.0)
 
 
 def state_of(chosen: Chosen) -> dict[str, Any]:

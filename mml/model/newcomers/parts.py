@@ -12,10 +12,11 @@ from mml.data.events import EventLog
 from mml.data.rolling import Queries
 from mml.model.log.counter import DecayedCounts
 from mml.model.newcomers.following import Following
-from mml.model.newcomers.launches import Unseen, by_history
+from mml.model.newcomers.launches import Unseen
 from mml.model.newcomers.memory import Memory
 from mml.model.newcomers.nearness import Nearness
 from mml.model.newcomers.newness import passed
+from mml.model.newcomers.untouched import Untouched
 
 _FURTHEST = 50  # histories of so many interactions and more are alike in popularity
 _LEAST = 1e-3  # weight of an event that is too far in position to count
@@ -110,13 +111,12 @@ class Shares:
     ) -> None:
         self.counted = n_items if counted is None else counted
         self._events, self.n_items, self._span, self._repeatable = events, n_items, span, repeatable
-        self._content = content
         self._memory = Memory(events, n_items, span)
         self._places = np.minimum(events.places, _FURTHEST)
         self._counts: dict[tuple[Any, ...], DecayedCounts] = {}
         self._moment: tuple[int, dict[tuple[tuple[Part, ...], int], np.ndarray]] = -1, {}
-        self._first = events.first_touches(n_items)
-        self._launches = launches
+        self.untouched = Untouched(events, n_items, content, self.counted, launches)
+        self._first = self.untouched.first
 
     def of(self, queries: Queries, parts: Sequence[Part], limit: int | None = None) -> Iterator[np.ndarray]:
         """float64 [c, n] for each part, rows of sum 1, or of 0 where the part knows nothing.
@@ -155,6 +155,35 @@ class Shares:
             mixture[excluded] = 0
             mixture[:, 0] = 0
         return mixtures
+
+    def mixed_untouched(
+        self, queries: Queries, parts: Sequence[Unseen], weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A mixture of the parts' shares, of the items alone that are untouched at one of the queries.
+
+        Args:
+            queries: c of them.
+            parts: P of them.
+            weights: float64 [P].
+
+        Returns:
+            The items, int64 [k], and float64 [c, k].
+        """
+        items = self.untouched.ever(queries.known)
+        allowed = np.ones((len(queries), len(items)))
+        rows, columns = self._excluded(queries, self.n_items)
+        places = np.searchsorted(items, columns)
+        there = np.append(items, -1)[places] == columns
+        allowed[rows[there], places[there]] = 0
+        kept: dict[Unseen, np.ndarray] = {}
+        mixture, n_counted = np.zeros_like(allowed), self.untouched.n_counted(items)
+        for part, weight in zip(parts, weights, strict=True):
+            found = allowed * self.untouched.counts(queries, part, items, kept)
+            sums = found[:, :n_counted].sum(1)
+            if not sums.all():
+                sums = np.where(sums > 0, sums, found.sum(1))
+            mixture += found * (weight / np.maximum(sums, _NOTHING))[:, None]
+        return items, mixture
 
     def _added(
         self, queries: Queries, parts: Sequence[Part], weights: np.ndarray, allowed: np.ndarray
@@ -228,12 +257,13 @@ class Shares:
     def _counts_of(self, queries: Queries, parts: Sequence[Part], limit: int) -> Iterator[np.ndarray]:
         """Not normalised, float64 [c, limit] for each part; [1, limit] where it is the same for all queries."""
         kept: dict[Part, np.ndarray] = {}  # what several parts need, counted once
+        of_content: dict[Unseen, np.ndarray] = {}
         rated = {one.of for one in parts if isinstance(one, Rate)}
         moments = queries.take(slice(1)) if _at_one_moment(queries) else queries
         presence = self._presence(moments, limit) if rated else None
         for part in parts:
             if isinstance(part, Unseen):
-                yield self._of_unseen(queries if part.likeness else moments, part, limit, kept)
+                yield self.untouched.counts(queries if part.likeness else moments, part, slice(limit), of_content)
                 continue
             plain = part.of if isinstance(part, Rate) else part
             if plain not in kept:
@@ -244,12 +274,6 @@ class Shares:
             else:
                 found = kept[plain]
             yield found / presence if isinstance(part, Rate) else found
-
-    def unseen(self, known: np.ndarray, limit: int) -> np.ndarray:
-        """bool [c, limit], items that nobody had touched before event `known` [c]; never the padding item."""
-        found = self._first[None, :limit] >= known[:, None]
-        found[:, 0] = False
-        return found
 
     def is_untouched(self, known: np.ndarray, items: np.ndarray) -> np.ndarray:
         """bool [c], whether nobody had touched item [c] before event `known` [c]."""
@@ -299,18 +323,3 @@ class Shares:
         weights = np.exp(-np.abs(self._places - place) / reach) if reach else np.ones(len(self._events))
         kept = np.flatnonzero(weights >= _LEAST)
         return kept, weights[kept]
-
-    def _of_unseen(self, queries: Queries, part: Unseen, limit: int, kept: dict[Part, np.ndarray]) -> np.ndarray:
-        unseen = self.unseen(queries.known, limit)
-        if self._content is None or part == Unseen():
-            return unseen.astype(np.float64)
-        content, plain = self._content[:limit], Unseen(likeness=1.0)
-        if part.likeness and plain not in kept:
-            kept[plain] = by_history(queries, content)
-        nothing = np.zeros((1, limit))
-        by_launches = nothing if self._launches is None else (content @ self._launches)[None]
-        scores = part.scores(by_launches, kept[plain] if part.likeness else nothing)
-        own = np.where(unseen, scores, -np.inf)
-        top = own[:, : self.counted].max(1, keepdims=True)
-        top = np.where(np.isfinite(top), top, own.max(1, keepdims=True))
-        return np.where(unseen, np.exp(own - np.where(np.isfinite(top), top, 0.0)), 0.0)

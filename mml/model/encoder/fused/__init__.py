@@ -3,9 +3,10 @@
 `FusedTasks` runs tasks, `fused_states` a batch; the rest of the package is theirs.
 """
 
+from mml.model.encoder.fused.brief import EncoderWeights
 from mml.model.encoder.fused.function import fused_states
 from mml.model.encoder.fused.passes import FusedEncoder
 from mml.model.encoder.fused.single import Packed
 from mml.model.encoder.fused.tasks import FusedTasks
 
-__all__ = ["FusedEncoder", "FusedTasks", "Packed", "fused_states"]
+__all__ = ["EncoderWeights", "FusedEncoder", "FusedTasks", "Packed", "fused_states"]

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from mml.meta.inner import Fast, Params, Rates, begun
 from mml.model.encoder.dropout import training_mode
+from mml.model.encoder.fused.brief import BriefEncoder, EncoderWeights
 from mml.model.encoder.fused.function import fused_states
 from mml.model.encoder.fused.ops import LowRank
 from mml.model.encoder.fused.passes import FusedEncoder, Weights
 from mml.model.encoder.fused.single import OneTask, Packed, SingleEncoder
 from mml.model.encoder.fused.sinks import Descent, collapsed
-from mml.model.encoder.slot import TaskInputs
+from mml.model.encoder.fused.thin import Plan
+from mml.model.encoder.slot import Slopes, TaskInputs
+
+_THIN = 32  # rank up to which the tasks' thin matrices are quicker than matrices of their own
+
+
+class Prepared(Protocol):
+    """What follows from an encoder's parameters, made once."""
+
+    def packed(self) -> Packed:
+        """The parameters as a vector."""
+
+    def shared(self) -> EncoderWeights:
+        """The parameters as brief adaptation wants them."""
 
 
 class _Run(NamedTuple):
@@ -43,13 +57,11 @@ class FusedTasks:
         module: the encoder; its parameters are those of `encoder`'s network.
         encoder: its passes.
         inputs: of U tasks.
-        packed: the encoder's parameters as a vector.
+        prepared: what follows from the encoder's parameters.
     """
 
-    def __init__(
-        self, module: nn.Module, encoder: FusedEncoder, inputs: TaskInputs, packed: Callable[[], Packed]
-    ) -> None:
-        self._module, self._encoder, self._inputs, self._packed = module, encoder, inputs, packed
+    def __init__(self, module: nn.Module, encoder: FusedEncoder, inputs: TaskInputs, prepared: Prepared) -> None:
+        self._module, self._encoder, self._inputs, self._prepared = module, encoder, inputs, prepared
         self._single = SingleEncoder(encoder)
         self._entering: dict[int, Tensor] = {}
         self._last: _Run | None = None
@@ -67,16 +79,30 @@ class FusedTasks:
         return self._last.states
 
     def begin(self, initial: Mapping[str, Tensor], n_tasks: int) -> Fast:
-        alone = self._packed().copied(initial) if n_tasks == 1 else None
+        alone = self._prepared.packed().copied(initial) if n_tasks == 1 else None
         return begun(initial, n_tasks) if alone is None else alone
 
-    def descended(self, fast: Fast, rates: Rates, length: int, slopes: Callable[[Tensor], Tensor]) -> Fast:
+    def descended(self, fast: Fast, rates: Rates, length: int, slopes: Slopes) -> Fast:
         if isinstance(fast, OneTask) and isinstance(rates, Mapping):
             fast = self.tensors(fast)
         with _no_graph(fast):
             return self._stepped(fast, rates, length, slopes)
 
-    def _stepped(self, fast: Fast, rates: Rates, length: int, slopes: Callable[[Tensor], Tensor]) -> Fast:
+    def brief_states(
+        self, initial: Params, rates: Rates, steps: int, length: int, slopes: Slopes, last: Tensor
+    ) -> Tensor | None:
+        inputs, weights = self._inputs.detached(), self._prepared.shared()
+        n_tasks = len(inputs.vectors)  # a single one has a quicker way
+        if isinstance(rates, Mapping) or not weights.are(initial) or n_tasks == 1 or steps * length > _THIN:
+            return None
+        with torch.inference_mode():
+            encoder = BriefEncoder(self._encoder, weights, Plan(n_tasks, steps, length, rates))
+            vectors, mask = inputs.vectors[:, :length], self._mask[..., :length, :length]
+            for _ in range(steps):
+                encoder.descend(vectors, mask, slopes)
+            return encoder.last_states(inputs.vectors, self._mask, last)
+
+    def _stepped(self, fast: Fast, rates: Rates, length: int, slopes: Slopes) -> Fast:
         last, self._last = self._last, None
         fits = last is not None and last.fast is fast and last.states.shape[1] >= length
         run = last if last is not None and fits else self._run(fast, length)

@@ -1,0 +1,80 @@
+"""Which items nobody has touched yet, and what content tells of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mml.data.events import EventLog
+from mml.data.rolling import Queries
+from mml.model.newcomers.launches import Unseen, likeness
+
+Some = slice | np.ndarray
+"""Items: those below a number, or int64 [k], ascending."""
+
+
+class Untouched:
+    """The items that nobody has touched.
+
+    Args:
+        events: the log.
+        n_items: number of items, the padding item included.
+        content: float64 [n_items, d], 0 where an item has none; None for no content at all.
+        counted: scores are told from the best of the items below this one.
+        launches: float64 [d], what those of the log up to T tell of content; None for nothing.
+    """
+
+    def __init__(
+        self,
+        events: EventLog,
+        n_items: int,
+        content: np.ndarray | None,
+        counted: int,
+        launches: np.ndarray | None,
+    ) -> None:
+        self._n_events, self._content, self._counted, self._launches = len(events), content, counted, launches
+        self.first = events.first_touches(n_items)
+        """int64 [n_items], the number of the event that was each item's first."""
+        self._begins = self.first.copy()
+        self._begins[0] = -1  # the padding item counts as touched
+        self._latest = -1, np.zeros(0, dtype=np.int64), np.zeros((0, 0))  # the earliest moment, items, their content
+
+    def at(self, known: np.ndarray, items: Some) -> np.ndarray:
+        """bool [c, k], items that nobody had touched before event `known` [c]; never the padding item."""
+        found: np.ndarray = self._begins[items] >= known[:, None]
+        return found
+
+    def ever(self, known: np.ndarray) -> np.ndarray:
+        """int64 [k], the items that are untouched at one of these moments at least; those of the latest are kept."""
+        earliest = int(known.min(initial=self._n_events))
+        if self._latest[0] != earliest:
+            items = np.flatnonzero(self._begins >= earliest)
+            self._latest = earliest, items, np.zeros((0, 0)) if self._content is None else self._content[items]
+        return self._latest[1]
+
+    def n_counted(self, items: np.ndarray) -> int:
+        """How many of some items, the first ones, are counted."""
+        return int(np.searchsorted(items, self._counted))
+
+    def counts(self, queries: Queries, part: Unseen, items: Some, kept: dict[Unseen, np.ndarray]) -> np.ndarray:
+        """Not normalised, float64 [c, k]; 0 for what somebody has touched.
+
+        Args:
+            queries: c of them.
+            part: what is asked.
+            items: k of them.
+            kept: what several parts need of these queries and items, counted once.
+        """
+        unseen = self.at(queries.known, items)
+        if self._content is None or part == Unseen():
+            return unseen.astype(np.float64)
+        content, plain = self._latest[2] if items is self._latest[1] else self._content[items], Unseen(likeness=1.0)
+        if part.likeness and plain not in kept:
+            kept[plain] = likeness(queries, self._content, content)
+        nothing = np.zeros((1, len(content)))
+        by_launches = nothing if self._launches is None else (content @ self._launches)[None]
+        scores = part.scores(by_launches, kept[plain] if part.likeness else nothing)
+        own = np.where(unseen, scores, -np.inf)
+        n_counted = self._counted if isinstance(items, slice) else self.n_counted(items)
+        top = own[:, :n_counted].max(1, keepdims=True, initial=-np.inf)
+        top = np.where(np.isfinite(top), top, own.max(1, keepdims=True, initial=-np.inf))
+        return np.where(unseen, np.exp(own - np.where(np.isfinite(top), top, 0.0)), 0.0)

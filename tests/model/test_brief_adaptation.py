@@ -119,7 +119,8 @@ def test_a_changed_weight_counts_at_once() -> None:
 def test_it_leaves_to_the_general_passes_what_is_not_for_it() -> None:
     encoder = make_encoder()
     inputs, targets, counts, last = problem(3, False)
-    passes, own = encoder.tasks(inputs), {name: value.detach() for name, value in encoder.named_parameters()}
+    passes = encoder.tasks(inputs)
+    own: dict[str, Tensor] = dict(encoder.named_parameters())
     assert isinstance(passes, HasBriefStates)
     ask = partial(passes.brief_states, slopes=Pulled(passes, targets, counts).slopes, last=last)
     rates = {name: torch.full_like(value, RATE) for name, value in own.items()}

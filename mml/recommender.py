@@ -21,9 +21,10 @@ from mml.data.catalogue import Catalogue
 from mml.data.events import EventLog
 from mml.data.items import Items
 from mml.data.sequences import PackedSequences
-from mml.data.tasks import Moments, TaskSet, evaluation_tasks, prefix_tasks
+from mml.data.tasks import Moments, TaskSet, evaluation_tasks, first_screens, prefix_tasks
 from mml.errors import InputError
 from mml.evaluation.ranking import rank_targets
+from mml.evaluation.scorer import Scorer
 from mml.evaluation.significance import per_case_ndcg
 from mml.features.new_items import encode_new_items, read_new_items
 from mml.files.bundle import finish_write, read_about, read_state, write_state
@@ -234,7 +235,7 @@ class Recommender:
         has_some = np.array([bool(own) for own in found.items], dtype=bool)
         lists = list(self._of_histories(found, np.flatnonzero(has_some), top, allowed, new_items_share, explain))
         if not has_some.all():
-            lists.append(self._of_popularity(np.flatnonzero(~has_some), top, allowed))
+            lists.append(self._of_popularity(np.flatnonzero(~has_some), top, allowed, new_items_share))
         if not lists:
             return pd.DataFrame(columns=["user_id", "rank", "item_id", "score", "by"])
         whole = ListedItems.joined(lists)
@@ -359,9 +360,14 @@ class Recommender:
         """
         return _digest(Histories.read(log, self.vocabulary, self.told)) in self.learned_logs
 
+    @property
+    def _counting(self) -> list[EventLearner]:
+        """The learners that count events."""
+        return [one for one in self.learners.values() if follows(one, EventLearner)]  # type: ignore[type-abstract]
+
     def _now(self, tasks: TaskSet) -> TaskSet:
         """The tasks, asked after all events that are known; at T if nothing has come since."""
-        counting = [one for one in self.learners.values() if follows(one, EventLearner)]  # type: ignore[type-abstract]
+        counting = self._counting
         if not any(len(one.events) > one.n_past for one in counting):
             return tasks
         n = len(tasks)
@@ -442,10 +448,24 @@ class Recommender:
         allowed[0] = False
         return allowed
 
-    def _of_popularity(self, users: np.ndarray, top: int, allowed: Tensor) -> ListedItems:
-        numbers, counts = popular_items(self.vocabulary.counts, top, allowed)
-        n = len(users)
-        return ListedItems.of(np.repeat(users, len(numbers)), np.tile(numbers, n), np.tile(counts, n), "popularity", {})
+    def first_screen(self, tasks: TaskSet) -> Scorer:
+        """What there is to say about tasks without inputs: by a learner that counts events, else by popularity."""
+        counting = self._counting
+        if counting:
+            return counting[0].output(tasks, self.catalogue.n_items)
+        counts = torch.from_numpy(self.vocabulary.counts).float()
+        return StateOutput(torch.ones(len(tasks), 1), counts[:, None])
+
+    def _of_popularity(
+        self, users: np.ndarray, top: int, allowed: Tensor, new_items_share: float | None
+    ) -> ListedItems:
+        tasks = self._now(first_screens(PackedSequences(np.zeros(1, np.int64), np.array([0, 1]))))
+        scores = self.first_screen(tasks).of_cases(slice(0, 1))(slice(0, self.catalogue.n_items))
+        scores = scores.cpu().masked_fill(~allowed, -torch.inf)
+        best = best_items(scores, top, self.vocabulary.n_warm_items, new_items_share)
+        shown = np.exp(best.scores) if self._counting else best.scores
+        n, k = len(users), len(best.items)
+        return ListedItems.of(np.repeat(users, k), np.tile(best.items, n), np.tile(shown, n), "popularity", {})
 
     def _of_histories(
         self,

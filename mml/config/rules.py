@@ -88,11 +88,16 @@ def _check_folders(output_dir: str, run_name: str | None) -> None:
 
 
 def _check_shots(shots: str | Sequence[int], limit: int | None) -> None:
+    if not isinstance(shots, str) and not max(shots):
+        raise InputError(
+            "config: key 'eval_shots' holds 0 only, at which learners have nothing to tell apart by; add some, as "
+            "[0, 1, 3]."
+        )
     if isinstance(shots, str) or limit is None or max(shots) < limit:
         return
     beyond = ", ".join(str(k) for k in sorted(shots) if k >= limit)
     kept = f"cold_user_max_inter keeps {limit} interactions of a new user, the target among them"
-    if min(shots) >= limit:
+    if min(k for k in shots if k) >= limit:
         raise InputError(f"config: key 'eval_shots' holds {beyond}, but {kept}; use smaller shots or a larger limit.")
     logger.warning("There are no cases of eval_shots %s: %s.", beyond, kept, extra=IN_SUMMARY)
 

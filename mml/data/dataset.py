@@ -20,7 +20,7 @@ from mml.data.sequences import PackedSequences
 from mml.data.settings import SplitSettings, TaskSettings
 from mml.data.split import UserSplit, split_users
 from mml.data.summary import Summary
-from mml.data.tasks import TaskSet, evaluation_tasks, prefix_tasks, training_tasks
+from mml.data.tasks import TaskSet, evaluation_tasks, first_screens, prefix_tasks, training_tasks
 from mml.errors import InputError
 from mml.logs import IN_SUMMARY
 from mml.settings import read
@@ -243,6 +243,14 @@ class MMLDataset(AtomicDataset):
             return tasks, 0
         repeated = self.target_in_history(tasks)
         return tasks.take(~repeated), int(repeated.sum())
+
+    def first_screens(self) -> TaskSet | None:
+        """The tasks of the new users of whom nothing is known yet; None if `eval_shots` has no 0."""
+        shots = self.settings.eval_shots
+        if isinstance(shots, str) or 0 not in shots:
+            return None
+        tasks = first_screens(self.users.new)
+        return tasks.with_times(self.new_times) if self.has_time else tasks
 
     def test_tasks(self) -> tuple[TaskSet, dict[str, int]]:
         """The tasks of the new users, and how many users have none by reason.

@@ -52,10 +52,11 @@ class SplitSettings:
     valid_user_max: int | None = setting(10000, "At most so many validation users; ~ = no limit.", low=1)
     cold_user_max_inter: int | None = setting(10, "A new user's first n interactions are used; ~ = all.", low=2)
     eval_shots: str | tuple[int, ...] = setting(
-        [1, 3, 5, 9],
-        "Predict a new user's next item after so many; or: last (support i2..i(n-2), test in).",
+        [0, 1, 3, 5, 9],
+        "Predict a new user's next item after so many, 0 for the first screen, which is told apart; or: last (support "
+        "i2..i(n-2), test in).",
         choices=("last",),
-        low=1,
+        low=0,
     )
     repeatable: bool = setting(False, "True: items of the history may be recommended again.")
 

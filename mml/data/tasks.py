@@ -115,7 +115,8 @@ class TaskSet:
         n_query: the last positions, which are query. Positions between the two are history only.
         shots: number of the user's interactions that are known when the query is predicted.
         moments: what is known when they are asked; None for what was known at T.
-        asked: float64 [N], when the last input came, on the log's clock; None if that is not known.
+        asked: float64 [N], when the last input came, on the log's clock, or without inputs when the user did; None if
+            that is not known.
     """
 
     items: np.ndarray
@@ -154,7 +155,7 @@ class TaskSet:
 
     def with_times(self, times: np.ndarray) -> TaskSet:
         """The same with `asked`, given when each of the packed interactions came, float64 [n_interactions]."""
-        return replace(self, asked=times[self.start + self.length - 1])
+        return replace(self, asked=times[self.start + np.maximum(self.length - 1, 0)])
 
     def inputs(self, rows: np.ndarray | slice) -> np.ndarray:
         """The padded inputs of the tasks `rows`, int64 [U, L]."""
@@ -212,7 +213,7 @@ def evaluation_tasks(
     """Tasks of new users (or of validation users, treated alike), one target each.
 
     `eval_shots: last`: support predicts i2..i(n-2), i(n-1) is kept for validation, the target is in.
-    A list: for each k, support predicts i2..ik and the target is i(k+1).
+    A list: for each k, support predicts i2..ik and the target is i(k+1); 0 is passed over, see `first_screens`.
 
     Returns:
         The tasks, and the users [m] too short for any.
@@ -224,6 +225,7 @@ def evaluation_tasks(
         n_support = shots - 2
     else:
         ks = np.unique(np.asarray(eval_shots, dtype=np.int64))
+        ks = ks[ks > 0]
         users, column = np.nonzero(lengths[:, None] > ks[None])
         shots = ks[column]
         n_support = shots - 1
@@ -247,6 +249,13 @@ def tasks_after(sequences: PackedSequences, max_length: int) -> TaskSet:
     open_ended = np.insert(sequences.items, sequences.offsets[1:], 0)
     packed = PackedSequences(open_ended, sequences.offsets + np.arange(len(sequences) + 1))
     return _one_target_each(packed, max_length, users, lengths, lengths - 1)
+
+
+def first_screens(sequences: PackedSequences) -> TaskSet:
+    """A task for each user of whom nothing is known yet, without inputs: the target is the first item."""
+    users = np.flatnonzero(sequences.lengths > 0)
+    nothing = np.zeros(len(users), dtype=np.int64)
+    return _one_target_each(sequences, 1, users, nothing, nothing)
 
 
 def _one_target_each(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from mml.data.dataset import MMLDataset
 from mml.data.events import event_log
 from mml.data.moments import Followed
 from mml.data.tasks import TaskSet
-from mml.evaluation.cases import dataset_metrics, group_metrics, rank_cases
+from mml.evaluation.cases import GroupMetrics, dataset_metrics, group_metrics, rank_cases
 from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import Ranking, tie_draws
 from mml.evaluation.scorer import Scorer
@@ -51,16 +52,17 @@ def meta_test_stage(
 
     def build(_: int) -> tuple[State, int]:
         tasks, _skipped = dataset.test_tasks()
-        rankings = _Ranked(context, metrics, settings.online).all(recommender, refresh, tasks)
-        by_group = {}
-        for method, ranking in rankings.items():
-            own = _measured(ranking, metrics.top_items_needed)
-            by_group[method] = group_metrics(own, tasks, dataset.n_warm_items, metrics)
+        ranked = _Ranked(context, metrics, settings.online)
+        rankings = ranked.all(recommender, refresh, tasks)
+        by_group = _by_group(rankings, tasks, dataset, metrics)
+        first = dataset.first_screens()
+        screens = {} if first is None else _by_group(ranked.first_screens(recommender, first), first, dataset, metrics)
         ranks = {method: torch.from_numpy(ranking.ranks) for method, ranking in rankings.items()}
         best = rankings[FULL_METHOD].top_items
         assert best is not None
         lists = torch.from_numpy(best[:, :LISTED])
-        state = {"metrics": plain(by_group), "ranks": ranks, "order": list(rankings), "lists": lists}
+        told = {"metrics": plain(by_group), "first_screen": plain(screens)}
+        state = {**told, "ranks": ranks, "order": list(rankings), "lists": lists}
         return state, len(tasks) * len(rankings)
 
     depends_on = [config.of_stage(STAGE), dataset.fingerprint(with_new_users=True), dataset.past_fingerprint()]
@@ -91,6 +93,16 @@ class _Ranked:
             own = draws[torch.from_numpy(snapshot.cases)]
             parts.append((snapshot.cases, self._part(refresh.at(snapshot), tasks.take(snapshot.cases), own)))
         return {method: Ranking.joined([(cases, found[method]) for cases, found in parts]) for method in parts[0][1]}
+
+    def first_screens(self, recommender: Recommender, tasks: TaskSet) -> dict[str, Ranking]:
+        """Method -> ranking of the targets of tasks without inputs."""
+        draws = tie_draws(len(tasks), self._seed)
+        rankings = {FLOOR: self._rank(_by_popularity(recommender, len(tasks)), tasks, draws)}
+        rankings[FULL_METHOD] = self._rank(recommender.first_screen(tasks), tasks, draws)
+        if self._online and recommender.follows_events:
+            following, asked = recommender.over(self._followed.events), self._followed.at_moments(tasks)
+            rankings[FULL_METHOD + ONLINE] = self._rank(following.first_screen(asked), tasks, draws)
+        return rankings
 
     def _rank(self, scorer: Scorer, tasks: TaskSet, draws: Tensor) -> Ranking:
         return rank_cases(self._rules, scorer, tasks, self._top, draws, shared=True)
@@ -138,6 +150,13 @@ class _Ranked:
             self._rules, recommender.fused(tasks, outputs), tasks, top, draws, shared=True
         )
         return rankings
+
+
+def _by_group(
+    rankings: Mapping[str, Ranking], tasks: TaskSet, dataset: MMLDataset, metrics: Metrics
+) -> dict[str, GroupMetrics]:
+    measured = {name: _measured(one, metrics.top_items_needed) for name, one in rankings.items()}
+    return {name: group_metrics(one, tasks, dataset.n_warm_items, metrics) for name, one in measured.items()}
 
 
 def _by_popularity(recommender: Recommender, n_cases: int) -> StateOutput:

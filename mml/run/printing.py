@@ -21,6 +21,7 @@ Examples:
   mml result                 a line for each dataset that has a finished run
   mml result shop --all      every method and group of users, with a legend"""
 _COUNTS = ("n_users", "n_cases")
+_FIRST = {"all": "first_screen", "warm_target": "first_screen_warm", "cold_target": "first_screen_cold"}
 
 
 def metric_titles(metrics: Mapping[str, float]) -> dict[str, str]:
@@ -86,11 +87,18 @@ def all_table(result: Mapping[str, Any]) -> str:
     """Every method and group of one dataset."""
     titles = metric_titles(result["metrics"][FULL_METHOD]["all"])
     rows = [["method", "group", "users", "cases", *titles.values()]]
-    for method, by_group in result["metrics"].items():
-        for group, values in by_group.items():
-            counts = [str(values["n_users"]), str(values["n_cases"])]
-            rows.append([method, group, *counts, *(f"{values[name]:.4f}" for name in titles)])
+    rows += [row for method, groups in result["metrics"].items() for row in _group_rows(method, groups, titles)]
+    for method, groups in result.get("first_screen", {}).items():
+        rows += _group_rows(method, {_FIRST[name]: of for name, of in groups.items() if name in _FIRST}, titles)
     return f"{result['dataset']}\n{aligned(rows, n_left=2)}"
+
+
+def _group_rows(method: str, groups: Mapping[str, Any], titles: Mapping[str, str]) -> list[list[str]]:
+    rows = []
+    for group, values in groups.items():
+        counts = [str(values["n_users"]), str(values["n_cases"])]
+        rows.append([method, group, *counts, *(f"{values[name]:.4f}" for name in titles)])
+    return rows
 
 
 def load_results(output_dir: Path, datasets: Sequence[str]) -> list[dict[str, Any]]:

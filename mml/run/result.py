@@ -119,6 +119,7 @@ def result_of(
         **new_users_learned_from(config, config.part(RefreshSettings).refresh),
         "validation": dict(tested["validation"]),
         "metrics": {method: tested["metrics"][method] for method in tested["order"]},
+        "first_screen": dict(tested["first_screen"]),
     }
 
 

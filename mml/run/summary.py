@@ -14,11 +14,11 @@ WIDTH = 80
 LEGEND = """\
 R@k recall (is the next item among the first k), M@k mean reciprocal rank, N@k NDCG, each over all cases: a new
 user after 1, 3, 5 or 9 interactions, ranked among all items. Groups: warm_target, the next item was known at T;
-cold_target, nobody had touched it; shots_k, after k interactions. Methods: mml, all learners fused; id, txt, img,
-linear, newcomers, one learner alone; _online, every event before the next item is known, whoever's it was, and
-without it what came up to T; _no_adapt, without adaptation; id_no_generator, without embeddings for new items;
-fusion_mean, equal weights; fusion_weight, fixed weights chosen on validation users; popularity, how often an item
-was taken before T."""
+cold_target, nobody had touched it; shots_k, after k interactions; first_screen, after none. Methods: mml, all
+learners fused; id, txt, img, linear, newcomers, one learner alone; _online, every event before the next item is
+known, whoever's it was, and without it what came up to T; _no_adapt, without adaptation; id_no_generator,
+without embeddings for new items; fusion_mean, equal weights; fusion_weight, fixed weights chosen on validation
+users; popularity, how often an item was taken before T."""
 
 
 def summary(result: Mapping[str, Any]) -> list[Line]:
@@ -27,7 +27,7 @@ def summary(result: Mapping[str, Any]) -> list[Line]:
     if not {"recall@10", "ndcg@10"} <= everything.keys():
         return [Line(text) for text in result_table(result).splitlines()]
     nothing = Line("")
-    plain = [Line(text) for text in (*_new_items(result), *_kept(result))]
+    plain = [Line(text) for text in (*_new_items(result), *_first_screen(result), *_kept(result))]
     return [*_sentence(result), nothing, *_table(result), nothing, *plain, *_next(result)]
 
 
@@ -90,6 +90,17 @@ def _new_items(result: Mapping[str, Any]) -> Iterator[str]:
         text += f", {100 * result['metrics'][FULL_METHOD + ONLINE]['cold_target']['recall@10']:.1f} % online"
     text += "."
     yield from textwrap.wrap(text, WIDTH)
+
+
+def _first_screen(result: Mapping[str, Any]) -> Iterator[str]:
+    """What those get of whom nothing is known yet."""
+    found = {name: 100 * of["all"]["recall@10"] for name, of in result.get("first_screen", {}).items()}
+    if FULL_METHOD not in found:
+        return
+    text = f"First screen, nothing known of the user: {found[FULL_METHOD]:.0f} % find their first item in the top ten"
+    if FULL_METHOD + ONLINE in found:
+        text += f", {found[FULL_METHOD + ONLINE]:.0f} % online"
+    yield from textwrap.wrap(f"{text}; by popularity {found[FLOOR]:.0f} %.", WIDTH)
 
 
 def _kept(result: Mapping[str, Any]) -> Iterator[str]:

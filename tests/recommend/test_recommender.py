@@ -135,11 +135,19 @@ def test_unknown_items_are_skipped_and_counted(model: Recommender, caplog: pytes
 
 
 def test_nobody_known_gets_what_is_popular(model: Recommender) -> None:
-    found = model.recommend({"new": [], "old": some_ids(model)}, top=3)
-    empty = found[found.user_id == "new"]
-    assert list(empty.item_id) == list(model.popular(3).item_id)
+    """What newcomers take first, a share each; what most took, where no learner counts events."""
+    given = {"new": [], "other": [], "old": some_ids(model)}
+    found = model.recommend(given, top=len(model.items))
+    empty, other = (found[found.user_id == name] for name in ("new", "other"))
+    assert list(empty.item_id) == list(other.item_id)
+    assert len(empty) == len(model.items)
+    assert empty.score.sum() == pytest.approx(1.0, abs=1e-4)
     assert set(empty.by) == {"popularity"}
     assert set(found[found.user_id == "old"].by) == {"mml"}
+    without = model.with_learners({name: one for name, one in model.learners.items() if name != "newcomers"})
+    counted = without.recommend({"new": []}, top=3)
+    assert list(counted.item_id) == list(model.popular(3).item_id)
+    assert list(counted.score) == list(model.popular(3).score)
 
 
 def test_candidates_can_be_chosen_and_excluded(model: Recommender) -> None:

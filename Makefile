@@ -2,7 +2,7 @@
 # make install .venv with all of it and no more; the other targets do this by themselves
 # make check   lint, types and tests
 # make test-long   all tests, and 20,000 bad inputs instead of 300
-# make test-fast   the tests that take no whole runs, with 20 bad inputs of each kind
+# make test-fast   the tests that take no whole runs, with 20 bad inputs of each kind, in two processes
 # make install-hashed   as install, with every file but torch's checked against requirements.hashes
 # make sbom, make audit   what is installed (sbom.json), and which of it has known holes
 # make docs    the documentation site, build/site/index.html
@@ -43,7 +43,7 @@ test-long: $(INSTALLED)
 	$(RUN) MML_FUZZ=20000 $(BIN)/python -m pytest
 
 test-fast: $(INSTALLED)
-	$(RUN) MML_FUZZ=20 $(BIN)/python -m pytest -m "not slow"
+	$(RUN) MML_FUZZ=20 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -83,7 +83,7 @@ class Ours:
         for _ in range(EPOCHS):
             for rows in torch.arange(len(own), device=own.target.device).split(64):
                 weights, tau = self._fusion(own.states[:, rows], own.context[rows])
-                fused = tau * weighted_mean(own.z[:, rows], weights, own.known[:, rows].to(own.z.dtype))
+                fused = tau * weighted_mean(own.z[:, rows], weights, own.known[:, rows].to(own.z.dtype), own.unknown)
                 self._optimizer.zero_grad()
                 nn.functional.cross_entropy(fused + own.offset[rows], own.target[rows]).backward()
                 self._optimizer.step()

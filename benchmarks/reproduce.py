@@ -35,6 +35,7 @@ from mml.config.config import Config
 from mml.data.catalogue import Catalogue
 from mml.data.popularity import log_popularity
 from mml.data.sequences import PackedSequences
+from mml.data.settings import OVERALL
 from mml.errors import InputError
 from mml.evaluation.scorer import Scorer
 from mml.evaluation.settings import RankingRules
@@ -132,7 +133,12 @@ def id_learner(task: Task) -> Scorer:
     """mml's ID learner after plain training; its scores of the test cases."""
     config, data = task.config, task.data
     values = config.values("id")
-    catalogue = Catalogue(data.n_items, data.n_items - 1, {}, log_popularity(data.training, data.n_items, False))
+    catalogue = Catalogue(
+        data.n_items,
+        data.n_items - 1,
+        {},
+        log_popularity(data.training, data.n_items, OVERALL),
+    )
     torch.manual_seed(config["seed"])
     entry = LEARNERS["id"]
     assert isinstance(entry, StateEntry)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from mml.version import __version__
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mml.api import run
     from mml.recommender import Recommender
 else:
@@ -27,7 +29,7 @@ def load(path: str | Path) -> Recommender:
     return Recommender.load(path)
 
 
-def fit(data: Any, **settings: Any) -> Recommender:
+def fit(data: str | Path | pd.DataFrame, **settings: Any) -> Recommender:
     """Train on a dataset or on a table, and return the recommender; see mml.api.fit."""
     from mml.api import fit as fit_now
 

@@ -6,12 +6,12 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from mml.config.config import Config
 from mml.config.sources import nested
+from mml.files.runs import Result
 from mml.importing.build import import_log
 from mml.logs import own_log
 from mml.recommender import Recommender
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 def run(
     dataset: str,
     config_files: Sequence[str | Path] = (),
-    config_dict: Mapping[str, Any] | None = None,
-    **settings: Any,
-) -> dict[str, Any]:
+    config_dict: Mapping[str, object] | None = None,
+    **settings: object,
+) -> Result:
     """Train and evaluate, as `mml train` does.
 
     Args:
@@ -53,7 +53,7 @@ def fit(
     name: str | None = None,
     columns: Mapping[str, str] | None = None,
     data_path: str | Path = "dataset",
-    **settings: Any,
+    **settings: object,
 ) -> Recommender:
     """Train, and return the recommender.
 
@@ -83,14 +83,12 @@ def _names_dataset(data: str, data_path: str | Path) -> bool:
     return (Path(data_path) / data).is_dir() or (Path(data).name == data and not Path(data).suffix)
 
 
-def _fitted(dataset: str, data_path: str | Path, settings: Mapping[str, Any]) -> Recommender:
+def _fitted(dataset: str, data_path: str | Path, settings: Mapping[str, object]) -> Recommender:
     _, path = _trained(dataset, (), {"data_path": str(data_path), **settings})
     return Recommender.load(path)
 
 
-def _trained(
-    dataset: str, config_files: Sequence[str | Path], settings: Mapping[str, Any]
-) -> tuple[dict[str, Any], Path]:
+def _trained(dataset: str, config_files: Sequence[str | Path], settings: Mapping[str, object]) -> tuple[Result, Path]:
     config = Config(dataset, config_files, nested(settings))
     folder = RunFolder(config)
     with own_log() as log:

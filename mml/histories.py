@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,7 +49,7 @@ class Histories:
         Raises:
             InputError: if the columns are not there, or the file cannot be read.
         """
-        lists: Mapping[Any, Iterable[object]]
+        lists: Mapping[str, Iterable[object]]
         times: _Times | None = None
         if isinstance(given, (str, Path, pd.DataFrame)):
             lists, times = _by_user(read_events(given, told or Told()))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ from mml.histories import Given, Histories
 from mml.model.fusion import FUSIONS
 from mml.model.fusion.context import case_context, context_size
 from mml.model.fusion.slot import ExplainedScorer, FusedScorer, FusionShape, TrainedFusion
-from mml.model.fusion.standardised import StandardisedScores
+from mml.model.fusion.standardised import ScoreSettings, StandardisedScores
 from mml.model.generator import GENERATORS, Generator
 from mml.model.generator.slot import GeneratorParts
 from mml.model.learner import entry_of
@@ -44,7 +44,7 @@ from mml.model.learner.slot import EventLearner, Serving, State, TrainedLearner
 from mml.protocols import follows
 from mml.ranked_lists import BestItems, ListedItems, best_items, popular_items
 from mml.refresh.newer import learned
-from mml.settings import Values
+from mml.settings import Values, read
 from mml.tables.told import Told
 from mml.version import __version__
 
@@ -73,6 +73,16 @@ class Rules:
     repeatable: bool
     fusion: str
     hidden_size: int
+
+
+class Updated(TypedDict):
+    """What an update gained; see Recommender.update."""
+
+    kept: str
+    ndcg_before: float
+    ndcg_after: float
+    n_interactions: int
+    n_unknown: int
 
 
 class Recommender:
@@ -132,7 +142,11 @@ class Recommender:
         """The fused scores of the tasks, by the fusion called `method` or the chosen one."""
         fusion = self.fusions[self.rules.fusion if method is None else method]
         context = case_context(tasks, self.catalogue) if fusion.needs_context else torch.zeros(len(tasks), 0)
-        return fusion.scorer(StandardisedScores(outputs), context)
+        return fusion.scorer(self.standardised(outputs), context)
+
+    def standardised(self, outputs: Mapping[str, Output]) -> StandardisedScores:
+        """The learners' scores on one scale."""
+        return StandardisedScores(outputs, read(ScoreSettings, self.values))
 
     @property
     def compared_fusions(self) -> list[str]:
@@ -290,7 +304,7 @@ class Recommender:
         self.__dict__.update(Recommender.from_state(state).__dict__)
         return len(frame)
 
-    def update(self, log: Given) -> dict[str, Any]:
+    def update(self, log: Given) -> Updated:
         """Learn from what users did since the training, in seconds: no weight is trained by gradients.
 
         Learners without an encoder are fitted again, all are corrected for the items' shares among the newer
@@ -330,8 +344,13 @@ class Recommender:
             self.__dict__.update(whole.__dict__)
         said = f"NDCG@10 for the {n_judges} newest users: {before:.4f} before, {after:.4f} after"
         logger.info("%s; %s.", said, "updated" if kept == "new" else "the model is kept as it was")
-        numbers = {"n_interactions": len(newer.items), "n_unknown": found.n_unknown}
-        return {"kept": kept, "ndcg_before": before, "ndcg_after": after, **numbers}
+        return Updated(
+            kept=kept,
+            ndcg_before=before,
+            ndcg_after=after,
+            n_interactions=len(newer.items),
+            n_unknown=found.n_unknown,
+        )
 
     def has_learned(self, log: Given) -> bool:
         """Whether an update has learned just this log: what a command does twice, once more after a kill, counts once.
@@ -469,7 +488,7 @@ class Recommender:
                 places, had = found.pairs(rows[cases])
                 scores[torch.from_numpy(places), torch.from_numpy(had)] = -torch.inf
             best = best_items(scores, top, self.vocabulary.n_warm_items, new_items_share)
-            told = self._contributions(StandardisedScores(outputs), scorer, cases, best) if explain else {}
+            told = self._contributions(self.standardised(outputs), scorer, cases, best) if explain else {}
             yield ListedItems.of(rows[cases][best.cases], best.items, best.scores, "mml", told)
 
     def _contributions(
@@ -523,7 +542,7 @@ class Recommender:
             )
         return cls.from_state(read_state(folder, _NAME))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """All of it: nested mappings of tensors, numbers, strings and lists."""
         generator = self.generator
         made = None if generator is None else {"kind": self.values["generator"], "weights": generator.state_dict()}
@@ -543,7 +562,7 @@ class Recommender:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Recommender:
+    def from_state(cls, state: State) -> Recommender:
         """The recommender that `state` is of, on the CPU."""
         device, values = torch.device("cpu"), state["settings"]
         items, catalogue = Items.from_state(state["items"]), Catalogue.from_state(state["catalogue"])

@@ -14,7 +14,8 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 S = TypeVar("S")
-Values = Mapping[str, Any]
+V = TypeVar("V")
+Values = Mapping[str, object]
 """Final values by key, of all parts together: what `read` takes a part's settings from."""
 _KEY = "key"
 
@@ -38,11 +39,11 @@ class Key:
     """
 
     types: tuple[type, ...]
-    default: Any
+    default: object
     meaning: str
     stage: str
     optional: bool = False
-    choices: tuple[Any, ...] = ()
+    choices: tuple[object, ...] = ()
     low: float | None = None
     high: float | None = None
     section: str = ""
@@ -56,27 +57,27 @@ class _Declared:
     meaning: str
     low: float | None
     high: float | None
-    choices: Callable[[], tuple[Any, ...]] | tuple[Any, ...]
+    choices: Callable[[], tuple[object, ...]] | tuple[object, ...]
     stage: str | None
     per_learner: bool
     is_path: bool
 
 
 def setting(
-    default: Any,
+    default: V | list[object],
     meaning: str,
     *,
     low: float | None = None,
     high: float | None = None,
-    choices: Callable[[], tuple[Any, ...]] | tuple[Any, ...] = (),
+    choices: Callable[[], tuple[object, ...]] | tuple[object, ...] = (),
     stage: str | None = None,
     per_learner: bool = False,
     is_path: bool = False,
-) -> Any:
+) -> V:
     """A field of a settings class; its type is the field's annotation.
 
     Args:
-        default: its value if nobody sets it.
+        default: its value if nobody sets it; a list, as YAML has it, where the field is a tuple.
         meaning: what it does, with its unit.
         low: least value of a number, or of each number of a list.
         high: largest value, likewise.
@@ -87,8 +88,10 @@ def setting(
     """
     metadata = {_KEY: _Declared(meaning, low, high, choices, stage, per_learner, is_path)}
     if isinstance(default, (list, dict)):
-        return field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+        made: Any = field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
+    else:
+        made = field(default=default, metadata=metadata)
+    return made
 
 
 def keys_of(declared: type) -> dict[str, Key]:
@@ -123,34 +126,40 @@ def read(declared: type[S], values: Values) -> S:
     return declared(**{name: _brought(values.get(name, _default(one)), hints[name]) for name, one in own.items()})
 
 
-def _default(one: Field[Any]) -> Any:
+def inside(value: object) -> Mapping[str, object]:
+    """The keys and values of a mapping; none where the value is something else, such as None."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _default(one: Field[object]) -> object:
     return one.default_factory() if callable(one.default_factory) else one.default
 
 
-def _hints(declared: type) -> dict[str, Any]:
+def _hints(declared: type) -> dict[str, type]:
     if declared not in _HINTS:
         _HINTS[declared] = typing.get_type_hints(declared)
     return _HINTS[declared]
 
 
-_HINTS: dict[type, dict[str, Any]] = {}
+_HINTS: dict[type, dict[str, type]] = {}
 
 
-def _alternatives(hint: Any) -> list[Any]:
+def _alternatives(hint: type) -> list[type]:
     is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
     return list(typing.get_args(hint)) if is_union else [hint]
 
 
-def _accepted(hint: Any) -> tuple[tuple[type, ...], bool]:
+def _accepted(hint: type) -> tuple[tuple[type, ...], bool]:
     """The types that YAML values may have, and whether None is one of them."""
+    written: dict[type, type] = {tuple: list, Mapping: dict}
     kinds = []
     for one in _alternatives(hint):
         origin = typing.get_origin(one) or one
-        kinds.append({tuple: list, Mapping: dict}.get(origin, origin))
+        kinds.append(written.get(origin, origin))
     return tuple(kind for kind in kinds if kind is not type(None)), type(None) in kinds
 
 
-def _brought(value: Any, hint: Any) -> Any:
+def _brought(value: object, hint: type) -> object:
     """A checked value as the annotation has it: lists as tuples, whole numbers as floats where floats are meant."""
     for one in _alternatives(hint):
         origin, inside = typing.get_origin(one) or one, typing.get_args(one)
@@ -158,6 +167,6 @@ def _brought(value: Any, hint: Any) -> Any:
             return tuple(_brought(item, inside[0]) for item in value)
         if origin is Mapping and inside and isinstance(value, Mapping):
             return {key: _brought(item, inside[1]) for key, item in value.items()}
-        if origin is float and type(value) in (int, float):
+        if origin is float and (type(value) is int or type(value) is float):
             return float(value)
     return value

@@ -112,6 +112,7 @@ def test_a_bad_line_is_named(text: str, message: str, tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_missing_files_are_named_with_where_they_are(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.reproduce", "--data", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

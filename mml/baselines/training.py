@@ -11,6 +11,7 @@ import torch
 from mml.baselines.declared import OwnSettings
 from mml.baselines.slot import Moment
 from mml.data.catalogue import Catalogue
+from mml.data.settings import OVERALL, PopularitySettings
 from mml.data.tasks import TaskSet
 from mml.model.learner.adaptation import chunk_size, unadapted_states
 from mml.model.learner.base import Learner, LearnerParts
@@ -18,14 +19,14 @@ from mml.model.learner.id import IDSettings
 from mml.model.learner.outputs import StateOutput
 from mml.run.context import trainer_frame
 from mml.run.frame import State
-from mml.settings import read
+from mml.settings import keys_of, read
 from mml.trainer.base import StageTrainer
 from mml.trainer.choice import LearnerValidation
 from mml.trainer.pretrain import PretrainTrainer
 from mml.trainer.settings import PretrainSettings
 
 _CODE = ("mml.baselines.training", "mml.trainer.pretrain", "mml.data.dataset", "mml.evaluation.validation")
-_UNREAD = ("learners", "spectral_embedding", "spectral_decay", "spectral_noise", "popularity_by_shots")
+_UNREAD = ("learners", "spectral_embedding", "spectral_decay", "spectral_noise", *keys_of(PopularitySettings))
 
 PLAIN_IDS = IDSettings(content_embedding=False, spectral_embedding=False, feature_attention=False)
 """Of an ID learner without the parts that are mml's method."""
@@ -86,7 +87,7 @@ class Recipe:
     def new(self, moment: Moment, seed: int) -> Learner:
         """An untrained learner."""
         torch.manual_seed(seed)
-        catalogue = Catalogue.of(moment.dataset, by_shots=False)
+        catalogue = Catalogue.of(moment.dataset, OVERALL)
         return self.build(LearnerParts.of(self.learner, self.values, catalogue)).to(moment.config.device)
 
     def trained(self, moment: Moment) -> Learner:

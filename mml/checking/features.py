@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from mml.features.files import read_features
 from mml.features.media import MEDIA
 from mml.features.media.base import FolderMedium
 from mml.features.raw import read_table
+from mml.settings import inside
 
 _COVERED = 0.9
 
@@ -41,30 +41,30 @@ def _coverage(dataset: MMLDataset, name: str, present: np.ndarray) -> Finding:
 
 def _source_tokens(dataset: MMLDataset, name: str) -> Collection[str]:
     """The ids in a modality's file, table or folder; none where it cannot say."""
-    spec: Mapping[str, Any] = dataset.learners.get(name) or {}
+    spec: Mapping[str, object] = dataset.learners.get(name) or {}
     folder = Path(dataset.dataset_path)
     try:
         if "item_feat_emb" in spec:
-            path = find_file(spec["item_feat_emb"], folder, name)
+            path = find_file(str(spec["item_feat_emb"]), folder, name)
             order = [str(token) for token in dataset.tokens_in_file_order]
             return [str(token) for token in read_features(path, order).tokens]
-        return _raw_tokens(spec.get("source") or {}, folder)
+        return _raw_tokens(inside(spec.get("source")), folder)
     except InputError:  # its own message has been given where the features were read
         return []
 
 
-def _raw_tokens(source: Mapping[str, Any], folder: Path) -> Collection[str]:
+def _raw_tokens(source: Mapping[str, object], folder: Path) -> Collection[str]:
     def found(name: str) -> Path:
         asked = Path(name).expanduser()
         return asked if asked.exists() else folder / asked
 
     if source.get("folder") is not None:
-        medium = MEDIA[source.get("medium") or "image"]
-        return medium.files(found(source["folder"])) if isinstance(medium, FolderMedium) else []
+        medium = MEDIA[str(source.get("medium") or "image")]
+        return medium.files(found(str(source["folder"]))) if isinstance(medium, FolderMedium) else []
     if source.get("csv") is None:
         return []  # the .item file: its items are the dataset's
-    id_column = source.get("id_column") or "item_id"
-    return list(read_table(found(source["csv"]), [id_column])[id_column].astype(str))
+    id_column = str(source.get("id_column") or "item_id")
+    return list(read_table(found(str(source["csv"])), [id_column])[id_column].astype(str))
 
 
 def _constant(name: str, vectors: np.ndarray) -> list[Finding]:

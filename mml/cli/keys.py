@@ -9,7 +9,6 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 
@@ -144,7 +143,7 @@ def accepted(key: Key) -> str:
     return text + (", or ~" if key.optional else "")
 
 
-def written(value: Any) -> str:
+def written(value: object) -> str:
     """A default as YAML on one line."""
     if isinstance(value, tuple):
         value = list(value)

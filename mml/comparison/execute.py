@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,9 +20,11 @@ from mml.config.keys import log_learners, stage_of
 from mml.config.sources import config_dir, lay_over, parse_arguments
 from mml.data.dataset import MMLDataset
 from mml.logs import own_log
+from mml.model.generator.slot import GeneratorSettings
 from mml.precision import set_up_torch
 from mml.run.folder import RunFolder
 from mml.run.run import Run
+from mml.settings import inside
 from mml.trainer.settings import MetaSettings, PretrainSettings
 from mml.tuning.arguments import Settings, as_arguments, flat
 from mml.tuning.subject import MML, Subject
@@ -124,7 +125,7 @@ class Executor:
             files, over = self._files, self._of_baseline(method, {}, seed)
         return Subject(self._dataset, tuple(files), tuple(as_arguments(over)), method.run)
 
-    def run(self, method: Method, settings: Mapping[str, Any], seed: int) -> Outcome:
+    def run(self, method: Method, settings: Mapping[str, object], seed: int) -> Outcome:
         """Run, or find what was run before with the same settings; the run's folder gets its own run.log."""
         key = (method.unit, repr(settings), seed)
         if key not in self._done:
@@ -132,7 +133,7 @@ class Executor:
         done = self._done[key]
         return replace(done, method=method.method) if method.run == MML else done
 
-    def _run(self, method: Method, settings: Mapping[str, Any], seed: int) -> Outcome:
+    def _run(self, method: Method, settings: Mapping[str, object], seed: int) -> Outcome:
         with own_log() as log:
             if method.run == MML:
                 config = self.config_of(method, settings, seed)
@@ -144,25 +145,30 @@ class Executor:
             result, path = run_baseline(baseline, log)
             return Outcome(result, path, baseline.method)
 
-    def config_of(self, method: Method, settings: Mapping[str, Any], seed: int) -> Config:
+    def config_of(self, method: Method, settings: Mapping[str, object], seed: int) -> Config:
         """The config of a run of mml."""
         files, over = self._of_mml(method, settings, seed)
         config = Config(self._dataset, files, over)
         if self._epochs is None:
             return config
-        keys = ("pretrain_epochs", "meta_epochs", "generator_epochs")
-        final = config.values()
-        return Config(self._dataset, files, lay_over(over, {key: min(self._epochs, final[key]) for key in keys}))
+        epochs = {
+            "pretrain_epochs": config.part(PretrainSettings).pretrain_epochs,
+            "meta_epochs": config.part(MetaSettings).meta_epochs,
+            "generator_epochs": config.part(GeneratorSettings).generator_epochs,
+        }
+        short = {key: min(self._epochs, own) for key, own in epochs.items()}
+        return Config(self._dataset, files, lay_over(over, short))
 
-    def _of_mml(self, method: Method, settings: Mapping[str, Any], seed: int) -> tuple[list[str], Settings]:
+    def _of_mml(self, method: Method, settings: Mapping[str, object], seed: int) -> tuple[list[str], Settings]:
         """Config files and settings of a run of mml."""
         files = [*self._files, *(str(config_dir() / name) for name in method.files)]
         given = parse_arguments(self._data_arguments() if method.alone else self._arguments, self.config.yaml_loader)
-        if method.alone and given.get("learners"):  # the arguments must not bring back what its files leave out
-            given["learners"] = {name: keys for name, keys in given["learners"].items() if name not in log_learners()}
+        learners = inside(given.get("learners"))
+        if method.alone and learners:  # the arguments must not bring back what its files leave out
+            given["learners"] = {name: keys for name, keys in learners.items() if name not in log_learners()}
         return files, lay_over(given, lay_over(_merged(method, settings, seed), self._protocol))
 
-    def baseline_of(self, method: Method, settings: Mapping[str, Any], seed: int) -> Baseline:
+    def baseline_of(self, method: Method, settings: Mapping[str, object], seed: int) -> Baseline:
         """A baseline, with all that it is told."""
         over = self._of_baseline(method, settings, seed)
         baseline = read_baseline(method.run, self._dataset, self._files, as_arguments(over))
@@ -175,7 +181,7 @@ class Executor:
         short = lay_over(over, {key: min(self._epochs, epochs) for key, epochs in own.items()})
         return read_baseline(method.run, self._dataset, self._files, as_arguments(short))
 
-    def _of_baseline(self, method: Method, settings: Mapping[str, Any], seed: int) -> Settings:
+    def _of_baseline(self, method: Method, settings: Mapping[str, object], seed: int) -> Settings:
         given = parse_arguments(self._data_arguments(), self.config.yaml_loader)
         return lay_over(lay_over(given, self._protocol), _merged(method, settings, seed))
 
@@ -213,10 +219,10 @@ class Executor:
         return kept
 
 
-def _merged(method: Method, settings: Mapping[str, Any], seed: int) -> Settings:
+def _merged(method: Method, settings: Mapping[str, object], seed: int) -> Settings:
     """Chosen settings, the method's own over them, and the seed, nested as a Config takes them."""
     return lay_over(_nested(settings), _nested({**method.set, "seed": seed}))
 
 
-def _nested(settings: Mapping[str, Any]) -> Settings:
+def _nested(settings: Mapping[str, object]) -> Settings:
     return parse_arguments(as_arguments(settings))

@@ -11,6 +11,7 @@ from typing import Any
 from mml.baselines.registry import check_name
 from mml.config.sources import Loader, config_dir, read_yaml
 from mml.errors import InputError
+from mml.settings import inside
 from mml.tuning.arguments import flat
 from mml.tuning.space import default_file
 
@@ -36,7 +37,7 @@ class Method:
     name: str
     run: str
     family: str
-    set: Mapping[str, Any] = field(default_factory=dict)
+    set: Mapping[str, object] = field(default_factory=dict)
     files: Sequence[str] = ()
     method: str = "mml"
     tune: str | None = None
@@ -70,7 +71,7 @@ class Plan:
     path: Path
     methods: Mapping[str, Method]
     profiles: Mapping[str, Sequence[str]]
-    ranges: Mapping[str, Mapping[str, Any]]
+    ranges: Mapping[str, Mapping[str, object]]
 
     def chosen(self, names: Sequence[str], profile: str) -> list[Method]:
         """The named methods, or the profile's.
@@ -100,8 +101,10 @@ def read_plan(path: Path | None = None) -> Plan:
     if not path.is_file():
         raise InputError(f"--plan: {path} does not exist.")
     content = read_yaml(path, Loader)
-    ranges, methods = {**read_yaml(default_file(), Loader), **(content.get("ranges") or {})}, {}
-    for name, spec in (content.get("methods") or {}).items():
+    ranges = {**read_yaml(default_file(), Loader), **inside(content.get("ranges"))}
+    methods: dict[str, Method] = {}
+    for name, own in inside(content.get("methods")).items():
+        spec: dict[str, Any] = {**inside(own)}
         unknown = set(spec) - set(Method.__dataclass_fields__)
         if unknown or "run" not in spec or spec.get("family") not in FAMILIES:
             what = f"unknown key '{min(unknown)}'" if unknown else f"it needs run, and a family of {FAMILIES}"
@@ -109,10 +112,17 @@ def read_plan(path: Path | None = None) -> Plan:
         methods[str(name)] = Method(name=str(name), **spec)
     for method in methods.values():
         _check(method, methods, ranges, path)
-    return Plan(path, methods, content.get("profiles") or {}, ranges)
+    profiles = {name: _names(own, f"{path}: profiles.{name}") for name, own in inside(content.get("profiles")).items()}
+    return Plan(path, methods, profiles, {name: inside(own) for name, own in ranges.items()})
 
 
-def _check(method: Method, methods: Mapping[str, Method], ranges: Mapping[str, Any], path: Path) -> None:
+def _names(value: object, where: str) -> list[str]:
+    if not isinstance(value, list):
+        raise InputError(f"{where} is {value!r}; write a list of methods' names.")
+    return [str(name) for name in value]
+
+
+def _check(method: Method, methods: Mapping[str, Method], ranges: Mapping[str, object], path: Path) -> None:
     if method.run != "mml":
         check_name(method.run)
     if method.tune is not None and method.tune not in ranges:

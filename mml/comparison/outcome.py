@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from mml.files.runs import Result
 from mml.files.sheets import restored
 
 
@@ -21,7 +21,7 @@ class Outcome:
         method: the line.
     """
 
-    result: dict[str, Any]
+    result: Result
     path: Path
     method: str
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mml.comparison.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +68,7 @@ def _shown(results: Results) -> list[str]:
     return [name for name in ordered(results) if results.families[name] != "ablation"]
 
 
-def _finish(figure: Any, axes: Any, path: Path) -> None:
+def _finish(figure: Figure, axes: Axes, path: Path) -> None:
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         figure.legend(loc="outside right upper", fontsize="small", frameon=False)

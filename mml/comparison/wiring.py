@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import recbole
@@ -138,7 +137,7 @@ def wiring_lines(found: Wiring) -> list[str]:
     ]
 
 
-def _tasks(test_set: Any) -> TaskSet:
+def _tasks(test_set: SequentialDataset) -> TaskSet:
     """RecBole's test rows as tasks: the history, and the target after it."""
     rows = test_set.inter_feat
     histories = rows[test_set.item_id_list_field].numpy()

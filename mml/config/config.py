@@ -14,7 +14,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from mml.errors import InputError
 from mml.features.sources import why_off
 from mml.model.learner import entry_of
 from mml.model.loss import LOSSES
-from mml.settings import keys_of, read
+from mml.settings import inside, keys_of, read
 from mml.trainer.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Config(RecBoleConfig):
         self,
         dataset: str,
         config_files: Sequence[str | Path] = (),
-        config_dict: Mapping[str, Any] | None = None,
+        config_dict: Mapping[str, object] | None = None,
         arguments: Sequence[str] = (),
         model: type | None = None,
     ) -> None:
@@ -125,13 +125,13 @@ class Config(RecBoleConfig):
     def _over(self, merged: Settings, settings: Settings) -> Settings:
         """A file's settings over others, and over those what it has for this dataset alone."""
         settings = dict(settings)
-        own = settings.pop("dataset_overrides", None) or {}
-        return lay_over(lay_over(merged, settings), own.get(self._dataset_name) or {})
+        own = inside(settings.pop("dataset_overrides", None))
+        return lay_over(lay_over(merged, settings), inside(own.get(self._dataset_name)))
 
     def _data_path(self, merged: Settings, given: Sequence[Settings]) -> Path:
         """Where the datasets are, before all sources are merged."""
         last = [merged, *given, self._given, parse_arguments(self._arguments, self.yaml_loader)]
-        paths = [settings["data_path"] for settings in last if isinstance(settings.get("data_path"), str)]
+        paths = [str(settings["data_path"]) for settings in last if isinstance(settings.get("data_path"), str)]
         return Path(paths[-1]).expanduser()
 
     def _load_variable_config_dict(self, config_dict: Settings) -> Settings:
@@ -197,7 +197,8 @@ class Config(RecBoleConfig):
                     f"config: unknown learner '{name}': it has no features. Known: {', '.join(learners)}; for a new "
                     f"modality set learners.{name}.item_feat_emb=FILE."
                 )
-            why = why_off(spec.get("source"), f"learners.{name}.source")
+            source = spec.get("source")
+            why = why_off(source if isinstance(source, Mapping) else None, f"learners.{name}.source")
             if why is not None:
                 logger.info("This run has no %s learner: %s.", name, why)
                 del learners[name]
@@ -206,7 +207,7 @@ class Config(RecBoleConfig):
 
     # -- typed -----------------------------------------------------------------------------------------------------
 
-    def values(self, learner: str | None = None) -> dict[str, Any]:
+    def values(self, learner: str | None = None) -> dict[str, object]:
         """All declared keys' final values; with `learner`, those of `learners.<learner>` over the common ones."""
         final = {key: self.final_config_dict[key] for key in config_keys.declared()}
         if learner is None:
@@ -215,7 +216,7 @@ class Config(RecBoleConfig):
         defaults = {} if own is None else {key: declared.default for key, declared in keys_of(own).items()}
         return defaults | final | self.learners[learner]
 
-    def value(self, key: str) -> Any:
+    def value(self, key: str) -> object:
         """The final value of a key that somebody names, mml's or RecBole's; KeyError if there is none."""
         return self.final_config_dict[key]
 
@@ -244,9 +245,9 @@ class Config(RecBoleConfig):
         return self.part(TrainingSettings).valid_metric
 
     @property
-    def learners(self) -> dict[str, dict[str, Any]]:
+    def learners(self) -> dict[str, dict[str, object]]:
         """Name -> own settings of each learner of the run."""
-        learners: dict[str, dict[str, Any]] = self.final_config_dict["learners"]
+        learners: dict[str, dict[str, object]] = self.final_config_dict["learners"]
         return learners
 
     @property
@@ -309,8 +310,8 @@ def _with_home(settings: Settings) -> Settings:
         key: os.path.expanduser(value) if key in keys and keys[key].is_path and isinstance(value, str) else value
         for key, value in settings.items()
     }
-    learners = {}
-    for name, own in (settings.get("learners") or {}).items():
-        file = own.get("item_feat_emb") if isinstance(own, dict) else None
-        learners[name] = own | {"item_feat_emb": os.path.expanduser(file)} if isinstance(file, str) else own
+    learners: dict[str, object] = {}
+    for name, own in inside(settings.get("learners")).items():
+        file = inside(own).get("item_feat_emb")
+        learners[name] = {**inside(own), "item_feat_emb": os.path.expanduser(file)} if isinstance(file, str) else own
     return settings | {"learners": learners}

@@ -11,26 +11,25 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from recbole.utils import dataset_arguments
 from torch import nn
 
 from mml.config.run_settings import ChosenLearners, PresetSettings, RunSettings
-from mml.data.settings import LogSettings, SplitSettings, TaskSettings
+from mml.data.settings import LogSettings, PopularitySettings, SplitSettings, TaskSettings
 from mml.errors import InputError
 from mml.evaluation.settings import EvaluationSettings
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.fusion.cases import CandidateSettings
 from mml.model.fusion.slot import FusionSettings
+from mml.model.fusion.standardised import ScoreSettings
 from mml.model.generator.slot import GeneratorSettings
 from mml.model.learner import LEARNERS, entry_of
 from mml.model.learner.adaptation import AdaptationSettings
 from mml.model.learner.base import InnerLoopSettings
-from mml.model.learner.popularity_settings import PopularitySettings
 from mml.model.learner.slot import StateEntry
 from mml.model.loss import LossSettings
-from mml.settings import Key, Values, keys_of
+from mml.settings import Key, Values, inside, keys_of
 from mml.slots import SLOTS
 from mml.tables.told import wrong_in
 from mml.trainer.settings import (
@@ -62,6 +61,7 @@ PARTS: tuple[type, ...] = (
     AdaptationSettings,
     GeneratorSettings,
     FusionSettings,
+    ScoreSettings,
     CandidateSettings,
     RefreshSettings,
     SnapshotSettings,
@@ -88,7 +88,7 @@ def declared() -> dict[str, Key]:
     return {name: key for part, _ in declarations() for name, key in keys_of(part).items()}
 
 
-def defaults() -> dict[str, Any]:
+def defaults() -> dict[str, object]:
     """Top-level key -> what it is if nobody sets it; the learners that are there by default among them."""
     values = {name: key.default for name, key in declared().items()}
     return values | {"learners": {entry.name: {} for entry in LEARNERS if entry.by_default}}
@@ -166,7 +166,7 @@ NAMES_INSIDE = frozenset(
     ("RATING_FIELD", "LABEL_FIELD", "NEG_PREFIX", "ITEM_LIST_LENGTH_FIELD", "LIST_SUFFIX", "POSITION_FIELD")
 )
 """RecBole's names of columns that it makes itself: legal, since its files have them; no result hangs on them."""
-_OFF: tuple[Any, ...] = (None, False, [], {})
+_OFF: tuple[object, ...] = (None, False, [], {})
 _SWITCHES = ("normalize_field", "normalize_all", "numerical_features", "discretization", "unused_col")
 _GONE = {
     "amp": "bfloat16 gained nothing over tf32; use tf32: True on CUDA",
@@ -189,12 +189,12 @@ def recbole_data_keys() -> frozenset[str]:
     return _DATASET_ARGUMENTS - USE_INSTEAD.keys() - NOTHING_TO_USE.keys() - NAMES_INSIDE - declared().keys()
 
 
-def changes_nothing(key: str, value: Any) -> bool:
+def changes_nothing(key: str, value: object) -> bool:
     """Whether RecBole's key is legal though nothing hangs on it: a name inside, or what is off here anyhow."""
     return key in NAMES_INSIDE or (value in _OFF and key in (*_SWITCHES, *NOTHING_TO_USE))
 
 
-def check(settings: Mapping[str, Any], source: str) -> None:
+def check(settings: Mapping[str, object], source: str) -> None:
     """Refuse unknown keys and wrong values, all of a source in one message.
 
     Args:
@@ -220,25 +220,23 @@ def check_values(values: Values, keys: Mapping[str, Key], source: str) -> None:
         raise InputError(*problems)
 
 
-def _problems(settings: Mapping[str, Any], source: str) -> Iterator[str]:
+def _problems(settings: Mapping[str, object], source: str) -> Iterator[str]:
     keys, recbole = declared(), recbole_data_keys()
     for name, value in settings.items():
         yield from _of_key(source, str(name), value, keys, recbole)
-    learners = settings.get("learners")
-    for name, learner in (learners if isinstance(learners, dict) else {}).items():
+    for name, learner in inside(settings.get("learners")).items():
         yield from _of_learner(source, str(name), learner)
     imported = settings.get("imported")
     for wrong in wrong_in(imported) if isinstance(imported, dict) else ():
         yield f"{source}: {wrong}."
-    overrides = settings.get("dataset_overrides")
-    for dataset, own in (overrides if isinstance(overrides, dict) else {}).items():
+    for dataset, own in inside(settings.get("dataset_overrides")).items():
         if isinstance(own, dict):
             yield from _problems(own, f"{source}: dataset_overrides.{dataset}")
         else:
             yield f"{source}: dataset_overrides.{dataset} must be a mapping of keys."
 
 
-def _of_key(source: str, key: str, value: Any, keys: Mapping[str, Key], recbole: frozenset[str]) -> Iterator[str]:
+def _of_key(source: str, key: str, value: object, keys: Mapping[str, Key], recbole: frozenset[str]) -> Iterator[str]:
     if key == "dataset":
         yield from _of_value(source, key, value, Key((str,), None, "", "run"))
     elif key in keys:
@@ -253,7 +251,7 @@ def _of_key(source: str, key: str, value: Any, keys: Mapping[str, Key], recbole:
         yield f"{source}: key '{key}' has the value {value!r}; it must be text, such as \",\"."
 
 
-def _of_idle_key(source: str, key: str, value: Any) -> Iterator[str]:
+def _of_idle_key(source: str, key: str, value: object) -> Iterator[str]:
     """A key of RecBole's that has no effect here."""
     if key in NAMES_INSIDE and value is not None and not isinstance(value, str):
         yield f"{source}: key '{key}' has the value {value!r}; it must be text."
@@ -265,7 +263,7 @@ def _of_idle_key(source: str, key: str, value: Any) -> Iterator[str]:
         yield f"{source}: key '{key}' has no effect in mml; use {USE_INSTEAD[key]}."
 
 
-def _of_learner(source: str, name: str, learner: Any) -> Iterator[str]:
+def _of_learner(source: str, name: str, learner: object) -> Iterator[str]:
     if learner is None:
         return
     taken = (
@@ -298,7 +296,7 @@ def _of_learner(source: str, name: str, learner: Any) -> Iterator[str]:
         yield f"{source}: learners.{name} has both item_feat_emb and source; keep one of them."
 
 
-def _of_value(source: str, name: str, value: Any, key: Key) -> Iterator[str]:
+def _of_value(source: str, name: str, value: object, key: Key) -> Iterator[str]:
     if value is None:
         if not key.optional:
             yield f"{source}: key '{name}' needs a value; {_expected(key)}."
@@ -306,7 +304,7 @@ def _of_value(source: str, name: str, value: Any, key: Key) -> Iterator[str]:
         yield f"{source}: key '{name}' has the value {value!r}; {_expected(key)}."
 
 
-def _is_legal(value: Any, key: Key) -> bool:
+def _is_legal(value: object, key: Key) -> bool:
     numbers = value if isinstance(value, list) else [value]
     if value == []:
         return key.default == []
@@ -321,12 +319,14 @@ def _is_legal(value: Any, key: Key) -> bool:
     return key.low is None or all(_is_within(number, key) for number in numbers)
 
 
-def _is_within(number: Any, key: Key) -> bool:
+def _is_within(number: object, key: Key) -> bool:
     assert key.low is not None
-    return _is(number, float) and number >= key.low and (key.high is None or number <= key.high)
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        return False
+    return number >= key.low and (key.high is None or number <= key.high)
 
 
-def _is(value: Any, kind: type) -> bool:
+def _is(value: object, kind: type) -> bool:
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, (int, float) if kind is float else kind)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import yaml
 
@@ -15,7 +14,7 @@ _MOST_REPEATED = 10_000
 """Values that aliases may add: a thousand characters of aliases in aliases stand for billions."""
 
 
-def load_plain(text: str, loader: type, where: str) -> Any:
+def load_plain(text: str, loader: type, where: str) -> object:
     """The value of a YAML text.
 
     Args:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import yaml
 
@@ -71,7 +70,7 @@ def described(name: str, key: Key) -> Iterator[str]:
     yield from (f"{'':{_COLUMN}}# {text}" for text in wrapped[1:])
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     """A default as YAML, after the colon."""
     if value is None:
         return " ~"
@@ -83,7 +82,7 @@ def _value(value: Any) -> str:
     return f" {text.splitlines()[0]}"
 
 
-def _number(value: Any) -> str:
+def _number(value: object) -> str:
     text = repr(value)
     return text.replace("e", ".e") if isinstance(value, float) and "e" in text and "." not in text else text
 

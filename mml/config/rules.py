@@ -5,18 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from recbole.evaluator import metric_types
 from recbole.utils import EvaluatorType
 
+from mml.config.run_settings import ChosenLearners, RunSettings
+from mml.data.settings import SplitSettings
 from mml.errors import InputError
 from mml.evaluation.metrics import NEEDS_TOP_ITEMS
 from mml.logs import IN_SUMMARY
 from mml.meta.algorithms import ALGORITHMS
+from mml.model.encoder.settings import EncoderSettings
+from mml.model.fusion.weight import WeightSettings
 from mml.model.generator import GENERATORS
-from mml.settings import Values
+from mml.model.generator.slot import GeneratorSettings
+from mml.model.learner.base import InnerLoopSettings
+from mml.model.learner.id import IDSettings
+from mml.settings import Values, inside, read
 from mml.trainer.loggers import LOGGERS, missing_package
+from mml.trainer.settings import LoggerSettings, TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -44,20 +51,21 @@ def check_together(values: Values) -> None:
     Args:
         values: all final ones.
     """
-    if values["hidden_size"] % values["n_heads"]:
+    encoder, run, split = read(EncoderSettings, values), read(RunSettings, values), read(SplitSettings, values)
+    if encoder.hidden_size % encoder.n_heads:
         raise InputError(
-            f"config: key 'n_heads': hidden_size {values['hidden_size']} is no multiple of {values['n_heads']}."
+            f"config: key 'n_heads': hidden_size {encoder.hidden_size} is no multiple of {encoder.n_heads}."
         )
-    clip = values["clip_grad_norm"] or {"max_norm": 1.0}
+    clip = read(TrainingSettings, values).clip_grad_norm or {"max_norm": 1.0}
     if "max_norm" not in clip or clip.keys() - {"max_norm", "norm_type"} or not all(map(_is_number, clip.values())):
         raise InputError("config: key 'clip_grad_norm' must be a mapping like {max_norm: 5, norm_type: 2}, or ~.")
-    _check_loggers(values["logger"])
-    _check_folders(values["output_dir"], values["run_name"])
-    _check_shots(values["eval_shots"], values["cold_user_max_inter"])
+    _check_loggers(read(LoggerSettings, values).logger)
+    _check_folders(run.output_dir, run.run_name)
+    _check_shots(split.eval_shots, split.cold_user_max_inter)
     _check_method(values)
 
 
-def _check_loggers(names: Sequence[Any]) -> None:
+def _check_loggers(names: Sequence[str]) -> None:
     for name in names:
         if name not in LOGGERS:
             raise InputError(
@@ -95,20 +103,20 @@ def _check_shots(shots: str | Sequence[int], limit: int | None) -> None:
 
 
 def _check_method(values: Values) -> None:
-    learners, algorithm = values["learners"], values["meta_algorithm"]
-    rates = [own.get("local_learning_rate", values["local_learning_rate"]) for own in learners.values()]
+    learners, algorithm = read(ChosenLearners, values).learners, read(InnerLoopSettings, values).meta_algorithm
+    rates = [read(InnerLoopSettings, {**values, **inside(own)}).local_learning_rate for own in learners.values()]
     if ALGORITHMS[algorithm].needs_steps and min(rates) == 0:
         raise InputError(f"config: key 'local_learning_rate' is 0, which {algorithm} cannot learn from; take another.")
-    generator = values["generator"]
-    if generator is not None and GENERATORS[generator].needs_content and not values["content_embedding"]:
+    generator = read(GeneratorSettings, values).generator
+    if generator is not None and GENERATORS[generator].needs_content and not read(IDSettings, values).content_embedding:
         others = ", ".join(entry.name for entry in GENERATORS if not entry.needs_content)
         raise InputError(
             f"config: key 'generator': {generator} needs content_embedding: True; or set generator: {others}."
         )
-    weights = values["fusion_weight"]
+    weights = read(WeightSettings, values).fusion_weight
     if weights is not None and (set(weights) != set(learners) or not all(map(_is_number, weights.values()))):
         raise InputError(f"config: key 'fusion_weight' must give a number to each learner: {', '.join(learners)}.")
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return type(value) in (int, float)

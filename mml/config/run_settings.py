@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from mml.settings import setting
 
@@ -25,7 +25,7 @@ class RunSettings:
         60, "torchrun: seconds that a process waits for the others before it stops.", low=1.0
     )
     tf32: bool = setting(False, "Matrix products on CUDA in TF32: faster, three decimal digits.", stage="pretrain")
-    imported: Mapping[str, Any] | None = setting(
+    imported: Mapping[str, object] | None = setting(
         None, "What mml import was told of the shop's tables, or guessed; later ones are read by the same names."
     )
     seed: int = setting(2020, "Of all that is random.", low=0, high=2**32 - 1, stage="data")
@@ -48,7 +48,7 @@ class PresetSettings:
     stage: ClassVar[str] = "run"
     section: ClassVar[str] = "Presets"
 
-    dataset_overrides: Mapping[str, Any] | None = setting(
+    dataset_overrides: Mapping[str, object] | None = setting(
         None, "For a preset: {dataset: {key: value}}, over the preset's other keys."
     )
 
@@ -60,7 +60,7 @@ class ChosenLearners:
     stage: ClassVar[str] = "pretrain"
     section: ClassVar[str] = "Learners"
 
-    learners: Mapping[str, Any] = setting(
+    learners: Mapping[str, Mapping[str, object] | None] = setting(
         {},
         "id and linear learn from the log, and there is one more per modality, by any other name, with item_feat_emb "
         "(a file) or source (what to encode); `learners.linear: ~` leaves one out. id is the main one, its embeddings "

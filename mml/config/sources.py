@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from mml.config.plain_yaml import load_plain
 from mml.errors import InputError
+from mml.settings import inside
 
-Settings = dict[str, Any]
+Settings = dict[str, object]
 
 
 class Loader(yaml.SafeLoader):
@@ -36,32 +36,34 @@ def config_dir() -> Path:
     return checkout if (checkout / "overall.yaml").is_file() else package / "configs"
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Settings:
+def merge(base: Mapping[str, object], over: Mapping[str, object]) -> Settings:
     """`over` laid over `base`; nested mappings are merged key by key, anything else is replaced."""
     merged = dict(base)
     for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = merge(merged[key], value) if both else value
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
     return merged
 
 
-def lay_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> Settings:
+def lay_over(base: Mapping[str, object], over: Mapping[str, object]) -> Settings:
     """merge(base, over); a learner that gets its features from a file in the one has no source from the other."""
     merged = merge(base, over)
-    for name, learner in (over.get("learners") or {}).items():
+    for name, learner in inside(over.get("learners")).items():
         for key, other in (("item_feat_emb", "source"), ("source", "item_feat_emb")):
-            if learner and learner.get(key) is not None:
-                rest = {known: value for known, value in merged["learners"][name].items() if known != other}
-                merged["learners"] = merged["learners"] | {name: rest}
+            if inside(learner).get(key) is not None:
+                learners = inside(merged["learners"])
+                rest = {known: value for known, value in inside(learners[name]).items() if known != other}
+                merged["learners"] = {**learners, name: rest}
     return merged
 
 
-def nested(settings: Mapping[str, Any]) -> Settings:
+def nested(settings: Mapping[str, object]) -> Settings:
     """`{"a.b": 1}` -> `{"a": {"b": 1}}`, so that what is set on the command line can be set from Python."""
     merged: Settings = {}
     for key, value in settings.items():
-        own: Any = value
-        for part in reversed(str(key).split(".")):
+        *above, last = str(key).split(".")
+        own: Settings = {last: value}
+        for part in reversed(above):
             own = {part: own}
         merged = merge(merged, own)
     return merged
@@ -108,7 +110,7 @@ def _separator(text: str) -> str:
     return text.replace("\\t", "\t")
 
 
-def _parse_value(text: str, word: str, loader: type) -> Any:
+def _parse_value(text: str, word: str, loader: type) -> object:
     if text in ("None", ""):
         return None
     try:

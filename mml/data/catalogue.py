@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,8 +12,10 @@ from torch import Tensor
 
 from mml.data.item_features import ItemFeatures
 from mml.data.popularity import log_popularity
+from mml.data.settings import PopularitySettings
 from mml.features.encoders import Encoded
 from mml.features.fitted import FittedFeatures
+from mml.files.bundle import State
 
 if TYPE_CHECKING:
     from mml.data.dataset import MMLDataset
@@ -40,12 +42,12 @@ class Catalogue:
     untouched: Tensor | None = None
 
     @classmethod
-    def of(cls, dataset: MMLDataset, by_shots: bool) -> Catalogue:
+    def of(cls, dataset: MMLDataset, popularity: PopularitySettings) -> Catalogue:
         """The catalogue of a dataset.
 
         Args:
             dataset: whose items.
-            by_shots: whether popularity after so many interactions is counted as well.
+            popularity: whether it is counted after so many interactions as well, and how.
         """
         untouched = torch.from_numpy(dataset.item_counts[: dataset.n_warm_items + 1] == 0)
         untouched[0] = False
@@ -53,7 +55,7 @@ class Catalogue:
             dataset.item_num,
             dataset.n_warm_items,
             dataset.item_features,
-            log_popularity(dataset.users.old, dataset.item_num, by_shots),
+            log_popularity(dataset.users.old, dataset.item_num, popularity),
             untouched if untouched.any() else None,
         )
 
@@ -71,7 +73,7 @@ class Catalogue:
             logs = torch.cat([logs, logs.new_zeros(n, logs.shape[1])])  # as popular as the mean of the warm ones
         return Catalogue(self.n_items + n, self.n_warm_items, features, logs, self.untouched)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """All of it as tensors and numbers."""
         features = {name: _feature_state(one) for name, one in self.features.items()}
         return {
@@ -84,7 +86,7 @@ class Catalogue:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Catalogue:
+    def from_state(cls, state: State) -> Catalogue:
         """The catalogue that `state` is of."""
         features = {name: _feature_of(state["features"][name]) for name in state["modalities"]}
         return cls(
@@ -92,8 +94,8 @@ class Catalogue:
         )
 
 
-def _feature_state(one: ItemFeatures) -> dict[str, Any]:
-    state: dict[str, Any] = {"vectors": torch.from_numpy(one.vectors), "present": torch.from_numpy(one.present)}
+def _feature_state(one: ItemFeatures) -> State:
+    state: State = {"vectors": torch.from_numpy(one.vectors), "present": torch.from_numpy(one.present)}
     if one.fitted is not None:
         arrays, values = one.fitted.state()
         numbers = {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind in "biuf"}
@@ -102,7 +104,7 @@ def _feature_state(one: ItemFeatures) -> dict[str, Any]:
     return state
 
 
-def _feature_of(state: Mapping[str, Any]) -> ItemFeatures:
+def _feature_of(state: State) -> ItemFeatures:
     fitted = None
     if "fitted" in state:
         numbers = {name: np.asarray(value) for name, value in state["fitted"]["numbers"].items()}

@@ -8,7 +8,6 @@ import itertools
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,7 @@ from mml.data.recbole_dataset import AtomicDataset
 from mml.data.sequences import PackedSequences
 from mml.data.settings import SplitSettings, TaskSettings
 from mml.data.split import UserSplit, split_users
+from mml.data.summary import Summary
 from mml.data.tasks import TaskSet, evaluation_tasks, first_screens, prefix_tasks, training_tasks
 from mml.errors import InputError
 from mml.logs import IN_SUMMARY
@@ -310,7 +310,7 @@ class MMLDataset(AtomicDataset):
         later.past = known
         return later
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Summary:
         """The counts of everything, as they stand in result.json."""
         split = self._split
         tasks, skipped = self.test_tasks()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from mml.errors import InputError
+from mml.settings import inside
 
 SOURCES = ("inter", "item", "user")
 """Atomic files that are read."""
@@ -34,7 +34,7 @@ class Interval:
         return found
 
 
-def parse_intervals(value: Any, key: str) -> list[Interval]:
+def parse_intervals(value: object, key: str) -> list[Interval]:
     """`"[3,5);(8,inf)"`, or a YAML list `[3, 5]` of both ends, which are included.
 
     Raises:
@@ -59,22 +59,23 @@ def within(values: np.ndarray, intervals: Sequence[Interval]) -> np.ndarray:
     return np.any([interval.holds(values) for interval in intervals], axis=0)
 
 
-def lets_all_pass(value: Any) -> bool:
+def lets_all_pass(value: object) -> bool:
     """Whether an interval of numbers of interactions, as the config has it, keeps everything."""
     return value is None or (isinstance(value, str) and value.replace(" ", "") in _ALL)
 
 
-def filtered_columns(get: Callable[[str], Any]) -> dict[str, str]:
+def filtered_columns(get: Callable[[str], object]) -> dict[str, str]:
     """Column -> the key that needs it: those that rows are chosen by or that are changed.
 
     Args:
         get: key -> value.
     """
-    columns = {str(name): "val_interval" for name in get("val_interval") or {}}
-    return columns | {str(name): "alias_of_item_id" for name in get("alias_of_item_id") or ()}
+    names = get("alias_of_item_id")
+    columns = {str(name): "val_interval" for name in inside(get("val_interval"))}
+    return columns | {str(name): "alias_of_item_id" for name in (names if isinstance(names, list) else ())}
 
 
-def check_data_keys(get: Callable[[str], Any]) -> None:
+def check_data_keys(get: Callable[[str], object]) -> None:
     """Refuse values of RecBole's data keys that cannot act.
 
     Args:
@@ -92,7 +93,7 @@ def check_data_keys(get: Callable[[str], Any]) -> None:
             parse_intervals(get(key), key)
     _check_mapping("val_interval", get("val_interval"), '{rating: "[3,inf)"}, or {category: [shoes, hats]} for tokens')
     _check_mapping("seq_len", get("seq_len"), "{title: 20}")
-    for name, length in (get("seq_len") or {}).items():
+    for name, length in inside(get("seq_len")).items():
         if type(length) is not int or length < 1:
             raise InputError(f"config: key 'seq_len.{name}' is {length!r}; it must be a whole number, at least 1.")
     _check_names("alias_of_item_id", get("alias_of_item_id"))
@@ -100,27 +101,27 @@ def check_data_keys(get: Callable[[str], Any]) -> None:
         raise InputError(f"config: key 'rm_dup_inter' is {get('rm_dup_inter')!r}; it must be first, last or ~.")
 
 
-def _check_separator(key: str, value: Any) -> None:
+def _check_separator(key: str, value: object) -> None:
     if not isinstance(value, str) or not value or set(value) & set('\r\n":'):
         raise InputError(
             f"config: key '{key}' is {value!r}; it must be what stands between, such as ',' or ' ' (in quotes in YAML)."
         )
 
 
-def _check_columns(key: str, value: Any) -> None:
+def _check_columns(key: str, value: object) -> None:
     _check_mapping(key, value, "{inter: [user_id, item_id, timestamp], item: [item_id]}")
-    for source, names in (value or {}).items():
+    for source, names in inside(value).items():
         if source not in SOURCES:
             raise InputError(f"config: key '{key}' names the file '{source}'; mml reads {', '.join(SOURCES)}.")
         if not (names == "*" and key == "load_col"):
             _check_names(f"{key}.{source}", names)
 
 
-def _check_mapping(key: str, value: Any, form: str) -> None:
+def _check_mapping(key: str, value: object, form: str) -> None:
     if value is not None and not isinstance(value, Mapping):
         raise InputError(f"config: key '{key}' is {value!r}; it must be a mapping like {form}.")
 
 
-def _check_names(key: str, value: Any) -> None:
+def _check_names(key: str, value: object) -> None:
     if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
         raise InputError(f"config: key '{key}' is {value!r}; it must be a list of columns, as in [user_id, item_id].")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from mml.features.files import FeatureTable, join_features, read_features
 from mml.features.fitted import FittedFeatures, FittedSource
 from mml.features.raw import expanded
 from mml.features.sources import EncodedSource, ItemFile, open_source
+from mml.settings import inside
 
 Vectors = tuple[FeatureTable, FittedSource | None]
 """A modality's vectors before scaling, and what encoded them."""
@@ -62,7 +62,7 @@ class Encoding:
 
 
 def load_item_features(
-    learners: Mapping[str, Mapping[str, Any]],
+    learners: Mapping[str, Mapping[str, object]],
     item_tokens: Sequence[str],
     n_warm_items: int,
     tokens_in_file_order: Sequence[str],
@@ -89,7 +89,8 @@ def load_item_features(
     tokens = [str(token) for token in item_tokens]
     for name, learner in learners.items():
         if "item_feat_emb" in learner:
-            path = find_file(learner["item_feat_emb"], encoding.item_file.path.parent, f"learners.{name}.item_feat_emb")
+            file, key = str(learner["item_feat_emb"]), f"learners.{name}.item_feat_emb"
+            path = find_file(file, encoding.item_file.path.parent, key)
             table = read_features(path, [str(token) for token in tokens_in_file_order])
             if not set(table.tokens.tolist()) & set(tokens):
                 raise InputError(
@@ -99,7 +100,7 @@ def load_item_features(
             tables[name], files[name] = partial(_given, table), str(path)
         elif "source" in learner:
             encode = open_source(
-                learner["source"],
+                inside(learner["source"]),
                 tokens[1:],
                 encoding.item_file,
                 encoding.cache_dir,

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 
 from mml.files.atomic import read_atomic, read_header
+from mml.files.bundle import State
+from mml.settings import inside
 
 if TYPE_CHECKING:
     from mml.data.dataset import MMLDataset
@@ -41,7 +43,7 @@ class Items:
     title_column: str | None = None
 
     @classmethod
-    def of(cls, dataset: MMLDataset, learners: Mapping[str, Any] | None = None) -> Items:
+    def of(cls, dataset: MMLDataset, learners: Mapping[str, object] | None = None) -> Items:
         """The items of a dataset, with the titles of its `.item` file if it has some.
 
         Args:
@@ -50,12 +52,13 @@ class Items:
         """
         tokens = [str(token) for token in dataset.item_tokens]
         path = Path(dataset.dataset_path) / f"{dataset.dataset_name}.item"
-        told = dataset.imported.get("title")
+        title = dataset.imported.get("title")
+        told = None if title is None else str(title)
         titles = _read_titles(path, tokens, dataset.field_separator, told)
         folder = _image_folder(learners or {}, Path(dataset.dataset_path))
         return cls(tokens, dataset.item_counts, dataset.n_warm_items, titles, folder, told)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """All of it as a tensor, numbers and lists."""
         return {
             "tokens": list(self.tokens),
@@ -67,7 +70,7 @@ class Items:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Items:
+    def from_state(cls, state: State) -> Items:
         """The items that `state` is of."""
         return cls(**{**state, "counts": state["counts"].numpy()})
 
@@ -115,11 +118,12 @@ class Items:
         return {name: np.array(texts, dtype=object) for name, texts in columns.items()}
 
 
-def _image_folder(learners: Mapping[str, Any], dataset_path: Path) -> str | None:
+def _image_folder(learners: Mapping[str, object], dataset_path: Path) -> str | None:
     """The folder that a learner encodes, as an absolute path."""
     for own in learners.values():
-        folder = (own.get("source") or {}).get("folder")
-        if folder is not None:
+        named = inside(inside(own).get("source")).get("folder")
+        if named is not None:
+            folder = str(named)
             places = (Path(folder).expanduser(), dataset_path / folder)
             return next((str(place.resolve()) for place in places if place.is_dir()), None)
     return None

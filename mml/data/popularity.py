@@ -10,10 +10,9 @@ from scipy.special import gammaln
 from torch import Tensor
 
 from mml.data.sequences import PackedSequences
+from mml.data.settings import PopularitySettings
 
-_LENGTHS = 10  # shots; histories of so many and more are alike in popularity
-_PRIORS = 10 ** np.arange(1, 6.1, 0.25)  # interactions that prior shares may count for
-_FIRST = 3  # up to so many interactions a feature learner's prior is that by shots (docs/results.md)
+_DECADES, _STEP = 6.1, 0.25  # the grid of a likelihood's maximum: at a million interactions the prior is all
 
 
 def overall_popularity(sequences: PackedSequences, size: int) -> np.ndarray:
@@ -22,8 +21,8 @@ def overall_popularity(sequences: PackedSequences, size: int) -> np.ndarray:
     return np.append(shares.min(), shares)[None]
 
 
-def popularity_by_shots(sequences: PackedSequences, size: int) -> np.ndarray:
-    """What users take after n interactions: shares [10, size], row n - 1 for n, the last one for 10 and more.
+def popularity_by_shots(sequences: PackedSequences, size: int, settings: PopularitySettings) -> np.ndarray:
+    """What users take after n interactions: shares [N, size], row n - 1 for n, the last one for N and more.
 
     Each is the mean of the shares counted there and of overall popularity p. For how many interactions p counts is
     chosen by the likelihood of the counts, drawn from shares that are Dirichlet around p: for few where users at their
@@ -32,23 +31,28 @@ def popularity_by_shots(sequences: PackedSequences, size: int) -> np.ndarray:
     Args:
         sequences: the users', of places in the result; 0 is left out.
         size: number of columns.
+        settings: N, `popularity_lengths`, and the least that p counts for.
     """
+    lengths, least = settings.popularity_lengths, settings.popularity_least_prior
     items, number = sequences.items, sequences.places
     counted = (number > 0) & (items > 0)
-    rows = np.minimum(number[counted], _LENGTHS) - 1
-    counts = np.bincount(rows * size + items[counted], minlength=_LENGTHS * size).reshape(_LENGTHS, size)
+    rows = np.minimum(number[counted], lengths) - 1
+    counts = np.bincount(rows * size + items[counted], minlength=lengths * size).reshape(lengths, size)
     overall = overall_popularity(sequences, size)[0, 1:]
-    shares = np.zeros((_LENGTHS, size))
+    shares = np.zeros((lengths, size))
     for row, found in enumerate(counts[:, 1:]):
-        prior = prior_strength(found, overall)
+        prior = prior_strength(found, overall, least)
         shares[row, 1:] = (found + prior * overall) / (found.sum() + prior)
     shares[:, 0] = shares[:, 1:].min(1)
     return shares
 
 
-def prior_strength(counts: np.ndarray, shares: np.ndarray) -> float:
-    """For how many interactions the prior shares [n] count that explain the counts [n] best, of 10 to a million."""
-    return float(max(_PRIORS, key=lambda weight: _likelihood(counts, weight * shares)))
+def prior_strength(
+    counts: np.ndarray, shares: np.ndarray, least: float = PopularitySettings.popularity_least_prior
+) -> float:
+    """For how many interactions, from `least` to a million, the prior shares [n] explain the counts [n] best."""
+    tried = 10 ** np.arange(np.log10(least), _DECADES, _STEP)
+    return float(max(tried, key=lambda weight: _likelihood(counts, weight * shares)))
 
 
 def _likelihood(counts: np.ndarray, prior: np.ndarray) -> float:
@@ -57,23 +61,25 @@ def _likelihood(counts: np.ndarray, prior: np.ndarray) -> float:
     return float(whole + (gammaln(counts + prior) - gammaln(prior)).sum())
 
 
-def log_popularity(sequences: PackedSequences, n_items: int, by_shots: bool) -> Tensor:
-    """Log of the items' shares, less their mean over the items that were touched: float32 [n_items, 1 or 4].
+def log_popularity(sequences: PackedSequences, n_items: int, settings: PopularitySettings) -> Tensor:
+    """Log of the items' shares, less their mean over the items that were touched: float32 [n_items, 1 + S].
 
-    Column 0 is overall popularity; with `by_shots` there are more, column n what users take after n interactions.
+    Column 0 is overall popularity; with `popularity_by_shots` there are S = `popularity_first` more, column n what
+    users take after n interactions.
     The padding item and those that nobody has touched have 0.
 
     Args:
         sequences: the old users'.
         n_items: number of items, the padding item included.
-        by_shots: see above.
+        settings: see above.
     """
     touched = np.unique(sequences.items)
     size = len(touched) + 1
     own = replace(sequences, items=1 + np.searchsorted(touched, sequences.items))
     shares = overall_popularity(own, size)
-    if by_shots:
-        shares = np.concatenate([shares, popularity_by_shots(own, size)[:_FIRST]])
+    if settings.popularity_by_shots:
+        first = popularity_by_shots(own, size, settings)[: settings.popularity_first]
+        shares = np.concatenate([shares, first])
     logs = np.log(shares[:, 1:])
     result = torch.zeros(n_items, len(logs))
     result[torch.from_numpy(touched)] = torch.from_numpy((logs - logs.mean(1, keepdims=True)).T).float()

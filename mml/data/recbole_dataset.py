@@ -7,10 +7,10 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from recbole.config import Config as RecBoleConfig
 from recbole.data.dataset import SequentialDataset
 from recbole.utils import FeatureSource, FeatureType
 
@@ -49,7 +49,7 @@ class AtomicDataset(SequentialDataset):
         InputError: for missing, empty or malformed files, and for keys that do not fit them.
     """
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: RecBoleConfig) -> None:
         self.inter_feat: pd.DataFrame
         self.dropped_rows: dict[str, int] = {}
         self.ignored_columns: list[str] = []
@@ -67,7 +67,7 @@ class AtomicDataset(SequentialDataset):
         return str(self.config["field_separator"])
 
     @property
-    def imported(self) -> Mapping[str, Any]:
+    def imported(self) -> Mapping[str, object]:
         """What `mml import` was told of the tables (key `imported`)."""
         return dict(self.config["imported"] or {})
 
@@ -77,7 +77,7 @@ class AtomicDataset(SequentialDataset):
         return int(max(self.config["topk"]))
 
     @property
-    def learners(self) -> dict[str, dict[str, Any]]:
+    def learners(self) -> dict[str, dict[str, object]]:
         """Name -> settings of each learner."""
         return dict(self.config["learners"])
 
@@ -140,7 +140,7 @@ class AtomicDataset(SequentialDataset):
         frames = [frame for frame in loaded if frame is not None]
         self.inter_feat = frames[0] if len(frames) == 1 else _joined(paths, frames)
 
-    def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
+    def _load_feat(self, filepath: str, source: FeatureSource) -> pd.DataFrame | None:
         path, separator = Path(filepath), self.field_separator
         if source != FeatureSource.INTERACTION and source.value not in (self.config["load_col"] or {source.value: "*"}):
             return None
@@ -156,7 +156,7 @@ class AtomicDataset(SequentialDataset):
         self._count_left_out(path, frame, types, source)
         return frame
 
-    def _needed_columns(self, path: Path, types: dict[str, str], source: Any) -> list[str]:
+    def _needed_columns(self, path: Path, types: dict[str, str], source: FeatureSource) -> list[str]:
         """The ids, and the time if there is one: loaded whatever load_col says, and filled in each row."""
         ids = {"USER_ID_FIELD": self.uid_field, "ITEM_ID_FIELD": self.iid_field}
         if source != FeatureSource.INTERACTION:
@@ -182,7 +182,7 @@ class AtomicDataset(SequentialDataset):
             raise InputError(f"{path}, line 1: column '{self.time_field}' must be {self.time_field}:float.")
         return [*ids.values(), self.time_field]
 
-    def _chosen_columns(self, path: Path, there: list[str], needed: list[str], source: Any) -> list[str]:
+    def _chosen_columns(self, path: Path, there: list[str], needed: list[str], source: FeatureSource) -> list[str]:
         """Those to read, in file order: load_col's without unload_col's, what is needed, what filters name."""
         given, taken = self.config["load_col"], (self.config["unload_col"] or {}).get(source.value) or []
         wanted = there if given is None else given.get(source.value) or []
@@ -200,7 +200,7 @@ class AtomicDataset(SequentialDataset):
         chosen = (set(wanted) - set(taken)) | set(needed) | set(self._filtered)
         return [name for name in there if name in chosen]
 
-    def _describe(self, path: Path, frame: pd.DataFrame, name: str, kind: str, source: Any) -> None:
+    def _describe(self, path: Path, frame: pd.DataFrame, name: str, kind: str, source: FeatureSource) -> None:
         """Tell RecBole what a column holds; cells of sequences are parsed."""
         self.field2source[name], self.field2type[name] = source, FeatureType(kind)
         length = 1
@@ -217,7 +217,7 @@ class AtomicDataset(SequentialDataset):
         if "float" in kind:
             self.field2bucketnum[name] = 2
 
-    def _count_left_out(self, path: Path, frame: pd.DataFrame, types: dict[str, str], source: Any) -> None:
+    def _count_left_out(self, path: Path, frame: pd.DataFrame, types: dict[str, str], source: FeatureSource) -> None:
         """Say and count what is read and not used: sequences in the log, ids that an .item or .user repeats."""
         if source == FeatureSource.INTERACTION:
             lists = [name for name, kind in types.items() if kind.endswith("_seq") and name not in self.ignored_columns]
@@ -277,7 +277,7 @@ class AtomicDataset(SequentialDataset):
                     if field in frame:
                         setattr(self, name, frame[self._kept_values(frame[field], field, wanted)].copy())
 
-    def _kept_values(self, column: pd.Series, field: str, wanted: Any) -> np.ndarray:
+    def _kept_values(self, column: pd.Series, field: str, wanted: object) -> np.ndarray:
         """bool [n]: cells with one of the tokens, or in one of the intervals, that `val_interval` wants."""
         kind, key = self.field2type[field], f"val_interval.{field}"
         if kind == FeatureType.FLOAT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from mml.settings import setting
 
@@ -19,7 +19,7 @@ class LogSettings:
     USER_ID_FIELD: str = setting("user_id", "Column of the users.")
     ITEM_ID_FIELD: str = setting("item_id", "Column of the items.")
     TIME_FIELD: str = setting("timestamp", "Column of the times; a log without it is in time order row by row.")
-    load_col: Mapping[str, Any] | None = setting(
+    load_col: Mapping[str, object] | None = setting(
         {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id"]},
         "Columns to read; .item is read for its ids (items that nobody has touched yet).",
     )
@@ -59,6 +59,37 @@ class SplitSettings:
         low=0,
     )
     repeatable: bool = setting(False, "True: items of the history may be recommended again.")
+
+
+@dataclass(frozen=True)
+class PopularitySettings:
+    """Popularity after so many interactions: read when users are ranked, and by learners that are fitted."""
+
+    stage: ClassVar[str] = "generator"
+    section: ClassVar[str] = "Feature learners"
+
+    popularity_by_shots: bool = setting(
+        True,
+        "What users take after so many interactions, instead of overall popularity: beside linear's predictions, and "
+        "as that prior for new users with up to popularity_first.",
+    )
+    popularity_first: int = setting(
+        3, "Up to so many interactions the prior of feature learners is popularity after so many.", low=0
+    )
+    popularity_lengths: int = setting(
+        10, "Histories of so many interactions and more are alike in what users take next.", low=1
+    )
+    popularity_least_prior: float = setting(
+        10.0,
+        "Overall popularity counts for so many interactions at least, beside those counted after so many; for how many "
+        "more, their likelihood says.",
+        low=1e-3,
+        high=1e6,
+    )
+
+
+OVERALL = PopularitySettings(popularity_by_shots=False)
+"""Popularity whatever the number of interactions."""
 
 
 @dataclass(frozen=True)

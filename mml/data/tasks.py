@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -43,12 +42,12 @@ class TaskBatch:
     def select(self, rows: Tensor) -> TaskBatch:
         """The tasks `rows` [n], with the padding that none of them needs cut off."""
         length = int((self.item_seq[rows] != 0).sum(1).max())
-        picked: dict[str, Any] = {}
+        picked: dict[str, Tensor] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None and field.name != "shared_negatives":
                 picked[field.name] = value[rows][:, :length] if value.dim() == 2 else value[rows]
-        return TaskBatch(**picked, shared_negatives=self.shared_negatives)
+        return replace(self, **picked)
 
     def negatives_of(self, positions: tuple[Tensor, ...]) -> Tensor | None:
         """The negatives of P positions: their own, [P], or those that all share, [K]; None if none were drawn."""
@@ -82,9 +81,8 @@ class TaskBatch:
         """The same batch on `device`."""
         if self.item_seq.device == device:
             return self
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved: dict[str, Any] = {k: v if v is None else v.to(device) for k, v in values.items()}
-        return TaskBatch(**moved)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: value.to(device) for name, value in values.items() if value is not None})
 
 
 @dataclass(frozen=True)

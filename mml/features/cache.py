@@ -5,10 +5,10 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,13 @@ from mml.version import __version__
 
 logger = logging.getLogger(__name__)
 
+Row = TypeVar("Row")
 SHOWN = 5
 
 
 def encode_once(
-    encoder: Encoder[Any],
-    rows: dict[str, Any],
+    encoder: Encoder[Row],
+    rows: dict[str, Row],
     content: Sequence[str],
     folder: Path,
     key: str,
@@ -78,8 +79,8 @@ def _kept(stem: Path) -> tuple[FeatureTable, EncoderState] | None:
 
 
 def _encode(
-    encoder: Encoder[Any],
-    rows: dict[str, Any],
+    encoder: Encoder[Row],
+    rows: dict[str, Row],
     stem: Path,
     part: PartFile | None,
     key: str,
@@ -113,7 +114,7 @@ def _accepted(table: FeatureTable, accept: Callable[[FeatureTable], None], part:
         raise
 
 
-def _warn_of_missing(rows: dict[str, Any], present: NDArray[np.bool_], key: str) -> None:
+def _warn_of_missing(rows: Mapping[str, object], present: NDArray[np.bool_], key: str) -> None:
     if not present.all():
         skipped = [row.name if isinstance(row, Path) else token for token, row in rows.items()]
         skipped = [name for name, here in zip(skipped, present, strict=True) if not here]

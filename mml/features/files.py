@@ -9,16 +9,16 @@ import pickle
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from mml.errors import InputError
+from mml.features.encoders.base import Array
 from mml.files.safe import replacing
 
 TORCH_SUFFIXES = (".pth", ".pt")
@@ -135,7 +135,7 @@ def join_features(table: FeatureTable, item_tokens: Sequence[str]) -> tuple[NDAr
     return vectors, present
 
 
-def _some(tokens: Any) -> str:
+def _some(tokens: Iterable[str]) -> str:
     return ", ".join(repr(token) for token, _ in zip(tokens, range(3), strict=False))
 
 
@@ -163,7 +163,7 @@ def _read_torch(path: Path, item_tokens: Sequence[str] | None) -> tuple[list[str
     return tokens, _matrix(path, tokens, vectors)
 
 
-def _load_torch(path: Path) -> Any:
+def _load_torch(path: Path) -> object:
     _refuse_bomb(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -181,7 +181,7 @@ def _load_torch(path: Path) -> Any:
 
 def _aligned(
     path: Path,
-    tensor: torch.Tensor | NDArray[Any],
+    tensor: torch.Tensor | Array,
     item_tokens: Sequence[str] | None,
     noun: str = "a tensor",
     instead: str = "save {'item_id': [...], 'embs': tensor}",
@@ -338,7 +338,7 @@ def _unreadable(path: Path, error: BaseException) -> InputError:
     return InputError(f"{path}: cannot be read as a {path.suffix or 'text'} file ({reason}); make it again")
 
 
-def _tokens(path: Path, ids: Any) -> list[str]:
+def _tokens(path: Path, ids: object) -> list[str]:
     """Item ids of any kind, list, tensor or array, as str."""
     values = ids.tolist() if isinstance(ids, torch.Tensor | np.ndarray) else ids
     if not isinstance(values, list | tuple):
@@ -349,7 +349,7 @@ def _tokens(path: Path, ids: Any) -> list[str]:
     return [str(value) for value in values]
 
 
-def _matrix(path: Path, tokens: list[str], vectors: Any) -> NDArray[np.float32]:
+def _matrix(path: Path, tokens: list[str], vectors: object) -> NDArray[np.float32]:
     """One tensor or array [n, dim], or a list of n vectors or numbers, as float32 [n, dim]."""
     if not isinstance(vectors, list | tuple | torch.Tensor | np.ndarray) or not getattr(vectors, "ndim", 1):
         raise InputError(f"{path}: the vectors are one {type(vectors).__name__}; save an array [n_items, dim]")
@@ -373,7 +373,7 @@ def _matrix(path: Path, tokens: list[str], vectors: Any) -> NDArray[np.float32]:
     return matrix
 
 
-def _as_float32(vectors: torch.Tensor | NDArray[Any]) -> NDArray[np.float32]:
+def _as_float32(vectors: torch.Tensor | Array) -> NDArray[np.float32]:
     if isinstance(vectors, torch.Tensor):
         return vectors.detach().to(torch.float32).numpy()
     if vectors.dtype.kind not in "biuf":

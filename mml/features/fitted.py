@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mml.errors import InputError
-from mml.features.encoders import Encoded, EncoderState
+from mml.features.encoders import Array, Encoded, EncoderState
 from mml.features.media import MEDIA
+from mml.files.bundle import State
 
 _OF_ENCODER = "encoder."
 
@@ -31,12 +31,12 @@ class FittedSource:
 
     medium: str
     encoder: str
-    options: dict[str, Any]
+    options: dict[str, object]
     separators: dict[str, str | None]
     identity: str
     state: EncoderState
 
-    def encode(self, rows: Sequence[Any], device: str = "auto", progress: bool = False) -> Encoded:
+    def encode(self, rows: Sequence[object], device: str = "auto", progress: bool = False) -> Encoded:
         """The encoder's vectors of further items, before scaling.
 
         Raises:
@@ -72,7 +72,7 @@ class FittedFeatures:
         """Length of the vectors."""
         return len(self.mean)
 
-    def encode(self, rows: Sequence[Any], device: str = "auto", progress: bool = False) -> Encoded:
+    def encode(self, rows: Sequence[object], device: str = "auto", progress: bool = False) -> Encoded:
         """Encode and scale further items.
 
         Args:
@@ -94,10 +94,10 @@ class FittedFeatures:
             scaled = np.where(present[:, None], (vectors - self.mean) / self.scale, 0.0)
         return scaled.astype(np.float32), present
 
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Array], State]:
         """All of it as named arrays and what JSON can hold."""
-        tensors: dict[str, NDArray[Any]] = {"mean": self.mean}
-        values: dict[str, Any] = {"scale": self.scale, "source": None}
+        tensors: dict[str, Array] = {"mean": self.mean}
+        values: State = {"scale": self.scale, "source": None}
         if self.source is not None:
             one = self.source
             tensors |= {f"{_OF_ENCODER}{name}": array for name, array in one.state.tensors.items()}
@@ -112,7 +112,7 @@ class FittedFeatures:
         return tensors, values
 
     @classmethod
-    def from_state(cls, tensors: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> FittedFeatures:
+    def from_state(cls, tensors: Mapping[str, Array], values: State) -> FittedFeatures:
         """What state() gave; further tensors are passed over.
 
         Raises:

@@ -7,7 +7,6 @@ import numbers
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -131,7 +130,7 @@ def _refuse_missing_columns(fitted: Mapping[str, FittedFeatures], frame: pd.Data
         )
 
 
-def _rows(name: str, one: FittedFeatures, frame: pd.DataFrame, folder: Path | None) -> dict[str, Any]:
+def _rows(name: str, one: FittedFeatures, frame: pd.DataFrame, folder: Path | None) -> dict[str, object]:
     """Item token -> what there is of it to encode."""
     if one.source is None:
         column = _columns(name, one, frame)[0]
@@ -140,7 +139,7 @@ def _rows(name: str, one: FittedFeatures, frame: pd.DataFrame, folder: Path | No
     return _source_rows(one.source, frame, folder)
 
 
-def _source_rows(source: FittedSource, frame: pd.DataFrame, folder: Path | None) -> dict[str, Any]:
+def _source_rows(source: FittedSource, frame: pd.DataFrame, folder: Path | None) -> dict[str, object]:
     medium = MEDIA[source.medium]
     if isinstance(medium, TableMedium):
         cells = {
@@ -154,7 +153,9 @@ def _source_rows(source: FittedSource, frame: pd.DataFrame, folder: Path | None)
     return {token: files[token] for token in frame.index if token in files}
 
 
-def _encoded(one: FittedFeatures, rows: Mapping[str, Any], tokens: list[str], device: str, progress: bool) -> Encoded:
+def _encoded(
+    one: FittedFeatures, rows: Mapping[str, object], tokens: list[str], device: str, progress: bool
+) -> Encoded:
     """The rows' vectors laid out in the order of all new items."""
     vectors = np.zeros((len(tokens), one.dim), dtype=np.float32)
     present = np.zeros(len(tokens), dtype=np.bool_)
@@ -189,7 +190,7 @@ def _report(present: Mapping[str, NDArray[np.bool_]], tokens: list[str]) -> None
         raise InputError(f"none of the {len(tokens)} new items has anything to encode ({each}); check table and folder")
 
 
-def _vector(name: str, token: Any, cell: Any, dim: int) -> NDArray[np.float32] | None:
+def _vector(name: str, token: object, cell: object, dim: int) -> NDArray[np.float32] | None:
     """A cell's vector, None if it is empty."""
     numbers_in = cell.split() if isinstance(cell, str) else cell
     if not isinstance(numbers_in, Iterable):
@@ -211,7 +212,7 @@ def _vector(name: str, token: Any, cell: Any, dim: int) -> NDArray[np.float32] |
     return vector
 
 
-def _as_text(cell: Any, separator: str = " ") -> str:
+def _as_text(cell: object, separator: str = " ") -> str:
     """A cell of any type as a file would have it: nothing as "", whole numbers without a point."""
     if isinstance(cell, str):
         return cell

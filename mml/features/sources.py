@@ -12,10 +12,10 @@ from typing import Any, cast
 
 from mml.errors import InputError
 from mml.features.cache import encode_once
-from mml.features.encoders import Encoder, EncoderState
+from mml.features.encoders import AnyEncoder, EncoderState
 from mml.features.files import FeatureTable
 from mml.features.fitted import FittedSource
-from mml.features.media import MEDIA, WHERE, FolderMedium, Medium, TableMedium
+from mml.features.media import MEDIA, WHERE, AnyMedium, FolderMedium, TableMedium
 from mml.features.raw import expanded, read_columns
 from mml.files.atomic import read_header
 from mml.settings import Key, keys_of
@@ -49,7 +49,7 @@ class EncodedSource:
 
 
 def open_source(
-    source: Mapping[str, Any],
+    source: Mapping[str, object],
     item_tokens: Sequence[str],
     item_file: ItemFile,
     cache_dir: Path,
@@ -114,7 +114,7 @@ def _naming(key: str) -> Iterator[None]:
         raise error.said_of(f"config: key '{key}'") from error
 
 
-def why_off(source: Mapping[str, Any] | None, key: str) -> str | None:
+def why_off(source: Mapping[str, object] | None, key: str) -> str | None:
     """Why there is nothing to encode, which is no mistake: no place is set; None if there is.
 
     Args:
@@ -129,9 +129,9 @@ def why_off(source: Mapping[str, Any] | None, key: str) -> str | None:
     return None
 
 
-def _places() -> dict[str, list[Medium[Any]]]:
+def _places() -> dict[str, list[AnyMedium]]:
     """The keys that say what to encode, of which a source has one, and the media that have them."""
-    places: dict[str, list[Medium[Any]]] = {}
+    places: dict[str, list[AnyMedium]] = {}
     for medium in MEDIA:
         places.setdefault(medium.place, []).append(medium)
     return places
@@ -144,7 +144,7 @@ def _known_keys() -> dict[str, Key]:
     return {name: keys[name] for name in dict.fromkeys([*first, *keys])}
 
 
-def _checked(source: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _checked(source: Mapping[str, object], key: str) -> dict[str, object]:
     """The keys that are set, with legal values; `columns` is a list."""
     known = _known_keys()
     for name in source:
@@ -165,7 +165,7 @@ def _checked(source: Mapping[str, Any], key: str) -> dict[str, Any]:
     return given
 
 
-def _refuse_stray(given: Mapping[str, Any], key: str) -> None:
+def _refuse_stray(given: Mapping[str, object], key: str) -> None:
     """Keys that no medium has that is found in the same way."""
     place, media = next((place, media) for place, media in _places().items() if place in given)
     useful = {name for medium in media for name in keys_of(medium.settings)}
@@ -174,14 +174,14 @@ def _refuse_stray(given: Mapping[str, Any], key: str) -> None:
         raise InputError(f"config: key '{key}.{stray}' is of no use with a {place} {_hints(media)}; remove it.")
 
 
-def _names(value: Any, key: str) -> list[str]:
+def _names(value: object, key: str) -> list[str]:
     names = [value] if isinstance(value, str) else value
     if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
         raise InputError(f"config: key '{key}' has the value {value!r}; it must be the names of columns.")
     return names
 
 
-def _hints(media: Sequence[Medium[Any]]) -> str:
+def _hints(media: Sequence[AnyMedium]) -> str:
     return " or ".join(dict.fromkeys(medium.place_hint for medium in media))
 
 
@@ -189,14 +189,14 @@ def _hints(media: Sequence[Medium[Any]]) -> str:
 class _Opened:
     """A source that was read: its encoder, how that was chosen, what there is of each item, and where it is from."""
 
-    medium: Medium[Any]
-    encoder: Encoder[Any]
-    options: dict[str, Any]
+    medium: AnyMedium
+    encoder: AnyEncoder
+    options: dict[str, object]
     separators: dict[str, str | None]
-    rows: dict[str, Any]
+    rows: dict[str, object]
     path: Path
 
-    def check_cells(self, rows: Mapping[str, Any]) -> None:
+    def check_cells(self, rows: Mapping[str, object]) -> None:
         """Warn of cells of these items that spoil a column, or refuse them."""
         if isinstance(self.medium, TableMedium):
             self.medium.check_cells(self.encoder.name, self.path, list(self.separators), rows)
@@ -209,7 +209,7 @@ class _Opened:
         )
 
 
-def _read(given: dict[str, Any], item_file: ItemFile, device: str) -> _Opened:
+def _read(given: dict[str, object], item_file: ItemFile, device: str) -> _Opened:
     """The encoder, and what there is of each item in the source."""
     types = _column_types(given, item_file)
     medium, name = _chosen(given, types)
@@ -219,22 +219,22 @@ def _read(given: dict[str, Any], item_file: ItemFile, device: str) -> _Opened:
     if isinstance(medium, TableMedium):
         path, separators, rows = _table_rows(medium, name, given, types, item_file)
         return _Opened(medium, medium.encoder(name, **options), options, separators, rows, path)
-    encoder, folder = medium.encoder(name, **options), _find(given["folder"], item_file.path.parent)
+    encoder, folder = medium.encoder(name, **options), _find(str(given["folder"]), item_file.path.parent)
     return _Opened(medium, encoder, options, {}, dict(cast("FolderMedium", medium).files(folder)), folder)
 
 
-def _chosen(given: Mapping[str, Any], types: Mapping[str, str]) -> tuple[Medium[Any], str]:
+def _chosen(given: Mapping[str, object], types: Mapping[str, str]) -> tuple[AnyMedium, str]:
     """The medium and the name of its encoder: as named, by the encoder, or the first that suits."""
     place = next(place for place in _places() if place in given)
     media = _places()[place]
     if "medium" in given:
-        media = [MEDIA[given["medium"]]]
+        media = [MEDIA[str(given["medium"])]]
         if media[0].place != place:
             raise InputError(f"medium '{media[0].name}' needs {media[0].place} ({media[0].place_hint}), not {place}")
     name = given.get("encoder")
     if name is not None:
         own = [medium for medium in media if name in medium.encoders]
-        return (own or [medium for medium in media if medium.model] or media)[0], name
+        return (own or [medium for medium in media if medium.model] or media)[0], str(name)
     for medium in media:
         default = medium.default_for(list(types.values())) if isinstance(medium, TableMedium) else None
         if default is not None:
@@ -242,26 +242,29 @@ def _chosen(given: Mapping[str, Any], types: Mapping[str, str]) -> tuple[Medium[
     return media[0], media[0].default_encoder
 
 
-def _column_types(given: Mapping[str, Any], item_file: ItemFile) -> dict[str, str]:
+def _column_types(given: Mapping[str, object], item_file: ItemFile) -> dict[str, str]:
     """Each of the source's columns -> its type in the `.item`, "" where that does not tell."""
-    names = given.get("columns", ())
-    known = {} if "csv" in given or not names or not item_file.path.is_file() else item_file.types()
+    names = given.get("columns")
+    if not isinstance(names, list):
+        return {}
+    known = {} if "csv" in given or not item_file.path.is_file() else item_file.types()
     return {name: known.get(name, "") for name in names}
 
 
 def _table_rows(
-    medium: TableMedium[Any], encoder: str, given: Mapping[str, Any], types: dict[str, str], item_file: ItemFile
-) -> tuple[Path, dict[str, str | None], dict[str, Any]]:
+    medium: TableMedium[Any], encoder: str, given: Mapping[str, object], types: dict[str, str], item_file: ItemFile
+) -> tuple[Path, dict[str, str | None], dict[str, object]]:
     """The table, how the cells of each column are split, and what it has of each item."""
     path, id_column, between, seq_separator = item_file.path, item_file.id_field, item_file.field_separator, None
     if "csv" in given:
-        path, id_column, between = _find(given["csv"], item_file.path.parent), "item_id", "\t"
+        path, id_column, between = _find(str(given["csv"]), item_file.path.parent), "item_id", "\t"
     elif not path.is_file():
         raise InputError(f"there is no {path}; set csv to the table that has the columns")
     else:
         seq_separator = item_file.seq_separator
-    separators = medium.separators(types, encoder, given.get("separator"), seq_separator)
-    tokens, frame = read_columns(path, given.get("id_column", id_column), list(types), between)
+    separator = given.get("separator")
+    separators = medium.separators(types, encoder, None if separator is None else str(separator), seq_separator)
+    tokens, frame = read_columns(path, str(given.get("id_column", id_column)), list(types), between)
     return path, separators, dict(zip(tokens, medium.rows(frame, separators), strict=True))
 
 
@@ -273,7 +276,7 @@ def _find(name: str, data_path: Path) -> Path:
     return path
 
 
-def _content(row: Any) -> str:
+def _content(row: object) -> str:
     """A text, or a digest, that is another one when the row is."""
     if isinstance(row, str):
         return row

@@ -41,6 +41,9 @@ def read_state(stem: Path) -> EncoderState:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != record["sha256"]:
             raise ValueError("its checksum is another one")
-        return EncoderState(load(content), dict(record["values"]))
+        values = record["values"]
+        if not isinstance(values, dict):
+            raise ValueError("its values are no mapping")
+        return EncoderState(load(content), values)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be read ({error}); make it again") from error

@@ -14,20 +14,21 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mml.errors import InputError
-from mml.files.safe import plain, replacing
+from mml.files.safe import JSON, plain, replacing
 from mml.files.seal import read_sealed, sealed
 from mml.files.temporary import finish, left_of
 
 _BETWEEN = "::"  # names of parameters hold dots and slashes
 _TIMES, _SECONDS = 50, 0.1
 State = dict[str, Any]
+"""Of one part: tensors, numbers, strings, and lists and mappings of them, which it takes out as it put them in."""
 
 
 class Damaged(InputError):
     """A state that is not what was written."""
 
 
-def write_state(folder: Path, name: str, state: Mapping[str, Any], **about: Any) -> None:
+def write_state(folder: Path, name: str, state: Mapping[str, object], **about: object) -> None:
     """Write a state as `name.safetensors` and `name.json`.
 
     Both are whole before the first takes its place, and the one that holds the other's checksum comes last: a process
@@ -47,7 +48,7 @@ def write_state(folder: Path, name: str, state: Mapping[str, Any], **about: Any)
         record.write_text(sealed(content), encoding="utf-8")
 
 
-def read_about(folder: Path, name: str) -> dict[str, Any] | None:
+def read_about(folder: Path, name: str) -> State | None:
     """What `write_state` was told about a state, and the state's JSON; None if there is none or it is damaged."""
     try:
         content = read_sealed(folder / f"{name}.json")
@@ -75,7 +76,7 @@ def read_state(folder: Path, name: str, device: torch.device | str = "cpu") -> S
     state: State = about["state"]
     for key, tensor in tensors.items():
         *above, last = key.split(_BETWEEN)
-        place: Any = state
+        place = state
         for part in above:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
@@ -118,9 +119,9 @@ def copy_state(source: Path, target: Path, name: str) -> None:
         record.write_bytes((source / f"{name}.json").read_bytes())
 
 
-def _without_tensors(state: Mapping[str, Any], above: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
+def _without_tensors(state: Mapping[str, object], above: str, tensors: dict[str, Tensor]) -> dict[str, JSON]:
     """The state's rest; its tensors go to `tensors` by their path."""
-    rest: dict[str, Any] = {}
+    rest: dict[str, JSON] = {}
     for key, value in state.items():
         if isinstance(value, Tensor):
             tensors[f"{above}{key}"] = value.detach().cpu().clone().contiguous()

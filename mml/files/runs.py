@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mml.errors import InputError
 
+Result = dict[str, Any]
+"""The content of a run's result.json."""
 LATEST = "latest"
 """The link beside a dataset's runs that points to the newest."""
 

@@ -6,13 +6,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias, overload
 
 import numpy as np
 
 from mml.errors import InputError
 from mml.files.faults import cannot_write, disk_fault
 from mml.files.temporary import clean_up, flush, folder_for, temporary_file, temporary_name
+
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+"""What JSON and plain YAML hold, as it is read."""
 
 
 @contextmanager
@@ -79,7 +82,15 @@ def make_folder(path: Path) -> None:
         raise cannot_write(f"config: key 'output_dir': {path}", error) from None
 
 
-def plain(value: Any) -> Any:
+@overload
+def plain(value: dict[str, object]) -> dict[str, JSON]: ...
+
+
+@overload
+def plain(value: object) -> JSON: ...
+
+
+def plain(value: object) -> JSON:
     """The value with numpy scalars, tuples and paths turned into what YAML and JSON accept."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}

@@ -6,17 +6,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from mml.files.safe import JSON
 
 _SEAL = "seal"
 
 
-def sealed(record: Mapping[str, Any]) -> str:
+def sealed(record: Mapping[str, object]) -> str:
     """The record as a line of JSON with its checksum."""
     return json.dumps({**record, _SEAL: _checksum(record)}, ensure_ascii=False) + "\n"
 
 
-def read_sealed(path: Path) -> dict[str, Any]:
+def read_sealed(path: Path) -> dict[str, JSON]:
     """The record of a file that `sealed` made; one without a seal, of an earlier version, is taken as it is.
 
     Raises:
@@ -35,5 +36,5 @@ def read_sealed(path: Path) -> dict[str, Any]:
     return record
 
 
-def _checksum(record: Mapping[str, Any]) -> str:
+def _checksum(record: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -8,7 +8,7 @@ cell that has the apostrophe already gets another, so that `restored` gives back
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable, Hashable
 
 import pandas as pd
 
@@ -27,7 +27,7 @@ def restored(table: pd.DataFrame) -> pd.DataFrame:
     return _changed(table, _restored)
 
 
-def _changed(table: pd.DataFrame, change: Any) -> pd.DataFrame:
+def _changed(table: pd.DataFrame, change: Callable[[Hashable], Hashable]) -> pd.DataFrame:
     columns = {
         name: column if pd.api.types.is_numeric_dtype(column.dtype) else column.astype(object).map(change)
         for name, column in table.items()
@@ -35,9 +35,9 @@ def _changed(table: pd.DataFrame, change: Any) -> pd.DataFrame:
     return pd.DataFrame(columns, index=table.index).rename(columns=change)
 
 
-def _neutral(cell: Any) -> Any:
+def _neutral(cell: Hashable) -> Hashable:
     return _MARK + cell if isinstance(cell, str) and _RUNS.match(cell) else cell
 
 
-def _restored(cell: Any) -> Any:
+def _restored(cell: Hashable) -> Hashable:
     return cell[1:] if isinstance(cell, str) and cell.startswith(_MARK) and _RUNS.match(cell) else cell

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -110,7 +109,7 @@ def import_log(
     read_by = {"time_format": time_format or rows.time_format, "separator": separator}
     read_by |= {"timezone": None if timezone == "UTC" else timezone}
     read_by |= {"encoding": None if encoding.lower() in ("utf-8", "utf8") else encoding}
-    imported: dict[str, Any] = {"user": who, "item": what, "time": when, **read_by}
+    imported: dict[str, object] = {"user": who, "item": what, "time": when, **read_by}
     if catalogue is not None:
         imported |= {"item_id": catalogue.item_id, "title": catalogue.title, "columns": catalogue.renamed}
     config["imported"] = {name: value for name, value in imported.items() if value}
@@ -183,14 +182,14 @@ def _pictures(images: str | Path | None, log: pd.DataFrame, said: list[str]) -> 
     return folder
 
 
-def _config(log: pd.DataFrame, catalogue: ItemRows | None, folder: Path | None, repeatable: bool) -> dict[str, Any]:
+def _config(log: pd.DataFrame, catalogue: ItemRows | None, folder: Path | None, repeatable: bool) -> dict[str, object]:
     """The content of NAME.yaml: what differs from the defaults."""
-    learners: dict[str, Any] = {"id": {}}
+    learners: dict[str, object] = {"id": {}}
     for name, source in ({} if catalogue is None else catalogue.sources).items():
         learners[name] = {"source": source}
     if folder is not None:
         learners["img"] = {"source": {"folder": str(folder), "encoder": "descriptor"}}
-    config: dict[str, Any] = {"repeatable": repeatable, "learners": learners}
+    config: dict[str, object] = {"repeatable": repeatable, "learners": learners}
     ids = set(log["item_id"]) | (set() if catalogue is None else set(catalogue.frame["item_id"]))
     if len(ids) < max(_USUAL_TOPK):
         config["topk"] = [k for k in _USUAL_TOPK if k <= len(ids)] or [int(np.ceil(len(ids) / 2))]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +43,7 @@ def write_dataset(
     log: pd.DataFrame,
     items: pd.DataFrame | None,
     types: dict[str, str],
-    config: dict[str, Any],
+    config: dict[str, object],
     said: str,
 ) -> None:
     """Write NAME.inter, NAME.item and NAME.yaml; other files of an older folder are kept.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from recbole.config import Config as RecBoleConfig
+from recbole.data.dataset import SequentialDataset
+from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor
 
@@ -24,7 +24,7 @@ class RecBoleIDLearner(SequentialRecommender):
         dataset: any of RecBole's sequential datasets; every item is warm, unless it says which are.
     """
 
-    def __init__(self, config: RecBoleConfig, dataset: Any) -> None:
+    def __init__(self, config: RecBoleConfig, dataset: SequentialDataset) -> None:
         super().__init__(config, dataset)
         values = config.final_config_dict
         n_warm = getattr(dataset, "n_warm_items", self.n_items - 1)
@@ -37,7 +37,7 @@ class RecBoleIDLearner(SequentialRecommender):
         last: Tensor = self.gather_indexes(states, item_seq_len - 1)
         return last
 
-    def calculate_loss(self, interaction: Any) -> Tensor:
+    def calculate_loss(self, interaction: Interaction) -> Tensor:
         """RecBole's training loss over prefix-augmented rows; rows whose target is cold are passed over."""
         learner, targets = self.learner, interaction[self.POS_ITEM_ID]
         warm = targets <= learner.n_warm_items
@@ -50,17 +50,17 @@ class RecBoleIDLearner(SequentialRecommender):
             negatives = 1 + drawn[: learner.loss.n_shared_negatives]
         return learner.prediction_loss(states, learner.item_table(), targets[warm], negatives).mean()
 
-    def predict(self, interaction: Any) -> Tensor:
+    def predict(self, interaction: Interaction) -> Tensor:
         """Scores [B] of the given items."""
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
         table, columns = self._candidates(interaction)
         return (with_offsets(states, table, columns) * table[interaction[self.ITEM_ID]]).sum(-1)
 
-    def full_sort_predict(self, interaction: Any) -> Tensor:
+    def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """Scores [B, n_items] of all items."""
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
         return dot_scores(states, *self._candidates(interaction))
 
-    def _candidates(self, interaction: Any) -> tuple[Tensor, Tensor]:
+    def _candidates(self, interaction: Interaction) -> tuple[Tensor, Tensor]:
         columns = self.learner.prior_columns(interaction[self.ITEM_SEQ_LEN])
         return self.learner.candidate_table(), columns

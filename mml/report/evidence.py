@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,7 @@ from mml.recommender import Recommender
 from mml.report.estimates import Estimate, hits, share
 from mml.report.log import RunLog, read_log
 from mml.report.names import FLOOR, FULL, is_variant
+from mml.report.result import Result
 
 logger = logging.getLogger(__name__)
 
@@ -79,8 +79,8 @@ class Evidence:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self.missing: dict[str, str] = {}
-        self.result: dict[str, Any] = _read_result(folder)
-        self.config: dict[str, Any] = read_yaml(folder / "config.yaml", Loader)
+        self.result = _read_result(folder)
+        self.config = read_yaml(folder / "config.yaml", Loader)
         self.cases = _read_cases(folder / "predictions.csv")
 
     @property
@@ -162,12 +162,12 @@ class Evidence:
         return None if self.model is None else self.model.items
 
 
-def _read_result(folder: Path) -> dict[str, Any]:
+def _read_result(folder: Path) -> Result:
     path = folder / "result.json"
     if not path.is_file():
         raise InputError(f"{folder} holds no finished run: there is no result.json; run mml train first.")
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        result: Result = json.loads(path.read_text(encoding="utf-8"))
         result["metrics"][FULL]["all"], result["data"], result["dataset"]
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{path} is damaged, or of a baseline; the same run writes it again.") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Any
 
 
 class Markup(str):
@@ -64,7 +63,7 @@ def table(caption: str, head: Sequence[object], rows: Sequence[Sequence[object]]
     return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
-def paragraph(*parts: object, **attributes: Any) -> Markup:
+def paragraph(*parts: object, **attributes: object) -> Markup:
     """A paragraph."""
     return tag("p", *parts, **attributes)
 

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +44,7 @@ class RunLog:
         return {str(user): [str(item) for item in items] for user, items in own.groupby("user", observed=True)["item"]}
 
 
-def read_log(written: Mapping[str, Any]) -> RunLog:
+def read_log(written: Mapping[str, object]) -> RunLog:
     """The log that a run was made of.
 
     Args:
@@ -57,7 +56,7 @@ def read_log(written: Mapping[str, Any]) -> RunLog:
     folder, name = dataset_folder(written), str(written.get("dataset"))
     own = read(LogSettings, written)
     user, item, time = own.USER_ID_FIELD, own.ITEM_ID_FIELD, own.TIME_FIELD
-    separator = written.get("field_separator") or "\t"
+    separator = str(written.get("field_separator") or "\t")
     paths = log_files(folder, name, own.benchmark_filename)
     frames = [read_atomic(path, [user, item, time], separator) for path in paths]
     rows = pd.concat(frames, ignore_index=True).rename(columns={user: "user", item: "item", time: "time"})
@@ -70,7 +69,7 @@ def read_log(written: Mapping[str, Any]) -> RunLog:
     return RunLog(rows.dropna(subset=["time"]).sort_values("time", kind="stable", ignore_index=True), True)
 
 
-def dataset_folder(written: Mapping[str, Any]) -> Path:
+def dataset_folder(written: Mapping[str, object]) -> Path:
     """Where the dataset's files are; RecBole takes ml-100k from its own package."""
     name = str(written.get("dataset"))
     shipped = Path(recbole.__file__).parent / "dataset_example" / name

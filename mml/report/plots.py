@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mml.errors import InputError
 from mml.files.safe import make_folder, replacing
 from mml.report.charts import BarChart, Chart, LineChart
 from mml.report.names import Colours
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FORMATS = ("svg", "png", "pdf")
 _MARKERS = "osD^vP*X"
@@ -49,7 +52,7 @@ def save_plots(charts: Sequence[Chart], colours: Colours, folder: Path) -> list[
     return written
 
 
-def _bars(chart: BarChart, axes: Any, colours: Colours) -> None:
+def _bars(chart: BarChart, axes: Axes, colours: Colours) -> None:
     factor = 100.0 if chart.percent else 1.0
     for place, bar in enumerate(chart.bars):
         colour, value = colours.plain(bar.method), factor * bar.of.value
@@ -64,7 +67,7 @@ def _bars(chart: BarChart, axes: Any, colours: Colours) -> None:
     axes.grid(axis="x", alpha=0.3)
 
 
-def _lines(chart: LineChart, axes: Any, colours: Colours) -> None:
+def _lines(chart: LineChart, axes: Axes, colours: Colours) -> None:
     factor = 100.0 if chart.percent else 1.0
     for line in chart.lines:
         y = [factor * value for value in line.y]

@@ -14,9 +14,9 @@ import torch
 from mml.config.config import Config
 from mml.data.catalogue import Catalogue
 from mml.data.dataset import MMLDataset
+from mml.data.settings import PopularitySettings
 from mml.evaluation.settings import RankingRules
 from mml.evaluation.validation import Validation
-from mml.model.learner.popularity_settings import PopularitySettings
 from mml.model.learner.slot import Serving
 from mml.run.frame import Stages
 from mml.trainer.base import TrainerFrame
@@ -112,4 +112,4 @@ def ranking_rules(config: Config) -> RankingRules:
 
 def catalogue_of(config: Config, dataset: MMLDataset) -> Catalogue:
     """The items of a dataset as a run's learners see them."""
-    return Catalogue.of(dataset, config.part(PopularitySettings).popularity_by_shots)
+    return Catalogue.of(dataset, config.part(PopularitySettings))

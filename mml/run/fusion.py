@@ -59,7 +59,7 @@ def fusion_stage(context: RunContext, recommender: Recommender, after: Sequence[
 def validation_scores(context: RunContext, recommender: Recommender) -> StandardisedScores:
     """What the learners say about the validation users."""
     validation = context.validation.validation
-    return StandardisedScores(recommender.outputs(validation.tasks, validation.n_candidates))
+    return recommender.standardised(recommender.outputs(validation.tasks, validation.n_candidates))
 
 
 def _of_plain_sum(context: RunContext, scores: StandardisedScores) -> dict[str, float]:

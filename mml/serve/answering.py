@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 from urllib.parse import quote
 
 import pandas as pd
@@ -16,6 +16,23 @@ from mml.serve.schemas import ItemAnswer, RankedItem, Recommendation, Recommende
 
 _LOGGER = logging.getLogger(__name__)
 _NOT_LEARNERS = frozenset({"user_id", "rank", "item_id", "score", "title", "is_new", "by"})
+
+
+class ItemFacts(TypedDict):
+    """What the catalogue knows of an item; see ItemAnswer."""
+
+    item_id: str
+    title: str | None
+    is_new: bool
+    n_interactions: int
+    image: str | None
+
+
+class RankedFacts(ItemFacts):
+    """The same, and its place in a list; see RankedItem."""
+
+    rank: int
+    score: float | None
 
 
 @dataclass(frozen=True)
@@ -108,9 +125,9 @@ def ranked(served: Served, table: pd.DataFrame) -> list[RankedItem]:
     return [RankedItem(**_ranked(served, columns, place)) for place in range(len(table))]
 
 
-def _ranked(served: Served, columns: dict[str, list[Any]], place: int) -> dict[str, Any]:
+def _ranked(served: Served, columns: dict[str, list[str | float]], place: int) -> RankedFacts:
     facts = item_facts(served, str(columns["item_id"][place]))
-    return {**facts, "rank": int(columns["rank"][place]), "score": _finite(columns["score"][place])}
+    return RankedFacts(**facts, rank=int(columns["rank"][place]), score=_finite(columns["score"][place]))
 
 
 def item_answer(served: Served, item: str) -> ItemAnswer:
@@ -118,7 +135,7 @@ def item_answer(served: Served, item: str) -> ItemAnswer:
     return ItemAnswer(**item_facts(served, item))
 
 
-def item_facts(served: Served, item: str) -> dict[str, Any]:
+def item_facts(served: Served, item: str) -> ItemFacts:
     """What the catalogue knows of an item."""
     return {
         "item_id": item,
@@ -129,7 +146,7 @@ def item_facts(served: Served, item: str) -> dict[str, Any]:
     }
 
 
-def _finite(value: Any) -> float | None:
+def _finite(value: str | float) -> float | None:
     """JSON has no NaN and no infinity."""
     number = float(value)
     return number if math.isfinite(number) else None

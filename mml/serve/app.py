@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import FastAPI
 
 from mml.serve.errors import add_handlers
@@ -51,7 +49,7 @@ def create_app(service: Service, token: str | None = None) -> FastAPI:
 
 def _document_token(app: FastAPI) -> None:
     """Say in the specification which paths need the token."""
-    specification: dict[str, Any] = app.openapi()
+    specification = app.openapi()
     specification.setdefault("components", {})["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     for path, methods in specification["paths"].items():
         if path not in OPEN:

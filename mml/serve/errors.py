@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
@@ -57,7 +57,7 @@ def refusal(status: int, message: str, headers: Mapping[str, str] | None = None)
     return JSONResponse({"error": safe}, status_code=status, headers=dict(headers or {}))
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
     """Refusals of an endpoint, for its specification."""
     return {status: {"model": Failure, "description": _MEANINGS[status]} for status in statuses}
 
@@ -77,7 +77,7 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     return refusal(*described(error.errors()))
 
 
-def described(problems: Sequence[Mapping[str, Any]]) -> tuple[int, str]:
+def described(problems: Sequence[ErrorDetails]) -> tuple[int, str]:
     """Status and message for what a validation found."""
     first = problems[0]
     if first["type"] == "json_invalid":
@@ -93,7 +93,7 @@ def _place(location: Sequence[str | int]) -> str:
     return ".".join([str(location[0]), *kept])
 
 
-def _reason(problem: Mapping[str, Any], problems: Sequence[Mapping[str, Any]]) -> str:
+def _reason(problem: ErrorDetails, problems: Sequence[ErrorDetails]) -> str:
     if problem["type"] == "extra_forbidden":
         return "there is no such key; see /docs"
     if problem["type"] in ("model_attributes_type", "missing") and len(problem["loc"]) == 1:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import bisect
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+
+from mml.serve.journal import Row
 
 
 class Histories:
@@ -21,7 +22,7 @@ class Histories:
         self._items = items
         self._events: OrderedDict[str, list[tuple[float, str]]] = OrderedDict()
 
-    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def add(self, rows: Iterable[Row]) -> None:
         """Remember events: user_id, item_id, timestamp. Of one time, the later one in order is the later one."""
         for row in rows:
             user = str(row["user_id"])

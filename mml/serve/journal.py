@@ -6,13 +6,15 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mml.errors import InputError
 from mml.serve.errors import Unavailable
 
+Row = dict[str, Any]
+"""A line: what was posted, which the endpoint has checked, or an earlier day's file says."""
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -44,7 +46,7 @@ class Journal:
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             os.write(self._file, b"\n")
 
-    def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def append(self, rows: Sequence[Row]) -> None:
         """Add rows, all or none.
 
         Raises:
@@ -62,7 +64,7 @@ class Journal:
                 _LOGGER.error("%s: %s", self.path, error.strerror)
                 raise Unavailable(f"it could not be kept: {error.strerror}") from None
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[Row]:
         """All rows that the file had when it was opened, oldest first; broken lines are counted and said."""
         broken = 0
         with self.path.open(encoding="utf-8", errors="replace") as file:

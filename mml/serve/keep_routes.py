@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from fastapi import APIRouter
 
 from mml.serve.errors import documented
+from mml.serve.journal import Row
 from mml.serve.schemas import Events, EventsKept, ItemsAdded, NewItems
 from mml.serve.service import Service
 
@@ -22,7 +22,7 @@ def keep_routes(service: Service) -> APIRouter:
     async def events(request: Events) -> EventsKept:
         """Keep what users did: `user_id` in /recommend uses it at once, and a later update learns from it."""
         now = round(time.time(), 3)
-        rows: list[dict[str, Any]] = [one.model_dump() for one in request.events]
+        rows: list[Row] = [one.model_dump() for one in request.events]
         for row in rows:
             row["timestamp"] = now if row["timestamp"] is None else row["timestamp"]
         await asyncio.to_thread(service.events.append, rows)
@@ -41,7 +41,7 @@ def keep_routes(service: Service) -> APIRouter:
     return router
 
 
-def _add(service: Service, rows: Sequence[Mapping[str, Any]]) -> ItemsAdded:
+def _add(service: Service, rows: Sequence[Row]) -> ItemsAdded:
     fresh = service.models.missing(rows)
     if fresh:
         service.models.add_items(fresh)

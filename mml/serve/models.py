@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from mml.errors import InputError
 from mml.serve.errors import Unavailable
+from mml.serve.journal import Row
 from mml.serve.metrics import Metrics
 from mml.serve.model import Load, Served
 from mml.serve.worker import Worker
@@ -35,7 +35,7 @@ class Models:
         self.path = path
         self._load = load
         self._metrics = metrics
-        self._posted: dict[str, dict[str, Any]] = {}
+        self._posted: dict[str, Row] = {}
         self._reloading = asyncio.Lock()
         self._said: Path | None = None
         self.reloads = 0
@@ -46,7 +46,7 @@ class Models:
         source = self.path.resolve()
         return Served.of(self._load(source), source)
 
-    def add_items(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def add_items(self, rows: Sequence[Row]) -> None:
         """Make items recommendable that the catalogue lacks. Called in the worker's thread, or before it starts.
 
         Raises:
@@ -56,9 +56,9 @@ class Models:
         self._posted.update({row["item_id"]: dict(row) for row in rows})
         self._take(self.current.renewed())
 
-    def missing(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    def missing(self, rows: Sequence[Row]) -> list[Row]:
         """Rows of items that the catalogue lacks, the first of each id."""
-        first: dict[str, Mapping[str, Any]] = {}
+        first: dict[str, Row] = {}
         for row in rows:
             if row["item_id"] not in self.current.catalogue:
                 first.setdefault(row["item_id"], row)
@@ -114,5 +114,5 @@ class Models:
                 self._said = target
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def _table(rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame([dict(row) for row in rows])

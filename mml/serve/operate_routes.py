@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path
 from fastapi.responses import FileResponse, JSONResponse, Response
@@ -14,7 +14,7 @@ from mml.serve.pictures import TYPES
 from mml.serve.schemas import Alive, State
 from mml.serve.service import Service
 
-_Responses = dict[int | str, dict[str, Any]]
+_Responses = dict[int | str, dict[str, object]]
 _PICTURE: _Responses = {
     200: {"content": {kind: {} for kind in sorted(set(TYPES.values()))}, "description": "the picture"}
 }

@@ -7,7 +7,6 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from mml.errors import InputError
 from mml.serve.answering import Answer, Ask, answers
@@ -74,7 +73,7 @@ class Service:
             _LOGGER.info("taken up from %s: %d events, %d new items", self.events.path.parent, len(events), len(items))
 
     @asynccontextmanager
-    async def running(self, _: Any = None) -> AsyncIterator[None]:
+    async def running(self, _: object = None) -> AsyncIterator[None]:
         """While it answers. At the end, what waits is answered."""
         self.worker.start()
         watch = asyncio.create_task(self.models.watch(self.worker, self._watch)) if self._watch else None

@@ -25,7 +25,7 @@ class _Job:
     """Asks, or a call that is made alone; what comes of it is put into `done`."""
 
     asks: Sequence[Ask]
-    call: Callable[[], Any] | None
+    call: Callable[[], object] | None
     done: asyncio.Future[Any]
     arrived: float = field(default_factory=time.monotonic)
 
@@ -90,7 +90,7 @@ class Worker:
         result: T = await self._put((), function, bounded)
         return result
 
-    async def _put(self, asks: Sequence[Ask], call: Callable[[], Any] | None, bounded: bool) -> Any:
+    async def _put(self, asks: Sequence[Ask], call: Callable[[], object] | None, bounded: bool) -> Any:
         if self._closing:
             raise Unavailable("the server is stopping")
         job = _Job(asks, call, asyncio.get_running_loop().create_future())
@@ -144,15 +144,15 @@ class Worker:
         if not jobs:
             return
         begin = time.perf_counter()
-        function = jobs[0].call or (lambda: self._answered(jobs))
+        loop, call = asyncio.get_running_loop(), jobs[0].call
         try:
-            result = await asyncio.get_running_loop().run_in_executor(self._thread, function)
+            if call is not None:
+                _finish(jobs[0], await loop.run_in_executor(self._thread, call))
+                return
+            result = await loop.run_in_executor(self._thread, self._answered, jobs)
         except Exception as error:  # it belongs to whoever asked
             for job in jobs:
                 _finish(job, error)
-            return
-        if jobs[0].call is not None:
-            _finish(jobs[0], result)
             return
         self._note(sum(job.size for job in jobs), time.perf_counter() - begin)
         for job, answered in zip(jobs, result, strict=True):
@@ -168,7 +168,7 @@ class Worker:
         self._seconds_each = 0.9 * self._seconds_each + 0.1 * seconds / persons
 
 
-def _finish(job: _Job, result: Any) -> None:
+def _finish(job: _Job, result: object) -> None:
     if job.done.done():  # whoever asked has gone
         return
     if isinstance(result, Exception):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from mml.errors import InputError
+from mml.settings import inside
 from mml.tables.columns import ITEM, TIME, USER, called, guess_id
 
 NAMES = ("user", "item", "time", "item_id", "title", "time_format", "timezone", "separator", "encoding")
@@ -40,18 +40,22 @@ class Told:
     encoding: str = "utf-8"
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Told:
+    def of(cls, settings: Mapping[str, object]) -> Told:
         """By a run's settings: the key `imported`, and the names of a log that was made by hand."""
-        own = settings.get("imported") or {}
+        own = inside(settings.get("imported"))
         fields = [settings.get(name) for name in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
         user, item, time = (own.get(name) for name in ("user", "item", "time"))
-        rest = {name: own[name] for name in ("columns", *NAMES[5:]) if own.get(name) is not None}
+        given = {name: str(own[name]) for name in NAMES[5:] if own.get(name) is not None}
         return cls(
             users=_distinct(user, fields[0], "user_id"),
             items=_distinct(item, fields[1], "item_id"),
             times=_distinct(time, fields[2], "timestamp"),
             item_ids=_distinct(own.get("item_id"), fields[1], "item_id", item),
-            **rest,
+            columns={name: str(other) for name, other in inside(own.get("columns")).items()},
+            time_format=given.get("time_format"),
+            timezone=given.get("timezone", cls.timezone),
+            separator=given.get("separator"),
+            encoding=given.get("encoding", cls.encoding),
         )
 
     def user_in(self, columns: Sequence[str], where: str) -> str:
@@ -89,7 +93,7 @@ class Told:
         return {old: new for old, new in self.columns.items() if old in columns and new not in columns}
 
 
-def wrong_in(imported: Mapping[Any, Any]) -> Iterator[str]:
+def wrong_in(imported: Mapping[object, object]) -> Iterator[str]:
     """What cannot be in the key `imported`, in words."""
     for name, value in imported.items():
         if name == "columns":
@@ -112,5 +116,5 @@ def _found(columns: Sequence[str], names: Sequence[str], stems: Sequence[str], w
         raise InputError(f"{where}: it has no column of {what}, only {', '.join(columns)}; call it {mend}.") from None
 
 
-def _distinct(*names: str | None) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for name in names if name))
+def _distinct(*names: object) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(name) for name in names if name))

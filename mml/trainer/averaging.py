@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import nn
+
+from mml.files.bundle import State
 
 
 class WeightAverage:
@@ -34,12 +35,12 @@ class WeightAverage:
         weight = (self._eta + 1) / (self._steps + self._eta + 1)
         torch._foreach_lerp_(self._average, [value.detach() for value in self._parameters], weight)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """All that `restore` needs, as tensors and numbers."""
         return {"steps": self._steps, "values": {str(place): value for place, value in enumerate(self._average)}}
 
     @torch.no_grad()
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Go on where `state` was asked."""
         self._steps = state["steps"]
         for place, average in enumerate(self._average):

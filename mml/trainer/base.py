@@ -29,6 +29,8 @@ from mml.trainer.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 Valid = tuple[float, dict[str, float]]
+Data = Any
+"""What a stage trains on or is validated by: each has its own kind, which RecBole's loop only passes on."""
 T = TypeVar("T")
 
 
@@ -105,19 +107,19 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
         self._average = WeightAverage(model, training.average_decay) if wanted else None
 
     @abstractmethod
-    def validate(self, valid_data: Any) -> Valid:
+    def validate(self, valid_data: Data) -> Valid:
         """The score that chooses the best epoch, and the same by name."""
 
     @abstractmethod
-    def train_epoch(self, train_data: Any, epoch_idx: int) -> Any:
+    def train_epoch(self, train_data: Data, epoch_idx: int) -> float | tuple[float, ...]:
         """Train for an epoch; returns its loss, or its losses."""
 
-    def _train_epoch(self, train_data: Any, epoch_idx: int, *_: object, **__: object) -> Any:
+    def _train_epoch(self, train_data: Data, epoch_idx: int, *_: object, **__: object) -> float | tuple[float, ...]:
         if epoch_idx > self.start_epoch:
             self._keep(train_data, epoch_idx)
         return self.train_epoch(train_data, epoch_idx)
 
-    def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> Valid:
+    def _valid_epoch(self, valid_data: Data, show_progress: bool = False) -> Valid:
         with self._kept_weights():
             valid = self.validate(valid_data)
         self._score_name = next(iter(valid[1]), self._score_name)
@@ -128,7 +130,7 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
     def _kept_weights(self) -> AbstractContextManager[None]:
         return nullcontext() if self._average is None else self._average.applied()
 
-    def train(self, train_data: Any, valid_data: Any) -> None:
+    def train(self, train_data: Data, valid_data: Data) -> None:
         """Fit, then load the best epoch's weights. With `valid_data` empty the last epoch's are kept."""
         if self.epochs == 0:
             return
@@ -142,7 +144,7 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
         self._best = {}
         self.tensorboard.close()
 
-    def _fit(self, train_data: Any, valid_data: Any) -> None:
+    def _fit(self, train_data: Data, valid_data: Data) -> None:
         with bar(self.stage, self.epochs, "epochs", self._shows_progress, done=self.start_epoch) as self._bar:
             self.fit(train_data, valid_data, verbose=True, saved=True)
 
@@ -151,7 +153,7 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
         """Epochs that were trained."""
         return len(self.train_loss_dict)
 
-    def start_from(self, valid_data: Any) -> None:
+    def start_from(self, valid_data: Data) -> None:
         """Make the untrained model the first best one, so that training that only harms is not kept."""
         if not valid_data or self._goes_on():
             return
@@ -184,13 +186,13 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
                 f"{self.stage}: the training loss is {float(loss)}; use smaller learning rates, or clip_grad_norm."
             )
 
-    def _build_optimizer(self, **_: Any) -> torch.optim.Optimizer:
+    def _build_optimizer(self, **_: object) -> torch.optim.Optimizer:
         """Adam, in one operation over all parameters."""
         return torch.optim.Adam(
             self.model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
 
-    def _save_checkpoint(self, epoch: int, verbose: bool = True, **_: Any) -> None:
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **_: object) -> None:
         """Take the weights as the best ones."""
         self.best_epoch = epoch
         with self._kept_weights():
@@ -198,17 +200,17 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
 
     # -- going on after an interruption ------------------------------------------------------------------------------
 
-    def generator_of(self, train_data: Any) -> torch.Generator | None:
+    def generator_of(self, train_data: Data) -> torch.Generator | None:
         """What the data are drawn by, if it is a generator of their own that lives longer than an epoch."""
         return None
 
-    def _keep(self, train_data: Any, epoch: int) -> None:
+    def _keep(self, train_data: Data, epoch: int) -> None:
         """Hand the state before an epoch to the stage's keeper, if it is time to."""
         by = keeper()
         if by is not None and by.is_due:
             by.write(self.stage, self._state(train_data, epoch))
 
-    def _state(self, train_data: Any, epoch: int) -> State:
+    def _state(self, train_data: Data, epoch: int) -> State:
         return {
             "model": self.model.state_dict(),
             "optimizer": {str(number): state for number, state in self.optimizer.state_dict()["state"].items()},

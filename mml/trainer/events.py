@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import recbole.trainer.trainer as recbole_trainer
 
@@ -13,6 +12,8 @@ from mml import distributed
 from mml.trainer.curves import Curves, Epoch
 from mml.trainer.loggers import tell_epoch
 
+Point = tuple[str, float, int | None]
+"""Name, value and epoch of a number."""
 _LOSS, _SCORE = "Loss/Train", "Vaild_score"  # RecBole's names, one misspelt there
 
 
@@ -25,14 +26,14 @@ class Events:
     """
 
     def __init__(self, run_dir: Path, stage: str) -> None:
-        self.points: list[list[Any]] = []
+        self.points: list[Point] = []
         self._stage = stage
         self._curves = Curves(run_dir, stage) if distributed.is_main() else None
         self._pending: Epoch | None = None
 
     def add_scalar(self, name: str, value: float, epoch: int | None = None) -> None:
         """Take a number of an epoch."""
-        self.points.append([name, float(value), epoch])
+        self.points.append((name, float(value), epoch))
         if name in (_LOSS, f"{_LOSS}0"):  # a model of RecBole may have several
             self._keep()
             self._pending = Epoch(self._stage, int(epoch or 0), float(value))
@@ -42,7 +43,7 @@ class Events:
         elif name.startswith(_LOSS) and self._pending is not None:
             self._pending = self._pending._replace(loss=self._pending.loss + float(value))
 
-    def again(self, points: Iterable[Sequence[Any]]) -> None:
+    def again(self, points: Iterable[Point]) -> None:
         """Take the numbers of an interrupted training."""
         for name, value, epoch in points:
             self.add_scalar(name, value, epoch)
@@ -69,7 +70,7 @@ class NoEvents:
 
 
 @contextmanager
-def events_go_to(make: Callable[[], Any]) -> Iterator[None]:
+def events_go_to(make: Callable[[], object]) -> Iterator[None]:
     """RecBole's Trainer writes its events below the working directory; within this context to what `make` returns."""
     original = recbole_trainer.get_tensorboard
     recbole_trainer.get_tensorboard = lambda _: make()

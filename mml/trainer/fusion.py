@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from mml.model.fusion.slot import Trainable
@@ -22,15 +20,15 @@ class FusionTrainer(StageTrainer):
         self._what = what
         super().__init__(frame, what.module, "fusion", what.epochs, 0.0)
 
-    def _build_optimizer(self, **_: Any) -> torch.optim.Optimizer:
+    def _build_optimizer(self, **_: object) -> torch.optim.Optimizer:
         return self._what.optimizer()
 
-    def train_epoch(self, train_data: object, epoch_idx: int) -> float:
+    def train_epoch(self, train_data: Trainable, epoch_idx: int) -> float:
         loss = self._what.epoch(epoch_idx, self.optimizer, self.step)
         self.show(loss)
         return loss
 
-    def validate(self, valid_data: object) -> Valid:
+    def validate(self, valid_data: Trainable) -> Valid:
         return self._what.validate()
 
     @classmethod

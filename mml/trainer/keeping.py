@@ -13,18 +13,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from mml import distributed
 from mml.errors import InputError
-from mml.files.bundle import Damaged, read_about, read_state, set_aside, write_state
+from mml.files.bundle import Damaged, State, read_about, read_state, set_aside, write_state
 
 logger = logging.getLogger(__name__)
 
 LEAST_SECONDS = 5.0
 LEAST_MULTIPLE = 100.0
 _MARK = ".unfinished."
-State = dict[str, Any]
 
 
 class Keeper:
@@ -70,7 +68,7 @@ class Keeper:
             return state
         return None
 
-    def _kept(self, training: str) -> list[tuple[str, dict[str, Any]]]:
+    def _kept(self, training: str) -> list[tuple[str, State]]:
         """Name -> what its JSON says, the newest first."""
         found = []
         for path in self._files(f"{training}.*.json"):

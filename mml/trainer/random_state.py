@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import numpy as np
 import torch
 
-State = dict[str, Any]
+from mml.files.bundle import State
 
 
 def random_state(device: torch.device, own: torch.Generator | None = None) -> State:

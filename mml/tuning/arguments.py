@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import yaml
 
 from mml.config.arguments import is_setting, split_names
 
-Settings = dict[str, Any]
+Settings = dict[str, object]
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> Settings:
+def flat(settings: Mapping[str, object], prefix: str = "") -> Settings:
     """Nested settings with dotted keys."""
     found: Settings = {}
     for key, value in settings.items():
@@ -24,12 +23,12 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Settings:
     return found
 
 
-def as_arguments(settings: Mapping[str, Any]) -> list[str]:
+def as_arguments(settings: Mapping[str, object]) -> list[str]:
     """`--key=value` of settings, whose keys may have dots."""
     return [f"--{key}={as_yaml(value)}" for key, value in flat(settings).items()]
 
 
-def as_yaml(value: Any) -> str:
+def as_yaml(value: object) -> str:
     """A value as YAML on one line."""
     text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000)
     return text.removesuffix("\n").removesuffix("...").strip()

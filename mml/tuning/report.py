@@ -8,7 +8,6 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -39,18 +38,18 @@ def ranges_text(space: Space) -> str:
     return aligned([[f"  {key}", shown(one)] for key, one in space.items()], n_left=2)
 
 
-def value_text(value: Any) -> str:
+def value_text(value: object) -> str:
     """A setting's value, short."""
     return f"{value:.4g}" if isinstance(value, float) else as_yaml(value)
 
 
-def settings_text(trial: Trial, defaults: Mapping[str, Any]) -> str:
+def settings_text(trial: Trial, defaults: Mapping[str, object]) -> str:
     """A trial's settings in a line."""
     settings = trial.settings or defaults
     return ", ".join(f"{key} {value_text(value)}" for key, value in settings.items())
 
 
-def table(trials: Sequence[Trial], space: Space, metric: str, defaults: Mapping[str, Any]) -> str:
+def table(trials: Sequence[Trial], space: Space, metric: str, defaults: Mapping[str, object]) -> str:
     """All trials in their order, the best one marked."""
     best = best_of(trials)
     rows = []
@@ -146,12 +145,13 @@ def _of(config: Config) -> Settings:
     return kept | {"learners": dict.fromkeys(config.dropped_learners) | config.learners}
 
 
-def difference(base: Mapping[str, Any], other: Mapping[str, Any]) -> Settings:
+def difference(base: Mapping[str, object], other: Mapping[str, object]) -> Settings:
     """What has to be laid over `base` to get `other`; mappings are compared key by key."""
     found: Settings = {}
     for key, value in other.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
-            inner = difference(base[key], value)
+        below = base.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            inner = difference(below, value)
             if inner:
                 found[key] = inner
         elif key not in base or base[key] != value:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mml.errors import InputError, MachineError
 from mml.files.safe import write_text
@@ -45,7 +44,7 @@ class Task:
     files: tuple[str, ...]
     arguments: tuple[str, ...]
     model: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     journal: str
     study: str
     number: int
@@ -98,7 +97,7 @@ def trial_folder(folder: Path, search: Search, trial: Trial) -> Path:
     return folder / "trials" / f"{search.name}-{trial.place:04d}"
 
 
-def scored(subject: Subject, settings: dict[str, Any], folder: Path | None) -> float:
+def scored(subject: Subject, settings: dict[str, object], folder: Path | None) -> float:
     """The score of a trial, its log in its folder."""
     with own_log(foreseen=(Pruned,)) as log:
         return subject.score(settings, folder, log)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
@@ -24,7 +24,7 @@ from mml.tuning.space import Choice, Range, Space, combinations
 
 if TYPE_CHECKING:
     from optuna.study import Study
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, TrialState
     from optuna.trial import Trial as OptunaTrial
 
 _RANDOM_TRIALS = 8  # before the sampler learns from the earlier ones
@@ -96,9 +96,9 @@ class Search:
         self,
         folder: Path,
         space: Space,
-        problem: Sequence[Any],
+        problem: Sequence[object],
         n_trials: int,
-        defaults: Mapping[str, Any],
+        defaults: Mapping[str, object],
         seed: int,
     ) -> None:
         self.space, self.n_trials = space, n_trials
@@ -121,7 +121,7 @@ class Search:
                 self._study.enqueue_trial(trial.params, user_attrs=dict(trial.user_attrs))
             self._forget(trial)
 
-    def _trials(self, *states: Any) -> list[FrozenTrial]:
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=states or None)
 
     def _counted(self) -> list[FrozenTrial]:
@@ -194,7 +194,7 @@ class Search:
         self._study.enqueue_trial(untried[0] if untried and whole else {}, user_attrs={"place": place})
         return True
 
-    def _untried(self) -> list[dict[str, Any]] | None:
+    def _untried(self) -> list[dict[str, object]] | None:
         """Of all combinations those that no trial has; None where there is no end of them."""
         every = combinations(self.space)
         if every is None:
@@ -326,9 +326,9 @@ def _suggest(trial: OptunaTrial, key: str, one: Range) -> None:
         trial.suggest_float(key, one.low, one.high, step=one.step, log=one.log)
 
 
-def _stored(one: Range, value: Any) -> Any:
+def _stored(one: Range, value: object) -> object:
     return as_yaml(value) if isinstance(one, Choice) else value
 
 
-def _read(one: Range, value: Any) -> Any:
-    return yaml.load(value, Loader=Loader) if isinstance(one, Choice) else value
+def _read(one: Range, value: object) -> object:
+    return yaml.load(str(value), Loader=Loader) if isinstance(one, Choice) else value

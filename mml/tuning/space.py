@@ -7,13 +7,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 import yaml
 
 from mml.config.plain_yaml import load_plain
 from mml.config.sources import Loader, config_dir, read_yaml
 from mml.errors import InputError
+from mml.settings import inside
 
 _SPAN_KEYS = {"low", "high", "log", "step"}
 _RECBOLE = "choice [a, b], uniform low,high, quniform low,high,step or loguniform low,high (of natural logarithms)"
@@ -27,13 +28,13 @@ class Choice:
         values: at least one.
     """
 
-    values: tuple[Any, ...]
+    values: tuple[object, ...]
 
-    def ends(self) -> tuple[Any, ...]:
+    def ends(self) -> tuple[object, ...]:
         """Values of which all must be legal."""
         return self.values
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         """Whether it is one of them."""
         return any(value == own and isinstance(value, bool) == isinstance(own, bool) for own in self.values)
 
@@ -59,7 +60,7 @@ class Span:
         """Values of which all must be legal."""
         return (self.low, self.high)
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         """Whether it is one of them."""
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not self.low <= value <= self.high:
             return False
@@ -72,7 +73,7 @@ Space = Mapping[str, Range]
 """Dotted key -> its range."""
 
 
-def combinations(space: Space) -> Iterator[dict[str, Any]] | None:
+def combinations(space: Space) -> Iterator[dict[str, object]] | None:
     """All combinations where every range is of some values, else None."""
     if not all(isinstance(one, Choice) for one in space.values()):
         return None
@@ -104,7 +105,7 @@ def default_file() -> Path:
     return config_dir() / "tune.yaml"
 
 
-def of_model(content: Mapping[str, Any], model: str, path: Path) -> Mapping[str, Any]:
+def of_model(content: Mapping[str, object], model: str, path: Path) -> Mapping[str, object]:
     """The section of a model; a file of ranges without sections is for any.
 
     Raises:
@@ -115,11 +116,10 @@ def of_model(content: Mapping[str, Any], model: str, path: Path) -> Mapping[str,
     if model not in content:
         have = ", ".join(map(str, content)) or "none"
         raise InputError(f"{path}: there are no ranges for {model}, only for {have}; give some by --ranges FILE.")
-    section: Mapping[str, Any] = content[model]
-    return section
+    return inside(content[model])
 
 
-def ranges_of(spec: Mapping[str, Any], source: str, is_float: Callable[[str], bool]) -> Space:
+def ranges_of(spec: Mapping[str, object], source: str, is_float: Callable[[str], bool]) -> Space:
     """Ranges as a YAML file has them: a list of values, or `{low: , high: , log: True, step: }`.
 
     Raises:
@@ -130,7 +130,7 @@ def ranges_of(spec: Mapping[str, Any], source: str, is_float: Callable[[str], bo
     return {str(key): _range(value, f"{source}: '{key}'", is_float(str(key))) for key, value in spec.items()}
 
 
-def _range(value: Any, where: str, is_float: bool) -> Range:
+def _range(value: object, where: str, is_float: bool) -> Range:
     if isinstance(value, list) and value:
         return Choice(tuple(value))
     if isinstance(value, Mapping) and {"low", "high"} <= value.keys() <= _SPAN_KEYS:
@@ -138,16 +138,19 @@ def _range(value: Any, where: str, is_float: bool) -> Range:
     raise InputError(f"{where} is {value!r}; write a list of values, or {{low: 0.1, high: 0.5, log: True}}.")
 
 
-def _span(low: Any, high: Any, log: Any, step: Any, where: str, is_float: bool) -> Span:
-    numbers = [low, high] if step is None else [low, high, step]
-    if any(isinstance(one, bool) or not isinstance(one, (int, float)) for one in numbers) or not low < high:
+def _span(low: object, high: object, log: object, step: object, where: str, is_float: bool) -> Span:
+    if not (_is_number(low) and _is_number(high) and (step is None or _is_number(step)) and low < high):
         raise InputError(f"{where}: low, high and step must be numbers, and low less than high.")
     if not isinstance(log, bool) or (log and (low <= 0 or step is not None)):
         raise InputError(f"{where}: log is True or False, and where it is True, low is above 0 and there is no step.")
     if step is not None and step <= 0:
         raise InputError(f"{where}: step must be above 0.")
-    whole = not is_float and all(float(one).is_integer() for one in numbers)
+    whole = not is_float and all(float(one).is_integer() for one in (low, high, step or 1))
     return Span(low, high, log, step, whole)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _of_recbole(path: Path, is_float: Callable[[str], bool]) -> Space:
@@ -168,6 +171,13 @@ def _of_recbole(path: Path, is_float: Callable[[str], bool]) -> Space:
     return space
 
 
+def _fits(values: list[object], count: int | None) -> bool:
+    """Whether there are some values, or where a count is given so many numbers."""
+    if count is None:
+        return bool(values)
+    return len(values) == count and all(isinstance(one, (int, float)) for one in values)
+
+
 def _of_line(kind: str, text: str, where: str, is_float: bool) -> Range:
     counts = {"choice": None, "uniform": 2, "quniform": 3, "loguniform": 2}
     if kind not in counts:
@@ -178,8 +188,7 @@ def _of_line(kind: str, text: str, where: str, is_float: bool) -> Range:
         raise
     except (yaml.YAMLError, ValueError):
         value = None
-    fits = isinstance(value, list) and value and counts[kind] in (None, len(value))
-    if not fits or (kind != "choice" and not all(isinstance(one, (int, float)) for one in value)):
+    if not isinstance(value, list) or not _fits(value, counts[kind]):
         raise InputError(f"{where}: '{text}' is not what {kind} takes; write {_RECBOLE}.")
     if kind == "choice":
         return Choice(tuple(value))

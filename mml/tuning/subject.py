@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from mml.baselines.entries import BASELINES
 from mml.baselines.folder import BaselineFolder
@@ -63,17 +62,17 @@ class Subject:
         """The config without a trial's settings."""
         return self.config_of({})
 
-    def config_of(self, settings: Mapping[str, Any]) -> Config:
+    def config_of(self, settings: Mapping[str, object]) -> Config:
         """mml's config with a trial's settings over all others."""
         if self.model != MML:
             return self._baseline(settings).config
         return Config(self.dataset, self.files, arguments=self._over(settings))
 
-    def _over(self, settings: Mapping[str, Any]) -> list[str]:
+    def _over(self, settings: Mapping[str, object]) -> list[str]:
         """The arguments, a trial's settings over them."""
         return as_arguments(lay_over(parse_arguments(self.arguments), parse_arguments(as_arguments(settings))))
 
-    def _baseline(self, settings: Mapping[str, Any]) -> Baseline:
+    def _baseline(self, settings: Mapping[str, object]) -> Baseline:
         baseline = read_baseline(self.model, self.dataset, list(self.files), self._over(settings))
         if baseline.new_users != "none":
             raise InputError("a search is on validation users, with one model for all: leave new_users at none.")
@@ -151,7 +150,7 @@ class Subject:
                 found[key] = self.config.value(key)
         return found
 
-    def problem(self) -> list[Any]:
+    def problem(self) -> list[object]:
         """What trials' scores depend on beside their own settings: model, settings, data."""
         data = self._data
         own = None if self.model == MML else plain(self._own_defaults)
@@ -165,7 +164,7 @@ class Subject:
     def _data(self) -> MMLDataset:
         return MMLDataset(self.config)
 
-    def score(self, settings: Mapping[str, Any], folder: Path | None, on_start: Callable[[Path], None]) -> float:
+    def score(self, settings: Mapping[str, object], folder: Path | None, on_start: Callable[[Path], None]) -> float:
         """Train in a folder of its own; returns `valid_metric` on the validation users.
 
         A new user's items are neither trained on nor ranked. What is fitted to the validation users (fusions) is not

@@ -13,6 +13,7 @@ from mml.baselines.gru import GRULearner, RecurrentEncoder
 from mml.config.config import Config
 from mml.data.catalogue import Catalogue
 from mml.data.dataset import MMLDataset
+from mml.data.settings import OVERALL
 from mml.model.learner.base import LearnerParts
 from mml.model.learner.id import IDSettings
 
@@ -67,6 +68,9 @@ def test_the_learner_does_not_adapt(tiny_data: Path, arguments: Callable[..., li
     config = Config("tiny", arguments=arguments(tiny_data, tmp_path)[2:])
     dataset = MMLDataset(config)
     values = config.values("id") | {"local_modules": []}
-    learner = GRULearner(LearnerParts.of("id", values, Catalogue.of(dataset, by_shots=False)), IDSettings(False))
+    learner = GRULearner(
+        LearnerParts.of("id", values, Catalogue.of(dataset, OVERALL)),
+        IDSettings(False),
+    )
     assert not learner.fast_parameters()
     assert learner.item_table().shape == (dataset.item_num, config["hidden_size"])

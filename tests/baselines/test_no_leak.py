@@ -36,7 +36,9 @@ def weights(output: Path) -> dict[str, str]:
 
 def split_time(tiny_data: Path) -> float:
     baseline = read_baseline("Pop", "tiny", [], [f"--data_path={tiny_data}", "--repeatable=True", "--use_gpu=False"])
-    return float(MMLDataset(baseline.config).summary()["split_time"])
+    time = MMLDataset(baseline.config).summary()["split_time"]
+    assert time is not None
+    return time
 
 
 def with_permuted(tiny_data: Path, folder: Path, first: int = 0, since: float = 0.0) -> None:

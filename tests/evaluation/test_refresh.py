@@ -16,6 +16,7 @@ import torch
 import run_meta
 from mml.data.dataset import MMLDataset
 from mml.data.popularity import prior_strength
+from mml.data.settings import PopularitySettings
 from mml.evaluation.ranking import Ranking
 from mml.model.learner.adaptation import Adaptation
 from mml.model.learner.adapted import AdaptedLearner
@@ -202,7 +203,8 @@ def test_linear_is_corrected_as_by_a_slow_reference(
     snapshot = moments(dataset)[2]
     refresh = refresh_at(dataset, snapshot, repeatable)
     later, device = data_at(snapshot, dataset), torch.device("cpu")
-    model = LinearRegression(later.users.old, later.item_num, 1000, 50, 0.8, True, 0.15, device).solve(10.0)
+    by_shots = PopularitySettings()
+    model = LinearRegression(later.users.old, later.item_num, 1000, 50, 0.8, by_shots, 0.15, device).solve(10.0)
     items = np.flatnonzero(later.item_counts)
     assert np.array_equal(np.flatnonzero(model.place), items)
     assert dataset.n_warm_items < len(items) < dataset.item_num - 1
@@ -280,6 +282,7 @@ def test_what_comes_later_changes_no_earlier_prediction(tiny_data: Path, argumen
     path = tmp_path / "data" / "tiny" / "tiny.inter"
     log = pd.read_csv(path, sep="\t", dtype=str)
     time, split_time = log[TIME].astype(float), dataset.summary()["split_time"]
+    assert split_time is not None
     warm = log[ITEM].isin(log[ITEM][time <= split_time])
     rows = log.index[(time.groupby(log[USER]).transform("min") > split_time) & (time >= cut) & warm]
     log.loc[rows, ITEM] = log.loc[np.random.default_rng(0).permutation(rows), ITEM].to_numpy()

@@ -207,6 +207,7 @@ def killed_at(number: int, after: bool, call: Callable[[], object]) -> int:
     return in_a_child(with_traps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("name", ["f.npz", "folder", "text"])
 def test_killed_anywhere_the_old_one_or_the_new_one_is_there(name: str, after: bool, tmp_path: Path) -> None:

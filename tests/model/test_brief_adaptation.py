@@ -12,7 +12,7 @@ from mml.meta.inner import descended
 from mml.model.encoder.causal import CausalEncoder
 from mml.model.encoder.fused.thin import times_transposed
 from mml.model.encoder.plain import PlainTasks
-from mml.model.encoder.slot import TaskInputs, TaskPasses
+from mml.model.encoder.slot import HasBriefStates, TaskInputs, TaskPasses
 from tests.model.test_fused_encoder import D, L, make_encoder
 
 RATE = 0.05
@@ -57,6 +57,7 @@ def problem(n_tasks: int, with_bias: bool) -> tuple[TaskInputs, Tensor, Tensor, 
 def brief(encoder: CausalEncoder, n_tasks: int, with_bias: bool, steps: int) -> Tensor | None:
     inputs, targets, counts, last = problem(n_tasks, with_bias)
     passes = encoder.tasks(inputs)
+    assert isinstance(passes, HasBriefStates)
     loss = Pulled(passes, targets, counts)
     return passes.brief_states(dict(encoder.named_parameters()), RATE, steps, L - 1, loss.slopes, last)
 
@@ -118,7 +119,9 @@ def test_a_changed_weight_counts_at_once() -> None:
 def test_it_leaves_to_the_general_passes_what_is_not_for_it() -> None:
     encoder = make_encoder()
     inputs, targets, counts, last = problem(3, False)
-    passes, own = encoder.tasks(inputs), dict(encoder.named_parameters())
+    passes = encoder.tasks(inputs)
+    own: dict[str, Tensor] = dict(encoder.named_parameters())
+    assert isinstance(passes, HasBriefStates)
     ask = partial(passes.brief_states, slopes=Pulled(passes, targets, counts).slopes, last=last)
     rates = {name: torch.full_like(value, RATE) for name, value in own.items()}
     some = {name: value for name, value in own.items() if "layer.1" in name}

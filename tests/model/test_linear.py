@@ -12,6 +12,7 @@ from scipy.stats import dirichlet_multinomial
 from mml.data import transitions
 from mml.data.popularity import popularity_by_shots
 from mml.data.sequences import PackedSequences
+from mml.data.settings import OVERALL, PopularitySettings
 from mml.data.tasks import evaluation_tasks
 from mml.model.learner.linear import LinearOutput, LinearRegression
 
@@ -27,7 +28,9 @@ def sequences(seed: int = 0) -> PackedSequences:
 
 
 def regression(data: PackedSequences, decay: float, max_items: int = 100, max_length: int = 4) -> LinearRegression:
-    return LinearRegression(data, N_ITEMS, max_items, max_length, decay, True, 0.15, torch.device("cpu"))
+    return LinearRegression(
+        data, N_ITEMS, max_items, max_length, decay, PopularitySettings(), 0.15, torch.device("cpu")
+    )
 
 
 def history(items: list[int], decay: float, size: int = N_ITEMS) -> np.ndarray:
@@ -58,7 +61,7 @@ def test_what_comes_next_depends_on_the_number_of_interactions() -> None:
     second = offsets[:-1][lengths > 1] + 1
     items[second] = rng.integers(1, 4, len(second))  # users at their start differ
     data = PackedSequences(items, offsets)
-    found = popularity_by_shots(data, N_WARM + 1)
+    found = popularity_by_shots(data, N_WARM + 1, PopularitySettings())
     assert found[0, 1:4].sum() > 0.6 > found[4, 1:4].sum()
     for n in range(1, 11):
         np.testing.assert_allclose(found[n - 1, 1:], shares_after(n, data)[1:], rtol=1e-5)
@@ -70,7 +73,7 @@ def test_what_comes_next_depends_on_the_number_of_interactions() -> None:
 
 def test_not_by_shots_it_is_overall_popularity() -> None:
     data = sequences()
-    model = LinearRegression(data, N_ITEMS, 100, 4, 0.8, False, 0.15, torch.device("cpu")).solve(1e9)
+    model = LinearRegression(data, N_ITEMS, 100, 4, 0.8, OVERALL, 0.15, torch.device("cpu")).solve(1e9)
     popularity = np.bincount(data.items, minlength=N_ITEMS)[1 : N_WARM + 1] / len(data.items)
     scores = model.scores(np.array([[1, 0], [2, 3], [11, 12]]))
     np.testing.assert_allclose(scores[:, 1:].exp(), np.tile(0.15 * popularity, (3, 1)), rtol=1e-4)

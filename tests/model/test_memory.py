@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterator
 
@@ -14,6 +15,14 @@ from mml.memory import in_halves, is_out_of_memory
 from mml.stopping import in_order
 
 CPU = "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+
+
+@pytest.fixture(autouse=True)
+def _little_to_collect() -> Iterator[None]:
+    """`in_halves` collects garbage; what other tests of the process have left need not be gone through each time."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def of(most: int, error: Exception) -> Iterator[tuple[np.ndarray, int]]:

@@ -9,8 +9,8 @@ import torch
 from mml.data.item_features import ItemFeatures
 from mml.errors import InputError
 from mml.model.fusion.adaptive_layer import AdaptiveFusion, AdaptiveScorer
-from mml.model.fusion.standardised import StandardisedScores
-from mml.model.fusion.weighted import WeightedSum
+from mml.model.fusion.standardised import ScoreSettings, StandardisedScores
+from mml.model.fusion.weighted import WeightedSum, common_mean
 from mml.model.generator.content import ContentGenerator
 from mml.model.generator.paper import NeighbourGenerator, nearest_warm_items
 from mml.model.generator.slot import GeneratorParts
@@ -154,6 +154,16 @@ def test_a_learner_that_abstains_leaves_an_item_to_the_others() -> None:
     torch.testing.assert_close(fused[:, 21:], ((0.2 * z[0] + 0.3 * z[2]) / 0.5)[:, 21:])
     alone = WeightedSum(StandardisedScores(outputs_of("linear")), {"linear": 1.0}).of_cases(slice(None))(slice(None))
     assert bool((alone[:, 21:] == -3.0).all())
+
+
+def test_where_an_item_comes_that_no_learner_knows_is_a_setting() -> None:
+    scores = StandardisedScores(outputs_of("linear"), ScoreSettings(fusion_unknown=-7.0))
+    plain = WeightedSum(scores, {"linear": 1.0}).of_cases(slice(None))(slice(None))
+    fusion = AdaptiveFusion(1, 1, 8, 2, [16], 0.2).eval()
+    adaptive = AdaptiveScorer(fusion, scores, torch.zeros(5, 2)).of_cases(slice(None))(slice(None))
+    mean = common_mean(scores, slice(None), torch.ones(1))
+    assert all(bool((found[:, 21:] == -7.0).all()) for found in (plain, adaptive, mean))
+    assert plain[:, 1:21].min() > -7.0
 
 
 def test_shrunk_weights_are_nearer_to_equal_ones() -> None:

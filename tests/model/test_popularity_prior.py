@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from mml.data.catalogue import Catalogue
 from mml.data.popularity import log_popularity, popularity_by_shots
 from mml.data.sequences import PackedSequences
+from mml.data.settings import OVERALL, PopularitySettings
 from mml.model.learner.base import Learner
 from mml.model.learner.outputs import StateOutput
 from mml.model.learner.scores import dot_scores, with_offsets
@@ -27,7 +29,7 @@ def old_users() -> PackedSequences:
 
 def counted() -> Catalogue:
     """The items that they touched."""
-    return Catalogue(N + 1, WARM, {"txt": random_features(N)}, log_popularity(old_users(), N + 1, by_shots=True))
+    return Catalogue(N + 1, WARM, {"txt": random_features(N)}, log_popularity(old_users(), N + 1, PopularitySettings()))
 
 
 def learner(popularity_prior: bool = True, popularity_by_shots: bool = False, **over: Any) -> Learner:
@@ -36,7 +38,7 @@ def learner(popularity_prior: bool = True, popularity_by_shots: bool = False, **
 
 
 def test_prior_is_the_centred_log_count() -> None:
-    prior = log_popularity(old_users(), N + 1, by_shots=False)
+    prior = log_popularity(old_users(), N + 1, OVERALL)
     logs = np.log(np.arange(1, WARM + 1))
     assert prior.shape == (N + 1, 1)
     np.testing.assert_allclose(prior[1 : WARM + 1, 0], logs - logs.mean(), atol=1e-5)
@@ -46,19 +48,31 @@ def test_prior_is_the_centred_log_count() -> None:
 
 def test_after_up_to_three_interactions_it_is_what_users_take_then() -> None:
     old = old_users()
-    prior = log_popularity(old, N + 1, by_shots=True)
+    prior = log_popularity(old, N + 1, PopularitySettings())
     assert prior.shape == (N + 1, 4)
-    torch.testing.assert_close(prior[:, :1], log_popularity(old, N + 1, by_shots=False))
-    logs = np.log(popularity_by_shots(old, WARM + 1)[:3, 1:])
+    torch.testing.assert_close(prior[:, :1], log_popularity(old, N + 1, OVERALL))
+    logs = np.log(popularity_by_shots(old, WARM + 1, PopularitySettings())[:3, 1:])
     np.testing.assert_allclose(prior[1 : WARM + 1, 1:].T, logs - logs.mean(1, keepdims=True), atol=1e-5)
     assert not prior[WARM + 1 :].any()
 
 
+def test_how_it_is_counted_is_a_setting() -> None:
+    old = old_users()
+    own = PopularitySettings(popularity_first=1, popularity_lengths=2)
+    assert log_popularity(old, N + 1, own).shape == (N + 1, 2)
+    alike = PackedSequences(np.tile([4, 1, 2, 3], 50), np.arange(0, 201, 4))  # all users go the same way
+    found = popularity_by_shots(alike, 5, own)
+    np.testing.assert_allclose(found[0, 1:], [52.5 / 60, 2.5 / 60, 2.5 / 60, 2.5 / 60])
+    np.testing.assert_allclose(found[1, 1:], [2.5 / 110, 52.5 / 110, 52.5 / 110, 2.5 / 110])
+    drawn = popularity_by_shots(alike, 5, replace(own, popularity_least_prior=1e6))
+    np.testing.assert_allclose(drawn[:, 1:], 0.25, rtol=1e-3)
+
+
 def test_items_that_nobody_touched_have_none() -> None:
     old = PackedSequences(np.array([1, 4, 4, 1, 4, 6]), np.array([0, 3, 6]))
-    for by_shots in (False, True):
-        prior = log_popularity(old, 9, by_shots)
-        dense = log_popularity(PackedSequences(np.array([1, 2, 2, 1, 2, 3]), old.offsets), 4, by_shots)
+    for settings in (OVERALL, PopularitySettings()):
+        prior = log_popularity(old, 9, settings)
+        dense = log_popularity(PackedSequences(np.array([1, 2, 2, 1, 2, 3]), old.offsets), 4, settings)
         torch.testing.assert_close(prior[[1, 4, 6]], dense[1:])
         assert not prior[[0, 2, 3, 5, 7, 8]].any()
 

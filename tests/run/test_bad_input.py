@@ -210,6 +210,7 @@ def test_an_output_folder_that_is_a_file(world: World) -> None:
     assert f"key 'output_dir': {file} is a file" in world.refused(argv=[*argv, f"--output_dir={file}"])
 
 
+@pytest.mark.slow
 def test_a_diverged_training(world: World) -> None:
     assert run_meta.main(world.argv(pretrain_learning_rate=1e30)) == 2
     assert "error: id.pretrain: the training loss is " in world.capsys.readouterr().err

@@ -20,6 +20,7 @@ import run_meta
 from mml.config.arguments import common_arguments, split_names
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
+from mml.data.summary import Summary
 from mml.evaluation.ranking import Ranking
 from mml.files.bundle import read_state
 from mml.meta.algorithms import ALGORITHMS
@@ -502,6 +503,7 @@ def test_all_that_validation_users_did_is_learned_from_in_the_end(
     first = len(dataset.users.old)
     valid = set(dataset.user_tokens[first : first + len(dataset.users.valid)])
     split_time = dataset.summary()["split_time"]
+    assert split_time is not None
 
     def change(log: pd.DataFrame) -> pd.DataFrame:
         times = log["timestamp:float"].astype(float)
@@ -527,7 +529,7 @@ def test_validation_users_train_no_learner(
     valid_users: list[str] = []
     remember = MMLDataset.summary
 
-    def summary(self: MMLDataset) -> dict:  # type: ignore[type-arg]
+    def summary(self: MMLDataset) -> Summary:
         first = len(self.users.old)
         valid_users[:] = [str(token) for token in self.user_tokens[first : first + len(self.users.valid)]]
         return remember(self)

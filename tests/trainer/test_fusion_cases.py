@@ -39,7 +39,7 @@ def scores(n: int) -> StandardisedScores:
 
 def fused(cases: FusionCases) -> Tensor:
     weights = torch.tensor(list(WEIGHTS.values())).expand(len(cases), -1)
-    return weighted_mean(cases.z, weights, cases.known.float())
+    return weighted_mean(cases.z, weights, cases.known.float(), cases.unknown)
 
 
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> CandidateSettings:

@@ -13,6 +13,8 @@ Which encoder is for what is said by the medium (mml.features.media).
 """
 
 from mml.features.encoders.base import (
+    AnyEncoder,
+    Array,
     BatchEncoder,
     BatchStore,
     Cells,
@@ -29,6 +31,8 @@ from mml.features.encoders.base import (
 )
 
 __all__ = [
+    "AnyEncoder",
+    "Array",
     "BatchEncoder",
     "BatchStore",
     "Cells",

@@ -5,7 +5,7 @@ import importlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -17,6 +17,8 @@ from mml.errors import InputError
 from mml.progress import bar
 
 Encoded = tuple[NDArray[np.float32], NDArray[np.bool_]]
+Array = NDArray[Any]
+"""Of any type of number."""
 Rows = NDArray[np.bool_] | NDArray[np.int64]
 Cells = tuple[tuple[str, ...], ...]
 """What an item has in some columns: for each of them the cell's words, none where it is empty."""
@@ -38,7 +40,7 @@ class EncoderState:
         values: name -> what JSON can hold.
     """
 
-    tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
+    tensors: dict[str, Array] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
 
 
@@ -107,6 +109,7 @@ class Encoder(Protocol[ItemIn]):
         """The vectors and the mask of fit_transform."""
 
 
+AnyEncoder = Encoder[Any]
 TextEncoder = Encoder[str]
 ImageEncoder = Encoder[Path]
 ColumnEncoder = Encoder[Cells]
@@ -220,8 +223,10 @@ class BatchEncoder(FittedEncoder[Item, NDArray[np.float32]]):
 _NOTHING: Encoded = (np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.bool_))
 
 
-def describe(encoder: Any, **more: str) -> str:
+def describe(encoder: object, **more: str) -> str:
     """The options of an encoder dataclass as one JSON line; those that only change the speed are left out."""
+    assert is_dataclass(encoder)
+    assert not isinstance(encoder, type)
     options = {key: value for key, value in asdict(encoder).items() if key not in ("batch_size", "device")}
     return json.dumps({"encoder": type(encoder).__name__, **options, **more}, sort_keys=True)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -55,9 +55,9 @@ class _Transformer:
     """pictures -> float32 [n, dim] by a Hugging Face model."""
 
     def __init__(self, options: ImageModelEncoder, device: torch.device) -> None:
-        transformers: Any = options.needs("transformers")
+        transformers = options.needs("transformers")
         self.processor = transformers.AutoImageProcessor.from_pretrained(options.name)
-        self.model: Any = transformers.AutoModel.from_pretrained(options.name).to(device).eval()
+        self.model = transformers.AutoModel.from_pretrained(options.name).to(device).eval()
         self.device = device
         self.dim = self(self.prepare(Image.new("RGB", (64, 64))).unsqueeze(0)).shape[1]
 
@@ -85,12 +85,12 @@ class _Timm:
     """pictures -> float32 [n, dim] by a timm model, without its classifier."""
 
     def __init__(self, options: ImageModelEncoder, device: torch.device) -> None:
-        timm: Any = options.needs("timm")
+        timm = options.needs("timm")
         name = options.name.removeprefix("timm:")
         source = f"local-dir:{name}" if Path(name).is_dir() else name
-        self.model: Any = timm.create_model(source, pretrained=True, num_classes=0).to(device).eval()
+        self.model = timm.create_model(source, pretrained=True, num_classes=0).to(device).eval()
         config = timm.data.resolve_model_data_config(self.model)
-        self.prepare: Any = timm.data.create_transform(**config, is_training=False)
+        self.prepare = timm.data.create_transform(**config, is_training=False)
         self.device = device
         self.dim = self(self.prepare(Image.new("RGB", (64, 64))).unsqueeze(0)).shape[1]
 

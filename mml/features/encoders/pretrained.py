@@ -2,13 +2,13 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -109,6 +109,12 @@ def torchvision_fault() -> str | None:
     return fault
 
 
+class Pooled(Protocol):
+    """What a model of Hugging Face returns where it is no tensor."""
+
+    pooler_output: torch.Tensor
+
+
 @torch.no_grad()
 def run(forward: Callable[[], torch.Tensor], device: torch.device) -> NDArray[np.float32]:
     """Run forward, in fp16 on CUDA but in fp32 again where fp16 overflows; float32 [n, dim]."""
@@ -119,11 +125,11 @@ def run(forward: Callable[[], torch.Tensor], device: torch.device) -> NDArray[np
     return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
 
 
-def to_device(batch: Any, device: torch.device) -> dict[str, torch.Tensor]:
+def to_device(batch: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
     """The tensors of a tokenizer's or image processor's output, on device."""
     return {key: value.to(device) for key, value in batch.items()}
 
 
-def as_tensor(output: Any) -> torch.Tensor:
+def as_tensor(output: torch.Tensor | Pooled) -> torch.Tensor:
     """The vectors [n, dim] in what get_text_features / get_image_features return, a tensor or an output object."""
     return output if isinstance(output, torch.Tensor) else output.pooler_output

@@ -1,17 +1,19 @@
 """Truncated SVD that keeps only what the data hold."""
 
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
+from scipy.sparse import spmatrix
 from sklearn.decomposition import TruncatedSVD
+
+Matrix: TypeAlias = NDArray[np.float32] | NDArray[np.float64] | spmatrix
 
 # Directions weaker than this share of the strongest are rounding noise, and no feature.
 NOISE = 1e-5
 
 
-def directions(known: Any, dim: int) -> tuple[NDArray[np.float32], int]:
+def directions(known: Matrix, dim: int) -> tuple[NDArray[np.float32], int]:
     """The strongest directions of some rows.
 
     Args:
@@ -31,10 +33,10 @@ def directions(known: Any, dim: int) -> tuple[NDArray[np.float32], int]:
     return np.ascontiguousarray(svd.components_, dtype=np.float32), kept
 
 
-def project(matrix: Any, components: NDArray[np.float32], kept: int) -> NDArray[np.float32]:
+def project(matrix: Matrix, components: NDArray[np.float32], kept: int) -> NDArray[np.float32]:
     """Rows [n, k], dense or sparse, on the first `kept` of the components; float32 [n, kept].
 
     All of them are multiplied and then cut: a product's rounding depends on its shape.
     """
     product = matrix @ components.T
-    return np.asarray(product.toarray() if issparse(product) else product, dtype=np.float32)[:, :kept]
+    return np.asarray(product if isinstance(product, np.ndarray) else product.toarray(), dtype=np.float32)[:, :kept]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -72,7 +72,7 @@ class _SentenceTransformer:
     """texts -> float32 [n, dim] by a sentence-transformers model."""
 
     def __init__(self, options: TextModelEncoder, device: torch.device) -> None:
-        self.model: Any = options.needs("sentence_transformers").SentenceTransformer(options.name, device=str(device))
+        self.model = options.needs("sentence_transformers").SentenceTransformer(options.name, device=str(device))
         self.model.max_seq_length = min(options.max_length, self.model.max_seq_length or options.max_length)
         self.device = device
         self.dim = self(["a"]).shape[1]
@@ -90,7 +90,7 @@ class _Transformer:
     """texts -> float32 [n, dim] by a plain transformer and a pooling."""
 
     def __init__(self, options: TextModelEncoder, device: torch.device) -> None:
-        transformers: Any = options.needs("transformers")
+        transformers = options.needs("transformers")
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(options.name)
         if self.tokenizer.pad_token is None:  # GPT and its kin have none; the mask hides whatever stands there
             self.tokenizer.pad_token = self.tokenizer.eos_token
@@ -120,7 +120,11 @@ class _Transformer:
         return (states * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True)
 
 
-def _positions(config: Any) -> int | None:
+class _Config(Protocol):
+    pad_token_id: int | None
+
+
+def _positions(config: _Config) -> int | None:
     """Tokens that the position embeddings have room for; RoBERTa and its kin spend some on the padding."""
     positions = getattr(config, "max_position_embeddings", None)
     spent = (config.pad_token_id or 0) + 1 if "roberta" in getattr(config, "model_type", "") else 0

@@ -4,7 +4,6 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,11 +65,14 @@ class TfidfEncoder(FittedEncoder[str, Sequence[str]]):
         vectors[~present] = 0
         return vectors, present
 
-    def _vectorizer(self, **options: Any) -> TfidfVectorizer:
+    def _vectorizer(
+        self, min_df: int = 1, max_features: int | None = None, vocabulary: Sequence[str] | None = None
+    ) -> TfidfVectorizer:
         def terms(text: str) -> list[str]:
             return ngrams(list(words(text)), self.ngrams)
 
-        return TfidfVectorizer(analyzer=terms, sublinear_tf=True, dtype=np.float32, **options)
+        rare = {"min_df": min_df, "max_features": max_features, "vocabulary": vocabulary}
+        return TfidfVectorizer(analyzer=terms, sublinear_tf=True, dtype=np.float32, **rare)
 
 
 def words(text: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from mml.features.media.base import (
     MEDIA,
     WHERE,
+    AnyMedium,
     FolderMedium,
     FolderSource,
     Medium,
@@ -18,6 +19,7 @@ from mml.features.media.text import TextMedium
 __all__ = [
     "MEDIA",
     "WHERE",
+    "AnyMedium",
     "FolderMedium",
     "FolderSource",
     "Medium",

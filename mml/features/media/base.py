@@ -89,7 +89,7 @@ class Medium(ABC, Generic[Row]):
         """The keys that are options of its encoders."""
         return {name: key for name, key in keys_of(self.settings).items() if name not in WHERE}
 
-    def encoder(self, name: str, **options: Any) -> Encoder[Row]:
+    def encoder(self, name: str, **options: object) -> Encoder[Row]:
         """The encoder of that name; no model is loaded before its first use.
 
         Args:
@@ -129,7 +129,7 @@ class Medium(ABC, Generic[Row]):
             instead = " or ".join([*self.encoders, self.model])
             raise InputError(f"encoder {name!r} is for {own}; for {self.kind} take {instead}")
 
-    def _check_option(self, encoder: str, key: str, value: Any) -> None:
+    def _check_option(self, encoder: str, key: str, value: object) -> None:
         declared = self.options.get(key)
         if declared is not None and str in declared.types:
             if not isinstance(value, str):
@@ -238,4 +238,5 @@ def _expanded_model(name: str) -> str:
         return name
 
 
-MEDIA: Registry[Medium[Any]] = Registry("medium")
+AnyMedium = Medium[Any]
+MEDIA: Registry[AnyMedium] = Registry("medium")

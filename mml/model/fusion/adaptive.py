@@ -112,7 +112,7 @@ class AdaptiveFit:
         losses = []
         for layer in self._layers:
             weights, tau = layer(own.states[:, rows], own.context[rows])
-            fused = tau * weighted_mean(z, weights, known) + own.offset[rows]
+            fused = tau * weighted_mean(z, weights, known, own.unknown) + own.offset[rows]
             losses.append(nn.functional.cross_entropy(fused, own.target[rows], reduction="none"))
         return torch.stack(losses)
 

@@ -99,4 +99,4 @@ class AdaptiveScorer:
         scores = self.standardised
         weights, tau = self.fusion(scores.states(cases), self.context[cases])
         z = scores.of_cases(cases)
-        return lambda items: tau * weighted_mean(z(items), weights, scores.known(items))
+        return lambda items: tau * weighted_mean(z(items), weights, scores.known(items), scores.unknown)

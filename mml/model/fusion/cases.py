@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mml.data.tasks import TaskSet
-from mml.model.fusion.standardised import StandardisedScores
+from mml.model.fusion.standardised import ScoreSettings, StandardisedScores
 from mml.settings import setting
 
 _BLOCK = 64  # cases at a time
@@ -48,6 +48,7 @@ class FusionCases:
         states: [S, N, d].
         context: [N, n_context].
         rows: int64 [N], which of the tasks these are.
+        unknown: fused score of an item that no learner knows.
     """
 
     z: Tensor
@@ -57,6 +58,7 @@ class FusionCases:
     states: Tensor
     context: Tensor
     rows: np.ndarray
+    unknown: float = ScoreSettings.fusion_unknown
 
     def __len__(self) -> int:
         return len(self.target)
@@ -104,6 +106,7 @@ def fusion_cases(
         scores.states(chosen),
         context.to(scores.device)[chosen],
         rows,
+        scores.unknown,
     )
 
 

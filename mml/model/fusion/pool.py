@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -164,11 +164,11 @@ class PoolEntry:
     settings = PoolSettings
     is_compared = False
 
-    def fit(self, shape: FusionShape, data: FusionFit | None, values: Mapping[str, Any]) -> TrainedFusion:
+    def fit(self, shape: FusionShape, data: FusionFit | None, values: Mapping[str, object]) -> TrainedFusion:
         own = read(PoolSettings, values)
         return Pool(tuple(shape.names), own.fusion_others, own.fusion_untouched)
 
-    def restored(self, shape: FusionShape, state: State, values: Mapping[str, Any]) -> TrainedFusion:
+    def restored(self, shape: FusionShape, state: State, values: Mapping[str, object]) -> TrainedFusion:
         return Pool(tuple(shape.names), float(state["others"]), float(state["untouched"]))
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from mml.evaluation.scorer import Scorer
 from mml.evaluation.validation import Validation
+from mml.files.bundle import State
 from mml.model.fusion.cases import FusionCases
 from mml.model.fusion.standardised import StandardisedScores
 from mml.settings import Values, setting
 from mml.slots import Registry
-
-State = dict[str, Any]
 
 
 class FusedScorer(Scorer, Protocol):

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from mml.model.learner.outputs import Output, ShareOutput
 from mml.protocols import follows
+from mml.settings import setting
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """How scores of different learners stand beside each other."""
+
+    stage: ClassVar[str] = "fusion"
+    section: ClassVar[str] = "Fusion"
+
+    fusion_unknown: float = setting(
+        -3.0,
+        "Fused score of an item that no weighted learner knows, in standard deviations from a case's mean score: the "
+        "less, the later it is listed.",
+    )
 
 
 class StandardisedScores:
@@ -17,10 +34,13 @@ class StandardisedScores:
 
     Args:
         outputs: learner name -> what it says, over the same cases and items.
+        settings: see ScoreSettings.
     """
 
-    def __init__(self, outputs: Mapping[str, Output]) -> None:
+    def __init__(self, outputs: Mapping[str, Output], settings: ScoreSettings = ScoreSettings()) -> None:
         self._outputs = dict(outputs)
+        self.unknown = settings.fusion_unknown
+        """Score of an item that no learner knows."""
         self.names = list(outputs)
         first = next(iter(outputs.values()))
         self._n_cases = len(first)

@@ -67,7 +67,8 @@ def _ranking(cases: FusionCases, weights: Tensor, draws: Tensor) -> Ranking:
     ranks = torch.zeros_like(cases.target)
     for rows in torch.arange(len(cases), device=ranks.device).split(_RANKED):
         known = cases.known[:, rows].to(cases.z.dtype)
-        fused = weighted_mean(cases.z[:, rows], weights.to(known).expand(len(rows), -1), known)
+        each = weights.to(known).expand(len(rows), -1)
+        fused = weighted_mean(cases.z[:, rows], each, known, cases.unknown)
         fused = fused.masked_fill(cases.offset[rows] == -torch.inf, -torch.inf)
         above, ties = above_and_ties(fused, cases.target[rows])
         ranks[rows] = 1 + above + (draws[rows] * (ties + 1)).long()

@@ -10,18 +10,17 @@ from torch import Tensor
 from mml.evaluation.scorer import ItemScores
 from mml.model.fusion.standardised import StandardisedScores
 
-_LEAST = 1e-6
-_UNKNOWN = -3.0  # deviations from a case's mean score
+_LEAST = 1e-6  # a sum of weights that is rounding and counts as none; it moves no result
 
 
-def weighted_mean(z: Tensor, weights: Tensor, known: Tensor) -> Tensor:
+def weighted_mean(z: Tensor, weights: Tensor, known: Tensor, unknown: float) -> Tensor:
     """Mean of an item's scores over the learners that know it: [M, c, n], [c, M], [M, n] or [M, c, n] -> [c, n].
 
-    Where a learner does not know an item its z is 0. An item that none of them knows comes behind nearly all others.
+    Where a learner does not know an item its z is 0. An item that none of them knows has the score `unknown`.
     """
     total = weights @ known if known.dim() == 2 else torch.einsum("cm,mci->ci", weights, known)
     mean = torch.einsum("cm,mci->ci", weights, z) / total.clamp(min=_LEAST)
-    return torch.where(total > _LEAST, mean, _UNKNOWN)
+    return torch.where(total > _LEAST, mean, unknown)
 
 
 def common_mean(scores: StandardisedScores, cases: slice, weights: Tensor) -> Tensor:
@@ -32,7 +31,7 @@ def common_mean(scores: StandardisedScores, cases: slice, weights: Tensor) -> Te
     total, mean = weights @ scores.known(), torch.zeros(())
     for place in weights.nonzero()[:, 0].tolist():
         mean = scores.of_one(place, cases).mul_(weights[place]).add_(mean)
-    return torch.where(total > _LEAST, mean / total.clamp(min=_LEAST), _UNKNOWN)
+    return torch.where(total > _LEAST, mean / total.clamp(min=_LEAST), scores.unknown)
 
 
 class WeightedSum:
@@ -62,4 +61,4 @@ class WeightedSum:
     def of_cases(self, cases: slice) -> ItemScores:
         """Items -> fused scores [c, n]."""
         z = self._scores.of_cases(cases)
-        return lambda items: weighted_mean(z(items), self._weights, self._scores.known(items))
+        return lambda items: weighted_mean(z(items), self._weights, self._scores.known(items), self._scores.unknown)

@@ -75,7 +75,10 @@ class LearnerParts:
         """The parts that a run's settings give."""
         loss = LOSSES[read(LossSettings, values).loss_type].make(values)
         encoder, inner = read(EncoderSettings, values), read(InnerLoopSettings, values)
-        return cls(name, catalogue, encoder, loss, inner, values["MAX_ITEM_LIST_LENGTH"], values["seed"])
+        length, seed = values["MAX_ITEM_LIST_LENGTH"], values["seed"]
+        assert isinstance(length, int)
+        assert isinstance(seed, int)
+        return cls(name, catalogue, encoder, loss, inner, length, seed)
 
 
 class Learner(nn.Module):

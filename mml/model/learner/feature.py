@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from mml.data.catalogue import Catalogue
 from mml.data.sequences import PackedSequences
+from mml.data.settings import PopularitySettings
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.base import Learner, LearnerParts
-from mml.model.learner.popularity_settings import PopularitySettings
 from mml.model.learner.slot import LEARNERS, Serving, State, TrainedLearner
 from mml.settings import Values, read, setting
 
@@ -38,7 +38,7 @@ class ModalitySettings:
     section: ClassVar[str] = "Feature learners"
 
     item_feat_emb: str | None = setting(None, "File of one vector per item.", is_path=True)
-    source: Mapping[str, Any] | None = setting(None, "What to encode: columns, a table or a folder.")
+    source: Mapping[str, object] | None = setting(None, "What to encode: columns, a table or a folder.")
 
 
 class FeatureLearner(Learner):
@@ -49,10 +49,10 @@ class FeatureLearner(Learner):
     cannot know, and cold items are not held to be unpopular for it. A cold item counts as popular as the geometric
     mean of the warm ones. It is for softmax losses; BPR has none.
 
-    With `popularity_by_shots` what users take after up to three interactions is the prior of new users with so many: at
-    their start users take other items than later, and an encoder that tells items apart by content alone cannot say
-    which. It corrects rankings for the shift of the targets' shares (Saerens et al., Neural Computation 2002);
-    training, and the choice of epoch and adaptation, do without.
+    With `popularity_by_shots` what users take after up to `popularity_first` interactions is the prior of new users
+    with so many: at their start users take other items than later, and an encoder that tells items apart by content
+    alone cannot say which. It corrects rankings for the shift of the targets' shares (Saerens et al., Neural
+    Computation 2002); training, and the choice of epoch and adaptation, do without.
 
     Args:
         parts: as for Learner; the learner's name is its modality's.

@@ -11,6 +11,7 @@ from torch.nn.functional import embedding_bag
 
 from mml.data.popularity import overall_popularity, popularity_by_shots
 from mml.data.sequences import PackedSequences
+from mml.data.settings import PopularitySettings
 from mml.data.tasks import TaskSet
 from mml.data.transitions import positions
 from mml.evaluation.scorer import ItemScores
@@ -111,7 +112,7 @@ class LinearRegression:
         max_items: only so many items take part, the most popular ones; k is their number.
         max_length: longest history.
         decay: weight of an interaction against the next one's.
-        by_shots: whether p depends on the number of interactions.
+        counted: whether p depends on the number of interactions, and how.
         floor: q, the weight of popularity.
         device: where the model will be.
     """
@@ -123,7 +124,7 @@ class LinearRegression:
         max_items: int,
         max_length: int,
         decay: float,
-        by_shots: bool,
+        counted: PopularitySettings,
         floor: float,
         device: torch.device,
     ) -> None:
@@ -134,7 +135,8 @@ class LinearRegression:
         size = len(items) + 1
         known = replace(sequences, items=place[sequences.items])
         self._place = torch.from_numpy(place).to(device)
-        popularity = popularity_by_shots(known, size) if by_shots else overall_popularity(known, size)
+        by_shots = counted.popularity_by_shots
+        popularity = popularity_by_shots(known, size, counted) if by_shots else overall_popularity(known, size)
         self._floor = torch.from_numpy(floor * popularity).float().to(device)
         self.decay = decay
         self._gram = np.zeros((size, size), dtype=np.float32)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from mml.data.catalogue import Catalogue
+from mml.data.settings import PopularitySettings
 from mml.data.tasks import TaskSet
 from mml.model.learner.linear import LinearModel, LinearOutput, LinearRegression
-from mml.model.learner.popularity_settings import PopularitySettings
 from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
 from mml.settings import Values, read, setting
 
@@ -124,14 +124,13 @@ class LinearEntry:
 
 def _regression(context: FitContext, decay: float) -> LinearRegression:
     settings = read(LinearSettings, context.values)
-    by_shots = read(PopularitySettings, context.values).popularity_by_shots
     return LinearRegression(
         context.old,
         context.n_items,
         settings.max_items,
         context.max_length,
         decay,
-        by_shots,
+        read(PopularitySettings, context.values),
         settings.floor,
         torch.device(context.device),
     )

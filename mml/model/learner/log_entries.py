@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -163,7 +163,7 @@ class LogEntry:
         return method
 
 
-def chosen(method: LogMethod) -> dict[str, Any]:
+def chosen(method: LogMethod) -> dict[str, object]:
     """The searched settings' values."""
     return {one.name: getattr(method, one.name) for one in fields(method) if one.name in method.searched}
 

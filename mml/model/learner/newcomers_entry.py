@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -128,7 +127,7 @@ class NewcomersEntry:
         launches = None if content is None else learned(events, content, repeatable)
         return NewcomersLearner(name, chosen, events, len(events), catalogue, repeatable, n_items, launches)
 
-    def restored(self, name: str, state: State, values: Mapping[str, Any], context: Serving) -> TrainedLearner:
+    def restored(self, name: str, state: State, values: Mapping[str, object], context: Serving) -> TrainedLearner:
         users, items, times, places = (np.asarray(state["log"][key]) for key in _ARRAYS)
         chosen, repeatable = _chosen_of(state["chosen"]), bool(values["repeatable"])
         events = EventLog(users, items, times, places)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,13 +14,11 @@ from mml.data.catalogue import Catalogue
 from mml.data.events import EventLog
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
+from mml.files.bundle import State
 from mml.model.learner.base import Learner
 from mml.model.learner.outputs import Output
 from mml.settings import Values
 from mml.slots import Registry
-
-State = dict[str, Any]
-"""Tensors, numbers, strings, and lists and mappings of them, by name."""
 
 
 class TrainedLearner(Protocol):

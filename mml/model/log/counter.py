@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,10 +15,6 @@ from mml.data.sequences import PackedSequences
 from mml.evaluation.scorer import ItemScores, of_rows
 from mml.model.log.slot import choose
 from mml.settings import setting
-
-_MOST_CASES = 3000  # by which settings are chosen
-_FURTHEST = 50  # histories of so many interactions and more are alike in popularity
-_LEAST = 1e-3  # weight of an event that is too far in position to count
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,10 @@ class Counter:
     )
     reach: float = setting(0.0, "How far apart positions are that count for each other; 0 for all alike.", low=0.0)
     shrinkage: float = setting(100.0, "Events that popularity at all positions counts for.", low=0.0)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    furthest: int = setting(50, "Histories of so many interactions and more are alike in popularity.", low=1)
+    least: float = setting(1e-3, "Events whose weight by position is less are left out.", low=0.0, high=1.0)
+    most_cases: int = setting(3000, "Old users' arrivals by which the settings are chosen, at most.", low=1)
+    searched: Mapping[str, Sequence[float]] = setting(
         {"half_life": [0.0, *(2.0**-n for n in range(12))], "reach": [0.0, 0.5, 1.0, 2.0, 4.0, 8.0]},
         "Values tried on the old users' own arrivals before T, by setting.",
     )
@@ -102,8 +101,9 @@ class DecayedCounts:
         places = case * self._n_items + self._items[events]
         return np.bincount(places, weights, len(ends) * self._n_items).reshape(len(ends), self._n_items)
 
-    def _fading(self, age: np.ndarray | float) -> Any:
-        return np.exp2(-np.maximum(age, 0.0) / self._half_life)
+    def _fading(self, age: np.ndarray) -> np.ndarray:
+        fading: np.ndarray = np.exp2(-np.maximum(age, 0.0) / self._half_life)
+        return fading
 
 
 class CounterScorer:
@@ -120,7 +120,7 @@ class CounterScorer:
     def __init__(self, events: EventLog, cases: np.ndarray, n_items: int, settings: Counter, span: float) -> None:
         self._events, self._cases, self._settings, self._n_items = events, cases, settings, n_items
         self._life = settings.half_life * span if settings.half_life else np.inf
-        self._places = np.minimum(events.places, _FURTHEST)
+        self._places = np.minimum(events.places, settings.furthest)
         self._overall = self._counts(np.ones(len(events)))
         self._near: dict[int, DecayedCounts] = {}
 
@@ -154,7 +154,7 @@ class CounterScorer:
         return self._near[place]
 
     def _counts(self, weights: np.ndarray) -> DecayedCounts:
-        kept, events = np.flatnonzero(weights >= _LEAST), self._events
+        kept, events = np.flatnonzero(weights >= self._settings.least), self._events
         return DecayedCounts(events.items[kept], kept, events.times[kept], self._n_items, self._life, weights[kept])
 
 
@@ -184,7 +184,7 @@ def choose_counter(
         repeatable: whether an item that the user had already may be a target.
         judge: see `Judge`.
     """
-    cases = old_arrivals(past, n_users, shots, _MOST_CASES, repeatable)
+    cases = old_arrivals(past, n_users, shots, settings.most_cases, repeatable)
     histories = None if repeatable else histories_of(past, cases, max(shots))
     targets = past.items[cases]
 

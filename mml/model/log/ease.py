@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,7 +27,7 @@ class EASE(PriorMethod):
     penalty: float = setting(300.0, "Ridge penalty.", low=0.0)
     decay: float = setting(1.0, "Weight of an item of the history against the next one's.", low=0.0, high=1.0)
     max_items: int = setting(20_000, "Only the most popular items take part; memory is quadratic.", low=1)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {"penalty": [30.0, 100.0, 300.0, 1000.0, 3000.0], "decay": [0.4, 0.6, 0.8, 0.9, 1.0]},
         "Values tried on validation users, by setting.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -38,7 +38,7 @@ class IALS(PriorMethod):
     sweeps: int = setting(8, "Rounds of users, then items.", low=1)
     decay: float = setting(1.0, "Weight of an item of the history against the next one's.", low=0.0, high=1.0)
     seed: int = setting(0, "Of the items' first vectors.", low=0)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {
             "penalty": [0.003, 0.01, 0.03, 0.1],
             "unobserved": [0.03, 0.1, 0.3, 1.0],
@@ -80,6 +80,7 @@ class IALS(PriorMethod):
         vectors, weights = other[places], weights.to(other)
         weighted = vectors * weights[..., None]
         penalty = self.penalty * (weights.sum(1) + self.unobserved * n_other) ** self.frequency
+        # 1e-6: a row without observations and penalty could not be solved for
         left = weighted.mT @ vectors + gram + (penalty[:, None, None] + 1e-6) * torch.eye(self.dim)
         return torch.cholesky_solve(weighted.sum(1)[..., None], torch.linalg.cholesky(left))[..., 0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,7 +28,7 @@ class Markov(PriorMethod):
     decay: float = setting(0.8, "Weight of an item of the history against the next one's.", low=0.0, high=1.0)
     shrinkage: float = setting(10.0, "So many unseen transitions of each item lead nowhere.", low=0.0)
     max_lag: int = setting(50, "Interactions further apart are no pair.", low=1)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {
             "link": [0.0, 0.4, 0.6, 0.8, 0.9],
             "decay": [0.2, 0.4, 0.6, 0.8, 0.9, 1.0],

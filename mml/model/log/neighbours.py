@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,7 +19,6 @@ from mml.model.log.slot import LogModel, behind, touched
 from mml.settings import setting
 
 _CELLS = 2**22  # numbers held at a time
-_BACKOFF = 1e-4  # weight of popularity, for what no neighbour has
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Kernels:
             0 for all alike.
         idf: an item's scores are multiplied by 1 + idf log(sessions / sessions with it).
         neighbours: at most so many sessions count.
+        backoff: weight of popularity against the best score, for what no neighbour has.
     """
 
     position: float | None
@@ -43,6 +43,7 @@ class Kernels:
     match: float | None
     idf: float
     neighbours: int
+    backoff: float
 
     def of_history(self, histories: np.ndarray) -> np.ndarray:
         """Weights of the histories' items, float64 [c, L]; 0 for pads."""
@@ -69,7 +70,7 @@ class NeighbourModel:
     """score(i) = sum over the nearest sessions of similarity, match, distance and idf (see Kernels).
 
     The similarity of history h and session s is sum over the shared items of the history's weights, over the root of
-    the session's number of items, times the session's weight. What no neighbour has is ordered by popularity, last.
+    the session's number of items, times the session's weight. What no neighbour has is ordered by popularity.
 
     Args:
         log: the sessions.
@@ -90,7 +91,7 @@ class NeighbourModel:
         frequency = np.maximum(np.asarray(present.sum(0)).ravel(), 1)
         self._idf = 1.0 + kernels.idf * np.log(max(len(log), 1) / frequency)
         counts = np.bincount(log.items, minlength=n_items)
-        self._backoff = _BACKOFF * counts / max(counts.max(initial=0), 1)
+        self._backoff = kernels.backoff * counts / max(counts.max(initial=0), 1)
 
     def scores(self, histories: np.ndarray) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
@@ -153,6 +154,7 @@ def _age_table(histories: np.ndarray, n_items: int) -> np.ndarray:
 
 
 _SEARCHED = "Values tried on validation users, by setting."
+_BACKOFF = "Weight of popularity against the best score, for what no neighbour has."
 _LIVES = [0.1, 0.25, 0.5, 1.0, 4.0]
 
 
@@ -164,12 +166,15 @@ class VSKNN(PriorMethod):
     section: ClassVar[str] = "VSKNN"
     neighbours: int = setting(100, "At most so many sessions count.", low=1)
     idf: float = setting(1.0, "How much rarer items are preferred.", low=0.0)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    backoff: float = setting(1e-4, _BACKOFF, low=0.0)
+    searched: Mapping[str, Sequence[float]] = setting(
         {"neighbours": [50, 100, 200, 500, 1000], "idf": [0.0, 0.2, 0.5, 1.0]}, _SEARCHED
     )
 
     def fit_plain(self, log: PackedSequences, n_items: int, times: np.ndarray | None) -> LogModel:
-        return NeighbourModel(log, n_items, times, Kernels(None, None, None, None, self.idf, self.neighbours))
+        return NeighbourModel(
+            log, n_items, times, Kernels(None, None, None, None, self.idf, self.neighbours, self.backoff)
+        )
 
 
 @dataclass(frozen=True)
@@ -182,7 +187,8 @@ class STAN(PriorMethod):
     position: float = setting(4.0, "Items of the history weigh exp(-age / position).", low=1e-3)
     life: float = setting(1.0, "Sessions weigh exp(-age / life), age a share of the log's time.", low=1e-6)
     distance: float = setting(20.0, "A neighbour's items weigh exp(-places apart / distance).", low=1e-3)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    backoff: float = setting(1e-4, _BACKOFF, low=0.0)
+    searched: Mapping[str, Sequence[float]] = setting(
         {
             "distance": [2.0, 5.0, 10.0, 20.0, 50.0, 200.0],
             "position": [1.0, 2.0, 4.0, 8.0, 20.0],
@@ -193,7 +199,7 @@ class STAN(PriorMethod):
     )
 
     def fit_plain(self, log: PackedSequences, n_items: int, times: np.ndarray | None) -> LogModel:
-        kernels = Kernels(self.position, self.life, self.distance, 0.0, 0.0, self.neighbours)
+        kernels = Kernels(self.position, self.life, self.distance, 0.0, 0.0, self.neighbours, self.backoff)
         return NeighbourModel(log, n_items, times, kernels)
 
 
@@ -204,7 +210,7 @@ class VSTAN(STAN):
     section: ClassVar[str] = "VSTAN"
     match: float = setting(4.0, "Neighbours weigh exp(-age of the latest shared item / match).", low=1e-3)
     idf: float = setting(0.0, "How much rarer items are preferred.", low=0.0)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {
             "distance": [2.0, 5.0, 10.0, 20.0, 50.0, 200.0],
             "position": [1.0, 2.0, 4.0, 8.0, 20.0],
@@ -217,5 +223,5 @@ class VSTAN(STAN):
     )
 
     def fit_plain(self, log: PackedSequences, n_items: int, times: np.ndarray | None) -> LogModel:
-        kernels = Kernels(self.position, self.life, self.distance, self.match, self.idf, self.neighbours)
+        kernels = Kernels(self.position, self.life, self.distance, self.match, self.idf, self.neighbours, self.backoff)
         return NeighbourModel(log, n_items, times, kernels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mml.data.popularity import popularity_by_shots
 from mml.data.sequences import PackedSequences
+from mml.data.settings import PopularitySettings
 from mml.model.log.catalogue import Catalogue
 from mml.model.log.slot import LogMethod, behind, even_times
 from mml.settings import setting
@@ -61,7 +62,7 @@ class RecentPopularity(LogMethod):
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "RecentPopularity"
     half_life: float = setting(0.1, "Share of the log's time in which an interaction's weight halves.", low=1e-9)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {"half_life": [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]}, "Values tried on validation users, by setting."
     )
 
@@ -75,7 +76,7 @@ class RecentPositionPopularity(RecentPopularity):
 
     section: ClassVar[str] = "RecentPositionPopularity"
     strength: float = setting(1.0, "Exponent of how much more popular an item has become.", low=0.0)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {"half_life": [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0], "strength": [0.0, 0.25, 0.5, 1.0]},
         "Values tried on validation users, by setting.",
     )
@@ -89,12 +90,12 @@ class RecentPositionPopularity(RecentPopularity):
 
 
 def by_position(log: PackedSequences, n_items: int) -> Shares:
-    """Shares after 1..10 interactions; each row sums to one."""
+    """Shares after 1..10 interactions, counted as by default; each row sums to one."""
     catalogue = Catalogue.of(log, n_items, n_items)
     if not len(catalogue.items):
         return Shares(torch.zeros(1, n_items, dtype=torch.float64), catalogue.known)
     own = replace(log, items=catalogue.place[log.items])
-    shares = popularity_by_shots(own, catalogue.size)
+    shares = popularity_by_shots(own, catalogue.size, PopularitySettings())
     shares[:, 0] = 0.0
     return Shares(torch.from_numpy(shares[:, catalogue.place]), catalogue.known)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,7 +19,6 @@ from mml.model.log.slot import LogModel, behind, touched
 from mml.settings import setting
 
 _CELLS = 2**23  # similarities held at a time
-_BACKOFF = 1e-4  # weight of popularity, for what followed none
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,9 @@ class PrefixKNN(PriorMethod):
     decay: float = setting(0.8, "Weight of an item against the next one's.", low=0.0, high=1.0)
     power: float = setting(1.0, "Exponent of the similarities.", low=0.0)
     neighbours: int = setting(1000, "At most so many prefixes count.", low=1)
+    backoff: float = setting(1e-4, "Weight of popularity against the best score, for what followed none.", low=0.0)
     max_prefixes: int = setting(200_000, "Only the users' first places take part, as many each as make so many.", low=1)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {
             "decay": [0.4, 0.6, 0.8, 0.9, 0.95],
             "power": [0.5, 1.0, 2.0, 3.0],
@@ -54,7 +54,7 @@ class PrefixModel:
     def __init__(self, log: PackedSequences, n_items: int, settings: PrefixKNN) -> None:
         self.known, self._n_items, self._settings = touched(log, n_items), n_items, settings
         counts = np.bincount(log.items, minlength=n_items)
-        self._backoff = _BACKOFF * counts / max(counts.max(initial=0), 1)
+        self._backoff = settings.backoff * counts / max(counts.max(initial=0), 1)
         own = log.head(_places_each(log.lengths, settings.max_prefixes))
         longest = int(own.lengths.max(initial=1))
         blocks = list(positions(own, settings.decay, longest, n_items))

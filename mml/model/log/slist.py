@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,7 +33,7 @@ class SLIS(PriorMethod):
     decay: float = setting(0.8, "Weight of an item of the history against the next one's.", low=0.0, high=1.0)
     session_life: float = setting(1.0, "Share of the log's time in which a session's weight falls to 1/e.", low=1e-6)
     max_items: int = setting(20_000, "Only the most popular items take part; memory is quadratic.", low=1)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {
             "penalty": [30.0, 100.0, 300.0, 1000.0, 3000.0],
             "decay": [0.2, 0.4, 0.6, 0.8, 0.9, 1.0],
@@ -68,7 +68,7 @@ class SLIST(PriorMethod):
     session_life: float = setting(1.0, "Share of the log's time in which a session's weight falls to 1/e.", low=1e-6)
     max_lag: int = setting(50, "Interactions further apart are no pair.", low=1)
     max_items: int = setting(20_000, "Only the most popular items take part; memory is quadratic.", low=1)
-    searched: Mapping[str, Sequence[Any]] = setting(
+    searched: Mapping[str, Sequence[float]] = setting(
         {
             "penalty": [30.0, 100.0, 300.0, 1000.0, 3000.0],
             "consistency": [0.05, 0.2, 0.5, 0.8],

@@ -6,7 +6,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ class LogMethod(ABC):
         searched: setting -> values that are tried on the validation users (see `choose`).
     """
 
-    searched: Mapping[str, Sequence[Any]] = setting({}, "Values tried on validation users, by setting.")
+    searched: Mapping[str, Sequence[float]] = setting({}, "Values tried on validation users, by setting.")
 
     @abstractmethod
     def fit(self, log: PackedSequences, n_items: int, times: np.ndarray | None = None) -> LogModel:
@@ -57,7 +57,7 @@ class Searched(Protocol):
     """Settings, a frozen dataclass, of which some are searched."""
 
     @property
-    def searched(self) -> Mapping[str, Sequence[Any]]:
+    def searched(self) -> Mapping[str, Sequence[float]]:
         """Setting -> values that are tried."""
 
 

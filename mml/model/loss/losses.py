@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -66,11 +66,22 @@ def plain_softmax_loss(states: Tensor, table: Tensor, targets: Tensor) -> Tensor
     return torch.logsumexp(logits, -1) - logits.gather(-1, (targets - 1)[:, None])[:, 0]
 
 
+class _Kept(Protocol):
+    """What torch and the forward pass keep for the backward pass."""
+
+    needs_input_grad: tuple[bool, ...]
+    saved_tensors: tuple[Tensor, ...]
+    slope: Tensor
+    kept: list[Tensor] | None
+
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
+
+
 class _FullSoftmax(torch.autograd.Function):
     """Block by block, with the gradient by the states computed on the way and that by the table from kept softmaxes."""
 
     @staticmethod
-    def forward(ctx: Any, states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: _Kept, states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
         by_states, by_table, *_ = ctx.needs_input_grad
         items, n = table[1:], len(states)
         losses, slope = states.new_empty(n), states.new_empty(states.shape if by_states or by_table else 0)
@@ -92,7 +103,7 @@ class _FullSoftmax(torch.autograd.Function):
         return losses
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _Kept, *grads: Tensor) -> tuple[Tensor | None, ...]:
         states, table, targets = ctx.saved_tensors
         by_states, by_table, *_ = ctx.needs_input_grad
         if torch.is_grad_enabled():  # gradients of gradients are wanted
@@ -105,7 +116,7 @@ class _FullSoftmax(torch.autograd.Function):
         return dstates, _by_table(ctx, states, table, targets, grads[0]) if by_table else None, None
 
 
-def _by_table(ctx: Any, states: Tensor, table: Tensor, targets: Tensor, grad: Tensor) -> Tensor:
+def _by_table(ctx: _Kept, states: Tensor, table: Tensor, targets: Tensor, grad: Tensor) -> Tensor:
     weighted = states * grad[:, None]
     items = table[1:]
     result: Tensor = torch.ops.aten.embedding_dense_backward(weighted, targets, len(table), -1, False).neg_()

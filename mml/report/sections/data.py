@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
+from mml.data.summary import Summary
 from mml.report.charts import Line, LineChart
 from mml.report.evidence import Evidence
 from mml.report.html import Markup, joined, paragraph, table
 from mml.report.log import date, is_dates
 from mml.report.section import Section
+from mml.settings import inside
 
 _BINS = 40
 _REASONS = {
@@ -56,7 +57,7 @@ def _when(evidence: Evidence) -> str:
     return f"{text} T is {write(time)}: whoever came later is a new user."
 
 
-def _counts(summary: Mapping[str, Any]) -> Iterator[list[object]]:
+def _counts(summary: Summary) -> Iterator[list[object]]:
     named = {
         "interactions": "interactions",
         "old_users": "old users",
@@ -68,16 +69,18 @@ def _counts(summary: Mapping[str, Any]) -> Iterator[list[object]]:
         "warm_items": "warm items",
         "cold_items": "new items",
     }
+    counts: Mapping[str, object] = summary
     for key, words in named.items():
-        if key in summary:
-            yield [words, f"{summary[key]:,}"]
+        if key in counts:
+            yield [words, f"{counts[key]:,}"]
     for name, share in summary.get("modality_coverage", {}).items():
         yield [f"items with {name}", f"{100 * share:.1f} %"]
 
 
-def _left_out(summary: Mapping[str, Any]) -> Iterator[list[object]]:
+def _left_out(summary: Summary) -> Iterator[list[object]]:
+    counts: Mapping[str, object] = summary
     for group in ("skipped_users", "skipped_cases", "dropped_rows"):
-        for reason, n in summary.get(group, {}).items():
+        for reason, n in inside(counts.get(group)).items():
             if n:
                 yield [_REASONS.get(reason, reason.replace("_", " ")), f"{n:,}"]
     if summary.get("ignored_columns"):

@@ -70,7 +70,7 @@ def settings(evidence: Evidence) -> Section:
     """What the run was made with."""
     result = evidence.result
     versions = ", ".join(f"{name} {version}" for name, version in result.get("versions", {}).items())
-    rows = [
+    rows: list[list[object]] = [
         ["folder", tag("code", f"{evidence.dataset}/{evidence.folder.name}")],
         ["seed", result["seed"]],
         ["device", result.get("device", "-")],

@@ -7,7 +7,6 @@ MLFLOW_TRACKING_URI is set.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from mml.files.safe import plain
 from mml.trainer.curves import Epoch
@@ -20,7 +19,7 @@ class _Run:
     def __init__(self, run: LoggedRun) -> None:
         import mlflow
 
-        self._mlflow: Any = mlflow
+        self._mlflow = mlflow
         if "MLFLOW_TRACKING_URI" not in os.environ:
             mlflow.set_tracking_uri(f"sqlite:///{(run.folder / 'mlflow.db').resolve()}")
         mlflow.set_experiment(run.dataset)

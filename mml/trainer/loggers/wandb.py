@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from mml.files.safe import plain
 from mml.trainer.curves import Epoch
@@ -17,7 +16,7 @@ class _Run:
         import wandb
 
         project = os.environ.get("WANDB_PROJECT", run.dataset)
-        self._run: Any = wandb.init(
+        self._run = wandb.init(
             project=project, name=run.name, dir=str(run.folder), config=plain(dict(run.settings)), reinit=True
         )
         self._stages: set[str] = set()

@@ -13,7 +13,7 @@ from mml.model.log import neighbours, prefix
 from mml.model.log.methods import METHODS
 from mml.model.log.prior import PriorMethod
 from mml.model.log.slot import LogMethod, choose, described
-from mml.settings import keys_of
+from mml.settings import keys_of, read
 from tests.model.log.logs import HISTORIES, N_ITEMS, small_log
 
 ALL = [kind() for kind in METHODS.values()]
@@ -82,6 +82,19 @@ def test_settings_are_declared_and_searched_values_are_legal(method: LogMethod) 
         assert all(key.high is None or value <= key.high for value in values)
         assert all(type(value) is type(getattr(method, name)) for value in values)
     assert described(method).count(",") == max(len(method.searched) - 1, 0)
+
+
+@pytest.mark.parametrize("name", ["VSKNN", "STAN", "VSTAN", "PrefixKNN"])
+def test_popularity_beside_neighbours_is_a_setting(name: str) -> None:
+    log, times = small_log(2)
+    found = {}
+    for backoff in (0.0, 1e-4, 1e4):
+        method = read(METHODS[name], {"backoff": backoff})
+        found[backoff] = method.fit(log, N_ITEMS, times).scores(HISTORIES)
+    assert not torch.equal(found[0.0], found[1e-4])
+    torch.testing.assert_close(found[1e-4], METHODS[name]().fit(log, N_ITEMS, times).scores(HISTORIES))
+    counts = torch.from_numpy(np.bincount(log.items, minlength=N_ITEMS))
+    assert found[1e4][0].argmax() == counts.argmax()
 
 
 def test_the_search_finds_the_best_of_its_values() -> None:

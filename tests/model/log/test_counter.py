@@ -28,8 +28,9 @@ def _slow(events: EventLog, case: int, settings: Counter, span: float) -> list[f
         weight = 0.5 ** (age / (settings.half_life * span)) if settings.half_life else 1.0
         overall[events.items[one]] += weight
         if settings.reach:
-            apart = abs(int(events.places[one]) - int(events.places[case]))
-            near[events.items[one]] += weight * math.exp(-apart / settings.reach)
+            places = [min(int(events.places[at]), settings.furthest) for at in (one, case)]
+            close = math.exp(-abs(places[0] - places[1]) / settings.reach)
+            near[events.items[one]] += weight * close if close >= settings.least else 0.0
     if not settings.reach:
         return overall
     total = sum(overall) or 1.0
@@ -42,6 +43,8 @@ KINDS = [
     Counter(half_life=1e-4),
     Counter(half_life=0.1, reach=1.5, shrinkage=7.0),
     Counter(half_life=0.0, reach=1.5, shrinkage=0.0),
+    Counter(half_life=0.1, reach=1.5, furthest=3),
+    Counter(half_life=0.1, reach=1.5, least=0.3),
 ]
 
 
@@ -55,7 +58,7 @@ def test_as_a_slow_loop_counts(settings: Counter) -> None:
     assert len(scorer) == 60
     for size in (60, 7, 1):
         found = torch.cat([scorer.scores(slice(begin, min(begin + size, 60))) for begin in range(0, 60, size)])
-        torch.testing.assert_close(found, expected, rtol=2e-2 if settings.reach else 1e-8, atol=2e-2)
+        torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
     backwards = CounterScorer(events, cases[::-1].copy(), N_ITEMS, settings, 40.0)
     torch.testing.assert_close(backwards.scores(slice(0, 60)).flip(0), scorer.scores(slice(0, 60)))
 

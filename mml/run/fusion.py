@@ -78,5 +78,5 @@ def fusion_fit(context: RunContext, recommender: Recommender, scores: Standardis
     users = torch.from_numpy(tasks.users[cases.rows])
     frame = context.trainer_frame
     return FusionFit(
-        context.config.values(), cases, users, validation, seed, lambda what: FusionTrainer.run(frame, what)
+        context.config.values(), scores, cases, users, validation, seed, lambda what: FusionTrainer.run(frame, what)
     )

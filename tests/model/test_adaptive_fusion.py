@@ -71,7 +71,7 @@ def fitted(scores: StandardisedScores, context: Tensor, **over: Any) -> tuple[Tr
 
     users = torch.from_numpy(tasks().users)
     values = VALUES | over
-    data = FusionFit(values, cases, users, cast(Validation, None), 7, train)
+    data = FusionFit(values, cast(StandardisedScores, None), cases, users, cast(Validation, None), 7, train)
     return FUSIONS["adaptive"].fit(SHAPE, data, values), history
 
 

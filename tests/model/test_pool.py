@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from mml.evaluation.scorer import ItemScores, of_rows
 from mml.model.fusion import FUSIONS
-from mml.model.fusion.pool import Pool
+from mml.model.fusion.pool import Pool, PooledScorer, clearly_best
 from mml.model.fusion.slot import FusionShape
 from mml.model.fusion.standardised import StandardisedScores
 from mml.model.learner.outputs import Output, StateOutput
@@ -111,3 +114,39 @@ def test_its_settings_survive() -> None:
     shape = FusionShape(["a", "b"], 0, 3, 1, torch.device("cpu"))
     fusion = FUSIONS["pool"].fit(shape, None, {"fusion_others": 0.7, "fusion_untouched": 0.2})
     assert FUSIONS["pool"].restored(shape, fusion.state(), {}) == fusion
+
+
+class _Judged:
+    """A validation in which each pool's ranks are given, by its exponent."""
+
+    def __init__(self, ranks: dict[float, list[int]], users: list[int]) -> None:
+        self._ranks, self.tasks = ranks, SimpleNamespace(users=np.array(users))
+
+    def rank(self, scorer: PooledScorer) -> Any:
+        return SimpleNamespace(ranks=np.array(self._ranks[scorer.others]))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "expected"),
+    [
+        ([1, 1, 1, 1], 0.6),  # better for each user
+        ([1, 11, 11, 2], 0.3),  # for one user only: may be chance
+        ([11, 11, 11, 11], 0.3),
+        ([2, 2, 2, 2], 0.3),  # no better
+    ],
+)
+def test_another_exponent_must_be_better_by_more_than_chance(ranks: list[int], expected: float) -> None:
+    usual = Pool(("a", "counts", "b"), 0.3, 0.7)
+    validation: Any = _Judged({0.3: [2, 2, 2, 2], 0.45: [3, 3, 3, 3], 0.6: ranks}, [0, 1, 2, 3])
+    others = [Pool(usual.names, exponent, 0.7) for exponent in (0.45, 0.6)]
+    found = clearly_best(usual, others, StandardisedScores(_outputs()), validation)
+    assert found.others == expected
+
+
+def test_cases_of_one_user_are_no_evidence_of_their_own() -> None:
+    """One user gains nine times, three lose once: no more than chance."""
+    usual = Pool(("a", "counts", "b"), 0.3, 0.7)
+    users = [0] * 9 + [1, 2, 3]
+    validation: Any = _Judged({0.3: [2] * 12, 0.6: [1] * 9 + [11, 11, 11]}, users)
+    found = clearly_best(usual, [Pool(usual.names, 0.6, 0.7)], StandardisedScores(_outputs()), validation)
+    assert found.others == 0.3

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mml.evaluation.scorer import ItemScores, of_rows
+from mml.evaluation.significance import per_case_ndcg, per_user
+from mml.evaluation.validation import Validation
 from mml.model.fusion.mean import FixedWeights
 from mml.model.fusion.slot import FUSIONS, FusedScorer, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.standardised import StandardisedScores
@@ -31,6 +34,13 @@ class PoolSettings:
     fusion_others: float = setting(
         0.3,
         "fusion_method pool: exponent of the other learners beside newcomers, which has the rest of 1.",
+        low=0.0,
+        high=1.0,
+    )
+    fusion_others_tried: tuple[float, ...] = setting(
+        [0.15, 0.45, 0.6, 0.8],
+        "fusion_method pool: others; the best is taken where the validation users' NDCG@10 is higher than by "
+        "fusion_others, by more than a standard error over users. [] = none.",
         low=0.0,
         high=1.0,
     )
@@ -91,7 +101,7 @@ class PooledScorer:
     def __init__(
         self, scores: StandardisedScores, anchor: str, shares: ShareOutput, others: float, untouched: float
     ) -> None:
-        self._scores, self._shares, self._others, self._untouched = scores, shares, others, untouched
+        self._scores, self._shares, self.others, self._untouched = scores, shares, others, untouched
         self._anchor = scores.names.index(anchor)
         is_other = torch.tensor([float(name != anchor) for name in scores.names])
         self._mean = (is_other / is_other.sum()).to(scores.device)
@@ -147,7 +157,7 @@ class PooledScorer:
     @cached_property
     def _exponent(self) -> Tensor:
         """[n_items], of the others, but for untouched items that they are allowed to tell."""
-        return self._others * (self._shares.warm.to(self._is_known.device) & self._is_known)
+        return self.others * (self._shares.warm.to(self._is_known.device) & self._is_known)
 
     @cached_property
     def _warm(self) -> slice | Tensor:
@@ -157,16 +167,46 @@ class PooledScorer:
         return slice(first, last + 1) if last - first + 1 == len(places) else places
 
 
+def clearly_best(usual: Pool, others: Sequence[Pool], scores: StandardisedScores, validation: Validation) -> Pool:
+    """The best of some pools if it is better than the usual one by more than a standard error over users, else that
+    one: validation users are few, and learners were stopped on them.
+
+    Args:
+        usual: what is taken if nothing speaks for another one.
+        others: what may be taken.
+        scores: of all learners for the validation tasks.
+        validation: ranks them.
+    """
+    users, context = validation.tasks.users, torch.zeros(len(scores), 0)
+
+    def gains(pool: Pool) -> np.ndarray:
+        return per_case_ndcg(validation.rank(pool.scorer(scores, context)).ranks)
+
+    before = gains(usual)
+    best, most = usual, 0.0
+    for pool in others:
+        more, n_cases = per_user(gains(pool) - before, users)
+        mean = more.sum() / len(users)
+        error = np.sqrt(((more - mean * n_cases) ** 2).sum()) / len(users)
+        if mean > max(error, most):
+            best, most = pool, mean
+    return best
+
+
 class PoolEntry:
-    """Weighs the newcomers' shares against the mean of all others; nothing to learn."""
+    """Weighs the newcomers' shares against the mean of all others; one number to learn, where the log tells it."""
 
     name = "pool"
     settings = PoolSettings
     is_compared = False
 
     def fit(self, shape: FusionShape, data: FusionFit | None, values: Mapping[str, object]) -> TrainedFusion:
-        own = read(PoolSettings, values)
-        return Pool(tuple(shape.names), own.fusion_others, own.fusion_untouched)
+        own, names = read(PoolSettings, values), tuple(shape.names)
+        usual = Pool(names, own.fusion_others, own.fusion_untouched)
+        if data is None or data.scores.shares is None:
+            return usual
+        others = [replace(usual, others=exponent) for exponent in own.fusion_others_tried]
+        return clearly_best(usual, others, data.scores, data.validation)
 
     def restored(self, shape: FusionShape, state: State, values: Mapping[str, object]) -> TrainedFusion:
         return Pool(tuple(shape.names), float(state["others"]), float(state["untouched"]))

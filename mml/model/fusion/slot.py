@@ -88,6 +88,7 @@ class FusionFit:
 
     Args:
         values: all settings of the run.
+        scores: of all learners for the validation tasks.
         cases: the validation users' cases.
         users: int64 [N], whose case each is.
         validation: scores rankings of the cases.
@@ -96,6 +97,7 @@ class FusionFit:
     """
 
     values: Values
+    scores: StandardisedScores
     cases: FusionCases
     users: Tensor
     validation: Validation

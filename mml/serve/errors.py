@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
@@ -57,6 +57,15 @@ def refusal(status: int, message: str, headers: Mapping[str, str] | None = None)
     return JSONResponse({"error": safe}, status_code=status, headers=dict(headers or {}))
 
 
+class Problem(TypedDict):
+    """What a validation found, as pydantic tells it."""
+
+    type: str
+    loc: tuple[int | str, ...]
+    msg: str
+    ctx: NotRequired[dict[str, object]]
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
     """Refusals of an endpoint, for its specification."""
     return {status: {"model": Failure, "description": _MEANINGS[status]} for status in statuses}
@@ -77,7 +86,7 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     return refusal(*described(error.errors()))
 
 
-def described(problems: Sequence[ErrorDetails]) -> tuple[int, str]:
+def described(problems: Sequence[Problem]) -> tuple[int, str]:
     """Status and message for what a validation found."""
     first = problems[0]
     if first["type"] == "json_invalid":
@@ -93,7 +102,7 @@ def _place(location: Sequence[str | int]) -> str:
     return ".".join([str(location[0]), *kept])
 
 
-def _reason(problem: ErrorDetails, problems: Sequence[ErrorDetails]) -> str:
+def _reason(problem: Problem, problems: Sequence[Problem]) -> str:
     if problem["type"] == "extra_forbidden":
         return "there is no such key; see /docs"
     if problem["type"] in ("model_attributes_type", "missing") and len(problem["loc"]) == 1:

@@ -32,6 +32,7 @@ class Shares:
     states = None
     known = None
     n_items = N_ITEMS
+    is_online: bool = False
 
     def __len__(self) -> int:
         return len(self.logs)
@@ -56,8 +57,10 @@ def _outputs() -> dict[str, Output]:
     return {"a": others[0], "counts": shares, "b": others[1]}
 
 
-def _scores(outputs: dict[str, Output], others: float, untouched: float = 0.7) -> Tensor:
-    scorer = Pool(tuple(outputs), others, untouched).scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
+def _scores(outputs: dict[str, Output], others: float, untouched: float = 0.7, online: float = 9.0) -> Tensor:
+    scorer = Pool(tuple(outputs), others, untouched, online).scorer(
+        StandardisedScores(outputs), torch.zeros(N_CASES, 1)
+    )
     return scorer.of_cases(slice(0, N_CASES))(slice(0, N_ITEMS))
 
 
@@ -92,6 +95,15 @@ def test_an_untouched_item_has_the_larger_score(exponent: float) -> None:
     torch.testing.assert_close(found[:, UNTOUCHED], torch.maximum(own, exponent * z + gain)[:, UNTOUCHED])
 
 
+def test_online_it_has_an_exponent_of_its_own() -> None:
+    frozen = _outputs()
+    shares = frozen["counts"]
+    assert isinstance(shares, Shares)
+    online = frozen | {"counts": Shares(shares.logs, shares.warm, is_online=True)}
+    torch.testing.assert_close(_scores(online, 0.4, online=0.2), _scores(frozen, 0.2))
+    assert not torch.allclose(_scores(online, 0.4, online=0.2), _scores(frozen, 0.4))
+
+
 def test_without_others_it_is_the_shares() -> None:
     outputs = _outputs()
     torch.testing.assert_close(_scores(outputs, 0.0)[:, ~UNTOUCHED], _parts(outputs)[0][:, ~UNTOUCHED])
@@ -106,7 +118,7 @@ def test_it_is_the_mean_where_there_is_nothing_to_pool(names: tuple[str, ...]) -
 
 def test_weights_sum_to_one_and_the_shares_have_the_most() -> None:
     outputs = _outputs()
-    scorer = Pool(tuple(outputs), 0.4, 0.7).scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
+    scorer = Pool(tuple(outputs), 0.4, 0.7, 0.3).scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
     torch.testing.assert_close(scorer.weights(slice(0, 2)), torch.tensor([[0.2, 0.6, 0.2]] * 2))
 
 
@@ -136,17 +148,17 @@ class _Judged:
     ],
 )
 def test_another_exponent_must_be_better_by_more_than_chance(ranks: list[int], expected: float) -> None:
-    usual = Pool(("a", "counts", "b"), 0.3, 0.7)
+    usual = Pool(("a", "counts", "b"), 0.3, 0.7, 0.3)
     validation: Any = _Judged({0.3: [2, 2, 2, 2], 0.45: [3, 3, 3, 3], 0.6: ranks}, [0, 1, 2, 3])
-    others = [Pool(usual.names, exponent, 0.7) for exponent in (0.45, 0.6)]
+    others = [Pool(usual.names, exponent, 0.7, 0.3) for exponent in (0.45, 0.6)]
     found = clearly_best(usual, others, StandardisedScores(_outputs()), validation)
     assert found.others == expected
 
 
 def test_cases_of_one_user_are_no_evidence_of_their_own() -> None:
     """One user gains nine times, three lose once: no more than chance."""
-    usual = Pool(("a", "counts", "b"), 0.3, 0.7)
+    usual = Pool(("a", "counts", "b"), 0.3, 0.7, 0.3)
     users = [0] * 9 + [1, 2, 3]
     validation: Any = _Judged({0.3: [2] * 12, 0.6: [1] * 9 + [11, 11, 11]}, users)
-    found = clearly_best(usual, [Pool(usual.names, 0.6, 0.7)], StandardisedScores(_outputs()), validation)
+    found = clearly_best(usual, [Pool(usual.names, 0.6, 0.7, 0.3)], StandardisedScores(_outputs()), validation)
     assert found.others == 0.3

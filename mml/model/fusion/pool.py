@@ -40,7 +40,7 @@ class PoolSettings:
     fusion_others_tried: tuple[float, ...] = setting(
         [0.15, 0.45, 0.6, 0.8],
         "fusion_method pool: others; the best is taken where the validation users' NDCG@10 is higher than by "
-        "fusion_others, by more than a standard error over users. [] = none.",
+        "fusion_others, by more than a standard error over users. [] = none. Online it is fusion_others.",
         low=0.0,
         high=1.0,
     )
@@ -70,21 +70,24 @@ class Pool:
         names: of the learners.
         others: b.
         untouched: c.
+        online: b where events since the others were trained are known, of which validation users tell nothing.
     """
 
     names: tuple[str, ...]
     others: float
     untouched: float
+    online: float
     needs_context: ClassVar[bool] = False
 
     def scorer(self, scores: StandardisedScores, context: Tensor) -> FusedScorer:
         found = scores.shares
         if found is None or len(self.names) == 1:
             return FixedWeights(dict.fromkeys(self.names, 1.0 / len(self.names))).scorer(scores, context)
-        return PooledScorer(scores, *found, self.others, self.untouched)
+        others = self.online if found[1].is_online else self.others
+        return PooledScorer(scores, *found, others, self.untouched)
 
     def state(self) -> State:
-        return {"others": self.others, "untouched": self.untouched}
+        return {"others": self.others, "untouched": self.untouched, "online": self.online}
 
 
 class PooledScorer:
@@ -202,14 +205,14 @@ class PoolEntry:
 
     def fit(self, shape: FusionShape, data: FusionFit | None, values: Mapping[str, object]) -> TrainedFusion:
         own, names = read(PoolSettings, values), tuple(shape.names)
-        usual = Pool(names, own.fusion_others, own.fusion_untouched)
+        usual = Pool(names, own.fusion_others, own.fusion_untouched, own.fusion_others)
         if data is None or data.scores.shares is None:
             return usual
         others = [replace(usual, others=exponent) for exponent in own.fusion_others_tried]
         return clearly_best(usual, others, data.scores, data.validation)
 
     def restored(self, shape: FusionShape, state: State, values: Mapping[str, object]) -> TrainedFusion:
-        return Pool(tuple(shape.names), float(state["others"]), float(state["untouched"]))
+        return Pool(tuple(shape.names), *(float(state[key]) for key in ("others", "untouched", "online")))
 
 
 FUSIONS.add(PoolEntry())

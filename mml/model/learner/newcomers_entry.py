@@ -79,7 +79,8 @@ class NewcomersLearner:
         at, protocol = tasks.moments, "online"
         if at is None:
             at, protocol = Moments(np.full(len(tasks), self.n_past), np.full(len(tasks), -1)), "frozen"
-        return NewcomersOutput(self._models[protocol], tasks, n_items, self._warm, at)
+        is_online = protocol == "online"
+        return NewcomersOutput(self._models[protocol], tasks, n_items, self._warm, at, is_online=is_online)
 
     def expectations(self, tasks: TaskSet) -> NewcomersOutput:
         return self.output(tasks, self._catalogue.n_items)

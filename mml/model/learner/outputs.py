@@ -45,6 +45,10 @@ class ShareOutput(Output, Protocol):
     def warm(self) -> Tensor:
         """bool [n_items], items that somebody had touched when the learners were trained."""
 
+    @property
+    def is_online(self) -> bool:
+        """Whether it knows of events that came after the learners were trained."""
+
     def untouched(self, cases: slice | Tensor) -> Tensor:
         """bool [c, n_items], items of which it knows no event."""
 

@@ -22,6 +22,7 @@ class NewcomersOutput:
         warm: bool [n_items], over which scores are standardised.
         at: when they are asked.
         only: one of `LEARNERS`; the product if None.
+        is_online: whether events after T are known.
     """
 
     states = None
@@ -35,9 +36,10 @@ class NewcomersOutput:
         warm: Tensor,
         at: Moments,
         only: str | None = None,
+        is_online: bool = False,
     ) -> None:
         self._model, self._tasks, self._n_items, self._only = model, tasks, n_items, only
-        self.warm, self._at = warm[:n_items], at
+        self.warm, self.is_online, self._at = warm[:n_items], is_online, at
         self._last: tuple[slice, Tensor] | None = None
 
     def __len__(self) -> int:

@@ -1,9 +1,10 @@
-"""How well launches of the past tell which untouched items newcomers take: NDCG@10 among the untouched items alone.
+"""How well the past tells which untouched items newcomers take, and how often: NDCG@10 among the untouched items alone.
 
 python -m benchmarks.launches --dataset NAME [--key=value ...]
 
 At earlier moments of the log, by the share of its users that had arrived, and at T, each time learned from what came
-before. `turned out` ranks by what the same newcomers took: no order for all of them does much better.
+before. `turned out` ranks by what the same newcomers took: no order for all of them does much better. Then the share of
+cases with an untouched target by days since the moment, and the mean log likelihood of new or not after T.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from mml.config.config import Config
 from mml.data.rolling import Cases, rolling_newcomers
 from mml.evaluation.ranking import rank_targets
 from mml.model.newcomers.launches import learned
+from mml.model.newcomers.newness import learned_newness, passed
 
 _CUTS = (0.5, 0.625, 0.75, 0.875)
 _SHOTS = tuple(range(1, 10))
+_DAYS = (0, 4, 8, 16, 32, 64, 128)
 _BLOCK = 256  # cases scored at a time
 
 
@@ -69,7 +72,32 @@ def main(argv: Sequence[str]) -> int:
     for name, cases in {**moments, "T": measured.cases}.items():
         n, by_launches, as_it_was = among_untouched(measured, cases)
         print(f"{name:>8} {n:6} {by_launches:9.4f} {as_it_was:11.4f}", flush=True)
+    for name, cases in {**moments, "T": measured.cases}.items():
+        print(f"{name:>8} {by_days(measured, cases)}")
+    print("log likelihood after T, one share for all and by time: {:.3f}, {:.3f}".format(*likelihoods(measured)))
     return 0
+
+
+def by_days(measured: Measured, cases: Cases) -> str:
+    """The share of cases with an untouched target, by days since the moment up to which the log was known."""
+    known = int(cases.queries.known[0])
+    log = measured.world.events
+    new = measured.world.past.first_touches(measured.world.n_items)[cases.targets] >= known
+    days = (log.times[cases.numbers] - log.times[known - 1]) / 86400
+    bins = np.searchsorted(_DAYS, days, side="right")
+    return ", ".join(f"from day {_DAYS[one - 1]} {new[bins == one].mean():.2f}" for one in np.unique(bins))
+
+
+def likelihoods(measured: Measured) -> tuple[float, float]:
+    """Of new or not after T, as rolling newcomers tell it by one share and by the time that has passed."""
+    past, cases = measured.world.past, measured.cases
+    first = past.first_touches(measured.world.n_items)
+    rolling = rolling_newcomers(past, "frozen", _SHOTS, repeatable=measured.repeatable)
+    is_new = first[rolling.targets] >= rolling.queries.known
+    told = learned_newness(past, rolling, is_new).share(passed(measured.world.events, len(past), cases.queries))
+    new = first[cases.targets] >= len(past)
+    one, by_time = (float(np.where(new, np.log(p), np.log1p(-p)).mean()) for p in (is_new.mean(), told))
+    return one, by_time
 
 
 if __name__ == "__main__":

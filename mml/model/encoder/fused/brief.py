@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from mml.meta.inner import Params
-from mml.model.encoder.fused.ops import ACTIVATIONS
-from mml.model.encoder.fused.thin import Linear, Matrix, Norm, Normed, Plan, times_transposed
+from mml.model.encoder.fused.ops import ACTIVATIONS, Normed
+from mml.model.encoder.fused.thin import Linear, Matrix, Norm, Plan, times_transposed
 from mml.model.encoder.shape import CausalShape
 from mml.model.encoder.slot import Slopes
 

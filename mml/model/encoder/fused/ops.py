@@ -113,7 +113,7 @@ def linear_input(dy: Tensor, weight: Tensor | LowRank, onto: Tensor | None = Non
 
 
 class Normed(NamedTuple):
-    """What the backward pass of a layer normalisation needs: [U, L, d] twice, mean and 1/std [U, L, 1]."""
+    """What the backward pass of a layer normalisation needs: input and bare output [..., d], mean, 1/std [..., 1]."""
 
     x: Tensor
     normalised: Tensor

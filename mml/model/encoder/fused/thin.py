@@ -16,6 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mml.model.encoder.fused.ops import Normed
+
 aten = torch.ops.aten
 
 _INPUT = [True, False, False]
@@ -122,15 +124,6 @@ class Linear:
 
     def _of_tasks(self, rows: Tensor) -> Tensor:
         return rows.view(self._plan.n_tasks, -1, rows.shape[1])
-
-
-class Normed(NamedTuple):
-    """What the backward pass of a layer normalisation needs: input and bare output [r, d], mean and 1/std [r, 1]."""
-
-    x: Tensor
-    normalised: Tensor
-    mean: Tensor
-    rstd: Tensor
 
 
 class Norm:

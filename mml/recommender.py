@@ -453,8 +453,12 @@ class Recommender:
         counting = self._counting
         if counting:
             return counting[0].output(tasks, self.catalogue.n_items)
+        return self.by_popularity(len(tasks))
+
+    def by_popularity(self, n_cases: int) -> StateOutput:
+        """How often old users took each item, the same for all cases."""
         counts = torch.from_numpy(self.vocabulary.counts).float()
-        return StateOutput(torch.ones(len(tasks), 1), counts[:, None])
+        return StateOutput(torch.ones(n_cases, 1), counts[:, None])
 
     def _of_popularity(
         self, users: np.ndarray, top: int, allowed: Tensor, new_items_share: float | None

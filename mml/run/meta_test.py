@@ -18,7 +18,6 @@ from mml.evaluation.ranking import Ranking, tie_draws
 from mml.evaluation.scorer import Scorer
 from mml.evaluation.settings import EvaluationSettings
 from mml.files.safe import plain
-from mml.model.learner.outputs import StateOutput
 from mml.model.learner.slot import EventLearner
 from mml.recommender import Recommender
 from mml.run.context import RunContext, ranking_rules
@@ -97,7 +96,7 @@ class _Ranked:
     def first_screens(self, recommender: Recommender, tasks: TaskSet) -> dict[str, Ranking]:
         """Method -> ranking of the targets of tasks without inputs."""
         draws = tie_draws(len(tasks), self._seed)
-        rankings = {FLOOR: self._rank(_by_popularity(recommender, len(tasks)), tasks, draws)}
+        rankings = {FLOOR: self._rank(recommender.by_popularity(len(tasks)), tasks, draws)}
         rankings[FULL_METHOD] = self._rank(recommender.first_screen(tasks), tasks, draws)
         if self._online and recommender.follows_events:
             following, asked = recommender.over(self._followed.events), self._followed.at_moments(tasks)
@@ -137,7 +136,7 @@ class _Ranked:
         return rankings | {FULL_METHOD + ONLINE: self._rank(following.fused(asked, outputs), tasks, draws)}
 
     def _part_frozen(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
-        rankings = {FLOOR: self._rank(_by_popularity(recommender, len(tasks)), tasks, draws)}
+        rankings = {FLOOR: self._rank(recommender.by_popularity(len(tasks)), tasks, draws)}
         outputs = recommender.outputs(tasks)
         for name, output in outputs.items():
             rankings[name] = self._rank(output, tasks, draws)
@@ -157,12 +156,6 @@ def _by_group(
 ) -> dict[str, GroupMetrics]:
     measured = {name: _measured(one, metrics.top_items_needed) for name, one in rankings.items()}
     return {name: group_metrics(one, tasks, dataset.n_warm_items, metrics) for name, one in measured.items()}
-
-
-def _by_popularity(recommender: Recommender, n_cases: int) -> StateOutput:
-    """The floor: how often old users took each item."""
-    counts = torch.from_numpy(recommender.vocabulary.counts).float()
-    return StateOutput(torch.ones(n_cases, 1), counts[:, None])
 
 
 def _measured(ranking: Ranking, top: int) -> Ranking:

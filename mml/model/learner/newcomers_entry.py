@@ -114,10 +114,8 @@ class NewcomersEntry:
     def choose(self, context: FitContext) -> State:
         events, n_items = events_of(context), context.n_candidates
         content, repeatable = content_of(context.catalogue, n_items), bool(context.values["repeatable"])
-        shares, untouched = (
-            Shares(events, n_items, len(events), repeatable),
-            untouched_weights(events, content, repeatable),
-        )
+        shares = Shares(events, n_items, len(events), repeatable)
+        untouched = untouched_weights(events, content, repeatable)
         return {"chosen": {one: state_of(choose(events, shares, one, repeatable, untouched[one])) for one in PROTOCOLS}}
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:

@@ -99,12 +99,9 @@ def likeness(queries: Queries, content: np.ndarray, items: np.ndarray) -> np.nda
         content: float64 [n_items, d].
         items: float64 [k, d], the content of k items.
     """
-    mean = np.einsum("cl,cld->cd", decayed(queries.histories, _DECAY), content[_inside(queries, len(content))])
+    inside = np.minimum(queries.histories, len(content) - 1)
+    mean = np.einsum("cl,cld->cd", decayed(queries.histories, _DECAY), content[inside])
     return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)) @ items.T
-
-
-def _inside(queries: Queries, n: int) -> np.ndarray:
-    return np.minimum(queries.histories, n - 1)
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,6 @@ from mml.model.encoder.fused.ops import Normed
 aten = torch.ops.aten
 
 _INPUT = [True, False, False]
-
-
 _LONG = 128  # sum over so many: from here on products with a transposed factor are as quick as others
 
 

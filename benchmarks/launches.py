@@ -25,8 +25,6 @@ from mml.evaluation.ranking import rank_targets
 from mml.model.newcomers.launches import learned
 from mml.model.newcomers.newness import learned_newness, passed
 
-_CUTS = (0.5, 0.625, 0.75, 0.875)
-_SHOTS = tuple(range(1, 10))
 _DAYS = (0, 4, 8, 16, 32, 64, 128)
 _BLOCK = 256  # cases scored at a time
 
@@ -43,7 +41,7 @@ def among_untouched(measured: Measured, cases: Cases) -> tuple[int, float, float
     first = past.first_touches(len(content))
     known = int(cases.queries.known[0])
     cases = cases.take(first[cases.targets] >= known)
-    weights = learned(past.first(known), content, measured.repeatable)
+    weights = learned(past.first(known), content, measured.repeatable, measured.how)
     taken = np.bincount(cases.targets, minlength=len(content)).astype(np.float64)
     gains = []
     for scores in (content @ weights, taken):
@@ -64,10 +62,12 @@ def main(argv: Sequence[str]) -> int:
     if measured.content is None:
         print(f"{options.dataset} has no features of items.")
         return 0
+    how = measured.how
     print(f"{options.dataset}: NDCG@10 among untouched items; {machine_line()}")
     print(f"{'arrived':>8} {'cases':>6} {'launches':>9} {'turned out':>11}")
     moments = {
-        f"{cut:.1%}": rolling_newcomers(world.past, "frozen", _SHOTS, (cut,), measured.repeatable) for cut in _CUTS
+        f"{cut:.1%}": rolling_newcomers(world.past, "frozen", how.shots, (cut,), measured.repeatable)
+        for cut in how.cuts
     }
     for name, cases in {**moments, "T": measured.cases}.items():
         n, by_launches, as_it_was = among_untouched(measured, cases)
@@ -92,9 +92,11 @@ def likelihoods(measured: Measured) -> tuple[float, float]:
     """Of new or not after T, as rolling newcomers tell it by one share and by the time that has passed."""
     past, cases = measured.world.past, measured.cases
     first = past.first_touches(measured.world.n_items)
-    rolling = rolling_newcomers(past, "frozen", _SHOTS, repeatable=measured.repeatable)
+    rolling = rolling_newcomers(past, "frozen", measured.how.shots, measured.how.cuts, measured.repeatable)
     is_new = first[rolling.targets] >= rolling.queries.known
-    told = learned_newness(past, rolling, is_new).share(passed(measured.world.events, len(past), cases.queries))
+    told = learned_newness(past, rolling, is_new, measured.how).share(
+        passed(measured.world.events, len(past), cases.queries)
+    )
     new = first[cases.targets] >= len(past)
     one, by_time = (float(np.where(new, np.log(p), np.log1p(-p)).mean()) for p in (is_new.mean(), told))
     return one, by_time

@@ -33,6 +33,8 @@ from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.launches import learned, untouched_weights
 from mml.model.newcomers.learner import LEARNERS, Chosen, Newcomers, choose
 from mml.model.newcomers.parts import Shares
+from mml.model.newcomers.settings import NewcomersSettings
+from mml.settings import read
 
 _BLOCK = 256  # cases scored at a time
 
@@ -78,6 +80,7 @@ class Measured:
         self.cases = cases if most is None else cases.at_random(most, 0)
         self.warm = self.cases.targets <= world.dataset.n_warm_items
         self.repeatable = bool(world.config["repeatable"])
+        self.how = read(NewcomersSettings, world.config.values("newcomers"))
         features = world.dataset.item_features.values()
         self.content = unit_content([one.vectors[: world.n_items] for one in features])
 
@@ -86,15 +89,16 @@ class Measured:
         limit = self.world.dataset.n_known_items + 1
         content = None if self.content is None else self.content[:limit]
         past = self.world.past
-        untouched = untouched_weights(past, content, self.repeatable)[self.protocol]
-        return choose(past, Shares(past, limit, len(past), self.repeatable), self.protocol, self.repeatable, untouched)
+        untouched = untouched_weights(past, content, self.repeatable, self.how)[self.protocol]
+        shares = Shares(past, limit, len(past), self.repeatable, how=self.how)
+        return choose(past, shares, self.protocol, self.repeatable, untouched)
 
     def learner(self, chosen: Chosen) -> Newcomers:
         """With the choices, over the whole log."""
         world = self.world
-        launches = None if self.content is None else learned(world.past, self.content, self.repeatable)
-        n_past = len(world.past)
-        shares = Shares(world.events, world.n_items, n_past, self.repeatable, self.content, launches=launches)
+        launches = None if self.content is None else learned(world.past, self.content, self.repeatable, self.how)
+        rest = self.repeatable, self.content, None, launches, self.how
+        shares = Shares(world.events, world.n_items, len(world.past), *rest)
         return Newcomers(chosen, shares)
 
     def gains(self, scores: Tensor, rows: np.ndarray) -> np.ndarray:

@@ -119,7 +119,7 @@ def rolling_newcomers(
         past: the log up to T.
         protocol: one of `mml.data.moments.PROTOCOLS`.
         shots: after how many of their interactions they are asked.
-        cuts: shares of the arrivals, ascending.
+        cuts: shares of the arrivals, in any order.
         repeatable: whether an item that the user had already may be a target.
         longest: histories are the latest so many interactions.
     """
@@ -127,7 +127,7 @@ def rolling_newcomers(
     asked = np.isin(_places(past), np.asarray(shots))
     if not repeatable:
         asked &= first_of_pair(past)
-    moments = np.quantile(arrivals[np.isfinite(arrivals)], cuts) if len(past) else np.zeros(0)
+    moments = np.quantile(arrivals[np.isfinite(arrivals)], np.sort(cuts)) if len(past) else np.zeros(0)
     found = []
     for begin, end in itertools.pairwise([*moments, np.inf]):
         arrival = arrivals[past.users]

@@ -10,28 +10,30 @@ from mml.data.events import EventLog
 from mml.data.rolling import Queries, cases_after, rolling_newcomers
 from mml.data.tasks import Moments, evaluation_tasks
 from mml.model.newcomers.content import unit_content
-from mml.model.newcomers.launches import UNTOUCHED
-from mml.model.newcomers.learner import LEARNERS, Choosing, Chosen, Newcomers, choose, chosen_of, state_of
+from mml.model.newcomers.launches import UNTOUCHED, learned, untouched_weights
+from mml.model.newcomers.learner import LEARNERS, Chosen, Newcomers, choose, chosen_of, state_of
 from mml.model.newcomers.newness import passed
 from mml.model.newcomers.output import NewcomersOutput
 from mml.model.newcomers.parts import PRESENT, Shares
+from mml.model.newcomers.settings import NewcomersSettings
+from mml.settings import keys_of, read
 from tests.data.random_events import random_events, strangers
 
 N_ITEMS = 15
 FLAT = np.eye(len(UNTOUCHED))[0]
-HOW = Choosing(shots=(1, 2, 3), most_cases=60, most_of_product=40, depth=3)
+HOW = read(NewcomersSettings, {"shots": [1, 2, 3], "cases": 60, "product_cases": 40, "depth": 3})
 
 
 def _chosen(events: EventLog, protocol: str) -> Chosen:
     past = events.before(float(events.times[200]))
-    return choose(past, Shares(past, N_ITEMS, len(past), False), protocol, False, FLAT, HOW)
+    return choose(past, Shares(past, N_ITEMS, len(past), False, how=HOW), protocol, False, FLAT)
 
 
 @pytest.mark.parametrize("protocol", ["frozen", "online"])
 def test_choices_are_weights_and_follow_from_the_past_alone(protocol: str) -> None:
     events = random_events(0, n_items=N_ITEMS)
     chosen = _chosen(events, protocol)
-    assert 0 < chosen.n_cases <= HOW.most_cases
+    assert 0 < chosen.n_cases <= HOW.cases
     assert set(chosen.weights) == set(chosen.exponents) == set(LEARNERS)
     for name in LEARNERS:
         assert chosen.weights[name].sum() == pytest.approx(1.0)
@@ -85,9 +87,8 @@ def test_only_items_that_came_later_are_untouched() -> None:
     """All that were there at T are touched: the later ones have what newness says, and nothing is undefined."""
     events = EventLog.from_rows(np.repeat(np.arange(40), 5), np.tile(np.arange(1, 11), 20), np.arange(200.0))
     content = unit_content([np.random.default_rng(0).normal(size=(14, 4))])
-    chosen = choose(
-        events, Shares(events, 11, 200, False), "frozen", False, np.full(len(UNTOUCHED), 1 / len(UNTOUCHED)), HOW
-    )
+    alike = np.full(len(UNTOUCHED), 1 / len(UNTOUCHED))
+    chosen = choose(events, Shares(events, 11, 200, False, how=HOW), "frozen", False, alike)
     queries = strangers([[1, 2], [3, 0]], [200, 200])
     model = Newcomers(chosen, Shares(events, 14, 200, False, content, counted=11, launches=np.ones(4)))
     shares = model.scores(queries).exp()
@@ -110,7 +111,7 @@ def test_the_longer_ago_the_log_ended_the_more_is_new() -> None:
     users, items = np.arange(1200) // 3, 1 + np.arange(1200) // 4 - rng.integers(0, 30, 1200)
     events = EventLog.from_rows(users, np.maximum(items, 1), np.arange(1200.0))
     n_items, n = int(items.max()) + 101, len(events)
-    newness = choose(events, Shares(events, n_items, n, False), "frozen", False, FLAT, HOW).newness
+    newness = choose(events, Shares(events, n_items, n, False, how=HOW), "frozen", False, FLAT).newness
     assert newness.slope > 0
     found = newness.share(passed(events, n, strangers([[1]] * 3, [n] * 3, np.nan)))
     later = newness.share(np.array([passed(events, n, strangers([[1]], [n], t))[0] for t in (1199.0, 1300.0, 1600.0)]))
@@ -189,3 +190,53 @@ def test_an_output_standardises_over_warm_items() -> None:
         assert torch.equal(output.of_cases(slice(0, 3))(slice(None)), kept)
         output.log_shares(slice(1, 2))  # others in between
         assert torch.equal(output.log_shares(slice(0, 3)), logs)
+
+
+CHANGED: dict[str, object] = {
+    "shots": [1, 2],
+    "cuts": [0.5, 0.8],
+    "cases": 50,
+    "product_cases": 25,
+    "depth": 9,
+    "depth_cases": 20,
+    "top": 1,
+    "backing": 0.5,
+    "shrinkage": 3.0,
+    "least_weight": 0.03,
+    "furthest": 2,
+    "youngest": 0.4,
+    "launch_cuts": [0.5, 0.6],
+    "launch_cases": 10,
+    "launch_folds": 2,
+    "launch_penalty": 1.0,
+    "likeness_decay": 0.1,
+    "newness_least": 0.45,
+    "newness_soon": 0.5,
+    "newness_penalty": 10.0,
+}
+
+
+def test_the_table_of_changes_has_every_key() -> None:
+    assert set(CHANGED) == set(keys_of(NewcomersSettings))
+
+
+@pytest.mark.parametrize("key", CHANGED)
+def test_every_key_moves_what_is_said(key: str) -> None:
+    usual = {"shots": [1, 2, 3], "cases": 300, "product_cases": 100, "depth": 3}
+    before, after = (_said(read(NewcomersSettings, usual | own)) for own in ({}, {key: CHANGED[key]}))
+    assert not torch.equal(before, after)
+
+
+def _said(how: NewcomersSettings) -> torch.Tensor:
+    """Scores by a log in which items are launched all the time, and after it."""
+    rng = np.random.default_rng(0)
+    users, items = np.arange(900) // 4, np.maximum(1 + np.arange(900) // 9 - rng.integers(0, 20, 900), 1)
+    events = EventLog.from_rows(users, items, np.arange(900.0))
+    n_items, n = int(items.max()) + 11, len(events)
+    content = unit_content([rng.normal(size=(n_items, 3))])
+    assert content is not None
+    untouched = untouched_weights(events, content, False, how)["frozen"]
+    launches = learned(events, content, False, how)
+    chosen = choose(events, Shares(events, n_items, n, False, how=how), "frozen", False, untouched)
+    queries = strangers([[60, 70, 80], [97, 0, 0]], [n, n], 1000.0)
+    return Newcomers(chosen, Shares(events, n_items, n, False, content, None, launches, how)).scores(queries)

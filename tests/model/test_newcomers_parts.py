@@ -16,9 +16,12 @@ from mml.model.newcomers.launches import UNTOUCHED, Unseen, learned, untouched_w
 from mml.model.newcomers.nearness import Nearness
 from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Counts, Part, Rate, Shares
 from mml.model.newcomers.pool import mixture_weights, product_weights
+from mml.model.newcomers.settings import NewcomersSettings
+from mml.settings import read
 from tests.data.random_events import random_events
 
 N_ITEMS = 15
+HOW = read(NewcomersSettings, {})
 
 
 def _cases(events: EventLog, protocol: str) -> Cases:
@@ -85,7 +88,7 @@ def test_launches_of_the_past_tell_which_untouched_item_is_next() -> None:
     users = np.arange(240) // 4
     taken = 2 * (1 + np.minimum(np.arange(240) // 12 + rng.integers(0, 3, 240), 22))
     events = EventLog.from_rows(users, taken, np.arange(240.0))
-    weights = learned(events, content, True)
+    weights = learned(events, content, True, HOW)
     assert weights[0] > weights[1]
     shares = Shares(events, n + 1, len(events), True, content, launches=weights)
     queries = cases_after(events, np.array([239]), 240, "frozen").queries
@@ -112,7 +115,7 @@ def _launched(by: str) -> tuple[EventLog, np.ndarray]:
 @pytest.mark.parametrize("by", ["launches", "likeness"])
 def test_the_past_tells_by_what_untouched_items_are_taken(by: str) -> None:
     events, content = _launched(by)
-    for weights in untouched_weights(events, content, True).values():
+    for weights in untouched_weights(events, content, True, HOW).values():
         assert weights.sum() == pytest.approx(1.0)
         used = sum(weight for weight, part in zip(weights, UNTOUCHED, strict=True) if getattr(part, by))
         assert used > 0.9
@@ -123,14 +126,14 @@ def test_without_content_or_cases_untouched_items_are_alike() -> None:
     assert not UNTOUCHED[0].launches
     assert not UNTOUCHED[0].likeness
     events, content = _launched("launches")
-    assert all((one == alone).all() for one in untouched_weights(events, None, True).values())
+    assert all((one == alone).all() for one in untouched_weights(events, None, True, HOW).values())
     nobody = EventLog.from_rows(np.array([0, 1, 2]), np.array([1, 1, 1]), np.arange(3.0))
-    assert all((one == alone).all() for one in untouched_weights(nobody, content, True).values())
+    assert all((one == alone).all() for one in untouched_weights(nobody, content, True, HOW).values())
 
 
 def test_a_log_in_which_nobody_took_anything_new_teaches_nothing() -> None:
     events = EventLog.from_rows(np.array([0, 1, 2]), np.array([1, 1, 1]), np.arange(3.0))
-    np.testing.assert_array_equal(learned(events, np.eye(3), True), np.zeros(3))
+    np.testing.assert_array_equal(learned(events, np.eye(3), True, HOW), np.zeros(3))
 
 
 def test_nothing_after_what_is_known_matters() -> None:

@@ -19,6 +19,8 @@ from mml.model.newcomers.launches import learned, untouched_weights
 from mml.model.newcomers.learner import Chosen, Newcomers, choose, chosen_of, state_of
 from mml.model.newcomers.output import NewcomersOutput
 from mml.model.newcomers.parts import Shares
+from mml.model.newcomers.settings import NewcomersSettings
+from mml.settings import Values, read
 
 _ARRAYS = ("users", "items", "times", "places")  # of a log
 
@@ -35,6 +37,7 @@ class NewcomersLearner:
         repeatable: whether items of the history are candidates.
         counted: number of items at T, the padding item included; later ones change nobody's share.
         launches: float64 [d], what those up to T tell of content; None without content.
+        how: the settings.
     """
 
     adapts = False
@@ -49,16 +52,17 @@ class NewcomersLearner:
         repeatable: bool,
         counted: int,
         launches: np.ndarray | None,
+        how: NewcomersSettings,
     ) -> None:
         self.name, self.events, self._chosen, self.n_past = name, events, chosen, n_past
         self._catalogue, self._repeatable, self._counted = catalogue, repeatable, counted
-        self._launches = launches
+        self._launches, self._how = launches, how
 
     @cached_property
     def _shares(self) -> Shares:
         n_items = self._catalogue.n_items
-        content = content_of(self._catalogue, n_items)
-        return Shares(self.events, n_items, self.n_past, self._repeatable, content, self._counted, self._launches)
+        rest = content_of(self._catalogue, n_items), self._counted, self._launches, self._how
+        return Shares(self.events, n_items, self.n_past, self._repeatable, *rest)
 
     @cached_property
     def _models(self) -> dict[str, Newcomers]:
@@ -72,7 +76,7 @@ class NewcomersLearner:
         return warm
 
     def over(self, events: EventLog) -> NewcomersLearner:
-        rest = self._catalogue, self._repeatable, self._counted, self._launches
+        rest = self._catalogue, self._repeatable, self._counted, self._launches, self._how
         return NewcomersLearner(self.name, self._chosen, events, self.n_past, *rest)
 
     def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> NewcomersOutput:
@@ -101,7 +105,7 @@ class NewcomersEntry:
 
     name = "newcomers"
     settings = None
-    own_settings = None
+    own_settings = NewcomersSettings
     needs_features = False
     by_default = True
 
@@ -114,25 +118,27 @@ class NewcomersEntry:
     def choose(self, context: FitContext) -> State:
         events, n_items = events_of(context), context.n_candidates
         content, repeatable = content_of(context.catalogue, n_items), bool(context.values["repeatable"])
-        shares = Shares(events, n_items, len(events), repeatable)
-        untouched = untouched_weights(events, content, repeatable)
+        how = read(NewcomersSettings, context.values)
+        shares = Shares(events, n_items, len(events), repeatable, how=how)
+        untouched = untouched_weights(events, content, repeatable, how)
         return {"chosen": {one: state_of(choose(events, shares, one, repeatable, untouched[one])) for one in PROTOCOLS}}
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
         events, chosen = events_of(context), _chosen_of(choice["chosen"])
         repeatable = bool(context.values["repeatable"])
         catalogue, n_items = context.catalogue, context.catalogue.n_items
-        content = content_of(catalogue, n_items)
-        launches = None if content is None else learned(events, content, repeatable)
-        return NewcomersLearner(name, chosen, events, len(events), catalogue, repeatable, n_items, launches)
+        content, how = content_of(catalogue, n_items), read(NewcomersSettings, context.values)
+        launches = None if content is None else learned(events, content, repeatable, how)
+        return NewcomersLearner(name, chosen, events, len(events), catalogue, repeatable, n_items, launches, how)
 
-    def restored(self, name: str, state: State, values: Mapping[str, object], context: Serving) -> TrainedLearner:
+    def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
         users, items, times, places = (np.asarray(state["log"][key]) for key in _ARRAYS)
         chosen, repeatable = _chosen_of(state["chosen"]), bool(values["repeatable"])
         events = EventLog(users, items, times, places)
         n_past, counted = int(state["n_past"]), int(state["counted"])
         launches = np.asarray(state["launches"]) if "launches" in state else None
-        return NewcomersLearner(name, chosen, events, n_past, context.catalogue, repeatable, counted, launches)
+        rest = context.catalogue, repeatable, counted, launches, read(NewcomersSettings, values)
+        return NewcomersLearner(name, chosen, events, n_past, *rest)
 
 
 def _chosen_of(state: Mapping[str, State]) -> dict[str, Chosen]:

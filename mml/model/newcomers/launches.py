@@ -14,14 +14,9 @@ from mml.data.moments import PROTOCOLS
 from mml.data.rolling import Cases, Queries, rolling_newcomers
 from mml.model.log.histories import decayed
 from mml.model.newcomers.pool import mixture_weights
+from mml.model.newcomers.settings import NewcomersSettings
 
-_CUTS = (0.5, 0.625, 0.75)  # of the arrivals: what was new at one may be taken after it
-_SHOTS = tuple(range(1, 10))
-_PENALTY = 0.01  # of the weights' squares
-_STEPS = 100
-_FOLDS = 5
-_MOST = 200  # cases of a cut by which parts are told apart
-_DECAY = 0.8  # of a history's items, from one to the one before
+_STEPS = 100  # more than the fit has been seen to take: it ends where nothing changes
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ UNTOUCHED: tuple[Unseen, ...] = tuple(
 """The parts of the mixture of untouched items; the first knows nothing."""
 
 
-def learned(past: EventLog, content: np.ndarray, repeatable: bool) -> np.ndarray:
+def learned(past: EventLog, content: np.ndarray, repeatable: bool, how: NewcomersSettings) -> np.ndarray:
     """The weights w, float64 [d], of a multinomial logit of untouched items, exp(v . w), v an item's content.
 
     They make what newcomers after earlier moments of the log took of the items that were untouched then likeliest, less
@@ -60,11 +55,15 @@ def learned(past: EventLog, content: np.ndarray, repeatable: bool) -> np.ndarray
         past: the log; nothing else is used.
         content: float64 [n_items, d].
         repeatable: whether an item that the user had already may be a target.
+        how: the settings.
     """
-    return _fitted(_cuts(past, len(content), repeatable), content, np.ones(len(content), dtype=bool))
+    kept = np.ones(len(content), dtype=bool)
+    return _fitted(_cuts(past, len(content), repeatable, how), content, kept, how.launch_penalty)
 
 
-def untouched_weights(past: EventLog, content: np.ndarray | None, repeatable: bool) -> dict[str, np.ndarray]:
+def untouched_weights(
+    past: EventLog, content: np.ndarray | None, repeatable: bool, how: NewcomersSettings
+) -> dict[str, np.ndarray]:
     """Protocol -> the weights of `UNTOUCHED` in a mixture, float64 [parts], that make what newcomers took likeliest.
 
     It is told out of fold: the items are cut into parts, and each part's shares are by what was learned of the others'
@@ -75,32 +74,35 @@ def untouched_weights(past: EventLog, content: np.ndarray | None, repeatable: bo
         past: the log; nothing else is used.
         content: float64 [n_items, d]; None where there is none.
         repeatable: whether an item that the user had already may be a target.
+        how: the settings.
     """
     if content is None:
         return dict.fromkeys(PROTOCOLS, np.eye(len(UNTOUCHED))[0])
-    cuts, first = _cuts(past, len(content), repeatable), past.first_touches(len(content))
-    fold = np.random.default_rng(0).integers(0, _FOLDS, len(content))
-    folds = [(fold == number, _fitted(cuts, content, fold != number)) for number in range(_FOLDS)]
-    latest = {"frozen": [one.cases.take(slice(-_MOST, None)) for one in cuts]}
-    latest["online"] = [_online(past, first, repeatable).take(slice(-_MOST * len(_CUTS), None))]
+    cuts, first = _cuts(past, len(content), repeatable, how), past.first_touches(len(content))
+    fold, most = np.random.default_rng(0).integers(0, how.launch_folds, len(content)), how.launch_cases
+    numbers = range(how.launch_folds)
+    folds = [(fold == number, _fitted(cuts, content, fold != number, how.launch_penalty)) for number in numbers]
+    latest = {"frozen": [one.cases.take(slice(-most, None)) for one in cuts]}
+    latest["online"] = [_online(past, first, repeatable, how).take(slice(-most * len(how.launch_cuts), None))]
     found = {}
     for protocol, groups in latest.items():
-        shares = [_shares(one, first, content, own, kept) for one in groups for kept, own in folds]
+        shares = [_shares(one, first, content, own, kept, how.likeness_decay) for one in groups for kept, own in folds]
         told = np.concatenate([np.zeros((0, len(UNTOUCHED))), *shares])
         found[protocol] = mixture_weights(told, 0.0) if len(told) else np.eye(len(UNTOUCHED))[0]
     return found
 
 
-def likeness(queries: Queries, content: np.ndarray, items: np.ndarray) -> np.ndarray:
+def likeness(queries: Queries, content: np.ndarray, items: np.ndarray, decay: float) -> np.ndarray:
     """Likeness of items to what the user had, float64 [c, k]: products with its mean of length 1.
 
     Args:
         queries: c of them.
         content: float64 [n_items, d].
         items: float64 [k, d], the content of k items.
+        decay: weight of each earlier item of a history against the next.
     """
     inside = np.minimum(queries.histories, len(content) - 1)
-    mean = np.einsum("cl,cld->cd", decayed(queries.histories, _DECAY), content[inside])
+    mean = np.einsum("cl,cld->cd", decayed(queries.histories, decay), content[inside])
     return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)) @ items.T
 
 
@@ -124,7 +126,9 @@ class _Cut:
         return (torch.from_numpy(items), torch.from_numpy(counts / counts.sum())) if counts.any() else None
 
 
-def _shares(cases: Cases, first: np.ndarray, content: np.ndarray, weights: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def _shares(
+    cases: Cases, first: np.ndarray, content: np.ndarray, weights: np.ndarray, kept: np.ndarray, decay: float
+) -> np.ndarray:
     """The parts' shares of the targets among the items of `kept` that were untouched then, times their number: float64
     [c, parts].
 
@@ -134,13 +138,14 @@ def _shares(cases: Cases, first: np.ndarray, content: np.ndarray, weights: np.nd
         content: float64 [n_items, d].
         weights: float64 [d], of the logit.
         kept: bool [n_items].
+        decay: see `likeness`.
     """
     cases = cases.take(kept[cases.targets])
     items = np.flatnonzero(kept)
     items = items[items > 0]
     untouched = first[items][None] >= cases.queries.known[:, None]
     columns = np.searchsorted(items, cases.targets)
-    s, p = (content[items] @ weights)[None], likeness(cases.queries, content, content[items])
+    s, p = (content[items] @ weights)[None], likeness(cases.queries, content, content[items], decay)
     found = np.empty((len(cases), len(UNTOUCHED)))
     for column, part in enumerate(UNTOUCHED):
         scores = np.where(untouched, part.scores(s, p), -np.inf)
@@ -149,16 +154,16 @@ def _shares(cases: Cases, first: np.ndarray, content: np.ndarray, weights: np.nd
     return found
 
 
-def _online(past: EventLog, first: np.ndarray, repeatable: bool) -> Cases:
+def _online(past: EventLog, first: np.ndarray, repeatable: bool, how: NewcomersSettings) -> Cases:
     """Rolling newcomers' cases with an untouched target, every event before it known."""
-    cases = rolling_newcomers(past, "online", _SHOTS, _CUTS, repeatable)
+    cases = rolling_newcomers(past, "online", how.shots, how.launch_cuts, repeatable)
     return cases.take(first[cases.targets] >= cases.queries.known)
 
 
-def _cuts(past: EventLog, n_items: int, repeatable: bool) -> list[_Cut]:
+def _cuts(past: EventLog, n_items: int, repeatable: bool, how: NewcomersSettings) -> list[_Cut]:
     first, found = past.first_touches(n_items), []
-    for cut in _CUTS:
-        cases = rolling_newcomers(past, "frozen", _SHOTS, (cut,), repeatable)
+    for cut in how.launch_cuts:
+        cases = rolling_newcomers(past, "frozen", how.shots, (cut,), repeatable)
         if len(cases):
             untouched = first >= cases.queries.known[0]
             untouched[0] = False
@@ -166,7 +171,7 @@ def _cuts(past: EventLog, n_items: int, repeatable: bool) -> list[_Cut]:
     return found
 
 
-def _fitted(cuts: Iterable[_Cut], content: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def _fitted(cuts: Iterable[_Cut], content: np.ndarray, kept: np.ndarray, penalty: float) -> np.ndarray:
     """The logit's weights, float64 [d], by what was taken of the items `kept` [n_items]."""
     taken: Sequence[tuple[Tensor, Tensor]] = [one for cut in cuts if (one := cut.taken(kept)) is not None]
     weights = torch.zeros(content.shape[1], dtype=torch.float64, requires_grad=True)
@@ -178,7 +183,7 @@ def _fitted(cuts: Iterable[_Cut], content: np.ndarray, kept: np.ndarray) -> np.n
     def closure() -> Tensor:
         optimiser.zero_grad()
         scores = vectors @ weights
-        loss = _PENALTY * (weights**2).sum()
+        loss = penalty * (weights**2).sum()
         for items, shares in taken:
             loss = loss - (shares * scores[items].log_softmax(0)).sum() / len(taken)
         loss.backward()

@@ -23,9 +23,8 @@ LEARNERS: dict[str, tuple[Part, ...]] = {"present": (), "neighbours": NEIGHBOURS
 _ALL: tuple[Part, ...] = PRESENT + NEIGHBOURS + FOLLOWERS
 _COLUMN = {part: column for column, part in enumerate(_ALL)}
 _BLOCK = 64  # queries scored at a time
-_NEGLIGIBLE = 1e-3  # weight of a part that is left out
-_TOP = 10  # places by which a kernel is chosen
-_SMALLEST = 1e-9  # share of an item that no part knows
+_SMALLEST = 1e-9  # share of an item that no part knows, so that its logarithm is finite
+_SEED = 0  # of the draw of the cases: the choices are the same whatever the run's seed is
 
 
 @dataclass(frozen=True)
@@ -47,58 +46,25 @@ class Chosen:
     n_cases: int
 
 
-@dataclass(frozen=True)
-class Choosing:
-    """How it is chosen.
-
-    Args:
-        shots: after how many of their interactions newcomers are asked.
-        most_cases: of the mixtures.
-        most_of_product: cases of the product, for which all items are scored.
-        most_of_depth: cases by which the share at that depth is told.
-        depth: targets further down than about this place count for nothing.
-        backing: share of the present in each of the other mixtures, beside its own.
-        shrinkage: of the product's exponents towards equal ones.
-        seed: of the draw of the cases.
-    """
-
-    shots: Sequence[int] = tuple(range(1, 10))
-    most_cases: int = 2500
-    most_of_product: int = 1000
-    most_of_depth: int = 200
-    depth: int = 30
-    backing: float = 0.1
-    shrinkage: float = 0.03
-    seed: int = 0
-
-
-def choose(
-    past: EventLog,
-    shares: Shares,
-    protocol: str,
-    repeatable: bool,
-    untouched: np.ndarray,
-    how: Choosing | None = None,
-) -> Chosen:
+def choose(past: EventLog, shares: Shares, protocol: str, repeatable: bool, untouched: np.ndarray) -> Chosen:
     """The weights that suit the newcomers of earlier moments of the log best; nothing but `past` is used.
 
     Args:
         past: the log up to T.
-        shares: over `past`, of the items that are known there.
+        shares: over `past`, of the items that are known there; their settings say how it is chosen.
         protocol: under which they will be asked, one of `mml.data.moments.PROTOCOLS`.
         repeatable: whether an item that the user had already may be a target.
         untouched: float64 [parts], weights of the mixture of untouched items (`untouched_weights`).
-        how: see Choosing.
     """
-    how = how or Choosing()
-    everybody = rolling_newcomers(past, protocol, how.shots, repeatable=repeatable)
-    newness = learned_newness(past, everybody, shares.is_untouched(everybody.queries.known, everybody.targets))
-    cases = everybody.at_random(how.most_cases, how.seed)
+    how = shares.how
+    everybody = rolling_newcomers(past, protocol, how.shots, how.cuts, repeatable)
+    newness = learned_newness(past, everybody, shares.is_untouched(everybody.queries.known, everybody.targets), how)
+    cases = everybody.at_random(how.cases, _SEED)
     is_new = shares.is_untouched(cases.queries.known, cases.targets)
     touched = cases.take(~is_new)
     if not len(touched):
         return _without_cases(untouched, newness)
-    found, gains, floor = _of_targets(shares, touched, how)
+    found, gains, floor = _of_targets(shares, touched)
     weights: dict[str, np.ndarray] = {}
     for name, parts in LEARNERS.items():
         columns = [_COLUMN[part] for part in PRESENT]
@@ -107,8 +73,8 @@ def choose(
         weights[name] = np.zeros(len(_ALL))
         weights[name][columns] = mixture_weights(found[:, columns], floor)
         weights[name] = (1 - how.backing) * weights[name] + how.backing * weights["present"]
-    few = touched.at_random(how.most_of_product, how.seed)
-    exponents = _product(shares, few, weights, floor, how.shrinkage, repeatable)
+    few = touched.at_random(how.product_cases, _SEED)
+    exponents = _product(shares, few, weights, floor, repeatable)
     return Chosen(weights, exponents, untouched, newness, len(cases))
 
 
@@ -121,39 +87,36 @@ def _without_cases(untouched: np.ndarray, newness: Newness) -> Chosen:
     return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), untouched, newness, 0)
 
 
-def _of_targets(shares: Shares, cases: Cases, how: Choosing) -> tuple[np.ndarray, np.ndarray, float]:
-    """The parts' shares of the targets, float64 [N, parts], their NDCG@10, float64 [parts] (0 for the present's),
+def _of_targets(shares: Shares, cases: Cases) -> tuple[np.ndarray, np.ndarray, float]:
+    """The parts' shares of the targets, float64 [N, parts], their NDCG@top, float64 [parts] (0 for the present's),
     and the mean share of the item at place `depth` of the present's parts."""
+    how = shares.how
     found, gains, level = np.zeros((len(cases), len(_ALL))), np.zeros(len(_ALL)), 0.0
     for rows in blocks_in_time(cases.queries, _BLOCK):
         own = cases.take(rows)
         found[rows, : len(PRESENT)] = shares.of_items(own.queries, PRESENT, own.targets)
         for column, part in enumerate(shares.of(own.queries, _ALL[len(PRESENT) :]), len(PRESENT)):
             found[rows, column] = part[np.arange(len(rows)), own.targets]
-            gains[column] += _gains(part, found[rows, column]).sum() / len(cases)
-    few, depth = cases.at_random(how.most_of_depth, how.seed), min(how.depth, shares.n_items - 1)
+            gains[column] += _gains(part, found[rows, column], how.top).sum() / len(cases)
+    few, depth = cases.at_random(how.depth_cases, _SEED), min(how.depth, shares.n_items - 1)
     for rows in blocks_in_time(few.queries, _BLOCK):
         for part in shares.of(few.queries.take(rows), PRESENT):
             level += np.partition(part, -depth, axis=1)[:, -depth].sum() / len(PRESENT)
     return found, gains, level / len(few)
 
 
-def _gains(shares: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """NDCG@10 of targets of shares [c] among the shares [c, n_items], a target in the middle of its equals."""
+def _gains(shares: np.ndarray, target: np.ndarray, top: int) -> np.ndarray:
+    """NDCG@top of targets of shares [c] among the shares [c, n_items], a target in the middle of its equals."""
     above, level = (shares > target[:, None]).sum(1), (shares >= target[:, None]).sum(1)
     rank = (above + 1 + level) / 2
-    return np.where(rank <= _TOP, 1 / np.log2(rank + 1), 0.0)
+    return np.where(rank <= top, 1 / np.log2(rank + 1), 0.0)
 
 
 def _product(
-    shares: Shares,
-    cases: Cases,
-    weights: Mapping[str, np.ndarray],
-    floor: float,
-    shrinkage: float,
-    repeatable: bool,
+    shares: Shares, cases: Cases, weights: Mapping[str, np.ndarray], floor: float, repeatable: bool
 ) -> dict[str, float]:
-    logs, mixtures = torch.empty(len(cases), shares.n_items, len(weights)), _Mixtures.of(weights.values())
+    mixtures = _Mixtures.of(weights.values(), shares.how.least_weight)
+    logs = torch.empty(len(cases), shares.n_items, len(weights))
     for rows in blocks_in_time(cases.queries, _BLOCK):
         own = cases.take(rows)
         mixed = torch.from_numpy(np.stack(mixtures.logs(shares, own.queries), 2)).float()
@@ -163,7 +126,7 @@ def _product(
     if not repeatable:
         histories = torch.from_numpy(cases.queries.histories)
         logs[torch.arange(len(cases))[:, None], histories] = -torch.inf
-    found = product_weights(logs, torch.from_numpy(cases.targets), floor, shrinkage)
+    found = product_weights(logs, torch.from_numpy(cases.targets), floor, shares.how.shrinkage)
     return {name: float(value) for name, value in zip(weights, found, strict=True)}
 
 
@@ -180,10 +143,10 @@ class _Mixtures:
     table: np.ndarray
 
     @classmethod
-    def of(cls, weights: Iterable[np.ndarray], parts: Sequence[Part] = _ALL) -> _Mixtures:
-        """Of the weights of the parts, float64 [parts] for each mixture."""
+    def of(cls, weights: Iterable[np.ndarray], least: float, parts: Sequence[Part] = _ALL) -> _Mixtures:
+        """Of the weights of the parts, float64 [parts] for each mixture; those below `least` are negligible."""
         table = np.stack(list(weights))
-        table = np.where(table < _NEGLIGIBLE, 0.0, table)
+        table = np.where(table < least, 0.0, table)
         used = np.flatnonzero(table.any(0))
         return cls([parts[int(column)] for column in used], table[:, used])
 
@@ -207,7 +170,7 @@ class Newcomers:
     def __init__(self, chosen: Chosen, shares: Shares) -> None:
         self.chosen, self._shares = chosen, shares
         self._mixtures: dict[str | None, tuple[list[float], _Mixtures]] = {}
-        is_used = chosen.untouched >= _NEGLIGIBLE
+        is_used = chosen.untouched >= shares.how.least_weight
         self._untouched = [part for part, used in zip(UNTOUCHED, is_used, strict=True) if used]
         self._untouched_weights = chosen.untouched[is_used]
 
@@ -253,7 +216,8 @@ class Newcomers:
         if only not in self._mixtures:
             names = list(LEARNERS) if only is None else [only]
             exponents = [self.chosen.exponents[name] if only is None else 1.0 for name in names]
-            self._mixtures[only] = exponents, _Mixtures.of(self.chosen.weights[name] for name in names)
+            weights = (self.chosen.weights[name] for name in names)
+            self._mixtures[only] = exponents, _Mixtures.of(weights, self._shares.how.least_weight)
         return self._mixtures[only]
 
 

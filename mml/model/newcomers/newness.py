@@ -10,10 +10,7 @@ from torch import Tensor
 
 from mml.data.events import EventLog
 from mml.data.rolling import Cases, Queries
-
-_LEAST = 1e-3  # how often the next item is taken to be new, or not, at least
-_SOON = 0.03  # share of the log's span that is no time at all
-_PENALTY = 1e-3  # of the slope's square
+from mml.model.newcomers.settings import NewcomersSettings
 
 
 @dataclass(frozen=True)
@@ -23,15 +20,19 @@ class Newness:
     Args:
         level: log odds after the whole span of the log.
         slope: of log odds over the log of time; not negative.
+        soon: what is added to the time, in spans of the log.
+        least: least share, of new ones and of others.
     """
 
     level: float
     slope: float = 0.0
+    soon: float = NewcomersSettings.newness_soon
+    least: float = NewcomersSettings.newness_least
 
     def share(self, passed: np.ndarray) -> np.ndarray:
         """float64 [c], after so much time [c], in spans of the log."""
-        odds = self.level + self.slope * np.log(passed + _SOON)
-        return np.clip(1 / (1 + np.exp(-odds)), _LEAST, 1 - _LEAST)
+        odds = self.level + self.slope * np.log(passed + self.soon)
+        return np.clip(1 / (1 + np.exp(-odds)), self.least, 1 - self.least)
 
 
 def passed(events: EventLog, n_past: int, queries: Queries) -> np.ndarray:
@@ -44,26 +45,34 @@ def passed(events: EventLog, n_past: int, queries: Queries) -> np.ndarray:
     return np.nan_to_num(np.maximum(queries.asked - latest, 0.0)) / (span or 1.0)
 
 
-def learned_newness(events: EventLog, cases: Cases, is_new: np.ndarray) -> Newness:
-    """Fitted to the rolling newcomers' cases [N], of which `is_new` [N] had a new target."""
+def learned_newness(events: EventLog, cases: Cases, is_new: np.ndarray, how: NewcomersSettings) -> Newness:
+    """Fitted to the rolling newcomers' cases [N], of which `is_new` [N] had a new target.
+
+    Args:
+        events: the log up to T.
+        cases: of rolling newcomers.
+        is_new: bool [N].
+        how: the settings; `newness_...` are read.
+    """
+    least, soon = how.newness_least, how.newness_soon
     if not len(cases):
-        return Newness(float(np.log(_LEAST)))
+        return Newness(float(np.log(least)), 0.0, soon, least)
     target = torch.from_numpy(is_new.astype(np.float64))
-    time = torch.from_numpy(np.log(passed(events, len(events), cases.queries) + _SOON))
-    share = float(np.clip(is_new.mean(), _LEAST, 1 - _LEAST))
-    start = [float(np.log(share / (1 - share))), 0.0]
+    time = torch.from_numpy(np.log(passed(events, len(events), cases.queries) + soon))
+    share = float(np.clip(is_new.mean(), least, 1 - least))
+    constant = Newness(float(np.log(share / (1 - share))), 0.0, soon, least)
     if is_new.all() or not is_new.any() or not float(time.std(correction=0)):
-        return Newness(*start)
-    both = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+        return constant
+    both = torch.tensor([constant.level, constant.slope], dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([both], max_iter=100, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimiser.zero_grad()
         odds = both[0] + both[1] * time
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(odds, target) + _PENALTY * both[1] ** 2
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(odds, target) + how.newness_penalty * both[1] ** 2
         loss.backward()
         return loss
 
     optimiser.step(closure)
     level, slope = both.tolist()
-    return Newness(level, slope) if slope > 0 else Newness(*start)
+    return Newness(level, slope, soon, least) if slope > 0 else constant

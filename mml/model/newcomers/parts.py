@@ -16,13 +16,13 @@ from mml.model.newcomers.launches import Unseen
 from mml.model.newcomers.memory import Memory
 from mml.model.newcomers.nearness import Nearness
 from mml.model.newcomers.newness import passed
+from mml.model.newcomers.settings import NewcomersSettings
 from mml.model.newcomers.untouched import Untouched
+from mml.settings import read
 
-_FURTHEST = 50  # histories of so many interactions and more are alike in popularity
-_LEAST = 1e-3  # weight of an event that is too far in position to count
+_LEAST = 1e-3  # weight of an event that is too far in position to count: a tolerance, that saves time
 _KEPT = 2**24  # numbers that are kept of the latest moment
-_NOTHING = 1e-300
-_YOUNGEST = 0.02  # share of the log that an item has been there for at least, in the rate of its events
+_NOTHING = 1e-300  # a divisor that is not 0
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ class Shares:
         counted: shares are those of the items below this one, so that items which come in later (from this one on)
             change no other's; all if None.
         launches: float64 [d], what those of the log up to T tell of content; None for nothing.
+        how: the settings; the defaults if None.
     """
 
     def __init__(
@@ -108,14 +109,16 @@ class Shares:
         content: np.ndarray | None = None,
         counted: int | None = None,
         launches: np.ndarray | None = None,
+        how: NewcomersSettings | None = None,
     ) -> None:
+        self.how = read(NewcomersSettings, {}) if how is None else how
         self.counted = n_items if counted is None else counted
         self._events, self.n_items, self._span, self._repeatable = events, n_items, span, repeatable
         self._memory = Memory(events, n_items, span)
-        self._places = np.minimum(events.places, _FURTHEST)
+        self._places = np.minimum(events.places, self.how.furthest)
         self._counts: dict[tuple[Any, ...], DecayedCounts] = {}
         self._moment: tuple[int, dict[tuple[tuple[Part, ...], int], np.ndarray]] = -1, {}
-        self.untouched = Untouched(events, n_items, content, self.counted, launches)
+        self.untouched = Untouched(events, n_items, content, self.counted, launches, self.how.likeness_decay)
         self._first = self.untouched.first
 
     def of(self, queries: Queries, parts: Sequence[Part], limit: int | None = None) -> Iterator[np.ndarray]:
@@ -203,7 +206,7 @@ class Shares:
         What was said at the latest moment is kept: a service is asked again and again at the end of its log.
         """
         known = int(queries.known[0])
-        moment, places = self._moment, np.minimum(queries.lengths, _FURTHEST)
+        moment, places = self._moment, np.minimum(queries.lengths, self.how.furthest)
         if moment[0] != known or len(moment[1]) * len(parts) * self.n_items > _KEPT:
             self._moment = moment = known, {}
         for place in np.unique(places):
@@ -292,8 +295,8 @@ class Shares:
 
     def _presence(self, queries: Queries, limit: int) -> np.ndarray:
         """Share of the events that came since an item's first one, float64 [c, limit]."""
-        known = queries.known[:, None]
-        return np.maximum((known - np.minimum(self._first[None, :limit], known)) / np.maximum(known, 1), _YOUNGEST)
+        known, youngest = queries.known[:, None], self.how.youngest
+        return np.maximum((known - np.minimum(self._first[None, :limit], known)) / np.maximum(known, 1), youngest)
 
     def _counted(self, queries: Queries, part: Counts) -> np.ndarray:
         if not part.reach:
@@ -301,7 +304,7 @@ class Shares:
                 queries.known, queries.known.astype(np.float64)
             )
         found = np.zeros((len(queries), self.n_items))
-        places = np.minimum(queries.lengths, _FURTHEST)
+        places = np.minimum(queries.lengths, self.how.furthest)
         for place in np.unique(places):
             rows = np.flatnonzero(places == place)
             known = queries.known[rows]

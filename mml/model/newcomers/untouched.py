@@ -21,6 +21,7 @@ class Untouched:
         content: float64 [n_items, d], 0 where an item has none; None for no content at all.
         counted: scores are told from the best of the items below this one.
         launches: float64 [d], what those of the log up to T tell of content; None for nothing.
+        decay: of a history's items, see `likeness`.
     """
 
     def __init__(
@@ -30,7 +31,9 @@ class Untouched:
         content: np.ndarray | None,
         counted: int,
         launches: np.ndarray | None,
+        decay: float,
     ) -> None:
+        self._decay = decay
         self._n_events, self._content, self._counted, self._launches = len(events), content, counted, launches
         self.first = events.first_touches(n_items)
         """int64 [n_items], the number of the event that was each item's first."""
@@ -69,7 +72,7 @@ class Untouched:
             return unseen.astype(np.float64)
         content, plain = self._latest[2] if items is self._latest[1] else self._content[items], Unseen(likeness=1.0)
         if part.likeness and plain not in kept:
-            kept[plain] = likeness(queries, self._content, content)
+            kept[plain] = likeness(queries, self._content, content, self._decay)
         nothing = np.zeros((1, len(content)))
         by_launches = nothing if self._launches is None else (content @ self._launches)[None]
         scores = part.scores(by_launches, kept[plain] if part.likeness else nothing)

@@ -525,7 +525,7 @@ class Recommender:
         """The recommender of a run's folder, or of a folder that `save` wrote.
 
         Raises:
-            InputError: if there is none, or it is damaged, or of another version's format.
+            InputError: if there is none, or it is damaged, or of another version's format or code.
         """
         folder = Path(path).expanduser()
         inside = folder / MODEL
@@ -544,7 +544,15 @@ class Recommender:
                 f"{folder} is in format {about.get('format')}, of mml {made}; this is mml {__version__}, which reads "
                 f"format {_FORMAT}: train again, or load it with that version."
             )
-        return cls.from_state(read_state(folder, _NAME))
+        state = read_state(folder, _NAME)
+        try:
+            return cls.from_state(state)
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            made = "?" if about is None else about.get("versions", {}).get("mml", "?")
+            raise InputError(
+                f"{folder} was saved by other code, of mml {made}, and has not all that this mml {__version__} reads "
+                f"({type(error).__name__}: {error}): train again, or load it with that code."
+            ) from error
 
     def state(self) -> State:
         """All of it: nested mappings of tensors, numbers, strings and lists."""

@@ -25,6 +25,7 @@ from mml.data.events import event_log
 from mml.data.moments import Followed
 from mml.errors import InputError
 from mml.evaluation.cases import rank_cases
+from mml.files.bundle import read_state, write_state
 from mml.recommender import Recommender
 from mml.run.context import ranking_rules
 
@@ -255,6 +256,16 @@ def test_a_damaged_folder_is_refused(output: Path, tmp_path: Path) -> None:
         mml.load(tmp_path / "model")
     path.unlink()
     with pytest.raises(InputError, match=r"recommender\.safetensors cannot be read"):
+        mml.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("lost", ["untouched", "newness", "weights"])
+def test_a_model_of_older_code_is_refused_in_a_line(lost: str, output: Path, tmp_path: Path) -> None:
+    shutil.copytree(output / "tiny" / "latest" / "model", tmp_path / "model")
+    state = read_state(tmp_path / "model", "recommender")
+    del state["learners"]["newcomers"]["chosen"]["frozen"][lost]
+    write_state(tmp_path / "model", "recommender", state, format=1, versions={"mml": "0.0.9"})
+    with pytest.raises(InputError, match=r"model was saved by other code, of mml 0\.0\.9, .*: train again"):
         mml.load(tmp_path / "model")
 
 

@@ -40,7 +40,7 @@ from mml.model.learner import entry_of
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.id import IDLearner
 from mml.model.learner.outputs import Output, StateOutput
-from mml.model.learner.slot import EventLearner, Serving, State, TrainedLearner
+from mml.model.learner.slot import MAIN, EventLearner, Serving, State, TrainedLearner
 from mml.protocols import follows
 from mml.ranked_lists import BestItems, ListedItems, best_items, popular_items
 from mml.refresh.newer import learned
@@ -429,7 +429,7 @@ class Recommender:
         return pd.DataFrame(rows).T.astype({"n_users": int, "n_cases": int})
 
     def _vectors(self) -> Tensor:
-        main = self.learners["id"]
+        main = self.learners[MAIN]
         assert isinstance(main, AdaptedLearner)
         return main.vectors()
 
@@ -587,7 +587,7 @@ class Recommender:
         }
         generator = None
         if state["generator"] is not None:
-            generator = new_generator(state["generator"]["kind"], learners["id"], catalogue, values)
+            generator = new_generator(state["generator"]["kind"], learners[MAIN], catalogue, values)
             generator.load_state_dict(state["generator"].get("weights", {}))
         log = None if state["log"] is None else _log_of(state["log"])
         rules = Rules(**state["rules"])

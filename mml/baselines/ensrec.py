@@ -46,6 +46,7 @@ class EnsRecEntry:
     name = "EnsRec"
     settings = EnsRecSettings
     parts = ("id", "content")
+    n_trainings = len(parts)
     meaning = "IDSASRec + ContentSASRec, their weight chosen on the validation users (Collins et al. 2025)"
 
     def check(self, moment: Moment) -> None:

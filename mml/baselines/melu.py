@@ -84,7 +84,7 @@ class MeLUEntry:
 
     name = "MeLU"
     settings = None
-    parts = ("pretrain", "meta")
+    n_trainings = 2  # pre-training and meta-training
     meaning = "decision layers adapted to each user, meta-learned, over content and IDs (Lee et al. 2019)"
 
     def check(self, moment: Moment) -> None:

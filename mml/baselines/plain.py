@@ -52,6 +52,8 @@ class PlainEntry:
 
     def __init__(self, name: str, parts: tuple[str, ...], meaning: str) -> None:
         self.name, self.parts, self.meaning = name, parts, meaning
+        self.n_trainings = sum(kind != "linear" for kind in parts)
+        """How many of its parts are trained epoch by epoch."""
 
     def check(self, moment: Moment) -> None:
         if {"content", "init"} & {*self.parts}:

@@ -19,6 +19,7 @@ from mml.config.config import Config
 from mml.config.sources import config_dir, parse_arguments
 from mml.errors import InputError
 from mml.files.atomic import read_header
+from mml.model.learner.slot import MAIN
 from mml.settings import Key, keys_of, read
 
 _SHARED_STAGES = ("run", "data", "meta_test")
@@ -115,7 +116,7 @@ def _recbole(
         shared["load_col"] = {**(log.load_col or {}), "item": [log.ITEM_ID_FIELD, *settings["selected_features"]]}
     else:
         del settings["selected_features"]
-    shared["learners"] = {learner: None for learner in config.learners if learner != "id"}  # no features to encode
+    shared["learners"] = {learner: None for learner in config.learners if learner != MAIN}  # no features to encode
     return Baseline(name, Config(dataset, files, shared), settings)
 
 

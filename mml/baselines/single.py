@@ -19,7 +19,7 @@ class SingleEntry(ABC):
     Attributes:
         name, settings, meaning: see BaselineEntry.
         reads_features: whether it reads the features of the modality that `modality` names.
-        parts: its trainings, one.
+        n_trainings: one.
         unread: keys of mml's pre-training that it does not read.
     """
 
@@ -27,7 +27,7 @@ class SingleEntry(ABC):
     settings: type | None = None
     meaning: str
     reads_features = False
-    parts = ("learner",)
+    n_trainings = 1
     unread: Sequence[str] = ()
 
     @abstractmethod

@@ -21,6 +21,8 @@ from mml.config.sources import config_dir, lay_over, parse_arguments
 from mml.data.dataset import MMLDataset
 from mml.logs import own_log
 from mml.model.generator.slot import GeneratorSettings
+from mml.model.learner import entry_of
+from mml.model.learner.slot import StateEntry
 from mml.precision import set_up_torch
 from mml.run.folder import RunFolder
 from mml.run.run import Run
@@ -198,13 +200,12 @@ class Executor:
     def _schedule(self, method: Method) -> Schedule:
         if method.run == MML:
             config = self.config_of(method, {}, 0)
-            encoders = [name for name in config.learners if name not in log_learners() or name == "id"]
+            encoders = [name for name in config.learners if isinstance(entry_of(name), StateEntry)]
             n_trainings = 2 * len(encoders) if config.part(MetaSettings).meta_epochs else len(encoders)
             return _plain_schedule(config, n_trainings)
         baseline = self.baseline_of(method, {}, 0)
         if baseline.is_own:
-            parts = getattr(BASELINES[baseline.name], "parts", ())
-            return _plain_schedule(baseline.config, sum(part != "linear" for part in parts))
+            return _plain_schedule(baseline.config, getattr(BASELINES[baseline.name], "n_trainings", 0))
         own = baseline.recbole
         longest = own.MAX_ITEM_LIST_LENGTH or baseline.config.log.MAX_ITEM_LIST_LENGTH
         return Schedule(own.epochs, own.train_batch_size, longest, 1, every_prefix=True)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mml.files.runs import Result
 from mml.files.sheets import restored
+from mml.model.learner.slot import MAIN
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Outcome:
             return False
         learners = self.result["learners"]
         if self.method in learners:
-            with_generator = self.method == "id" and stage == "generator"
+            with_generator = self.method == MAIN and stage == "generator"
             return with_generator or stage.partition(".")[0] == self.method
         return not (self.method == "fusion_mean" and stage == "fusion")
 

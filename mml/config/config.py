@@ -31,6 +31,7 @@ from mml.data.settings import LogSettings, SplitSettings
 from mml.errors import InputError
 from mml.features.sources import why_off
 from mml.model.learner import entry_of
+from mml.model.learner.slot import MAIN
 from mml.model.loss import LOSSES
 from mml.settings import inside, keys_of, read
 from mml.trainer.settings import TrainingSettings
@@ -186,8 +187,8 @@ class Config(RecBoleConfig):
         """`learners.<name>: ~` drops the learner, and so does one without features on purpose, with a line."""
         named = list(self.learners)
         learners = {name: spec for name, spec in self.learners.items() if spec is not None}
-        if "id" not in learners:
-            raise InputError("config: key 'learners' must hold the learner 'id', the main one.")
+        if MAIN not in learners:
+            raise InputError(f"config: key 'learners' must hold the learner '{MAIN}', the main one.")
         for name, spec in list(learners.items()):
             learners[name] = {key: value for key, value in spec.items() if value is not None}
             if name in config_keys.log_learners() or "item_feat_emb" in learners[name]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from mml.importing.log import LogRows, clean_log
 from mml.importing.pictures import pictured_items
 from mml.importing.report import describe_columns, describe_items, describe_log, describe_new_users, describe_pictures
 from mml.importing.writing import new_target, write_dataset
+from mml.model.learner.slot import MAIN
 from mml.tables.columns import ITEM, USER, guess_id, guess_text, guess_time, require
 from mml.tables.reading import read_table
 
@@ -90,14 +91,7 @@ def import_log(
     target = new_target(data_path, name, overwrite)
     where = "the log" if isinstance(log, pd.DataFrame) else str(log)
     table = read_table(log, separator, encoding)
-    columns = [str(column) for column in table]
-    for option, asked in (("--user", user), ("--item", item), ("--time", time)):
-        require(columns, [] if asked is None else [asked], option, where)
-    who = user or guess_id(columns, USER, "--user", where)
-    what = item or guess_id(columns, ITEM, "--item", where)
-    when = time or guess_time([column for column in columns if column not in (who, what)], where)
-    if len({who, what, when}) < 3:
-        raise InputError(f"{where}: --user, --item and --time must be three different columns.")
+    who, what, when = _roles([str(column) for column in table], user, item, time, where)
     guessed = [column for column, given in ((who, user), (what, item), (when, time)) if column and given is None]
     said = describe_columns(where, table, who, what, when, guessed)
     rows = clean_log(table, who, what, when, time_format, timezone)
@@ -109,10 +103,7 @@ def import_log(
     read_by = {"time_format": time_format or rows.time_format, "separator": separator}
     read_by |= {"timezone": None if timezone == "UTC" else timezone}
     read_by |= {"encoding": None if encoding.lower() in ("utf-8", "utf8") else encoding}
-    imported: dict[str, object] = {"user": who, "item": what, "time": when, **read_by}
-    if catalogue is not None:
-        imported |= {"item_id": catalogue.item_id, "title": catalogue.title, "columns": catalogue.renamed}
-    config["imported"] = {name: value for name, value in imported.items() if value}
+    config["imported"] = _told({"user": who, "item": what, "time": when, **read_by}, catalogue)
     lines = "Made by mml import.\nbash script/run_meta.sh NAME 0, or mml train NAME".replace("NAME", name)
     if catalogue is not None:
         said += describe_items(rows.frame, catalogue)
@@ -120,6 +111,28 @@ def import_log(
     write_dataset(target, rows.frame, frame, types, config, lines)
     dropped = {reason: len(numbers_of) for reason, numbers_of in rows.left_out.rows.items()}
     return Imported(target, target / f"{name}.yaml", list(map(printable, said)), dropped, repeatable)
+
+
+def _roles(
+    columns: list[str], user: str | None, item: str | None, time: str | None, where: str
+) -> tuple[str, str, str | None]:
+    """The columns of users, items and times, as they were named or are guessed."""
+    for option, asked in (("--user", user), ("--item", item), ("--time", time)):
+        require(columns, [] if asked is None else [asked], option, where)
+    who = user or guess_id(columns, USER, "--user", where)
+    what = item or guess_id(columns, ITEM, "--item", where)
+    when = time or guess_time([column for column in columns if column not in (who, what)], where)
+    if len({who, what, when}) < 3:
+        raise InputError(f"{where}: --user, --item and --time must be three different columns.")
+    return who, what, when
+
+
+def _told(of_log: Mapping[str, object], catalogue: ItemRows | None) -> dict[str, object]:
+    """By what names and forms later tables are read: the key `imported`."""
+    of_items: dict[str, object] = {}
+    if catalogue is not None:
+        of_items = {"item_id": catalogue.item_id, "title": catalogue.title, "columns": catalogue.renamed}
+    return {name: value for name, value in {**of_log, **of_items}.items() if value}
 
 
 def _repeatable(rows: LogRows, said: list[str]) -> bool:
@@ -184,7 +197,7 @@ def _pictures(images: str | Path | None, log: pd.DataFrame, said: list[str]) -> 
 
 def _config(log: pd.DataFrame, catalogue: ItemRows | None, folder: Path | None, repeatable: bool) -> dict[str, object]:
     """The content of NAME.yaml: what differs from the defaults."""
-    learners: dict[str, object] = {"id": {}}
+    learners: dict[str, object] = {MAIN: {}}
     for name, source in ({} if catalogue is None else catalogue.sources).items():
         learners[name] = {"source": source}
     if folder is not None:

@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mml.model.fusion import FUSIONS
+from mml.model.learner import LEARNERS
+from mml.model.learner.slot import MAIN
+
 FULL = "mml"
 FLOOR = "popularity"
 _NO_ADAPT, _NO_GENERATOR, _ONLINE = "_no_adapt", "_no_generator", "_online"
+_FUSION = "fusion_"
 
-_LEARNERS = {
-    "id": "the ID learner: a sequential encoder over the items themselves",
-    "newcomers": "the learner of newcomers: popularity as events, like-minded users and what follows, weighed by what "
-    "earlier newcomers took; it does not adapt",
-    "linear": "the linear learner: a regression of the next item on the history, in closed form; it does not adapt",
+_MODALITIES = {
     "txt": "the text learner: a sequential encoder over the items' texts",
     "text": "the text learner: a sequential encoder over the items' texts",
     "img": "the image learner: a sequential encoder over the items' pictures",
     "image": "the image learner: a sequential encoder over the items' pictures",
 }
+"""Learners' names by which modalities are usually called."""
 _METHODS = {
     FULL: "the whole method: all learners, adapted to the user, fused",
     FLOOR: "the floor: every user gets what most old users took",
     FULL + _ONLINE: "the whole method where every event before the next item is known, whoever's it was",
-    "fusion_mean": "all learners with equal weights",
-    "fusion_weight": "all learners with fixed weights, chosen on the validation users",
-    "fusion_adaptive": "all learners with weights of each user's own",
 }
 TERMS = {
     "R@10": "recall, the share of cases whose next item is among the first ten; also written hit rate",
@@ -57,7 +56,7 @@ PALETTE = (
 )
 """Colours on light and on dark ground, apart for colour-blind eyes too; charts label and mark their lines as well."""
 GREY = ("#6b6b6b", "#a6a6a6")
-_FIXED = {FULL: 0, "id": 1, "txt": 2, "text": 2, "img": 3, "image": 3, "linear": 4}
+_FIXED = {FULL: 0, MAIN: 1, "txt": 2, "text": 2, "img": 3, "image": 3, "linear": 4}
 
 
 def learner_of(method: str) -> str:
@@ -74,7 +73,7 @@ def is_variant(method: str) -> bool:
     """Whether a method is a part of mml that was changed, not one of its learners."""
     if method == FULL + _ONLINE:
         return False
-    return method.endswith((_NO_ADAPT, _NO_GENERATOR, _ONLINE)) or method.startswith("fusion_")
+    return method.endswith((_NO_ADAPT, _NO_GENERATOR, _ONLINE)) or method.startswith(_FUSION)
 
 
 def meaning(method: str) -> str:
@@ -87,9 +86,10 @@ def meaning(method: str) -> str:
         return f"{learner_of(method)}, as it was trained, without adaptation to the user"
     if method.endswith(_NO_GENERATOR):
         return f"{learner_of(method)}, without embeddings for new items"
-    if method.startswith("fusion_"):
-        return f"all learners, fused by {method.removeprefix('fusion_')}"
-    return _LEARNERS.get(method, f"{method} alone")
+    if method.startswith(_FUSION):
+        fusion = method.removeprefix(_FUSION)
+        return FUSIONS[fusion].meaning if fusion in FUSIONS else f"all learners, fused by {fusion}"
+    return LEARNERS[method].meaning if method in LEARNERS else _MODALITIES.get(method, f"{method} alone")
 
 
 @dataclass(frozen=True)

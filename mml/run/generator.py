@@ -10,7 +10,7 @@ from mml.model.generator.slot import GeneratorSettings
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.base import InnerLoopSettings
 from mml.model.learner.id import IDLearner
-from mml.model.learner.slot import TrainedLearner
+from mml.model.learner.slot import MAIN, TrainedLearner
 from mml.recommender import new_generator
 from mml.run.context import RunContext
 from mml.run.frame import State
@@ -39,13 +39,13 @@ def generator_stage(
         logger.info("No generator%s: new items have no ID embedding.", without)
         return None
     seed_stage(config.run.seed, STAGE)  # its first weights, whatever ran before
-    generator = new_generator(settings.generator, learners["id"], context.catalogue, config.values())
+    generator = new_generator(settings.generator, learners[MAIN], context.catalogue, config.values())
     entry = GENERATORS[settings.generator]
 
     def build(seed: int) -> tuple[State, int]:
         if not entry.is_trained:
             return {"weights": dict(generator.state_dict())}, 0
-        trained = learners["id"]
+        trained = learners[MAIN]
         assert isinstance(trained, AdaptedLearner)
         assert isinstance(trained.learner, IDLearner)
         meta, inner = config.part(MetaSettings), config.part(InnerLoopSettings)
@@ -53,7 +53,7 @@ def generator_stage(
         trainer.train(context.dataset, context.validation)
         return {"weights": dict(generator.state_dict())}, trainer.n_trained * len(context.dataset.training_tasks())
 
-    depends_on = [config.of_learner("id", "id", STAGE), context.known_features(features, context.dataset.n_known_items)]
+    depends_on = [config.of_learner(MAIN, MAIN, STAGE), context.known_features(features, context.dataset.n_known_items)]
     code = [type(entry).__module__, GeneratorTrainer.__module__]
     generator.load_state_dict(context.stages(STAGE, depends_on, after, code, build)["weights"])
     return generator.eval()

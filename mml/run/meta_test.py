@@ -18,7 +18,7 @@ from mml.evaluation.ranking import Ranking, tie_draws
 from mml.evaluation.scorer import Scorer
 from mml.evaluation.settings import EvaluationSettings
 from mml.files.safe import plain
-from mml.model.learner.slot import EventLearner
+from mml.model.learner.slot import MAIN, EventLearner
 from mml.recommender import Recommender
 from mml.run.context import RunContext, ranking_rules
 from mml.run.frame import State
@@ -111,9 +111,9 @@ class _Ranked:
             return {}
         recommender.use_generated(False)
         n_items = recommender.catalogue.n_items
-        ranking = self._rank(recommender.learners["id"].output(tasks, n_items), tasks, draws)
+        ranking = self._rank(recommender.learners[MAIN].output(tasks, n_items), tasks, draws)
         recommender.use_generated(True)
-        return {"id_no_generator": ranking}
+        return {f"{MAIN}_no_generator": ranking}
 
     def _part(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
         """Method -> ranking of some tasks' targets, the places among equals by `draws` [N]."""

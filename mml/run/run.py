@@ -15,7 +15,7 @@ from mml.data.items import Items
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.fusion.slot import FusionSettings
 from mml.model.learner import entry_of
-from mml.model.learner.slot import StateEntry
+from mml.model.learner.slot import MAIN, StateEntry
 from mml.precision import set_up_torch
 from mml.recommender import MODEL, Recommender, Rules
 from mml.run.context import RunContext, curves_logged
@@ -84,7 +84,7 @@ class Run:
     def _recommender(self, learners: dict[str, LearnerStages]) -> Recommender:
         config = self.config
         trained = {name: stages.learner for name, stages in learners.items()}
-        generator = generator_stage(self.context, trained, learners["id"].names)
+        generator = generator_stage(self.context, trained, learners[MAIN].names)
         rules = Rules(
             max_length=self.dataset.max_item_list_len,
             repeatable=config.repeatable,

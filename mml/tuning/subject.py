@@ -23,6 +23,7 @@ from mml.data.dataset import MMLDataset
 from mml.errors import InputError
 from mml.evaluation.validation import Validation
 from mml.files.safe import plain
+from mml.model.learner.slot import MAIN
 from mml.precision import set_up_torch
 from mml.run.context import validation_of
 from mml.run.folder import RunFolder
@@ -129,11 +130,11 @@ class Subject:
         it is none: each tells little of the whole.
         """
         if self.model == MML:
-            learners = {key.split(".")[1] if key.startswith("learners.") else "id" for key in keys}
-            return f"{learners.pop() if len(learners) == 1 else 'id'}.pretrain"
+            learners = {key.split(".")[1] if key.startswith("learners.") else MAIN for key in keys}
+            return f"{learners.pop() if len(learners) == 1 else MAIN}.pretrain"
         if self.model not in BASELINES:
             return self.model
-        return "*.pretrain" if len(getattr(BASELINES[self.model], "parts", ())) == 1 else None
+        return "*.pretrain" if getattr(BASELINES[self.model], "n_trainings", 0) == 1 else None
 
     def defaults(self, keys: Iterable[str]) -> Settings:
         """What the keys are without a search."""

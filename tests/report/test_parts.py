@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mml.comparison.latex import escaped
+from mml.model.fusion import FUSIONS
+from mml.model.learner import LEARNERS
 from mml.report.charts import Bar, BarChart, Line, LineChart, interval, nice_ticks, number
 from mml.report.estimates import Estimate, estimate, share
 from mml.report.html import Markup, isolated, table, tag, text
@@ -113,6 +115,11 @@ def test_colours_stand_out_on_light_and_dark() -> None:
 @pytest.mark.parametrize("name", ["mml", "popularity", "txt_no_adapt", "id_no_generator", "fusion_new", "sound"])
 def test_every_name_has_a_meaning(name: str) -> None:
     assert len(meaning(name)) > 8
+
+
+def test_entries_say_what_they_are() -> None:
+    assert {entry.name: meaning(entry.name) for entry in LEARNERS} == {one.name: one.meaning for one in LEARNERS}
+    assert [meaning(f"fusion_{entry.name}") for entry in FUSIONS] == [entry.meaning for entry in FUSIONS]
 
 
 def test_latex_is_escaped_and_marks_the_best() -> None:

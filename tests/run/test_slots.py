@@ -80,6 +80,7 @@ class MeanEntry:
     name = "mean"
     settings = None
     own_settings = None
+    meaning = "a toy of the tests"
     needs_features = False
     by_default = False
 
@@ -156,6 +157,7 @@ class CountsEntry:
     name = "counts"
     settings = None
     own_settings = CountsSettings
+    meaning = "a toy of the tests"
     needs_features = False
     by_default = False
 
@@ -286,6 +288,7 @@ class FirstEntry:
     name = "first"
     settings = None
     is_compared = False
+    meaning = "a toy of the tests"
 
     def fit(self, shape: FusionShape, data: FusionFit | None, values: Mapping[str, Any]) -> TrainedFusion:
         return FixedWeights({name: float(place == 0) for place, name in enumerate(shape.names)})

@@ -160,6 +160,7 @@ class AdaptiveEntry:
     """Each user has weights of its own."""
 
     name = "adaptive"
+    meaning = "all learners with weights of each user's own"
     settings = AdaptiveSettings
     is_compared = False
 

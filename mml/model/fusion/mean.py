@@ -32,6 +32,7 @@ class MeanEntry:
     """Equal weights: nothing to learn."""
 
     name = "mean"
+    meaning = "all learners with equal weights"
     settings = None
     is_compared = True
 

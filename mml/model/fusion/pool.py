@@ -200,6 +200,7 @@ class PoolEntry:
     """Weighs the newcomers' shares against the mean of all others; one number to learn, where the log tells it."""
 
     name = "pool"
+    meaning = "a pool of what newcomers take and of all other learners"
     settings = PoolSettings
     is_compared = False
 

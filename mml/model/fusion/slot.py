@@ -113,6 +113,10 @@ class FusionEntry(Protocol):
         """By which `fusion_method` chooses it."""
 
     @property
+    def meaning(self) -> str:
+        """What it is, in a line of a report's legend."""
+
+    @property
     def settings(self) -> type | None:
         """The keys that it alone reads."""
 

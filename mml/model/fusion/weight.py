@@ -39,6 +39,7 @@ class WeightEntry:
     """The same weights for everybody."""
 
     name = "weight"
+    meaning = "all learners with fixed weights, chosen on the validation users"
     settings = WeightSettings
     is_compared = True
 

@@ -93,6 +93,7 @@ class FeatureEntry:
     name = "feature"
     settings = FeatureSettings
     own_settings = ModalitySettings
+    meaning = "the learner of a modality: a sequential encoder over the items' features"
     needs_features = True
     by_default = False
 

@@ -16,7 +16,7 @@ from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.base import Learner, LearnerParts
 from mml.model.learner.content_embedding import ContentEmbedding
 from mml.model.learner.feature_attention import FeatureAttention
-from mml.model.learner.slot import LEARNERS, Serving, State, TrainedLearner
+from mml.model.learner.slot import LEARNERS, MAIN, Serving, State, TrainedLearner
 from mml.settings import Values, read, setting
 
 
@@ -130,7 +130,8 @@ class IDLearner(Learner):
 class IDEntry:
     """`learners.id`."""
 
-    name = "id"
+    name = MAIN
+    meaning = "the ID learner: a sequential encoder over the items themselves"
     settings = IDSettings
     own_settings = None
     needs_features = False

@@ -71,6 +71,7 @@ class LinearEntry:
     """`learners.linear`: the decay and the penalty that are best on the validation users."""
 
     name = "linear"
+    meaning = "the linear learner: a regression of the next item on the history, in closed form; it does not adapt"
     settings = None
     own_settings = LinearSettings
     needs_features = False

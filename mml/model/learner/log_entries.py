@@ -127,6 +127,7 @@ class LogEntry:
 
     def __init__(self, name: str, method: type[LogMethod], by_default: bool = False) -> None:
         self.name, self._method, self.by_default = name, method, by_default
+        self.meaning = f"{method.__name__}, a model of the log in closed form or by neighbours; it does not adapt"
 
     def features_used(self, name: str, catalogue: Catalogue) -> list[str]:
         return []

@@ -104,6 +104,10 @@ class NewcomersEntry:
     """What newcomers of earlier moments of the log teach about those to come."""
 
     name = "newcomers"
+    meaning = (
+        "the learner of newcomers: popularity as events, like-minded users and what follows, weighed by what "
+        "earlier newcomers took; it does not adapt"
+    )
     settings = None
     own_settings = NewcomersSettings
     needs_features = False

@@ -72,6 +72,10 @@ class LearnerEntry(Protocol):
         """By which `learners.<name>` means it; `feature` is meant by any other name."""
 
     @property
+    def meaning(self) -> str:
+        """What it is, in a line of a report's legend."""
+
+    @property
     def settings(self) -> type | None:
         """The top-level keys that only learners of this kind read."""
 
@@ -173,6 +177,9 @@ class FittedEntry(Protocol):
 
 
 LEARNERS: Registry[LearnerEntry] = Registry("learner")
+
+MAIN = "id"
+"""The learner that no run lacks: its embeddings hold the items' content, and a generator makes those of new items."""
 
 
 def entry_of(name: str) -> LearnerEntry:

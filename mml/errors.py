@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 _LONGEST = 1200
 _HEAD, _TAIL = 800, 300  # of a longer line: what is wrong stands at its beginning, the mend at its end
 
@@ -21,6 +24,25 @@ def printable(text: str) -> str:
     """`visible`, without the middle of a long text."""
     text = visible(text)
     return text if len(text) <= _LONGEST else f"{text[:_HEAD]} ... {text[-_TAIL:]}"
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that is most like a misspelt one, whatever their case; None if none is.
+
+    Args:
+        name: as it was written.
+        known: the legal ones.
+        cutoff: least likeness, from 0 to 1.
+    """
+    by_lower = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[near[0]] if near else None
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """` Did you mean 'NAME'?` with the nearest of the known names; nothing if none is near."""
+    near = nearest(name, known, cutoff)
+    return "" if near is None else f" Did you mean '{near}'?"
 
 
 class InputError(ValueError):

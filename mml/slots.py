@@ -7,12 +7,11 @@ that adds itself; the pipeline, the config, fingerprints and docs read the regis
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
-from mml.errors import InputError
+from mml.errors import InputError, did_you_mean
 
 
 class Entry(Protocol):
@@ -80,8 +79,7 @@ class Registry(Generic[E]):
         """
         if name in self._entries:
             return self._entries[name]
-        near = difflib.get_close_matches(name, self._entries, n=1, cutoff=0.5)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(name, self._entries, 0.5)
         raise InputError(f"there is no {self.slot} called '{name}'.{hint} There are: {', '.join(self._entries)}.")
 
 

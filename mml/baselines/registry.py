@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 
@@ -10,7 +9,7 @@ import recbole.model.sequential_recommender as recbole_models
 import torch
 
 from mml.baselines.entries import BASELINES
-from mml.errors import InputError
+from mml.errors import InputError, did_you_mean
 
 torch.autograd.set_detect_anomaly(
     False
@@ -48,9 +47,7 @@ def check_name(name: str) -> None:
         return
     if name in CANNOT:
         raise InputError(f"baseline '{name}': {CANNOT[name]}. Take one of: {', '.join(known)}.")
-    by_lower = {own.lower(): own for own in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    hint = f" Did you mean '{by_lower[near[0]]}'?" if near else ""
+    hint = did_you_mean(name, known, 0.5)
     raise InputError(f"there is no baseline '{name}'.{hint} Known: {', '.join(known)}.")
 
 

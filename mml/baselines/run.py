@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from mml.files.safe import plain
 from mml.precision import set_up_torch
 from mml.run import result as report
 from mml.run.context import curves_logged, validation_of
-from mml.run.folder import StageRecord
 from mml.run.frame import Stages, State
 
 logger = logging.getLogger(__name__)
@@ -67,13 +65,7 @@ def run_baseline(
         if valid_scorer is not None and len(validation):
             valid = validation.score(validation.rank(valid_scorer))[1]
         result = {
-            "dataset": config.dataset_name,
-            "synthetic": dataset.is_synthetic,
-            "seed": config.run.seed,
-            "versions": report.versions(),
-            "device": report.device_name(config.device),
-            "data": summary,
-            "stages": {stage: _without_fingerprint(record) for stage, record in stages.records.items()},
+            **report.head_of(config, dataset, summary, stages.records),
             "learners": {},
             "adaptation": {},
             **report.new_users_learned_from(config, baseline.new_users != "none"),
@@ -90,7 +82,3 @@ def run_baseline(
     folder.write_text("result.json", state["result"])
     result: dict[str, Any] = json.loads(state["result"])
     return result, folder.path
-
-
-def _without_fingerprint(record: StageRecord) -> dict[str, Any]:
-    return {key: value for key, value in asdict(record).items() if key != "fingerprint"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from mml.baselines.registry import check_name
 from mml.config import keys as config_keys
 from mml.config.config import Config
 from mml.config.sources import config_dir, parse_arguments
-from mml.errors import InputError
+from mml.errors import InputError, did_you_mean
 from mml.files.atomic import read_header
 from mml.model.learner.slot import MAIN
 from mml.settings import Key, keys_of, read
@@ -135,8 +134,7 @@ def _check_recbole_keys(name: str, shared: Mapping[str, Any], known: Mapping[str
         declared = config_keys.declared()
         stage = config_keys.stage_of(key) if key in declared else "data"
         if key in declared and stage not in _SHARED_STAGES and key not in ("learners", "valid_metric"):
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(key, known)
             raise InputError(f"command line: key '{key}' means nothing to {name}.{hint} It has: {', '.join(known)}.")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import sys
 import textwrap
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from mml.errors import InputError
+from mml.errors import InputError, did_you_mean
 from mml.files.faults import reported
 from mml.settings import Key, keys_of
 
@@ -95,8 +94,7 @@ def chosen(every: Sequence[Part], wanted: str) -> list[Part]:
         if any(part.keys for part in found):
             return [part for part in found if part.keys]
     known = [*(part.name for part in every), *(name for part in every for name in part.keys)]
-    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    hint = did_you_mean(wanted, known, 0.5)
     raise InputError(f"there is no part, stage or key '{wanted}'.{hint} `mml keys` lists the parts.")
 
 

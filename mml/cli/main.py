@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Callable, Sequence
 
+from mml.errors import did_you_mean
 from mml.memory import is_out_of_memory, told_out_of_memory
 from mml.stopping import stoppable, told
 
@@ -49,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(importlib.import_module("mml").__version__)
         return 0
     if given[0] not in _COMMANDS:
-        near = difflib.get_close_matches(given[0], _COMMANDS, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(given[0], _COMMANDS)
         print(f"error: there is no command '{given[0]}'.{hint} There are: {', '.join(_COMMANDS)}", file=sys.stderr)
         return 2
     if arguments is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from mml.baselines.registry import check_name
 from mml.config.sources import Loader, config_dir, read_yaml
-from mml.errors import InputError
+from mml.errors import InputError, did_you_mean
 from mml.settings import inside
 from mml.tuning.arguments import flat
 from mml.tuning.space import default_file
@@ -85,8 +84,7 @@ class Plan:
             names = list(self.methods) if profile == "full" else self.profiles[profile]
         for name in names:
             if name not in self.methods:
-                near = difflib.get_close_matches(name, self.methods, n=1)
-                hint = f" Did you mean '{near[0]}'?" if near else ""
+                hint = did_you_mean(name, self.methods)
                 raise InputError(f"--methods: there is no method '{name}'.{hint} Known: {', '.join(self.methods)}.")
         return [method for name, method in self.methods.items() if name in set(names)]
 

@@ -35,6 +35,7 @@ from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import rank_targets
 from mml.files.atomic import read_header
 from mml.files.faults import reported
+from mml.files.safe import write_text
 from mml.precision import set_up_torch
 from mml.trainer.events import NoEvents, events_go_to
 from mml.version import __version__
@@ -119,7 +120,7 @@ def known_wiring(config: Config, dataset: MMLDataset, epochs: int, folder: Path)
     found = check_wiring(config, epochs)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"fingerprint": fingerprint, **asdict(found)}, indent=2)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
     return found
 
 

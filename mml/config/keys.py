@@ -7,7 +7,6 @@ here are refused with the key to use instead.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +16,7 @@ from torch import nn
 
 from mml.config.run_settings import ChosenLearners, PresetSettings, RunSettings
 from mml.data.settings import LogSettings, PopularitySettings, SplitSettings, TaskSettings
-from mml.errors import InputError
+from mml.errors import InputError, did_you_mean
 from mml.evaluation.settings import EvaluationSettings
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.fusion.cases import CandidateSettings
@@ -349,6 +348,4 @@ def _expected(key: Key) -> str:
 
 
 def _nearest(key: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(key.lower(), {name.lower(): name for name in known}, n=1, cutoff=0.5)
-    names = {name.lower(): name for name in known}
-    return f" Did you mean '{names[near[0]]}'?" if near else " See configs/overall.yaml for every key."
+    return did_you_mean(key, known, 0.5) or " See configs/overall.yaml for every key."

@@ -1,4 +1,4 @@
-"""The split into old, validation and new users, by time only (DESIGN: nothing at random)."""
+"""The split into old, validation and new users, by time only: nothing at random (docs/protocol.md)."""
 
 from __future__ import annotations
 

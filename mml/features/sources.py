@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from mml.errors import InputError
+from mml.errors import InputError, nearest
 from mml.features.cache import encode_once
 from mml.features.encoders import AnyEncoder, EncoderState
 from mml.features.files import FeatureTable
@@ -149,8 +148,8 @@ def _checked(source: Mapping[str, object], key: str) -> dict[str, object]:
     known = _known_keys()
     for name in source:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}."
+            near = nearest(str(name), known)
+            hint = f"known keys: {', '.join(known)}." if near is None else f"did you mean '{near}'?"
             raise InputError(f"config: unknown key '{key}.{name}'; {hint}")
     given = {name: value for name, value in source.items() if value is not None}
     for name, value in given.items():

@@ -104,6 +104,27 @@ def result_of(
     """
     adaptation = {name: report["adaptation"] for name, report in reports.items() if "adaptation" in report}
     return {
+        **head_of(config, dataset, summary, records),
+        "learners": {name: dict(report) for name, report in reports.items()},
+        "adaptation": {name: {key: how[key] for key in ("rate", "steps")} for name, how in adaptation.items()},
+        **new_users_learned_from(config, config.part(RefreshSettings).refresh),
+        "validation": dict(tested["validation"]),
+        "metrics": {method: tested["metrics"][method] for method in tested["order"]},
+        "first_screen": dict(tested["first_screen"]),
+    }
+
+
+def head_of(
+    config: Config, dataset: MMLDataset, summary: Mapping[str, Any], records: Mapping[str, StageRecord]
+) -> dict[str, Any]:
+    """What every result.json begins with, mml's and a baseline's: what was run, on what, and how long its stages took.
+
+    Args:
+        config, dataset: of the run.
+        summary: counts of the data.
+        records: stage -> its record.
+    """
+    return {
         "dataset": config.dataset_name,
         "synthetic": dataset.is_synthetic,
         "seed": config.run.seed,
@@ -114,12 +135,6 @@ def result_of(
             stage: {key: value for key, value in asdict(record).items() if key != "fingerprint"}
             for stage, record in records.items()
         },
-        "learners": {name: dict(report) for name, report in reports.items()},
-        "adaptation": {name: {key: how[key] for key in ("rate", "steps")} for name, how in adaptation.items()},
-        **new_users_learned_from(config, config.part(RefreshSettings).refresh),
-        "validation": dict(tested["validation"]),
-        "metrics": {method: tested["metrics"][method] for method in tested["order"]},
-        "first_screen": dict(tested["first_screen"]),
     }
 
 

@@ -61,7 +61,7 @@ class Users:
 
 
 def groups_per_half(items: int) -> int:
-    """Number of groups per half, so that niches (a topic with a look) and items per niche both grow as sqrt(items)."""
+    """Number of groups per half, so that niches (a topic and a style) and items per niche both grow as sqrt(items)."""
     return max(3, round(1.36 * math.sqrt(math.sqrt(items))))
 
 

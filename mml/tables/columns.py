@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 
-from mml.errors import InputError
+from mml.errors import InputError, did_you_mean
 
 USER = ("user", "customer", "member", "visitor", "client", "buyer", "account", "reader", "reviewer", "shopper", "u")
 ITEM = ("item", "product", "article", "movie", "book", "track", "video", "dish", "sku", "asin", "news", "i")
@@ -48,8 +47,7 @@ def require(columns: Sequence[str], wanted: Sequence[str], option: str, where: s
     """
     for name in wanted:
         if name not in columns:
-            near = difflib.get_close_matches(name, columns, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(name, columns)
             raise InputError(f"{option} {name}: {where} has no such column.{hint} It has {', '.join(columns)}.")
 
 

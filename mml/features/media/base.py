@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -11,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import pandas as pd
 
-from mml.errors import InputError
+from mml.errors import InputError, nearest
 from mml.features.encoders.base import Encoder
 from mml.features.folders import list_files
 from mml.settings import Key, keys_of, setting
@@ -120,9 +119,9 @@ class Medium(ABC, Generic[Row]):
                 f"encoder {name!r} is not for {self.kind}; for {self.kind} take {' or '.join(self.encoders)}"
             )
         known = built_in_encoders()
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-        if near and near[0] != name and not Path(name).exists():  # else the hub would be asked, which takes a while
-            raise InputError(f"encoder {name!r} is not known; did you mean {near[0]!r}?")
+        near = nearest(name, known, 0.75)
+        if near not in (None, name) and not Path(name).exists():  # else the hub would be asked, which takes a while
+            raise InputError(f"encoder {name!r} is not known; did you mean {near!r}?")
         marked = next((one.kind for one in MEDIA if one.model_prefixes and name.startswith(one.model_prefixes)), None)
         own = marked or known.get(name, self.kind)
         if own != self.kind:

@@ -88,7 +88,7 @@ class NeighbourGenerator(Generator):
         own = project(vectors[items])  # [n, d]
         theirs = project(vectors[neighbours])  # [n, k, d]
         pairs = torch.cat([own[:, None].expand_as(theirs), theirs], -1)
-        score = functional.leaky_relu(self.attention[name](pairs)[..., 0], 0.2)  # [n, k]
+        score = functional.leaky_relu(self.attention[name](pairs)[..., 0], 0.2)  # [n, k]; the slope of graph attention
         weight = torch.softmax(score.masked_fill(~found, -1e9), -1) * found
         return functional.relu(own + (weight[..., None] * theirs).sum(1))
 

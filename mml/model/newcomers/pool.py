@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+# Where the iteration ends: arithmetic, no settings.
 _STEPS = 500
-_ENOUGH = 1e-6
+_ENOUGH = 1e-6  # change of a weight
 
 
 def mixture_weights(shares: np.ndarray, floor: float, start: np.ndarray | None = None) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn.functional import embedding, logsigmoid
@@ -77,7 +77,7 @@ class GSASRecEntry(SingleEntry):
     meaning = "SASRec with calibrated sampled negatives (Petrov and Macdonald 2023)"
     unread = ("loss_type", "n_negatives", "stopping_step", "pretrain_learning_rate")
 
-    def values(self, moment: Moment) -> dict[str, Any]:
+    def values(self, moment: Moment) -> dict[str, object]:
         own = moment.part(GSASRecSettings)
         changed = {"stopping_step": own.gbce_patience, "pretrain_learning_rate": own.gbce_learning_rate}
         return super().values(moment) | changed

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +18,7 @@ from mml.model.learner.base import InnerLoopSettings, Learner, LearnerParts
 from mml.model.learner.outputs import StateOutput
 from mml.run.context import trainer_frame
 from mml.run.frame import State
-from mml.settings import read
+from mml.settings import Values, read
 from mml.trainer.base import StageTrainer
 from mml.trainer.choice import LearnerValidation
 from mml.trainer.meta import MetaTrainer
@@ -116,9 +114,7 @@ def _recipe(moment: Moment) -> Recipe:
     return replace(plain, stage="MeLU.meta", own=own, trainer=_trainer, start=plain)
 
 
-def _trainer(
-    learner: Learner, values: Mapping[str, Any], moment: Moment, seed: int, epochs: int | None
-) -> StageTrainer:
+def _trainer(learner: Learner, values: Values, moment: Moment, seed: int, epochs: int | None) -> StageTrainer:
     """MAML over the old users; at later moments plain training goes on."""
     if epochs is not None:
         return plain_trainer(learner, values, moment, seed, epochs)

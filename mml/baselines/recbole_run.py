@@ -119,7 +119,9 @@ class RecBoleRun:
         model.load_state_dict(state["weights"])
         return config, model
 
-    def _depends_on(self, parts: list[UserSequences], validation: Validation | None, start: State | None) -> list[Any]:
+    def _depends_on(
+        self, parts: list[UserSequences], validation: Validation | None, start: State | None
+    ) -> list[object]:
         """All that a stage's weights depend on; the items of new users only where they are trained on."""
         settings = {**model_defaults(self._baseline.name), **plain(self._baseline.settings)}
         del settings["new_users"]  # acts by what is trained on, and from where

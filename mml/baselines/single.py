@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
 
 from mml.baselines.modality import modality_of
 from mml.baselines.slot import Moment, Scores, needs_features
@@ -34,7 +33,7 @@ class SingleEntry(ABC):
     def build(self, parts: LearnerParts, moment: Moment) -> Learner:
         """An untrained learner of the parts of mml's ID learner."""
 
-    def values(self, moment: Moment) -> dict[str, Any]:
+    def values(self, moment: Moment) -> dict[str, object]:
         """Its learner's settings: those of mml's ID learner."""
         return plain_values(moment, "id")
 
@@ -45,7 +44,7 @@ class SingleEntry(ABC):
 
     def recipe(self, moment: Moment) -> Recipe:
         """How it is made and trained."""
-        own: list[Any] = [] if self.settings is None else [{k: moment.values[k] for k in keys_of(self.settings)}]
+        own: list[object] = [] if self.settings is None else [{k: moment.values[k] for k in keys_of(self.settings)}]
         return Recipe(
             self.name,
             "id",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -19,7 +18,7 @@ from mml.model.learner.id import IDSettings
 from mml.model.learner.outputs import StateOutput
 from mml.run.context import trainer_frame
 from mml.run.frame import State
-from mml.settings import keys_of, read
+from mml.settings import Values, keys_of, read
 from mml.trainer.base import StageTrainer
 from mml.trainer.choice import LearnerValidation
 from mml.trainer.pretrain import PretrainTrainer
@@ -31,11 +30,11 @@ _UNREAD = ("learners", "spectral_embedding", "spectral_decay", "spectral_noise",
 PLAIN_IDS = IDSettings(content_embedding=False, spectral_embedding=False, feature_attention=False)
 """Of an ID learner without the parts that are mml's method."""
 
-MakeTrainer = Callable[[Learner, Mapping[str, Any], Moment, int, "int | None"], StageTrainer]
+MakeTrainer = Callable[[Learner, Values, Moment, int, "int | None"], StageTrainer]
 """A learner, its settings, a moment, a seed, and a number of epochs, None for the settings' -> what trains it."""
 
 
-def plain_values(moment: Moment, learner: str) -> dict[str, Any]:
+def plain_values(moment: Moment, learner: str) -> dict[str, object]:
     """The settings of a learner that is trained as mml's are, but without the parts that are mml's method."""
     return moment.config.values(learner) | {
         "content_embedding": False,
@@ -45,9 +44,7 @@ def plain_values(moment: Moment, learner: str) -> dict[str, Any]:
     }
 
 
-def plain_trainer(
-    learner: Learner, values: Mapping[str, Any], moment: Moment, seed: int, epochs: int | None
-) -> StageTrainer:
+def plain_trainer(learner: Learner, values: Values, moment: Moment, seed: int, epochs: int | None) -> StageTrainer:
     """Plain training: every position of the old users' sequences is a target."""
     frame, settings = trainer_frame(moment.config, moment.run_dir), read(PretrainSettings, values)
     stage = "pretrain" if epochs is None else "refresh"
@@ -75,10 +72,10 @@ class Recipe:
 
     stage: str
     learner: str
-    values: Mapping[str, Any]
+    values: Values
     build: Callable[[LearnerParts], Learner]
     code: Sequence[str]
-    own: Sequence[Any] = ()
+    own: Sequence[object] = ()
     unread: Sequence[str] = ()
     features: Sequence[str] = ()
     trainer: MakeTrainer = plain_trainer
@@ -126,10 +123,10 @@ class Recipe:
             trainer.train(moment.dataset.only(known), None)
         return trainer.n_trained * len(known)
 
-    def _depends_on(self, moment: Moment) -> list[Any]:
+    def _depends_on(self, moment: Moment) -> list[object]:
         unread, data = {*_UNREAD, *self.unread}, moment.dataset
         stage = {key: self.values.get(key, value) for key, value in moment.config.of_stage("pretrain").items()}
-        parts: list[Any] = [{key: value for key, value in stage.items() if key not in unread}]
+        parts: list[object] = [{key: value for key, value in stage.items() if key not in unread}]
         parts += [data.fingerprint(with_new_users=False)]
         features = data.item_features
         parts += [[name, features[name].fingerprint(data.n_known_items)] for name in self.features]

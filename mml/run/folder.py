@@ -8,14 +8,13 @@ import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
 
 from mml import distributed
 from mml.config.config import Config
-from mml.files.bundle import Damaged, copy_state, read_about, read_state, set_aside, write_state
+from mml.files.bundle import Damaged, State, copy_state, read_about, read_state, set_aside, write_state
 from mml.files.runs import LATEST
 from mml.files.safe import make_folder, plain, point, write_text
 from mml.trainer.curves import copy_epochs
@@ -86,15 +85,11 @@ class RunFolder:
             write_text(path, text)
         return path
 
-    def find_stage(
-        self, stage: str, fingerprint: str, device: torch.device
-    ) -> tuple[dict[str, Any], StageRecord] | None:
+    def find_stage(self, stage: str, fingerprint: str, device: torch.device) -> tuple[State, StageRecord] | None:
         """The stage's saved state and record, from this run or another of the dataset; None if there is none."""
         return distributed.from_main(lambda: self._find_stage(stage, fingerprint, device))
 
-    def _find_stage(
-        self, stage: str, fingerprint: str, device: torch.device
-    ) -> tuple[dict[str, Any], StageRecord] | None:
+    def _find_stage(self, stage: str, fingerprint: str, device: torch.device) -> tuple[State, StageRecord] | None:
         for folder, record in self._candidates(stage, fingerprint):
             try:
                 state = read_state(folder, stage, device)
@@ -121,7 +116,7 @@ class RunFolder:
             if record.fingerprint == fingerprint:
                 yield folder, record
 
-    def save_stage(self, stage: str, state: dict[str, Any], record: StageRecord) -> None:
+    def save_stage(self, stage: str, state: State, record: StageRecord) -> None:
         """Save a finished stage."""
         if distributed.is_main():
             write_state(self.checkpoints, stage, state, record=asdict(record))

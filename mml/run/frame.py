@@ -9,12 +9,12 @@ import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
 from mml import distributed
 from mml.files.alone import alone_in
+from mml.files.bundle import State
 from mml.files.safe import plain
 from mml.run.code import code_hash
 from mml.run.folder import RunFolder, StageRecord
@@ -24,7 +24,6 @@ from mml.trainer.keeping import Keeper, kept_by
 
 logger = logging.getLogger(__name__)
 
-State = dict[str, Any]
 Build = Callable[[int], tuple[State, int]]
 """Runs a stage from its seed; returns the state to save and the number of user tasks processed."""
 
@@ -46,7 +45,7 @@ class Stages:
     def __call__(
         self,
         stage: str,
-        depends_on: Sequence[Any],
+        depends_on: Sequence[object],
         after: Sequence[str],
         code: Sequence[str],
         build: Build,
@@ -107,7 +106,7 @@ class Stages:
         logger.info("Stage %s: %.1f s, %.0f users/s.", stage, record.seconds, record.users_per_second)
         return state
 
-    def _fingerprint(self, stage: str, depends_on: Sequence[Any], after: Sequence[str], code: Sequence[str]) -> str:
+    def _fingerprint(self, stage: str, depends_on: Sequence[object], after: Sequence[str], code: Sequence[str]) -> str:
         """Hash of all that the stage's result depends on: settings, data, earlier stages, code and libraries."""
         earlier = [self.records[name].fingerprint for name in after if name in self.records]
         parts = [stage, self._seed, plain(list(depends_on)), earlier, code_hash(code), library_versions()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 
@@ -42,7 +41,7 @@ class LearnerStages:
 
     learner: TrainedLearner
     names: tuple[str, ...]
-    report: dict[str, Any]
+    report: State
     choice: State | None = None
 
 
@@ -59,7 +58,7 @@ def _code(entry: object) -> str:
     return type(entry).__module__
 
 
-def stage_settings(context: RunContext, name: str, stage: str) -> dict[str, Any]:
+def stage_settings(context: RunContext, name: str, stage: str) -> State:
     """The settings of a learner's stage: all that act up to it, but for those of other kinds of learners."""
     entry = entry_of(name)
     return context.config.of_learner(name, entry.name, stage)
@@ -76,7 +75,7 @@ class _WithEncoder:
 
     def stages(self) -> LearnerStages:
         context, name = self._context, self._name
-        report: dict[str, Any] = {}
+        report: State = {}
         state = self._stage("pretrain", self._pretrain, PretrainTrainer.__module__)
         report["pretraining"] = state["training"]
         if context.config.part(MetaSettings, name).meta_epochs:
@@ -101,7 +100,7 @@ class _WithEncoder:
     def _stage(self, stage: str, build: Build, trainer: str) -> State:
         context, name = self._context, self._name
         entry: LearnerEntry = entry_of(name)
-        depends_on: list[Any] = [stage_settings(context, name, stage)]
+        depends_on: list[object] = [stage_settings(context, name, stage)]
         if not self.names:
             used = entry.features_used(name, context.catalogue)
             depends_on += [context.past, context.known_features(used, context.dataset.n_known_items)]
@@ -161,7 +160,7 @@ class _WithEncoder:
         return {"adaptation": asdict(how), "scores": scores}, len(validation) * len(settings.rates)
 
 
-def _say(name: str, report: dict[str, Any]) -> None:
+def _say(name: str, report: State) -> None:
     """One line on what was kept."""
     meta, how = report.get("meta_training"), report["adaptation"]
     said = "no meta-training" if meta is None else f"meta-training {_kept(meta)}"
@@ -169,7 +168,7 @@ def _say(name: str, report: dict[str, Any]) -> None:
     logger.info("%s: %s; adaptation of %s, %s.", name, said, steps, _kept(how))
 
 
-def _kept(report: dict[str, Any]) -> str:
+def _kept(report: State) -> str:
     before, after = report["score_before"], report["score_after"]
     if before is None:
         return "kept without validation users"

@@ -12,7 +12,7 @@ from typing import Any
 
 from mml.errors import InputError
 from mml.files.faults import reported
-from mml.files.runs import LATEST
+from mml.files.runs import LATEST, Result
 
 FULL_METHOD = "mml"
 _LETTERS = {"recall": "R", "mrr": "M", "ndcg": "N", "hit": "H", "precision": "P"}
@@ -71,7 +71,7 @@ def result_table(result: Mapping[str, Any]) -> str:
     return f"{title}\n{aligned(rows)}"
 
 
-def summary_table(results: Sequence[Mapping[str, Any]]) -> str:
+def summary_table(results: Sequence[Result]) -> str:
     """One line per dataset: the full method over all new users."""
     titles: dict[str, str] = {}
     for result in results:
@@ -83,7 +83,7 @@ def summary_table(results: Sequence[Mapping[str, Any]]) -> str:
     return aligned(rows)
 
 
-def all_table(result: Mapping[str, Any]) -> str:
+def all_table(result: Result) -> str:
     """Every method and group of one dataset."""
     titles = metric_titles(result["metrics"][FULL_METHOD]["all"])
     rows = [["method", "group", "users", "cases", *titles.values()]]
@@ -93,7 +93,7 @@ def all_table(result: Mapping[str, Any]) -> str:
     return f"{result['dataset']}\n{aligned(rows, n_left=2)}"
 
 
-def _group_rows(method: str, groups: Mapping[str, Any], titles: Mapping[str, str]) -> list[list[str]]:
+def _group_rows(method: str, groups: Result, titles: Mapping[str, str]) -> list[list[str]]:
     rows = []
     for group, values in groups.items():
         counts = [str(values["n_users"]), str(values["n_cases"])]
@@ -101,7 +101,7 @@ def _group_rows(method: str, groups: Mapping[str, Any], titles: Mapping[str, str
     return rows
 
 
-def load_results(output_dir: Path, datasets: Sequence[str]) -> list[dict[str, Any]]:
+def load_results(output_dir: Path, datasets: Sequence[str]) -> list[Result]:
     """The latest result of each dataset (of all datasets if none is named).
 
     Where the latest run is not finished, it is the newest finished one, and a line says so.
@@ -118,7 +118,7 @@ def load_results(output_dir: Path, datasets: Sequence[str]) -> list[dict[str, An
     return [_latest_result(output_dir / name) for name in names]
 
 
-def _latest_result(folder: Path) -> dict[str, Any]:
+def _latest_result(folder: Path) -> Result:
     path = folder / LATEST / "result.json"
     if not path.is_file():
         finished = _finished_runs(folder)
@@ -138,10 +138,10 @@ def _finished_runs(folder: Path) -> list[Path]:
     return [run for run, result in results.items() if result is not None and FULL_METHOD in result["metrics"]]
 
 
-def _read_result(path: Path) -> dict[str, Any] | None:
+def _read_result(path: Path) -> Result | None:
     """A result.json, or None if it is damaged."""
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        result: Result = json.loads(path.read_text(encoding="utf-8"))
         return result if isinstance(result["metrics"], dict) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

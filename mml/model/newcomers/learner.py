@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from mml.data.events import EventLog
 from mml.data.rolling import Cases, Queries, blocks_in_time, rolling_newcomers
+from mml.files.bundle import State
 from mml.model.newcomers.launches import UNTOUCHED
 from mml.model.newcomers.newness import Newness, learned_newness
 from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Part, Shares
@@ -229,14 +229,14 @@ def _log_of_sum(logs: np.ndarray) -> np.ndarray:
     return found + np.where(np.isfinite(top), top, 0.0)
 
 
-def state_of(chosen: Chosen) -> dict[str, Any]:
+def state_of(chosen: Chosen) -> State:
     """The choices as tensors and numbers."""
     weights = {name: torch.from_numpy(one) for name, one in chosen.weights.items()}
     of_new = {"untouched": torch.from_numpy(chosen.untouched), "newness": asdict(chosen.newness)}
     return {"weights": weights, "exponents": dict(chosen.exponents), "n_cases": chosen.n_cases} | of_new
 
 
-def chosen_of(state: Mapping[str, Any]) -> Chosen:
+def chosen_of(state: State) -> Chosen:
     """The choices that `state_of` made."""
     weights = {name: np.asarray(one) for name, one in state["weights"].items()}
     untouched, newness = np.asarray(state["untouched"]), Newness(**state["newness"])

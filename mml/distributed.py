@@ -112,7 +112,7 @@ def gather(rows: np.ndarray, values: Tensor, n: int) -> Tensor:
 
 
 def add(values: Tensor) -> Tensor:
-    """Sum over the processes, in place."""
+    """Sum over the processes, in place; of any shape, the same in all of them."""
     if size() > 1 and values.numel():
         with _guarded():
             dist.all_reduce(values)
@@ -120,7 +120,7 @@ def add(values: Tensor) -> Tensor:
 
 
 def add_array(values: np.ndarray) -> np.ndarray:
-    """Sum over the processes, in place."""
+    """As `add`."""
     add(torch.from_numpy(values))
     return values
 

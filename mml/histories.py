@@ -77,7 +77,7 @@ class Histories:
         return np.array([time for own in self.seconds for time in own], dtype=np.float64)
 
     def tasks(self, rows: np.ndarray, max_length: int) -> TaskSet:
-        """The tasks of some users, whose next item is to be predicted; each has one known item at least."""
+        """The tasks of the users `rows` [n], whose next item is to be predicted; each has one known item at least."""
         tasks = tasks_after(self.sequences(rows), max_length)
         if self.seconds is None:
             return tasks

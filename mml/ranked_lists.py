@@ -48,7 +48,7 @@ class ListedItems:
     def of(
         cls, users: np.ndarray, items: np.ndarray, scores: np.ndarray, by: str, contributions: Mapping[str, np.ndarray]
     ) -> ListedItems:
-        """Lists that one thing made."""
+        """Lists that one thing made, all arguments [n] and in order of user and rank."""
         return cls(users, items, scores, np.full(len(users), by, dtype=object), contributions)
 
     @classmethod
@@ -67,7 +67,7 @@ class ListedItems:
 
     @property
     def ranks(self) -> np.ndarray:
-        """int64, each item's place in its list, from 1."""
+        """int64 [n], each item's place in its list, from 1."""
         numbers = np.arange(len(self.users))
         begins = np.append(True, self.users[1:] != self.users[:-1])[: len(self.users)]
         return 1 + numbers - np.maximum.accumulate(np.where(begins, numbers, 0))

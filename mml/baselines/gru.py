@@ -31,7 +31,7 @@ class RecurrentEncoder(nn.Module):
     def forward(
         self, item_vectors: Tensor, attention_bias: Tensor | None = None, noise_keys: Tensor | None = None
     ) -> Tensor:
-        """States of a batch; arguments and result as of `CausalEncoder`, but that it has no attention to bias."""
+        """States [B, L, d]; arguments and result as of `CausalEncoder`, but that it has no attention to bias."""
         assert attention_bias is None
         inputs = self._dropped(self.dropout, self.LayerNorm(item_vectors), noise_keys)
         states, _ = self.gru(inputs)

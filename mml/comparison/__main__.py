@@ -43,7 +43,11 @@ a fault of the machine, 130 after Ctrl-C, 143 after SIGTERM."""
 
 
 def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
-    """The comparison's own options, the config files, and the `--key=value` for the Config."""
+    """The comparison's own options, the config files, and the `--key=value` for the Config.
+
+    Raises:
+        InputError: naming an option that is too small, or is for a single run.
+    """
     from mml.tuning.arguments import own_and_settings
 
     parser = argparse.ArgumentParser(

@@ -54,7 +54,11 @@ def _run(executor: Executor, method: Method, settings: Settings, seed: int) -> O
 
 
 def tests(results: Results) -> list[Test]:
-    """mml against every baseline, and against every ablation; Holm's correction within each of the two families."""
+    """mml against every baseline, and against every ablation; Holm's correction within each of the two families.
+
+    Raises:
+        InputError: if a method was evaluated on other cases.
+    """
     if "mml" not in results.outcomes:
         return []
     values, users = results.case_values("mml")

@@ -11,7 +11,11 @@ _GIVEN_GPUS = os.environ.setdefault("MML_GIVEN_GPUS", os.environ.get("CUDA_VISIB
 
 
 def own_gpu(gpu_id: str, local_rank: int) -> str:
-    """The GPU of one of torchrun's processes: its own of the list `gpu_id`, or so many further than the only one."""
+    """The GPU of one of torchrun's processes: its own of the list `gpu_id`, or so many further than the only one.
+
+    Raises:
+        InputError: if the list is shorter than the number of processes.
+    """
     listed = [name.strip() for name in gpu_id.split(",")]
     if local_rank < len(listed):
         return listed[local_rank] if len(listed) > 1 else gpu_id
@@ -24,7 +28,11 @@ def own_gpu(gpu_id: str, local_rank: int) -> str:
 
 
 def among_given(gpu: str) -> str:
-    """The GPU of that number among those of CUDA_VISIBLE_DEVICES, if a scheduler or the user has set it."""
+    """The GPU of that number among those of CUDA_VISIBLE_DEVICES, if a scheduler or the user has set it.
+
+    Raises:
+        InputError: if there are not so many.
+    """
     if _GIVEN_GPUS == "all" or not gpu.isdigit():
         return gpu
     listed = [name.strip() for name in _GIVEN_GPUS.split(",")]

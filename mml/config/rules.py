@@ -32,7 +32,11 @@ TAKEN_FOLDERS = ("latest", "compare", "features", "model", "tune")
 
 
 def check_metrics(metrics: Sequence[str] | str, valid_metric: str) -> None:
-    """Refuse metrics that are none of RecBole's ranking metrics, and a valid_metric that cannot choose epochs."""
+    """Refuse metrics that are none of RecBole's ranking metrics, and a valid_metric that cannot choose epochs.
+
+    Raises:
+        InputError: naming the key, and what is legal.
+    """
     ranking = sorted(name for name, kind in metric_types.items() if kind == EvaluatorType.RANKING)
     for name in metrics if isinstance(metrics, list) else [metrics]:
         if not isinstance(name, str) or name.lower() not in ranking:
@@ -50,6 +54,9 @@ def check_together(values: Values) -> None:
 
     Args:
         values: all final ones.
+
+    Raises:
+        InputError: naming the key.
     """
     encoder, run, split = read(EncoderSettings, values), read(RunSettings, values), read(SplitSettings, values)
     if encoder.hidden_size % encoder.n_heads:

@@ -108,7 +108,7 @@ class Items:
         return pd.DataFrame(columns, index=pd.Index(list(self.tokens[1:]), name="item_id"))
 
     def named(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
-        """The columns item_id and, if there are titles, title of some items."""
+        """The columns item_id and, if there are titles, title of the items `numbers` [n]."""
         return {name: texts[numbers] for name, texts in self._texts.items()}
 
     @cached_property

@@ -146,7 +146,7 @@ class TaskSet:
         return replace(self, length=self.length - 1, shots=self.shots - 1, asked=None)
 
     def take(self, rows: np.ndarray) -> TaskSet:
-        """The tasks `rows`, an index or a mask."""
+        """The tasks `rows`, an index int64 [n] or a mask bool [N]."""
         own = [f.name for f in fields(self) if f.name not in ("items", "moments", "asked")]
         moments = None if self.moments is None else self.moments.take(rows)
         asked = None if self.asked is None else self.asked[rows]
@@ -288,7 +288,7 @@ def windows(sequences: PackedSequences, max_length: int, rng: np.random.Generato
 
 
 def length_sorted_chunks(lengths: np.ndarray, max_tasks: int) -> Iterator[np.ndarray]:
-    """Cut tasks into chunks of at most `max_tasks` of similar length, the longest first; yields indices."""
+    """Cut tasks of `lengths` [N] into chunks of similar length, the longest first; yields indices [max_tasks]."""
     order = np.argsort(-lengths, kind="stable")
     for begin in range(0, len(order), max_tasks):
         yield order[begin : begin + max_tasks]

@@ -121,6 +121,9 @@ def join_features(table: FeatureTable, item_tokens: Sequence[str]) -> tuple[NDAr
 
     Returns:
         vectors float32 [n_items, dim], zero where the item has no row, and present bool [n_items].
+
+    Raises:
+        InputError: if no item has a row.
     """
     row_of = {token: row for row, token in enumerate(table.tokens.tolist())}
     rows = np.fromiter((row_of.get(token, -1) for token in item_tokens), dtype=np.int64, count=len(item_tokens))

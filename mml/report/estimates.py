@@ -49,7 +49,7 @@ def estimate(values: np.ndarray, users: np.ndarray) -> Estimate:
 
 
 def share(values: np.ndarray, users: np.ndarray) -> Estimate:
-    """`estimate` of values between 0 and 1, with the interval inside these bounds."""
+    """`estimate` of values [n] between 0 and 1, with the interval inside these bounds."""
     found = estimate(values, users)
     low, high = (float(np.clip(end, 0.0, 1.0)) for end in (found.low, found.high))
     return Estimate(found.value, low, high, found.n_users)

@@ -73,7 +73,7 @@ class PretrainTrainer(StageTrainer):
 
 
 def bucketed_batches(lengths: np.ndarray, size: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Batches of tasks of similar length in random order; which tasks share a batch is random among equals."""
+    """Batches, indices [size], of tasks of similar length in random order; who shares one is random among equals."""
     shuffled = rng.permutation(len(lengths))
     order = shuffled[np.argsort(lengths[shuffled], kind="stable")]
     batches = [order[begin : begin + size] for begin in range(0, len(order), size)]

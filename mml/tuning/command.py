@@ -44,7 +44,11 @@ Exit codes: 0, 2 for a mistake in the input, 4 for a fault of the machine, 130 a
 
 
 def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
-    """Options, config files, and the `--key=value` arguments for the config."""
+    """Options, config files, and the `--key=value` arguments for the config.
+
+    Raises:
+        InputError: naming an option that is too small, or is for a single run.
+    """
     from mml.tuning.arguments import own_and_settings
 
     parser = argparse.ArgumentParser(

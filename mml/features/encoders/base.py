@@ -232,7 +232,11 @@ def describe(encoder: object, **more: str) -> str:
 
 
 def rows_to_fit(present: NDArray[np.bool_], fit_on: Rows | None) -> NDArray[np.int64]:
-    """The rows to learn from: those of fit_on that are present."""
+    """The rows to learn from: those of fit_on that are present.
+
+    Raises:
+        InputError: if there are none.
+    """
     allowed = np.zeros(len(present), dtype=np.bool_)
     allowed[slice(None) if fit_on is None else fit_on] = True
     rows = np.flatnonzero(allowed & present)
@@ -242,7 +246,11 @@ def rows_to_fit(present: NDArray[np.bool_], fit_on: Rows | None) -> NDArray[np.i
 
 
 def needs(package: str, extra: str = "encoders", who: str = "this encoder") -> ModuleType:
-    """Import an optional package that `who` needs, or say how to install it."""
+    """Import an optional package that `who` needs, or say how to install it.
+
+    Raises:
+        InputError: with the line that installs it.
+    """
     try:
         return importlib.import_module(package)
     except ImportError as error:

@@ -41,7 +41,11 @@ class PretrainedEncoder(BatchEncoder[Item], Generic[Item]):
         return describe(self, digest=folder_digest(folder)) if folder.is_dir() else describe(self)
 
     def torch_device(self) -> torch.device:
-        """The device to run on."""
+        """The device to run on.
+
+        Raises:
+            InputError: if it cannot be used.
+        """
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
@@ -53,7 +57,11 @@ class PretrainedEncoder(BatchEncoder[Item], Generic[Item]):
         return device
 
     def load_or_explain(self, load: Callable[[], Loaded]) -> Loaded:
-        """load(), with an InputError when there is no such model."""
+        """load(), with an InputError when there is no such model.
+
+        Raises:
+            InputError: if there is no such model, or it is damaged.
+        """
         try:
             return load()
         except InputError:

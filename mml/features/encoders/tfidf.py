@@ -40,7 +40,11 @@ class TfidfEncoder(FittedEncoder[str, Sequence[str]]):
         return items, np.array([next(words(text), None) is not None for text in items], dtype=np.bool_)
 
     def learn(self, raw: Sequence[str], present: NDArray[np.bool_], fit_on: Rows | None) -> EncoderState:
-        """The terms (n-grams), how rare each is, and the strongest directions of the texts."""
+        """The terms (n-grams), how rare each is, and the strongest directions of the texts.
+
+        Raises:
+            InputError: if no text has a word, or no word is in two texts.
+        """
         if not present.any():
             raise InputError(f"encoder {self.name}: none of the {len(raw)} texts has a word")
         texts = [raw[row] for row in rows_to_fit(present, fit_on)]

@@ -76,7 +76,8 @@ def fusion_cases(
     """The tasks as FusionCases, at most `fusion_max_cases` of them, drawn at random.
 
     Args:
-        scores, context: of the tasks.
+        scores: of the N tasks.
+        context: [N, n_context], see `case_context`.
         repeatable: whether the inputs are candidates too.
         seed: of the draws.
         limits: of cases and candidates.

@@ -75,7 +75,7 @@ class LossSettings:
 
 
 def slopes_by_autograd(loss: Loss, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
-    """`Loss.slopes` of a loss that has no closed form for them."""
+    """`Loss.slopes` of a loss that has no closed form for them; shapes as there."""
     with torch.inference_mode(False), torch.enable_grad():
         states = _ordinary(states).detach().requires_grad_()
         others = None if negatives is None else _ordinary(negatives)

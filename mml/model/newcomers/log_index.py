@@ -217,7 +217,7 @@ def spread(begins: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def groups(sizes: np.ndarray, most: int) -> Iterator[slice]:
-    """Neighbouring rows whose sizes sum up to about `most`, at least one at a time."""
+    """Neighbouring rows whose sizes, int64 [n], sum up to about `most`, at least one at a time."""
     ends = np.cumsum(sizes)
     if not len(ends) or ends[-1] <= most:
         yield slice(0, len(ends))

@@ -55,7 +55,7 @@ class Untouched:
         return self._latest[1]
 
     def n_counted(self, items: np.ndarray) -> int:
-        """How many of some items, the first ones, are counted."""
+        """How many of some items [k], ascending, are counted: the first ones."""
         return int(np.searchsorted(items, self._counted))
 
     def counts(self, queries: Queries, part: Unseen, items: Some, kept: dict[Unseen, np.ndarray]) -> np.ndarray:

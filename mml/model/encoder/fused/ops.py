@@ -128,7 +128,7 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Ten
 
 
 def layer_norm_backward(dy: Tensor, saved: Normed, name: str, weight: Tensor, sink: Sink) -> Tensor:
-    """The gradient by the input; those of `name`.weight and `name`.bias go to the sink."""
+    """The gradient by the input [..., d], as `dy`; those of `name`.weight and `name`.bias go to the sink."""
     dx: Tensor = aten.native_layer_norm_backward(
         dy * per_task(weight), saved.x, dy.shape[-1:], saved.mean, saved.rstd, None, None, [True, False, False]
     )[0]

@@ -123,11 +123,11 @@ class Layout:
         return cls(names, tuple(parameters[name].shape for name in names), n_layers)
 
     def packed(self, parameters: Mapping[str, Tensor]) -> Tensor:
-        """The parameters as one vector."""
+        """The parameters as one vector [n]."""
         return torch.cat([parameters[name].detach().reshape(-1) for name in self.names])
 
     def views(self, flat: Tensor) -> OneTask:
-        """The vector as weights."""
+        """The vector [n] as weights."""
         length, d = self.shapes[0]
         f = self.shapes[len(_EMBED) + _INNER][0]
         layer = [3 * d * d, 3 * d, d * d, d, d, d, f * d, f, d * f, d, d, d]

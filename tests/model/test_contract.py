@@ -92,6 +92,9 @@ def test_a_learner(name: str, context: RunContext, tmp_path: Path) -> None:
 
     fewer = learner.output(tasks, n_warm + 1)
     torch.testing.assert_close(scores_of(fewer, cases), scores[:, : n_warm + 1], rtol=1e-4, atol=1e-5)
+    for n in (1, 2):  # no candidate, as the padding item is none; and one
+        assert scores_of(learner.output(tasks, n), cases).shape == (8, n)
+    assert learner.output(tasks, 2).standardised(cases)(slice(None))[:, 1:].isfinite().all()
     assert len(learner.output(tasks.take(np.zeros(0, np.int64)), n_items)) == 0
     one = learner.output(tasks.take(np.flatnonzero(tasks.shots == 1)[:1]), n_items)  # one interaction is enough
     assert scores_of(one, slice(None))[:, 1:].isfinite().all()
@@ -122,3 +125,4 @@ def test_a_baseline(name: str, context: RunContext, tiny_data: Path, arguments: 
     assert np.array_equal(ranking.ranks, other.ranks)
     warm = BASELINES[name].trained(moment)(tasks, data.n_warm_items + 1)
     assert warm.n_items == data.n_warm_items + 1
+    assert scores_of(BASELINES[name].trained(moment)(tasks, 2), slice(0, 8))[:, 1:].isfinite().all()  # one candidate

@@ -127,9 +127,9 @@ def test_missing_files_are_named_with_where_they_are(tmp_path: Path) -> None:
 def test_both_models_end_to_end(ring: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The published rows stand beside ours, and both learn that a step leads one to three items on."""
     beauty = ring.rename(ring.with_name("Beauty.txt"))
-    words = ["--data", str(beauty.parent), "--sets", "Beauty", "--work", str(tmp_path / "work"), "--use_gpu=False"]
-    words += ["--output", str(tmp_path / "table.md"), "--show_progress=False", "--pretrain_batch_size=16", *SMALL]
-    assert reproduce.main(words) == 0
+    argv = ["--data", str(beauty.parent), "--sets", "Beauty", "--work", str(tmp_path / "work"), "--use_gpu=False"]
+    argv += ["--output", str(tmp_path / "table.md"), "--show_progress=False", "--pretrain_batch_size=16", *SMALL]
+    assert reproduce.main(argv) == 0
     out = capsys.readouterr().out
     assert "| SASRec, published |  | 0.0605 |  | 0.0318 |  |" in out
     rows = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:] for line in out.splitlines()[4:]}

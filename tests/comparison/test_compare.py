@@ -194,7 +194,7 @@ def test_chosen_settings_reach_the_ablations(tiny_data: Path, plan: Path, tmp_pa
     assert len(pd.read_csv(folder / "trials.csv")) == 2
 
 
-def test_a_methods_own_settings_go_over_the_words(
+def test_a_methods_own_settings_go_over_the_arguments(
     tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Config] = []

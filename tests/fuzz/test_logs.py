@@ -41,14 +41,14 @@ def item_bytes() -> bytes:
 LOG, ITEMS = log_bytes(), item_bytes()
 
 
-def load(folder: Path, log: bytes = LOG, items: bytes | None = None, *words: str) -> MMLDataset | InputError:
+def load(folder: Path, log: bytes = LOG, items: bytes | None = None, *argv: str) -> MMLDataset | InputError:
     """What comes of a log and an item file."""
     path = folder / "log" / "log.inter"
     path.parent.mkdir()
     path.write_bytes(log)
     if items is not None:
         path.with_name("log.item").write_bytes(items)
-    found = attempt(folder, lambda: load_log(folder, *words))
+    found = attempt(folder, lambda: load_log(folder, *argv))
     if isinstance(found, MMLDataset):
         check(found, log)
     return found  # type: ignore[no-any-return]

@@ -53,7 +53,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-WORDS = [
+ARGV = [
     "orders.csv",
     "--user",
     "customer_id",
@@ -82,7 +82,7 @@ def load(folder: Path, **more: Any) -> MMLDataset:
 
 
 def test_the_command(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*WORDS, "--images", "photos"]) == 0
+    assert main([*ARGV, "--images", "photos"]) == 0
     printed = capsys.readouterr().out
     assert "Understood: 40 users, 24 items, " in printed
     assert "Times: ISO dates, taken as UTC where they name no time zone; from 2020-09-13 12:26 to " in printed
@@ -180,11 +180,11 @@ def test_no_time_is_said_loudly(shop: Path) -> None:
 
 
 def test_nothing_is_overwritten_unasked(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(WORDS) == 0
+    assert main(ARGV) == 0
     folder = shop / "dataset/shop"
     (folder / "mine.pth").write_text("mine")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert main(WORDS) == 2
+    assert main(ARGV) == 2
     assert "exists and is left alone; take another --name, or --overwrite" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert main(["orders.csv", "--name", "shop", "--overwrite"]) == 0

@@ -71,8 +71,8 @@ def test_a_shops_own_names_work_after_the_import(
     write("products.csv", pd.DataFrame({"Artikel-Nr.": [f"p{n:02}" for n in range(20)], "Artikel Titel": names}))
     write("today.csv", log[-6:].assign(Kunde="neu", gekauft=[f"0{n}/11/2026 10:00" for n in range(6, 0, -1)]))
     write("new.csv", pd.DataFrame({"Artikel-Nr.": ["p99"], "Artikel Titel": ["Müsli 9 groß"]}))
-    words = "import orders.csv --user Kunde --item Artikel --time gekauft --items products.csv --item-id Artikel-Nr. "
-    assert main([*words.split(), "--text", "Artikel Titel", "--encoding", "cp1252", "--name", "shop"]) == 0
+    line = "import orders.csv --user Kunde --item Artikel --time gekauft --items products.csv --item-id Artikel-Nr. "
+    assert main([*line.split(), "--text", "Artikel Titel", "--encoding", "cp1252", "--name", "shop"]) == 0
     settings = [f"--{name}={value}" for name, value in {**SMALL, "use_gpu": False, "topk": [5]}.items()]
     assert main(["train", "shop", *settings]) == 0
     assert main(["recommend", "shop", "--users-from", "today.csv", "--top", "3", "--output", "recs.csv"]) == 0

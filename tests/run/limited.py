@@ -23,7 +23,7 @@ def address_space() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
-def run(words: list[str], spare: float | None) -> tuple[int, str]:
+def run(argv: list[str], spare: float | None) -> tuple[int, str]:
     """Exit code and the last line on stderr."""
     said = io.StringIO()
     unlimited = resource.getrlimit(resource.RLIMIT_AS)
@@ -31,7 +31,7 @@ def run(words: list[str], spare: float | None) -> tuple[int, str]:
         resource.setrlimit(resource.RLIMIT_AS, (address_space() + int(spare * 2**20), unlimited[1]))
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-            code = main(words)
+            code = main(argv)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, unlimited)
     return code, (said.getvalue().strip().splitlines() or [""])[-1]

@@ -25,10 +25,10 @@ def left(output: Path) -> dict[str, bytes]:
     return {**found, "ranks": b"\n".join(ranks)}
 
 
-def run(words: list[str], root: Path, **environment: str) -> None:
+def run(argv: list[str], root: Path, **environment: str) -> None:
     """A run in a process of its own, as the number of threads is read when libraries are loaded."""
     done = subprocess.run(
-        [sys.executable, "run_meta.py", *words, "--use_gpu=False", "--state=ERROR"],
+        [sys.executable, "run_meta.py", *argv, "--use_gpu=False", "--state=ERROR"],
         cwd=root,
         env={**os.environ, **environment},
         capture_output=True,

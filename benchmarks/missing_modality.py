@@ -25,6 +25,8 @@ from mml.config.config import Config
 from mml.errors import InputError
 from mml.evaluation.significance import paired_difference, per_case_ndcg
 from mml.features.media.image import ImageMedium
+from mml.files.faults import reported
+from mml.files.safe import write_text
 from mml.logs import own_log, setup_logging
 from mml.run.folder import RunFolder
 from mml.run.run import run_meta
@@ -150,8 +152,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"Skipped: there are no pictures in {options.pictures}; name their folder by --pictures.")
         return 0
     if not all(0 <= share <= 100 for share in options.shares):
-        print("error: --shares are percents, from 0 to 100", file=sys.stderr)
-        return 2
+        return reported(InputError("--shares are percents, from 0 to 100"))
     defaults = [f"--output_dir={options.output / 'runs'}", "--show_progress=False"]
     given = {one.partition("=")[0] for one in argv}
     argv = [*argv, *(one for one in defaults if one.partition("=")[0] not in given)]
@@ -160,13 +161,12 @@ def main(arguments: Sequence[str]) -> int:
             options.dataset, options.pictures, options.shares, options.seeds, options.output / "pictures", argv
         )
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return reported(error)
     print(f"NDCG@10 on {options.dataset}, mean ± std over {len(options.seeds)} seeds")
     print(table(results))
     path = options.output / "missing_modality.json"
     content = {"dataset": options.dataset, "seeds": options.seeds, "settings": argv, "results": results}
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1) + "\n")
     print(f"\nWritten to {path}")
     return 0
 

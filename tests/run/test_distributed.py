@@ -28,7 +28,6 @@ SETTINGS = {
     "meta_epochs": 2,
     "meta_batch_size": 31,
     "hidden_dropout_prob": 0.2,
-    "refresh": True,
 }
 NO_INFLUENCE = "key.bias"  # attention's softmax takes it out: its gradient is rounding alone, which Adam blows up
 

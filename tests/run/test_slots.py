@@ -382,7 +382,7 @@ def test_a_whole_run_with_a_new_entry_in_each_slot(
     assert list(lists["rank"]) == [1, 2, 3, 4, 5]
     assert {"mean", "counts", "sound"} <= set(lists.columns)
     ids, names = list(model.items.index), [f"user {k}" for k in range(12)]
-    assert model.update({name: ids[k : k + 4] for k, name in enumerate(names)}).n_interactions > 0
+    assert model.update({name: ids[k : k + 4] for k, name in enumerate(names)})["n_interactions"] > 0
 
 
 def test_a_new_baseline(tiny_data: Path, tmp_path: Path) -> None:

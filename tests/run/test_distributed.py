@@ -55,7 +55,7 @@ def launch(script: Path, argv: list[str], root: Path, n: int = 2, **env: str) ->
 
 
 def _tensors(state: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """The weights of a stage: one module's, or those of each learner that a refresh trained on."""
+    """The weights of a stage: one module's, or those of several."""
     parts = {name: part for name, part in state.items() if isinstance(part, dict)}
     return {
         f"{name}.{key}": value

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from mml.baselines.moments import Period, periods
+from mml.baselines.settings import read_baseline
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError
 from mml.evaluation.settings import MomentSettings
@@ -96,6 +97,17 @@ def test_data_whose_users_come_in_another_order_are_other_data(
     assert [len(one.new.sequences.items) for one in periods_of(dataset)] != known
     assert dataset.fingerprint(with_new_users=True) != prints[0]
     assert dataset.fingerprint(with_new_users=False) == prints[1]
+
+
+@pytest.mark.parametrize("model", ["SASRec", "SumAll"])
+def test_the_number_of_moments_may_stand_in_a_file_or_on_the_command_line(
+    model: str, tiny_data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text("moments: 3\n")
+    files, line = [str(tmp_path / "mine.yaml")], [f"--data_path={tiny_data}", "--use_gpu=False", "--new_users=trans"]
+    for more, n in (([], 3), (["--moments=4"], 4)):
+        config = read_baseline(model, "tiny", files, [*line, *more]).config
+        assert config.part(MomentSettings).moments == n
 
 
 @pytest.mark.parametrize("value", ["1", "shots", "1.5", "[1, 2]"])

@@ -13,6 +13,7 @@ import pytest
 import run_meta
 from mml.baselines.__main__ import main
 from mml.baselines.registry import CANNOT, recbole_names
+from mml.run.printing import result_table
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +66,9 @@ def test_reports_as_mml_does(
     assert main(line) == 0
     path = only_run(tmp_path, method)
     ours, theirs = result_of(path), result_of(mml_run)
-    assert ours.keys() == theirs.keys() - {"first_screen"}
+    assert ours.keys() - theirs.keys() == {"learned_from_new_users", "moments"}
+    assert theirs.keys() - ours.keys() == {"first_screen"}
+    assert (ours["learned_from_new_users"], ours["moments"]) == (False, None)
     assert list(ours["metrics"]) == [method]
     full = theirs["metrics"]["mml"]
     assert {group: set(values) for group, values in ours["metrics"][method].items()} == {
@@ -103,7 +106,10 @@ def test_treatments_at_moments_in_time(treatment: str, tiny_data: Path, argv: Ar
     assert main(argv("SASRec", tiny_data, tmp_path, new_users=treatment, moments=2)) == 0
     path = only_run(tmp_path, f"SASRec_{treatment}")
     at_first = f"SASRec_{treatment}_moment_1" if treatment == "down" else "SASRec"  # nobody has done anything since T
-    assert set(result_of(path)["stages"]) == {at_first, f"SASRec_{treatment}_moment_2"}
+    result = result_of(path)
+    assert set(result["stages"]) == {at_first, f"SASRec_{treatment}_moment_2"}
+    assert (result["learned_from_new_users"], result["moments"]) == (True, 2)
+    assert "learned from other new users too (moments: 2)" in result_table(result)
     plain = tmp_path / "plain"
     assert main(argv("SASRec", tiny_data, plain)) == 0
     ours, theirs = (pd.read_csv(one / "predictions.csv")["rank"] for one in (path, only_run(plain, "SASRec")))

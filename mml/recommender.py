@@ -43,9 +43,9 @@ from mml.model.learner.outputs import Output, StateOutput
 from mml.model.learner.slot import MAIN, EventLearner, Serving, State, TrainedLearner
 from mml.protocols import follows
 from mml.ranked_lists import BestItems, ListedItems, best_items, popular_items
-from mml.refresh.newer import learned
 from mml.settings import Values, read
 from mml.tables.told import Told
+from mml.updating.learning import learned
 from mml.version import __version__
 
 logger = logging.getLogger(__name__)

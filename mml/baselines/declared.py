@@ -19,14 +19,13 @@ class RecBoleSettings:
     new_users: str = setting(
         "none",
         "none: history only; trans: fine-tuned on what all new users did so far, as often as overall.yaml's "
-        "`snapshots` says; full_retrain: trained on that and the old users; down: trained on that only (so not at all "
-        "for the first part).",
+        "`moments` says; full_retrain: trained on that and the old users; down: trained on that only (so not at all "
+        "before the second moment).",
         choices=("none", "trans", "full_retrain", "down"),
     )
     trans_epochs: int = setting(
         10,
-        "Of trans in time, as of a refresh (refresh_epochs): the validation users, who came before all new ones, would "
-        "stop it at once.",
+        "Of trans: the validation users, who came before all new ones, would stop it at once.",
         low=0,
     )
     MAX_ITEM_LIST_LENGTH: int | None = setting(

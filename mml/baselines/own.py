@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from mml.baselines.entries import BASELINES
+from mml.baselines.moments import Period, periods
 from mml.baselines.settings import Baseline
 from mml.baselines.slot import Moment
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import Part
 from mml.evaluation.scorer import Scorer
+from mml.evaluation.settings import MomentSettings
 from mml.evaluation.validation import Validation
-from mml.refresh.snapshots import Snapshot, snapshots
 from mml.run.frame import Stages
-from mml.trainer.settings import SnapshotSettings
 
 
 class OwnRun:
@@ -49,18 +49,18 @@ class OwnRun:
         return list(self._parts(tasks)), None
 
     def _parts(self, tasks: TaskSet) -> Iterator[Part]:
-        for snapshot in snapshots(self._start.dataset, tasks, self._start.config.part(SnapshotSettings).snapshots):
-            score = self._entry.trained(self._at(snapshot))
-            yield snapshot.cases, score(tasks.take(snapshot.cases), None)
+        for period in periods(self._start.dataset, tasks, self._start.config.part(MomentSettings).moments):
+            score = self._entry.trained(self._at(period))
+            yield period.cases, score(tasks.take(period.cases), None)
 
-    def _at(self, snapshot: Snapshot) -> Moment:
-        """The moment of a snapshot: trained anew on all that is known by then, or tuned on what is new."""
-        if snapshot.knows_nothing:
+    def _at(self, period: Period) -> Moment:
+        """The moment at which a period begins: trained anew on all that is known by then, or tuned on what is new."""
+        if period.knows_nothing:
             return self._start
         return replace(
             self._start,
-            dataset=self._start.dataset.after(snapshot.known),
-            suffix=f"_{self._treatment}_{snapshot.name}",
-            tuned=(self._start, snapshot.known) if self._treatment == "trans" else None,
+            dataset=self._start.dataset.after(period.known),
+            suffix=f"_{self._treatment}_{period.name}",
+            tuned=(self._start, period.known) if self._treatment == "trans" else None,
             models={},
         )

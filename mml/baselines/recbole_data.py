@@ -10,9 +10,9 @@ from recbole.data.dataloader import TrainDataLoader
 from recbole.data.utils import create_samplers
 from recbole.utils import FeatureSource, FeatureType
 
+from mml.baselines.moments import UserSequences
 from mml.baselines.recbole_config import ModelConfig
 from mml.data.dataset import MMLDataset
-from mml.refresh.snapshots import UserSequences
 
 
 def old_users(dataset: MMLDataset) -> UserSequences:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mml.baselines.moments import Period, UserSequences, periods
 from mml.baselines.recbole_config import ModelConfig, model_defaults
 from mml.baselines.recbole_data import old_users, training_data
 from mml.baselines.recbole_model import BaselineTrainer, ModelScorer, new_model
@@ -18,19 +19,18 @@ from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import Part
 from mml.evaluation.scorer import Scorer
+from mml.evaluation.settings import MomentSettings
 from mml.evaluation.validation import Validation
 from mml.files.safe import plain
-from mml.refresh.snapshots import Snapshot, UserSequences, snapshots
 from mml.run.frame import Stages, State
-from mml.trainer.settings import SnapshotSettings
 
 
 class RecBoleRun:
-    """Trains the model, or the models of each snapshot, and scores with them.
+    """Trains the model, or the models of each moment, and scores with them.
 
     Nobody's target is ever trained on. With `new_users: none` one model is trained on the old users. Otherwise a model
-    is made for each snapshot, on what it knows of the new users; the validation users stop the training. A fine-tuning
-    (`trans`) takes `trans_epochs` instead: the validation users came before.
+    is made for each moment, on what is known of the new users by then; the validation users stop the training. A
+    fine-tuning (`trans`) takes `trans_epochs` instead: the validation users came before.
 
     Args:
         baseline: what is asked for.
@@ -62,25 +62,25 @@ class RecBoleRun:
             valid = ModelScorer(config, model, self._validation.tasks, self._first_valid, n_valid)
             return [(np.arange(len(tasks)), ModelScorer(config, model, tasks, self._first_new))], valid
         parts: list[Part] = []
-        for snapshot in snapshots(self._dataset, tasks, self._baseline.config.part(SnapshotSettings).snapshots):
-            config, model = self._treated(snapshot)
-            scorer = ModelScorer(config, model, tasks.take(snapshot.cases), self._first_new)
-            parts.append((snapshot.cases, scorer))
+        for period in periods(self._dataset, tasks, self._baseline.config.part(MomentSettings).moments):
+            config, model = self._treated(period)
+            scorer = ModelScorer(config, model, tasks.take(period.cases), self._first_new)
+            parts.append((period.cases, scorer))
         return parts, None
 
-    def _treated(self, snapshot: Snapshot) -> tuple[ModelConfig, Any]:
-        """The model of a snapshot: fine-tuned from the old users' one, or trained anew."""
+    def _treated(self, period: Period) -> tuple[ModelConfig, Any]:
+        """The model of a period: fine-tuned from the old users' one, or trained anew."""
         how = self._baseline.new_users
-        known = [snapshot.new.numbered_from(self._first_new)]
+        known = [period.new.numbered_from(self._first_new)]
         parts = [old_users(self._dataset), *known] if how == "full_retrain" else known
         start = None
-        if how == "trans" or (how == "full_retrain" and snapshot.knows_nothing):
+        if how == "trans" or (how == "full_retrain" and period.knows_nothing):
             config, model = self._trained(self._baseline.name, [old_users(self._dataset)], self._validation, None)
-            if snapshot.knows_nothing:
+            if period.knows_nothing:
                 return config, model
             start = model.state_dict()
         validation = self._validation if start is None else None
-        return self._trained(f"{self._baseline.name}_{how}_{snapshot.name}", parts, validation, start)
+        return self._trained(f"{self._baseline.name}_{how}_{period.name}", parts, validation, start)
 
     def _trained(
         self, stage: str, parts: list[UserSequences], validation: Validation | None, start: State | None

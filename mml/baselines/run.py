@@ -16,7 +16,7 @@ from mml.baselines.recbole_run import RecBoleRun
 from mml.baselines.settings import Baseline
 from mml.data.dataset import MMLDataset
 from mml.evaluation.cases import dataset_metrics, group_metrics, rank_parts
-from mml.evaluation.settings import EvaluationSettings
+from mml.evaluation.settings import EvaluationSettings, MomentSettings
 from mml.files.safe import plain
 from mml.precision import set_up_torch
 from mml.run import result as report
@@ -68,7 +68,7 @@ def run_baseline(
             **report.head_of(config, dataset, summary, stages.records),
             "learners": {},
             "adaptation": {},
-            **report.new_users_learned_from(config, baseline.new_users != "none"),
+            **_new_users_learned_from(baseline),
             "validation": dict(valid),
             "metrics": {baseline.method: group_metrics(ranking, tasks, dataset.n_warm_items, metrics)},
         }
@@ -82,3 +82,10 @@ def run_baseline(
     folder.write_text("result.json", state["result"])
     result: dict[str, Any] = json.loads(state["result"])
     return result, folder.path
+
+
+def _new_users_learned_from(baseline: Baseline) -> dict[str, Any]:
+    """Whether what other new users did was learned from, and if so at how many moments."""
+    does = baseline.new_users != "none"
+    moments = baseline.config.part(MomentSettings).moments
+    return {"learned_from_new_users": does, "moments": moments if does else None}

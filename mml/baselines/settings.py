@@ -86,11 +86,6 @@ def read_baseline(name: str, dataset: str, files: Sequence[str], arguments: Sequ
 def _own(name: str, dataset: str, files: Sequence[str], given: dict[str, Any], defaults: Mapping[str, Any]) -> Baseline:
     own = {key: given.pop(key) for key in list(given) if key in defaults}
     _check_values(own, defaults, declared_keys(name))
-    for key in given:
-        if key.startswith("refresh"):
-            raise InputError(
-                f"command line: key '{key}' means nothing to {name}; use new_users: trans or full_retrain."
-            )
     return Baseline(name, Config(dataset, files, given), {**defaults, **own})
 
 

@@ -47,7 +47,7 @@ def plain_values(moment: Moment, learner: str) -> dict[str, object]:
 def plain_trainer(learner: Learner, values: Values, moment: Moment, seed: int, epochs: int | None) -> StageTrainer:
     """Plain training: every position of the old users' sequences is a target."""
     frame, settings = trainer_frame(moment.config, moment.run_dir), read(PretrainSettings, values)
-    stage = "pretrain" if epochs is None else "refresh"
+    stage = "pretrain" if epochs is None else "trans"
     trainer = PretrainTrainer(frame, learner, settings, seed, epochs, stage)
     trainer.stopping_step = values["stopping_step"]  # RecBole's attribute; a baseline may be more patient than mml
     return trainer

@@ -41,7 +41,7 @@ PROTOCOL = (
     "cold_user_max_inter",
     "eval_shots",
     "repeatable",
-    "snapshots",
+    "moments",
     "valid_metric",
     "metrics",
     "topk",

@@ -17,7 +17,7 @@ from torch import nn
 from mml.config.run_settings import ChosenLearners, PresetSettings, RunSettings
 from mml.data.settings import LogSettings, PopularitySettings, SplitSettings, TaskSettings
 from mml.errors import InputError, did_you_mean
-from mml.evaluation.settings import EvaluationSettings
+from mml.evaluation.settings import EvaluationSettings, MomentSettings
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.fusion.cases import CandidateSettings
 from mml.model.fusion.slot import FusionSettings
@@ -35,12 +35,10 @@ from mml.trainer.settings import (
     LoggerSettings,
     MetaSettings,
     PretrainSettings,
-    RefreshSettings,
-    SnapshotSettings,
     TrainingSettings,
 )
 
-STAGES = ("data", "pretrain", "meta", "adaptation", "generator", "fusion", "refresh", "meta_test")
+STAGES = ("data", "pretrain", "meta", "adaptation", "generator", "fusion", "meta_test")
 """Stages of a run in order; a key acts on its stage and on all later ones. `run` keys change no result."""
 
 PARTS: tuple[type, ...] = (
@@ -62,9 +60,8 @@ PARTS: tuple[type, ...] = (
     FusionSettings,
     ScoreSettings,
     CandidateSettings,
-    RefreshSettings,
-    SnapshotSettings,
     EvaluationSettings,
+    MomentSettings,
     PresetSettings,
 )
 """The settings classes that belong to no slot's entry, in the order of the reference."""
@@ -171,6 +168,11 @@ _GONE = {
     "amp": "bfloat16 gained nothing over tf32; use tf32: True on CUDA",
     "compile": "compiled encoders gained nothing over the written-out passes; leave it out",
     "choose_epoch_by_valid_item": "it chose by a label of the same user; leave it out",
+    **dict.fromkeys(
+        ("refresh", "refresh_epochs", "refresh_updates"),
+        "use online: True, the default, which counts what others did up to each target; baselines have new_users",
+    ),
+    "snapshots": "it is called moments now",
 }
 
 
@@ -265,11 +267,7 @@ def _of_idle_key(source: str, key: str, value: object) -> Iterator[str]:
 def _of_learner(source: str, name: str, learner: object) -> Iterator[str]:
     if learner is None:
         return
-    taken = (
-        name in _TAKEN_NAMES
-        or name.startswith(("fusion_", "refresh_"))
-        or name.endswith(("_no_adapt", "_no_generator"))
-    )
+    taken = name in _TAKEN_NAMES or name.startswith("fusion_") or name.endswith(("_no_adapt", "_no_generator"))
     if taken or not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or hasattr(nn.ModuleDict(), name):
         yield (
             f"{source}: learners.{name}: a learner cannot be called that; take a word of letters, digits and _, which "

@@ -293,10 +293,10 @@ class MMLDataset(AtomicDataset):
             found[rows] = (tasks.inputs(rows) == target[rows, None]).any(1)
         return found
 
-    def after(self, *known: PackedSequences) -> MMLDataset:
+    def after(self, known: PackedSequences) -> MMLDataset:
         """The same data at a later moment: these interactions are among the old users', and every item is warm."""
         later = copy.copy(self)
-        later.users = replace(self.users, old=PackedSequences.joined([self.users.old, *known]))
+        later.users = replace(self.users, old=PackedSequences.joined([self.users.old, known]))
         later.old_times = later.past_times = None
         later.past = later.users.old
         later.n_warm_items = later.n_known_items = self.item_num - 1

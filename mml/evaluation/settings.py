@@ -36,6 +36,21 @@ class EvaluationSettings:
 
 
 @dataclass(frozen=True)
+class MomentSettings:
+    """When the baselines' `new_users` learn from what new users did; the same for all methods of a comparison."""
+
+    stage: ClassVar[str] = "meta_test"
+    section: ClassVar[str] = "Evaluation"
+
+    moments: int = setting(
+        5,
+        "Of baselines with new_users: at how many moments of the new users' time such a one is trained anew, each time "
+        "from all that was done earlier (at the first one nothing was); equally many targets lie between them.",
+        low=2,
+    )
+
+
+@dataclass(frozen=True)
 class RankingRules:
     """How targets are ranked.
 

@@ -71,13 +71,10 @@ def page(evidence: Evidence, sections: Sequence[Section]) -> str:
 
 def _about(evidence: Evidence) -> str:
     counts, note = evidence.result["data"], " (synthetic data)" if evidence.result.get("synthetic") else ""
-    text = (
+    return (
         f"{counts['evaluated_users']:,} new users, {counts['evaluated_cases']:,} cases, {counts['items']:,} items, "
         f"seed {evidence.result['seed']}{note}"
     )
-    if evidence.result.get("learned_from_new_users"):
-        text += ", learned from other new users too"
-    return text
 
 
 def _section(one: Section, colours: Colours) -> Markup:

@@ -48,4 +48,3 @@ class Result(TypedDict):
     stages: NotRequired[dict[str, StageRecord]]
     learners: NotRequired[dict[str, LearnerReport]]
     adaptation: NotRequired[dict[str, Steps]]
-    learned_from_new_users: NotRequired[dict[str, object]]

@@ -176,22 +176,21 @@ def _kept(report: State) -> str:
     return f"kept, {change}" if report["kept"] else f"not kept, as it did not gain ({change})"
 
 
-def fit_context(context: RunContext, name: str, dataset: MMLDataset | None = None, to_all: bool = False) -> FitContext:
-    """What a learner without an encoder is fitted to: a dataset's old users, by default the run's.
+def fit_context(context: RunContext, name: str, to_all: bool = False) -> FitContext:
+    """What a learner without an encoder is fitted to: the old users.
 
     Args:
         context: of the run.
         name: the learner's.
-        dataset: whose old users.
         to_all: also to validation users, all that is known at T: once everything is chosen.
     """
-    data, validation = dataset or context.dataset, context.validation.validation
+    data, validation = context.dataset, context.validation.validation
     return FitContext(
         values=context.config.values(name),
         old=data.past if to_all else data.users.old,
         times=data.past_times if to_all else data.old_times,
         n_items=data.item_num,
-        catalogue=context.catalogue if data is context.dataset else catalogue_of(context.config, data),
+        catalogue=context.catalogue,
         max_length=data.max_item_list_len,
         device=context.device,
         valid_tasks=validation.tasks,

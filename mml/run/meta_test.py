@@ -23,7 +23,6 @@ from mml.recommender import Recommender
 from mml.run.context import RunContext, ranking_rules
 from mml.run.frame import State
 from mml.run.printing import FULL_METHOD
-from mml.run.refresh import RefreshStages
 
 STAGE = "meta_test"
 LISTED = 10
@@ -31,18 +30,15 @@ LISTED = 10
 FLOOR = "popularity"
 ONLINE = "_online"
 """Ends the names of methods that know all events before a target."""
-_CODE = ("mml.recommender", "mml.data.moments", "mml.evaluation.cases", "mml.refresh.correction")
+_CODE = ("mml.recommender", "mml.data.moments", "mml.evaluation.cases")
 
 
-def meta_test_stage(
-    context: RunContext, recommender: Recommender, refresh: RefreshStages | None, after: Sequence[str]
-) -> State:
+def meta_test_stage(context: RunContext, recommender: Recommender, after: Sequence[str]) -> State:
     """Metrics by method and group, and ranks by method.
 
     Args:
         context: of the run.
         recommender: trained on what was known at T.
-        refresh: what is learned afterwards; None if nothing is.
         after: the stages before.
     """
     config, dataset = context.config, context.dataset
@@ -52,7 +48,7 @@ def meta_test_stage(
     def build(_: int) -> tuple[State, int]:
         tasks, _skipped = dataset.test_tasks()
         ranked = _Ranked(context, metrics, settings.online)
-        rankings = ranked.all(recommender, refresh, tasks)
+        rankings = ranked.all(recommender, tasks)
         by_group = _by_group(rankings, tasks, dataset, metrics)
         first = dataset.first_screens()
         screens = {} if first is None else _by_group(ranked.first_screens(recommender, first), first, dataset, metrics)
@@ -81,17 +77,13 @@ class _Ranked:
         self._seed = context.config.run.seed
         self._top = metrics.top_items_needed
 
-    def all(self, recommender: Recommender, refresh: RefreshStages | None, tasks: TaskSet) -> dict[str, Ranking]:
+    def all(self, recommender: Recommender, tasks: TaskSet) -> dict[str, Ranking]:
         """Method -> ranking of the tasks' targets."""
         draws = tie_draws(len(tasks), self._seed)
-        if refresh is None:
-            without = self._without_generator(recommender, tasks, draws)
-            return without | self._part(recommender, tasks, draws)
-        parts = []
-        for snapshot in refresh.snapshots():
-            own = draws[torch.from_numpy(snapshot.cases)]
-            parts.append((snapshot.cases, self._part(refresh.at(snapshot), tasks.take(snapshot.cases), own)))
-        return {method: Ranking.joined([(cases, found[method]) for cases, found in parts]) for method in parts[0][1]}
+        rankings = self._without_generator(recommender, tasks, draws) | self._frozen(recommender, tasks, draws)
+        if self._online and recommender.follows_events:
+            rankings |= self._following(recommender, tasks, draws)
+        return rankings
 
     def first_screens(self, recommender: Recommender, tasks: TaskSet) -> dict[str, Ranking]:
         """Method -> ranking of the targets of tasks without inputs."""
@@ -115,27 +107,21 @@ class _Ranked:
         recommender.use_generated(True)
         return {f"{MAIN}_no_generator": ranking}
 
-    def _part(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
-        """Method -> ranking of some tasks' targets, the places among equals by `draws` [N]."""
-        rankings = self._part_frozen(recommender, tasks, draws)
-        if self._online and recommender.follows_events:
-            rankings |= self._part_online(recommender, tasks, draws)
-        return rankings
-
     @cached_property
     def _followed(self) -> Followed:
         users = self._dataset.users
         return Followed(event_log(self._dataset), users.new, len(users.old) + len(users.valid))
 
-    def _part_online(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
-        """The same where every event before a target is known, of the methods that then say something else."""
+    def _following(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
+        """The rankings where every event before a target is known, of the methods that then say something else."""
         following, asked = recommender.over(self._followed.events), self._followed.at_moments(tasks)
         outputs = following.outputs(asked)
         followers = [name for name, learner in following.learners.items() if isinstance(learner, EventLearner)]
         rankings = {name + ONLINE: self._rank(outputs[name], tasks, draws) for name in followers}
         return rankings | {FULL_METHOD + ONLINE: self._rank(following.fused(asked, outputs), tasks, draws)}
 
-    def _part_frozen(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
+    def _frozen(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
+        """The rankings where what came up to T is known, the places among equals by `draws` [N]."""
         rankings = {FLOOR: self._rank(recommender.by_popularity(len(tasks)), tasks, draws)}
         outputs = recommender.outputs(tasks)
         for name, output in outputs.items():

@@ -63,7 +63,7 @@ def result_table(result: Mapping[str, Any]) -> str:
     note = " (synthetic data)" if result["synthetic"] else ""
     more = ""
     if result.get("learned_from_new_users"):
-        more = f", learned from other new users too (snapshots: {result.get('snapshots', '?')})"
+        more = f", learned from other new users too (moments: {result['moments']})"
     title = (
         f"{result['dataset']}{note}: {data['evaluated_users']} new users, {data['evaluated_cases']} cases, "
         f"{data['items']} items ({data['cold_items']} cold), seed {result['seed']}{more}"

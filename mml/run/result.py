@@ -17,7 +17,6 @@ from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.files.sheets import neutral
-from mml.trainer.settings import RefreshSettings, SnapshotSettings
 from mml.version import __version__
 
 if TYPE_CHECKING:
@@ -136,11 +135,6 @@ def head_of(
             for stage, record in records.items()
         },
     }
-
-
-def new_users_learned_from(config: Config, does: bool) -> dict[str, Any]:
-    """Whether what other new users did was learned from, and if so at which snapshots, as it stands in result.json."""
-    return {"learned_from_new_users": does, "snapshots": config.part(SnapshotSettings).snapshots if does else None}
 
 
 def device_name(device: torch.device) -> str:

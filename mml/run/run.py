@@ -1,4 +1,4 @@
-"""One run: learners -> generator -> fusion -> refresh -> meta-test, each stage skipped when its result is there."""
+"""One run: learners -> generator -> fusion -> meta-test, each stage skipped when its result is there."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ from mml.run.fusion import fusion_stage
 from mml.run.generator import generator_stage
 from mml.run.learners import LearnerStages, fitted_to_all, learner_stages
 from mml.run.meta_test import meta_test_stage
-from mml.run.refresh import RefreshStages
 from mml.run.result import predictions_csv, recommendations_csv, result_of, to_json
-from mml.trainer.settings import RefreshSettings
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +58,7 @@ class Run:
         """Do what is not done yet, and return result.json's content."""
         learners, recommender, validation = self._trained()
         recommender = recommender.with_learners(fitted_to_all(self.context, learners))
-        done = list(self.stages.records)
-        refresh = self._refresh(recommender, learners, done)
-        state = meta_test_stage(self.context, recommender, refresh, list(self.stages.records))
+        state = meta_test_stage(self.context, recommender, list(self.stages.records))
         return self._written(recommender, learners, state | {"validation": validation})
 
     def validated(self) -> dict[str, float]:
@@ -97,16 +93,6 @@ class Run:
         return Recommender(
             vocabulary, catalogue, trained, generator, rules, values, config.device, self.dataset.past, choices
         )
-
-    def _refresh(
-        self, recommender: Recommender, learners: dict[str, LearnerStages], after: list[str]
-    ) -> RefreshStages | None:
-        if not self.config.part(RefreshSettings).refresh:
-            return None
-        choices = {name: stages.choice for name, stages in learners.items() if stages.choice is not None}
-        refresh = RefreshStages(self.context, recommender, choices, after)
-        refresh.train()
-        return refresh
 
     def _written(self, recommender: Recommender, learners: dict[str, LearnerStages], state: State) -> dict[str, Any]:
         """Write the files of a finished run from its stages' states, whichever run these are from."""

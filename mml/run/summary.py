@@ -42,12 +42,9 @@ def _sentence(result: Mapping[str, Any]) -> Iterator[Line]:
         text += f"; by popularity {round(100 * metrics[FLOOR]['all']['recall@10'])}"
     yield from (Line(part, STRONG) for part in textwrap.wrap(text + ".", WIDTH))
     note = ", synthetic data" if result["synthetic"] else ""
-    more = ""
-    if result.get("learned_from_new_users"):
-        more = f", learned from other new users too (snapshots: {result.get('snapshots', '?')})"
     about = (
         f"({result['dataset']}{note}: {data['evaluated_users']} new users, {data['evaluated_cases']} cases, "
-        f"{data['items']} items, seed {result['seed']}{more})"
+        f"{data['items']} items, seed {result['seed']})"
     )
     yield from (Line(part, DIM) for part in textwrap.wrap(about, WIDTH))
 

@@ -55,46 +55,6 @@ class MetaSettings:
 
 
 @dataclass(frozen=True)
-class RefreshSettings:
-    """Learning from what new users did before."""
-
-    stage: ClassVar[str] = "refresh"
-    section: ClassVar[str] = "Refresh"
-
-    refresh: bool = setting(
-        False,
-        "True: all learners learn from what all new users did so far, when `snapshots` says, and from the validation "
-        "users. To be compared with baselines that do so, too: new_users: trans and full_retrain.",
-    )
-    refresh_epochs: int = setting(
-        10,
-        "For which learners with an encoder are trained on with them among the old users; 0: they are only corrected.",
-        low=0,
-    )
-    refresh_updates: int = setting(
-        4,
-        "How often in each of the parts in time the linear learner is fitted again and all are corrected, the first "
-        "time after the training; 1: at the baselines' moments alone.",
-        low=1,
-    )
-
-
-@dataclass(frozen=True)
-class SnapshotSettings:
-    """When `refresh` and the baselines' `new_users` learn from what new users did."""
-
-    stage: ClassVar[str] = "meta_test"
-    section: ClassVar[str] = "Refresh"
-
-    snapshots: int = setting(
-        5,
-        "Before each of n parts of equally many targets in order of time, from all that was done earlier; before the "
-        "first one it is nothing.",
-        low=2,
-    )
-
-
-@dataclass(frozen=True)
 class LoggerSettings:
     """Where learning curves go; it changes no result."""
 

@@ -34,7 +34,7 @@ from mml.tuning.arguments import Settings, as_arguments
 from mml.tuning.space import Space
 
 MML = "mml"
-_LATER = ("fusion", "refresh", "meta_test")
+_LATER = ("fusion", "meta_test")
 _CASES = ("valid_metric", "repeatable", "eval_shots", "seed", "load_col", "valid_user_ratio", "valid_user_max")
 
 

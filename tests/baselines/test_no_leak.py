@@ -13,10 +13,10 @@ import pytest
 
 from mml.baselines.__main__ import main
 from mml.baselines.entries import BASELINES
+from mml.baselines.moments import periods
 from mml.baselines.settings import read_baseline
 from mml.data.dataset import MMLDataset
 from mml.files.bundle import read_state
-from mml.refresh.snapshots import snapshots
 
 pytestmark = pytest.mark.slow
 
@@ -100,12 +100,12 @@ def test_what_comes_later_changes_no_weight(
     earlier: bool, model: str, treatment: str, tiny_data: Path, argv: Argv, tmp_path: Path
 ) -> None:
     """Of what is learned at two moments, nothing depends on what comes after the second; on what is before, it does."""
-    given = {"new_users": treatment, "snapshots": 2, "recbole": model not in BASELINES}
+    given = {"new_users": treatment, "moments": 2, "recbole": model not in BASELINES}
     line = argv(model, tiny_data, tmp_path / "a", **given)
     assert main(line) == 0
     data = MMLDataset(read_baseline(model, "tiny", [], line[3:]).config)
     tasks, _ = data.test_tasks()
-    _, second = snapshots(data, tasks, 2)
+    _, second = periods(data, tasks, 2)
     moment = data.new_times[(tasks.start + tasks.length)[second.cases]].min()
     with_permuted(tiny_data, tmp_path / "data", since=0.0 if earlier else moment)
     assert main(argv(model, tmp_path / "data", tmp_path / "b", **given)) == 0
@@ -117,7 +117,7 @@ def test_what_comes_later_changes_no_weight(
 def test_the_supports_do_reach_the_weights(model: str, tiny_data: Path, argv: Argv, tmp_path: Path) -> None:
     """The control: permuting the supports changes the models that train on them, and no other."""
     with_permuted(tiny_data, tmp_path / "data", first=0)
-    given = {"eval_shots": "[3]", "snapshots": 2, "new_users": "full_retrain", "recbole": model not in BASELINES}
+    given = {"eval_shots": "[3]", "moments": 2, "new_users": "full_retrain", "recbole": model not in BASELINES}
     assert main(argv(model, tiny_data, tmp_path / "a", **given)) == 0
     assert main(argv(model, tmp_path / "data", tmp_path / "b", **given)) == 0
     assert weights(tmp_path / "a") != weights(tmp_path / "b")

@@ -220,7 +220,7 @@ def test_the_weight_of_ensrec_is_the_validation_users(
 def test_they_are_trained_on_at_moments_in_time(
     name: str, tiny_data: Path, argv: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    given = {"recbole": False, "new_users": "trans", "snapshots": 2, "trans_epochs": 1}
+    given = {"recbole": False, "new_users": "trans", "moments": 2, "trans_epochs": 1}
     assert main(argv(name, tiny_data, tmp_path, **given)) == 0
 
 

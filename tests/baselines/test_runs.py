@@ -13,6 +13,7 @@ import pytest
 import run_meta
 from mml.baselines.__main__ import main
 from mml.baselines.registry import CANNOT, recbole_names
+from mml.run.printing import result_table
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +66,9 @@ def test_reports_as_mml_does(
     assert main(line) == 0
     path = only_run(tmp_path, method)
     ours, theirs = result_of(path), result_of(mml_run)
-    assert ours.keys() == theirs.keys() - {"first_screen"}
+    assert ours.keys() - theirs.keys() == {"learned_from_new_users", "moments"}
+    assert theirs.keys() - ours.keys() == {"first_screen"}
+    assert (ours["learned_from_new_users"], ours["moments"]) == (False, None)
     assert list(ours["metrics"]) == [method]
     full = theirs["metrics"]["mml"]
     assert {group: set(values) for group, values in ours["metrics"][method].items()} == {
@@ -100,10 +103,13 @@ def test_a_finished_run_is_not_repeated(
 
 @pytest.mark.parametrize("treatment", ["trans", "full_retrain", "down"])
 def test_treatments_at_moments_in_time(treatment: str, tiny_data: Path, argv: Argv, tmp_path: Path) -> None:
-    assert main(argv("SASRec", tiny_data, tmp_path, new_users=treatment, snapshots=2)) == 0
+    assert main(argv("SASRec", tiny_data, tmp_path, new_users=treatment, moments=2)) == 0
     path = only_run(tmp_path, f"SASRec_{treatment}")
     at_first = f"SASRec_{treatment}_moment_1" if treatment == "down" else "SASRec"  # nobody has done anything since T
-    assert set(result_of(path)["stages"]) == {at_first, f"SASRec_{treatment}_moment_2"}
+    result = result_of(path)
+    assert set(result["stages"]) == {at_first, f"SASRec_{treatment}_moment_2"}
+    assert (result["learned_from_new_users"], result["moments"]) == (True, 2)
+    assert "learned from other new users too (moments: 2)" in result_table(result)
     plain = tmp_path / "plain"
     assert main(argv("SASRec", tiny_data, plain)) == 0
     ours, theirs = (pd.read_csv(one / "predictions.csv")["rank"] for one in (path, only_run(plain, "SASRec")))
@@ -115,7 +121,7 @@ def test_a_fine_tuning_in_time_takes_so_many_epochs(tiny_data: Path, argv: Argv,
     """No validation stops it; none at all leaves the old users' model."""
     ranks = {}
     for epochs in (0, 3):
-        given = {"new_users": "trans", "snapshots": 2, "trans_epochs": epochs}
+        given = {"new_users": "trans", "moments": 2, "trans_epochs": epochs}
         assert main(argv("SASRec", tiny_data, tmp_path / str(epochs), **given)) == 0
         path = only_run(tmp_path / str(epochs), "SASRec_trans")
         ranks[epochs] = pd.read_csv(path / "predictions.csv")["rank"]
@@ -129,7 +135,7 @@ def test_a_fine_tuning_in_time_takes_so_many_epochs(tiny_data: Path, argv: Argv,
 def test_own_baselines_are_retrained_at_moments_in_time(
     treatment: str, tiny_data: Path, argv: Argv, tmp_path: Path
 ) -> None:
-    given = {"recbole": False, "new_users": treatment, "snapshots": 2}
+    given = {"recbole": False, "new_users": treatment, "moments": 2}
     assert main(argv("SumFive", tiny_data, tmp_path, **given)) == 0
     stages = set(result_of(only_run(tmp_path, f"SumFive_{treatment}"))["stages"])
     kinds = {"IDSASRec", "ContentInitSASRec", "ContentSASRec.txt", "IDGRU", "Linear"}
@@ -141,7 +147,7 @@ def test_own_baselines_are_fine_tuned_from_what_they_were(tiny_data: Path, argv:
     found: list[pd.Series] = []
     for settings in ({}, {"new_users": "trans", "trans_epochs": 0}, {"new_users": "trans", "trans_epochs": 3}):
         folder = tmp_path / str(len(found))
-        given = {"recbole": False, "snapshots": 2, "eval_shots": "[3]", **settings}
+        given = {"recbole": False, "moments": 2, "eval_shots": "[3]", **settings}
         assert main(argv("ContentInitSASRec", tiny_data, folder, **given)) == 0
         name = "ContentInitSASRec" + ("_trans" if settings else "")
         found.append(pd.read_csv(only_run(folder, name) / "predictions.csv")["rank"])
@@ -198,13 +204,10 @@ def test_no_validation_users(tiny_data: Path, argv: Argv, tmp_path: Path) -> Non
         ("DIN", {}, "it scores single items"),
         ("SASRec", {"new_users": "maybe"}, "must be one of none, trans, full_retrain, down"),
         ("SASRec", {"meta_epochs": 3}, "key 'meta_epochs' means nothing to SASRec"),
-        ("SASRec", {"refresh": True}, "key 'refresh' means nothing to SASRec"),
-        ("IDSASRec", {"recbole": False, "refresh": True}, "key 'refresh' means nothing to IDSASRec"),
-        (
-            "SumAll",
-            {"recbole": False, "refresh_updates": 2},
-            "'refresh_updates' means nothing to SumAll; use new_users",
-        ),
+        ("SASRec", {"refresh": True}, "key 'refresh' is gone: use online: True"),
+        ("IDSASRec", {"recbole": False, "refresh": True}, "baselines have new_users"),
+        ("SASRec", {"snapshots": 2}, "key 'snapshots' is gone: it is called moments now"),
+        ("IDSASRec", {"recbole": False, "snapshots": 2}, "key 'snapshots' is gone: it is called moments now"),
         ("IDSASRec", {"recbole": False, "new_users": "down"}, "must be one of none, trans, full_retrain"),
         ("SASRec", {"epochs": "many"}, "key 'epochs' has the value 'many'"),
         ("SASRec", {"clip_grad_norm": 3}, "key 'clip_grad_norm' has the value 3; it must be dict (or ~)"),

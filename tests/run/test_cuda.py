@@ -68,7 +68,7 @@ def test_adapted_states(name: str, tiny_data: Path, arguments: Arguments, tmp_pa
         assert_near(adapted_states(learner, tasks, Adaptation(0.03, 3), chunk), expected, share=1e-4)
 
 
-@pytest.mark.parametrize("settings", [{}, {"tf32": True}, {"refresh": True, "eval_shots": "[3]"}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"tf32": True}, {"eval_shots": "[3]"}], ids=str)
 def test_a_whole_run(settings: dict[str, Any], tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
     """And what the GPU trained is evaluated on the CPU."""
     found = []

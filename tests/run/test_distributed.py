@@ -28,7 +28,6 @@ SETTINGS = {
     "meta_epochs": 2,
     "meta_batch_size": 31,
     "hidden_dropout_prob": 0.2,
-    "refresh": True,
 }
 NO_INFLUENCE = "key.bias"  # attention's softmax takes it out: its gradient is rounding alone, which Adam blows up
 
@@ -56,7 +55,7 @@ def launch(script: Path, argv: list[str], root: Path, n: int = 2, **env: str) ->
 
 
 def _tensors(state: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """The weights of a stage: one module's, or those of each learner that a refresh trained on."""
+    """The weights of a stage: one module's, or those of several."""
     parts = {name: part for name, part in state.items() if isinstance(part, dict)}
     return {
         f"{name}.{key}": value

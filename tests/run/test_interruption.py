@@ -48,9 +48,8 @@ TEXTS = {"learners.txt.item_feat_emb": "txt_emb.pth"}
 IMAGES = {"learners.img.item_feat_emb": "img_emb.pth", "generator": "paper"}
 COMMANDS: dict[str, Argv] = {
     "mml": _words("train", "tiny", fusion_method="adaptive", **TEXTS, **IMAGES),
-    "refresh": _words("train", "tiny", refresh=True, refresh_epochs=3, snapshots=3, meta_epochs=0, **TEXTS),
     "SumFive": _words("baseline", "SumFive", "--dataset", "tiny", **TEXTS),
-    "IDGRU": _words("baseline", "IDGRU", "--dataset", "tiny", new_users="trans", trans_epochs=3, snapshots=3),
+    "IDGRU": _words("baseline", "IDGRU", "--dataset", "tiny", new_users="trans", trans_epochs=3, moments=3),
     "SASRec": _recbole("SASRec", loss_type="BPR"),
     "BERT4Rec": _recbole("BERT4Rec"),
 }

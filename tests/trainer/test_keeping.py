@@ -49,11 +49,11 @@ def test_the_latest_state_of_the_same_stage_is_found(tmp_path: Path) -> None:
 
 
 def test_trainings_of_a_stage_do_not_meet(tmp_path: Path) -> None:
-    one, other = Keeper(tmp_path, "refresh", "print"), Keeper(tmp_path, "refresh_moment_1", "print")
+    one, other = Keeper(tmp_path, "IDGRU", "print"), Keeper(tmp_path, "IDGRU_trans_moment_2", "print")
     one.write("id", state(1))
-    one.write("id.refresh", state(2))
+    one.write("id.trans", state(2))
     other.write("id", state(3))
-    assert [epoch_of(one, "id"), epoch_of(one, "id.refresh"), epoch_of(other, "id")] == [1, 2, 3]
+    assert [epoch_of(one, "id"), epoch_of(one, "id.trans"), epoch_of(other, "id")] == [1, 2, 3]
     one.write("id", state(4))
     one.clean()
     assert epoch_of(other, "id") == 3

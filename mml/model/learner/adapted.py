@@ -58,17 +58,10 @@ class AdaptedLearner:
     def name(self) -> str:
         return self.learner.name
 
-    def with_learner(self, learner: Learner) -> AdaptedLearner:
-        """The same with another learner, such as one that was trained on."""
-        return self._changed(learner, self._correction)
-
     def corrected(self, log_ratios: Tensor) -> AdaptedLearner:
-        return self._changed(self.learner, log_ratios if self._correction is None else self._correction + log_ratios)
-
-    def _changed(self, learner: Learner, correction: Tensor | None) -> AdaptedLearner:
         other = copy.copy(self)
-        other.learner, other._correction = learner, correction
-        other._made = MadeOnce(learner)
+        other._correction = log_ratios if self._correction is None else self._correction + log_ratios
+        other._made = MadeOnce(self.learner)
         return other
 
     def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> StateOutput:

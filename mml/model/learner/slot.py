@@ -36,7 +36,7 @@ class TrainedLearner(Protocol):
         """What it says about the tasks' users and the first `n_items` items."""
 
     def expectations(self, tasks: TaskSet) -> Output:
-        """What it expects of every item that it could know, before adaptation: what a refresh corrects."""
+        """What it expects of every item that it could know, before adaptation: what an update corrects."""
 
     def corrected(self, log_ratios: Tensor) -> TrainedLearner:
         """The same with items' probabilities times exp(log_ratios), float [n_items]."""
@@ -170,7 +170,7 @@ class FittedEntry(Protocol):
         """The choices that are best on the validation users: a stage's state."""
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
-        """The learner of these choices, fitted to `context.old`; of a refresh these are more than were chosen on."""
+        """The learner of these choices, fitted to `context.old`, which may be more than was chosen on."""
 
     def reads(self) -> tuple[type, ...]:
         """The settings classes of the keys that its choice depends on, beside its own."""

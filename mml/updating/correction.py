@@ -1,4 +1,4 @@
-"""A refresh: all learners learn from what all new users did so far."""
+"""Learners are corrected where their predictions miss what was taken since."""
 
 from __future__ import annotations
 
@@ -12,42 +12,32 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import prefix_tasks
 from mml.evaluation.scorer import Scorer
 from mml.model.learner.slot import TrainedLearner
-from mml.refresh.snapshots import Snapshot
 
 _MAX_TASKS = 10_000  # what is expected is estimated from so many predictions
 _CELLS = 2**22  # scores held at a time
 _LEAST = 1e-9  # expected number
 
 
-def data_at(snapshot: Snapshot, dataset: MMLDataset) -> MMLDataset:
-    """The data with a snapshot's interactions, and all those of the validation users, among the old users'."""
-    return dataset.after(snapshot.new.sequences, dataset.users.valid)
+class Correction:
+    """What newer interactions tell beyond the log that learners were trained on.
 
-
-class Refresh:
-    """What a snapshot tells beyond the old users' log, and how learners are corrected by it.
-
-    Before that each kind learns in its own way, with the known interactions and all those of the validation users
-    among the old users' (`data_at`): a learner without an encoder is fitted again, one with an encoder is trained on
-    for a few epochs, at this moment or an earlier one.
-
-    Then all are corrected where their predictions still miss (`corrected`). A learner expects item i for a share e_i of
-    the known interactions: the mean of its probabilities, each of a history before the interaction. i was c_i of the M.
-    The shares are taken to be drawn from a Dirichlet distribution around e, worth alpha interactions, so their mean is
-    (c_i + alpha e_i) / (M + alpha), and its log ratio to e_i is added to the learner's scores of i: a correction for a
-    shift of the targets' shares (Saerens et al., Neural Computation 2002), learned from the interactions themselves.
-    alpha is chosen by their likelihood. A cold item that others have taken since gets its share in this way as well.
+    A learner expects item i for a share e_i of the newer interactions: the mean of its probabilities, each of a history
+    before the interaction. i was c_i of the M. The shares are taken to be drawn from a Dirichlet distribution around e,
+    worth alpha interactions, so their mean is (c_i + alpha e_i) / (M + alpha), and its log ratio to e_i is added to the
+    learner's scores of i: a correction for a shift of the targets' shares (Saerens et al., Neural Computation 2002),
+    learned from the interactions themselves. alpha is chosen by their likelihood. A cold item that others have taken
+    since gets its share in this way as well.
 
     Args:
-        known: the interactions that tell it.
+        newer: the newer interactions.
         n_items: number of items, the padding item included.
         max_length: longest history.
         repeatable: whether items of the history are candidates.
     """
 
-    def __init__(self, known: PackedSequences, n_items: int, max_length: int, repeatable: bool) -> None:
+    def __init__(self, newer: PackedSequences, n_items: int, max_length: int, repeatable: bool) -> None:
         self._n_items, self._repeatable = n_items, repeatable
-        tasks = prefix_tasks(known, max_length)
+        tasks = prefix_tasks(newer, max_length)
         self._tasks = tasks if repeatable else tasks.take(~MMLDataset.target_in_history(tasks))
         n = len(self._tasks)
         self._some_tasks = self._tasks.take(np.linspace(0, n - 1, min(n, _MAX_TASKS)).astype(np.int64))

@@ -1,21 +1,18 @@
-"""A refresh against a plain slow reference; it sees what a snapshot knows, and no target."""
+"""A correction by newer interactions against a plain slow reference, and learners of items that came later."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-import run_meta
 from mml.data.dataset import MMLDataset
 from mml.data.popularity import prior_strength
+from mml.data.sequences import PackedSequences
 from mml.data.settings import PopularitySettings
 from mml.evaluation.ranking import Ranking
 from mml.model.learner.adaptation import Adaptation
@@ -26,16 +23,13 @@ from mml.model.learner.id import IDLearner
 from mml.model.learner.linear import LinearModel, LinearRegression
 from mml.model.learner.linear_entry import LinearLearner
 from mml.model.learner.scores import dot_scores
-from mml.refresh.correction import Refresh, data_at
-from mml.refresh.snapshots import Snapshot
 from mml.run.learners import untrained_learner
-from mml.run.printing import result_table
-from tests.data.loading import load, moments
+from mml.updating.correction import Correction
+from tests.data.loading import load
 
 pytestmark = pytest.mark.slow
 
 Arguments = Callable[..., list[str]]
-USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
 SHOTS = "[1, 3, 5]"
 
 
@@ -48,12 +42,18 @@ def learner_of(dataset: MMLDataset, name: str) -> Learner:
     return learner
 
 
-def refresh_at(dataset: MMLDataset, snapshot: Snapshot, repeatable: bool) -> Refresh:
-    return Refresh(snapshot.known, dataset.item_num, dataset.max_item_list_len, repeatable)
+def newer_of(dataset: MMLDataset) -> PackedSequences:
+    """What the new users did in the first two thirds of their time."""
+    times = dataset.new_times
+    return dataset.users.new.only(times < np.quantile(times, 2 / 3))
+
+
+def correction_by(newer: PackedSequences, dataset: MMLDataset, repeatable: bool) -> Correction:
+    return Correction(newer, dataset.item_num, dataset.max_item_list_len, repeatable)
 
 
 def trained(dataset: MMLDataset, learner: Learner) -> AdaptedLearner:
-    """The learner as a refresh asks it; what it expects is before adaptation."""
+    """The learner as a correction asks it; what it expects is before adaptation."""
     return AdaptedLearner(learner, Adaptation(0.0, 0), dataset.n_warm_items)
 
 
@@ -62,15 +62,14 @@ def trained(dataset: MMLDataset, learner: Learner) -> AdaptedLearner:
 def test_offsets_are_those_of_a_slow_reference(
     name: str, repeatable: bool, tiny_data: Path, arguments: Arguments, tmp_path: Path
 ) -> None:
-    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, repeatable=repeatable, snapshots=3))
-    snapshot = moments(dataset)[2]
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, repeatable=repeatable))
+    newer = newer_of(dataset)
     learner = learner_of(dataset, name)
     with torch.no_grad():
         table = learner.candidate_table()
     counts, expected = np.zeros(dataset.item_num), np.zeros(dataset.item_num)
-    group = snapshot.known
-    for begin, end in zip(group.offsets[:-1], group.offsets[1:], strict=True):
-        known = group.items[begin:end]
+    for begin, end in zip(newer.offsets[:-1], newer.offsets[1:], strict=True):
+        known = newer.items[begin:end]
         for n in range(1, len(known)):
             history, target = known[:n], known[n]
             if not repeatable and target in history:
@@ -86,26 +85,26 @@ def test_offsets_are_those_of_a_slow_reference(
     shares = expected[1:] / expected.sum()
     strength = prior_strength(counts[1:], shares)
     mean = (counts[1:] + strength * shares) / (counts.sum() + strength)
-    refresh = refresh_at(dataset, snapshot, repeatable)
-    offsets = refresh.log_ratios(trained(dataset, learner)).float()
+    correction = correction_by(newer, dataset, repeatable)
+    offsets = correction.log_ratios(trained(dataset, learner)).float()
     np.testing.assert_allclose(offsets[1:], np.log(mean / shares), atol=1e-3)
     assert offsets[0] == 0
-    corrected = refresh.corrected(trained(dataset, learner))
+    corrected = correction.corrected(trained(dataset, learner))
     assert isinstance(corrected, AdaptedLearner)
-    refreshed = corrected.table()
+    found = corrected.table()
     d = learner.hidden_size
-    assert refreshed.shape == (dataset.item_num, d + max(table.shape[1] - d, 1))
-    assert torch.equal(refreshed[:, :d], table[:, :d])
+    assert found.shape == (dataset.item_num, d + max(table.shape[1] - d, 1))
+    assert torch.equal(found[:, :d], table[:, :d])
     before = table[:, d:] if table.shape[1] > d else torch.zeros(len(table), 1)
-    torch.testing.assert_close(refreshed[:, d:], before + offsets[:, None])
+    torch.testing.assert_close(found[:, d:], before + offsets[:, None])
 
 
 def test_a_learner_that_grows_predicts_as_before(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, snapshots=3))
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS))
     small = learner_of(dataset, "id")
     assert isinstance(small, IDLearner)
     small.set_cold_embeddings(torch.randn(dataset.item_num - dataset.n_warm_items - 1, small.hidden_size))
-    grown = learner_of(data_at(moments(dataset)[1], dataset), "id")
+    grown = learner_of(dataset.after(newer_of(dataset)), "id")
     grown.grown_from(small)
     assert grown.n_warm_items == dataset.item_num - 1
     torch.testing.assert_close(grown.warm_table(), small.item_table())
@@ -181,15 +180,15 @@ def test_expected_shares_change_nothing() -> None:
 
 
 def test_where_nothing_is_known_nothing_is_corrected(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, snapshots=3))
-    first, second, _ = moments(dataset)
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS))
+    newer, users = newer_of(dataset), dataset.users
     learner = trained(dataset, learner_of(dataset, "id"))
-    assert refresh_at(dataset, first, True).corrected(learner) is learner
-    assert refresh_at(dataset, second, True).corrected(learner) is not learner
-    users, later = dataset.users, data_at(second, dataset)
-    assert len(later.users.old) == len(users.old) + len(users.new) + len(users.valid)
-    n_known = len(second.known.items) + len(users.valid.items)
-    assert len(later.users.old.items) == len(users.old.items) + n_known
+    assert correction_by(newer.head(0), dataset, True).corrected(learner) is learner
+    assert correction_by(newer.head(1), dataset, True).corrected(learner) is learner  # nothing could be predicted
+    assert correction_by(newer, dataset, True).corrected(learner) is not learner
+    later = dataset.after(newer)
+    assert len(later.users.old) == len(users.old) + len(users.new)
+    assert len(later.users.old.items) == len(users.old.items) + len(newer.items)
     assert later.n_warm_items == dataset.item_num - 1
     assert dataset.n_warm_items < dataset.item_num - 1  # the data before are as they were
 
@@ -199,10 +198,9 @@ def test_linear_is_corrected_as_by_a_slow_reference(
     repeatable: bool, tiny_data: Path, arguments: Arguments, tmp_path: Path
 ) -> None:
     """Its probabilities of the items in its log are multiplied; it abstains from items that nobody has touched."""
-    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, repeatable=repeatable, snapshots=3))
-    snapshot = moments(dataset)[2]
-    refresh = refresh_at(dataset, snapshot, repeatable)
-    later, device = data_at(snapshot, dataset), torch.device("cpu")
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS, repeatable=repeatable))
+    newer = newer_of(dataset)
+    later, device = dataset.after(newer), torch.device("cpu")
     by_shots = PopularitySettings()
     model = LinearRegression(later.users.old, later.item_num, 1000, 50, 0.8, by_shots, 0.15, device).solve(10.0)
     items = np.flatnonzero(later.item_counts)
@@ -214,10 +212,9 @@ def test_linear_is_corrected_as_by_a_slow_reference(
         return one.scores(history[None])[0, rows].double().exp().numpy()
 
     counts, expected = np.zeros(len(items)), np.zeros(len(items))
-    sequences = snapshot.known
-    for begin, end in zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True):
+    for begin, end in zip(newer.offsets[:-1], newer.offsets[1:], strict=True):
         for n in range(begin + 1, end):
-            history, target = sequences.items[begin:n], sequences.items[n]
+            history, target = newer.items[begin:n], newer.items[n]
             if not repeatable and target in history:
                 continue
             found = probabilities(model, history)
@@ -229,7 +226,7 @@ def test_linear_is_corrected_as_by_a_slow_reference(
     strength = prior_strength(counts, shares)
     ratios = (counts + strength * shares) / ((counts.sum() + strength) * shares)
     assert ratios.max() > 1.1 > 0.95 > ratios.min()
-    learner = refresh.corrected(LinearLearner("linear", model, dataset.item_num))
+    learner = correction_by(newer, dataset, repeatable).corrected(LinearLearner("linear", model, dataset.item_num))
     assert isinstance(learner, LinearLearner)
     corrected = learner.model
     history = dataset.users.new.items[:3]
@@ -240,88 +237,6 @@ def test_linear_is_corrected_as_by_a_slow_reference(
     z = output.standardised(slice(0, 20))(slice(None))
     assert not z[:, ~output.known].any()
     torch.testing.assert_close(z[:, output.known].mean(1), torch.zeros(20), atol=1e-5, rtol=0)
-
-
-def test_a_run_refreshed_at_moments_in_time(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    """Nothing is learned before the second moment; updates train nothing, and act between two moments."""
-    ranks, stages = {}, {}
-    for n, updates in ((2, 1), (3, 1), (3, 2)):
-        over = {"refresh": True, "refresh_epochs": 2, "snapshots": n, "refresh_updates": updates, "state": "WARNING"}
-        assert run_meta.main(arguments(tiny_data, tmp_path, **over)) == 0
-        latest = (tmp_path / "tiny" / "latest").resolve()
-        rows = pd.read_csv(latest / "predictions.csv")
-        ranks[n, updates] = rows["rank"].to_numpy()
-        found = json.loads((latest / "result.json").read_text())["stages"]
-        stages[n, updates] = {name: stage for name, stage in found.items() if name.startswith("refresh")}
-    assert stages[2, 1].keys() == {"refresh_moment_2"}
-    assert stages[3, 1].keys() == {"refresh_moment_2", "refresh_moment_3"}
-    assert stages[3, 1] == stages[3, 2]
-    dataset = load(arguments(tiny_data, tmp_path, snapshots=3))
-    tasks = dataset.test_tasks()[0]
-    for before, after, n_updates in (((2, 1), (3, 1), 1), ((3, 1), (3, 2), 2)):
-        parts = moments(dataset, n_updates)
-        changed = np.zeros(len(tasks), dtype=bool)
-        for part in parts[1:]:
-            changed[part.cases] = n_updates == 1 or part.is_update
-        in_changed = np.tile(changed, len(rows) // len(changed))
-        assert len(in_changed) == len(rows)
-        same = ranks[before] == ranks[after]
-        assert same[~in_changed].all()
-        assert not same[in_changed & (rows["method"] == "mml")].all()
-
-
-def test_what_comes_later_changes_no_earlier_prediction(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    """All ranks of targets before some moment are the same, whatever new users do from then on."""
-    settings = {"refresh": True, "refresh_epochs": 1, "snapshots": 3, "refresh_updates": 2, "state": "WARNING"}
-    dataset = load(arguments(tiny_data, tmp_path, **settings))
-    tasks = dataset.test_tasks()[0]
-    when = dataset.new_times[tasks.start + tasks.length]
-    cut = np.quantile(when, 0.7, method="lower")
-    skip = shutil.ignore_patterns("images", "*.npz", "*.csv")
-    shutil.copytree(tiny_data / "tiny", tmp_path / "data" / "tiny", ignore=skip)
-    path = tmp_path / "data" / "tiny" / "tiny.inter"
-    log = pd.read_csv(path, sep="\t", dtype=str)
-    time, split_time = log[TIME].astype(float), dataset.summary()["split_time"]
-    assert split_time is not None
-    warm = log[ITEM].isin(log[ITEM][time <= split_time])
-    rows = log.index[(time.groupby(log[USER]).transform("min") > split_time) & (time >= cut) & warm]
-    log.loc[rows, ITEM] = log.loc[np.random.default_rng(0).permutation(rows), ITEM].to_numpy()
-    log.to_csv(path, sep="\t", index=False)
-    ranks = []
-    for folder in (tiny_data, tmp_path / "data"):
-        assert run_meta.main(arguments(folder, tmp_path, **settings)) == 0
-        ranks.append(pd.read_csv(tmp_path / "tiny" / "latest" / "predictions.csv")["rank"].to_numpy())
-    same = (ranks[0] == ranks[1]).reshape(-1, len(tasks))  # methods, cases
-    assert same[:, when < cut].all()
-    assert not same[:, when >= cut].all()
-
-
-@pytest.mark.parametrize("epochs", [2, 0])
-def test_a_refreshed_run(epochs: int, tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    """It takes what is trained from the run without, and changes predictions of cold targets too."""
-    results, rows = {}, {}
-    for refresh in (False, True):
-        over = {"eval_shots": SHOTS, "snapshots": 3, "refresh": refresh, "refresh_epochs": epochs, "state": "WARNING"}
-        assert run_meta.main(arguments(tiny_data, tmp_path, **over)) == 0
-        latest = (tmp_path / "tiny" / "latest").resolve()
-        results[refresh] = json.loads((latest / "result.json").read_text())
-        rows[refresh] = pd.read_csv(latest / "predictions.csv")
-    assert [results[refresh]["learned_from_new_users"] for refresh in (False, True)] == [False, True]
-    assert [results[refresh]["snapshots"] for refresh in (False, True)] == [None, 3]
-    assert "learned from other new users too (snapshots: 3)" in result_table(results[True])
-    assert results[True]["metrics"].keys() == results[False]["metrics"].keys() - {"id_no_generator"}
-    stages = {refresh: one["stages"] for refresh, one in results.items()}
-    expected = {"refresh_moment_2", "refresh_moment_3"} if epochs else set()
-    assert stages[True].keys() - stages[False].keys() == expected
-    for name in stages[False].keys() - {"meta_test"}:
-        assert stages[True][name] == stages[False][name]  # taken from the other run
-    rows[False] = rows[False][rows[False]["method"] != "id_no_generator"].reset_index(drop=True)
-    keys = ["user_id", "shots", "target_item", "method"]
-    assert rows[True][keys].equals(rows[False][keys])
-    differs = rows[True]["rank"] != rows[False]["rank"]
-    assert differs[rows[True]["method"] == "mml"].any()
-    linear = rows[True][(rows[True]["method"] == "linear") & rows[True]["target_is_cold"].astype(bool)]
-    assert linear["rank"].min() < rows[False]["rank"][linear.index].min()  # alone, it abstains from none it knows
 
 
 def test_a_ranking_is_joined_from_its_parts() -> None:

@@ -14,7 +14,7 @@ from mml.data.tasks import prefix_tasks
 from mml.model.learner import entry_of
 from mml.model.learner.outputs import Output
 from mml.model.learner.slot import EventLearner, FitContext, FittedEntry, State, TrainedLearner
-from mml.refresh.correction import Refresh
+from mml.updating.correction import Correction
 
 
 def learned(
@@ -40,7 +40,7 @@ def learned(
         times: float64 [n_interactions], of the newer ones; None if they are not known.
     """
     length: int = values["MAX_ITEM_LIST_LENGTH"]
-    refresh = Refresh(newer, catalogue.n_items, length, values["repeatable"])
+    correction = Correction(newer, catalogue.n_items, length, values["repeatable"])
     whole = PackedSequences.joined([old, newer])
     found: dict[str, TrainedLearner] = {}
     for name, learner in learners.items():
@@ -52,7 +52,7 @@ def learned(
             assert isinstance(entry, FittedEntry)
             own = values | values["learners"].get(name, {})
             learner = entry.fitted(name, choices[name], _context(own, whole, catalogue, length, device))
-        found[name] = refresh.corrected(learner)
+        found[name] = correction.corrected(learner)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Snapshots in time, against a plain slow reference."""
+"""What is known at the moments of retraining, against a plain slow reference."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mml.baselines.moments import Period, periods
+from mml.baselines.settings import read_baseline
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError
-from mml.refresh.snapshots import Snapshot
-from tests.data.loading import load, moments
+from mml.evaluation.settings import MomentSettings
+from tests.data.loading import load
 
 Arguments = Callable[..., list[str]]
 USER, ITEM, TIME = "user_id:token", "item_id:token", "timestamp:float"
 
 
-def known_pairs(dataset: MMLDataset, snapshot: Snapshot) -> list[tuple[str, str]]:
-    known = snapshot.new
+def periods_of(dataset: MMLDataset) -> list[Period]:
+    return list(periods(dataset, dataset.test_tasks()[0], dataset.config.part(MomentSettings).moments))
+
+
+def known_pairs(dataset: MMLDataset, period: Period) -> list[tuple[str, str]]:
+    known = period.new
     first = len(dataset.users.old) + len(dataset.users.valid)
     users = dataset.user_tokens[first + known.users[known.sequences.owners]]
     return list(zip(users, dataset.item_tokens[known.sequences.items], strict=True))
@@ -32,7 +38,7 @@ def known_pairs(dataset: MMLDataset, snapshot: Snapshot) -> list[tuple[str, str]
 def test_nothing_is_known_that_came_with_or_after_a_target(
     n: int, shots: str, tiny_data: Path, arguments: Arguments, tmp_path: Path
 ) -> None:
-    dataset = load(arguments(tiny_data, tmp_path, eval_shots=shots, snapshots=n, cold_user_max_inter=8))
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=shots, moments=n, cold_user_max_inter=8))
     log = pd.read_csv(tiny_data / "tiny" / "tiny.inter", sep="\t", dtype=str)
     log[TIME] = log[TIME].astype(float)
     log = log.sort_values(TIME, kind="stable")
@@ -43,7 +49,7 @@ def test_nothing_is_known_that_came_with_or_after_a_target(
     tokens = dataset.user_tokens[len(dataset.users.old) + len(dataset.users.valid) :]
     target_times = np.array([time_of_place[tokens[u]][k] for u, k in zip(tasks.users, tasks.shots, strict=True)])
 
-    found = moments(dataset)
+    found = periods_of(dataset)
     assert [one.name for one in found] == [f"moment_{number + 1}" for number in range(n)]
     assert sorted(np.concatenate([one.cases for one in found])) == list(range(len(tasks)))
     assert not known_pairs(dataset, found[0])
@@ -57,40 +63,23 @@ def test_nothing_is_known_that_came_with_or_after_a_target(
         assert len(one.cases) == pytest.approx(len(tasks) / n, abs=2)
 
 
-def test_updates_lie_between_the_snapshots(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    dataset = load(arguments(tiny_data, tmp_path, snapshots=3))
-    alone, updated = moments(dataset), moments(dataset, 4)
-    finest = moments(load(arguments(tiny_data, tmp_path, snapshots=12)))
-    assert not any(one.is_update for one in alone)
-    assert len(updated) == len(finest)
-    for one, other in zip(updated, finest, strict=True):
-        assert np.array_equal(one.cases, other.cases)
-        assert known_pairs(dataset, one) == known_pairs(dataset, other)
-    first = [one for one in updated if not one.is_update]
-    assert [one.name for one in first] == [one.name for one in alone]
-    for one, other in zip(first, alone, strict=True):
-        assert known_pairs(dataset, one) == known_pairs(dataset, other)
-        of_both = np.concatenate([part.cases for part in updated if part.name == one.name])
-        assert sorted(of_both) == sorted(other.cases)
-
-
 def test_without_a_time_column_the_order_of_rows_is_time(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
     folder = tmp_path / "data" / "tiny"
     shutil.copytree(tiny_data / "tiny", folder)
     log = pd.read_csv(tiny_data / "tiny" / "tiny.inter", sep="\t", dtype=str)
     log = log.sort_values(TIME, key=lambda column: column.astype(float), kind="stable")
     log[[USER, ITEM]].to_csv(folder / "tiny.inter", sep="\t", index=False)
-    ordered = load([*arguments(tmp_path / "data", tmp_path, snapshots=3), "--load_col={inter: [user_id, item_id]}"])
-    timed = load(arguments(tiny_data, tmp_path, snapshots=3))
-    for one, other in zip(moments(ordered), moments(timed), strict=True):
+    ordered = load([*arguments(tmp_path / "data", tmp_path, moments=3), "--load_col={inter: [user_id, item_id]}"])
+    timed = load(arguments(tiny_data, tmp_path, moments=3))
+    for one, other in zip(periods_of(ordered), periods_of(timed), strict=True):
         assert known_pairs(ordered, one) == known_pairs(timed, other)
         assert np.array_equal(one.cases, other.cases)
 
 
 def test_equal_times_share_a_part(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
-    dataset = load(arguments(tiny_data, tmp_path, snapshots=4))
+    dataset = load(arguments(tiny_data, tmp_path, moments=4))
     dataset.new_times = np.zeros_like(dataset.new_times)
-    (only,) = moments(dataset)
+    (only,) = periods_of(dataset)
     assert len(only.cases) == len(dataset.test_tasks()[0])
     assert not len(only.new.sequences.items)
 
@@ -100,19 +89,30 @@ def test_data_whose_users_come_in_another_order_are_other_data(
 ) -> None:
     """What is known depends on the times, so results are not taken from a run with others."""
     dataset = load(arguments(tiny_data, tmp_path))
-    known = [len(one.new.sequences.items) for one in moments(dataset)]
+    known = [len(one.new.sequences.items) for one in periods_of(dataset)]
     prints = [dataset.fingerprint(with_new_users=with_new) for with_new in (True, False)]
     begin = dataset.new_times.min()
     late = dataset.users.new.owners % 2 == 0
     dataset.new_times[late] = begin + 50 * (dataset.new_times[late] - begin)
-    assert [len(one.new.sequences.items) for one in moments(dataset)] != known
+    assert [len(one.new.sequences.items) for one in periods_of(dataset)] != known
     assert dataset.fingerprint(with_new_users=True) != prints[0]
     assert dataset.fingerprint(with_new_users=False) == prints[1]
+
+
+@pytest.mark.parametrize("model", ["SASRec", "SumAll"])
+def test_the_number_of_moments_may_stand_in_a_file_or_on_the_command_line(
+    model: str, tiny_data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text("moments: 3\n")
+    files, line = [str(tmp_path / "mine.yaml")], [f"--data_path={tiny_data}", "--use_gpu=False", "--new_users=trans"]
+    for more, n in (([], 3), (["--moments=4"], 4)):
+        config = read_baseline(model, "tiny", files, [*line, *more]).config
+        assert config.part(MomentSettings).moments == n
 
 
 @pytest.mark.parametrize("value", ["1", "shots", "1.5", "[1, 2]"])
 def test_a_wrong_number_of_moments_is_refused(
     value: str, tiny_data: Path, arguments: Arguments, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=r"'snapshots' has the value .*; it must be int, at least 2"):
-        load(arguments(tiny_data, tmp_path, snapshots=value))
+    with pytest.raises(InputError, match=r"'moments' has the value .*; it must be int, at least 2"):
+        load(arguments(tiny_data, tmp_path, moments=value))

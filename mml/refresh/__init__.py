@@ -1,1 +1,0 @@
-"""Learning from what new users did so far."""

@@ -1,0 +1,1 @@
+"""What a trained recommender learns from interactions that came since (`Recommender.update`)."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mml.baselines.entries import BASELINES
+from mml.baselines.online import OnlineSettings, RefittedEntry, online_parts
 from mml.baselines.settings import Baseline
 from mml.baselines.slot import Moment
 from mml.data.dataset import MMLDataset
+from mml.data.moments import Followed
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import Part
 from mml.evaluation.scorer import Scorer
@@ -47,6 +49,18 @@ class OwnRun:
             score, valid = self._entry.trained(self._start), self._start.validation
             return [(np.arange(len(tasks)), score(tasks, None))], score(valid.tasks, valid.n_candidates)
         return list(self._parts(tasks)), None
+
+    @property
+    def follows_events(self) -> bool:
+        """Whether it is also asked at the moments of the targets."""
+        has_times = self._start.dataset.has_time and isinstance(self._entry, RefittedEntry)
+        return has_times and self._treatment == "none"
+
+    def online(self, tasks: TaskSet, followed: Followed) -> Iterable[Part]:
+        """Scores of the test tasks where every event before a moment is known; of those that follow events."""
+        assert isinstance(self._entry, RefittedEntry)
+        n_fits = self._start.part(OnlineSettings).online_fits
+        return online_parts(self._entry.method(self._start), self._start, followed, tasks, n_fits)
 
     def _parts(self, tasks: TaskSet) -> Iterator[Part]:
         for snapshot in snapshots(self._start.dataset, tasks, self._start.config.part(SnapshotSettings).snapshots):

@@ -4,10 +4,10 @@ bash script/panel.sh [--worlds ml-100k,NAME,...] [--data FOLDER] [--seeds N] [--
 
 A world is a dataset: a folder of FOLDER with NAME.inter, read with its own NAME.yaml if there is one, or one that needs
 no folder: ml-100k, and `stand-in`, a synthetic shop that is made in dataset/ where it is not there. Models of the log
-have their lines `<name>_online` beside mml's: fitted anew as the test period goes on. `counter_online` is popularity as events, counted up to each target, its half-life and reach chosen before T: what a counter that knows no
-person reaches. `oracle`, for synthetic worlds, is what the world itself would have said (mml.synthetic.oracle). Runs
-are those of `mml train` and `mml baseline`; finished ones are taken as they are. FILE.csv holds every number.
-`--key=value` goes to all runs.
+are there online too, fitted anew as the test period goes on. `counter_online` is popularity as events, counted up to
+each target, its half-life and reach chosen before T: what a counter that knows no person reaches. `oracle`, for
+synthetic worlds, is what the world itself would have said (mml.synthetic.oracle). Runs are those of `mml train` and
+`mml baseline`; finished ones are taken as they are. FILE.csv holds every number. `--key=value` goes to all runs.
 """
 
 from __future__ import annotations

@@ -68,25 +68,27 @@ class Past:
         return cls(PackedSequences(log.items, np.unique(log.offsets)), times, rows)
 
 
-def online_parts(method: LogMethod, moment: Moment, followed: Followed, tasks: TaskSet, n_fits: int) -> Iterator[Part]:
+def online_parts(
+    method: LogMethod, span: float, followed: Followed, tasks: TaskSet, n_items: int, n_fits: int
+) -> Iterator[Part]:
     """Scores of the test tasks, moment by moment; a fit is dropped before the next one is made.
 
     Lengths of time among the settings stay as they were chosen, however long the log has become.
 
     Args:
         method: with the settings that were chosen at T.
-        moment: of T.
+        span: the time that its log took, of which some of them are shares.
         followed: the whole log and its new users.
         tasks: the test tasks.
+        n_items: number of items, the padding item included.
         n_fits: at most so many moments.
     """
-    asked, n_items = followed.at_moments(tasks).moments, moment.dataset.item_num
+    asked, begin = followed.at_moments(tasks).moments, time.process_time()
     assert asked is not None
-    span, begin = _span(moment.dataset.old_times), time.process_time()
     fits, answered_by = fit_points(asked.known, n_fits)
     for number, n_known in enumerate(fits):
         past = Past.of(followed.events, int(n_known))
-        model = method.in_longer(_span(past.times) / span).fit(past.log, n_items, past.times)
+        model = method.in_longer(span_of(past.times) / span).fit(past.log, n_items, past.times)
         cases = np.flatnonzero(answered_by == number)
         yield cases, LogScorer(model, tasks.take(cases), own=past.rows[asked.users[cases]])
     logger.info("Online: fitted at %d moments, %.1f s of CPU.", len(fits), time.process_time() - begin)
@@ -107,6 +109,6 @@ def fit_points(known: np.ndarray, n_fits: int) -> tuple[np.ndarray, np.ndarray]:
     return moments, np.searchsorted(moments, known, side="right") - 1
 
 
-def _span(times: np.ndarray | None) -> float:
-    """From the first to the last of the times; those that do not differ are a moment apart."""
-    return max(float(np.ptp(times)), 1e-12) if times is not None and len(times) else 1e-12
+def span_of(times: np.ndarray) -> float:
+    """From the first to the last of the times; where they do not differ, as little as models of the log take it for."""
+    return max(float(np.ptp(times)), 1e-12) if len(times) else 1e-12

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mml.baselines.entries import BASELINES
-from mml.baselines.online import OnlineSettings, RefittedEntry, online_parts
+from mml.baselines.online import OnlineSettings, RefittedEntry, online_parts, span_of
 from mml.baselines.settings import Baseline
 from mml.baselines.slot import Moment
 from mml.data.dataset import MMLDataset
@@ -58,9 +58,11 @@ class OwnRun:
 
     def online(self, tasks: TaskSet, followed: Followed) -> Iterable[Part]:
         """Scores of the test tasks where every event before a moment is known; of those that follow events."""
+        data, n_fits = self._start.dataset, self._start.part(OnlineSettings).online_fits
         assert isinstance(self._entry, RefittedEntry)
-        n_fits = self._start.part(OnlineSettings).online_fits
-        return online_parts(self._entry.method(self._start), self._start, followed, tasks, n_fits)
+        assert data.old_times is not None
+        method = self._entry.method(self._start)
+        return online_parts(method, span_of(data.old_times), followed, tasks, data.item_num, n_fits)
 
     def _parts(self, tasks: TaskSet) -> Iterator[Part]:
         for snapshot in snapshots(self._start.dataset, tasks, self._start.config.part(SnapshotSettings).snapshots):

@@ -70,31 +70,34 @@ def _refitted(method: LogMethod, followed: Followed, tasks: TaskSet, case: int) 
 @pytest.mark.parametrize("seed", range(2))
 def test_with_a_moment_for_each_case_it_is_as_if_fitted_for_each(seed: int, method: LogMethod) -> None:
     followed, tasks = _asked(seed)
-    found = torch.full((len(tasks), N_ITEMS), torch.nan)
-    for cases, scorer in online_parts(method, SPAN, followed, tasks, N_ITEMS, len(tasks)):
-        found[torch.from_numpy(cases)] = scorer.of_cases(slice(0, len(cases)))(slice(0, N_ITEMS)).float()
+    found = _scores(method, followed, tasks, len(tasks))
     expected = torch.stack([_refitted(method, followed, tasks, case) for case in range(len(tasks))]).float()
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("n_fits", [1, 3, 7])
-def test_what_comes_at_a_moment_or_later_changes_nothing_before_the_next(n_fits: int) -> None:
+def _scores(method: LogMethod, followed: Followed, tasks: TaskSet, n_fits: int) -> torch.Tensor:
+    """[N, N_ITEMS]."""
+    found = torch.full((len(tasks), N_ITEMS), torch.nan)
+    for cases, scorer in online_parts(method, SPAN, followed, tasks, N_ITEMS, n_fits):
+        found[torch.from_numpy(cases)] = scorer.of_cases(slice(0, len(cases)))(slice(0, N_ITEMS)).float()
+    return found
+
+
+@pytest.mark.parametrize("n_fits", [2, 3, 7])
+def test_what_comes_at_a_moment_or_later_changes_nothing_until_the_next(n_fits: int) -> None:
     followed, tasks = _asked(3)
     asked = followed.at_moments(tasks).moments
     assert asked is not None
     moments, by = fit_points(asked.known, n_fits)
-    scores = {}
-    for name in ("as it is", "changed"):
-        for (cases, scorer), n in zip(
-            online_parts(ALL[-1], SPAN, followed, tasks, N_ITEMS, n_fits), moments, strict=True
-        ):
-            assert (cases == np.flatnonzero(by == len(scores) % len(moments))).all()
-            scores[name, int(n)] = scorer.of_cases(slice(0, len(cases)))(slice(0, N_ITEMS))
-        late = np.arange(len(followed.events)) >= moments[-1]
-        events = replace(followed.events, items=np.where(late, 1 + followed.events.items % 14, followed.events.items))
-        followed = replace(followed, events=events)
-    for n in moments:
-        assert torch.equal(scores["as it is", int(n)], scores["changed", int(n)])
+    before = _scores(ALL[-1], followed, tasks, n_fits)
+    for number, moment in enumerate(moments):
+        events = followed.events
+        late = np.arange(len(events)) >= moment
+        changed = replace(events, items=np.where(late, 1 + events.items % 14, events.items))
+        after = _scores(ALL[-1], replace(followed, events=changed), tasks, n_fits)
+        same = (after == before).all(1).numpy()
+        assert same[by <= number].all()
+        assert number == len(moments) - 1 or not same[by > number].all()
 
 
 def test_a_case_is_answered_by_the_latest_moment_that_is_not_after_its_target() -> None:
@@ -112,9 +115,10 @@ def test_a_case_is_answered_by_the_latest_moment_that_is_not_after_its_target() 
 def test_items_that_nobody_had_touched_at_the_split_are_known_once_somebody_has() -> None:
     followed, tasks = _asked(0)
     events = followed.events
-    until = {number: n for number, n in enumerate(fit_points(followed.at_moments(tasks).moments.known, 6)[0])}  # type: ignore[union-attr]
-    at_split = set(events.items[: until[0]])
-    later = set(events.items[: until[5]]) - at_split
+    asked = followed.at_moments(tasks).moments
+    assert asked is not None
+    first, *_, last = fit_points(asked.known, 6)[0]
+    later = set(events.items[:last]) - set(events.items[:first])
     assert later
     *_, (cases, scorer) = online_parts(METHODS["SLIST"](), SPAN, followed, tasks, N_ITEMS, 6)
     scores = scorer.of_cases(slice(0, len(cases)))(slice(0, N_ITEMS))

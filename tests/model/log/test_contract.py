@@ -140,6 +140,7 @@ def test_nobody_is_a_neighbour_of_himself(name: str, neighbours: int, user: int)
     mixed = model.scores(histories, np.array([user, -1, user]))
     torch.testing.assert_close(mixed[[0, 2]], expected[[0, 2]])
     torch.testing.assert_close(mixed[1], model.scores(histories)[1])
+    assert isinstance(method, PriorMethod)
     with_prior = replace(method, prior=0.5).fit(log, N_ITEMS, times)
     assert not torch.allclose(with_prior.scores(histories, np.full(3, user))[:2], with_prior.scores(histories)[:2])
 

@@ -3,11 +3,11 @@
 bash script/panel.sh [--worlds ml-100k,NAME,...] [--data FOLDER] [--seeds N] [--baselines A,B,...] [--output FILE.md]
 
 A world is a dataset: a folder of FOLDER with NAME.inter, read with its own NAME.yaml if there is one, or one that needs
-no folder: ml-100k, and `stand-in`, a synthetic shop that is made in dataset/ where it is not there. `counter_online` is
-popularity as events, counted up to each target, its half-life and reach chosen before T: what a counter that knows no
-person reaches. `oracle`, for synthetic worlds, is what the world itself would have said (mml.synthetic.oracle). Runs
-are those of `mml train` and `mml baseline`; finished ones are taken as they are. FILE.csv holds every number.
-`--key=value` goes to all runs.
+no folder: ml-100k, and `stand-in`, a synthetic shop that is made in dataset/ where it is not there. Models of the log
+are there online too, fitted anew as the test period goes on. `counter_online` is popularity as events, counted up to
+each target, its half-life and reach chosen before T: what a counter that knows no person reaches. `oracle`, for
+synthetic worlds, is what the world itself would have said (mml.synthetic.oracle). Runs are those of `mml train` and
+`mml baseline`; finished ones are taken as they are. FILE.csv holds every number. `--key=value` goes to all runs.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def rows_of(world: str, seed: int, settings: Sequence[str], baselines: Sequence[
             yield Row(world, method, seed, _of_groups(groups))
     for name in wanted(config, baselines):
         result, _ = run_baseline(read_baseline(name, world, [], own))
-        yield Row(world, name, seed, _of_groups(result["metrics"][name]))
+        for method, groups in result["metrics"].items():
+            yield Row(world, method, seed, _of_groups(groups))
     config = Config(world, [], arguments=own)
     yield Row(world, COUNTER, seed, _of_counter(config))
     for name, groups in _of_oracle(config).items():

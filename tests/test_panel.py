@@ -50,4 +50,10 @@ def test_a_table_with_the_oracle(
     places = {name: frozen.index(f"| {name} |") for name in ("oracle", "**mml**", "Markov")}
     assert places["oracle"] == min(places.values())
     assert "| oracle_online |" in online
-    assert f"{STAND_IN},oracle,2020," in (tmp_path / "panel.csv").read_text()
+    assert "_online" not in frozen
+    values = [float(line.split("|")[2]) for line in online.splitlines() if "_online" in line]
+    assert values == sorted(values, reverse=True)
+    assert all(f"{name} |" in online for name in ("Markov_online", "mml_online**", "counter_online"))
+    numbers = (tmp_path / "panel.csv").read_text()
+    assert f"{STAND_IN},oracle,2020," in numbers
+    assert f"{STAND_IN},Markov_online,2020," in numbers

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from mml.baselines.online import OnlineSettings
 from mml.baselines.slot import BASELINES, Moment, Scores
 from mml.model.learner.log_entries import LogLearnerSettings
 from mml.model.log.methods import METHODS
 from mml.model.log.prior import PriorMethod
-from mml.model.log.slot import LogMethod, LogModel, LogScorer, choose, touched
-from mml.model.log.sums import SumOfScores
+from mml.model.log.slot import LogMethod, LogScorer, choose
+from mml.model.log.sums import SumMethod
 from mml.settings import read
 
 _SUM = ("VSTAN", "SLIST", "EASE", "PrefixKNN")
@@ -40,7 +41,7 @@ class LogEntry:
         name: one of METHODS.
     """
 
-    settings = None
+    settings = OnlineSettings
 
     def __init__(self, name: str) -> None:
         self.name, self.meaning = name, _MEANINGS[name]
@@ -48,30 +49,35 @@ class LogEntry:
     def check(self, moment: Moment) -> None:
         """It works with any data."""
 
+    def method(self, moment: Moment) -> LogMethod:
+        """It, with the settings that the validation users choose."""
+        return _chosen(self.name, moment)
+
     def trained(self, moment: Moment) -> Scores:
-        model = fitted(self.name, moment)
+        data = moment.dataset
+        model = self.method(moment).fit(data.users.old, data.item_num, data.old_times)
         return lambda tasks, n_items: LogScorer(model, tasks, n_items)
 
 
-class LogSumEntry:
+class LogSumEntry(LogEntry):
     """The plain sum of four different kinds of them."""
 
-    name = "SumLog"
-    settings = None
-    meaning = " + ".join(_SUM)
+    def __init__(self) -> None:
+        self.name, self.meaning = "SumLog", " + ".join(_SUM)
 
-    def check(self, moment: Moment) -> None:
-        """It works with any data."""
-
-    def trained(self, moment: Moment) -> Scores:
-        log, n_items = moment.dataset.users.old, moment.dataset.item_num
-        warm = touched(log, n_items)
-        whole = SumOfScores([fitted(name, moment) for name in _SUM], warm)
-        return lambda tasks, limit: LogScorer(whole, tasks, limit)
+    def method(self, moment: Moment) -> LogMethod:
+        return SumMethod(methods=tuple(_chosen(name, moment) for name in _SUM))
 
 
-def fitted(name: str, moment: Moment) -> LogModel:
-    """The model of the best settings, fitted to the old users of a moment."""
+def _chosen(name: str, moment: Moment) -> LogMethod:
+    """The method of the best settings, chosen once in a run."""
+    if name not in moment.models:
+        moment.models[name] = _choice(name, moment)
+    method: LogMethod = moment.models[name]
+    return method
+
+
+def _choice(name: str, moment: Moment) -> LogMethod:
     start, data = _start(name), moment.dataset
     times = data.old_times
     method = start
@@ -90,7 +96,7 @@ def fitted(name: str, moment: Moment) -> LogModel:
         depends_on += [moment.config.repeatable, _searched(start)]
         state = moment.stages(f"{name}{moment.suffix}", depends_on, (), [*_CODE, __name__], build)
         method = replace(start, **state["chosen"])
-    return method.fit(data.users.old, data.item_num, times)
+    return method
 
 
 def _start(name: str) -> LogMethod:

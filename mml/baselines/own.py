@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +10,11 @@ import numpy as np
 
 from mml.baselines.entries import BASELINES
 from mml.baselines.moments import Period, periods
+from mml.baselines.online import OnlineSettings, RefittedEntry, online_parts, span_of
 from mml.baselines.settings import Baseline
 from mml.baselines.slot import Moment
 from mml.data.dataset import MMLDataset
+from mml.data.moments import Followed
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import Part
 from mml.evaluation.scorer import Scorer
@@ -47,6 +49,20 @@ class OwnRun:
             score, valid = self._entry.trained(self._start), self._start.validation
             return [(np.arange(len(tasks)), score(tasks, None))], score(valid.tasks, valid.n_candidates)
         return list(self._parts(tasks)), None
+
+    @property
+    def follows_events(self) -> bool:
+        """Whether it is also asked at the moments of the targets."""
+        has_times = self._start.dataset.has_time and isinstance(self._entry, RefittedEntry)
+        return has_times and self._treatment == "none"
+
+    def online(self, tasks: TaskSet, followed: Followed) -> Iterable[Part]:
+        """Scores of the test tasks where every event before a moment is known; of those that follow events."""
+        data, n_fits = self._start.dataset, self._start.part(OnlineSettings).online_fits
+        assert isinstance(self._entry, RefittedEntry)
+        assert data.old_times is not None
+        method = self._entry.method(self._start)
+        return online_parts(method, span_of(data.old_times), followed, tasks, data.item_num, n_fits)
 
     def _parts(self, tasks: TaskSet) -> Iterator[Part]:
         for period in periods(self._start.dataset, tasks, self._start.config.part(MomentSettings).moments):

@@ -15,6 +15,7 @@ from mml.baselines.own import OwnRun
 from mml.baselines.recbole_run import RecBoleRun
 from mml.baselines.settings import Baseline
 from mml.data.dataset import MMLDataset
+from mml.data.moments import ONLINE, followed
 from mml.evaluation.cases import dataset_metrics, group_metrics, rank_parts
 from mml.evaluation.settings import EvaluationSettings, MomentSettings
 from mml.files.safe import plain
@@ -47,6 +48,8 @@ def run_baseline(
     model = kind(baseline, dataset, validation, stages, folder.path)
     folder.create()
     on_start(folder.path)
+    own = config.part(EvaluationSettings)
+    events = followed(dataset) if own.online and isinstance(model, OwnRun) and model.follows_events else None
     depends_on = [
         baseline.method,
         plain(baseline.settings),
@@ -54,13 +57,16 @@ def run_baseline(
         dataset.fingerprint(with_new_users=True),
         [[key, features.fingerprint(dataset.item_num)] for key, features in dataset.item_features.items()],
         None if baseline.is_own else dataset.attributes_fingerprint(),
+        None if events is None else events.events.fingerprint(),
     ]
 
     def build(_: int) -> tuple[State, int]:
-        own = config.part(EvaluationSettings)
         metrics = dataset_metrics(dataset, own.names, own.lengths, own.metric_decimal_place)
         parts, valid_scorer = model.scorers(tasks)
-        ranking = rank_parts(validation.rules, parts, tasks, metrics.top_items_needed)
+        rankings = {baseline.method: rank_parts(validation.rules, parts, tasks, metrics.top_items_needed)}
+        if events is not None and isinstance(model, OwnRun):
+            online = model.online(tasks, events)
+            rankings[baseline.method + ONLINE] = rank_parts(validation.rules, online, tasks, metrics.top_items_needed)
         valid: Mapping[str, float] = {}
         if valid_scorer is not None and len(validation):
             valid = validation.score(validation.rank(valid_scorer))[1]
@@ -70,17 +76,20 @@ def run_baseline(
             "adaptation": {},
             **_new_users_learned_from(baseline),
             "validation": dict(valid),
-            "metrics": {baseline.method: group_metrics(ranking, tasks, dataset.n_warm_items, metrics)},
+            "metrics": {
+                name: group_metrics(ranking, tasks, dataset.n_warm_items, metrics) for name, ranking in rankings.items()
+            },
         }
-        return {"result": report.to_json(result), "ranks": torch.from_numpy(ranking.ranks)}, len(tasks)
+        ranks = {name: torch.from_numpy(ranking.ranks) for name, ranking in rankings.items()}
+        return {"result": report.to_json(result), "ranks": ranks}, len(tasks) * len(rankings)
 
     code = [__name__, *model.code]
     with curves_logged(config, folder.path):
         state = stages("meta_test", depends_on, list(stages.records), code, build)
-    ranks = {baseline.method: state["ranks"].cpu().numpy()}
+    result: dict[str, Any] = json.loads(state["result"])
+    ranks = {name: state["ranks"][name].cpu().numpy() for name in result["metrics"]}
     folder.write_text("predictions.csv", report.predictions_csv(ranks, tasks, dataset))
     folder.write_text("result.json", state["result"])
-    result: dict[str, Any] = json.loads(state["result"])
     return result, folder.path
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mml.data.events import EventLog, event_log
 from mml.data.tasks import Moments, TaskSet
 
 if TYPE_CHECKING:
-    from mml.data.events import EventLog
+    from mml.data.dataset import MMLDataset
     from mml.data.sequences import PackedSequences
 
 PROTOCOLS = ("frozen", "online")
 """frozen: what others did is known up to T; online: up to the moment at which somebody is asked."""
+ONLINE = "_online"
+"""Ends the names of methods that know all events before a target."""
 
 
 @dataclass(frozen=True)
@@ -35,3 +38,9 @@ class Followed:
         users = self.first_user + tasks.users
         known = self.events.known_before(self.events.number_of(users, places))
         return replace(tasks, moments=Moments(known, users))
+
+
+def followed(dataset: MMLDataset) -> Followed:
+    """The log of a dataset, before the split, and its new users."""
+    users = dataset.users
+    return Followed(event_log(dataset), users.new, len(users.old) + len(users.valid))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ def rank_cases(
     return rank_targets(scorer, tasks.target, history, rules.seed, rules.block, topk, draws=draws, shared=shared)
 
 
-def rank_parts(rules: RankingRules, parts: Sequence[Part], tasks: TaskSet, topk: int = 0) -> Ranking:
+def rank_parts(rules: RankingRules, parts: Iterable[Part], tasks: TaskSet, topk: int = 0) -> Ranking:
     """`rank_cases` where parts of the tasks have scorers of their own."""
     draws = tie_draws(len(tasks), rules.seed)
     return Ranking.joined(

@@ -18,7 +18,8 @@ class EvaluationSettings:
     online: bool = setting(
         True,
         "Two protocols: frozen, what others did is known up to T; online, up to the moment at which somebody is asked. "
-        "Learners that count events, and mml, are reported under the second one too, as <name>_online.",
+        "Learners that count events, mml, and baselines that are models of the log are reported under the second one "
+        "too, as <name>_online.",
     )
     metrics: tuple[str, ...] | str = setting(["Recall", "MRR", "NDCG"], "Any ranking metric of RecBole.")
     topk: tuple[int, ...] | int = setting([5, 10, 20], "Lengths of the lists that metrics are of.", low=1)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mml.data.dataset import MMLDataset
 from mml.data.events import event_log
-from mml.data.moments import Followed
+from mml.data.moments import ONLINE, Followed, followed
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import GroupMetrics, dataset_metrics, group_metrics, rank_cases
 from mml.evaluation.metrics import Metrics
@@ -28,8 +28,6 @@ STAGE = "meta_test"
 LISTED = 10
 """Items of each case's list in recommendations.csv."""
 FLOOR = "popularity"
-ONLINE = "_online"
-"""Ends the names of methods that know all events before a target."""
 _CODE = ("mml.recommender", "mml.data.moments", "mml.evaluation.cases")
 
 
@@ -109,8 +107,7 @@ class _Ranked:
 
     @cached_property
     def _followed(self) -> Followed:
-        users = self._dataset.users
-        return Followed(event_log(self._dataset), users.new, len(users.old) + len(users.valid))
+        return followed(self._dataset)
 
     def _following(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
         """The rankings where every event before a target is known, of the methods that then say something else."""

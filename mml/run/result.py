@@ -106,7 +106,6 @@ def result_of(
         **head_of(config, dataset, summary, records),
         "learners": {name: dict(report) for name, report in reports.items()},
         "adaptation": {name: {key: how[key] for key in ("rate", "steps")} for name, how in adaptation.items()},
-        **new_users_learned_from(config, config.part(RefreshSettings).refresh),
         "validation": dict(tested["validation"]),
         "metrics": {method: tested["metrics"][method] for method in tested["order"]},
         "first_screen": dict(tested["first_screen"]),

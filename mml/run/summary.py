@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mml.run.meta_test import FLOOR, ONLINE
+from mml.data.moments import ONLINE
+from mml.run.meta_test import FLOOR
 from mml.run.printing import FULL_METHOD, aligned, result_table
 from mml.styled import COMMAND, DIM, GOOD, STRONG, Line
 

@@ -113,6 +113,56 @@ def test_what_comes_later_changes_no_weight(
     assert (weights(tmp_path / "a") == weights(tmp_path / "b")) != earlier
 
 
+def _asked(line: list[str]) -> tuple[MMLDataset, np.ndarray]:
+    """The data of a run, and when its cases' targets came."""
+    data = MMLDataset(read_baseline(line[0], "tiny", [], line[3:]).config)
+    tasks, _ = data.test_tasks()
+    return data, data.new_times[tasks.start + tasks.length]
+
+
+def with_others_exchanged(tiny_data: Path, folder: Path, rows: np.ndarray) -> None:
+    """A copy of `tiny` in which the warm items among these rows of the log are exchanged."""
+    shutil.copytree(tiny_data / "tiny", folder / "tiny", ignore=shutil.ignore_patterns("images", "*.npz", "*.csv"))
+    log = pd.read_csv(folder / "tiny" / "tiny.inter", sep="\t", dtype=str)
+    warm = set(log[ITEM][log[TIME].astype(float) <= split_time(tiny_data)])
+    rows = rows[log[ITEM][rows].isin(warm)]
+    before = log[ITEM].copy()
+    log.loc[rows, ITEM] = np.random.default_rng(1).permutation(log.loc[rows, ITEM].to_numpy())
+    assert (log[ITEM] != before).sum() > 10
+    log.to_csv(folder / "tiny" / "tiny.inter", sep="\t", index=False)
+
+
+@pytest.mark.parametrize("model", ["VSTAN", "SLIST", "Markov", "RecentPositionPopularity", "SumLog"])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_online_nothing_at_or_after_a_target_changes_its_rank(
+    earlier: bool, model: str, tiny_data: Path, argv: Argv, tmp_path: Path
+) -> None:
+    """Whoever's it is; what old users did after T and before the target does, and only online."""
+    line = argv(model, tiny_data, tmp_path / "a", recbole=False, online_fits=8)
+    assert main(line) == 0
+    data, asked = _asked(line)
+    moment = float(np.quantile(asked, 0.6, method="lower"))
+    log = pd.read_csv(tiny_data / "tiny" / "tiny.inter", sep="\t", dtype=str)
+    time = log[TIME].astype(float)
+    old = set(data.user_tokens[: len(data.users.old)])
+    if earlier:
+        changed = log.index[log[USER].isin(old) & (time > split_time(tiny_data)) & (time < moment)]
+    else:
+        own = (time == moment) & ~log[USER].isin(old)  # a target that is asked for must stay what it is
+        changed = log.index[(time >= moment) & ~own]
+    with_others_exchanged(tiny_data, tmp_path / "data", changed.to_numpy())
+    assert main(argv(model, tmp_path / "data", tmp_path / "b", recbole=False, online_fits=8)) == 0
+    before, after = (
+        pd.read_csv(next((tmp_path / one / "tiny").glob(f"{model}-seed*/predictions.csv"))) for one in ("a", "b")
+    )
+    at_once = pd.Series(np.tile(asked <= moment, 2))
+    assert before[at_once].drop(columns="rank").equals(after[at_once].drop(columns="rank"))
+    same = before["rank"] == after["rank"]
+    online = before["method"] == f"{model}_online"
+    assert same[at_once & ~online].all()
+    assert same[at_once & online].all() != earlier
+
+
 @pytest.mark.parametrize("model", ["SASRec", "IDSASRec"])
 def test_the_supports_do_reach_the_weights(model: str, tiny_data: Path, argv: Argv, tmp_path: Path) -> None:
     """The control: permuting the supports changes the models that train on them, and no other."""

@@ -33,7 +33,7 @@ class ItemToItem:
         """bool [n_items], the items that take part."""
         return self.catalogue.known
 
-    def scores(self, histories: np.ndarray) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
         rows = self.catalogue.place[histories]
         x = as_matrix(rows, decayed(histories, self.decay), self.catalogue.size)

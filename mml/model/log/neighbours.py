@@ -93,21 +93,22 @@ class NeighbourModel:
         counts = np.bincount(log.items, minlength=n_items)
         self._backoff = kernels.backoff * counts / max(counts.max(initial=0), 1)
 
-    def scores(self, histories: np.ndarray) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
         if not len(self._idf) or not self.known.any():
             return torch.zeros(len(histories), self._n_items)
-        parts = [self._of_block(block) for block in self._blocks(histories)]
+        own = np.full(len(histories), -1) if own is None else own
+        parts = [self._of_block(histories[rows], own[rows]) for rows in self._blocks(len(histories))]
         return behind(torch.from_numpy(np.concatenate(parts)).float(), self.known)
 
-    def _blocks(self, histories: np.ndarray) -> Iterator[np.ndarray]:
+    def _blocks(self, n_cases: int) -> Iterator[slice]:
         n_sessions, longest = self._sessions.shape[0], int(np.diff(self._sessions.indptr).max(initial=1))
         cells = max(n_sessions, min(self._kernels.neighbours, n_sessions) * longest, self._n_items)
         step = max(_CELLS // cells, 1)
-        yield from (histories[begin : begin + step] for begin in range(0, len(histories), step))
+        yield from (slice(begin, begin + step) for begin in range(0, n_cases, step))
 
-    def _of_block(self, histories: np.ndarray) -> np.ndarray:
-        cases, sessions, similarity = self._nearest(histories)
+    def _of_block(self, histories: np.ndarray, own: np.ndarray) -> np.ndarray:
+        cases, sessions, similarity = self._nearest(histories, own)
         n_entries = np.diff(self._sessions.indptr)[sessions]
         if not len(cases):
             return np.repeat(self._backoff[None], len(histories), 0)
@@ -124,10 +125,12 @@ class NeighbourModel:
         found = found.reshape(len(histories), self._n_items)
         return found / np.maximum(found.max(1, keepdims=True), 1e-300) + self._backoff
 
-    def _nearest(self, histories: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _nearest(self, histories: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Cases, their nearest sessions and the similarities, [m] each, by case; those that share nothing left out."""
         query = as_matrix(histories, self._kernels.of_history(histories), self._n_items)
-        similarity = torch.from_numpy((query @ self._similar).toarray())
+        found, in_log = (query @ self._similar).toarray(), np.flatnonzero(own >= 0)
+        found[in_log, own[in_log]] = 0.0
+        similarity = torch.from_numpy(found)
         k = min(self._kernels.neighbours, similarity.shape[1])
         value, place = similarity.topk(k, dim=1)
         cases, column = np.nonzero(value.numpy() > 0)
@@ -183,6 +186,7 @@ class STAN(PriorMethod):
 
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "STAN"
+    shares_of_time: ClassVar[tuple[str, ...]] = ("life",)
     neighbours: int = setting(200, "At most so many sessions count.", low=1)
     position: float = setting(4.0, "Items of the history weigh exp(-age / position).", low=1e-3)
     life: float = setting(1.0, "Sessions weigh exp(-age / life), age a share of the log's time.", low=1e-6)

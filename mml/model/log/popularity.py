@@ -34,7 +34,7 @@ class Shares:
         """Their shares after so many interactions, int64 [c] -> float64 [c, n_items]."""
         return self.shares[torch.from_numpy(np.clip(lengths - 1, 0, len(self.shares) - 1))]
 
-    def scores(self, histories: np.ndarray) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
         return behind(self.of((histories > 0).sum(1)).float(), self.known)
 
@@ -61,6 +61,7 @@ class RecentPopularity(LogMethod):
 
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "RecentPopularity"
+    shares_of_time: ClassVar[tuple[str, ...]] = ("half_life",)
     half_life: float = setting(0.1, "Share of the log's time in which an interaction's weight halves.", low=1e-9)
     searched: Mapping[str, Sequence[float]] = setting(
         {"half_life": [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]}, "Values tried on validation users, by setting."

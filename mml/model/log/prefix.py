@@ -55,23 +55,29 @@ class PrefixModel:
         self.known, self._n_items, self._settings = touched(log, n_items), n_items, settings
         counts = np.bincount(log.items, minlength=n_items)
         self._backoff = settings.backoff * counts / max(counts.max(initial=0), 1)
-        own = log.head(_places_each(log.lengths, settings.max_prefixes))
-        longest = int(own.lengths.max(initial=1))
-        blocks = list(positions(own, settings.decay, longest, n_items))
+        first = log.head(_places_each(log.lengths, settings.max_prefixes))
+        longest = int(first.lengths.max(initial=1))
+        blocks = list(positions(first, settings.decay, longest, n_items))
         self._prefixes = sp.vstack([x for x, _ in blocks] or [sp.csr_matrix((0, n_items))], "csr")
         self._next = np.concatenate([y.indices for _, y in blocks] or [[]]).astype(np.int64)
+        n_each = np.maximum(first.lengths - 1, 0)
+        self._users = np.repeat(np.arange(len(first)), n_each)
 
-    def scores(self, histories: np.ndarray) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
         step = max(_CELLS // max(len(self._next), self._n_items, 1), 1)
-        parts = [self._of_block(histories[begin : begin + step]) for begin in range(0, len(histories), step)]
+        own = np.full(len(histories), -1) if own is None else own
+        blocks = (slice(begin, begin + step) for begin in range(0, len(histories), step))
+        parts = [self._of_block(histories[rows], own[rows]) for rows in blocks]
         return behind(torch.from_numpy(np.concatenate(parts)).float(), self.known)
 
-    def _of_block(self, histories: np.ndarray) -> np.ndarray:
+    def _of_block(self, histories: np.ndarray, own: np.ndarray) -> np.ndarray:
         query = as_matrix(histories, decayed(histories, self._settings.decay), self._n_items)
         norms = np.sqrt(np.asarray(query.multiply(query).sum(1))).ravel()
         query = sp.diags(1 / np.maximum(norms, 1e-12)) @ query
         similarity = torch.from_numpy((query @ self._prefixes.T).toarray())
+        if (own >= 0).any():
+            similarity.masked_fill_(torch.from_numpy(own[:, None] == self._users), 0.0)
         value, place = similarity.topk(min(self._settings.neighbours, similarity.shape[1]), dim=1)
         weights = np.where(value.numpy() > 0, np.maximum(value.numpy(), 0) ** self._settings.power, 0.0)
         items = np.arange(len(histories))[:, None] * self._n_items + self._next[place.numpy()]

@@ -52,9 +52,9 @@ class WithPrior:
         """bool [n_items], the items of the log."""
         return self.shares.known
 
-    def scores(self, histories: np.ndarray) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
-        own = self.model.scores(histories).clamp(min=0).double() * self.model.known
-        own = own / own.sum(1, keepdim=True).clamp(min=1e-12)
-        mixed = own + self.prior * self.shares.of((histories > 0).sum(1))
+        said = self.model.scores(histories, own).clamp(min=0).double() * self.model.known
+        said = said / said.sum(1, keepdim=True).clamp(min=1e-12)
+        mixed = said + self.prior * self.shares.of((histories > 0).sum(1))
         return behind(mixed.clamp(min=1e-30).log().float(), self.known)

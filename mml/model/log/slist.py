@@ -28,6 +28,7 @@ class SLIS(PriorMethod):
 
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "SLIS"
+    shares_of_time: ClassVar[tuple[str, ...]] = ("session_life",)
     penalty: float = setting(300.0, "Ridge penalty.", low=0.0)
     diagonal: float = setting(0.0, "Largest weight of an item for itself; 1 for no limit.", low=0.0, high=1.0)
     decay: float = setting(0.8, "Weight of an item of the history against the next one's.", low=0.0, high=1.0)
@@ -61,6 +62,7 @@ class SLIST(PriorMethod):
 
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "SLIST"
+    shares_of_time: ClassVar[tuple[str, ...]] = ("session_life",)
     penalty: float = setting(300.0, "Ridge penalty.", low=0.0)
     consistency: float = setting(0.2, "Share of the whole sessions' part against what follows what.", low=0.0, high=1.0)
     link: float = setting(0.8, "Weight of an interaction of past or future against the one nearer by.", low=0.0, high=1)

@@ -6,7 +6,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -25,10 +25,15 @@ class LogModel(Protocol):
     def known(self) -> Tensor:
         """bool [n_items], the items that it can tell anything about; never the padding item."""
 
-    def scores(self, histories: np.ndarray) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
         """Scores [c, n_items] after histories int64 [c, L], oldest first, 0 pads at the end.
 
         Unknown items of a history are passed over, and unknown items' scores are below all others.
+
+        Args:
+            histories: see above.
+            own: int64 [c], which sequence of the log is the case's own user's, -1 for none; none is if None. It is no
+                neighbour of its own history, and its prefixes are none. Counts and regressions are of everybody.
         """
 
 
@@ -40,7 +45,13 @@ class LogMethod(ABC):
         searched: setting -> values that are tried on the validation users (see `choose`).
     """
 
+    shares_of_time: ClassVar[tuple[str, ...]] = ()
+    """Settings that are shares of the log's time."""
     searched: Mapping[str, Sequence[float]] = setting({}, "Values tried on validation users, by setting.")
+
+    def in_longer(self, times_as_long: float) -> Self:
+        """The settings that mean the same lengths of time in a log that spans so many times the time."""
+        return replace(self, **{name: getattr(self, name) / times_as_long for name in self.shares_of_time})
 
     @abstractmethod
     def fit(self, log: PackedSequences, n_items: int, times: np.ndarray | None = None) -> LogModel:
@@ -102,11 +113,13 @@ class LogScorer:
         model: the model.
         tasks: the cases.
         limit: score the items below this one; all if None.
+        own: int64 [N], which sequence of the log is the case's user's, -1 for none; None for none at all.
     """
 
     model: LogModel
     tasks: TaskSet
     limit: int | None = None
+    own: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -123,7 +136,8 @@ class LogScorer:
 
     def scores(self, cases: slice) -> Tensor:
         """[c, n_items]."""
-        return self.model.scores(self.tasks.inputs(cases))[:, : self.limit]
+        own = None if self.own is None else self.own[cases]
+        return self.model.scores(self.tasks.inputs(cases), own)[:, : self.limit]
 
 
 def behind(scores: Tensor, known: Tensor) -> Tensor:

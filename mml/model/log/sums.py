@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mml.model.log.slot import LogModel
+from mml.data.sequences import PackedSequences
+from mml.model.log.slot import LogMethod, LogModel, touched
 
 
 class SumOfScores:
@@ -27,12 +29,29 @@ class SumOfScores:
         self._weights = [1.0 / len(models)] * len(models) if weights is None else list(weights)
         self.known = torch.stack([model.known for model in models]).any(0)
 
-    def scores(self, histories: np.ndarray) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
         total = torch.zeros(len(histories), len(self.known))
         for model, weight in zip(self._models, self._weights, strict=True):
-            total += weight * standardised(model.scores(histories).float(), model.known, self._warm)
+            total += weight * standardised(model.scores(histories, own).float(), model.known, self._warm)
         return total
+
+
+@dataclass(frozen=True)
+class SumMethod(LogMethod):
+    """The plain sum of several methods, over the items of the log.
+
+    Args:
+        methods: at least one.
+    """
+
+    methods: tuple[LogMethod, ...] = ()
+
+    def in_longer(self, times_as_long: float) -> SumMethod:
+        return replace(self, methods=tuple(method.in_longer(times_as_long) for method in self.methods))
+
+    def fit(self, log: PackedSequences, n_items: int, times: np.ndarray | None = None) -> SumOfScores:
+        return SumOfScores([method.fit(log, n_items, times) for method in self.methods], touched(log, n_items))
 
 
 def standardised(scores: Tensor, known: Tensor, warm: Tensor) -> Tensor:

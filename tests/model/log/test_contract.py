@@ -11,7 +11,11 @@ import torch
 from mml.data.sequences import PackedSequences
 from mml.model.log import neighbours, prefix
 from mml.model.log.methods import METHODS
+from mml.model.log.neighbours import STAN, VSKNN, VSTAN
+from mml.model.log.popularity import RecentPopularity, RecentPositionPopularity
+from mml.model.log.prefix import PrefixKNN
 from mml.model.log.prior import PriorMethod
+from mml.model.log.slist import SLIS, SLIST
 from mml.model.log.slot import LogMethod, choose, described
 from mml.settings import keys_of, read
 from tests.model.log.logs import HISTORIES, N_ITEMS, small_log
@@ -110,3 +114,57 @@ def test_the_search_finds_the_best_of_its_values() -> None:
     assert len(tried) == len({repr(one) for one in tried})
     untouched = replace(method, searched={})
     assert choose(untouched, score) is untouched
+
+
+def _without(log: PackedSequences, times: np.ndarray, user: int) -> tuple[PackedSequences, np.ndarray]:
+    kept = log.owners != user
+    lengths = np.delete(log.lengths, user)
+    return PackedSequences(log.items[kept], np.concatenate(([0], np.cumsum(lengths)))), times[kept]
+
+
+@pytest.mark.parametrize(("name", "neighbours"), [("VSKNN", 100), ("STAN", 4), ("VSTAN", 4), ("PrefixKNN", 1000)])
+@pytest.mark.parametrize("user", [11, 16])
+def test_nobody_is_a_neighbour_of_himself(name: str, neighbours: int, user: int) -> None:
+    """As if he were not in the log, where nothing but neighbours counts; few where no two are equally near."""
+    log, times = small_log(3)
+    own_items = log.items[log.offsets[user] : log.offsets[user + 1]]
+    histories = np.stack([own_items[:2], own_items[1:3], [2, 5]])
+    others, other_times = _without(log, times, user)
+    assert set(others.items) == set(log.items)
+    method = read(METHODS[name], {"backoff": 0.0, "neighbours": neighbours, "idf": 0.0})
+    model = method.fit(log, N_ITEMS, times)
+    expected = method.fit(others, N_ITEMS, other_times).scores(histories)
+    found = model.scores(histories, np.full(3, user))
+    torch.testing.assert_close(found, expected)
+    assert not torch.allclose(found[:2], model.scores(histories)[:2])
+    mixed = model.scores(histories, np.array([user, -1, user]))
+    torch.testing.assert_close(mixed[[0, 2]], expected[[0, 2]])
+    torch.testing.assert_close(mixed[1], model.scores(histories)[1])
+    assert isinstance(method, PriorMethod)
+    with_prior = replace(method, prior=0.5).fit(log, N_ITEMS, times)
+    assert not torch.allclose(with_prior.scores(histories, np.full(3, user))[:2], with_prior.scores(histories)[:2])
+
+
+@every
+def test_counts_and_regressions_are_of_everybody(method: LogMethod) -> None:
+    log, times = small_log(3)
+    model = method.fit(log, N_ITEMS, times)
+    plain, own = model.scores(HISTORIES), model.scores(HISTORIES, np.arange(len(HISTORIES)))
+    torch.testing.assert_close(model.scores(HISTORIES, np.full(len(HISTORIES), -1)), plain)
+    if not isinstance(method, (VSKNN, STAN, PrefixKNN)):
+        assert torch.equal(own, plain)
+
+
+@pytest.mark.parametrize("kind", [SLIS, SLIST, STAN, VSTAN, RecentPopularity, RecentPositionPopularity])
+def test_lengths_of_time_stay_in_a_longer_log(kind: type[LogMethod]) -> None:
+    """A user who came long before, with an item of his own, stretches the log and changes no weight of the others."""
+    method = kind()
+    assert method.shares_of_time
+    log, times = small_log(4)
+    span = float(np.ptp(times))
+    longer = PackedSequences(np.append(12, log.items), np.append(0, log.offsets + 1))
+    earlier = np.append(times.min() - 2 * span, times)
+    expected = method.fit(log, N_ITEMS, times).scores(HISTORIES[:3])[:, 1:12]
+    found = method.in_longer(3.0).fit(longer, N_ITEMS, earlier).scores(HISTORIES[:3])[:, 1:12]
+    stretched = method.fit(longer, N_ITEMS, earlier).scores(HISTORIES[:3])[:, 1:12]
+    assert (found - expected).abs().max() < 0.3 * (stretched - expected).abs().max()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mml.evaluation.scorer import ItemScores, of_rows
 from mml.model.fusion import FUSIONS
-from mml.model.fusion.pool import Pool, PooledScorer, clearly_best
+from mml.model.fusion.pool import Pool, PooledScorer, clearly_best, usual_scores
 from mml.model.fusion.slot import FusionShape
 from mml.model.fusion.standardised import StandardisedScores
 from mml.model.learner.outputs import Output, StateOutput
@@ -57,10 +57,12 @@ def _outputs() -> dict[str, Output]:
     return {"a": others[0], "counts": shares, "b": others[1]}
 
 
-def _scores(outputs: dict[str, Output], others: float, untouched: float = 0.7, online: float = 9.0) -> Tensor:
-    scorer = Pool(tuple(outputs), others, untouched, online).scorer(
-        StandardisedScores(outputs), torch.zeros(N_CASES, 1)
-    )
+def _scores(outputs: dict[str, Output], others: float, untouched: float = 0.7) -> Tensor:
+    return _of(Pool(tuple(outputs), others, untouched, 9.0, torch.ones(N_WARM + 1)), outputs)
+
+
+def _of(pool: Pool, outputs: dict[str, Output]) -> Tensor:
+    scorer = pool.scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
     return scorer.of_cases(slice(0, N_CASES))(slice(0, N_ITEMS))
 
 
@@ -95,13 +97,53 @@ def test_an_untouched_item_has_the_larger_score(exponent: float) -> None:
     torch.testing.assert_close(found[:, UNTOUCHED], torch.maximum(own, exponent * z + gain)[:, UNTOUCHED])
 
 
-def test_online_it_has_an_exponent_of_its_own() -> None:
-    frozen = _outputs()
-    shares = frozen["counts"]
+def _online(outputs: dict[str, Output]) -> dict[str, Output]:
+    shares = outputs["counts"]
     assert isinstance(shares, Shares)
-    online = frozen | {"counts": Shares(shares.logs, shares.warm, is_online=True)}
-    torch.testing.assert_close(_scores(online, 0.4, online=0.2), _scores(frozen, 0.2))
-    assert not torch.allclose(_scores(online, 0.4, online=0.2), _scores(frozen, 0.4))
+    return outputs | {"counts": Shares(shares.logs, shares.warm, is_online=True)}
+
+
+def test_online_the_others_add_what_they_say_of_the_user_more_than_of_all() -> None:
+    outputs = _online(_outputs())
+    (own, z, deviation), usual = _parts(outputs), torch.randn(N_WARM + 1)
+    found = _of(Pool(tuple(outputs), 0.4, 0.0, 0.2, usual), outputs)
+    gain = found[:, WARM] - (own[:, WARM] + 0.2 * (z[:, WARM] - usual[1:]))
+    torch.testing.assert_close(gain, gain[:, :1].expand(-1, N_WARM))
+    sums = [(deviation * scores)[:, WARM].exp().sum(1) for scores in (own, found)]
+    torch.testing.assert_close(sums[0], sums[1])
+    torch.testing.assert_close(found[:, ~WARM & ~UNTOUCHED], own[:, ~WARM & ~UNTOUCHED])
+
+
+def test_online_an_untouched_item_has_the_larger_score_and_nothing_is_taken_from_it() -> None:
+    outputs = _online(_outputs())
+    own, z, _ = _parts(outputs)
+    found = _of(Pool(tuple(outputs), 0.4, 5.0, 0.2, torch.ones(N_ITEMS)), outputs)
+    gain = (found - (own + 0.2 * (z - 1)))[:, 1:2]
+    torch.testing.assert_close(found[:, UNTOUCHED], torch.maximum(own, 5.0 * z + gain)[:, UNTOUCHED])
+
+
+def test_online_without_users_that_tell_what_is_usual_it_is_as_frozen() -> None:
+    frozen = _outputs()
+    torch.testing.assert_close(_of(Pool(tuple(frozen), 0.4, 0.7, 0.2), _online(frozen)), _scores(frozen, 0.4))
+
+
+def test_what_is_usual_is_the_mean_over_cases() -> None:
+    outputs = _outputs()
+    usual = usual_scores(StandardisedScores(outputs))
+    assert usual is not None
+    torch.testing.assert_close(usual, _parts(outputs)[1].mean(0))
+    assert usual_scores(StandardisedScores({"a": outputs["a"], "b": outputs["b"]})) is None
+
+
+@pytest.mark.parametrize("usual", [None, torch.ones(N_WARM + 1)])
+def test_contributions_sum_to_the_scores(usual: Tensor | None) -> None:
+    outputs = _online(_outputs())
+    pool = Pool(tuple(outputs), 0.4, 0.7, 0.2, usual)
+    scorer = pool.scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
+    assert isinstance(scorer, PooledScorer)
+    items, places = torch.arange(1, N_ITEMS), torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])
+    found = scorer.contributions(slice(0, N_CASES), items, places)
+    torch.testing.assert_close(found.sum(0), _of(pool, outputs)[places, items])
 
 
 def test_without_others_it_is_the_shares() -> None:

@@ -22,6 +22,7 @@ from mml.model.learner.outputs import ShareOutput
 from mml.settings import read, setting
 
 _SMALLEST = 1e-6  # deviation of log shares
+_BLOCK = 256  # cases at a time
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,17 @@ class PoolSettings:
     fusion_others_tried: tuple[float, ...] = setting(
         [0.15, 0.45, 0.6, 0.8],
         "fusion_method pool: others; the best is taken where the validation users' NDCG@10 is higher than by "
-        "fusion_others, by more than a standard error over users. [] = none. Online it is fusion_others.",
+        "fusion_others, by more than a standard error over users. [] = none.",
         low=0.0,
         high=1.0,
     )
+    fusion_others_online: float = setting(
+        0.15,
+        "fusion_method pool: online, exponent of what the other learners say of a user more than of users at large.",
+        low=0.0,
+    )
     fusion_untouched: float = setting(
-        0.7,
+        0.6,
         "fusion_method pool: exponent of the other learners for an item that nobody has touched yet, where that is "
         "more than newcomers gives it: the larger, the more new items are listed.",
         low=0.0,
@@ -60,34 +66,40 @@ class Pool:
     and z the mean of the other learners' standardised scores, an item has the score
 
         (1 - b) (log p - m) / s + b z + g    if it is warm, known when the others were trained
+        (log p - m) / s + a (z - u) + g      the same online, u the mean of z over users at large
         (log p - m) / s                      if somebody has touched it since, or no other learner knows it
         max((log p - m) / s, c z + g)        if nobody has touched it: of it p and the others know the content only
 
     g is such that the warm items together keep the share that p gives them: the others were trained before new items
-    came and say nothing of how likely these are. Where no learner has shares it is the mean of all.
+    came and say nothing of how likely these are. Online p knows what is popular by now, the others what was when they
+    were trained: only what they say of this user more than of all counts. Where no learner has shares it is the mean.
 
     Args:
         names: of the learners.
         others: b.
         untouched: c.
-        online: b where events since the others were trained are known, of which validation users tell nothing.
+        online: a.
+        usual: u of the first items, all warm ones among them, float32 [n]; None where there were no users to tell it,
+            then online is as frozen.
     """
 
     names: tuple[str, ...]
     others: float
     untouched: float
-    online: float
+    online: float = 0.0
+    usual: Tensor | None = None
     needs_context: ClassVar[bool] = False
 
     def scorer(self, scores: StandardisedScores, context: Tensor) -> FusedScorer:
         found = scores.shares
         if found is None or len(self.names) == 1:
             return FixedWeights(dict.fromkeys(self.names, 1.0 / len(self.names))).scorer(scores, context)
-        others = self.online if found[1].is_online else self.others
-        return PooledScorer(scores, *found, others, self.untouched)
+        if self.usual is not None and found[1].is_online:
+            return PooledScorer(scores, *found, self.online, self.untouched, self.usual)
+        return PooledScorer(scores, *found, self.others, self.untouched)
 
     def state(self) -> State:
-        return {"others": self.others, "untouched": self.untouched, "online": self.online}
+        return {name: getattr(self, name) for name in ("others", "untouched", "online", "usual")}
 
 
 class PooledScorer:
@@ -99,16 +111,25 @@ class PooledScorer:
         shares: what it says.
         others: exponent of the others.
         untouched: the same for items that nobody has touched.
+        usual: what is taken from the others' mean, float32 [n]; if given, the exponent of the shares is 1.
     """
 
     def __init__(
-        self, scores: StandardisedScores, anchor: str, shares: ShareOutput, others: float, untouched: float
+        self,
+        scores: StandardisedScores,
+        anchor: str,
+        shares: ShareOutput,
+        others: float,
+        untouched: float,
+        usual: Tensor | None = None,
     ) -> None:
         self._scores, self._shares, self.others, self._untouched = scores, shares, others, untouched
         self._anchor = scores.names.index(anchor)
-        is_other = torch.tensor([float(name != anchor) for name in scores.names])
-        self._mean = (is_other / is_other.sum()).to(scores.device)
-        self._weights = torch.where(is_other > 0, others / is_other.sum(), torch.tensor(1 - others)).to(scores.device)
+        self._usual = usual
+        own = 1 - others if usual is None else 1.0
+        self._mean = mean_of_others(scores, anchor)
+        self._weights = others * self._mean
+        self._weights[self._anchor] = own
 
     def __len__(self) -> int:
         return len(self._scores)
@@ -129,28 +150,40 @@ class PooledScorer:
 
     def contributions(self, cases: slice, items: Tensor, places: Tensor) -> Tensor:
         """What each learner contributed to the scores of items [n] of the cases `places` [n], float32 [M, n]."""
-        exponent, _, own = self._parts(cases)
+        exponent, others, own = self._parts(cases)
         shares = self._mean[:, None] * self._scores.known(items)
         shares = shares / shares.sum(0).clamp(min=_SMALLEST)
         z = self._scores.of_cases(cases)(items)[:, places, torch.arange(len(items), device=items.device)]
-        found = exponent[places, items] * shares * z
+        above = others[places, items] - (shares * z).sum(0)  # less what is usual, which is the mean's, not a learner's
+        found = exponent[places, items] * shares * (z + above)
         found[self._anchor] = own[places, items]
         return found
 
     def _parts(self, cases: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """The others' exponent, their mean, and what the shares add to the scores; [c, n_items] each."""
+        """The others' exponent, their mean less what is usual, and what the shares add to the scores; [c, n_items]."""
         logs, exponent, columns = self._shares.log_shares(cases).to(self._scores.device), self._exponent, self._warm
-        others = common_mean(self._scores, cases, self._mean)
+        whole = common_mean(self._scores, cases, self._mean)
+        others = whole if self._usual is None else whole - self._usual_of_warm
         deviation = logs[:, columns].std(1, correction=0, keepdim=True).clamp(min=_SMALLEST)
         own = (logs - logs[:, columns].mean(1, keepdim=True)) / deviation
-        kept = (1 - exponent) * own
+        kept = own if self._usual is not None else (1 - exponent) * own
         pooled = kept + exponent * others
         of_own, of_pool = ((deviation * one[:, columns]).logsumexp(1, keepdim=True) for one in (own, pooled))
         gain = (of_own - of_pool) / deviation
         kept[:, columns] += gain
         untouched = self._shares.untouched(cases).to(logs.device) & self._is_known
-        by_others = untouched & (self._untouched * others + gain > own)
-        return torch.where(by_others, self._untouched, exponent), others, torch.where(by_others, gain, kept)
+        by_others = untouched & (self._untouched * whole + gain > own)
+        exponent = torch.where(by_others, self._untouched, exponent)
+        return exponent, torch.where(by_others, whole, others), torch.where(by_others, gain, kept)
+
+    @cached_property
+    def _usual_of_warm(self) -> Tensor:
+        """[n_items], what is usual of the items that have an exponent, else 0."""
+        assert self._usual is not None
+        usual = torch.zeros(self.n_items, device=self._scores.device)
+        n = min(len(usual), len(self._usual))
+        usual[:n] = self._usual[:n].to(usual.device)
+        return torch.where(self._exponent > 0, usual, 0.0)
 
     @cached_property
     def _is_known(self) -> Tensor:
@@ -168,6 +201,22 @@ class PooledScorer:
         places = self._shares.warm.to(self._scores.device).nonzero()[:, 0]
         first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
         return slice(first, last + 1) if last - first + 1 == len(places) else places
+
+
+def mean_of_others(scores: StandardisedScores, anchor: str) -> Tensor:
+    """[M], equal weights of all learners but one."""
+    is_other = torch.tensor([float(name != anchor) for name in scores.names])
+    return (is_other / is_other.sum()).to(scores.device)
+
+
+def usual_scores(scores: StandardisedScores) -> Tensor | None:
+    """u [n_items], the mean over cases of the other learners' mean; None without cases, or if no learner has shares."""
+    if scores.shares is None or len(scores.names) == 1 or not len(scores):
+        return None
+    weights, total = mean_of_others(scores, scores.shares[0]), torch.zeros(scores.n_items, device=scores.device)
+    for start in range(0, len(scores), _BLOCK):
+        total += common_mean(scores, slice(start, min(start + _BLOCK, len(scores))), weights).sum(0)
+    return total / len(scores)
 
 
 def clearly_best(usual: Pool, others: Sequence[Pool], scores: StandardisedScores, validation: Validation) -> Pool:
@@ -206,14 +255,16 @@ class PoolEntry:
 
     def fit(self, shape: FusionShape, data: FusionFit | None, values: Mapping[str, object]) -> TrainedFusion:
         own, names = read(PoolSettings, values), tuple(shape.names)
-        usual = Pool(names, own.fusion_others, own.fusion_untouched, own.fusion_others)
+        usual = Pool(names, own.fusion_others, own.fusion_untouched, own.fusion_others_online)
         if data is None or data.scores.shares is None:
             return usual
+        usual = replace(usual, usual=usual_scores(data.scores))
         others = [replace(usual, others=exponent) for exponent in own.fusion_others_tried]
         return clearly_best(usual, others, data.scores, data.validation)
 
     def restored(self, shape: FusionShape, state: State, values: Mapping[str, object]) -> TrainedFusion:
-        return Pool(tuple(shape.names), *(float(state[key]) for key in ("others", "untouched", "online")))
+        others, untouched, online = (float(state[key]) for key in ("others", "untouched", "online"))
+        return Pool(tuple(shape.names), others, untouched, online, state["usual"])
 
 
 FUSIONS.add(PoolEntry())

@@ -35,6 +35,7 @@ class Chosen:
     Args:
         weights: learner -> float64 [parts], of the mixtures, in the order of all parts.
         exponents: learner -> its exponent in the product.
+        youth: exponent of 1 / presence in the product, the share of the log that an item has been there for.
         untouched: float64 [parts], weights of the mixture of the items that nobody had touched.
         newness: how often the next item is one of these, by the time that has passed.
         n_cases: number of rolling newcomers' cases.
@@ -42,6 +43,7 @@ class Chosen:
 
     weights: Mapping[str, np.ndarray]
     exponents: Mapping[str, float]
+    youth: float
     untouched: np.ndarray
     newness: Newness
     n_cases: int
@@ -59,6 +61,7 @@ class Choosing:
         depth: targets further down than about this place count for nothing.
         backing: share of the present in each of the other mixtures, beside its own.
         shrinkage: of the product's exponents towards equal ones.
+        youths: exponents of 1 / presence that are tried.
         seed: of the draw of the cases.
     """
 
@@ -69,6 +72,7 @@ class Choosing:
     depth: int = 30
     backing: float = 0.1
     shrinkage: float = 0.03
+    youths: Sequence[float] = (0.0, 0.25, 0.5)
     seed: int = 0
 
 
@@ -108,8 +112,8 @@ def choose(
         weights[name][columns] = mixture_weights(found[:, columns], floor)
         weights[name] = (1 - how.backing) * weights[name] + how.backing * weights["present"]
     few = touched.at_random(how.most_of_product, how.seed)
-    exponents = _product(shares, few, weights, floor, how.shrinkage, repeatable)
-    return Chosen(weights, exponents, untouched, newness, len(cases))
+    exponents, youth = _product(shares, few, weights, floor, how, repeatable)
+    return Chosen(weights, exponents, youth, untouched, newness, len(cases))
 
 
 def _without_cases(untouched: np.ndarray, newness: Newness) -> Chosen:
@@ -118,7 +122,7 @@ def _without_cases(untouched: np.ndarray, newness: Newness) -> Chosen:
     for name, parts in LEARNERS.items():
         own = (*PRESENT, *parts[:1])
         weights[name] = np.array([float(part in own) for part in _ALL]) / len(own)
-    return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), untouched, newness, 0)
+    return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), 0.0, untouched, newness, 0)
 
 
 def _of_targets(shares: Shares, cases: Cases, how: Choosing) -> tuple[np.ndarray, np.ndarray, float]:
@@ -150,9 +154,10 @@ def _product(
     cases: Cases,
     weights: Mapping[str, np.ndarray],
     floor: float,
-    shrinkage: float,
+    how: Choosing,
     repeatable: bool,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], float]:
+    """The exponents of the mixtures, and that of youth."""
     logs, mixtures = torch.empty(len(cases), shares.n_items, len(weights)), _Mixtures.of(weights.values())
     for rows in blocks_in_time(cases.queries, _BLOCK):
         own = cases.take(rows)
@@ -163,8 +168,21 @@ def _product(
     if not repeatable:
         histories = torch.from_numpy(cases.queries.histories)
         logs[torch.arange(len(cases))[:, None], histories] = -torch.inf
-    found = product_weights(logs, torch.from_numpy(cases.targets), floor, shrinkage)
-    return {name: float(value) for name, value in zip(weights, found, strict=True)}
+    found = product_weights(logs, torch.from_numpy(cases.targets), floor, how.shrinkage)
+    youth = _youth(shares, cases, logs @ found, how.youths)
+    return {name: float(value) for name, value in zip(weights, found, strict=True)}, youth
+
+
+def _youth(shares: Shares, cases: Cases, product: Tensor, tried: Sequence[float]) -> float:
+    """The exponent of 1 / presence of the best NDCG@10; product [N, n_items], -inf for what is no candidate."""
+    gains = np.zeros(len(tried))
+    for rows in blocks_in_time(cases.queries, _BLOCK):
+        own, logs = cases.take(rows), product[torch.from_numpy(rows)].numpy()
+        presence = shares.log_presence(own.queries)
+        for column, exponent in enumerate(tried):
+            scores = logs - exponent * presence
+            gains[column] += _gains(scores, scores[np.arange(len(rows)), own.targets]).sum()
+    return float(tried[int(gains.argmax())])
 
 
 @dataclass(frozen=True)
@@ -232,6 +250,8 @@ class Newcomers:
             logs = np.multiply(first, exponents[0], out=first)
             for exponent, one in zip(exponents[1:], others, strict=True):
                 logs += np.multiply(one, exponent, out=one)
+            if only is None and self.chosen.youth:
+                logs -= self.chosen.youth * self._shares.log_presence(own)
             found[rows] = self._with_untouched(logs, own)
         return torch.from_numpy(found)
 
@@ -269,11 +289,13 @@ def state_of(chosen: Chosen) -> dict[str, Any]:
     """The choices as tensors and numbers."""
     weights = {name: torch.from_numpy(one) for name, one in chosen.weights.items()}
     of_new = {"untouched": torch.from_numpy(chosen.untouched), "newness": asdict(chosen.newness)}
-    return {"weights": weights, "exponents": dict(chosen.exponents), "n_cases": chosen.n_cases} | of_new
+    numbers = {"youth": chosen.youth, "n_cases": chosen.n_cases}
+    return {"weights": weights, "exponents": dict(chosen.exponents)} | numbers | of_new
 
 
 def chosen_of(state: Mapping[str, Any]) -> Chosen:
     """The choices that `state_of` made."""
     weights = {name: np.asarray(one) for name, one in state["weights"].items()}
     untouched, newness = np.asarray(state["untouched"]), Newness(**state["newness"])
-    return Chosen(weights, dict(state["exponents"]), untouched, newness, int(state["n_cases"]))
+    exponents, youth = dict(state["exponents"]), float(state["youth"])
+    return Chosen(weights, exponents, youth, untouched, newness, int(state["n_cases"]))

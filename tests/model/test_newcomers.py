@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from mml.data.events import EventLog
-from mml.data.rolling import Queries, cases_after, rolling_newcomers
+from mml.data.rolling import Cases, Queries, cases_after, rolling_newcomers
 from mml.data.tasks import Moments, evaluation_tasks
 from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.launches import UNTOUCHED, learned, untouched_weights
-from mml.model.newcomers.learner import LEARNERS, Chosen, Newcomers, choose, chosen_of, state_of
+from mml.model.newcomers.learner import LEARNERS, Chosen, Newcomers, _youth, choose, chosen_of, state_of
 from mml.model.newcomers.newness import passed
 from mml.model.newcomers.output import NewcomersOutput
 from mml.model.newcomers.parts import PRESENT, Shares
@@ -63,7 +65,7 @@ def test_as_if_the_log_ended_at_each_query() -> None:
 def test_the_product_is_of_the_mixtures() -> None:
     events = random_events(2, n_items=N_ITEMS)
     chosen = _chosen(events, "frozen")
-    model = Newcomers(chosen, Shares(events, N_ITEMS, 200, False))
+    model = Newcomers(replace(chosen, youth=0.0), Shares(events, N_ITEMS, 200, False))
     queries = cases_after(events, np.flatnonzero(events.places == 2)[-5:], 200, "frozen").queries
     touched = torch.from_numpy(np.isin(np.arange(N_ITEMS), events.items[:200]))
     expected = sum(chosen.exponents[name] * model.scores(queries, name)[:, touched] for name in LEARNERS)
@@ -192,6 +194,41 @@ def test_an_output_standardises_over_warm_items() -> None:
         assert torch.equal(output.log_shares(slice(0, 3)), logs)
 
 
+def test_youth_weighs_touched_items_by_how_long_they_have_been_there() -> None:
+    """log p less youth log presence, counted item by item; all touched items together keep their share."""
+    events = random_events(1, n_items=N_ITEMS)
+    chosen = replace(_chosen(events, "online"), youth=0.0)
+    numbers = np.flatnonzero((np.arange(300) > 230) & (events.places > 0))[::7]
+    queries = cases_after(events, numbers, 200, "online").queries
+    shares = Shares(events, N_ITEMS, 200, False)
+    plain = Newcomers(chosen, shares).scores(queries).double()
+    young = Newcomers(replace(chosen, youth=0.7), shares).scores(queries).double()
+    for row, known in enumerate(queries.known.tolist()):
+        touched = np.unique(events.items[:known])
+        presence = [(known - int(np.flatnonzero(events.items == item)[0])) / known for item in touched]
+        expected = plain[row, touched] - 0.7 * torch.tensor(presence).clamp(min=HOW.youngest).log()
+        expected += plain[row, touched].logsumexp(0) - expected.logsumexp(0)
+        torch.testing.assert_close(young[row, touched], expected, atol=1e-4, rtol=1e-4)
+    only = [Newcomers(one, shares).scores(queries, "present") for one in (chosen, replace(chosen, youth=0.7))]
+    torch.testing.assert_close(*only)
+
+
+@pytest.mark.parametrize(("newest", "expected"), [(True, 0.5), (False, 0.0)])
+def test_youth_is_chosen_by_what_newcomers_take(newest: bool, expected: float) -> None:
+    """One item comes after the other; where nothing else tells them apart, the targets are the newest or the oldest."""
+    n = 60
+    events = EventLog.from_rows(np.arange(n), 1 + np.arange(n) // 2, np.arange(float(n)))
+    known = np.arange(20, 50)
+    queries = Queries(np.zeros((len(known), 1), dtype=np.int64), known, known * 0 - 1, known * 1.0)
+    targets = 1 + (known - 1) // 2 if newest else np.ones(len(known), dtype=np.int64)
+    shares = Shares(events, 31, n, True)
+    product = torch.zeros(len(known), 31).masked_fill(
+        torch.from_numpy(shares.untouched.at(known, slice(None))), -torch.inf
+    )
+    product[:, 0] = -torch.inf
+    assert _youth(shares, Cases(queries, targets), product) == expected
+
+
 CHANGED: dict[str, object] = {
     "shots": [1, 2],
     "cuts": [0.5, 0.8],
@@ -202,6 +239,7 @@ CHANGED: dict[str, object] = {
     "top": 1,
     "backing": 0.5,
     "shrinkage": 3.0,
+    "youths": [1.0],
     "least_weight": 0.03,
     "furthest": 2,
     "youngest": 0.4,

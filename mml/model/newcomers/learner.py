@@ -34,6 +34,7 @@ class Chosen:
     Args:
         weights: learner -> float64 [parts], of the mixtures, in the order of all parts.
         exponents: learner -> its exponent in the product.
+        youth: exponent of 1 / presence in the product, the share of the log that an item has been there for.
         untouched: float64 [parts], weights of the mixture of the items that nobody had touched.
         newness: how often the next item is one of these, by the time that has passed.
         n_cases: number of rolling newcomers' cases.
@@ -41,6 +42,7 @@ class Chosen:
 
     weights: Mapping[str, np.ndarray]
     exponents: Mapping[str, float]
+    youth: float
     untouched: np.ndarray
     newness: Newness
     n_cases: int
@@ -74,8 +76,8 @@ def choose(past: EventLog, shares: Shares, protocol: str, repeatable: bool, unto
         weights[name][columns] = mixture_weights(found[:, columns], floor)
         weights[name] = (1 - how.backing) * weights[name] + how.backing * weights["present"]
     few = touched.at_random(how.product_cases, _SEED)
-    exponents = _product(shares, few, weights, floor, repeatable)
-    return Chosen(weights, exponents, untouched, newness, len(cases))
+    exponents, youth = _product(shares, few, weights, floor, repeatable)
+    return Chosen(weights, exponents, youth, untouched, newness, len(cases))
 
 
 def _without_cases(untouched: np.ndarray, newness: Newness) -> Chosen:
@@ -84,7 +86,7 @@ def _without_cases(untouched: np.ndarray, newness: Newness) -> Chosen:
     for name, parts in LEARNERS.items():
         own = (*PRESENT, *parts[:1])
         weights[name] = np.array([float(part in own) for part in _ALL]) / len(own)
-    return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), untouched, newness, 0)
+    return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), 0.0, untouched, newness, 0)
 
 
 def _of_targets(shares: Shares, cases: Cases) -> tuple[np.ndarray, np.ndarray, float]:
@@ -114,7 +116,8 @@ def _gains(shares: np.ndarray, target: np.ndarray, top: int) -> np.ndarray:
 
 def _product(
     shares: Shares, cases: Cases, weights: Mapping[str, np.ndarray], floor: float, repeatable: bool
-) -> dict[str, float]:
+) -> tuple[dict[str, float], float]:
+    """The exponents of the mixtures, and that of youth."""
     mixtures = _Mixtures.of(weights.values(), shares.how.least_weight)
     logs = torch.empty(len(cases), shares.n_items, len(weights))
     for rows in blocks_in_time(cases.queries, _BLOCK):
@@ -127,7 +130,23 @@ def _product(
         histories = torch.from_numpy(cases.queries.histories)
         logs[torch.arange(len(cases))[:, None], histories] = -torch.inf
     found = product_weights(logs, torch.from_numpy(cases.targets), floor, shares.how.shrinkage)
-    return {name: float(value) for name, value in zip(weights, found, strict=True)}
+    excluded = torch.isinf(logs).any(2)
+    product = (logs.masked_fill(excluded[..., None], 0.0) @ found).masked_fill(excluded, -torch.inf)
+    youth = _youth(shares, cases, product)
+    return {name: float(value) for name, value in zip(weights, found, strict=True)}, youth
+
+
+def _youth(shares: Shares, cases: Cases, product: Tensor) -> float:
+    """The exponent of 1 / presence of the best NDCG@top; product [N, n_items], -inf for what is no candidate."""
+    tried = shares.how.youths
+    gains = np.zeros(len(tried))
+    for rows in blocks_in_time(cases.queries, _BLOCK):
+        own, logs = cases.take(rows), product[torch.from_numpy(rows)].numpy()
+        presence = shares.log_presence(own.queries)
+        for column, exponent in enumerate(tried):
+            scores = logs - exponent * presence
+            gains[column] += _gains(scores, scores[np.arange(len(rows)), own.targets], shares.how.top).sum()
+    return float(tried[int(gains.argmax())])
 
 
 @dataclass(frozen=True)
@@ -195,6 +214,8 @@ class Newcomers:
             logs = np.multiply(first, exponents[0], out=first)
             for exponent, one in zip(exponents[1:], others, strict=True):
                 logs += np.multiply(one, exponent, out=one)
+            if only is None and self.chosen.youth:
+                logs -= self.chosen.youth * self._shares.log_presence(own)
             found[rows] = self._with_untouched(logs, own)
         return torch.from_numpy(found)
 
@@ -233,11 +254,13 @@ def state_of(chosen: Chosen) -> State:
     """The choices as tensors and numbers."""
     weights = {name: torch.from_numpy(one) for name, one in chosen.weights.items()}
     of_new = {"untouched": torch.from_numpy(chosen.untouched), "newness": asdict(chosen.newness)}
-    return {"weights": weights, "exponents": dict(chosen.exponents), "n_cases": chosen.n_cases} | of_new
+    numbers = {"youth": chosen.youth, "n_cases": chosen.n_cases}
+    return {"weights": weights, "exponents": dict(chosen.exponents)} | numbers | of_new
 
 
 def chosen_of(state: State) -> Chosen:
     """The choices that `state_of` made."""
     weights = {name: np.asarray(one) for name, one in state["weights"].items()}
     untouched, newness = np.asarray(state["untouched"]), Newness(**state["newness"])
-    return Chosen(weights, dict(state["exponents"]), untouched, newness, int(state["n_cases"]))
+    exponents, youth = dict(state["exponents"]), float(state["youth"])
+    return Chosen(weights, exponents, youth, untouched, newness, int(state["n_cases"]))

@@ -286,6 +286,11 @@ class Shares:
         """float64 [c], how long after the latest known event they are asked, in spans of the log up to T."""
         return passed(self._events, self._span, queries)
 
+    def log_presence(self, queries: Queries) -> np.ndarray:
+        """log of the share of the known events that came since an item's first one; [c, n_items], [1, n_items] if it is
+        the same for all."""
+        return np.log(self._presence(queries.take(slice(1)) if _at_one_moment(queries) else queries, self.n_items))
+
     def _plain(self, queries: Queries, part: Counts | Nearness | Following) -> np.ndarray:
         if isinstance(part, Nearness):
             return self._memory.scores(queries, part)

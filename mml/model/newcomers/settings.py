@@ -33,6 +33,12 @@ class NewcomersSettings:
         0.1, "Share of the present in the mixtures of neighbours and of followers, beside its own.", low=0.0, high=1.0
     )
     shrinkage: float = setting(0.03, "Penalty that draws the product's exponents together.", low=0.0)
+    youths: tuple[float, ...] = setting(
+        [0.0, 0.25, 0.5],
+        "Exponents of 1 / presence in the product, the share of the log for which an item has been there; "
+        "that of the best NDCG is taken. The larger, the more recent items are listed.",
+        low=0.0,
+    )
     least_weight: float = setting(
         0.001, "Parts of less weight in a mixture are left out, which saves time.", low=0.0, high=0.03
     )

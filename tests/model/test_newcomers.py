@@ -213,9 +213,10 @@ def test_youth_weighs_touched_items_by_how_long_they_have_been_there() -> None:
     torch.testing.assert_close(*only)
 
 
-@pytest.mark.parametrize(("newest", "expected"), [(True, 0.5), (False, 0.0)])
+@pytest.mark.parametrize(("newest", "expected"), [(True, 0.25), (False, 0.0)])
 def test_youth_is_chosen_by_what_newcomers_take(newest: bool, expected: float) -> None:
-    """One item comes after the other; where nothing else tells them apart, the targets are the newest or the oldest."""
+    """One item comes after the other; where nothing else tells them apart, the targets are the newest or the
+    oldest; of equals the smallest exponent is taken."""
     n = 60
     events = EventLog.from_rows(np.arange(n), 1 + np.arange(n) // 2, np.arange(float(n)))
     known = np.arange(20, 50)
@@ -226,7 +227,7 @@ def test_youth_is_chosen_by_what_newcomers_take(newest: bool, expected: float) -
         torch.from_numpy(shares.untouched.at(known, slice(None))), -torch.inf
     )
     product[:, 0] = -torch.inf
-    assert _youth(shares, Cases(queries, targets), product) == expected
+    assert _youth(shares, Cases(queries, targets, known), product) == expected
 
 
 CHANGED: dict[str, object] = {

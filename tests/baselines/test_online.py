@@ -166,7 +166,7 @@ def test_a_run_has_the_line_unless_it_is_not_wanted(tiny_data: Path, argv: Argv,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("given", [{"new_users": "full_retrain", "snapshots": 2}, {"recbole": True}])
+@pytest.mark.parametrize("given", [{"new_users": "full_retrain", "moments": 2}, {"recbole": True}])
 def test_other_treatments_and_other_baselines_have_none(
     given: dict[str, object], tiny_data: Path, argv: Argv, tmp_path: Path
 ) -> None:

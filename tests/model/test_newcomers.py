@@ -262,11 +262,16 @@ def test_the_table_of_changes_has_every_key() -> None:
 @pytest.mark.parametrize("key", CHANGED)
 def test_every_key_moves_what_is_said(key: str) -> None:
     usual = {"shots": [1, 2, 3], "cases": 300, "product_cases": 100, "depth": 3}
-    before, after = (_said(read(NewcomersSettings, usual | own)) for own in ({}, {key: CHANGED[key]}))
+    protocol = "online" if key == "youths" else "frozen"
+    before, after = (_said(read(NewcomersSettings, usual | own), protocol) for own in ({}, {key: CHANGED[key]}))
     assert not torch.equal(before, after)
 
 
-def _said(how: NewcomersSettings) -> torch.Tensor:
+def test_frozen_it_is_not_chosen() -> None:
+    assert _chosen(random_events(0, n_items=N_ITEMS), "frozen").youth == 0
+
+
+def _said(how: NewcomersSettings, protocol: str) -> torch.Tensor:
     """Scores by a log in which items are launched all the time, and after it."""
     rng = np.random.default_rng(0)
     users, items = np.arange(900) // 4, np.maximum(1 + np.arange(900) // 9 - rng.integers(0, 20, 900), 1)
@@ -274,8 +279,8 @@ def _said(how: NewcomersSettings) -> torch.Tensor:
     n_items, n = int(items.max()) + 11, len(events)
     content = unit_content([rng.normal(size=(n_items, 3))])
     assert content is not None
-    untouched = untouched_weights(events, content, False, how)["frozen"]
+    untouched = untouched_weights(events, content, False, how)[protocol]
     launches = learned(events, content, False, how)
-    chosen = choose(events, Shares(events, n_items, n, False, how=how), "frozen", False, untouched)
+    chosen = choose(events, Shares(events, n_items, n, False, how=how), protocol, False, untouched)
     queries = strangers([[60, 70, 80], [97, 0, 0]], [n, n], 1000.0)
     return Newcomers(chosen, Shares(events, n_items, n, False, content, None, launches, how)).scores(queries)

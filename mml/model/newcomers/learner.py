@@ -34,7 +34,7 @@ class Chosen:
     Args:
         weights: learner -> float64 [parts], of the mixtures, in the order of all parts.
         exponents: learner -> its exponent in the product.
-        youth: exponent of 1 / presence in the product, the share of the log that an item has been there for.
+        youth: exponent of 1 / presence in the product, the share of the log that an item has been there for; 0 frozen.
         untouched: float64 [parts], weights of the mixture of the items that nobody had touched.
         newness: how often the next item is one of these, by the time that has passed.
         n_cases: number of rolling newcomers' cases.
@@ -76,7 +76,8 @@ def choose(past: EventLog, shares: Shares, protocol: str, repeatable: bool, unto
         weights[name][columns] = mixture_weights(found[:, columns], floor)
         weights[name] = (1 - how.backing) * weights[name] + how.backing * weights["present"]
     few = touched.at_random(how.product_cases, _SEED)
-    exponents, youth = _product(shares, few, weights, floor, repeatable)
+    exponents, product = _product(shares, few, weights, floor, repeatable)
+    youth = _youth(shares, few, product) if protocol == "online" else 0.0
     return Chosen(weights, exponents, youth, untouched, newness, len(cases))
 
 
@@ -116,8 +117,8 @@ def _gains(shares: np.ndarray, target: np.ndarray, top: int) -> np.ndarray:
 
 def _product(
     shares: Shares, cases: Cases, weights: Mapping[str, np.ndarray], floor: float, repeatable: bool
-) -> tuple[dict[str, float], float]:
-    """The exponents of the mixtures, and that of youth."""
+) -> tuple[dict[str, float], Tensor]:
+    """The exponents of the mixtures, and the product, float32 [N, n_items]; -inf for what is no candidate."""
     mixtures = _Mixtures.of(weights.values(), shares.how.least_weight)
     logs = torch.empty(len(cases), shares.n_items, len(weights))
     for rows in blocks_in_time(cases.queries, _BLOCK):
@@ -132,8 +133,7 @@ def _product(
     found = product_weights(logs, torch.from_numpy(cases.targets), floor, shares.how.shrinkage)
     excluded = torch.isinf(logs).any(2)
     product = (logs.masked_fill(excluded[..., None], 0.0) @ found).masked_fill(excluded, -torch.inf)
-    youth = _youth(shares, cases, product)
-    return {name: float(value) for name, value in zip(weights, found, strict=True)}, youth
+    return {name: float(value) for name, value in zip(weights, found, strict=True)}, product
 
 
 def _youth(shares: Shares, cases: Cases, product: Tensor) -> float:

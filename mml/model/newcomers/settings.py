@@ -35,7 +35,7 @@ class NewcomersSettings:
     shrinkage: float = setting(0.03, "Penalty that draws the product's exponents together.", low=0.0)
     youths: tuple[float, ...] = setting(
         [0.0, 0.25, 0.5],
-        "Exponents of 1 / presence in the product, the share of the log for which an item has been there; "
+        "Online, exponents of 1 / presence in the product, the share of the log for which an item has been there; "
         "that of the best NDCG is taken. The larger, the more recent items are listed.",
         low=0.0,
     )

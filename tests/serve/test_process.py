@@ -144,7 +144,7 @@ def test_a_target_that_is_not_complete_is_tried_again(tmp_path: Path, caplog: py
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_stop_answers_what_has_begun(process: Callable[..., Process], tmp_path: Path, number: int, code: int) -> None:
-    server = process(stub_folder(tmp_path / "model", seconds=0.3), "--batch", "2")
+    server = process(stub_folder(tmp_path / "model", seconds=0.7), "--batch", "1")
     answers: list[int] = []
 
     def ask() -> None:
@@ -153,7 +153,7 @@ def test_a_stop_answers_what_has_begun(process: Callable[..., Process], tmp_path
     threads = [threading.Thread(target=ask) for _ in range(6)]
     for thread in threads:
         thread.start()
-    _until(lambda: _waiting(server) >= 2)
+    _until(lambda: len(answers) + _waiting(server) >= 5)  # and one is with the model: all six have begun
     assert server.end(number) == code
     for thread in threads:
         thread.join()

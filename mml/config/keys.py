@@ -298,7 +298,8 @@ def _of_value(source: str, name: str, value: object, key: Key) -> Iterator[str]:
         if not key.optional:
             yield f"{source}: key '{name}' needs a value; {_expected(key)}."
     elif not _is_legal(value, key):
-        yield f"{source}: key '{name}' has the value {value!r}; {_expected(key)}."
+        wanted = "it must not be empty" if value == [] and list in key.types else _expected(key)
+        yield f"{source}: key '{name}' has the value {value!r}; {wanted}."
 
 
 def _is_legal(value: object, key: Key) -> bool:

@@ -277,7 +277,7 @@ MISTAKES = [
     ("eval_shots: [-1]", "key 'eval_shots' has the value [-1]"),
     ("eval_shots: [0]", "key 'eval_shots' holds 0 only, at which learners have nothing to tell apart by"),
     ("eval_shots: []", "key 'eval_shots' has the value []"),
-    ("topk: []", "key 'topk' has the value []"),
+    ("topk: []", "key 'topk' has the value []; it must not be empty."),
     ("topk: [5, 1.5]", "key 'topk' has the value [5, 1.5]"),
     ("eval_shots: [1.5]", "key 'eval_shots' has the value [1.5]"),
     ("1: 2", "unknown key '1'"),

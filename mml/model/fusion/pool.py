@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mml.evaluation.scorer import ItemScores, of_rows
-from mml.evaluation.significance import per_case_ndcg, per_user
-from mml.evaluation.validation import Validation
+from mml.model.fusion.cases import FusionCases
 from mml.model.fusion.mean import FixedWeights
+from mml.model.fusion.pool_scorer import FrozenPoolScorer, OnlinePoolScorer, usual_scores
 from mml.model.fusion.slot import FUSIONS, FusedScorer, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.standardised import StandardisedScores
-from mml.model.fusion.weighted import common_mean
-from mml.model.learner.outputs import ShareOutput
 from mml.settings import read, setting
 
-_SMALLEST = 1e-6  # deviation of log shares
-_BLOCK = 256  # cases at a time
+_BLOCK = 512  # cases at a time
+_TRIED = torch.logspace(-1.5, 1.5, 61, base=10)  # factors of the usual temperature
 
 
 @dataclass(frozen=True)
@@ -33,60 +28,87 @@ class PoolSettings:
     section: ClassVar[str] = "Fusion"
 
     fusion_others: float = setting(
-        0.3,
+        0.6,
         "fusion_method pool: exponent of the other learners beside newcomers, which has the rest of 1.",
         low=0.0,
         high=1.0,
     )
-    fusion_others_tried: tuple[float, ...] = setting(
-        [0.15, 0.45, 0.6, 0.8],
-        "fusion_method pool: others; the best is taken where the validation users' NDCG@10 is higher than by "
-        "fusion_others, by more than a standard error over users. [] = none.",
+    fusion_others_untouched: float = setting(
+        0.5,
+        "fusion_method pool: exponent by which the other learners tell items apart that nobody has touched yet; "
+        "together these keep the share that newcomers gives them.",
         low=0.0,
-        high=1.0,
+    )
+    fusion_untouched: float = setting(
+        0.7,
+        "fusion_method pool: factor of the other learners' score of an item that nobody has touched yet, where that is "
+        "more than it has otherwise: the larger, the more new items are listed.",
+        low=0.0,
+    )
+    fusion_temperature: float = setting(
+        0.5,
+        "fusion_method pool: expected temperature of the pooled scores, which the validation users' next items tell; "
+        "where there are none, it is this.",
+        low=0.01,
+        high=100.0,
+    )
+    fusion_temperature_spread: float = setting(
+        0.7,
+        "fusion_method pool: standard deviation of the temperature's logarithm, as expected: the less, the more "
+        "validation users it takes to move it.",
+        low=0.001,
     )
     fusion_others_online: float = setting(
         0.15,
         "fusion_method pool: online, exponent of what the other learners say of a user more than of users at large.",
         low=0.0,
     )
-    fusion_untouched: float = setting(
-        0.6,
-        "fusion_method pool: exponent of the other learners for an item that nobody has touched yet, where that is "
-        "more than newcomers gives it: the larger, the more new items are listed.",
-        low=0.0,
-    )
+    fusion_untouched_online: float = setting(0.5, "fusion_method pool: fusion_untouched online.", low=0.0)
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A logarithmic pool (Genest & Zidek, Combining Probability Distributions, 1986).
+    """A logarithmic pool (Genest & Zidek, Combining Probability Distributions, 1986), calibrated by a temperature (Guo
+    et al., On Calibration of Modern Neural Networks, ICML 2017).
 
-    With p the shares of the learner that has some, m and s the mean and deviation of their logs over the warm items,
-    and z the mean of the other learners' standardised scores, an item has the score
+    With p the shares of the learner that has some, x = (log p - m) / s, m and s the mean and deviation of log p over
+    the warm items, and z the mean of the other learners' standardised scores, an item's share is in proportion to
 
-        (1 - b) (log p - m) / s + b z + g    if it is warm, known when the others were trained
-        (log p - m) / s + a (z - u) + g      the same online, u the mean of z over users at large
-        (log p - m) / s                      if somebody has touched it since, or no other learner knows it
-        max((log p - m) / s, c z + g)        if nobody has touched it: of it p and the others know the content only
+        exp(((1 - b) x + b z) / t)    if it is warm, known when the others were trained
+        p exp(k z)                    if nobody has touched it
+        p                             if somebody has since, or no other learner knows it
 
-    g is such that the warm items together keep the share that p gives them: the others were trained before new items
-    came and say nothing of how likely these are. Online p knows what is popular by now, the others what was when they
-    were trained: only what they say of this user more than of all counts. Where no learner has shares it is the mean.
+    and each of the three kinds together keeps the share that p gives it: the others were trained before new items came
+    and say nothing of how likely these are. t is what makes the validation users' next items likeliest. An item that
+    nobody has touched has the score c z where that is above 0 and more: the others may know that it fits this user.
+    Online p knows what is popular by now, the others what was when they were trained: only what they say of this user
+    more than of all counts, and it is little. An item has the score
+
+        x + a (z - u) + g      if it is warm, u the mean of z over users at large
+        x                      if somebody has touched it since, or no other learner knows it
+        max(x, c' z + g)       if nobody has touched it and z > 0
+
+    with g such that the warm items together keep their share. Where no learner has shares it is the mean.
 
     Args:
         names: of the learners.
         others: b.
+        tilt: k.
         untouched: c.
-        online: a.
+        temperature: t.
+        others_online: a.
+        untouched_online: c'.
         usual: u of the first items, all warm ones among them, float32 [n]; None where there were no users to tell it,
             then online is as frozen.
     """
 
     names: tuple[str, ...]
     others: float
+    tilt: float
     untouched: float
-    online: float = 0.0
+    temperature: float
+    others_online: float = 0.0
+    untouched_online: float = 0.0
     usual: Tensor | None = None
     needs_context: ClassVar[bool] = False
 
@@ -95,158 +117,50 @@ class Pool:
         if found is None or len(self.names) == 1:
             return FixedWeights(dict.fromkeys(self.names, 1.0 / len(self.names))).scorer(scores, context)
         if self.usual is not None and found[1].is_online:
-            return PooledScorer(scores, *found, self.online, self.untouched, self.usual)
-        return PooledScorer(scores, *found, self.others, self.untouched)
+            return OnlinePoolScorer(scores, *found, self.others_online, self.untouched_online, self.usual)
+        return FrozenPoolScorer(scores, *found, self.others, self.tilt, self.untouched, self.temperature)
 
     def state(self) -> State:
-        return {name: getattr(self, name) for name in ("others", "untouched", "online", "usual")}
+        return {name: getattr(self, name) for name in (*_NUMBERS, "usual")}
 
 
-class PooledScorer:
-    """The pool's scores of N cases.
-
-    Args:
-        scores: of all learners.
-        anchor: the name of the one that has shares.
-        shares: what it says.
-        others: exponent of the others.
-        untouched: the same for items that nobody has touched.
-        usual: what is taken from the others' mean, float32 [n]; if given, the exponent of the shares is 1.
-    """
-
-    def __init__(
-        self,
-        scores: StandardisedScores,
-        anchor: str,
-        shares: ShareOutput,
-        others: float,
-        untouched: float,
-        usual: Tensor | None = None,
-    ) -> None:
-        self._scores, self._shares, self.others, self._untouched = scores, shares, others, untouched
-        self._anchor = scores.names.index(anchor)
-        self._usual = usual
-        own = 1 - others if usual is None else 1.0
-        self._mean = mean_of_others(scores, anchor)
-        self._weights = others * self._mean
-        self._weights[self._anchor] = own
-
-    def __len__(self) -> int:
-        return len(self._scores)
-
-    @property
-    def n_items(self) -> int:
-        """Number of items, the padding item included."""
-        return self._scores.n_items
-
-    def weights(self, cases: slice) -> Tensor:
-        """[c, M], the learners' weights among the warm items."""
-        return self._weights.expand(len(range(*cases.indices(len(self)))), -1)
-
-    def of_cases(self, cases: slice) -> ItemScores:
-        """Items -> scores [c, n]."""
-        exponent, others, own = self._parts(cases)
-        return of_rows(own + exponent * others)
-
-    def contributions(self, cases: slice, items: Tensor, places: Tensor) -> Tensor:
-        """What each learner contributed to the scores of items [n] of the cases `places` [n], float32 [M, n]."""
-        exponent, others, own = self._parts(cases)
-        shares = self._mean[:, None] * self._scores.known(items)
-        shares = shares / shares.sum(0).clamp(min=_SMALLEST)
-        z = self._scores.of_cases(cases)(items)[:, places, torch.arange(len(items), device=items.device)]
-        above = others[places, items] - (shares * z).sum(0)  # less what is usual, which is the mean's, not a learner's
-        found = exponent[places, items] * shares * (z + above)
-        found[self._anchor] = own[places, items]
-        return found
-
-    def _parts(self, cases: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """The others' exponent, their mean less what is usual, and what the shares add to the scores; [c, n_items]."""
-        logs, exponent, columns = self._shares.log_shares(cases).to(self._scores.device), self._exponent, self._warm
-        whole = common_mean(self._scores, cases, self._mean)
-        others = whole if self._usual is None else whole - self._usual_of_warm
-        deviation = logs[:, columns].std(1, correction=0, keepdim=True).clamp(min=_SMALLEST)
-        own = (logs - logs[:, columns].mean(1, keepdim=True)) / deviation
-        kept = own if self._usual is not None else (1 - exponent) * own
-        pooled = kept + exponent * others
-        of_own, of_pool = ((deviation * one[:, columns]).logsumexp(1, keepdim=True) for one in (own, pooled))
-        gain = (of_own - of_pool) / deviation
-        kept[:, columns] += gain
-        untouched = self._shares.untouched(cases).to(logs.device) & self._is_known
-        by_others = untouched & (self._untouched * whole + gain > own)
-        exponent = torch.where(by_others, self._untouched, exponent)
-        return exponent, torch.where(by_others, whole, others), torch.where(by_others, gain, kept)
-
-    @cached_property
-    def _usual_of_warm(self) -> Tensor:
-        """[n_items], what is usual of the items that have an exponent, else 0."""
-        assert self._usual is not None
-        usual = torch.zeros(self.n_items, device=self._scores.device)
-        n = min(len(usual), len(self._usual))
-        usual[:n] = self._usual[:n].to(usual.device)
-        return torch.where(self._exponent > 0, usual, 0.0)
-
-    @cached_property
-    def _is_known(self) -> Tensor:
-        """bool [n_items], whether one of the others knows an item."""
-        return self._mean @ self._scores.known() > 0
-
-    @cached_property
-    def _exponent(self) -> Tensor:
-        """[n_items], of the others, but for untouched items that they are allowed to tell."""
-        return self.others * (self._shares.warm.to(self._is_known.device) & self._is_known)
-
-    @cached_property
-    def _warm(self) -> slice | Tensor:
-        """The warm items; as a slice if they follow each other, so that they are not copied."""
-        places = self._shares.warm.to(self._scores.device).nonzero()[:, 0]
-        first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
-        return slice(first, last + 1) if last - first + 1 == len(places) else places
+_NUMBERS = ("others", "tilt", "untouched", "temperature", "others_online", "untouched_online")
 
 
-def mean_of_others(scores: StandardisedScores, anchor: str) -> Tensor:
-    """[M], equal weights of all learners but one."""
-    is_other = torch.tensor([float(name != anchor) for name in scores.names])
-    return (is_other / is_other.sum()).to(scores.device)
-
-
-def usual_scores(scores: StandardisedScores) -> Tensor | None:
-    """u [n_items], the mean over cases of the other learners' mean; None without cases, or if no learner has shares."""
-    if scores.shares is None or len(scores.names) == 1 or not len(scores):
-        return None
-    weights, total = mean_of_others(scores, scores.shares[0]), torch.zeros(scores.n_items, device=scores.device)
-    for start in range(0, len(scores), _BLOCK):
-        total += common_mean(scores, slice(start, min(start + _BLOCK, len(scores))), weights).sum(0)
-    return total / len(scores)
-
-
-def clearly_best(usual: Pool, others: Sequence[Pool], scores: StandardisedScores, validation: Validation) -> Pool:
-    """The best of some pools if it is better than the usual one by more than a standard error over users, else that
-    one: validation users are few, and learners were stopped on them.
+def likeliest_temperature(
+    cases: FusionCases, anchor: int, others: float, expected: float, spread: float, users: Tensor
+) -> float:
+    """t, the mode of its posterior: a normal prior of log t, and each user's mean log-likelihood.
 
     Args:
-        usual: what is taken if nothing speaks for another one.
-        others: what may be taken.
-        scores: of all learners for the validation tasks.
-        validation: ranks them.
+        cases: whose targets are warm, as all candidates are.
+        anchor: place of the learner that has shares.
+        others: b.
+        expected: exp of the prior's mean.
+        spread: the prior's deviation.
+        users: [N], whose case each is.
     """
-    users, context = validation.tasks.users, torch.zeros(len(scores), 0)
-
-    def gains(pool: Pool) -> np.ndarray:
-        return per_case_ndcg(validation.rank(pool.scorer(scores, context)).ranks)
-
-    before = gains(usual)
-    best, most = usual, 0.0
-    for pool in others:
-        more, n_cases = per_user(gains(pool) - before, users)
-        mean = more.sum() / len(users)
-        error = np.sqrt(((more - mean * n_cases) ** 2).sum()) / len(users)
-        if mean > max(error, most):
-            best, most = pool, mean
-    return best
+    _, place, count = users.unique(return_inverse=True, return_counts=True)
+    share = (1.0 / count)[place]
+    tried = expected * _TRIED
+    total = -0.5 * (_TRIED.log() / spread) ** 2
+    is_other = torch.arange(len(cases.z)) != anchor
+    for begin in range(0, len(cases), _BLOCK):
+        part = slice(begin, min(begin + _BLOCK, len(cases)))
+        known = cases.known[is_other, part].float()
+        n_known = known.sum(0)
+        mean = (cases.z[is_other, part] * known).sum(0) / n_known.clamp(min=1.0)
+        exponent = others * (n_known > 0)
+        pooled = (1 - exponent) * cases.z[anchor, part] + exponent * mean
+        own = pooled.gather(1, cases.target[part, None])[:, 0]
+        for i, temperature in enumerate(tried.tolist()):
+            likelihood = own / temperature - (pooled / temperature + cases.offset[part]).logsumexp(1)
+            total[i] += (share[part].to(own) * likelihood).sum().cpu()
+    return float(tried[int(total.argmax())])
 
 
 class PoolEntry:
-    """Weighs the newcomers' shares against the mean of all others; one number to learn, where the log tells it."""
+    """Weighs the newcomers' shares against the mean of all others; the validation users tell its temperature."""
 
     name = "pool"
     meaning = "a pool of what newcomers take and of all other learners"
@@ -255,16 +169,30 @@ class PoolEntry:
 
     def fit(self, shape: FusionShape, data: FusionFit | None, values: Mapping[str, object]) -> TrainedFusion:
         own, names = read(PoolSettings, values), tuple(shape.names)
-        usual = Pool(names, own.fusion_others, own.fusion_untouched, own.fusion_others_online)
-        if data is None or data.scores.shares is None:
-            return usual
-        usual = replace(usual, usual=usual_scores(data.scores))
-        others = [replace(usual, others=exponent) for exponent in own.fusion_others_tried]
-        return clearly_best(usual, others, data.scores, data.validation)
+        pool = Pool(
+            names,
+            own.fusion_others,
+            own.fusion_others_untouched,
+            own.fusion_untouched,
+            own.fusion_temperature,
+            own.fusion_others_online,
+            own.fusion_untouched_online,
+        )
+        if data is None or data.scores.shares is None or len(names) == 1:
+            return pool
+        temperature = likeliest_temperature(
+            data.cases,
+            names.index(data.scores.shares[0]),
+            own.fusion_others,
+            own.fusion_temperature,
+            own.fusion_temperature_spread,
+            data.users,
+        )
+        return replace(pool, temperature=temperature, usual=usual_scores(data.scores))
 
     def restored(self, shape: FusionShape, state: State, values: Mapping[str, object]) -> TrainedFusion:
-        others, untouched, online = (float(state[key]) for key in ("others", "untouched", "online"))
-        return Pool(tuple(shape.names), others, untouched, online, state["usual"])
+        others, tilt, untouched, temperature, online, untouched_online = (float(state[name]) for name in _NUMBERS)
+        return Pool(tuple(shape.names), others, tilt, untouched, temperature, online, untouched_online, state["usual"])
 
 
 FUSIONS.add(PoolEntry())

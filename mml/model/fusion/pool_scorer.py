@@ -1,0 +1,205 @@
+"""Scores of a logarithmic pool: shares of the next item, and what all other learners say beside them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from mml.evaluation.scorer import ItemScores, of_rows
+from mml.model.fusion.standardised import StandardisedScores
+from mml.model.fusion.weighted import common_mean
+from mml.model.learner.outputs import ShareOutput
+
+_SMALLEST = 1e-6  # deviation of log shares
+_NONE = -1e9  # log share of what is left out
+_BLOCK = 256  # cases at a time
+
+
+class _PoolScorer:
+    """What both protocols share.
+
+    Args:
+        scores: of all learners, for N cases.
+        anchor: the name of the learner that has shares.
+        shares: what it says.
+        others: exponent of the others for warm items.
+        own: the anchor's.
+    """
+
+    def __init__(self, scores: StandardisedScores, anchor: str, shares: ShareOutput, others: float, own: float) -> None:
+        self._scores, self._shares = scores, shares
+        self._anchor = scores.names.index(anchor)
+        self._mean = mean_of_others(scores, anchor)
+        self._weights = others * self._mean
+        self._weights[self._anchor] = own
+        self._is_known = self._mean @ scores.known() > 0  # by one of the others
+        is_warm = shares.warm.to(self._is_known.device)
+        self._exponent = others * (is_warm & self._is_known)
+        self._warm = _columns(is_warm)
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, the padding item included."""
+        return self._scores.n_items
+
+    def weights(self, cases: slice) -> Tensor:
+        """[c, M], the learners' weights among the warm items."""
+        return self._weights.expand(len(range(*cases.indices(len(self)))), -1)
+
+    def of_cases(self, cases: slice) -> ItemScores:
+        """Items -> scores [c, n]."""
+        exponent, others, own = self._parts(cases)
+        return of_rows(own + exponent * others)
+
+    def contributions(self, cases: slice, items: Tensor, places: Tensor) -> Tensor:
+        """What each learner contributed to the scores of items [n] of the cases `places` [n], float32 [M, n]."""
+        exponent, others, own = self._parts(cases)
+        shares = self._mean[:, None] * self._scores.known(items)
+        shares = shares / shares.sum(0).clamp(min=_SMALLEST)
+        z = self._scores.of_cases(cases)(items)[:, places, torch.arange(len(items), device=items.device)]
+        above = others[places, items] - (shares * z).sum(0)  # less what is usual, which is the mean's, not a learner's
+        found = exponent[places, items] * shares * (z + above)
+        found[self._anchor] = own[places, items]
+        return found
+
+    def _parts(self, cases: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """The others' exponent, their mean less what is usual, and what the shares add to the scores; [c, n_items]."""
+        raise NotImplementedError
+
+    def _logs(self, cases: slice) -> Tensor:
+        """[c, n_items], log shares."""
+        return self._shares.log_shares(cases).to(self._scores.device)
+
+    def _standardised(self, logs: Tensor) -> tuple[Tensor, Tensor]:
+        """Log shares [c, n_items] less their mean over the warm items, over their deviation [c, 1], and that."""
+        warm = logs[:, self._warm]
+        deviation = warm.std(1, correction=0, keepdim=True).clamp(min=_SMALLEST)
+        return (logs - warm.mean(1, keepdim=True)) / deviation, deviation
+
+    def _untouched(self, cases: slice) -> Tensor:
+        """bool [c, n_items], items that nobody has touched."""
+        return self._shares.untouched(cases).to(self._scores.device)
+
+
+class FrozenPoolScorer(_PoolScorer):
+    """Everything is known up to the same moment; see `Pool`.
+
+    Args:
+        scores: of all learners, for N cases.
+        anchor: the name of the learner that has shares.
+        shares: what it says.
+        others: b.
+        tilt: k.
+        untouched: c.
+        temperature: t.
+    """
+
+    def __init__(
+        self,
+        scores: StandardisedScores,
+        anchor: str,
+        shares: ShareOutput,
+        others: float,
+        tilt: float,
+        untouched: float,
+        temperature: float,
+    ) -> None:
+        super().__init__(scores, anchor, shares, others, 1 - others)
+        self._tilt, self._of_untouched, self._temperature = tilt, untouched, temperature
+
+    def _parts(self, cases: slice) -> tuple[Tensor, Tensor, Tensor]:
+        logs, others = self._logs(cases), common_mean(self._scores, cases, self._mean)
+        kept = (1 - self._exponent) * self._standardised(logs)[0]
+        pooled = (kept + self._exponent * others)[:, self._warm]
+        told = self._untouched(cases) & self._is_known
+        told[:, self._warm] = False
+        # the others move shares among the untouched items, which together keep theirs
+        of_told, of_tilted = (_log_sum(one, told) for one in (logs, logs + self._tilt * others))
+        rest = torch.where(told, logs + (of_told - of_tilted), logs)
+        # on the scale of the pooled scores, where the log share of a warm item is 1 / t of its score
+        above = (pooled / self._temperature).logsumexp(1, keepdim=True) - logs[:, self._warm].logsumexp(1, keepdim=True)
+        rest = self._temperature * (rest + above)
+        rest[:, self._warm] = kept[:, self._warm]
+        exponent = torch.where(told, self._temperature * self._tilt, self._exponent)
+        by_others = told & (self._of_untouched * others > (rest + exponent * others).clamp(min=0.0))
+        return torch.where(by_others, self._of_untouched, exponent), others, torch.where(by_others, 0.0, rest)
+
+
+class OnlinePoolScorer(_PoolScorer):
+    """The shares know what was done since the other learners were trained; see `Pool`.
+
+    Args:
+        scores: of all learners, for N cases.
+        anchor: the name of the learner that has shares.
+        shares: what it says.
+        others: a.
+        untouched: c.
+        usual: u, float32 [n].
+    """
+
+    def __init__(
+        self,
+        scores: StandardisedScores,
+        anchor: str,
+        shares: ShareOutput,
+        others: float,
+        untouched: float,
+        usual: Tensor,
+    ) -> None:
+        super().__init__(scores, anchor, shares, others, 1.0)
+        self._of_untouched, self._usual = untouched, usual
+
+    def _parts(self, cases: slice) -> tuple[Tensor, Tensor, Tensor]:
+        own, deviation = self._standardised(self._logs(cases))
+        whole = common_mean(self._scores, cases, self._mean)
+        others = whole - self._usual_of_warm
+        pooled = own + self._exponent * others
+        of_own, of_pool = ((deviation * one[:, self._warm]).logsumexp(1, keepdim=True) for one in (own, pooled))
+        gain = (of_own - of_pool) / deviation
+        kept = own.clone()
+        kept[:, self._warm] += gain
+        fits = self._of_untouched * whole
+        by_others = self._untouched(cases) & self._is_known & (fits > 0) & (fits + gain > own)
+        exponent = torch.where(by_others, self._of_untouched, self._exponent)
+        return exponent, torch.where(by_others, whole, others), torch.where(by_others, gain, kept)
+
+    @cached_property
+    def _usual_of_warm(self) -> Tensor:
+        """[n_items], what is usual of the items that have an exponent, else 0."""
+        usual = torch.zeros(self.n_items, device=self._scores.device)
+        n = min(len(usual), len(self._usual))
+        usual[:n] = self._usual[:n].to(usual.device)
+        return torch.where(self._exponent > 0, usual, 0.0)
+
+
+def mean_of_others(scores: StandardisedScores, anchor: str) -> Tensor:
+    """[M], equal weights of all learners but one."""
+    is_other = torch.tensor([float(name != anchor) for name in scores.names])
+    return (is_other / is_other.sum()).to(scores.device)
+
+
+def usual_scores(scores: StandardisedScores) -> Tensor | None:
+    """u [n_items], the mean over cases of the other learners' mean; None without cases, or if no learner has shares."""
+    if scores.shares is None or len(scores.names) == 1 or not len(scores):
+        return None
+    weights, total = mean_of_others(scores, scores.shares[0]), torch.zeros(scores.n_items, device=scores.device)
+    for start in range(0, len(scores), _BLOCK):
+        total += common_mean(scores, slice(start, min(start + _BLOCK, len(scores))), weights).sum(0)
+    return total / len(scores)
+
+
+def _columns(mask: Tensor) -> slice | Tensor:
+    """Where it is true; as a slice if the places follow each other, so that they are not copied."""
+    places = mask.nonzero()[:, 0]
+    first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
+    return slice(first, last + 1) if last - first + 1 == len(places) else places
+
+
+def _log_sum(logs: Tensor, among: Tensor) -> Tensor:
+    """[c, 1], the logarithm of the sum of shares [c, n] of some items; finite where there are none."""
+    return torch.where(among, logs, _NONE).logsumexp(1, keepdim=True)

@@ -1,0 +1,87 @@
+"""Lists of the best items for users, from what the trained parts say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import first_screens
+from mml.histories import Histories
+from mml.model.fusion.slot import ExplainedScorer, FusedScorer
+from mml.model.fusion.standardised import StandardisedScores
+from mml.ranked_lists import BestItems, ListedItems, best_items
+from mml.recommender.parts import TrainedParts
+
+BLOCK = 256
+"""Users scored at a time."""
+
+
+def of_histories(
+    parts: TrainedParts,
+    found: Histories,
+    rows: np.ndarray,
+    top: int,
+    allowed: Tensor,
+    new_items_share: float | None,
+    explain: bool,
+) -> Iterator[ListedItems]:
+    """The lists of the users `rows` [n] of some histories, of whom something is known, block by block."""
+    if not len(rows):
+        return
+    tasks = parts.now(found.tasks(rows, parts.rules.max_length))
+    outputs = parts.outputs(tasks)
+    scorer, left_out = parts.fused(tasks, outputs), ~allowed.to(parts.device)
+    for begin in range(0, len(rows), BLOCK):
+        cases = slice(begin, min(begin + BLOCK, len(rows)))
+        scores = scorer.of_cases(cases)(slice(0, parts.catalogue.n_items)).masked_fill_(left_out, -torch.inf)
+        if not parts.rules.repeatable:
+            places, had = found.pairs(rows[cases])
+            scores[torch.from_numpy(places), torch.from_numpy(had)] = -torch.inf
+        best = best_items(scores, top, parts.vocabulary.n_warm_items, new_items_share)
+        told = _contributions(parts.standardised(outputs), scorer, cases, best) if explain else {}
+        yield ListedItems.of(rows[cases][best.cases], best.items, best.scores, "mml", told)
+
+
+def of_popularity(
+    parts: TrainedParts, users: np.ndarray, top: int, allowed: Tensor, new_items_share: float | None
+) -> ListedItems:
+    """The lists of the users `users` [n], of whom nothing is known: what newcomers take first, or what is popular."""
+    tasks = parts.now(first_screens(PackedSequences(np.zeros(1, np.int64), np.array([0, 1]))))
+    scores = parts.first_screen(tasks).of_cases(slice(0, 1))(slice(0, parts.catalogue.n_items))
+    scores = scores.cpu().masked_fill(~allowed, -torch.inf)
+    best = best_items(scores, top, parts.vocabulary.n_warm_items, new_items_share)
+    shown = np.exp(best.scores) if parts.counting else best.scores
+    n, k = len(users), len(best.items)
+    return ListedItems.of(np.repeat(users, k), np.tile(best.items, n), np.tile(shown, n), "popularity", {})
+
+
+def allowed_items(parts: TrainedParts, items: Iterable[object] | None, exclude: Iterable[object] | None) -> Tensor:
+    """bool [n_items], the candidates."""
+    allowed = torch.ones(parts.catalogue.n_items, dtype=torch.bool)
+    if items is not None:
+        allowed[:] = False
+        allowed[parts.vocabulary.known(items)] = True
+    if exclude is not None:
+        allowed[parts.vocabulary.known(exclude)] = False
+    allowed[0] = False
+    return allowed
+
+
+def _contributions(
+    scores: StandardisedScores, scorer: FusedScorer, cases: slice, best: BestItems
+) -> dict[str, np.ndarray]:
+    """Learner -> what it contributed to the score of each listed item: its weight times its standardised score."""
+    items = torch.from_numpy(best.items).to(scores.device)
+    places = torch.from_numpy(best.cases).to(scores.device)
+    if isinstance(scorer, ExplainedScorer):
+        found = scorer.contributions(cases, items, places)
+        return {name: found[row].cpu().numpy() for row, name in enumerate(scores.names)}
+    z = scores.of_cases(cases)(items)[:, places, torch.arange(len(items), device=scores.device)]  # [M, n]
+    known = scores.known(items)  # [M, n]
+    weights = scorer.weights(cases)[places].T  # [M, n]
+    shares = weights / (weights * known).sum(0).clamp(min=1e-6)
+    return {name: (shares * z)[row].cpu().numpy() for row, name in enumerate(scores.names)}

@@ -1,0 +1,263 @@
+"""The trained whole: learners, generator and fusion over a catalogue, which can be asked for lists of items."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mml.data.tasks import evaluation_tasks
+from mml.errors import InputError
+from mml.evaluation.ranking import rank_targets
+from mml.evaluation.scorer import Scorer
+from mml.evaluation.significance import per_case_ndcg
+from mml.features.new_items import encode_new_items, read_new_items
+from mml.histories import Given, Histories
+from mml.model.learner.adapted import AdaptedLearner
+from mml.model.learner.slot import MAIN, State
+from mml.ranked_lists import ListedItems, best_items, popular_items
+from mml.recommender import saved
+from mml.recommender.lists import BLOCK, allowed_items, of_histories, of_popularity
+from mml.recommender.parts import TrainedParts
+from mml.recommender.updates import Updated, digest, updated
+from mml.tables.told import Told
+
+logger = logging.getLogger(__name__)
+
+
+class Recommender(TrainedParts):
+    """Recommends items to users by their histories, known users or not."""
+
+    @property
+    def items(self) -> pd.DataFrame:
+        """One row per item, by item_id: title if known, is_new (nobody had touched it at T), n_interactions."""
+        return self.vocabulary.table()
+
+    @cached_property
+    def told(self) -> Told:
+        """What is known of the shop's tables."""
+        return Told.of(self.values)
+
+    @property
+    def image_folder(self) -> Path | None:
+        """The folder of the items' pictures, if a learner encodes one and it is still there."""
+        folder = self.vocabulary.image_folder
+        return Path(folder) if folder is not None and Path(folder).is_dir() else None
+
+    @torch.no_grad()
+    def recommend(
+        self,
+        histories: Given,
+        top: int = 10,
+        items: Iterable[object] | None = None,
+        exclude: Iterable[object] | None = None,
+        new_items_share: float | None = None,
+        explain: bool = False,
+    ) -> pd.DataFrame:
+        """The best items for each user.
+
+        Args:
+            histories: user id -> item ids, the oldest first; or a table, or the name of a file of one, with the
+                columns' names that the imported log has, or user_id, item_id and perhaps timestamp: by the latest
+                one of a user it is told how long ago the log ended, and so how many items may be new.
+            top: how many items, at least 1.
+            items: only these are candidates; all if None.
+            exclude: these are none.
+            new_items_share: at least this share of each list is new items, where there are enough; 0 to 1.
+            explain: add what each learner contributed to an item's score, a column each.
+
+        Returns:
+            user_id, rank (from 1), item_id, title if known, score, by (`mml`, or `popularity` for users without any
+            known item), and the learners' columns if asked for. Unknown items are skipped and counted in the log.
+
+        Raises:
+            InputError: for histories that cannot be read, or a wrong number.
+        """
+        if top < 1:
+            raise InputError(f"top is {top}; a list has 1 item or more.")
+        if not 0 <= (new_items_share or 0) <= 1:
+            raise InputError(f"new_items_share is {new_items_share}; give a share of 0 to 1.")
+        found = Histories.read(histories, self.vocabulary, self.told)
+        if found.n_unknown:
+            logger.warning("%d items of the histories are unknown and were skipped.", found.n_unknown)
+        allowed = allowed_items(self, items, exclude)
+        has_some = np.array([bool(own) for own in found.items], dtype=bool)
+        lists = list(of_histories(self, found, np.flatnonzero(has_some), top, allowed, new_items_share, explain))
+        if not has_some.all():
+            lists.append(of_popularity(self, np.flatnonzero(~has_some), top, allowed, new_items_share))
+        if not lists:
+            return pd.DataFrame(columns=["user_id", "rank", "item_id", "score", "by"])
+        whole = ListedItems.joined(lists)
+        columns = {"user_id": np.array(found.users, dtype=object)[whole.users], "rank": whole.ranks}
+        columns |= self.vocabulary.named(whole.items)
+        columns |= {"score": whole.scores.astype(np.float64), "by": whole.by, **whole.contributions}
+        return pd.DataFrame(columns, copy=False)
+
+    def popular(self, top: int = 10) -> pd.DataFrame:
+        """The items that most old users took: rank, item_id, title if known, score (how often)."""
+        return self._ranked(*popular_items(self.vocabulary.counts, top, allowed_items(self, None, None)))
+
+    def similar(self, item: object, top: int = 10) -> pd.DataFrame:
+        """The items whose vectors are nearest by cosine: rank, item_id, title if known, score.
+
+        Raises:
+            InputError: if the item is unknown.
+        """
+        known = self.vocabulary.known([item])
+        if not known:
+            raise InputError(f"there is no item '{item}'.")
+        unit = torch.nn.functional.normalize(self._vectors(), dim=1)
+        scores = (unit @ unit[known[0]])[None]
+        scores[0, [0, known[0]]] = -torch.inf
+        best = best_items(scores, top, self.vocabulary.n_warm_items, None)
+        return self._ranked(best.items, best.scores)
+
+    def item_vectors(self) -> tuple[list[str], np.ndarray]:
+        """Item ids, and the ID learner's vectors of them: float32 [n, d]; a new item's is generated."""
+        vectors = self._vectors()[1:].cpu().numpy()
+        return list(self.vocabulary.tokens[1:]), np.asarray(vectors, dtype=np.float32)
+
+    def add_items(
+        self, table: pd.DataFrame | str | Path, images: str | Path | Mapping[str, str | Path] | None = None
+    ) -> int:
+        """Take in items that came after the training: encoded as the others were, they can be recommended at once.
+
+        Args:
+            table: one row per item, a frame or a file: its id, what the modalities are encoded from (texts,
+                columns), and a title if the others have some, by the names that the imported table has or those of
+                the dataset. Known items are passed over, with a line in the log.
+            images: folder of pictures named by item id.
+
+        Returns:
+            How many items were new.
+
+        Raises:
+            InputError: a column is missing, there is nothing to encode, or the model has no content to make vectors of.
+        """
+        frame = read_new_items(table, self.told)
+        fitted = {name: one.fitted for name, one in self.catalogue.features.items() if one.fitted is not None}
+        if not fitted:
+            raise InputError(
+                "this model has no texts, pictures or other features, so it can tell nothing of new items."
+            )
+        known = frame.index.isin(list(self.vocabulary.numbers))
+        if known.any():
+            logger.info("%d items are known already and are left as they are.", int(known.sum()))
+        frame = frame[~known]
+        if not len(frame):
+            return 0
+        encoded = encode_new_items(fitted, frame, images)
+        state = self.state()
+        state["items"] = self.vocabulary.with_new(frame).state()
+        state["catalogue"] = self.catalogue.with_new(encoded, len(frame)).state()
+        self.__dict__.update(Recommender.from_state(state).__dict__)
+        return len(frame)
+
+    def update(self, log: Given) -> Updated:
+        """Learn from what users did since the training, in seconds: no weight is trained by gradients.
+
+        Learners without an encoder are fitted again, all are corrected for the items' shares among the newer
+        interactions. The newest tenth of the users judge: if yesterday's model tells them better, that one is kept.
+
+        Args:
+            log: of users, the oldest first; as for `recommend`. Unknown items are skipped; see `add_items`.
+
+        Returns:
+            kept (`new` or `old`), ndcg_before and ndcg_after (NDCG@10 for the newest users), n_interactions,
+            n_unknown.
+
+        Raises:
+            InputError: for a log that cannot be read or tells nothing, or a model that was saved without its log.
+        """
+        whole, told = updated(self, Histories.read(log, self.vocabulary, self.told))
+        self.__dict__.update(whole.__dict__)
+        return told
+
+    def has_learned(self, log: Given) -> bool:
+        """Whether an update has learned just this log: what a command does twice, once more after a kill, counts once.
+
+        Raises:
+            InputError: for a log that cannot be read.
+        """
+        return digest(Histories.read(log, self.vocabulary, self.told)) in self.learned_logs
+
+    @torch.no_grad()
+    def evaluate(self, log: Given, shots: Sequence[int] = (1, 3, 5, 9), top: int = 10) -> pd.DataFrame:
+        """How well it tells what users took next, beside the popularity of its own log.
+
+        Args:
+            log: of users that it was not trained on; as for `recommend`.
+            shots: after so many interactions of each user the next one is predicted.
+            top: length of the list.
+
+        Returns:
+            A row for `mml` and one for `popularity`: hit@top, mrr@top, ndcg@top, n_users, n_cases.
+
+        Raises:
+            InputError: for a log that cannot be read, or one with no case.
+        """
+        found = Histories.read(log, self.vocabulary, self.told)
+        tasks, _ = evaluation_tasks(found.sequences(), self.rules.max_length, shots)
+        history = tasks.inputs(slice(None))
+        if not self.rules.repeatable:
+            tasks = tasks.take(~(history == tasks.target[:, None]).any(1))
+            history = tasks.inputs(slice(None))
+        if not len(tasks):
+            raise InputError(
+                f"no user of the log has more than {min(shots)} known interactions, so nothing can be told."
+            )
+        tasks = self.now(tasks)
+        excluded = None if self.rules.repeatable else history
+        rows = {}
+        scorers: dict[str, Scorer] = {
+            "mml": self.fused(tasks, self.outputs(tasks)),
+            "popularity": self.by_popularity(len(tasks)),
+        }
+        for name, scorer in scorers.items():
+            ranks = rank_targets(scorer, tasks.target, excluded, seed=0, block=BLOCK).ranks
+            hit = ranks <= top
+            rows[name] = {
+                f"hit@{top}": hit.mean(),
+                f"mrr@{top}": (hit / ranks).mean(),
+                f"ndcg@{top}": per_case_ndcg(ranks, top).mean(),
+                "n_users": len(np.unique(tasks.users)),
+                "n_cases": len(tasks),
+            }
+        return pd.DataFrame(rows).T.astype({"n_users": int, "n_cases": int})
+
+    def _vectors(self) -> Tensor:
+        main = self.learners[MAIN]
+        assert isinstance(main, AdaptedLearner)
+        return main.vectors()
+
+    def _ranked(self, numbers: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
+        rank = np.arange(1, len(numbers) + 1)
+        return pd.DataFrame({"rank": rank, **self.vocabulary.named(numbers), "score": scores.astype(np.float64)})
+
+    def save(self, folder: str | Path) -> Path:
+        """Write all of it into a folder that is complete in itself, safetensors and JSON; an older one is replaced."""
+        return saved.save(self, folder)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recommender:
+        """The recommender of a run's folder, or of a folder that `save` wrote.
+
+        Raises:
+            InputError: if there is none, or it is damaged, or of another version's format or code.
+        """
+        return saved.load(cls, path)
+
+    def state(self) -> State:
+        """All of it: nested mappings of tensors, numbers, strings and lists."""
+        return saved.state_of(self)
+
+    @classmethod
+    def from_state(cls, state: State) -> Recommender:
+        """The recommender that `state` is of, on the CPU."""
+        return saved.from_state(cls, state)

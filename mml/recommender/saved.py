@@ -1,0 +1,125 @@
+"""The trained parts as files: a folder that is complete in itself, safetensors and JSON, no pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mml.data.catalogue import Catalogue
+from mml.data.items import Items
+from mml.data.sequences import PackedSequences
+from mml.errors import InputError
+from mml.files.bundle import finish_write, read_about, read_state, write_state
+from mml.files.safe import make_folder, plain
+from mml.model.fusion import FUSIONS
+from mml.model.learner import entry_of
+from mml.model.learner.slot import MAIN, Serving, State
+from mml.recommender.parts import Rules, TrainedParts, new_generator
+from mml.version import __version__
+
+MODEL = "model"
+"""The folder of the trained recommender inside a run's."""
+
+_FORMAT = 2
+_NAME = "recommender"  # of its files
+
+Parts = TypeVar("Parts", bound=TrainedParts)
+
+
+def save(parts: TrainedParts, folder: str | Path) -> Path:
+    """Write all of it into a folder that is complete in itself, safetensors and JSON; an older one is replaced."""
+    place = Path(folder).expanduser()
+    make_folder(place)
+    versions = {"mml": __version__, "torch": torch.__version__, "numpy": np.__version__}
+    write_state(place, _NAME, state_of(parts), format=_FORMAT, versions=versions)
+    return place
+
+
+def load(kind: type[Parts], path: str | Path) -> Parts:
+    """The trained parts of a run's folder, or of a folder that `save` wrote.
+
+    Raises:
+        InputError: if there is none, or it is damaged, or of another version's format or code.
+    """
+    folder = Path(path).expanduser()
+    inside = folder / MODEL
+    if (inside / f"{_NAME}.json").is_file():
+        folder = inside
+    if not (folder / f"{_NAME}.json").is_file():
+        raise InputError(
+            f"{path} holds no trained recommender; name a finished run's folder such as output/ml-100k/latest, or "
+            "a folder that save() wrote."
+        )
+    finish_write(folder, _NAME)
+    about = read_about(folder, _NAME)
+    if about is not None and about.get("format") != _FORMAT:
+        made = about.get("versions", {}).get("mml", "?")
+        raise InputError(
+            f"{folder} is in format {about.get('format')}, of mml {made}; this is mml {__version__}, which reads "
+            f"format {_FORMAT}: train again, or load it with that version."
+        )
+    state = read_state(folder, _NAME)
+    try:
+        return from_state(kind, state)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        made = "?" if about is None else about.get("versions", {}).get("mml", "?")
+        raise InputError(
+            f"{folder} was saved by other code, of mml {made}, and has not all that this mml {__version__} reads "
+            f"({type(error).__name__}: {error}): train again, or load it with that code."
+        ) from error
+
+
+def state_of(parts: TrainedParts) -> State:
+    """All of the trained parts: nested mappings of tensors, numbers, strings and lists."""
+    generator = parts.generator
+    made = None if generator is None else {"kind": parts.values["generator"], "weights": generator.state_dict()}
+    return {
+        "settings": plain(parts.values),
+        "rules": asdict(parts.rules),
+        "items": parts.vocabulary.state(),
+        "catalogue": parts.catalogue.state(),
+        "order": list(parts.learners),
+        "learners": {name: learner.state() for name, learner in parts.learners.items()},
+        "generator": made,
+        "methods": list(parts.fusions),
+        "log": None if parts.log is None else _log_state(parts.log),
+        "choices": parts.choices,
+        "fusions": {name: fusion.state() for name, fusion in parts.fusions.items()},
+        "learned_logs": list(parts.learned_logs),
+    }
+
+
+def from_state(kind: type[Parts], state: State) -> Parts:
+    """The trained parts that `state` is of, on the CPU."""
+    device, values = torch.device("cpu"), state["settings"]
+    items, catalogue = Items.from_state(state["items"]), Catalogue.from_state(state["catalogue"])
+    serving = Serving(catalogue, device)
+    learners = {
+        name: entry_of(name).restored(name, state["learners"][name], values | values["learners"].get(name, {}), serving)
+        for name in state["order"]
+    }
+    generator = None
+    if state["generator"] is not None:
+        generator = new_generator(state["generator"]["kind"], learners[MAIN], catalogue, values)
+        generator.load_state_dict(state["generator"].get("weights", {}))
+    log = None if state["log"] is None else _log_of(state["log"])
+    rules = Rules(**state["rules"])
+    whole = kind(items, catalogue, learners, generator, rules, values, device, log, state["choices"])
+    for method in state["methods"]:
+        whole.fusions[method] = FUSIONS[method].restored(whole.shape, state["fusions"][method], values)
+    whole.learned_logs = tuple(state.get("learned_logs", ()))
+    return whole
+
+
+def _log_state(log: PackedSequences) -> dict[str, Tensor]:
+    return {"items": torch.from_numpy(log.items).int(), "offsets": torch.from_numpy(log.offsets)}
+
+
+def _log_of(state: Mapping[str, Tensor]) -> PackedSequences:
+    return PackedSequences(state["items"].long().numpy(), state["offsets"].numpy())

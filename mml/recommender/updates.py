@@ -1,0 +1,95 @@
+"""What an update learns from a newer log, and whether that is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import replace
+from typing import TypedDict, TypeVar
+
+import numpy as np
+import torch
+
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import TaskSet, prefix_tasks
+from mml.errors import InputError
+from mml.evaluation.ranking import rank_targets
+from mml.evaluation.significance import per_case_ndcg
+from mml.histories import Histories
+from mml.recommender.lists import BLOCK
+from mml.recommender.parts import TrainedParts
+from mml.updating.learning import learned
+
+logger = logging.getLogger(__name__)
+
+Parts = TypeVar("Parts", bound=TrainedParts)
+
+
+class Updated(TypedDict):
+    """What an update gained; see Recommender.update."""
+
+    kept: str
+    ndcg_before: float
+    ndcg_after: float
+    n_interactions: int
+    n_unknown: int
+
+
+def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
+    """The parts after what users did since the training, or as they were if these tell the newest users better.
+
+    Raises:
+        InputError: for a log that tells nothing, or parts without their own log.
+    """
+    if parts.log is None:
+        raise InputError("this model was saved without its log, so it cannot be updated; train again.")
+    newer = found.sequences()
+    n_judges = max(1, len(newer) // 10)
+    judges, others = newer.part(slice(len(newer) - n_judges, None)), newer.part(slice(0, len(newer) - n_judges))
+    tasks = prefix_tasks(judges, parts.rules.max_length)
+    if not parts.rules.repeatable:
+        tasks = tasks.take(~(tasks.inputs(slice(None)) == tasks.target[:, None]).any(1))
+    if not len(tasks) or not len(others.items):
+        raise InputError("the log tells nothing: it needs some users with two known interactions or more.")
+    times = found.times
+    own = None if times is None else times[: len(others.items)]
+    before, after = _ndcg(parts, tasks), _ndcg(_with_newer(parts, others, own), tasks)
+    kept, whole = "new" if after >= before else "old", parts
+    if kept == "new":
+        whole = _with_newer(parts, newer, times)
+        counts = parts.vocabulary.counts + np.bincount(newer.items, minlength=len(parts.vocabulary))
+        whole.vocabulary = replace(parts.vocabulary, counts=counts)
+        whole.log = PackedSequences.joined([parts.log, newer])
+        whole.learned_logs = (*parts.learned_logs, digest(found))
+    said = f"NDCG@10 for the {n_judges} newest users: {before:.4f} before, {after:.4f} after"
+    logger.info("%s; %s.", said, "updated" if kept == "new" else "the model is kept as it was")
+    told = Updated(
+        kept=kept,
+        ndcg_before=before,
+        ndcg_after=after,
+        n_interactions=len(newer.items),
+        n_unknown=found.n_unknown,
+    )
+    return whole, told
+
+
+def _with_newer(parts: Parts, newer: PackedSequences, times: np.ndarray | None) -> Parts:
+    assert parts.log is not None
+    return parts.with_learners(
+        learned(parts.learners, parts.choices, parts.values, parts.log, newer, parts.catalogue, parts.device, times)
+    )
+
+
+@torch.no_grad()
+def _ndcg(parts: TrainedParts, tasks: TaskSet) -> float:
+    excluded = None if parts.rules.repeatable else tasks.inputs(slice(None))
+    tasks = parts.now(tasks)
+    scorer = parts.fused(tasks, parts.outputs(tasks))
+    ranks = rank_targets(scorer, tasks.target, excluded, seed=0, block=BLOCK).ranks
+    return float(per_case_ndcg(ranks).mean())
+
+
+def digest(log: Histories) -> str:
+    """Of what an update learns of a log; items are told by their numbers, which stay."""
+    return hashlib.sha256(json.dumps([log.users, log.items, log.seconds], default=float).encode()).hexdigest()

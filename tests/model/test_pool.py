@@ -62,12 +62,10 @@ def _outputs() -> dict[str, Output]:
 def _pool(
     outputs: dict[str, Output],
     others: float = 0.4,
-    tilt: float = 0.5,
     untouched: float = 0.0,
-    untouched_online: float = 0.0,
     usual: Tensor | None = None,
 ) -> Pool:
-    return Pool(tuple(outputs), others, tilt, untouched, TEMPERATURE, 0.2, untouched_online, usual)
+    return Pool(tuple(outputs), others, untouched, TEMPERATURE, 0.2, usual)
 
 
 def _of(pool: Pool, outputs: dict[str, Output]) -> Tensor:
@@ -87,23 +85,17 @@ def _parts(outputs: dict[str, Output]) -> tuple[Tensor, Tensor, Tensor]:
     return (logs - logs[:, WARM].mean(1, keepdim=True)) / deviation, torch.as_tensor(z), deviation
 
 
-def test_warm_items_are_pooled_at_a_temperature_and_each_kind_of_items_keeps_its_share() -> None:
-    """Against the definition in `Pool`: shares of three kinds, each normalised to what the anchor gives it."""
+def test_warm_items_are_pooled_at_a_temperature_and_keep_their_share_together() -> None:
+    """Against the definition in `Pool`."""
     outputs = _outputs()
     own, z, _ = _parts(outputs)
-    p = _logs(outputs).exp()
-    shares = torch.zeros_like(p)
-    for kind, wanted in (
-        (WARM, ((0.6 * own + 0.4 * z) / TEMPERATURE).exp()),
-        (UNTOUCHED, p * (0.5 * z).exp()),
-        (NEWER, p),
-    ):
-        of_kind = wanted * kind
-        shares += of_kind / of_kind.sum(1, keepdim=True) * (p * kind).sum(1, keepdim=True)
-    found = _of(_pool(outputs), outputs) / TEMPERATURE - shares.clamp(min=1e-30).log()
-    listed = WARM | UNTOUCHED | NEWER
-    torch.testing.assert_close(found[:, listed], found[:, 1:2].expand(-1, int(listed.sum())))
-    torch.testing.assert_close(_of(_pool(outputs), outputs)[:, WARM], (0.6 * own + 0.4 * z)[:, WARM])
+    shares = _logs(outputs).exp()
+    pooled = ((0.6 * own + 0.4 * z) / TEMPERATURE).exp() * WARM
+    shares[:, WARM] = (pooled / pooled.sum(1, keepdim=True) * shares[:, WARM].sum(1, keepdim=True))[:, WARM]
+    found = _of(_pool(outputs), outputs)
+    above = found / TEMPERATURE - shares.log()
+    torch.testing.assert_close(above, above[:, 1:2].expand(-1, N_ITEMS))
+    torch.testing.assert_close(found[:, WARM], (0.6 * own + 0.4 * z)[:, WARM])
 
 
 @pytest.mark.parametrize("untouched", [0.0, 0.7, 5.0])
@@ -139,7 +131,7 @@ def test_online_the_others_add_what_they_say_of_the_user_more_than_of_all() -> N
 def test_online_an_untouched_item_has_the_larger_score_and_nothing_is_taken_from_it() -> None:
     outputs = _online(_outputs())
     own, z, _ = _parts(outputs)
-    found = _of(_pool(outputs, untouched_online=5.0, usual=torch.ones(N_ITEMS)), outputs)
+    found = _of(_pool(outputs, untouched=5.0, usual=torch.ones(N_ITEMS)), outputs)
     gain = (found - (own + 0.2 * (z - 1)))[:, 1:2]
     larger = torch.where(z > 0, torch.maximum(own, 5.0 * z + gain), own)
     torch.testing.assert_close(found[:, UNTOUCHED], larger[:, UNTOUCHED])
@@ -162,7 +154,7 @@ def test_what_is_usual_is_the_mean_over_cases() -> None:
 @pytest.mark.parametrize("untouched", [0.0, 5.0])
 def test_contributions_sum_to_the_scores(usual: Tensor | None, untouched: float) -> None:
     outputs = _online(_outputs())
-    pool = _pool(outputs, untouched=untouched, untouched_online=untouched, usual=usual)
+    pool = _pool(outputs, untouched=untouched, usual=usual)
     scorer = pool.scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
     assert isinstance(scorer, ExplainedScorer)
     items, places = torch.arange(1, N_ITEMS), torch.arange(N_ITEMS - 1) % N_CASES
@@ -174,7 +166,7 @@ def test_without_others_and_at_the_temperature_of_the_shares_it_is_the_shares() 
     outputs = _outputs()
     own, _, deviation = _parts(outputs)
     for case in range(N_CASES):
-        pool = Pool(tuple(outputs), 0.0, 0.0, 0.0, float(1 / deviation[case]))
+        pool = Pool(tuple(outputs), 0.0, 0.0, float(1 / deviation[case]))
         torch.testing.assert_close(_of(pool, outputs)[case], own[case])
 
 
@@ -193,11 +185,11 @@ def test_weights_sum_to_one_and_the_shares_have_the_most() -> None:
 
 def test_its_settings_survive() -> None:
     shape = FusionShape(["a", "b"], 0, 3, 1, torch.device("cpu"))
-    values = {"fusion_others": 0.7, "fusion_untouched": 0.2, "fusion_temperature": 0.3, "fusion_untouched_online": 0.1}
+    values = {"fusion_others": 0.7, "fusion_untouched": 0.2, "fusion_temperature": 0.3}
     fusion = FUSIONS["pool"].fit(shape, None, values)
     assert FUSIONS["pool"].restored(shape, fusion.state(), {}) == fusion
     assert isinstance(fusion, Pool)
-    assert (fusion.others, fusion.untouched, fusion.temperature, fusion.untouched_online) == (0.7, 0.2, 0.3, 0.1)
+    assert (fusion.others, fusion.untouched, fusion.temperature) == (0.7, 0.2, 0.3)
 
 
 def _cases(n: int, temperature: float) -> FusionCases:

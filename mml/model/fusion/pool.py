@@ -33,16 +33,10 @@ class PoolSettings:
         low=0.0,
         high=1.0,
     )
-    fusion_others_untouched: float = setting(
-        0.5,
-        "fusion_method pool: exponent by which the other learners tell items apart that nobody has touched yet; "
-        "together these keep the share that newcomers gives them.",
-        low=0.0,
-    )
     fusion_untouched: float = setting(
-        0.7,
+        0.6,
         "fusion_method pool: factor of the other learners' score of an item that nobody has touched yet, where that is "
-        "more than it has otherwise: the larger, the more new items are listed.",
+        "more than newcomers gives it: the larger, the more new items are listed.",
         low=0.0,
     )
     fusion_temperature: float = setting(
@@ -63,7 +57,6 @@ class PoolSettings:
         "fusion_method pool: online, exponent of what the other learners say of a user more than of users at large.",
         low=0.0,
     )
-    fusion_untouched_online: float = setting(0.5, "fusion_method pool: fusion_untouched online.", low=0.0)
 
 
 @dataclass(frozen=True)
@@ -75,40 +68,35 @@ class Pool:
     the warm items, and z the mean of the other learners' standardised scores, an item's share is in proportion to
 
         exp(((1 - b) x + b z) / t)    if it is warm, known when the others were trained
-        p exp(k z)                    if nobody has touched it
-        p                             if somebody has since, or no other learner knows it
+        p                             if not
 
-    and each of the three kinds together keeps the share that p gives it: the others were trained before new items came
-    and say nothing of how likely these are. t is what makes the validation users' next items likeliest. An item that
-    nobody has touched has the score c z where that is above 0 and more: the others may know that it fits this user.
+    and the warm items together keep the share that p gives them: the others were trained before new items came and say
+    nothing of how likely these are. t is what makes the validation users' next items likeliest. An item that nobody has
+    touched has the score c z where that is above 0 and more: the others may know that it fits this user.
     Online p knows what is popular by now, the others what was when they were trained: only what they say of this user
     more than of all counts, and it is little. An item has the score
 
         x + a (z - u) + g      if it is warm, u the mean of z over users at large
         x                      if somebody has touched it since, or no other learner knows it
-        max(x, c' z + g)       if nobody has touched it and z > 0
+        max(x, c z + g)        if nobody has touched it and z > 0
 
     with g such that the warm items together keep their share. Where no learner has shares it is the mean.
 
     Args:
         names: of the learners.
         others: b.
-        tilt: k.
         untouched: c.
         temperature: t.
         others_online: a.
-        untouched_online: c'.
         usual: u of the first items, all warm ones among them, float32 [n]; None where there were no users to tell it,
             then online is as frozen.
     """
 
     names: tuple[str, ...]
     others: float
-    tilt: float
     untouched: float
     temperature: float
     others_online: float = 0.0
-    untouched_online: float = 0.0
     usual: Tensor | None = None
     needs_context: ClassVar[bool] = False
 
@@ -117,14 +105,14 @@ class Pool:
         if found is None or len(self.names) == 1:
             return FixedWeights(dict.fromkeys(self.names, 1.0 / len(self.names))).scorer(scores, context)
         if self.usual is not None and found[1].is_online:
-            return OnlinePoolScorer(scores, *found, self.others_online, self.untouched_online, self.usual)
-        return FrozenPoolScorer(scores, *found, self.others, self.tilt, self.untouched, self.temperature)
+            return OnlinePoolScorer(scores, *found, self.others_online, self.untouched, self.usual)
+        return FrozenPoolScorer(scores, *found, self.others, self.untouched, self.temperature)
 
     def state(self) -> State:
         return {name: getattr(self, name) for name in (*_NUMBERS, "usual")}
 
 
-_NUMBERS = ("others", "tilt", "untouched", "temperature", "others_online", "untouched_online")
+_NUMBERS = ("others", "untouched", "temperature", "others_online")
 
 
 def likeliest_temperature(
@@ -172,11 +160,9 @@ class PoolEntry:
         pool = Pool(
             names,
             own.fusion_others,
-            own.fusion_others_untouched,
             own.fusion_untouched,
             own.fusion_temperature,
             own.fusion_others_online,
-            own.fusion_untouched_online,
         )
         if data is None or data.scores.shares is None or len(names) == 1:
             return pool
@@ -191,8 +177,8 @@ class PoolEntry:
         return replace(pool, temperature=temperature, usual=usual_scores(data.scores))
 
     def restored(self, shape: FusionShape, state: State, values: Mapping[str, object]) -> TrainedFusion:
-        others, tilt, untouched, temperature, online, untouched_online = (float(state[name]) for name in _NUMBERS)
-        return Pool(tuple(shape.names), others, tilt, untouched, temperature, online, untouched_online, state["usual"])
+        others, untouched, temperature, online = (float(state[name]) for name in _NUMBERS)
+        return Pool(tuple(shape.names), others, untouched, temperature, online, state["usual"])
 
 
 FUSIONS.add(PoolEntry())

@@ -13,7 +13,6 @@ from mml.model.fusion.weighted import common_mean
 from mml.model.learner.outputs import ShareOutput
 
 _SMALLEST = 1e-6  # deviation of log shares
-_NONE = -1e9  # log share of what is left out
 _BLOCK = 256  # cases at a time
 
 
@@ -94,7 +93,6 @@ class FrozenPoolScorer(_PoolScorer):
         anchor: the name of the learner that has shares.
         shares: what it says.
         others: b.
-        tilt: k.
         untouched: c.
         temperature: t.
     """
@@ -105,29 +103,24 @@ class FrozenPoolScorer(_PoolScorer):
         anchor: str,
         shares: ShareOutput,
         others: float,
-        tilt: float,
         untouched: float,
         temperature: float,
     ) -> None:
         super().__init__(scores, anchor, shares, others, 1 - others)
-        self._tilt, self._of_untouched, self._temperature = tilt, untouched, temperature
+        self._of_untouched, self._temperature = untouched, temperature
 
     def _parts(self, cases: slice) -> tuple[Tensor, Tensor, Tensor]:
         logs, others = self._logs(cases), common_mean(self._scores, cases, self._mean)
         kept = (1 - self._exponent) * self._standardised(logs)[0]
         pooled = (kept + self._exponent * others)[:, self._warm]
-        told = self._untouched(cases) & self._is_known
-        told[:, self._warm] = False
-        # the others move shares among the untouched items, which together keep theirs
-        of_told, of_tilted = (_log_sum(one, told) for one in (logs, logs + self._tilt * others))
-        rest = torch.where(told, logs + (of_told - of_tilted), logs)
         # on the scale of the pooled scores, where the log share of a warm item is 1 / t of its score
         above = (pooled / self._temperature).logsumexp(1, keepdim=True) - logs[:, self._warm].logsumexp(1, keepdim=True)
-        rest = self._temperature * (rest + above)
-        rest[:, self._warm] = kept[:, self._warm]
-        exponent = torch.where(told, self._temperature * self._tilt, self._exponent)
-        by_others = told & (self._of_untouched * others > (rest + exponent * others).clamp(min=0.0))
-        return torch.where(by_others, self._of_untouched, exponent), others, torch.where(by_others, 0.0, rest)
+        own = self._temperature * (logs + above)
+        own[:, self._warm] = kept[:, self._warm]
+        fits = self._of_untouched * others
+        by_others = self._untouched(cases) & self._is_known & (fits > own.clamp(min=0.0))
+        exponent = torch.where(by_others, self._of_untouched, self._exponent)
+        return exponent, others, torch.where(by_others, 0.0, own)
 
 
 class OnlinePoolScorer(_PoolScorer):
@@ -198,8 +191,3 @@ def _columns(mask: Tensor) -> slice | Tensor:
     places = mask.nonzero()[:, 0]
     first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
     return slice(first, last + 1) if last - first + 1 == len(places) else places
-
-
-def _log_sum(logs: Tensor, among: Tensor) -> Tensor:
-    """[c, 1], the logarithm of the sum of shares [c, n] of some items; finite where there are none."""
-    return torch.where(among, logs, _NONE).logsumexp(1, keepdim=True)

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
-from mml.errors import InputError
 from mml.features.files import read_features, refuse_to_write, write_features
 from mml.features.media import MEDIA, FolderMedium, Medium, TableMedium, built_in_encoders
 from mml.features.raw import expanded
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.settings import keys_of
 from prepare_multimodal_information_file.check import catalogue, check
 from prepare_multimodal_information_file.encode import config_lines, encode_folder, encode_table
@@ -30,13 +29,12 @@ def encoders() -> str:
     return "\n".join(["encoders:", *lines, MODELS])
 
 
+@in_one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code, 2 for a mistake in the input."""
     args = build_parser().parse_args(arguments)
     try:
         args.run(args)
-    except (InputError, OSError) as error:
-        return reported(error)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on where it stopped.", file=sys.stderr)
         return 130

@@ -9,8 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from mml.errors import InputError
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.stopping import in_order
 
 _EPILOG = """\
@@ -28,6 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     return in_order(lambda: _main(arguments))
 
 
+@in_one_line
 def _main(arguments: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml.baselines.run import run_baseline
@@ -37,20 +37,17 @@ def _main(arguments: Sequence[str]) -> int:
     from mml.run.printing import result_table
 
     setup_logging("INFO")
-    try:
-        options, files, settings = common_arguments(
-            named_first(arguments, place=1),
-            "Train and evaluate a baseline on mml's split.",
-            {"MODEL": "a name that `mml baselines` lists"},
-            _EPILOG,
-            "mml baseline MODEL NAME",
-        )
-        baseline = read_baseline(options.MODEL, options.dataset, files, settings)
-        setup_logging(baseline.config.run.state)
-        with own_log() as log:
-            result, path = run_baseline(baseline, log)
-    except (InputError, OSError) as error:
-        return reported(error)
+    options, files, settings = common_arguments(
+        named_first(arguments, place=1),
+        "Train and evaluate a baseline on mml's split.",
+        {"MODEL": "a name that `mml baselines` lists"},
+        _EPILOG,
+        "mml baseline MODEL NAME",
+    )
+    baseline = read_baseline(options.MODEL, options.dataset, files, settings)
+    setup_logging(baseline.config.run.state)
+    with own_log() as log:
+        result, path = run_baseline(baseline, log)
     print(result_table(result))
     print(f"\nWritten to {path}")
     return 0

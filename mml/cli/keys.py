@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import yaml
 
 from mml.errors import InputError, did_you_mean
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.settings import Key, keys_of
 
 _WIDTH = 100
@@ -149,6 +149,7 @@ def written(value: object) -> str:
     return "~" if value is None else text.removesuffix("...\n").strip()
 
 
+@in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Print; exit code 2 for a part that is not there."""
     parser = argparse.ArgumentParser(
@@ -162,14 +163,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--all", action="store_true", help="all keys of all parts")
     options = parser.parse_args(arguments)
     every = parts()
-    try:
-        if options.part is None and not options.all:
-            print(overview(every))
-            print("\n`mml keys PART` says more of each, `mml keys --all` of all.")
-        else:
-            print(page(every if options.part is None else chosen(every, options.part)))
-    except (InputError, OSError) as error:
-        return reported(error)
+    if options.part is None and not options.all:
+        print(overview(every))
+        print("\n`mml keys PART` says more of each, `mml keys --all` of all.")
+    else:
+        print(page(every if options.part is None else chosen(every, options.part)))
     return 0
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mml.errors import InputError
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.files.runs import named_folder
 from mml.files.safe import replacing
 from mml.files.sheets import neutral
@@ -26,19 +25,17 @@ Users without an item that is known get what is popular (`by` says so). Exit cod
 4 for a fault of the machine."""
 
 
+@in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Print or write lists; returns the exit code: 0, or 2 for a mistake in the input."""
     options = _parser().parse_args(arguments)
     setup_logging("WARNING")
-    try:
-        frame = _lists(options)
-        if options.output is None:
-            print(frame.to_string(index=False))
-            return 0
-        with replacing(options.output) as path:
-            neutral(frame).to_csv(path, index=False)
-    except (InputError, OSError) as error:
-        return reported(error)
+    frame = _lists(options)
+    if options.output is None:
+        print(frame.to_string(index=False))
+        return 0
+    with replacing(options.output) as path:
+        neutral(frame).to_csv(path, index=False)
     print(f"{frame['user_id'].nunique()} users, {len(frame)} rows written to {options.output}")
     return 0
 

@@ -8,8 +8,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from mml.errors import InputError
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.stopping import in_order
 
 EXIT_PEER_LOST = 3
@@ -36,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     return in_order(lambda: _main(arguments))
 
 
+@in_one_line
 def _main(arguments: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml import distributed
@@ -65,8 +65,6 @@ def _main(arguments: Sequence[str]) -> int:
     except distributed.PeerLost as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return EXIT_PEER_LOST
-    except (InputError, OSError) as error:
-        return reported(error)
     if is_main:
         print_lines(summary(result))
         report, why = try_report(path)

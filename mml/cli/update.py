@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mml.errors import InputError
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.files.runs import named_folder
 from mml.logs import setup_logging
 from mml.recommender import MODEL, Recommender
@@ -22,23 +22,21 @@ learned is not learned twice: after a kill give the same command again. Exit cod
 mistake in the input, 4 for a fault of the machine."""
 
 
+@in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Update a model and write it; returns the exit code: 0, or 2 for a mistake in the input."""
     options = _parser().parse_args(arguments)
     setup_logging("WARNING")
-    try:
-        if options.log is None and options.items is None:
-            raise InputError("give --log or --items, or both: there is nothing to learn from.")
-        folder = named_folder(options.model, options.output_dir)
-        model = Recommender.load(folder)
-        if options.items is not None:
-            print(f"{model.add_items(options.items, options.images)} new items can be recommended.")
-        if options.log is not None:
-            _learn(model, options.log)
-        target = options.output or (folder / MODEL if (folder / MODEL).is_dir() else folder)
-        print(f"Written to {model.save(target)}")
-    except (InputError, OSError) as error:
-        return reported(error)
+    if options.log is None and options.items is None:
+        raise InputError("give --log or --items, or both: there is nothing to learn from.")
+    folder = named_folder(options.model, options.output_dir)
+    model = Recommender.load(folder)
+    if options.items is not None:
+        print(f"{model.add_items(options.items, options.images)} new items can be recommended.")
+    if options.log is not None:
+        _learn(model, options.log)
+    target = options.output or (folder / MODEL if (folder / MODEL).is_dir() else folder)
+    print(f"Written to {model.save(target)}")
     return 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mml.config.arguments import named_first
 from mml.errors import InputError
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.stopping import in_order
 
 _DESCRIPTION = """\
@@ -90,20 +90,18 @@ def main(arguments: Sequence[str]) -> int:
     return in_order(lambda: _main(arguments), "Stopped. Finished runs are kept: start the same command again to go on.")
 
 
+@in_one_line
 def _main(arguments: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml.logs import setup_logging
 
     setup_logging("INFO")
-    try:
-        options, files, settings = options_of(named_first(arguments))
-        from mml.comparison.command import Comparison
-        from mml.tuning.screen import own_lines
+    options, files, settings = options_of(named_first(arguments))
+    from mml.comparison.command import Comparison
+    from mml.tuning.screen import own_lines
 
-        with own_lines() as log_to:
-            Comparison(options, files, settings).run(log_to)
-    except (InputError, OSError) as error:
-        return reported(error)
+    with own_lines() as log_to:
+        Comparison(options, files, settings).run(log_to)
     return 0
 
 

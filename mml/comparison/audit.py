@@ -19,10 +19,9 @@ from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
-from mml.errors import InputError
 from mml.evaluation.cases import rank_cases
 from mml.evaluation.significance import per_case_ndcg
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.run.context import ranking_rules
 
 _SHORTEST_COPY = 3  # shorter sequences coincide by chance
@@ -179,6 +178,7 @@ def _longest_histories(tasks: TaskSet) -> np.ndarray:
     return items[items > 0]
 
 
+@in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Print the audit of a dataset; exit code 2 for a mistake in the input."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
@@ -186,12 +186,9 @@ def main(arguments: Sequence[str]) -> int:
     from mml.logs import setup_logging
 
     setup_logging("WARNING")
-    try:
-        options, files, settings = common_arguments(arguments, "Audit a dataset's split.")
-        config = Config(options.dataset, files, arguments=settings)
-        print("\n".join(audit_lines(audit(config, MMLDataset(config)))))
-    except (InputError, OSError) as error:
-        return reported(error)
+    options, files, settings = common_arguments(arguments, "Audit a dataset's split.")
+    config = Config(options.dataset, files, arguments=settings)
+    print("\n".join(audit_lines(audit(config, MMLDataset(config)))))
     return 0
 
 

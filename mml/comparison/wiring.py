@@ -34,7 +34,7 @@ from mml.errors import InputError
 from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import rank_targets
 from mml.files.atomic import read_header
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.files.safe import write_text
 from mml.precision import set_up_torch
 from mml.trainer.events import NoEvents, events_go_to
@@ -166,6 +166,7 @@ def _silent() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
+@in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Print the check of a dataset; exit code 1 if the two disagree, 2 for a mistake in the input."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
@@ -176,13 +177,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of training")
     own, rest = parser.parse_known_args(arguments)
-    try:
-        options, files, settings = common_arguments(rest, "Check our evaluation against RecBole's (--epochs N).")
-        config = Config(options.dataset, files, arguments=settings)
-        set_up_torch(config)
-        found = check_wiring(config, own.epochs)
-    except (InputError, OSError) as error:
-        return reported(error)
+    options, files, settings = common_arguments(rest, "Check our evaluation against RecBole's (--epochs N).")
+    config = Config(options.dataset, files, arguments=settings)
+    set_up_torch(config)
+    found = check_wiring(config, own.epochs)
     print("\n".join(wiring_lines(found)))
     return int(found.difference > _TOLERANCE)
 

@@ -7,8 +7,10 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec
 
 from mml.errors import InputError, MachineError
 
@@ -73,6 +75,22 @@ def told(error: OSError) -> InputError:
     if error.errno in _MENDS:
         return MachineError(f"{path}: {_reason(error)}; {_MENDS[error.errno]} and give the same command again.")
     return InputError(f"{path}: {_reason(error)}; check the path and its rights.")
+
+
+P = ParamSpec("P")
+
+
+def in_one_line(main: Callable[P, int]) -> Callable[P, int]:
+    """A command whose user's mistakes and machine's faults are told in one line; its exit code is then `reported`'s."""
+
+    @wraps(main)
+    def told_in_one_line(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except (InputError, OSError) as error:
+            return reported(error)
+
+    return told_in_one_line
 
 
 def reported(error: InputError | OSError) -> int:

@@ -6,8 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mml.errors import InputError
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.importing.build import import_log
 
 _EPILOG = """\
@@ -20,13 +19,11 @@ It prints what it understood and what it leaves out, and writes dataset/shop/. L
 `mml update`, are read by the same names of columns. Then: mml check shop, mml train shop."""
 
 
+@in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Import, print what was understood; returns the exit code."""
     options = parser().parse_args(list(arguments))
-    try:
-        made = import_log(**vars(options))
-    except (InputError, OSError) as error:
-        return reported(error)
+    made = import_log(**vars(options))
     print("\n".join(made.said))
     folder, name = made.folder, made.folder.name
     print(

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import torch
 
-from mml.errors import InputError
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.files.runs import named_folder
 from mml.logs import setup_logging
 from mml.report.write import write_report
@@ -23,15 +22,13 @@ Examples:
 """
 
 
+@in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Write the report and say where; returns the exit code: 0, or 2 for a mistake in the input."""
     options = _parser().parse_args(arguments)
     setup_logging("WARNING")
     torch.set_num_threads(1)  # the models are small, and more threads mostly wait for each other
-    try:
-        path = write_report(named_folder(options.run, options.output_dir), options.output, options.plots)
-    except (InputError, OSError) as error:
-        return reported(error)
+    path = write_report(named_folder(options.run, options.output_dir), options.output, options.plots)
     print(f"Written to {path}")
     if options.plots is not None:
         print(f"Plots in {options.plots}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mml.errors import InputError
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.files.runs import LATEST, Result
 
 FULL_METHOD = "mml"
@@ -147,6 +147,7 @@ def _read_result(path: Path) -> Result | None:
         return None
 
 
+@in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Print; exit code 2 if there is nothing to print."""
     parser = argparse.ArgumentParser(
@@ -162,10 +163,7 @@ def main(arguments: Sequence[str]) -> int:
         "--output_dir", type=Path, default=Path("output"), metavar="DIR", help="where the runs are (default: output)"
     )
     options = parser.parse_args(arguments)
-    try:
-        results = load_results(options.output_dir, options.datasets)
-    except (InputError, OSError) as error:
-        return reported(error)
+    results = load_results(options.output_dir, options.datasets)
     if options.all:
         from mml.run.summary import LEGEND  # it builds on this module
 

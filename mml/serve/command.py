@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mml.errors import InputError
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.files.runs import named_folder
 from mml.logs import setup_logging
 from mml.serve.limits import Limits
@@ -22,6 +22,7 @@ _INSTALL = 'serving needs further packages: pip install "mml[serve]"'
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
+@in_one_line
 def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> int:
     """Serve a model until a signal ends it.
 
@@ -34,10 +35,7 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
     """
     options = _parser().parse_args(arguments)
     setup_logging("INFO")
-    try:
-        return _serve(options, load or _load)
-    except (InputError, OSError) as error:
-        return reported(error)
+    return _serve(options, load or _load)
 
 
 def _load(path: Path) -> Recommender:

@@ -5,21 +5,18 @@ import sys
 import time
 from pathlib import Path
 
-from mml.errors import InputError
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.synthetic.folder import describe, refuse_foreign, write
 from mml.synthetic.generator import generate
 from mml.synthetic.spec import PRESETS, SyntheticSpec, spec_for
 
 
+@in_one_line
 def main(arguments: list[str] | None = None) -> int:
     """Make one data set; returns the exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        spec = spec_for(options.name, options.preset, users=options.users, items=options.items, seed=options.seed)
-        _make(spec, options.output / spec.name, with_time=options.time, features=options.features)
-    except (InputError, OSError) as error:
-        return reported(error)
+    spec = spec_for(options.name, options.preset, users=options.users, items=options.items, seed=options.seed)
+    _make(spec, options.output / spec.name, with_time=options.time, features=options.features)
     return 0
 
 

@@ -23,7 +23,7 @@ from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.evaluation.cases import GroupMetrics, dataset_metrics, group_metrics, rank_cases
 from mml.evaluation.scorer import ItemScores, of_rows
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.run.context import ranking_rules
 from mml.run.printing import load_results
 from mml.synthetic.arrays import Floats, Ints
@@ -154,21 +154,19 @@ def _latest(config: Config, n_cases: int) -> dict[str, GroupMetrics]:
     return methods
 
 
+@in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Print the table; returns the exit code."""
-    try:
-        options, files, settings = common_arguments(arguments, "NDCG@10 of the oracle on a synthetic dataset.")
-        config = Config(options.dataset, files, arguments=settings)
-        dataset = MMLDataset(config)
-        best = oracle_metrics(config, dataset)
-        groups = best["oracle"]
-        counts = {title: int(groups[group]["n_cases"]) for group, title in GROUPS.items() if group in groups}
-        run = _latest(config, counts["all"])
-        cases = ", ".join(f"{n} {title}" for title, n in counts.items())
-        print(f"{options.dataset}: NDCG@10 and its share of the oracle's; cases: {cases}")
-        print(table({**best, **run}, best["oracle"], best["oracle_online"]))
-    except (InputError, OSError) as error:
-        return reported(error)
+    options, files, settings = common_arguments(arguments, "NDCG@10 of the oracle on a synthetic dataset.")
+    config = Config(options.dataset, files, arguments=settings)
+    dataset = MMLDataset(config)
+    best = oracle_metrics(config, dataset)
+    groups = best["oracle"]
+    counts = {title: int(groups[group]["n_cases"]) for group, title in GROUPS.items() if group in groups}
+    run = _latest(config, counts["all"])
+    cases = ", ".join(f"{n} {title}" for title, n in counts.items())
+    print(f"{options.dataset}: NDCG@10 and its share of the oracle's; cases: {cases}")
+    print(table({**best, **run}, best["oracle"], best["oracle_online"]))
     return 0
 
 

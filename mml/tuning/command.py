@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mml.errors import InputError
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.logs import setup_logging
 from mml.stopping import in_order, told
 
@@ -78,17 +78,15 @@ def main(arguments: Sequence[str]) -> int:
     return in_order(lambda: _main(arguments))
 
 
+@in_one_line
 def _main(arguments: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     from mml.tuning.screen import own_lines
 
     setup_logging("INFO")
-    try:
-        options, files, settings = parsed(arguments)
-        with own_lines() as log_to:
-            return _tune(options, files, settings, log_to)
-    except (InputError, OSError) as error:
-        return reported(error)
+    options, files, settings = parsed(arguments)
+    with own_lines() as log_to:
+        return _tune(options, files, settings, log_to)
 
 
 def _tune(

@@ -65,7 +65,7 @@ def _pool(
     untouched: float = 0.0,
     usual: Tensor | None = None,
 ) -> Pool:
-    return Pool(tuple(outputs), others, untouched, TEMPERATURE, 0.2, usual)
+    return Pool(tuple(outputs), others, untouched, TEMPERATURE, 0.2, untouched, usual)
 
 
 def _of(pool: Pool, outputs: dict[str, Output]) -> Tensor:
@@ -185,11 +185,11 @@ def test_weights_sum_to_one_and_the_shares_have_the_most() -> None:
 
 def test_its_settings_survive() -> None:
     shape = FusionShape(["a", "b"], 0, 3, 1, torch.device("cpu"))
-    values = {"fusion_others": 0.7, "fusion_untouched": 0.2, "fusion_temperature": 0.3}
+    values = {"fusion_others": 0.7, "fusion_untouched": 0.2, "fusion_temperature": 0.3, "fusion_untouched_online": 0.1}
     fusion = FUSIONS["pool"].fit(shape, None, values)
     assert FUSIONS["pool"].restored(shape, fusion.state(), {}) == fusion
     assert isinstance(fusion, Pool)
-    assert (fusion.others, fusion.untouched, fusion.temperature) == (0.7, 0.2, 0.3)
+    assert (fusion.others, fusion.untouched, fusion.temperature, fusion.untouched_online) == (0.7, 0.2, 0.3, 0.1)
 
 
 def _cases(n: int, temperature: float) -> FusionCases:

@@ -34,7 +34,7 @@ class PoolSettings:
         high=1.0,
     )
     fusion_untouched: float = setting(
-        0.6,
+        0.7,
         "fusion_method pool: factor of the other learners' score of an item that nobody has touched yet, where that is "
         "more than newcomers gives it: the larger, the more new items are listed.",
         low=0.0,
@@ -57,6 +57,7 @@ class PoolSettings:
         "fusion_method pool: online, exponent of what the other learners say of a user more than of users at large.",
         low=0.0,
     )
+    fusion_untouched_online: float = setting(0.5, "fusion_method pool: fusion_untouched online.", low=0.0)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Pool:
 
         x + a (z - u) + g      if it is warm, u the mean of z over users at large
         x                      if somebody has touched it since, or no other learner knows it
-        max(x, c z + g)        if nobody has touched it and z > 0
+        max(x, c' z + g)       if nobody has touched it and z > 0
 
     with g such that the warm items together keep their share. Where no learner has shares it is the mean.
 
@@ -88,6 +89,7 @@ class Pool:
         untouched: c.
         temperature: t.
         others_online: a.
+        untouched_online: c'.
         usual: u of the first items, all warm ones among them, float32 [n]; None where there were no users to tell it,
             then online is as frozen.
     """
@@ -97,6 +99,7 @@ class Pool:
     untouched: float
     temperature: float
     others_online: float = 0.0
+    untouched_online: float = 0.0
     usual: Tensor | None = None
     needs_context: ClassVar[bool] = False
 
@@ -105,14 +108,14 @@ class Pool:
         if found is None or len(self.names) == 1:
             return FixedWeights(dict.fromkeys(self.names, 1.0 / len(self.names))).scorer(scores, context)
         if self.usual is not None and found[1].is_online:
-            return OnlinePoolScorer(scores, *found, self.others_online, self.untouched, self.usual)
+            return OnlinePoolScorer(scores, *found, self.others_online, self.untouched_online, self.usual)
         return FrozenPoolScorer(scores, *found, self.others, self.untouched, self.temperature)
 
     def state(self) -> State:
         return {name: getattr(self, name) for name in (*_NUMBERS, "usual")}
 
 
-_NUMBERS = ("others", "untouched", "temperature", "others_online")
+_NUMBERS = ("others", "untouched", "temperature", "others_online", "untouched_online")
 
 
 def likeliest_temperature(
@@ -163,6 +166,7 @@ class PoolEntry:
             own.fusion_untouched,
             own.fusion_temperature,
             own.fusion_others_online,
+            own.fusion_untouched_online,
         )
         if data is None or data.scores.shares is None or len(names) == 1:
             return pool
@@ -177,8 +181,8 @@ class PoolEntry:
         return replace(pool, temperature=temperature, usual=usual_scores(data.scores))
 
     def restored(self, shape: FusionShape, state: State, values: Mapping[str, object]) -> TrainedFusion:
-        others, untouched, temperature, online = (float(state[name]) for name in _NUMBERS)
-        return Pool(tuple(shape.names), others, untouched, temperature, online, state["usual"])
+        others, untouched, temperature, online, untouched_online = (float(state[name]) for name in _NUMBERS)
+        return Pool(tuple(shape.names), others, untouched, temperature, online, untouched_online, state["usual"])
 
 
 FUSIONS.add(PoolEntry())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import cached_property
 
 import torch
@@ -16,7 +17,7 @@ _SMALLEST = 1e-6  # deviation of log shares
 _BLOCK = 256  # cases at a time
 
 
-class _PoolScorer:
+class _PoolScorer(ABC):
     """What both protocols share.
 
     Args:
@@ -66,9 +67,9 @@ class _PoolScorer:
         found[self._anchor] = own[places, items]
         return found
 
+    @abstractmethod
     def _parts(self, cases: slice) -> tuple[Tensor, Tensor, Tensor]:
         """The others' exponent, their mean less what is usual, and what the shares add to the scores; [c, n_items]."""
-        raise NotImplementedError
 
     def _logs(self, cases: slice) -> Tensor:
         """[c, n_items], log shares."""

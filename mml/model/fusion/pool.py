@@ -14,10 +14,11 @@ from mml.model.fusion.mean import FixedWeights
 from mml.model.fusion.pool_scorer import FrozenPoolScorer, OnlinePoolScorer, usual_scores
 from mml.model.fusion.slot import FUSIONS, FusedScorer, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.standardised import StandardisedScores
+from mml.model.fusion.weighted import weighted_mean
 from mml.settings import read, setting
 
 _BLOCK = 512  # cases at a time
-_TRIED = torch.logspace(-1.5, 1.5, 61, base=10)  # factors of the usual temperature
+_TRIED = torch.logspace(-1.5, 1.5, 61, base=10)  # factors of the expected temperature
 
 
 @dataclass(frozen=True)
@@ -135,13 +136,12 @@ def likeliest_temperature(
     share = (1.0 / count)[place]
     tried = expected * _TRIED
     total = -0.5 * (_TRIED.log() / spread) ** 2
-    is_other = torch.arange(len(cases.z)) != anchor
+    is_other = (torch.arange(len(cases.z)) != anchor).to(cases.z)
     for begin in range(0, len(cases), _BLOCK):
         part = slice(begin, min(begin + _BLOCK, len(cases)))
-        known = cases.known[is_other, part].float()
-        n_known = known.sum(0)
-        mean = (cases.z[is_other, part] * known).sum(0) / n_known.clamp(min=1.0)
-        exponent = others * (n_known > 0)
+        known, weights = cases.known[:, part].float(), is_other.expand(len(cases.target[part]), -1)
+        mean = weighted_mean(cases.z[:, part], weights, known, 0.0)
+        exponent = others * (torch.einsum("m,mci->ci", is_other, known) > 0)
         pooled = (1 - exponent) * cases.z[anchor, part] + exponent * mean
         own = pooled.gather(1, cases.target[part, None])[:, 0]
         for i, temperature in enumerate(tried.tolist()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -161,6 +161,10 @@ class TrainedParts:
             return tasks
         n = len(tasks)
         return replace(tasks, moments=Moments(np.full(n, len(counting[0].events)), np.full(n, -1)))
+
+
+Parts = TypeVar("Parts", bound=TrainedParts)
+"""The kind of whole that is made of them."""
 
 
 def new_generator(kind: str, learner: TrainedLearner, catalogue: Catalogue, values: Values) -> Generator:

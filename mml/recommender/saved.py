@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from mml.files.safe import make_folder, plain
 from mml.model.fusion import FUSIONS
 from mml.model.learner import entry_of
 from mml.model.learner.slot import MAIN, Serving, State
-from mml.recommender.parts import Rules, TrainedParts, new_generator
+from mml.recommender.parts import Parts, Rules, TrainedParts, new_generator
 from mml.version import __version__
 
 MODEL = "model"
@@ -28,8 +27,6 @@ MODEL = "model"
 
 _FORMAT = 2
 _NAME = "recommender"  # of its files
-
-Parts = TypeVar("Parts", bound=TrainedParts)
 
 
 def save(parts: TrainedParts, folder: str | Path) -> Path:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from dataclasses import replace
-from typing import TypedDict, TypeVar
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -18,12 +18,10 @@ from mml.evaluation.ranking import rank_targets
 from mml.evaluation.significance import per_case_ndcg
 from mml.histories import Histories
 from mml.recommender.lists import BLOCK
-from mml.recommender.parts import TrainedParts
+from mml.recommender.parts import Parts, TrainedParts
 from mml.updating.learning import learned
 
 logger = logging.getLogger(__name__)
-
-Parts = TypeVar("Parts", bound=TrainedParts)
 
 
 class Updated(TypedDict):

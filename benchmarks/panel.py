@@ -46,7 +46,9 @@ from mml.synthetic.oracle import oracle_metrics
 CUBIC = ("SLIST", "EASE", "SumLog")
 """They invert matrices of items x items for each of their settings."""
 COUNTING = ("PositionPopularity", "RecentPositionPopularity", "Markov", "VSTAN", *CUBIC)
-READING = ("ContentInitSASRec", "UniSRec", "SumFive")
+READING = ("ContentInitSASRec", "SumFive")
+ONCE = (*COUNTING, "SumFive")
+"""Run with the first seed alone: nothing is random about the former, and the latter is five models."""
 BASELINES = (*COUNTING, *READING)
 PRESETS = ("mml_2022",)
 COUNTER = "counter_online"
@@ -78,15 +80,15 @@ class Runs:
         return Config(self.world, files, arguments=self._arguments(seed))
 
     def rows(self, seeds: int) -> Iterator[Row]:
-        """All methods' rows of the first so many seeds; what has no random part is run with the first."""
+        """All methods' rows of the first so many seeds; those of ONCE, and presets, are run with the first alone."""
         names = wanted(self.config(FIRST_SEED), self.baselines)
         for seed in range(FIRST_SEED, FIRST_SEED + seeds):
             yield from self._mml(seed)
-            for preset in self.presets:
-                yield from self._preset(seed, preset)
             for name in names:
-                if seed == FIRST_SEED or name not in COUNTING:
+                if seed == FIRST_SEED or name not in ONCE:
                     yield from self._baseline(seed, name)
+        for preset in self.presets:
+            yield from self._preset(FIRST_SEED, preset)
         yield from self._certain()
 
     def _arguments(self, seed: int) -> list[str]:

@@ -22,8 +22,8 @@ PEERS = ("baseline", "counter")
 
 _LEGEND = """How it is judged: [protocol](../protocol.md). What a name means: [glossary](../method.md#glossary).
 `mml is above by`: in percent of the line, over all cases; p: over users, after Holm's correction over the lines of its
-kind. A `part` is a learner of mml alone, or another way of fusing them. Models of the log and counters have no random
-part and are run once. `CPU s`: of the whole run, the choice of settings included."""
+kind. A `part` is a learner of mml alone, or another way of fusing them. What has no random
+part, the preset and the sum of five models are run once. `CPU s`: of the whole run, the choice of settings included."""
 
 
 @dataclass(frozen=True)

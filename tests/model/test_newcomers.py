@@ -14,7 +14,7 @@ from mml.data.tasks import Moments, evaluation_tasks
 from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.launches import UNTOUCHED, learned, untouched_weights
 from mml.model.newcomers.learner import LEARNERS, Chosen, Newcomers, _youth, choose, chosen_of, state_of
-from mml.model.newcomers.newness import passed
+from mml.model.newcomers.newness import Newness, passed
 from mml.model.newcomers.output import NewcomersOutput
 from mml.model.newcomers.parts import PRESENT, Shares
 from mml.model.newcomers.settings import NewcomersSettings
@@ -123,6 +123,26 @@ def test_the_longer_ago_the_log_ended_the_more_is_new() -> None:
     waited = passed(events, n, cases.queries)
     assert (waited >= 0).all()
     assert waited.max() == pytest.approx(0.5, abs=0.02)  # those who came last, asked with what was known at the middle
+    assert newness.longest == waited.max()
+
+
+@pytest.mark.parametrize("waited", [0.5, 1.0, 60.0])
+def test_newness_is_not_extrapolated(waited: float) -> None:
+    newness = Newness(0.06, 0.85, longest=0.485)
+    assert newness.share(np.array([waited])) == pytest.approx(newness.share(np.array([0.485])))
+    assert newness.share(np.array([0.3])) < newness.share(np.array([waited])) < 0.4
+
+
+def test_after_a_gap_not_everything_is_new() -> None:
+    """Newcomers many spans after the log's end, as where times are counters, take as many as were ever seen."""
+    rng = np.random.default_rng(0)
+    users, items = np.arange(1200) // 3, 1 + np.arange(1200) // 4 - rng.integers(0, 30, 1200)
+    events = EventLog.from_rows(users, np.maximum(items, 1), np.arange(1200.0))
+    n_items, n = int(items.max()) + 101, len(events)
+    shares = Shares(events, n_items, n, False, how=HOW)
+    model = Newcomers(choose(events, shares, "frozen", False, FLAT), shares)
+    soon, late = (model.scores(strangers([[5, 6]], [n], asked)).exp()[0] for asked in (1800.0, 1e6))
+    torch.testing.assert_close(late, soon)
 
 
 def _newness(model: Newcomers, queries: Queries) -> torch.Tensor:

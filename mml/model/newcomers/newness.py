@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,21 +18,25 @@ from mml.model.newcomers.settings import NewcomersSettings
 class Newness:
     """The share of next items that are new, logistic in the log of the time that has passed.
 
+    It grows as far as the log's past has shown: after a gap of many spans all items would be new by the same slope.
+
     Args:
         level: log odds after the whole span of the log.
         slope: of log odds over the log of time; not negative.
         soon: what is added to the time, in spans of the log.
         least: least share, of new ones and of others.
+        longest: the longest time that was seen, in spans of the log; after more, the share is as after this one.
     """
 
     level: float
     slope: float = 0.0
     soon: float = NewcomersSettings.newness_soon
     least: float = NewcomersSettings.newness_least
+    longest: float = math.inf
 
     def share(self, passed: np.ndarray) -> np.ndarray:
         """float64 [c], after so much time [c], in spans of the log."""
-        odds = self.level + self.slope * np.log(passed + self.soon)
+        odds = self.level + self.slope * np.log(np.minimum(passed, self.longest) + self.soon)
         return np.clip(1 / (1 + np.exp(-odds)), self.least, 1 - self.least)
 
 
@@ -57,8 +62,8 @@ def learned_newness(events: EventLog, cases: Cases, is_new: np.ndarray, how: New
     least, soon = how.newness_least, how.newness_soon
     if not len(cases):
         return Newness(float(np.log(least)), 0.0, soon, least)
-    target = torch.from_numpy(is_new.astype(np.float64))
-    time = torch.from_numpy(np.log(passed(events, len(events), cases.queries) + soon))
+    target, times = torch.from_numpy(is_new.astype(np.float64)), passed(events, len(events), cases.queries)
+    time = torch.from_numpy(np.log(times + soon))
     share = float(np.clip(is_new.mean(), least, 1 - least))
     constant = Newness(float(np.log(share / (1 - share))), 0.0, soon, least)
     if is_new.all() or not is_new.any() or not float(time.std(correction=0)):
@@ -75,4 +80,4 @@ def learned_newness(events: EventLog, cases: Cases, is_new: np.ndarray, how: New
 
     optimiser.step(closure)
     level, slope = both.tolist()
-    return Newness(level, slope, soon, least) if slope > 0 else constant
+    return Newness(level, slope, soon, least, float(times.max())) if slope > 0 else constant

@@ -66,7 +66,11 @@ def _encode(
     part = PartFile(
         args.output.with_name(f".{args.output.name}.part"), content_key([encoder.identity(), *tokens, *states])
     )
-    vectors, present = encoder.encode(items, fit_on=fit_on, store=part)
+    try:
+        vectors, present = encoder.encode(items, fit_on=fit_on, store=part)
+    except InputError:
+        part.remove_empty()
+        raise
     table = FeatureTable(np.array(tokens, dtype=np.str_)[present], vectors[present])
     write_features(args.output, table, field=f"{args.modality}_emb")
     part.remove()

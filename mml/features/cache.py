@@ -95,8 +95,8 @@ def _encode(
         write_state(stem, state)
         write_features(stem.with_suffix(".npz"), table)
     except InputError:
-        if part is not None and not part.load():
-            part.remove()
+        if part is not None:
+            part.remove_empty()
         raise
     if part is not None:
         part.remove()

@@ -74,6 +74,11 @@ class PartFile:
         self.path.unlink(missing_ok=True)
         self.close()
 
+    def remove_empty(self) -> None:
+        """Delete the file if no batch is in it: its run was refused before there was one."""
+        if not self.load():
+            self.remove()
+
     def close(self) -> None:
         """Let other runs have it."""
         if self._lock is not None:

@@ -117,6 +117,8 @@ def _compact(cells: pd.Series, filled: pd.Series, zone: zoneinfo.ZoneInfo, timez
 def _by_format(cells: pd.Series, form: str, zone: zoneinfo.ZoneInfo, timezone: str) -> Times:
     try:
         parsed = pd.to_datetime(cells, format=form, errors="coerce", utc="%z" in form)
+    except re.error:  # strptime's forms become regular expressions, in which no part may stand twice
+        raise InputError(f"--time-format {form}: a directive stands in it twice; write each once.") from None
     except ValueError as error:
         raise InputError(f"--time-format {form}: {error}.") from None
     if parsed.isna().all():

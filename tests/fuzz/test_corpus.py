@@ -19,11 +19,13 @@ from mml.features.new_items import encode_new_items
 from mml.files.faults import reported
 from mml.importing import import_log
 from mml.logs import add_log, setup_logging
+from prepare_multimodal_information_file.cli import main as prepare
 from tests.data.small_log import load_log, small_rows, write_log
-from tests.fuzz.outcome import a_folder, attempt
+from tests.fuzz.outcome import a_folder, attempt, names
 from tests.fuzz.test_disk import file_size_limit
 from tests.fuzz.test_features import TOKENS, _array, _numpy, _torch, read
 from tests.fuzz.test_imports import ITEMS, imported, log_csv
+from tests.fuzz.test_pictures import picture
 
 
 @pytest.mark.parametrize(
@@ -218,3 +220,24 @@ def test_an_output_that_is_no_file(output: str) -> None:
         found = attempt(folder, lambda: refuse_to_write(Path(output)))
         assert "--output '" in str(found)
         assert "is a folder; name a file, such as" in str(found)
+
+
+@pytest.mark.parametrize("form", ["%Y%Y", "%d/%m/%Y %d", "%H:%M %H"])
+def test_a_form_of_times_that_names_a_part_twice(form: str) -> None:
+    with a_folder() as folder:
+        assert "a directive stands in it twice" in str(imported(folder, log_csv(2), time_format=form))
+
+
+@pytest.mark.parametrize(
+    ("command", "where"), [("image", ["--input", "pictures"]), ("text", ["--input", "t.csv", "--text-cols", "title"])]
+)
+def test_an_encoder_that_cannot_be_had_leaves_nothing(command: str, where: list[str]) -> None:
+    with a_folder() as folder, contextlib.chdir(folder):
+        Path("pictures").mkdir()
+        Path("pictures", "i001.png").write_bytes(picture("PNG", "RGB"))
+        Path("t.csv").write_text("item_id,title\na,words of it\n")
+        before = names(folder)
+        with contextlib.redirect_stderr(io.StringIO()) as err:
+            assert prepare([command, *where, "--output", "o.npz", "--encoder", "none/such"]) == 2
+        assert "none/such" in err.getvalue()
+        assert names(folder) == before

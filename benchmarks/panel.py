@@ -55,6 +55,8 @@ COUNTER = "counter_online"
 OWN_WORLDS = ("ml-100k", STAND_IN)
 MOST_ITEMS = 2000
 """Worlds with more items are without the methods of CUBIC."""
+MOST_OF_PRESETS = 10_000
+"""Worlds with more items are without presets, which take as long as mml itself."""
 FIRST_SEED = 2020
 _LEFT_OUT = ("_no_adapt", "_no_generator")
 
@@ -87,7 +89,7 @@ class Runs:
             for name in names:
                 if seed == FIRST_SEED or name not in ONCE:
                     yield from self._baseline(seed, name)
-        for preset in self.presets:
+        for preset in presets_of(self.config(FIRST_SEED), self.presets):
             yield from self._preset(FIRST_SEED, preset)
         yield from self._certain()
 
@@ -151,6 +153,13 @@ def wanted(config: Config, baselines: Sequence[str]) -> list[str]:
     if n_items > MOST_ITEMS:
         names = _without(names, CUBIC, f"{config['dataset']}: {n_items - 1} items")
     return names
+
+
+def presets_of(config: Config, presets: Sequence[str]) -> list[str]:
+    """The presets that suit a world: none if it has more than MOST_OF_PRESETS items, which is said."""
+    n_items = MMLDataset(config).item_num
+    too_many = n_items > MOST_OF_PRESETS
+    return _without(presets, presets if too_many else (), f"{config['dataset']}: {n_items - 1} items")
 
 
 def _without(names: Sequence[str], some: Sequence[str], why: str) -> list[str]:

@@ -7,7 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.panel import BASELINES, COUNTING, CUBIC, PRESETS, READING, main, make_stand_in, seeds_of, wanted
+from benchmarks.panel import (
+    BASELINES,
+    COUNTING,
+    CUBIC,
+    PRESETS,
+    READING,
+    main,
+    make_stand_in,
+    presets_of,
+    seeds_of,
+    wanted,
+)
 from benchmarks.panel_pages import Row, lines_of, overview, tables
 from mml.baselines.entries import BASELINES as ENTRIES
 from mml.config.config import Config
@@ -47,6 +58,10 @@ def test_costly_ones_are_left_out_of_large_worlds(
     config = Config("tiny", arguments=[f"--data_path={tiny_data}", "--use_gpu=False"])
     assert wanted(config, COUNTING) == [name for name in COUNTING if name not in CUBIC]
     assert f"items, so without {', '.join(CUBIC)}" in capsys.readouterr().err
+    assert presets_of(config, PRESETS) == list(PRESETS)
+    monkeypatch.setattr("benchmarks.panel.MOST_OF_PRESETS", 3)
+    assert presets_of(config, PRESETS) == []
+    assert f"items, so without {', '.join(PRESETS)}" in capsys.readouterr().err
 
 
 def test_a_world_may_have_its_own_number_of_seeds(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,5 +110,5 @@ def fit_points(known: np.ndarray, n_fits: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def span_of(times: np.ndarray) -> float:
-    """From the first to the last of the times; where they do not differ, as little as models of the log take it for."""
+    """From the first to the last of the times [n]; where they do not differ, as little as the models take it for."""
     return max(float(np.ptp(times)), 1e-12) if len(times) else 1e-12

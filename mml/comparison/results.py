@@ -36,7 +36,7 @@ class Results:
         return float(np.mean(self.values(method, group, metric)))
 
     def case_values(self, method: str) -> tuple[np.ndarray, np.ndarray]:
-        """NDCG@10 of each case, the mean over the seeds, and the cases' users; in one order for all methods.
+        """NDCG@10 of each case [N], the mean over the seeds, and the cases' users [N]; in one order for all methods.
 
         Raises:
             InputError: if the seeds' cases differ, which means that they were not made by the same protocol.

@@ -37,7 +37,7 @@ class Queries:
         return (self.histories > 0).sum(1)
 
     def take(self, rows: np.ndarray | slice) -> Queries:
-        """The queries `rows`, an index, a mask or a slice."""
+        """The queries `rows`, an index [k], a mask [N] or a slice."""
         return Queries(*(getattr(self, one.name)[rows] for one in fields(self)))
 
 
@@ -64,7 +64,7 @@ class Cases:
         return self.queries.lengths
 
     def take(self, rows: np.ndarray | slice) -> Cases:
-        """The cases `rows`, an index, a mask or a slice."""
+        """The cases `rows`, an index [k], a mask [N] or a slice."""
         return Cases(self.queries.take(rows), self.targets[rows], self.numbers[rows])
 
     def at_random(self, most: int, seed: int) -> Cases:
@@ -157,7 +157,7 @@ def cases_after(events: EventLog, numbers: np.ndarray, n_past: int, protocol: st
 
 
 def blocks_in_time(queries: Queries, size: int) -> Iterator[np.ndarray]:
-    """The queries' places in order of what is known, at most `size` at a time, so that counts are carried on."""
+    """The queries' places, at most `size` at a time, in order of what is known, so that counts are carried on."""
     order = np.argsort(queries.known, kind="stable")
     yield from (order[begin : begin + size] for begin in range(0, len(order), size))
 

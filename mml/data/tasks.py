@@ -98,7 +98,7 @@ class Moments:
     users: np.ndarray
 
     def take(self, rows: np.ndarray | slice) -> Moments:
-        """Those of the tasks `rows`."""
+        """Those of the tasks `rows` [k]."""
         return Moments(self.known[rows], self.users[rows])
 
 

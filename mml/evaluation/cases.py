@@ -55,7 +55,7 @@ def rank_parts(rules: RankingRules, parts: Iterable[Part], tasks: TaskSet, topk:
 
 
 def case_groups(tasks: TaskSet, n_warm_items: int) -> dict[str, np.ndarray]:
-    """Group name -> indices of its cases: all, by target (warm, cold), by shots; empty groups are left out."""
+    """Group name -> indices [n] of its cases: all, by target (warm, cold), by shots; empty groups are left out."""
     cold = tasks.target > n_warm_items
     masks = {"all": np.ones(len(tasks), dtype=bool), "warm_target": ~cold, "cold_target": cold}
     masks |= {f"shots_{k}": tasks.shots == k for k in np.unique(tasks.shots)}

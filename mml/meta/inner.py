@@ -61,7 +61,7 @@ def sgd_step(fast: Params, grads: Params, rates: Rates) -> Params:
 
 
 def adaptation_path(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: int, rates: Rates) -> Iterator[Fast]:
-    """The weights after 0, 1, 2, ... steps, without end and without graph; `tensors` makes stacked tensors of them.
+    """The weights after 0, 1, 2, ... steps, without end and without graph; `tensors` makes {name: [U, ...]} of them.
 
     Weights that were yielded are not to be used any more once the next are asked for: they change in place.
 
@@ -84,7 +84,7 @@ def adaptation_path(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: 
 
 
 def begun(initial: Mapping[str, Tensor], n_tasks: int) -> Params:
-    """Stacked weights that a descent may begin with: no step in place changes `initial`."""
+    """Stacked weights {name: [U, ...]} that a descent may begin with: no step in place changes `initial`."""
     fast = {name: value.detach() for name, value in stack(initial, n_tasks).items()}
     return {name: value.clone() for name, value in fast.items()} if n_tasks == 1 else fast
 
@@ -96,7 +96,7 @@ def _descents(losses: Descending, fast: Fast, rates: Rates) -> Iterator[Fast]:
 
 
 def adapt(losses: TaskLosses, initial: Mapping[str, Tensor], n_tasks: int, rates: Rates, steps: int) -> Params:
-    """The stacked weights after `steps` steps, without graph."""
+    """The stacked weights {name: [U, ...]} after `steps` steps, without graph."""
     return tensors(losses, descended(losses, initial, n_tasks, rates, steps))
 
 

@@ -77,7 +77,7 @@ def dataset_folder(written: Mapping[str, object]) -> Path:
 
 
 def is_dates(times: np.ndarray) -> bool:
-    """Whether times are seconds since 1970."""
+    """Whether times [n] are seconds since 1970."""
     return bool(len(times)) and bool(times.min() >= _FIRST_DATE) and bool(times.max() <= _LAST_DATE)
 
 

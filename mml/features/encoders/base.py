@@ -126,7 +126,7 @@ class FittedEncoder(ABC, Generic[Item, Raw]):
 
     @abstractmethod
     def learn(self, raw: Raw, present: NDArray[np.bool_], fit_on: Rows | None) -> EncoderState:
-        """Fit to the items of fit_on that are present."""
+        """Fit to the items of fit_on [n] that are present [n]."""
 
     @abstractmethod
     def apply(self, raw: Raw, present: NDArray[np.bool_], state: EncoderState) -> Encoded:
@@ -232,7 +232,7 @@ def describe(encoder: object, **more: str) -> str:
 
 
 def rows_to_fit(present: NDArray[np.bool_], fit_on: Rows | None) -> NDArray[np.int64]:
-    """The rows to learn from: those of fit_on that are present.
+    """The rows to learn from, int64 [k]: those of fit_on [n] that are present [n].
 
     Raises:
         InputError: if there are none.

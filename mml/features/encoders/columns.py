@@ -32,7 +32,7 @@ class MultiHotEncoder(FittedEncoder[Cells, Tokens]):
     name: str = "multihot"
 
     def extract(self, items: Sequence[Cells]) -> tuple[Tokens, NDArray[np.bool_]]:
-        """The tokens, and which items have some."""
+        """The tokens, and which items [n] have some."""
         tokens = [{(column, word) for column, words in enumerate(cells) for word in words} for cells in items]
         return tokens, np.array([bool(own) for own in tokens], dtype=np.bool_)
 
@@ -45,7 +45,7 @@ class MultiHotEncoder(FittedEncoder[Cells, Tokens]):
         return EncoderState(values={"tokens": [list(token) for token in kept]})
 
     def apply(self, raw: Tokens, present: NDArray[np.bool_], state: EncoderState) -> Encoded:
-        """Zeros and ones; an item without any token that is kept is not present."""
+        """Zeros and ones [n, d]; an item without any token that is kept is not present."""
         place = {(column, word): i for i, (column, word) in enumerate(state.values["tokens"])}
         vectors = np.zeros((len(raw), len(place)), dtype=np.float32)
         for row, own in enumerate(raw):
@@ -68,7 +68,7 @@ class NumericEncoder(FittedEncoder[Cells, Blocks]):
     name: str = "numeric"
 
     def extract(self, items: Sequence[Cells]) -> tuple[Blocks, NDArray[np.bool_]]:
-        """The numbers of each column, and which items have some."""
+        """The numbers of each column [n, columns], and which items [n] have some."""
         columns = [_numbers([cells[column] for cells in items]) for column in range(len(items[0]) if items else 0)]
         filled = [~np.isnan(block[:, 0]) for block in columns]
         present = np.stack(filled, axis=1).any(axis=1) if filled else np.zeros(len(items), dtype=np.bool_)
@@ -85,7 +85,7 @@ class NumericEncoder(FittedEncoder[Cells, Blocks]):
         return EncoderState(tensors, {"lengths": [block.shape[1] for block in raw]})
 
     def apply(self, raw: Blocks, present: NDArray[np.bool_], state: EncoderState) -> Encoded:
-        """The columns side by side; an item whose cells are all empty is not present."""
+        """The columns side by side [n, d]; an item whose cells are all empty is not present."""
         lengths = state.values["lengths"]
         means = np.split(state.tensors["means"], np.cumsum(lengths)[:-1])
         blocks = [

@@ -55,7 +55,7 @@ class DescriptorEncoder(BatchEncoder[Path]):
         return state
 
     def apply(self, raw: NDArray[np.float32], present: NDArray[np.bool_], state: EncoderState) -> Encoded:
-        """Centre both blocks, give them the same energy, and reduce."""
+        """Centre both blocks, give them the same energy, and reduce: [n, d]."""
         reduced = project(self._joined(raw, state), state.tensors["components"], state.values["kept"])
         vectors = _same_energy("vectors", reduced, state)
         vectors[~present] = 0

@@ -36,7 +36,7 @@ class TfidfEncoder(FittedEncoder[str, Sequence[str]]):
     name: str = "tfidf"
 
     def extract(self, items: Sequence[str]) -> tuple[Sequence[str], NDArray[np.bool_]]:
-        """The texts, and which of them have a word."""
+        """The texts, and which of them [n] have a word."""
         return items, np.array([next(words(text), None) is not None for text in items], dtype=np.bool_)
 
     def learn(self, raw: Sequence[str], present: NDArray[np.bool_], fit_on: Rows | None) -> EncoderState:
@@ -58,7 +58,7 @@ class TfidfEncoder(FittedEncoder[str, Sequence[str]]):
         return EncoderState({"idf": vectorizer.idf_, "components": components}, {"terms": terms, "kept": kept})
 
     def apply(self, raw: Sequence[str], present: NDArray[np.bool_], state: EncoderState) -> Encoded:
-        """Vectors of unit length; a text without any known term is not present."""
+        """Vectors of unit length [n, d]; a text without any known term is not present."""
         vectorizer = self._vectorizer(vocabulary=state.values["terms"])
         vectorizer.idf_ = state.tensors["idf"]
         counted = vectorizer.transform(raw)

@@ -41,7 +41,7 @@ def module_states(encoder: nn.Module, fast: Params, inputs: TaskInputs) -> Tenso
 
 
 def vmapped_states(encoder: nn.Module, fast: Params, inputs: TaskInputs, **options: Any) -> Tensor:
-    """As `module_states`, under vmap: the module must not branch on numbers or change buffers.
+    """As `module_states`, [U, L, d], under vmap: the module must not branch on numbers or change buffers.
 
     `options` are further arguments of the encoder.
     """
@@ -52,7 +52,7 @@ def vmapped_states(encoder: nn.Module, fast: Params, inputs: TaskInputs, **optio
 
 
 def looped_states(encoder: nn.Module, fast: Params, inputs: TaskInputs) -> Tensor:
-    """As `module_states`, one task after the other: for what vmap cannot run, and to test what it can."""
+    """As `module_states`, [U, L, d], one task after the other: for what vmap cannot run, and to test what it can."""
     rows = range(len(inputs.vectors))
     biases = [None for _ in rows] if inputs.bias is None else inputs.bias
     each = zip(rows, inputs.vectors, biases, _keys(inputs), strict=True)

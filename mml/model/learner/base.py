@@ -159,7 +159,7 @@ class Learner(nn.Module):
         return torch.cat([table, offsets[: len(table)]], 1) if len(offsets) else table
 
     def candidate_table(self) -> Tensor:
-        """`candidates` of all items."""
+        """`candidates` of all items, [n_items, d + R]."""
         return self.candidates(self.item_table())
 
     def prior_columns(self, shots: Tensor) -> Tensor:

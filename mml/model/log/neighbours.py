@@ -56,13 +56,13 @@ class Kernels:
         return np.where(age >= 0, weights, 0.0)
 
     def of_match(self, age: np.ndarray) -> np.ndarray:
-        """Weights of neighbours by the age of the latest shared item."""
+        """Weights of neighbours by the age of the latest shared item, [...] -> [...]."""
         if self.match is None:
             return np.maximum(1.0 - age / 10.0, 0.0)
         return np.exp(-age / self.match) if self.match else np.ones(len(age))
 
     def of_distance(self, apart: np.ndarray) -> np.ndarray:
-        """Weights of a neighbour's items by how far they are from the latest shared one."""
+        """Weights of a neighbour's items by how far they are from the latest shared one, [...] -> [...]."""
         return np.ones(len(apart)) if self.distance is None else np.exp(-np.abs(apart) / self.distance)
 
 

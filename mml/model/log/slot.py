@@ -155,5 +155,5 @@ def touched(log: PackedSequences, n_items: int) -> Tensor:
 
 
 def even_times(log: PackedSequences, times: np.ndarray | None) -> np.ndarray:
-    """The times, or what stands for them where there are none: users came one after the other."""
+    """The times [n], or what stands for them where there are none: users came one after the other."""
     return np.arange(len(log.items), dtype=np.float64) if times is None else times

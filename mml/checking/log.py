@@ -14,6 +14,8 @@ REPEATS_FROM = 0.1
 """From this share of next items on, repeats are what users of the log do."""
 _SHORT_FROM = 0.5
 _FUTURE = 4102444800.0  # 2100-01-01
+_GAP_FROM = 0.5
+_ENOUGH = 100  # rows: among fewer, long gaps are nothing odd
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,21 @@ def _times(log: Log) -> list[Finding]:
     if odd.any() and np.median(times) > 1e9:
         text = f"{share(odd.sum(), len(times))} times are no dates of today, such as {times[odd][0]:.0f}."
         found.append(Finding("warning", text, "Mend or remove these rows; one of them can move T."))
+    elif len(times) >= _ENOUGH:
+        found += _gap(np.sort(times))
     return found
+
+
+def _gap(times: np.ndarray) -> list[Finding]:
+    """The longest stretch between sorted times [n] in which nobody did anything, if it is most of the log's time."""
+    apart = np.diff(times)
+    place = int(apart.argmax())
+    part = apart[place] / (times[-1] - times[0])
+    if part < _GAP_FROM:
+        return []
+    when = f"From {as_date(times[place])} to {as_date(times[place + 1])}"
+    text = f"{when}, {part:.0%} of the log's time, nobody did anything."
+    return [Finding("warning", text, "If times of two kinds are mixed, bring them to one.")]
 
 
 def _ties(log: Log) -> list[Finding]:

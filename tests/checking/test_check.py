@@ -84,6 +84,18 @@ def test_times(tmp_path: Path) -> None:
     assert not any("arrive at the same" in line for line in check_texts(np.array([3.0, 1.0, 2.0, 2.0])))
 
 
+@pytest.mark.parametrize(("gap", "said"), [(1.0, ""), (90.0, ""), (110.0, "53%"), (1e7, "100%")])
+def test_a_stretch_without_anybody(gap: float, said: str) -> None:
+    times = np.arange(100.0) + gap * (np.arange(100) >= 60)
+    rows = Log(np.arange(100), np.arange(100), times)
+    lines = [str(one) for one in check_log(rows, False) if "nobody did anything" in one.text]
+    assert len(lines) == bool(said)
+    if said:
+        assert lines[0].startswith(f"warning: From 59 to {60 + gap:g}, {said} of the log's time, nobody did anything.")
+    few = Log(rows.users[:99], rows.items[:99], times[:99])
+    assert not any("nobody did anything" in one.text for one in check_log(few, False))
+
+
 def check_texts(times: np.ndarray | None) -> list[str]:
     return [str(one) for one in check_log(Log(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2]), times), False)]
 

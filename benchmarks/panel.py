@@ -55,8 +55,8 @@ COUNTER = "counter_online"
 OWN_WORLDS = ("ml-100k", STAND_IN)
 MOST_ITEMS = 2000
 """Worlds with more items are without the methods of CUBIC."""
-MOST_OF_PRESETS = 10_000
-"""Worlds with more items are without presets, which take as long as mml itself."""
+MOST_OF_LONG = 10_000
+"""Worlds with more items are without SumFive and presets, which take as long as mml itself."""
 FIRST_SEED = 2020
 _LEFT_OUT = ("_no_adapt", "_no_generator")
 
@@ -144,7 +144,7 @@ class Runs:
 def wanted(config: Config, baselines: Sequence[str]) -> list[str]:
     """The baselines that suit a world; what is left out is said.
 
-    Those of READING need item features; those of CUBIC at most MOST_ITEMS items.
+    Those of READING need item features; those of CUBIC at most MOST_ITEMS items, SumFive at most MOST_OF_LONG.
     """
     names = list(baselines)
     if not any(entry_of(learner).needs_features for learner in config["learners"]):
@@ -152,13 +152,15 @@ def wanted(config: Config, baselines: Sequence[str]) -> list[str]:
     n_items = MMLDataset(config).item_num
     if n_items > MOST_ITEMS:
         names = _without(names, CUBIC, f"{config['dataset']}: {n_items - 1} items")
+    if n_items > MOST_OF_LONG:
+        names = _without(names, ("SumFive",), f"{config['dataset']}: {n_items - 1} items")
     return names
 
 
 def presets_of(config: Config, presets: Sequence[str]) -> list[str]:
-    """The presets that suit a world: none if it has more than MOST_OF_PRESETS items, which is said."""
+    """The presets that suit a world: none if it has more than MOST_OF_LONG items, which is said."""
     n_items = MMLDataset(config).item_num
-    too_many = n_items > MOST_OF_PRESETS
+    too_many = n_items > MOST_OF_LONG
     return _without(presets, presets if too_many else (), f"{config['dataset']}: {n_items - 1} items")
 
 

@@ -55,11 +55,14 @@ def test_costly_ones_are_left_out_of_large_worlds(
     tiny_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("benchmarks.panel.MOST_ITEMS", 3)
-    config = Config("tiny", arguments=[f"--data_path={tiny_data}", "--use_gpu=False"])
+    text = "--learners.txt.item_feat_emb=txt_emb.pth"
+    config = Config("tiny", arguments=[f"--data_path={tiny_data}", "--use_gpu=False", text])
+    assert "SumFive" in wanted(config, BASELINES)
     assert wanted(config, COUNTING) == [name for name in COUNTING if name not in CUBIC]
     assert f"items, so without {', '.join(CUBIC)}" in capsys.readouterr().err
     assert presets_of(config, PRESETS) == list(PRESETS)
-    monkeypatch.setattr("benchmarks.panel.MOST_OF_PRESETS", 3)
+    monkeypatch.setattr("benchmarks.panel.MOST_OF_LONG", 3)
+    assert wanted(config, ["Markov", "SumFive"]) == ["Markov"]
     assert presets_of(config, PRESETS) == []
     assert f"items, so without {', '.join(PRESETS)}" in capsys.readouterr().err
 

@@ -16,6 +16,7 @@ to all runs.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -225,7 +226,7 @@ def main(arguments: Sequence[str]) -> int:
     inside = sorted(path.parent.name for path in options.data.glob("*/*.inter") if path.stem == path.parent.name)
     worlds = options.worlds.split(",") if options.worlds else dict.fromkeys([*OWN_WORLDS, *inside])
     numbers = dict(seeds_of(world, options.seeds) for world in worlds)
-    command = f"bash script/panel.sh {' '.join(arguments)}".replace(str(options.data), "FOLDER")
+    command = f"bash script/panel.sh {shlex.join(arguments)}".replace(str(options.data), "FOLDER")
     rows: list[Row] = []
     pages: dict[str, str] = {}
     for world, seeds in numbers.items():

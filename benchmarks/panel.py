@@ -19,7 +19,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +110,7 @@ class Runs:
         own = {"mml": preset, "mml_online": f"{preset}_online"}
         for row in self._lines(result, folder, seed, "preset"):
             if row.method in own:
-                yield Row(
-                    self.world, own[row.method], seed, "preset", row.values, row.cpu_seconds, row.gains, row.users
-                )
+                yield replace(row, method=own[row.method])
 
     def _baseline(self, seed: int, name: str) -> Iterator[Row]:
         result, folder = run_baseline(read_baseline(name, self.world, [], self._arguments(seed)))

@@ -139,3 +139,16 @@ def test_a_table_with_the_oracle(
     numbers = (tmp_path / "pages" / "panel.csv").read_text()
     assert f"{STAND_IN},oracle,oracle,2020," in numbers
     assert f"{STAND_IN},Markov_online,baseline,2020," in numbers
+
+
+@pytest.mark.slow
+def test_a_preset_is_a_line_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = spec_for(STAND_IN, users=200, items=60, seed=3)
+    monkeypatch.setattr("benchmarks.panel.spec_for", lambda name: small)
+    monkeypatch.chdir(tmp_path)
+    settings = [f"--{key}={value}" for key, value in {**SMALL, "learners.img": "~", "use_gpu": False}.items()]
+    assert main(["--worlds", STAND_IN, "--baselines", "", "--output", "pages", *settings]) == 0
+    lines = (tmp_path / "pages" / f"{STAND_IN}.md").read_text().splitlines()
+    (preset,) = [line for line in lines if line.startswith("| mml_2022 |")]
+    assert "| preset |" in preset
+    assert not any(line.startswith("| mml_2022_no") for line in lines)

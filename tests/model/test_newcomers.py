@@ -136,13 +136,20 @@ def test_newness_is_not_extrapolated(waited: float) -> None:
 def test_after_a_gap_not_everything_is_new() -> None:
     """Newcomers many spans after the log's end, as where times are counters, take as many as were ever seen."""
     rng = np.random.default_rng(0)
-    users, items = np.arange(1200) // 3, 1 + np.arange(1200) // 4 - rng.integers(0, 30, 1200)
-    events = EventLog.from_rows(users, np.maximum(items, 1), np.arange(1200.0))
+    users, late = np.arange(1200) // 3, rng.random(1200) < 0.3
+    released = np.maximum(np.arange(1200) - rng.integers(0, 400, 1200), 0) // 8
+    items = np.where(late, 31 + released, rng.integers(1, 31, 1200))
+    events = EventLog.from_rows(users, items, np.arange(1200.0))
     n_items, n = int(items.max()) + 101, len(events)
     shares = Shares(events, n_items, n, False, how=HOW)
     model = Newcomers(choose(events, shares, "frozen", False, FLAT), shares)
-    soon, late = (model.scores(strangers([[5, 6]], [n], asked)).exp()[0] for asked in (1800.0, 1e6))
-    torch.testing.assert_close(late, soon)
+    newness, untouched = model.chosen.newness, torch.from_numpy(model.untouched(np.array([n]))[0])
+    at_end, after_gap = (
+        model.scores(strangers([[5, 6]], [n], asked)).exp()[0] for asked in (1199 * (1 + newness.longest), 1e6)
+    )
+    torch.testing.assert_close(after_gap, at_end)
+    assert 0.1 < after_gap[untouched].sum() < 0.5
+    assert replace(newness, longest=np.inf).share(np.array([1e6 / 1199])) > 0.6
 
 
 def _newness(model: Newcomers, queries: Queries) -> torch.Tensor:

@@ -25,7 +25,7 @@ from mml.config.config import Config
 from mml.errors import InputError
 from mml.evaluation.significance import paired_difference, per_case_ndcg
 from mml.features.media.image import ImageMedium
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.files.safe import write_text
 from mml.logs import own_log, setup_logging
 from mml.run.folder import RunFolder
@@ -144,6 +144,7 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     return parser.parse_known_args(arguments)
 
 
+@in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Run, print the table, write the JSON; returns the exit code."""
     setup_logging("INFO")
@@ -152,16 +153,13 @@ def main(arguments: Sequence[str]) -> int:
         print(f"Skipped: there are no pictures in {options.pictures}; name their folder by --pictures.")
         return 0
     if not all(0 <= share <= 100 for share in options.shares):
-        return reported(InputError("--shares are percents, from 0 to 100"))
+        raise InputError("--shares are percents, from 0 to 100")
     defaults = [f"--output_dir={options.output / 'runs'}", "--show_progress=False"]
     given = {one.partition("=")[0] for one in argv}
     argv = [*argv, *(one for one in defaults if one.partition("=")[0] not in given)]
-    try:
-        results = measure(
-            options.dataset, options.pictures, options.shares, options.seeds, options.output / "pictures", argv
-        )
-    except InputError as error:
-        return reported(error)
+    results = measure(
+        options.dataset, options.pictures, options.shares, options.seeds, options.output / "pictures", argv
+    )
     print(f"NDCG@10 on {options.dataset}, mean ± std over {len(options.seeds)} seeds")
     print(table(results))
     path = options.output / "missing_modality.json"

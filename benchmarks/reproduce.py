@@ -39,7 +39,7 @@ from mml.data.settings import OVERALL
 from mml.errors import InputError
 from mml.evaluation.scorer import Scorer
 from mml.evaluation.settings import RankingRules
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 from mml.files.safe import write_text
 from mml.logs import setup_logging
 from mml.model.encoder.settings import EncoderSettings
@@ -255,6 +255,7 @@ def _about(task: Task) -> str:
     return f"## {task.name}\n\n{users} users, {task.data.n_items - 1} items, {n} interactions.\n"
 
 
+@in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Train, print and write."""
     parser = argparse.ArgumentParser(
@@ -288,7 +289,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (InputError, OSError) as error:
-        sys.exit(reported(error))
+    sys.exit(main(sys.argv[1:]))

@@ -15,10 +15,11 @@ from mml.baselines.own import OwnRun
 from mml.baselines.recbole_run import RecBoleRun
 from mml.baselines.settings import Baseline
 from mml.data.dataset import MMLDataset
-from mml.data.moments import ONLINE, followed
+from mml.data.moments import followed
 from mml.evaluation.cases import dataset_metrics, group_metrics, rank_parts
 from mml.evaluation.settings import EvaluationSettings, MomentSettings
 from mml.files.safe import plain
+from mml.method_names import ONLINE
 from mml.precision import set_up_torch
 from mml.run import result as report
 from mml.run.context import curves_logged, validation_of

@@ -16,6 +16,7 @@ from mml.comparison.results import Results, Test
 from mml.errors import InputError, MachineError
 from mml.evaluation.significance import PairedDifference, holm, paired_difference
 from mml.files.safe import write_text
+from mml.method_names import FULL
 from mml.progress import each
 from mml.tuning.arguments import Settings
 from mml.tuning.screen import signs_of_life
@@ -59,9 +60,9 @@ def tests(results: Results) -> list[Test]:
     Raises:
         InputError: if a method was evaluated on other cases.
     """
-    if "mml" not in results.outcomes:
+    if FULL not in results.outcomes:
         return []
-    values, users = results.case_values("mml")
+    values, users = results.case_values(FULL)
     found: list[Test] = []
     for family in ("baseline", "ablation"):
         paired: dict[str, PairedDifference] = {}
@@ -73,7 +74,7 @@ def tests(results: Results) -> list[Test]:
                 raise InputError(f"compare: {name} and mml were not evaluated on the same cases.")
             paired[name] = paired_difference(values, theirs, users)
         corrected: Mapping[str, float] = holm({name: difference.p for name, difference in paired.items()})
-        found += [Test("mml", name, family, paired[name], corrected[name]) for name in paired]
+        found += [Test(FULL, name, family, paired[name], corrected[name]) for name in paired]
     return found
 
 

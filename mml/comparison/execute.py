@@ -20,6 +20,7 @@ from mml.config.keys import log_learners, stage_of
 from mml.config.sources import config_dir, lay_over, parse_arguments
 from mml.data.dataset import MMLDataset
 from mml.logs import own_log
+from mml.method_names import FULL, FUSION
 from mml.model.generator.slot import GeneratorSettings
 from mml.model.learner import entry_of
 from mml.model.learner.slot import StateEntry
@@ -29,7 +30,7 @@ from mml.run.run import Run
 from mml.settings import inside
 from mml.trainer.settings import MetaSettings, PretrainSettings
 from mml.tuning.arguments import Settings, as_arguments, flat
-from mml.tuning.subject import MML, Subject
+from mml.tuning.subject import Subject
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ PROTOCOL = (
 )
 """Keys that are the same for all methods: those of the comparison's own config."""
 
-_FUSED = ("mml", "fusion_")
+_FUSED = (FULL, FUSION)
 """What the names of fused lines of a result begin with."""
 
 
@@ -115,13 +116,13 @@ class Executor:
             if key.startswith("learners.") and value is None and learner not in self.config.learners:
                 return f"there is no learner {learner} to leave out"
         is_learner = not method.method.startswith(_FUSED)
-        if method.run == MML and is_learner and method.method not in self.config.learners:
+        if method.run == FULL and is_learner and method.method not in self.config.learners:
             return f"there is no learner {method.method}"
         return None
 
     def subject(self, method: Method, seed: int) -> Subject:
         """What is tuned of a method."""
-        if method.run == MML:
+        if method.run == FULL:
             files, over = self._of_mml(method, {}, seed)
         else:
             files, over = self._files, self._of_baseline(method, {}, seed)
@@ -133,11 +134,11 @@ class Executor:
         if key not in self._done:
             self._done[key] = self._run(method, settings, seed)
         done = self._done[key]
-        return replace(done, method=method.method) if method.run == MML else done
+        return replace(done, method=method.method) if method.run == FULL else done
 
     def _run(self, method: Method, settings: Mapping[str, object], seed: int) -> Outcome:
         with own_log() as log:
-            if method.run == MML:
+            if method.run == FULL:
                 config = self.config_of(method, settings, seed)
                 set_up_torch(config)
                 folder = QuietFolder(config)
@@ -198,7 +199,7 @@ class Executor:
         return math.ceil(rows.sum() / schedule.batch_size), schedule.n_trainings
 
     def _schedule(self, method: Method) -> Schedule:
-        if method.run == MML:
+        if method.run == FULL:
             config = self.config_of(method, {}, 0)
             encoders = [name for name in config.learners if isinstance(entry_of(name), StateEntry)]
             n_trainings = 2 * len(encoders) if config.part(MetaSettings).meta_epochs else len(encoders)

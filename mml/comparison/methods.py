@@ -10,11 +10,12 @@ from typing import Any
 from mml.baselines.registry import check_name
 from mml.config.sources import Loader, config_dir, read_yaml
 from mml.errors import InputError, did_you_mean
+from mml.method_names import FULL
 from mml.settings import inside
 from mml.tuning.arguments import flat
 from mml.tuning.space import default_file
 
-FAMILIES = ("mml", "ablation", "baseline")
+FAMILIES = (FULL, "ablation", "baseline")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Method:
     family: str
     set: Mapping[str, object] = field(default_factory=dict)
     files: Sequence[str] = ()
-    method: str = "mml"
+    method: str = FULL
     tune: str | None = None
     like: str | None = None
     alone: bool = False
@@ -48,7 +49,7 @@ class Method:
         """The method whose chosen settings it runs with: its own if tuned, mml's for an ablation."""
         if self.tune is not None:
             return self.name
-        return self.like or ("mml" if self.family == "ablation" and not self.alone else None)
+        return self.like or (FULL if self.family == "ablation" and not self.alone else None)
 
     @property
     def unit(self) -> str:
@@ -121,7 +122,7 @@ def _names(value: object, where: str) -> list[str]:
 
 
 def _check(method: Method, methods: Mapping[str, Method], ranges: Mapping[str, object], path: Path) -> None:
-    if method.run != "mml":
+    if method.run != FULL:
         check_name(method.run)
     if method.tune is not None and method.tune not in ranges:
         raise InputError(f"{path}: methods.{method.name}.tune: there are no ranges of that name, here or in tune.yaml.")

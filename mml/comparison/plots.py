@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mml.comparison.results import Results
+from mml.method_names import FULL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +37,7 @@ def _shots(results: Results, path: Path) -> Path:
     axes = figure.subplots()
     for name in _shown(results)[:_MOST_LINES]:
         values = [results.values(name, f"shots_{k}", "ndcg@10") for k in shots]
-        ours = results.families[name] == "mml"
+        ours = results.families[name] == FULL
         means = [sum(v) / len(v) if v else float("nan") for v in values]
         axes.plot(shots, means, "o-", linewidth=2.5 if ours else 1.0, zorder=3 if ours else 2, label=name)
     axes.set(xlabel="interactions of the new user", ylabel="NDCG@10", xticks=shots)
@@ -53,7 +54,7 @@ def _time(results: Results, path: Path) -> Path:
     for place, name in enumerate(_shown(results)):
         outcomes = results.outcomes[name]
         seconds = max(sum(outcome.cpu_seconds for outcome in outcomes) / len(outcomes), 0.1)
-        ours = results.families[name] == "mml"
+        ours = results.families[name] == FULL
         marker, size, colour = "*" if ours else "osD^v"[place % 5], 180 if ours else 45, colormaps["tab20"](place % 20)
         axes.scatter(seconds, results.mean(name), size, color=colour, marker=marker, label=name)
     axes.set(xlabel="CPU seconds of training (0.1 for none)", ylabel="NDCG@10", xscale="log")

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from mml.comparison.results import Results, Test
+from mml.method_names import FULL
 
 MAIN = "ndcg@10"
 _COUNTS = ("n_users", "n_cases")
-_ORDER = ("mml", "ablation", "baseline")
+_ORDER = (FULL, "ablation", "baseline")
 
 
 def ordered(results: Results) -> list[str]:

@@ -18,6 +18,7 @@ from mml.config.run_settings import ChosenLearners, PresetSettings, RunSettings
 from mml.data.settings import LogSettings, PopularitySettings, SplitSettings, TaskSettings
 from mml.errors import InputError, did_you_mean
 from mml.evaluation.settings import EvaluationSettings, MomentSettings
+from mml.method_names import FLOOR, FULL, FUSION, NO_ADAPT, NO_GENERATOR, ONLINE
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.fusion.cases import CandidateSettings
 from mml.model.fusion.slot import FusionSettings
@@ -109,7 +110,7 @@ def log_learners() -> list[str]:
     return [entry.name for entry in LEARNERS if not entry.needs_features]
 
 
-_TAKEN_NAMES = ("generator", "fusion", "meta_test", "mml", "feature")  # of stages, methods and entries
+_TAKEN_NAMES = ("generator", "fusion", "meta_test", FULL, FLOOR, "feature")  # of stages, methods and entries
 
 _TORCHRUN = "torchrun --nproc_per_node=N run_meta.py ... (several machines: its --nnodes and --rdzv_endpoint)"
 USE_INSTEAD = {
@@ -267,7 +268,7 @@ def _of_idle_key(source: str, key: str, value: object) -> Iterator[str]:
 def _of_learner(source: str, name: str, learner: object) -> Iterator[str]:
     if learner is None:
         return
-    taken = name in _TAKEN_NAMES or name.startswith("fusion_") or name.endswith(("_no_adapt", "_no_generator"))
+    taken = name in _TAKEN_NAMES or name.startswith(FUSION) or name.endswith((NO_ADAPT, NO_GENERATOR, ONLINE))
     if taken or not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or hasattr(nn.ModuleDict(), name):
         yield (
             f"{source}: learners.{name}: a learner cannot be called that; take a word of letters, digits and _, which "

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("frozen", "online")
 """frozen: what others did is known up to T; online: up to the moment at which somebody is asked."""
-ONLINE = "_online"
-"""Ends the names of methods that know all events before a target."""
 
 
 @dataclass(frozen=True)

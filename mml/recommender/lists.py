@@ -11,6 +11,7 @@ from torch import Tensor
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import first_screens
 from mml.histories import Histories
+from mml.method_names import FLOOR, FULL
 from mml.model.fusion.slot import ExplainedScorer, FusedScorer
 from mml.model.fusion.standardised import StandardisedScores
 from mml.ranked_lists import BestItems, ListedItems, best_items
@@ -43,7 +44,7 @@ def of_histories(
             scores[torch.from_numpy(places), torch.from_numpy(had)] = -torch.inf
         best = best_items(scores, top, parts.vocabulary.n_warm_items, new_items_share)
         told = _contributions(parts.standardised(outputs), scorer, cases, best) if explain else {}
-        yield ListedItems.of(rows[cases][best.cases], best.items, best.scores, "mml", told)
+        yield ListedItems.of(rows[cases][best.cases], best.items, best.scores, FULL, told)
 
 
 def of_popularity(
@@ -56,7 +57,7 @@ def of_popularity(
     best = best_items(scores, top, parts.vocabulary.n_warm_items, new_items_share)
     shown = np.exp(best.scores) if parts.counting else best.scores
     n, k = len(users), len(best.items)
-    return ListedItems.of(np.repeat(users, k), np.tile(best.items, n), np.tile(shown, n), "popularity", {})
+    return ListedItems.of(np.repeat(users, k), np.tile(best.items, n), np.tile(shown, n), FLOOR, {})
 
 
 def allowed_items(parts: TrainedParts, items: Iterable[object] | None, exclude: Iterable[object] | None) -> Tensor:

@@ -19,6 +19,7 @@ from mml.evaluation.scorer import Scorer
 from mml.evaluation.significance import per_case_ndcg
 from mml.features.new_items import encode_new_items, read_new_items
 from mml.histories import Given, Histories
+from mml.method_names import FLOOR, FULL
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.slot import MAIN, State
 from mml.ranked_lists import ListedItems, best_items, popular_items
@@ -216,8 +217,8 @@ class Recommender(TrainedParts):
         excluded = None if self.rules.repeatable else history
         rows = {}
         scorers: dict[str, Scorer] = {
-            "mml": self.fused(tasks, self.outputs(tasks)),
-            "popularity": self.by_popularity(len(tasks)),
+            FULL: self.fused(tasks, self.outputs(tasks)),
+            FLOOR: self.by_popularity(len(tasks)),
         }
         for name, scorer in scorers.items():
             ranks = rank_targets(scorer, tasks.target, excluded, seed=0, block=BLOCK).ranks

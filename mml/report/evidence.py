@@ -16,10 +16,11 @@ from mml.config.sources import Loader, read_yaml
 from mml.errors import InputError
 from mml.evaluation.significance import per_case_ndcg
 from mml.files.sheets import restored
+from mml.method_names import FLOOR, FULL
 from mml.recommender import Recommender
 from mml.report.estimates import Estimate, hits, share
 from mml.report.log import RunLog, read_log
-from mml.report.names import FLOOR, FULL, is_variant
+from mml.report.names import is_variant
 from mml.report.result import Result
 
 logger = logging.getLogger(__name__)

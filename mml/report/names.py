@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mml.method_names import FLOOR, FULL, FUSION, NO_ADAPT, NO_GENERATOR, ONLINE
 from mml.model.fusion import FUSIONS
 from mml.model.learner import LEARNERS
 from mml.model.learner.slot import MAIN
-
-FULL = "mml"
-FLOOR = "popularity"
-_NO_ADAPT, _NO_GENERATOR, _ONLINE = "_no_adapt", "_no_generator", "_online"
-_FUSION = "fusion_"
 
 _MODALITIES = {
     "txt": "the text learner: a sequential encoder over the items' texts",
@@ -24,7 +20,7 @@ _MODALITIES = {
 _METHODS = {
     FULL: "the whole method: all learners, adapted to the user, fused",
     FLOOR: "the floor: every user gets what most old users took",
-    FULL + _ONLINE: "the whole method where every event before the next item is known, whoever's it was",
+    FULL + ONLINE: "the whole method where every event before the next item is known, whoever's it was",
 }
 TERMS = {
     "R@10": "recall, the share of cases whose next item is among the first ten; also written hit rate",
@@ -61,33 +57,33 @@ _FIXED = {FULL: 0, MAIN: 1, "txt": 2, "text": 2, "img": 3, "image": 3, "linear":
 
 def learner_of(method: str) -> str:
     """The learner that a method's name is about: `id_no_adapt` -> `id`."""
-    return method.removesuffix(_NO_ADAPT).removesuffix(_NO_GENERATOR).removesuffix(_ONLINE)
+    return method.removesuffix(NO_ADAPT).removesuffix(NO_GENERATOR).removesuffix(ONLINE)
 
 
 def without_adaptation(learner: str) -> str:
     """The name of a learner that was not adapted."""
-    return learner + _NO_ADAPT
+    return learner + NO_ADAPT
 
 
 def is_variant(method: str) -> bool:
     """Whether a method is a part of mml that was changed, not one of its learners."""
-    if method == FULL + _ONLINE:
+    if method == FULL + ONLINE:
         return False
-    return method.endswith((_NO_ADAPT, _NO_GENERATOR, _ONLINE)) or method.startswith(_FUSION)
+    return method.endswith((NO_ADAPT, NO_GENERATOR, ONLINE)) or method.startswith(FUSION)
 
 
 def meaning(method: str) -> str:
     """What a method is, in a line."""
     if method in _METHODS:
         return _METHODS[method]
-    if method.endswith(_ONLINE):
-        return f"{method.removesuffix(_ONLINE)}, where every event before the next item is known"
-    if method.endswith(_NO_ADAPT):
+    if method.endswith(ONLINE):
+        return f"{method.removesuffix(ONLINE)}, where every event before the next item is known"
+    if method.endswith(NO_ADAPT):
         return f"{learner_of(method)}, as it was trained, without adaptation to the user"
-    if method.endswith(_NO_GENERATOR):
+    if method.endswith(NO_GENERATOR):
         return f"{learner_of(method)}, without embeddings for new items"
-    if method.startswith(_FUSION):
-        fusion = method.removeprefix(_FUSION)
+    if method.startswith(FUSION):
+        fusion = method.removeprefix(FUSION)
         return FUSIONS[fusion].meaning if fusion in FUSIONS else f"all learners, fused by {fusion}"
     return LEARNERS[method].meaning if method in LEARNERS else _MODALITIES.get(method, f"{method} alone")
 

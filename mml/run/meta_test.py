@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mml.data.dataset import MMLDataset
 from mml.data.events import event_log
-from mml.data.moments import ONLINE, Followed, followed
+from mml.data.moments import Followed, followed
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import GroupMetrics, dataset_metrics, group_metrics, rank_cases
 from mml.evaluation.metrics import Metrics
@@ -18,16 +18,15 @@ from mml.evaluation.ranking import Ranking, tie_draws
 from mml.evaluation.scorer import Scorer
 from mml.evaluation.settings import EvaluationSettings
 from mml.files.safe import plain
+from mml.method_names import FLOOR, FULL, FUSION, NO_ADAPT, NO_GENERATOR, ONLINE
 from mml.model.learner.slot import MAIN, EventLearner
 from mml.recommender import Recommender
 from mml.run.context import RunContext, ranking_rules
 from mml.run.frame import State
-from mml.run.printing import FULL_METHOD
 
 STAGE = "meta_test"
 LISTED = 10
 """Items of each case's list in recommendations.csv."""
-FLOOR = "popularity"
 _CODE = ("mml.recommender", "mml.data.moments", "mml.evaluation.cases")
 
 
@@ -51,7 +50,7 @@ def meta_test_stage(context: RunContext, recommender: Recommender, after: Sequen
         first = dataset.first_screens()
         screens = {} if first is None else _by_group(ranked.first_screens(recommender, first), first, dataset, metrics)
         ranks = {method: torch.from_numpy(ranking.ranks) for method, ranking in rankings.items()}
-        best = rankings[FULL_METHOD].top_items
+        best = rankings[FULL].top_items
         assert best is not None
         lists = torch.from_numpy(best[:, :LISTED])
         told = {"metrics": plain(by_group), "first_screen": plain(screens)}
@@ -87,10 +86,10 @@ class _Ranked:
         """Method -> ranking of the targets of tasks without inputs."""
         draws = tie_draws(len(tasks), self._seed)
         rankings = {FLOOR: self._rank(recommender.by_popularity(len(tasks)), tasks, draws)}
-        rankings[FULL_METHOD] = self._rank(recommender.first_screen(tasks), tasks, draws)
+        rankings[FULL] = self._rank(recommender.first_screen(tasks), tasks, draws)
         if self._online and recommender.follows_events:
             following, asked = recommender.over(self._followed.events), self._followed.at_moments(tasks)
-            rankings[FULL_METHOD + ONLINE] = self._rank(following.first_screen(asked), tasks, draws)
+            rankings[FULL + ONLINE] = self._rank(following.first_screen(asked), tasks, draws)
         return rankings
 
     def _rank(self, scorer: Scorer, tasks: TaskSet, draws: Tensor) -> Ranking:
@@ -103,7 +102,7 @@ class _Ranked:
         n_items = recommender.catalogue.n_items
         ranking = self._rank(recommender.learners[MAIN].output(tasks, n_items), tasks, draws)
         recommender.use_generated(True)
-        return {f"{MAIN}_no_generator": ranking}
+        return {MAIN + NO_GENERATOR: ranking}
 
     @cached_property
     def _followed(self) -> Followed:
@@ -115,7 +114,7 @@ class _Ranked:
         outputs = following.outputs(asked)
         followers = [name for name, learner in following.learners.items() if isinstance(learner, EventLearner)]
         rankings = {name + ONLINE: self._rank(outputs[name], tasks, draws) for name in followers}
-        return rankings | {FULL_METHOD + ONLINE: self._rank(following.fused(asked, outputs), tasks, draws)}
+        return rankings | {FULL + ONLINE: self._rank(following.fused(asked, outputs), tasks, draws)}
 
     def _frozen(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
         """The rankings where what came up to T is known, the places among equals by `draws` [N]."""
@@ -124,13 +123,11 @@ class _Ranked:
         for name, output in outputs.items():
             rankings[name] = self._rank(output, tasks, draws)
             if recommender.learners[name].adapts:
-                rankings[f"{name}_no_adapt"] = self._rank(recommender.unadapted(name, tasks), tasks, draws)
+                rankings[name + NO_ADAPT] = self._rank(recommender.unadapted(name, tasks), tasks, draws)
         for name in recommender.compared_fusions:
-            rankings[f"fusion_{name}"] = self._rank(recommender.fused(tasks, outputs, name), tasks, draws)
+            rankings[FUSION + name] = self._rank(recommender.fused(tasks, outputs, name), tasks, draws)
         top = max(self._top, LISTED)
-        rankings[FULL_METHOD] = rank_cases(
-            self._rules, recommender.fused(tasks, outputs), tasks, top, draws, shared=True
-        )
+        rankings[FULL] = rank_cases(self._rules, recommender.fused(tasks, outputs), tasks, top, draws, shared=True)
         return rankings
 
 

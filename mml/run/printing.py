@@ -13,8 +13,8 @@ from typing import Any
 from mml.errors import InputError
 from mml.files.faults import in_one_line
 from mml.files.runs import LATEST, Result
+from mml.method_names import FULL
 
-FULL_METHOD = "mml"
 _LETTERS = {"recall": "R", "mrr": "M", "ndcg": "N", "hit": "H", "precision": "P"}
 _EPILOG = """\
 Examples:
@@ -50,7 +50,7 @@ def aligned(rows: Sequence[Sequence[str]], n_left: int = 1) -> str:
 def result_table(result: Mapping[str, Any]) -> str:
     """All methods over all new users, with NDCG (or the first metric) by warm and cold target."""
     methods = result["metrics"]
-    full = methods.get(FULL_METHOD) or next(iter(methods.values()))
+    full = methods.get(FULL) or next(iter(methods.values()))
     titles = metric_titles(full["all"])
     main = "ndcg@10" if "ndcg@10" in titles else next(iter(titles))
     groups = [group for group in ("warm_target", "cold_target") if group in full]
@@ -75,17 +75,17 @@ def summary_table(results: Sequence[Result]) -> str:
     """One line per dataset: the full method over all new users."""
     titles: dict[str, str] = {}
     for result in results:
-        titles |= metric_titles(result["metrics"][FULL_METHOD]["all"])
+        titles |= metric_titles(result["metrics"][FULL]["all"])
     rows = [["dataset", *titles.values()]]
     for result in results:
-        values = result["metrics"][FULL_METHOD]["all"]
+        values = result["metrics"][FULL]["all"]
         rows.append([result["dataset"], *(f"{values[name]:.4f}" if name in values else "-" for name in titles)])
     return aligned(rows)
 
 
 def all_table(result: Result) -> str:
     """Every method and group of one dataset."""
-    titles = metric_titles(result["metrics"][FULL_METHOD]["all"])
+    titles = metric_titles(result["metrics"][FULL]["all"])
     rows = [["method", "group", "users", "cases", *titles.values()]]
     rows += [row for method, groups in result["metrics"].items() for row in _group_rows(method, groups, titles)]
     for method, groups in result.get("first_screen", {}).items():
@@ -135,7 +135,7 @@ def _latest_result(folder: Path) -> Result:
 def _finished_runs(folder: Path) -> list[Path]:
     """The folders of mml's runs, not of baselines', that have a result."""
     results = {path.parent: _read_result(path) for path in folder.glob("*/result.json")}
-    return [run for run, result in results.items() if result is not None and FULL_METHOD in result["metrics"]]
+    return [run for run, result in results.items() if result is not None and FULL in result["metrics"]]
 
 
 def _read_result(path: Path) -> Result | None:

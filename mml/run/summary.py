@@ -6,9 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mml.data.moments import ONLINE
-from mml.run.meta_test import FLOOR
-from mml.run.printing import FULL_METHOD, aligned, result_table
+from mml.method_names import FLOOR, FULL, FUSION, NO_ADAPT, NO_GENERATOR, ONLINE
+from mml.run.printing import aligned, result_table
 from mml.styled import COMMAND, DIM, GOOD, STRONG, Line
 
 WIDTH = 80
@@ -24,7 +23,7 @@ users; popularity, how often an item was taken before T."""
 
 def summary(result: Mapping[str, Any]) -> list[Line]:
     """The end of a run, for people; the whole table where metrics other than the usual ones were asked for."""
-    everything = result["metrics"][FULL_METHOD]["all"]
+    everything = result["metrics"][FULL]["all"]
     if not {"recall@10", "ndcg@10"} <= everything.keys():
         return [Line(text) for text in result_table(result).splitlines()]
     nothing = Line("")
@@ -34,10 +33,10 @@ def summary(result: Mapping[str, Any]) -> list[Line]:
 
 def _sentence(result: Mapping[str, Any]) -> Iterator[Line]:
     metrics, data = result["metrics"], result["data"]
-    found = round(100 * metrics[FULL_METHOD]["all"]["recall@10"])
+    found = round(100 * metrics[FULL]["all"]["recall@10"])
     text = f"Of 100 new users, {found} find their next item in the top ten"
-    if FULL_METHOD + ONLINE in metrics:
-        counted = round(100 * metrics[FULL_METHOD + ONLINE]["all"]["recall@10"])
+    if FULL + ONLINE in metrics:
+        counted = round(100 * metrics[FULL + ONLINE]["all"]["recall@10"])
         text += f", {counted} if every event is counted as it comes (online)"
     if FLOOR in metrics:
         text += f"; by popularity {round(100 * metrics[FLOOR]['all']['recall@10'])}"
@@ -52,16 +51,13 @@ def _sentence(result: Mapping[str, Any]) -> Iterator[Line]:
 
 def _shown(metrics: Mapping[str, Any]) -> list[str]:
     """The methods that a reader needs first, the best last."""
-    left_out = ("_no_adapt", "_no_generator")
-    names = [name for name in metrics if not name.endswith(left_out) and not name.startswith("fusion_")]
-    return sorted(
-        names, key=lambda name: (name == FULL_METHOD + ONLINE, name == FULL_METHOD, metrics[name]["all"]["ndcg@10"])
-    )
+    names = [name for name in metrics if not name.endswith((NO_ADAPT, NO_GENERATOR)) and not name.startswith(FUSION)]
+    return sorted(names, key=lambda name: (name == FULL + ONLINE, name == FULL, metrics[name]["all"]["ndcg@10"]))
 
 
 def _table(result: Mapping[str, Any]) -> Iterator[Line]:
     metrics = result["metrics"]
-    groups = [group for group in ("warm_target", "cold_target") if group in metrics[FULL_METHOD]]
+    groups = [group for group in ("warm_target", "cold_target") if group in metrics[FULL]]
     titles = {"warm_target": "N@10 warm", "cold_target": "N@10 new"}
     names = _shown(metrics)
     best = max(names, key=lambda name: metrics[name]["all"]["ndcg@10"])
@@ -78,14 +74,14 @@ def _table(result: Mapping[str, Any]) -> Iterator[Line]:
 
 
 def _new_items(result: Mapping[str, Any]) -> Iterator[str]:
-    groups = result["metrics"][FULL_METHOD]
+    groups = result["metrics"][FULL]
     if "cold_target" not in groups:
         return
     cold, n = groups["cold_target"], groups["all"]["n_cases"]
     share, found = 100 * cold["n_cases"] / n, 100 * cold["recall@10"]
     text = f"New items: {share:.0f} % of the next items are new; {found:.1f} % of these are in the top ten"
-    if FULL_METHOD + ONLINE in result["metrics"]:
-        text += f", {100 * result['metrics'][FULL_METHOD + ONLINE]['cold_target']['recall@10']:.1f} % online"
+    if FULL + ONLINE in result["metrics"]:
+        text += f", {100 * result['metrics'][FULL + ONLINE]['cold_target']['recall@10']:.1f} % online"
     text += "."
     yield from textwrap.wrap(text, WIDTH)
 
@@ -93,11 +89,11 @@ def _new_items(result: Mapping[str, Any]) -> Iterator[str]:
 def _first_screen(result: Mapping[str, Any]) -> Iterator[str]:
     """What those get of whom nothing is known yet."""
     found = {name: 100 * of["all"]["recall@10"] for name, of in result.get("first_screen", {}).items()}
-    if FULL_METHOD not in found:
+    if FULL not in found:
         return
-    text = f"First screen, nothing known of the user: {found[FULL_METHOD]:.0f} % find their first item in the top ten"
-    if FULL_METHOD + ONLINE in found:
-        text += f", {found[FULL_METHOD + ONLINE]:.0f} % online"
+    text = f"First screen, nothing known of the user: {found[FULL]:.0f} % find their first item in the top ten"
+    if FULL + ONLINE in found:
+        text += f", {found[FULL + ONLINE]:.0f} % online"
     yield from textwrap.wrap(f"{text}; by popularity {found[FLOOR]:.0f} %.", WIDTH)
 
 

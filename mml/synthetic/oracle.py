@@ -24,6 +24,7 @@ from mml.errors import InputError
 from mml.evaluation.cases import GroupMetrics, dataset_metrics, group_metrics, rank_cases
 from mml.evaluation.scorer import ItemScores, of_rows
 from mml.files.faults import in_one_line
+from mml.method_names import ONLINE
 from mml.run.context import ranking_rules
 from mml.run.printing import load_results
 from mml.synthetic.arrays import Floats, Ints
@@ -89,7 +90,7 @@ def oracle_metrics(config: Config, dataset: MMLDataset, persons: int = PERSONS) 
     metrics = dataset_metrics(dataset, ["NDCG"], [10], 6)
     columns = _positions(dataset.item_tokens, data.item_token)
     found = {}
-    for ending, online in (("", False), ("_online", True)):
+    for ending, online in (("", False), (ONLINE, True)):
         oracle = Oracle(data, online)
         rows = _rows_of(oracle, dataset, tasks, folder)
         knowing: dict[str, Knowing] = {"oracle": oracle, "oracle_history": Inference(oracle, persons)}
@@ -126,7 +127,7 @@ def table(rows: dict[str, GroupMetrics], best: GroupMetrics, best_online: GroupM
     width = max(map(len, rows))
     lines = [f"{'':{width}}  " + "  ".join(f"{title:>13}" for title in GROUPS.values())]
     for name, groups in rows.items():
-        reached = best_online if name.endswith("_online") else best
+        reached = best_online if name.endswith(ONLINE) else best
         cells = [_cell(groups.get(group), reached.get(group)) for group in GROUPS]
         lines.append(f"{name:{width}}  " + "  ".join(f"{cell:>13}" for cell in cells))
     return "\n".join(lines)

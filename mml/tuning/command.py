@@ -12,6 +12,7 @@ from pathlib import Path
 from mml.errors import InputError
 from mml.files.faults import in_one_line
 from mml.logs import setup_logging
+from mml.method_names import FULL
 from mml.stopping import in_order, told
 
 _DESCRIPTION = """\
@@ -59,7 +60,7 @@ def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str], lis
         allow_abbrev=False,
     )
     parser.add_argument("dataset", metavar="NAME", help="of the dataset")
-    parser.add_argument("--model", default="mml", help="mml (default), or a baseline that has ranges")
+    parser.add_argument("--model", default=FULL, help="mml (default), or a baseline that has ranges")
     parser.add_argument("--ranges", type=Path, default=None, help="file of ranges (default: configs/tune.yaml)")
     parser.add_argument("--trials", type=int, default=30, help="how many in all, earlier ones included (default: 30)")
     parser.add_argument("--jobs", type=int, default=1, help="trials at a time, each a process (default: 1)")

@@ -23,6 +23,7 @@ from mml.data.dataset import MMLDataset
 from mml.errors import InputError
 from mml.evaluation.validation import Validation
 from mml.files.safe import plain
+from mml.method_names import FULL
 from mml.model.learner.slot import MAIN
 from mml.precision import set_up_torch
 from mml.run.context import validation_of
@@ -33,7 +34,6 @@ from mml.settings import keys_of
 from mml.tuning.arguments import Settings, as_arguments
 from mml.tuning.space import Space
 
-MML = "mml"
 _LATER = ("fusion", "meta_test")
 _CASES = ("valid_metric", "repeatable", "eval_shots", "seed", "load_col", "valid_user_ratio", "valid_user_max")
 
@@ -52,10 +52,10 @@ class Subject:
     dataset: str
     files: tuple[str, ...]
     arguments: tuple[str, ...]
-    model: str = MML
+    model: str = FULL
 
     def __post_init__(self) -> None:
-        if self.model != MML:
+        if self.model != FULL:
             check_name(self.model)
 
     @cached_property
@@ -65,7 +65,7 @@ class Subject:
 
     def config_of(self, settings: Mapping[str, object]) -> Config:
         """mml's config with a trial's settings over all others."""
-        if self.model != MML:
+        if self.model != FULL:
             return self._baseline(settings).config
         return Config(self.dataset, self.files, arguments=self._over(settings))
 
@@ -81,7 +81,7 @@ class Subject:
 
     def is_float(self, key: str) -> bool:
         """Whether a key takes numbers that are not whole."""
-        if self.model != MML and key in self._own_defaults:
+        if self.model != FULL and key in self._own_defaults:
             return isinstance(self._own_defaults[key], float)
         declared = config_keys.declared().get(key.rpartition(".")[2])
         return declared is None or float in declared.types
@@ -110,7 +110,7 @@ class Subject:
 
     def _check_key(self, key: str, source: str) -> None:
         top = key.partition(".")[0]
-        if self.model != MML and key in self._own_defaults and key != "new_users":
+        if self.model != FULL and key in self._own_defaults and key != "new_users":
             return
         declared = config_keys.declared()
         part = next((part.__name__ for part in config_keys.PARTS if top in keys_of(part)), "")
@@ -129,7 +129,7 @@ class Subject:
         Of mml it is that of the main learner, or of the only learner whose own keys are searched. Of a sum of models
         it is none: each tells little of the whole.
         """
-        if self.model == MML:
+        if self.model == FULL:
             learners = {key.split(".")[1] if key.startswith("learners.") else MAIN for key in keys}
             return f"{learners.pop() if len(learners) == 1 else MAIN}.pretrain"
         if self.model not in BASELINES:
@@ -138,7 +138,7 @@ class Subject:
 
     def defaults(self, keys: Iterable[str]) -> Settings:
         """What the keys are without a search."""
-        own = {} if self.model == MML else self._own_defaults
+        own = {} if self.model == FULL else self._own_defaults
         found, declared = {}, config_keys.declared()
         for key in keys:
             _, _, inner = key.rpartition(".")
@@ -154,7 +154,7 @@ class Subject:
     def problem(self) -> list[object]:
         """What trials' scores depend on beside their own settings: model, settings, data."""
         data = self._data
-        own = None if self.model == MML else plain(self._own_defaults)
+        own = None if self.model == FULL else plain(self._own_defaults)
         return [self.model, own, self.config.of_stage("generator"), data.fingerprint(with_new_users=False)]
 
     def validation(self) -> Validation:
@@ -176,7 +176,7 @@ class Subject:
             folder: where it leaves its log and its stages; the folder of such a run if None.
             on_start: called with the folder once it is there.
         """
-        if self.model == MML:
+        if self.model == FULL:
             return mml_score(self.config_of(settings), folder, on_start)
         return baseline_score(self._baseline(settings), folder, on_start)
 

@@ -13,11 +13,12 @@ import numpy as np
 
 from mml.errors import InputError
 from mml.files.safe import make_folder, write_text
+from mml.method_names import FULL
 from mml.tuning import report
 from mml.tuning.running import Workers, keep_best, run_here, scored, trial_folder
 from mml.tuning.search import Outcome, Search, Trial
 from mml.tuning.space import Space
-from mml.tuning.subject import MML, Subject
+from mml.tuning.subject import Subject
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Tuning:
         self._judges = f"{len(np.unique(validation.tasks.users))} validation users ({len(validation)} cases)"
         self._metric = subject.config.valid_metric
         self._search = Search(folder, space, subject.problem(), n_trials, self._defaults, subject.config.run.seed)
-        self._file = folder / ("best.yaml" if subject.model == MML else f"best-{subject.model}.txt")
+        self._file = folder / ("best.yaml" if subject.model == FULL else f"best-{subject.model}.txt")
 
     def run(self, jobs: int, prune: bool) -> None:
         """Run the trials that are missing, `jobs` at a time, stopping those early that fall behind if so wanted."""
@@ -90,7 +91,7 @@ class Tuning:
         if best is None:
             return
         subject = self._subject
-        if subject.model == MML:
+        if subject.model == FULL:
             config, plain = subject.config_of(best.settings), Subject(subject.dataset, (), ()).config
             report.write_best(self._file, config, plain, best, self._metric, self._next)
         else:
@@ -102,7 +103,7 @@ class Tuning:
 
     def _next_with(self, best: Trial) -> str:
         subject = self._subject
-        if subject.model == MML:
+        if subject.model == FULL:
             return self._next
         given = [one for one in subject.arguments if not one.startswith("--show_progress=")]
         return report.baseline_command(subject.model, subject.dataset, given, best)

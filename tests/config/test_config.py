@@ -193,7 +193,9 @@ def test_a_later_file_goes_over_the_overrides_of_a_preset(write_yaml: WriteYaml)
     assert config(mine, preset)["hidden_size"] == 32
 
 
-@pytest.mark.parametrize("name", ["type", "a/b", "a.b", "1", "mml", "fusion", "fusion_x", "id_no_adapt", "float"])
+@pytest.mark.parametrize(
+    "name", ["type", "a/b", "a.b", "1", "mml", "fusion", "fusion_x", "id_no_adapt", "popularity", "id_online", "float"]
+)
 def test_names_that_a_learner_cannot_have(name: str, write_yaml: WriteYaml) -> None:
     file = write_yaml(f"learners: {{{name}: {{item_feat_emb: a.pth}}}}\n")
     with pytest.raises(InputError, match=rf"mine\.yaml: learners\.{name}: a learner cannot be called that"):

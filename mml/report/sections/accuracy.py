@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mml.method_names import FULL
 from mml.report.charts import Line, LineChart, interval, number
 from mml.report.evidence import Evidence
 from mml.report.html import joined, paragraph, table
-from mml.report.names import FULL
 from mml.report.section import Section
 
 MOST_SHOTS = 10

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mml.method_names import FLOOR, FULL
 from mml.recommender import Recommender
 from mml.report.estimates import TOP
 from mml.report.evidence import Evidence
 from mml.report.html import Markup, isolated, joined, left_out, paragraph, table, tag
-from mml.report.names import FULL
 from mml.report.pictures import Pictures
 from mml.report.section import Section
 
@@ -116,5 +116,5 @@ def _list(one: _Example, learners: Sequence[str], show: Show) -> Markup:
 
 def _places(evidence: Evidence, one: _Example, learners: Sequence[str]) -> Markup:
     ranks = evidence.cases.ranks
-    said = [f"{name} {int(ranks[name][one.row]):,}" for name in [*learners, "popularity"] if name in ranks]
+    said = [f"{name} {int(ranks[name][one.row]):,}" for name in [*learners, FLOOR] if name in ranks]
     return paragraph("Its place by each alone: ", ", ".join(said), ".", class_="small")

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mml.method_names import FLOOR, FULL
 from mml.report.charts import Bar, BarChart
 from mml.report.estimates import Estimate, estimate, hits
 from mml.report.evidence import Cases, Evidence
 from mml.report.html import Markup, joined, paragraph, tag
-from mml.report.names import FLOOR, FULL
 from mml.report.section import Section
 
 _MOST_NAMED = 5

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from mml.method_names import FULL
 from mml.report.charts import Bar, BarChart, interval, number
 from mml.report.estimates import hits, share
 from mml.report.evidence import Evidence
 from mml.report.html import Markup, joined, left_out, paragraph, table
-from mml.report.names import FULL
 from mml.report.section import Section
 
 _TITLE = "New items"

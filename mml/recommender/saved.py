@@ -25,7 +25,7 @@ from mml.version import __version__
 MODEL = "model"
 """The folder of the trained recommender inside a run's."""
 
-_FORMAT = 2
+_FORMAT = 3
 _NAME = "recommender"  # of its files
 
 

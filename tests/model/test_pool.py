@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,8 +12,9 @@ from torch import Tensor
 from mml.evaluation.scorer import ItemScores, of_rows
 from mml.model.fusion import FUSIONS
 from mml.model.fusion.cases import FusionCases
-from mml.model.fusion.pool import Pool, likeliest_temperature
+from mml.model.fusion.pool import Pool
 from mml.model.fusion.pool_scorer import usual_scores
+from mml.model.fusion.pool_weights import PoolWeights, Spread, expected_weights, likeliest
 from mml.model.fusion.slot import ExplainedScorer, FusionShape
 from mml.model.fusion.standardised import StandardisedScores
 from mml.model.learner.outputs import Output, StateOutput
@@ -96,6 +97,20 @@ def test_warm_items_are_pooled_at_a_temperature_and_keep_their_share_together() 
     above = found / TEMPERATURE - shares.log()
     torch.testing.assert_close(above, above[:, 1:2].expand(-1, N_ITEMS))
     torch.testing.assert_close(found[:, WARM], (0.6 * own + 0.4 * z)[:, WARM])
+
+
+def test_the_others_have_weights_of_their_own() -> None:
+    outputs = _outputs()
+    own, _, _ = _parts(outputs)
+    a, b = (outputs[name].standardised(slice(None))(slice(None)) for name in ("a", "b"))
+    found = _of(replace(_pool(outputs), weights=(0.3, 0.5, 0.2)), outputs)
+    torch.testing.assert_close(found[:, WARM], (0.5 * own + 0.3 * a + 0.2 * b)[:, WARM])
+
+
+def test_online_the_others_are_alike() -> None:
+    outputs = _online(_outputs())
+    pool = _pool(outputs, usual=torch.ones(N_WARM + 1))
+    torch.testing.assert_close(_of(replace(pool, weights=(0.3, 0.5, 0.2)), outputs), _of(pool, outputs))
 
 
 @pytest.mark.parametrize("untouched", [0.0, 0.7, 5.0])
@@ -189,43 +204,101 @@ def test_its_settings_survive() -> None:
     fusion = FUSIONS["pool"].fit(shape, None, values)
     assert FUSIONS["pool"].restored(shape, fusion.state(), {}) == fusion
     assert isinstance(fusion, Pool)
+    assert fusion.weights is None
+    told = replace(fusion, weights=(0.25, 0.75))
+    assert FUSIONS["pool"].restored(shape, told.state(), {}) == told
     assert (fusion.others, fusion.untouched, fusion.temperature, fusion.untouched_online) == (0.7, 0.2, 0.3, 0.1)
 
 
-def _cases(n: int, temperature: float) -> FusionCases:
-    """Targets drawn at a temperature from what two learners say of 50 items, of which the last is no candidate."""
+WEIGHTS = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+
+
+def _cases(n: int, temperature: float, weights: Tensor = WEIGHTS) -> FusionCases:
+    """Targets drawn from what three learners say of 50 items, of which the last is no candidate."""
     generator = torch.Generator().manual_seed(0)
-    z = torch.randn(2, n, 50, generator=generator)
-    known = torch.ones(2, n, 50, dtype=torch.bool)
-    known[1, :, :5] = False  # there the one with shares is alone
-    z[1, :, :5] = 0.0
+    z = torch.randn(3, n, 50, generator=generator)
+    known = torch.ones(3, n, 50, dtype=torch.bool)
+    known[1, :, :5] = False
+    known[2, :, 3:8] = False  # the first three are known to both, the next two to the one with shares alone
+    z[~known] = 0.0
     offset = torch.zeros(n, 50)
     offset[:, -1] = -torch.inf
-    pooled = torch.where(known[1], 0.6 * z[0] + 0.4 * z[1], z[0])
-    target = torch.multinomial((pooled / temperature + offset).softmax(1), 1, generator=generator)[:, 0]
-    return FusionCases(z, known, offset, target, torch.zeros(0, n, 3), torch.zeros(n, 1), np.arange(n))
+    cases = FusionCases(
+        z, known, offset, torch.zeros(n, dtype=torch.long), torch.zeros(0, n, 3), torch.zeros(n, 1), np.arange(n)
+    )
+    logits = _logits(cases, weights, temperature)
+    return replace(cases, target=torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0])
+
+
+def _logits(cases: FusionCases, weights: Tensor, temperature: float) -> Tensor:
+    """The definition in `Pool`, float64 [N, C]; the first learner has the shares."""
+    z, known = cases.z.double(), cases.known.double()
+    total = weights[1] * known[1] + weights[2] * known[2]
+    mean = (weights[1] * z[1] + weights[2] * z[2]) / total.clamp(min=1e-9)
+    pooled = torch.where(total > 0, weights[0] * z[0] + (1 - weights[0]) * mean, z[0])
+    return pooled / temperature + cases.offset
+
+
+def _likeliest(cases: FusionCases, users: Tensor, spread: float = 0.5) -> PoolWeights:
+    expected = PoolWeights(expected_weights(3, 0, 0.6), 0.5)
+    return likeliest(cases, 0, users, expected, Spread(spread, 0.7))
+
+
+def test_half_of_the_expected_weights_is_shared_by_the_others() -> None:
+    torch.testing.assert_close(expected_weights(3, 1, 0.5), torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64))
 
 
 @pytest.mark.parametrize("temperature", [0.2, 0.5, 2.0])
-def test_the_temperature_is_the_one_by_which_targets_were_drawn(temperature: float) -> None:
-    found = likeliest_temperature(_cases(3000, temperature), 0, 0.4, 0.5, 0.7, torch.arange(3000))
-    assert found == pytest.approx(temperature, rel=0.13)  # steps of 12 %
+def test_found_are_the_weights_and_the_temperature_by_which_targets_were_drawn(temperature: float) -> None:
+    found = _likeliest(_cases(4000, temperature), torch.arange(4000))
+    assert found.temperature == pytest.approx(temperature, rel=0.15)
+    torch.testing.assert_close(found.weights, WEIGHTS, atol=0.07, rtol=0)
+    assert float(found.weights.sum()) == pytest.approx(1.0, abs=2e-4)
 
 
-def test_few_users_move_the_temperature_little_however_many_cases_they_have() -> None:
-    cases = _cases(3000, 4.0)
-    of_many = likeliest_temperature(cases, 0, 0.4, 0.5, 0.2, torch.arange(3000))
-    of_one = likeliest_temperature(cases, 0, 0.4, 0.5, 0.2, torch.zeros(3000, dtype=torch.long))
-    assert 0.5 <= of_one < 0.7 < of_many
+def test_few_users_move_them_little_however_many_cases_they_have() -> None:
+    cases = _cases(3000, 0.3, torch.tensor([0.1, 0.8, 0.1], dtype=torch.float64))
+    of_many, of_one = (_likeliest(cases, users) for users in (torch.arange(3000), torch.zeros(3000, dtype=torch.long)))
+    assert of_many.weights[1] > 0.7
+    assert 0.3 < of_one.weights[1] < 0.45
 
 
-def test_blocks_of_cases_add_up() -> None:
-    """More cases than a block, against one call of the definition."""
-    cases, users = _cases(1500, 0.5), torch.arange(1500) // 3
-    pooled = torch.where(cases.known[1], 0.6 * cases.z[0] + 0.4 * cases.z[1], cases.z[0]).double()
-    tried = [0.5 * 10 ** (-1.5 + 0.05 * i) for i in range(61)]
+def test_what_is_certain_beforehand_stays() -> None:
+    found = _likeliest(_cases(500, 0.5), torch.arange(500), spread=0.001)
+    torch.testing.assert_close(found.weights, expected_weights(3, 0, 0.6), atol=1e-3, rtol=0)
+
+
+def test_nothing_near_is_likelier() -> None:
+    """More cases than a block; the posterior by its definition, users of three cases each."""
+    cases, users = _cases(1500, 0.4), torch.arange(1500) // 3
+    expected = expected_weights(3, 0, 0.6)
+
+    def posterior(moved: Tensor) -> float:
+        weights, temperature = (expected.log() + 0.5 * moved[:3]).softmax(0), 0.5 * float((0.7 * moved[3]).exp())
+        likelihood = _logits(cases, weights, temperature).log_softmax(1).gather(1, cases.target[:, None])
+        return float(likelihood.sum() / 3 - 0.5 * (moved**2).sum())
+
+    found = _likeliest(cases, users)
+    moved = torch.cat(
+        [(found.weights.log() - expected.log()) / 0.5, torch.tensor([np.log(found.temperature / 0.5) / 0.7])]
+    )
+    moved[:3] -= moved[:3].mean()  # what all weights have in common changes none of them
+    best = posterior(moved)
+    for place in range(4):
+        for step in (-0.05, 0.05):
+            beside = moved.clone()
+            beside[place] += step
+            assert posterior(beside) < best + 1e-3
+
+
+def test_numbers_of_threads_change_nothing() -> None:
+    cases, before = _cases(1200, 0.4), torch.get_num_threads()
     found = []
-    for t in tried:
-        likelihood = (pooled / t + cases.offset).log_softmax(1).gather(1, cases.target[:, None])[:, 0]
-        found.append(float(likelihood.sum() / 3) - 0.5 * (np.log(t / 0.5) / 0.7) ** 2)
-    assert likeliest_temperature(cases, 0, 0.4, 0.5, 0.7, users) == pytest.approx(tried[int(np.argmax(found))])
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(_likeliest(cases, torch.arange(1200)))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0].temperature == found[1].temperature
+    assert torch.equal(found[0].weights, found[1].weights)

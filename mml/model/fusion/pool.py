@@ -9,16 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mml.model.fusion.cases import FusionCases
 from mml.model.fusion.mean import FixedWeights
 from mml.model.fusion.pool_scorer import FrozenPoolScorer, OnlinePoolScorer, usual_scores
+from mml.model.fusion.pool_weights import PoolWeights, Spread, expected_weights, likeliest
 from mml.model.fusion.slot import FUSIONS, FusedScorer, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.standardised import StandardisedScores
-from mml.model.fusion.weighted import weighted_mean
 from mml.settings import read, setting
-
-_BLOCK = 512  # cases at a time
-_TRIED = torch.logspace(-1.5, 1.5, 61, base=10)  # factors of the expected temperature
 
 
 @dataclass(frozen=True)
@@ -30,9 +26,16 @@ class PoolSettings:
 
     fusion_others: float = setting(
         0.6,
-        "fusion_method pool: exponent of the other learners beside newcomers, which has the rest of 1.",
+        "fusion_method pool: expected weight of the other learners together; newcomers has the rest of 1, and "
+        "the validation users' next items tell each one's weight.",
         low=0.0,
         high=1.0,
+    )
+    fusion_others_spread: float = setting(
+        0.4,
+        "fusion_method pool: standard deviation of the weights' logarithms, as expected: the less, the more validation "
+        "users it takes to move them.",
+        low=0.001,
     )
     fusion_untouched: float = setting(
         0.7,
@@ -49,8 +52,7 @@ class PoolSettings:
     )
     fusion_temperature_spread: float = setting(
         0.7,
-        "fusion_method pool: standard deviation of the temperature's logarithm, as expected: the less, the more "
-        "validation users it takes to move it.",
+        "fusion_method pool: the same for the temperature's logarithm.",
         low=0.001,
     )
     fusion_others_online: float = setting(
@@ -67,16 +69,18 @@ class Pool:
     et al., On Calibration of Modern Neural Networks, ICML 2017).
 
     With p the shares of the learner that has some, x = (log p - m) / s, m and s the mean and deviation of log p over
-    the warm items, and z the mean of the other learners' standardised scores, an item's share is in proportion to
+    the warm items, 1 - b its weight, and z the mean of the other learners' standardised scores by their weights, an
+    item's share is in proportion to
 
         exp(((1 - b) x + b z) / t)    if it is warm, known when the others were trained
         p                             if not
 
     and the warm items together keep the share that p gives them: the others were trained before new items came and say
-    nothing of how likely these are. t is what makes the validation users' next items likeliest. An item that nobody has
-    touched has the score c z where that is above 0 and more: the others may know that it fits this user.
+    nothing of how likely these are. Weights and t are what makes the validation users' next items likeliest, drawn
+    towards what is expected of them the more, the fewer these users are. An item that nobody has touched has the score
+    c z where that is above 0 and more: the others may know that it fits this user.
     Online p knows what is popular by now, the others what was when they were trained: only what they say of this user
-    more than of all counts, and it is little. An item has the score
+    more than of all counts, and it is little, all alike. An item has the score
 
         x + a (z - u) + g      if it is warm, u the mean of z over users at large
         x                      if somebody has touched it since, or no other learner knows it
@@ -86,13 +90,14 @@ class Pool:
 
     Args:
         names: of the learners.
-        others: b.
+        others: b as it is expected, in equal parts.
         untouched: c.
         temperature: t.
         others_online: a.
         untouched_online: c'.
         usual: u of the first items, all warm ones among them, float32 [n]; None where there were no users to tell it,
             then online is as frozen.
+        weights: of the learners, of sum 1; None where there were no users to tell them, then those expected.
     """
 
     names: tuple[str, ...]
@@ -102,6 +107,7 @@ class Pool:
     others_online: float = 0.0
     untouched_online: float = 0.0
     usual: Tensor | None = None
+    weights: tuple[float, ...] | None = None
     needs_context: ClassVar[bool] = False
 
     def scorer(self, scores: StandardisedScores, context: Tensor) -> FusedScorer:
@@ -110,48 +116,21 @@ class Pool:
             return FixedWeights(dict.fromkeys(self.names, 1.0 / len(self.names))).scorer(scores, context)
         if self.usual is not None and found[1].is_online:
             return OnlinePoolScorer(scores, *found, self.others_online, self.untouched_online, self.usual)
-        return FrozenPoolScorer(scores, *found, self.others, self.untouched, self.temperature)
+        weights = expected_weights(len(self.names), self.names.index(found[0]), self.others)
+        if self.weights is not None:
+            weights = torch.tensor(self.weights)
+        return FrozenPoolScorer(scores, *found, weights, self.untouched, self.temperature)
 
     def state(self) -> State:
-        return {name: getattr(self, name) for name in (*_NUMBERS, "usual")}
+        weights = None if self.weights is None else list(self.weights)
+        return {name: getattr(self, name) for name in (*_NUMBERS, "usual")} | {"weights": weights}
 
 
 _NUMBERS = ("others", "untouched", "temperature", "others_online", "untouched_online")
 
 
-def likeliest_temperature(
-    cases: FusionCases, anchor: int, others: float, expected: float, spread: float, users: Tensor
-) -> float:
-    """t, the mode of its posterior: a normal prior of log t, and each user's mean log-likelihood.
-
-    Args:
-        cases: whose targets are warm, as all candidates are.
-        anchor: place of the learner that has shares.
-        others: b.
-        expected: exp of the prior's mean.
-        spread: the prior's deviation.
-        users: [N], whose case each is.
-    """
-    _, place, count = users.unique(return_inverse=True, return_counts=True)
-    share = (1.0 / count)[place]
-    tried = expected * _TRIED
-    total = -0.5 * (_TRIED.log() / spread) ** 2
-    is_other = (torch.arange(len(cases.z)) != anchor).to(cases.z)
-    for begin in range(0, len(cases), _BLOCK):
-        part = slice(begin, min(begin + _BLOCK, len(cases)))
-        known, weights = cases.known[:, part].float(), is_other.expand(len(cases.target[part]), -1)
-        mean = weighted_mean(cases.z[:, part], weights, known, 0.0)
-        exponent = others * (torch.einsum("m,mci->ci", is_other, known) > 0)
-        pooled = (1 - exponent) * cases.z[anchor, part] + exponent * mean
-        own = pooled.gather(1, cases.target[part, None])[:, 0]
-        for i, temperature in enumerate(tried.tolist()):
-            likelihood = own / temperature - (pooled / temperature + cases.offset[part]).logsumexp(1)
-            total[i] += (share[part].to(own) * likelihood).sum().cpu()
-    return float(tried[int(total.argmax())])
-
-
 class PoolEntry:
-    """Weighs the newcomers' shares against the mean of all others; the validation users tell its temperature."""
+    """Weighs the newcomers' shares against the other learners; the validation users tell the weights."""
 
     name = "pool"
     meaning = "a pool of what newcomers take and of all other learners"
@@ -170,19 +149,26 @@ class PoolEntry:
         )
         if data is None or data.scores.shares is None or len(names) == 1:
             return pool
-        temperature = likeliest_temperature(
+        anchor = names.index(data.scores.shares[0])
+        found = likeliest(
             data.cases,
-            names.index(data.scores.shares[0]),
-            own.fusion_others,
-            own.fusion_temperature,
-            own.fusion_temperature_spread,
+            anchor,
             data.users,
+            PoolWeights(expected_weights(len(names), anchor, own.fusion_others), own.fusion_temperature),
+            Spread(own.fusion_others_spread, own.fusion_temperature_spread),
         )
-        return replace(pool, temperature=temperature, usual=usual_scores(data.scores))
+        return replace(
+            pool,
+            weights=tuple(found.weights.tolist()),
+            temperature=found.temperature,
+            usual=usual_scores(data.scores),
+        )
 
     def restored(self, shape: FusionShape, state: State, values: Mapping[str, object]) -> TrainedFusion:
         others, untouched, temperature, online, untouched_online = (float(state[name]) for name in _NUMBERS)
-        return Pool(tuple(shape.names), others, untouched, temperature, online, untouched_online, state["usual"])
+        weights = None if state["weights"] is None else tuple(state["weights"])
+        names = tuple(shape.names)
+        return Pool(names, others, untouched, temperature, online, untouched_online, state["usual"], weights)
 
 
 FUSIONS.add(PoolEntry())

@@ -24,14 +24,17 @@ class _PoolScorer(ABC):
         scores: of all learners, for N cases.
         anchor: the name of the learner that has shares.
         shares: what it says.
+        mean: the others' weights in their mean, [M], of sum 1, and 0 for the anchor.
         others: exponent of the others for warm items.
         own: the anchor's.
     """
 
-    def __init__(self, scores: StandardisedScores, anchor: str, shares: ShareOutput, others: float, own: float) -> None:
+    def __init__(
+        self, scores: StandardisedScores, anchor: str, shares: ShareOutput, mean: Tensor, others: float, own: float
+    ) -> None:
         self._scores, self._shares = scores, shares
         self._anchor = scores.names.index(anchor)
-        self._mean = mean_of_others(scores, anchor)
+        self._mean = mean.to(scores.device)
         self._weights = others * self._mean
         self._weights[self._anchor] = own
         self._is_known = self._mean @ scores.known() > 0  # by one of the others
@@ -93,7 +96,7 @@ class FrozenPoolScorer(_PoolScorer):
         scores: of all learners, for N cases.
         anchor: the name of the learner that has shares.
         shares: what it says.
-        others: b.
+        weights: of all learners, [M], of sum 1.
         untouched: c.
         temperature: t.
     """
@@ -103,11 +106,13 @@ class FrozenPoolScorer(_PoolScorer):
         scores: StandardisedScores,
         anchor: str,
         shares: ShareOutput,
-        others: float,
+        weights: Tensor,
         untouched: float,
         temperature: float,
     ) -> None:
-        super().__init__(scores, anchor, shares, others, 1 - others)
+        own = float(weights[scores.names.index(anchor)])
+        mean = mean_of_others(scores, anchor, weights)
+        super().__init__(scores, anchor, shares, mean, 1 - own, own)
         self._of_untouched, self._temperature = untouched, temperature
 
     def _parts(self, cases: slice) -> tuple[Tensor, Tensor, Tensor]:
@@ -145,7 +150,7 @@ class OnlinePoolScorer(_PoolScorer):
         untouched: float,
         usual: Tensor,
     ) -> None:
-        super().__init__(scores, anchor, shares, others, 1.0)
+        super().__init__(scores, anchor, shares, mean_of_others(scores, anchor), others, 1.0)
         self._of_untouched, self._usual = untouched, usual
 
     def _parts(self, cases: slice) -> tuple[Tensor, Tensor, Tensor]:
@@ -171,10 +176,12 @@ class OnlinePoolScorer(_PoolScorer):
         return torch.where(self._exponent > 0, usual, 0.0)
 
 
-def mean_of_others(scores: StandardisedScores, anchor: str) -> Tensor:
-    """[M], equal weights of all learners but one."""
+def mean_of_others(scores: StandardisedScores, anchor: str, weights: Tensor | None = None) -> Tensor:
+    """[M] of sum 1, the weights [M] of all learners but one in their mean; equal ones if None, or if all are 0."""
     is_other = torch.tensor([float(name != anchor) for name in scores.names])
-    return (is_other / is_other.sum()).to(scores.device)
+    chosen = is_other if weights is None else is_other * weights.to(is_other)
+    chosen = chosen if bool(chosen.any()) else is_other
+    return (chosen / chosen.sum()).to(scores.device)
 
 
 def usual_scores(scores: StandardisedScores) -> Tensor | None:

@@ -13,6 +13,7 @@ from mml.model.fusion.weighted import weighted_mean
 
 _BLOCK = 512  # cases at a time
 _MOST_STEPS = 100
+_SETTLED = 1e-9  # a change of the posterior, or of what is searched, that ends the search
 _DECIMALS = 4  # fewer than sums in another order would change
 
 
@@ -60,7 +61,7 @@ def likeliest(cases: FusionCases, anchor: int, users: Tensor, expected: PoolWeig
         spread: of the priors.
     """
     _, place, count = users.unique(return_inverse=True, return_counts=True)
-    shares = (1.0 / count)[place]
+    shares = (1.0 / count)[place].double().to(cases.z.device)
     # how far from what is expected, in deviations
     moved = torch.zeros(len(expected.weights) + 1, dtype=torch.float64, requires_grad=True)
 
@@ -74,12 +75,12 @@ def likeliest(cases: FusionCases, anchor: int, users: Tensor, expected: PoolWeig
         total.backward()
         value = float(total.detach())
         for part in _blocks(len(cases)):
-            unlikely = -(shares[part].to(cases.z) * _likelihood(cases, part, anchor, *found())).sum().double()
+            unlikely = -(shares[part] * _likelihood(cases, part, anchor, *found())).sum().cpu()
             unlikely.backward()
             value += float(unlikely.detach())
         return value
 
-    search = torch.optim.LBFGS([moved], max_iter=_MOST_STEPS, tolerance_change=1e-6, line_search_fn="strong_wolfe")
+    search = torch.optim.LBFGS([moved], max_iter=_MOST_STEPS, tolerance_change=_SETTLED, line_search_fn="strong_wolfe")
     with torch.enable_grad():
         search.step(loss)
     weights, temperature = (one.detach() for one in found())
@@ -87,13 +88,13 @@ def likeliest(cases: FusionCases, anchor: int, users: Tensor, expected: PoolWeig
 
 
 def _likelihood(cases: FusionCases, part: slice, anchor: int, weights: Tensor, temperature: Tensor) -> Tensor:
-    """Log-likelihood [c] of the targets of some cases."""
-    z, known = cases.z[:, part], cases.known[:, part].to(cases.z)
-    weights = weights.to(z)
+    """Log-likelihood [c] of the targets of some cases; float64, as the search ends where sums stop to move."""
+    z, known = cases.z[:, part].double(), cases.known[:, part].double()
+    weights, temperature = weights.to(z), temperature.to(z)
     is_other = (torch.arange(len(weights)) != anchor).to(z)
     mean = weighted_mean(z, (weights * is_other).expand(z.shape[1], -1), known, 0.0)
     exponent = (1 - weights[anchor]) * (torch.einsum("m,mci->ci", is_other, known) > 0)
-    pooled = ((1 - exponent) * z[anchor] + exponent * mean) / temperature.to(z)
+    pooled = ((1 - exponent) * z[anchor] + exponent * mean) / temperature
     return pooled.gather(1, cases.target[part, None])[:, 0] - (pooled + cases.offset[part]).logsumexp(1)
 
 

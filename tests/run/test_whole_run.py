@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,10 @@ def test_what_a_run_leaves(finished: Path) -> None:
     fusions = read_state(latest(finished) / "checkpoints", "fusion")["fusions"]
     assert (fusions["pool"]["others"], fusions["pool"]["untouched"]) == (0.6, 0.7)
     assert 0.01 < fusions["pool"]["temperature"] < 20.0
+    assert len(fusions["pool"]["weights"]) == 5
+    assert sum(fusions["pool"]["weights"]) == pytest.approx(1.0, abs=1e-3)
+    log = (latest(finished) / "run.log").read_text(encoding="utf-8")
+    assert re.search(r"The pool's weights by the validation users: id \d\.\d\d, .*; temperature \d", log)
     assert {"mean", "weight"} < set(fusions)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -15,6 +16,8 @@ from mml.model.fusion.pool_weights import PoolWeights, Spread, expected_weights,
 from mml.model.fusion.slot import FUSIONS, FusedScorer, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.standardised import StandardisedScores
 from mml.settings import read, setting
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,8 @@ class PoolEntry:
             PoolWeights(expected_weights(len(names), anchor, own.fusion_others), own.fusion_temperature),
             Spread(own.fusion_others_spread, own.fusion_temperature_spread),
         )
+        told = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, found.weights.tolist(), strict=True))
+        logger.info("The pool's weights by the validation users: %s; temperature %.2f.", told, found.temperature)
         return replace(
             pool,
             weights=tuple(found.weights.tolist()),

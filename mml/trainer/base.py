@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import recbole.trainer.trainer as recbole_trainer
@@ -68,6 +68,9 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
         learning_rate: of Adam.
         average: validate and keep the average of the weights over the steps, if the settings want it.
     """
+
+    rate_keys: ClassVar[tuple[str, ...]] = ("learning_rate",)
+    """Keys that are too large where the loss is no number any more."""
 
     def __init__(
         self,
@@ -182,8 +185,10 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
 
     def _check_nan(self, loss: torch.Tensor) -> None:
         if not torch.isfinite(loss):
+            keys = " or ".join(self.rate_keys)
             raise InputError(
-                f"{self.stage}: the training loss is {float(loss)}; use smaller learning rates, or clip_grad_norm."
+                f"{self.stage}, epoch {self.n_trained + 1}: the training loss is {float(loss)}; use a smaller {keys}, "
+                "or clip_grad_norm."
             )
 
     def _build_optimizer(self, **_: object) -> torch.optim.Optimizer:

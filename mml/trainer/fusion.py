@@ -16,6 +16,8 @@ class FusionTrainer(StageTrainer):
         what: says what an epoch and a validation are.
     """
 
+    rate_keys = ("fusion_learning_rate",)
+
     def __init__(self, frame: TrainerFrame, what: Trainable) -> None:
         self._what = what
         super().__init__(frame, what.module, "fusion", what.epochs, 0.0)

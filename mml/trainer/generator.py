@@ -37,6 +37,8 @@ class GeneratorTrainer(StageTrainer):
         seed: of batches and replacements.
     """
 
+    rate_keys = ("generator_learning_rate",)
+
     def __init__(
         self,
         frame: TrainerFrame,

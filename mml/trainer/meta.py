@@ -32,6 +32,8 @@ class MetaTrainer(StageTrainer):
         seed: of the batches' order, the negatives and the dropout.
     """
 
+    rate_keys = ("learning_rate", "local_learning_rate", "pretrain_learning_rate")
+
     def __init__(
         self, frame: TrainerFrame, learner: Learner, settings: MetaSettings, inner: InnerLoopSettings, seed: int
     ) -> None:

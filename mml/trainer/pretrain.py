@@ -26,6 +26,8 @@ class PretrainTrainer(StageTrainer):
         stage: name of the stage.
     """
 
+    rate_keys = ("pretrain_learning_rate",)
+
     def __init__(
         self,
         frame: TrainerFrame,

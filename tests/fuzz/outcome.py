@@ -31,6 +31,7 @@ _NAMING = (
     "log: ",
     "Left out: ",
     "new items",
+    ", epoch ",
     "learners.",
     "command line: ",
     "--",

@@ -213,7 +213,9 @@ def test_an_output_folder_that_is_a_file(world: World) -> None:
 @pytest.mark.slow
 def test_a_diverged_training(world: World) -> None:
     assert run_meta.main(world.argv(pretrain_learning_rate=1e30)) == 2
-    assert "error: id.pretrain: the training loss is " in world.capsys.readouterr().err
+    said = world.capsys.readouterr().err
+    assert "error: id.pretrain, epoch 1: the training loss is " in said
+    assert "use a smaller pretrain_learning_rate, or clip_grad_norm." in said
 
 
 # --- the split ------------------------------------------------------------------------------------------------------

@@ -241,7 +241,7 @@ def test_trainings_that_diverge_are_failed_trials(line: Argv, capsys: pytest.Cap
     assert main(argv) == 0
     out = capsys.readouterr().out
     assert "nothing was better than the defaults" in out
-    assert "Trial 1 failed: id.pretrain: the training loss is nan; use smaller learning rates" in out
+    assert "Trial 1 failed: id.pretrain, epoch 1: the training loss is nan; use a smaller pretrain_learning_rate" in out
     assert main([*argv, "--pretrain_learning_rate=1.0e+32"]) == 2
     error = capsys.readouterr().err
     assert "error: no trial came to its end:" in error

@@ -76,7 +76,7 @@ def unadapted_states(learner: Learner, tasks: TaskSet, chunk: int, table: Tensor
     `table`, [n_items, d], is used instead of the learner's own item vectors if given. The processes of a run share
     the tasks.
     """
-    learner.eval()
+    _evaluate(learner)
     table = learner.item_table() if table is None else table
     own = distributed.share(tasks.length)
     states = table.new_empty(len(own), learner.hidden_size)
@@ -155,8 +155,7 @@ def _worked(
     work: Callable[[TaskBatch, Episode], T],
 ) -> Iterator[tuple[np.ndarray, T]]:
     """(rows, what came of their batch and episode) of each chunk, the learner in eval mode."""
-    if learner.training or learner.encoder.training:
-        learner.eval()
+    _evaluate(learner)
 
     def of_rows(rows: np.ndarray) -> T:
         batch = _with_negatives(learner, tasks, rows).to(learner.device)
@@ -179,3 +178,9 @@ def _with_negatives(learner: Learner, tasks: TaskSet, rows: np.ndarray) -> TaskB
     if batch.negatives is not None:
         batch = replace(batch, negatives=tasks.fixed_negatives(rows, learner.n_warm_items))
     return batch
+
+
+def _evaluate(learner: Learner) -> None:
+    """Put it into eval mode; to walk through its modules takes longer than to adapt to one user."""
+    if learner.training or learner.encoder.training:
+        learner.eval()

@@ -31,6 +31,9 @@ def test_help_names_the_command_and_shows_it(command: str, capsys: pytest.Captur
         ("baseline SASRek shop", "there is no baseline 'SASRek'. Did you mean 'SASRec'?"),
         ("baseline SLIST nowhere", "dataset/nowhere/nowhere.inter does not exist"),
         ("result nowhere", "run: mml train nowhere"),
+        ("demo shop", "mml demo is about ml-100k and takes no 'shop'; for a dataset of yours: mml train shop"),
+        ("demo --dataset shop", "takes no 'shop'"),
+        ("demo --seedd=1", "unknown key 'seedd'. Did you mean 'seed'?"),
         (
             "train dataset/shop/",
             "dataset 'dataset/shop/' is no name; give 'shop' alone",

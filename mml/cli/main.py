@@ -11,6 +11,7 @@ from mml.memory import is_out_of_memory, told_out_of_memory
 from mml.stopping import stoppable, told
 
 _COMMANDS = {
+    "demo": ("mml.cli.demo", "train on MovieLens-100K and list films: the whole way, without a file of yours"),
     "import": ("mml.importing.command", "make a dataset of CSV files"),
     "check": ("mml.checking.command", "say what is wrong or odd with a dataset"),
     "train": ("mml.cli.train", "train and evaluate on a dataset"),
@@ -35,7 +36,7 @@ def usage() -> str:
     commands = "\n".join(lines)
     return (
         f"usage: mml COMMAND ...\n\n{commands}\n\n`mml COMMAND --help` says more. First steps:\n"
-        "  mml train ml-100k\n  mml recommend ml-100k --items 50,181\n"
+        "  mml demo\n  mml recommend ml-100k --items 50,181\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""`mml update` and `mml tune`, killed anywhere and given again, end as if they had not been killed."""
+"""`mml update`, `tune`, `compare` and `features`, killed and given again, end as if nothing had been."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import pytest
 import mml
 from mml.cli.main import main
 from mml.files.bundle import read_state
+from tests.comparison.test_compare import PLAN
+from tests.comparison.test_compare import argv as comparison
 from tests.conftest import SMALL
 from tests.run.killed import ROOT, command, killed
 from tests.run.test_interruption import assert_same, flat
@@ -130,3 +132,48 @@ def test_searches_killed_at_random_moments(search: Callable[[Path], list[str]], 
     pd.testing.assert_frame_equal(found, wanted)
     best = [(tmp_path / name / "tiny" / "tune" / "best.yaml").read_text() for name in ("whole", "killed")]
     assert best[0].replace(str(tmp_path / "whole"), "") == best[1].replace(str(tmp_path / "killed"), "")
+
+
+# --- mml compare ------------------------------------------------------------------------------------------------------
+
+
+def test_comparisons_killed_at_random_moments(tiny_data: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN)
+    assert main(["compare", *comparison(tiny_data, tmp_path / "whole", plan)]) == 0
+    draws, endings = random.Random(11), []
+    argv = ["compare", *comparison(tiny_data, tmp_path / "killed", plan)]
+    for _ in range(4):
+        endings.append(killed_after(draws.uniform(4, 14), argv))
+    assert -signal.SIGKILL in endings
+    assert main(argv) == 0
+    for file in ("results.csv", "tests.csv", "trials.csv"):
+        wanted, found = (pd.read_csv(tmp_path / name / "tiny" / "compare" / file) for name in ("whole", "killed"))
+        seconds = [column for column in wanted if "seconds" in str(column)]
+        pd.testing.assert_frame_equal(found.drop(columns=seconds), wanted.drop(columns=seconds))
+    names = [
+        sorted(path.name for path in (tmp_path / name / "tiny" / "compare").iterdir()) for name in ("whole", "killed")
+    ]
+    assert names[0] == names[1]
+
+
+# --- mml features -----------------------------------------------------------------------------------------------------
+
+
+def test_encodings_killed_at_random_moments(tiny_data: Path, tmp_path: Path) -> None:
+    def line(folder: Path) -> list[str]:
+        columns = ["--input", str(tiny_data / "tiny" / "tiny.item"), "--text-cols", "title", "--encoder", "tfidf"]
+        return ["features", "text", *columns, "--output", str(folder / "txt.npz")]
+
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    assert main(line(tmp_path / "whole")) == 0
+    draws, endings = random.Random(13), []
+    for _ in range(6):
+        endings.append(killed_after(draws.uniform(0.5, 5), line(tmp_path / "killed")))
+    assert -signal.SIGKILL in endings
+    assert main(line(tmp_path / "killed")) == 0
+    wanted, found = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("whole", "killed")
+    )
+    assert found == wanted

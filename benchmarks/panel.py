@@ -227,6 +227,7 @@ def main(arguments: Sequence[str]) -> int:
     command = f"bash script/panel.sh {shlex.join(arguments)}".replace(str(options.data), "FOLDER")
     rows: list[Row] = []
     pages: dict[str, str] = {}
+    where_and_what = machine_line()  # before the pages are written, which make the checkout another one
     for world, seeds in numbers.items():
         where = [f"--data_path={options.data}"] if world in inside else []
         if world == STAND_IN and not where:
@@ -235,13 +236,13 @@ def main(arguments: Sequence[str]) -> int:
         own = list(runs.rows(seeds))
         rows += own
         print(f"## {world}\n\n{tables(own)}", flush=True)
-        pages[world] = page(world, about(runs.config(FIRST_SEED)), command, machine_line(), own)
+        pages[world] = page(world, about(runs.config(FIRST_SEED)), command, where_and_what, own)
     print(overview(rows), flush=True)
     if options.output is not None:
         options.output.mkdir(parents=True, exist_ok=True)
         for world, text in pages.items():
             write_text(options.output / f"{world}.md", text)
-        head = f"# Panel\n\nNDCG@10; {machine_line()}.\n\n    {command}\n\n"
+        head = f"# Panel\n\nNDCG@10; {where_and_what}.\n\n    {command}\n\n"
         write_text(options.output / "panel.md", head + overview(rows))
         write_text(options.output / "panel.csv", as_csv(rows))
     return 0

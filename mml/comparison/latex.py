@@ -63,7 +63,8 @@ def _cell(values: Sequence[float], best: float) -> str:
     if not values:
         return text
     mean, _, deviation = text.partition(" ± ")
-    shown = rf"\textbf{{{mean}}}" if round(float(np.mean(values)), 4) == best else mean
+    is_best = 0 < best == round(float(np.mean(values)), 4)  # where nobody finds anything, nobody is
+    shown = rf"\textbf{{{mean}}}" if is_best else mean
     return rf"{shown} $\pm$ {deviation}" if deviation else shown
 
 

@@ -46,4 +46,5 @@ def _cell(value: float, best: float | None) -> str:
     if value != value:
         return "--"
     written = f"{value:.4f}"
-    return rf"\textbf{{{written}}}" if best is not None and written == f"{best:.4f}" else written
+    is_best = best is not None and written == f"{best:.4f}" != "0.0000"  # where nobody finds anything, nobody is
+    return rf"\textbf{{{written}}}" if is_best else written

@@ -268,6 +268,15 @@ def test_what_is_certain_beforehand_stays() -> None:
     torch.testing.assert_close(found.weights, expected_weights(3, 0, 0.6), atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("others", [0.0, 1.0])
+def test_who_is_expected_to_have_no_weight_gets_none(others: float) -> None:
+    expected = PoolWeights(expected_weights(3, 0, others), 0.5)
+    found = likeliest(_cases(500, 0.5), 0, torch.arange(500), expected, Spread(0.4, 0.7))
+    assert float(found.weights[0]) == 1 - others
+    assert float(found.weights.sum()) == pytest.approx(1.0, abs=2e-4)
+    assert 0.05 < found.temperature < 5.0
+
+
 def test_nothing_near_is_likelier() -> None:
     """More cases than a block; the posterior by its definition, users of three cases each."""
     cases, users = _cases(1500, 0.4), torch.arange(1500) // 3

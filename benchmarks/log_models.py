@@ -22,7 +22,6 @@ from benchmarks.measured import machine
 from mml.config.arguments import common_arguments
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
-from mml.data.events import event_log
 from mml.evaluation.cases import case_groups, dataset_metrics, rank_cases
 from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import Ranking, rank_targets
@@ -73,7 +72,7 @@ class World:
         self.config, self.dataset = config, MMLDataset(config)
         self.tasks, _ = self.dataset.test_tasks()
         self.validation = validation_of(config, self.dataset)
-        self.events = event_log(self.dataset)
+        self.events = self.dataset.event_log()
         self.old = self.dataset.users.old
         self.times = self.events.times_of(self.old, 0)
         self.n_items = self.dataset.item_num

@@ -54,7 +54,7 @@ class Key:
 
 @dataclass(frozen=True)
 class _Declared:
-    meaning: str
+    meaning: str | Callable[[], str]
     low: float | None
     high: float | None
     choices: Callable[[], tuple[object, ...]] | tuple[object, ...]
@@ -65,7 +65,7 @@ class _Declared:
 
 def setting(
     default: V | list[object],
-    meaning: str,
+    meaning: str | Callable[[], str],
     *,
     low: float | None = None,
     high: float | None = None,
@@ -78,7 +78,7 @@ def setting(
 
     Args:
         default: its value if nobody sets it; a list, as YAML has it, where the field is a tuple.
-        meaning: what it does, with its unit.
+        meaning: what it does, with its unit; or what returns that when it is asked for, as choices.
         low: least value of a number, or of each number of a list.
         high: largest value, likewise.
         choices: legal values, or what returns them when they are asked for, such as a registry's names.
@@ -110,9 +110,10 @@ def keys_of(declared: type) -> dict[str, Key]:
         choices = own.choices() if callable(own.choices) else own.choices
         stage: str = own.stage if own.stage is not None else getattr(declared, "stage", "data")
         section: str = getattr(declared, "section", "")
+        meaning = own.meaning() if callable(own.meaning) else own.meaning
         whole = any(typing.get_args(one)[:1] == (int,) for one in _alternatives(hints[one.name]))
         bounds = (tuple(choices), own.low, own.high, section, own.per_learner, own.is_path, whole)
-        result[one.name] = Key(kinds, default, own.meaning, stage, optional, *bounds)
+        result[one.name] = Key(kinds, default, meaning, stage, optional, *bounds)
     return result
 
 
@@ -129,6 +130,11 @@ def read(declared: type[S], values: Values) -> S:
 def inside(value: object) -> Mapping[str, object]:
     """The keys and values of a mapping; none where the value is something else, such as None."""
     return value if isinstance(value, Mapping) else {}
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a whole or a floating-point number; true and false are none."""
+    return type(value) in (int, float)
 
 
 def _default(one: Field[object]) -> object:

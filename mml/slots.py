@@ -7,11 +7,11 @@ that adds itself; the pipeline, the config, fingerprints and docs read the regis
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from mml.errors import InputError, did_you_mean
+from mml.settings import Values
 
 
 class Entry(Protocol):
@@ -24,6 +24,34 @@ class Entry(Protocol):
     @property
     def settings(self) -> type | None:
         """The settings class that declares the keys it reads."""
+
+
+class DescribedEntry(Entry, Protocol):
+    """An entry that says what it is."""
+
+    @property
+    def meaning(self) -> str:
+        """It, in a few words."""
+
+
+def described(entries: Iterable[DescribedEntry]) -> str:
+    """What each entry is, for a key that chooses one: `name: meaning; name: meaning`."""
+    return "; ".join(f"{entry.name}: {entry.meaning}" for entry in entries)
+
+
+@runtime_checkable
+class CheckedEntry(Protocol):
+    """An entry whose settings must go with others."""
+
+    def check_values(self, values: Values) -> None:
+        """Refuse what does not go together, before anything starts.
+
+        Args:
+            values: all settings of the run.
+
+        Raises:
+            InputError: naming the key.
+        """
 
 
 E = TypeVar("E", bound=Entry)
@@ -52,14 +80,9 @@ class Registry(Generic[E]):
         self._entries[entry.name] = entry
         return entry
 
-    @contextmanager
-    def having(self, entry: E) -> Iterator[E]:
-        """Within this context the entry is registered."""
-        self.add(entry)
-        try:
-            yield entry
-        finally:
-            del self._entries[entry.name]
+    def remove(self, name: str) -> None:
+        """Take an entry out again."""
+        del self._entries[name]
 
     def names(self) -> tuple[str, ...]:
         """In the order of registration."""

@@ -1,9 +1,12 @@
-"""The contract of the floors leaves no part of mml out."""
+"""The contract of the floors leaves no part of mml out, and no modules import each other in a circle."""
 
 from __future__ import annotations
 
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
+
+import grimp
 
 
 def test_every_part_of_mml_has_its_floor(repo_root: Path) -> None:
@@ -14,3 +17,10 @@ def test_every_part_of_mml_has_its_floor(repo_root: Path) -> None:
         path.stem for path in (repo_root / "mml").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
     }
     assert {name.removeprefix("mml.") for name in named} == parts - {"__init__", "__main__"}
+
+
+def test_no_circle_of_modules() -> None:
+    """Not even of imports for types alone, or inside of functions."""
+    graph = grimp.build_graph("mml", exclude_type_checking_imports=False)
+    imported = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(imported).prepare()  # its error names the circle

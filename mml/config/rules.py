@@ -16,12 +16,13 @@ from mml.evaluation.metrics import NEEDS_TOP_ITEMS
 from mml.logs import IN_SUMMARY
 from mml.meta.algorithms import ALGORITHMS
 from mml.model.encoder.settings import EncoderSettings
-from mml.model.fusion.weight import WeightSettings
+from mml.model.fusion import FUSIONS
 from mml.model.generator import GENERATORS
 from mml.model.generator.slot import GeneratorSettings
+from mml.model.learner import LEARNERS
 from mml.model.learner.base import InnerLoopSettings
-from mml.model.learner.id import IDSettings
-from mml.settings import Values, inside, read
+from mml.settings import Values, inside, is_number, read
+from mml.slots import CheckedEntry
 from mml.trainer.loggers import LOGGERS, missing_package
 from mml.trainer.settings import LoggerSettings, TrainingSettings
 
@@ -64,7 +65,7 @@ def check_together(values: Values) -> None:
             f"config: key 'n_heads': hidden_size {encoder.hidden_size} is no multiple of {encoder.n_heads}."
         )
     clip = read(TrainingSettings, values).clip_grad_norm or {"max_norm": 1.0}
-    if "max_norm" not in clip or clip.keys() - {"max_norm", "norm_type"} or not all(map(_is_number, clip.values())):
+    if "max_norm" not in clip or clip.keys() - {"max_norm", "norm_type"} or not all(map(is_number, clip.values())):
         raise InputError("config: key 'clip_grad_norm' must be a mapping like {max_norm: 5, norm_type: 2}, or ~.")
     _check_loggers(read(LoggerSettings, values).logger)
     _check_folders(run.output_dir, run.run_name)
@@ -115,15 +116,6 @@ def _check_method(values: Values) -> None:
     if ALGORITHMS[algorithm].needs_steps and min(rates) == 0:
         raise InputError(f"config: key 'local_learning_rate' is 0, which {algorithm} cannot learn from; take another.")
     generator = read(GeneratorSettings, values).generator
-    if generator is not None and GENERATORS[generator].needs_content and not read(IDSettings, values).content_embedding:
-        others = ", ".join(entry.name for entry in GENERATORS if not entry.needs_content)
-        raise InputError(
-            f"config: key 'generator': {generator} needs content_embedding: True; or set generator: {others}."
-        )
-    weights = read(WeightSettings, values).fusion_weight
-    if weights is not None and (set(weights) != set(learners) or not all(map(_is_number, weights.values()))):
-        raise InputError(f"config: key 'fusion_weight' must give a number to each learner: {', '.join(learners)}.")
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float)
+    for entry in (*LEARNERS, *FUSIONS, *(() if generator is None else [GENERATORS[generator]])):
+        if isinstance(entry, CheckedEntry):
+            entry.check_values(values)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from recbole.config import Config as RecBoleConfig
 
-from mml.data.events import WholeLog
+from mml.data.events import EventLog, WholeLog, event_log
 from mml.data.item_features import ItemFeatures, load_item_features
 from mml.data.recbole_dataset import AtomicDataset
 from mml.data.sequences import PackedSequences
@@ -66,7 +66,7 @@ class MMLDataset(AtomicDataset):
         tokens_in_file_order: str [n_items - 1], the items as `.item`, or else the log, first names them.
         has_time: whether the log has a time column; else its rows are in the order of time.
         user_tokens: str [n_users], tokens in order of arrival: old, validation, new users.
-        whole_log: the rows before the split, for `mml.data.events.event_log`.
+        whole_log: the rows before the split.
         n_late_interactions: interactions of old and validation users after T, counted for the audit (0 by
             construction, and where a list made the split).
 
@@ -309,6 +309,10 @@ class MMLDataset(AtomicDataset):
         later.old_times = later.past_times = None
         later.past = known
         return later
+
+    def event_log(self) -> EventLog:
+        """All events of the log before the split, with its filters of rows and its item ids."""
+        return event_log(self.whole_log, self.field2token_id[self.iid_field])
 
     def summary(self) -> Summary:
         """The counts of everything, as they stand in result.json."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mml.data.sequences import PackedSequences
-
-if TYPE_CHECKING:
-    from mml.data.dataset import MMLDataset
 
 
 @dataclass(frozen=True)
@@ -134,11 +131,9 @@ class EventLog:
         return PackedSequences.from_sorted(self.users[own], self.items[own], n_users), self.times[own]
 
 
-def event_log(dataset: MMLDataset) -> EventLog:
-    """The events of the log that a dataset was split from, with its filters of rows and its item ids."""
-    whole = dataset.whole_log
+def event_log(whole: WholeLog, ids: Mapping[str, int]) -> EventLog:
+    """The events of a log whose item tokens have the given ids, 0 for those that have none."""
     codes, tokens = _factorised(whole.items)
-    ids = dataset.field2token_id[dataset.iid_field]
     own = np.array([ids.get(token, 0) for token in tokens], dtype=np.int64)
     return EventLog.from_rows(whole.users, own[codes], whole.times)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mml.data.events import EventLog, event_log
+from mml.data.events import EventLog
 from mml.data.tasks import Moments, TaskSet
 
 if TYPE_CHECKING:
@@ -41,4 +41,4 @@ class Followed:
 def followed(dataset: MMLDataset) -> Followed:
     """The log of a dataset, before the split, and its new users."""
     users = dataset.users
-    return Followed(event_log(dataset), users.new, len(users.old) + len(users.valid))
+    return Followed(dataset.event_log(), users.new, len(users.old) + len(users.valid))

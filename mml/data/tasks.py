@@ -141,10 +141,6 @@ class TaskSet:
         """int64 [N], the item after the last input."""
         return self.items[self.start + self.length]
 
-    def before_last(self) -> TaskSet:
-        """The same tasks one interaction earlier: the target is the last input, the history what precedes it."""
-        return replace(self, length=self.length - 1, shots=self.shots - 1, asked=None)
-
     def take(self, rows: np.ndarray) -> TaskSet:
         """The tasks `rows`, an index int64 [n] or a mask bool [N]."""
         own = [f.name for f in fields(self) if f.name not in ("items", "moments", "asked")]

@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mml.code import code_hash, library_versions
 from mml.errors import InputError
 from mml.features.encoders import Encoder, EncoderState
 from mml.features.files import FeatureTable, read_features, write_features
@@ -20,7 +21,6 @@ from mml.features.resume import PartFile, content_key
 from mml.features.state import read_state, write_state
 from mml.files.faults import cannot_write
 from mml.logs import IN_SUMMARY
-from mml.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,8 @@ def encode_once(
     Raises:
         InputError: the encoder's own, or the folder cannot be written. A folder that was made for nothing is gone.
     """
-    digest = content_key([__version__, encoder.identity(), *rows, *content])
+    made_by = [code_hash([type(encoder).__module__]), *library_versions().values(), encoder.identity()]
+    digest = content_key([*made_by, *rows, *content])
     stem = folder / digest
     found = _kept(stem)
     if found is None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+import torch
 
-from mml.errors import InputError
 from mml.features.encoders import EncoderState
-from mml.files.safe import replacing
-from mml.files.seal import read_sealed, sealed
+from mml.files import bundle
 
 
 def write_state(stem: Path, state: EncoderState) -> None:
@@ -21,29 +17,18 @@ def write_state(stem: Path, state: EncoderState) -> None:
     Raises:
         InputError: they cannot be written.
     """
-    content = save({name: np.ascontiguousarray(array) for name, array in state.tensors.items()})
-    record = {"sha256": hashlib.sha256(content).hexdigest(), "values": state.values}
-    with replacing(stem.with_suffix(".json")) as about, replacing(stem.with_suffix(".safetensors")) as tensors:
-        tensors.write_bytes(content)
-        about.write_text(sealed(record), encoding="utf-8")
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in state.tensors.items()}
+    bundle.write_state(stem.parent, stem.name, {"tensors": tensors, "values": state.values})
 
 
 def read_state(stem: Path) -> EncoderState:
     """Read what write_state wrote.
 
     Raises:
-        InputError: a file is missing or damaged, or they do not belong together.
+        Damaged: a file is missing or damaged, or they do not belong together.
     """
-    path = stem.with_suffix(".json")
+    state = bundle.read_state(stem.parent, stem.name)
     try:
-        record = read_sealed(path)
-        path = stem.with_suffix(".safetensors")
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != record["sha256"]:
-            raise ValueError("its checksum is another one")
-        values = record["values"]
-        if not isinstance(values, dict):
-            raise ValueError("its values are no mapping")
-        return EncoderState(load(content), values)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); make it again") from error
+        return EncoderState({name: tensor.numpy() for name, tensor in state["tensors"].items()}, state["values"])
+    except (KeyError, AttributeError) as error:
+        raise bundle.Damaged(f"{stem}.json is of another version; the same run makes it again.") from error

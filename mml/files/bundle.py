@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,6 +47,7 @@ def write_state(folder: Path, name: str, state: Mapping[str, object], **about: o
         save_file(tensors, path)
         content = {**plain(about), "sha256": _sha256(path), "state": rest}
         record.write_text(sealed(content), encoding="utf-8")
+        path.chmod(stat.S_IMODE(record.stat().st_mode))  # safetensors lets nobody else read it
 
 
 def read_about(folder: Path, name: str) -> State | None:

@@ -13,12 +13,11 @@ from contextlib import contextmanager
 import torch
 
 from mml import distributed
+from mml.code import code_hash, library_versions
 from mml.files.alone import alone_in
 from mml.files.bundle import State
 from mml.files.safe import plain
-from mml.run.code import code_hash
 from mml.run.folder import RunFolder, StageRecord
-from mml.run.result import library_versions
 from mml.run.seeds import seed_stage
 from mml.trainer.keeping import Keeper, kept_by
 
@@ -60,10 +59,11 @@ class Stages:
             depends_on: settings and hashes of data.
             after: the stages whose results it takes.
             code: the modules that compute it; an edit of these, or of what they import, makes it anew.
-            build: see Build.
+            build: see Build. The module that it is of counts as well, without what it imports.
             seeded_as: the name that its seed is made of, if not its own.
         """
-        fingerprint = self._fingerprint(stage, depends_on, after, code)
+        own = code_hash(code, alone=[build.__module__])
+        fingerprint = self._fingerprint(stage, depends_on, after, own)
         with self._alone():
             return self._taken_or_built(stage, fingerprint, build, stage if seeded_as is None else seeded_as)
 
@@ -106,10 +106,10 @@ class Stages:
         logger.info("Stage %s: %.1f s, %.0f users/s.", stage, record.seconds, record.users_per_second)
         return state
 
-    def _fingerprint(self, stage: str, depends_on: Sequence[object], after: Sequence[str], code: Sequence[str]) -> str:
+    def _fingerprint(self, stage: str, depends_on: Sequence[object], after: Sequence[str], code: str) -> str:
         """Hash of all that the stage's result depends on: settings, data, earlier stages, code and libraries."""
         earlier = [self.records[name].fingerprint for name in after if name in self.records]
-        parts = [stage, self._seed, plain(list(depends_on)), earlier, code_hash(code), library_versions()]
+        parts = [stage, self._seed, plain(list(depends_on)), earlier, code, library_versions()]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 import torch
 
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
+from mml.meta.algorithms import ALGORITHMS
 from mml.model.learner import entry_of
 from mml.model.learner.adaptation import Adaptation, AdaptationSettings
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.base import InnerLoopSettings, Learner
 from mml.model.learner.slot import FitContext, FittedEntry, LearnerEntry, StateEntry, TrainedLearner
+from mml.model.loss import LOSSES, LossSettings
 from mml.run.context import RunContext, catalogue_of
 from mml.run.frame import Build, State
 from mml.settings import keys_of
@@ -104,10 +106,16 @@ class _WithEncoder:
         if not self.names:
             used = entry.features_used(name, context.catalogue)
             depends_on += [context.past, context.known_features(used, context.dataset.n_known_items)]
-        code = [_code(entry), trainer, *_TRAINING]
+        code = [_code(entry), trainer, *self._chosen_code(), *_TRAINING]
         state = context.stages(f"{name}.{stage}", depends_on, self.names[-1:], code, build, seeded_as=name)
         self.names.append(f"{name}.{stage}")
         return state
+
+    def _chosen_code(self) -> Iterator[str]:
+        """The modules of what its settings choose from other slots, which may be somebody else's."""
+        config, name = self._context.config, self._name
+        yield _code(LOSSES[config.part(LossSettings, name).loss_type])
+        yield _code(ALGORITHMS[config.part(InnerLoopSettings, name).meta_algorithm])
 
     def _new(self, seed: int) -> Learner:
         torch.manual_seed(seed)
@@ -142,7 +150,7 @@ class _WithEncoder:
         report = {
             "kept": best >= 0,
             "score_before": before,
-            "score_after": float(trainer.best_valid_score) if validated else None,
+            "score_after": trainer.best_trained_score if validated else None,
             "epochs": trainer.n_trained,
             "best_epoch": best,
         }
@@ -172,6 +180,8 @@ def _kept(report: State) -> str:
     before, after = report["score_before"], report["score_after"]
     if before is None:
         return "kept without validation users"
+    if after is None:
+        return "not tried"
     change = f"validation score {before:.4f} -> {after:.4f}"
     return f"kept, {change}" if report["kept"] else f"not kept, as it did not gain ({change})"
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mml.data.dataset import MMLDataset
-from mml.data.events import event_log
 from mml.data.moments import Followed, followed
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import GroupMetrics, dataset_metrics, group_metrics, rank_cases
@@ -60,7 +59,7 @@ def meta_test_stage(context: RunContext, recommender: Recommender, after: Sequen
     depends_on = [config.of_stage(STAGE), dataset.fingerprint(with_new_users=True), dataset.past_fingerprint()]
     depends_on += context.known_features(context.catalogue.features, dataset.item_num)
     if settings.online and recommender.follows_events:
-        depends_on.append(event_log(dataset).fingerprint())
+        depends_on.append(dataset.event_log().fingerprint())
     return context.stages(STAGE, depends_on, after, [*_CODE, __name__], build)
 
 

@@ -14,6 +14,7 @@ from mml.errors import InputError
 from mml.files.faults import in_one_line
 from mml.files.runs import LATEST, Result
 from mml.method_names import FULL
+from mml.run.legend import legend
 
 _LETTERS = {"recall": "R", "mrr": "M", "ndcg": "N", "hit": "H", "precision": "P"}
 _EPILOG = """\
@@ -165,9 +166,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     results = load_results(options.output_dir, options.datasets)
     if options.all:
-        from mml.run.summary import LEGEND  # it builds on this module
-
-        print("\n\n".join([*map(all_table, results), LEGEND]))
+        print("\n\n".join([*map(all_table, results), legend(results)]))
         return 0
     print(summary_table(results))
     return 0

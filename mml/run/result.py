@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import recbole
 import torch
 
+from mml.code import library_versions
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
@@ -67,11 +67,6 @@ def recommendations_csv(lists: np.ndarray, tasks: TaskSet, dataset: MMLDataset) 
             "item_id": items[lists.reshape(-1)],
         }
     ).to_csv(index=False)
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of the libraries that compute stages."""
-    return {"recbole": recbole.__version__, "torch": torch.__version__, "numpy": np.__version__}
 
 
 def versions() -> dict[str, str]:

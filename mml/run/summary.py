@@ -11,14 +11,6 @@ from mml.run.printing import aligned, result_table
 from mml.styled import COMMAND, DIM, GOOD, STRONG, Line
 
 WIDTH = 80
-LEGEND = """\
-R@k recall (is the next item among the first k), M@k mean reciprocal rank, N@k NDCG, each over all cases: a new
-user after 1, 3, 5 or 9 interactions, ranked among all items. Groups: warm_target, the next item was known at T;
-cold_target, nobody had touched it; shots_k, after k interactions; first_screen, after none. Methods: mml, all
-learners fused; id, txt, img, linear, newcomers, one learner alone; _online, every event before the next item is
-known, whoever's it was, and without it what came up to T; _no_adapt, without adaptation; id_no_generator,
-without embeddings for new items; fusion_mean, equal weights; fusion_weight, fixed weights chosen on validation
-users; popularity, how often an item was taken before T."""
 
 
 def summary(result: Mapping[str, Any]) -> list[Line]:

@@ -156,6 +156,12 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
         """Epochs that were trained."""
         return len(self.train_loss_dict)
 
+    @property
+    def best_trained_score(self) -> float | None:
+        """The best validation score of the epochs that were trained, kept or not; None if none had one."""
+        of_epochs = self._scores[0 if self.start_score is None else 1 :]
+        return max((score for score in of_epochs if np.isfinite(score)), default=None)
+
     def start_from(self, valid_data: Data) -> None:
         """Make the untrained model the first best one, so that training that only harms is not kept."""
         if not valid_data or self._goes_on():

@@ -59,19 +59,23 @@ class LearnerValidation:
 
     def choose_adaptation(
         self, learner: Learner, rates: tuple[float, ...], max_steps: int
-    ) -> tuple[Adaptation, list[float]]:
+    ) -> tuple[Adaptation, tuple[float, float | None]]:
         """The inner rate and number of steps that score best; the fewest steps among equals, 0 included.
 
         Returns:
-            The adaptation, and the scores before any and with the chosen one.
+            The adaptation, and the scores before any and with the best one, chosen or not; None where no step may be.
         """
         best, best_score, before = Adaptation(rates[0], 0), -np.inf, -np.inf
+        after: float | None = None
         for rate in rates if not learner.local_rates else rates[:1]:
             for steps, score in enumerate(self._scores_along(learner, rate, max_steps)):
-                before = score if steps == 0 else before
+                if steps == 0:
+                    before = score
+                else:
+                    after = score if after is None else max(after, score)
                 if score > best_score:
                     best, best_score = Adaptation(rate, steps), score
-        return best, [before, best_score]
+        return best, (before, after)
 
     def _scores_along(self, learner: Learner, rate: float, max_steps: int) -> list[float]:
         tasks, rules = self.validation.tasks, self.validation.rules

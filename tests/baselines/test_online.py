@@ -12,7 +12,7 @@ import torch
 
 from mml.baselines.__main__ import main
 from mml.baselines.online import Past, fit_points, online_parts
-from mml.data.events import EventLog, event_log
+from mml.data.events import EventLog
 from mml.data.moments import Followed
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet, evaluation_tasks
@@ -129,7 +129,7 @@ def test_items_that_nobody_had_touched_at_the_split_are_known_once_somebody_has(
 def test_at_the_split_it_is_what_old_and_validation_users_did(argument: str, tmp_path: Path) -> None:
     write_log(tmp_path, small_rows())
     dataset = load_log(tmp_path, argument)
-    events, time = event_log(dataset), dataset.summary()["split_time"]
+    events, time = dataset.event_log(), dataset.summary()["split_time"]
     assert time is not None
     past = Past.of(events, len(events.before(time)))
     assert dataset.past_times is not None

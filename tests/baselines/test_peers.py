@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,19 +16,12 @@ from torch.nn.functional import logsigmoid, normalize
 
 from mml.baselines.__main__ import main
 from mml.baselines.alphafuse import AlphaFuseLearner, standardised_axes
-from mml.baselines.entries import BASELINES
 from mml.baselines.esasrec import ESASRecLearner, LiGREncoder
-from mml.baselines.folder import BaselineFolder
 from mml.baselines.gsasrec import GBCE
 from mml.baselines.melu import MeLULearner, PreferenceEncoder
-from mml.baselines.settings import read_baseline
-from mml.baselines.single import SingleEntry
-from mml.baselines.slot import Moment
-from mml.baselines.training import plain_trainer
 from mml.baselines.unisrec import UniSRecLearner, UniSRecSettings
 from mml.config.config import Config
 from mml.data.catalogue import Catalogue
-from mml.data.dataset import MMLDataset
 from mml.data.item_features import ItemFeatures
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import evaluation_tasks
@@ -37,8 +31,6 @@ from mml.model.learner.adaptation import states_along_adaptation
 from mml.model.learner.base import Learner, LearnerParts
 from mml.model.learner.episode import Episode
 from mml.model.learner.id import IDSettings
-from mml.run.context import validation_of
-from mml.run.frame import Stages
 
 N_ITEMS, N_WARM, DIM = 21, 15, 7
 
@@ -75,7 +67,8 @@ def test_gbce_is_that_of_a_plain_loop(t: float) -> None:
     targets, negatives = torch.tensor([1, 5, 9]), torch.tensor([2, 4, 8, 10])
     losses = GBCE(4, t).losses(states, table, targets, negatives)
     for row, target in enumerate(targets):
-        expected = plain_gbce(states[row] @ table[target], table[negatives] @ states[row], t, 10)
+        usual = math.log(GBCE(4, t).beta(10, 4) / 4)
+        expected = plain_gbce(states[row] @ table[target] + usual, table[negatives] @ states[row] + usual, t, 10)
         assert float(losses[row]) == pytest.approx(expected, abs=1e-5)
 
 
@@ -84,7 +77,8 @@ def test_gbce_without_calibration_weighs_the_positive_as_one_and_leaves_the_targ
     assert GBCE(4, 1.0).beta(101, 4) == pytest.approx(0.04)
     states, table = torch.randn(1, 4), torch.randn(11, 4)
     target, negatives = torch.tensor([5]), torch.tensor([2, 5])
-    without = -logsigmoid(states @ table[5]) - logsigmoid(-(states @ table[2]))
+    usual = math.log(1 / 2)
+    without = -logsigmoid(states @ table[5] + usual) - logsigmoid(-(states @ table[2] + usual))
     torch.testing.assert_close(GBCE(2, 0.0).losses(states, table, target, negatives), without / 3)
 
 
@@ -187,18 +181,13 @@ def test_learners_grow_into_a_larger_catalogue(parts: LearnerParts) -> None:
         torch.testing.assert_close(grown.item_table(), learner.item_table())
 
 
-def test_gsasrec_waits_longer(tiny_data: Path, argv: Callable[..., list[str]], tmp_path: Path) -> None:
-    given = argv("gSASRec", tiny_data, tmp_path, recbole=False, stopping_step=2, gbce_patience=7)[3:]
-    baseline = read_baseline("gSASRec", "tiny", [], given)
-    dataset = MMLDataset(baseline.config)
-    validation = validation_of(baseline.config, dataset)
-    stages = Stages(BaselineFolder(baseline), 1, baseline.config.device)
-    n_warm = dataset.n_warm_items
-    moment = Moment(baseline.config, baseline.settings, dataset, validation, stages, tmp_path, n_warm)
-    entry = BASELINES["gSASRec"]
-    assert isinstance(entry, SingleEntry)
-    recipe = entry.recipe(moment)
-    assert plain_trainer(recipe.new(moment, 0), recipe.values, moment, 0, None).stopping_step == 7
+def test_gbce_does_not_begin_by_pulling_all_scores_down() -> None:
+    """Where a model tells nothing yet, targets and negatives pull the scores that all share to no side."""
+    table = torch.ones(51, 1)
+    states = torch.zeros(8, 1, requires_grad=True)
+    GBCE(20, 0.75).losses(states, table, torch.arange(1, 9), torch.arange(11, 31)).sum().backward()
+    assert states.grad is not None
+    torch.testing.assert_close(states.grad, torch.zeros(8, 1), atol=1e-7, rtol=0)
 
 
 @pytest.mark.slow

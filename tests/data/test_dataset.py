@@ -15,7 +15,6 @@ import torch
 from mml.checking.dataset import check_dataset
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
-from mml.data.events import event_log
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError
 from mml.run.context import validation_of
@@ -232,7 +231,7 @@ def test_the_order_of_the_users_rows_decides_nothing(load: Load) -> None:
         assert reasons == skipped
         for name in ("users", "start", "length", "shots", "target"):
             np.testing.assert_array_equal(getattr(again, name), getattr(tasks, name))
-        assert event_log(dataset).fingerprint() == event_log(wanted).fingerprint()
+        assert dataset.event_log().fingerprint() == wanted.event_log().fingerprint()
 
 
 def test_rows_of_one_time_stay_in_the_files_order_without_duplicates(load: Load) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mml.data.dataset import MMLDataset
-from mml.data.events import EventLog, event_log
+from mml.data.events import EventLog
 from tests.data.loading import load
 
 
@@ -33,7 +33,7 @@ def _dataset(folder: Path, with_time: bool = True) -> tuple[MMLDataset, list[tup
 @pytest.mark.parametrize("with_time", [True, False])
 def test_all_rows_in_order_of_time(tmp_path: Path, with_time: bool) -> None:
     dataset, rows = _dataset(tmp_path, with_time)
-    events = event_log(dataset)
+    events = dataset.event_log()
     ranks = {user: rank for rank, user in enumerate(dataset.user_tokens)}
     ordered = sorted(rows, key=lambda row: (row[2], ranks[row[0]])) if with_time else rows
     kept = [row for row in ordered if row[1] != "late"]
@@ -50,7 +50,7 @@ def test_all_rows_in_order_of_time(tmp_path: Path, with_time: bool) -> None:
 
 def test_packed_interactions_are_found_among_the_events(tmp_path: Path) -> None:
     dataset, _ = _dataset(tmp_path)
-    events, users = event_log(dataset), dataset.users
+    events, users = dataset.event_log(), dataset.users
     assert len(events) > sum(len(group.items) for group in (users.old, users.valid, users.new))
     first = 0
     for group in (users.old, users.valid, users.new):

@@ -114,7 +114,6 @@ def test_protocol_last() -> None:
     assert batch.targets[0][batch.support[0]].tolist() == [2, 3, 4]  # 5 is kept for validation
     assert not batch.support[1].any()
     assert batch.targets[batch.query].tolist() == [6, 11]
-    assert tasks.before_last().target.tolist() == [5, 10]
 
 
 def test_protocol_shots() -> None:

@@ -61,8 +61,9 @@ class MelodyMedium(FolderMedium):
 
 @pytest.fixture(autouse=True)
 def _melody() -> Iterator[None]:
-    with MEDIA.having(MelodyMedium()):
-        yield
+    MEDIA.add(MelodyMedium())
+    yield
+    MEDIA.remove(MelodyMedium.name)
 
 
 @pytest.fixture

@@ -346,6 +346,7 @@ def test_what_a_folder_keeps_stays_as_it_is(tmp_path: Path) -> None:
 def test_states_that_a_killed_write_left_are_told(tmp_path: Path) -> None:
     _states(tmp_path, 1)
     (tmp_path / "state.safetensors").write_bytes((tmp_path / "state.safetensors").read_bytes()[:-1])
-    assert "its checksum is another one" in refused(lambda: read_state(tmp_path / "state"))
+    with pytest.raises(InputError, match="its checksum is not that"):
+        read_state(tmp_path / "state")
     _features("f.npz")(tmp_path, 3)
     assert read_features(tmp_path / "f.npz").vectors[0, 0] == 3

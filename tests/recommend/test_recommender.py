@@ -21,7 +21,6 @@ from mml.cli.main import main
 from mml.cli.recommend import _ids
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
-from mml.data.events import event_log
 from mml.data.moments import Followed
 from mml.errors import InputError
 from mml.evaluation.cases import rank_cases
@@ -82,7 +81,7 @@ def test_ranks_online_are_those_of_predictions_csv(model: Recommender, output: P
     written = pd.read_csv(run / "predictions.csv")
     config = Config("tiny", [run / "config.yaml"])
     dataset = MMLDataset(config)
-    followed = Followed(event_log(dataset), dataset.users.new, len(dataset.users.old) + len(dataset.users.valid))
+    followed = Followed(dataset.event_log(), dataset.users.new, len(dataset.users.old) + len(dataset.users.valid))
     tasks = followed.at_moments(dataset.test_tasks()[0])
     following = model.over(followed.events)
     outputs = following.outputs(tasks)

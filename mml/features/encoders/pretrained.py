@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mml.errors import InputError
 from mml.features.encoders.base import BatchEncoder, describe, folder_digest, needs
+from mml.features.encoders.built_in import BUILT_IN
 
 Item = TypeVar("Item", bound="str | Path")
 Loaded = TypeVar("Loaded")
@@ -76,9 +77,7 @@ class PretrainedEncoder(BatchEncoder[Item], Generic[Item]):
         """What the name is taken for, as the head of a complaint."""
         if self.name.startswith("timm:"):
             return f"encoder {self.name!r} is taken for a model of timm, or its folder"
-        from mml.features.media import built_in_encoders  # which stand above the encoders
-
-        kinds = ", ".join(f"{name} for {kind}" for name, kind in built_in_encoders().items())
+        kinds = ", ".join(f"{name} for {kind}" for name, kind in BUILT_IN.items())
         return (
             f"encoder {self.name!r} is none of the built-in ones ({kinds}), so it is taken for a model's name on the "
             "Hugging Face hub, or its folder (timm:NAME is a model of timm)"

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mml.errors import InputError
 from mml.features.encoders.base import Cells
+from mml.features.encoders.built_in import COLUMNS
 from mml.features.media.base import TableMedium, TableSource
 from mml.features.outliers import check_column
 from mml.settings import setting
@@ -28,7 +29,7 @@ class ColumnsMedium(TableMedium[Cells]):
     name = "columns"
     settings = ColumnsSource
     kind = "columns"
-    encoders: ClassVar[Mapping[str, str]] = {"multihot": "columns of tokens", "numeric": "columns of numbers"}
+    encoders: ClassVar[Mapping[str, str]] = COLUMNS
     default_encoder = "multihot"
     modality = "attributes"
 

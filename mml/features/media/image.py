@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mml.features.encoders.base import needs
+from mml.features.encoders.built_in import PICTURES
 from mml.features.media.base import FolderMedium, FolderSource
 from mml.settings import setting
 
@@ -28,7 +29,7 @@ class ImageMedium(FolderMedium):
     place_hint = "of pictures"
     suffixes = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
     example = "42.jpg"
-    encoders: ClassVar[Mapping[str, str]] = {"descriptor": "pictures"}
+    encoders: ClassVar[Mapping[str, str]] = PICTURES
     default_encoder = "descriptor"
     model = "an image model"
     model_prefixes = ("timm:",)

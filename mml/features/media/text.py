@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pandas as pd
 
+from mml.features.encoders.built_in import TEXTS
 from mml.features.media.base import TableMedium, TableSource
 from mml.settings import setting
 
@@ -28,7 +29,7 @@ class TextMedium(TableMedium[str]):
     name = "text"
     settings = TextSource
     kind = "texts"
-    encoders: ClassVar[Mapping[str, str]] = {"tfidf": "texts"}
+    encoders: ClassVar[Mapping[str, str]] = TEXTS
     default_encoder = "tfidf"
     model = "a text model"
     modality = "txt"

@@ -15,6 +15,7 @@ class FirstOrderMAML:
     """The query loss's gradient at (phi_u, psi), taken as that of phi."""
 
     name = "fomaml"
+    meaning = "gradients at the adapted weights, taken for those of the start"
     settings = None
     learns_rates = False
     needs_steps = False

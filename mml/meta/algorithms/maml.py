@@ -15,6 +15,7 @@ class MAML:
     """The gradient of the query loss at phi_u by phi, through the inner loop."""
 
     name = "maml"
+    meaning = "gradients through the inner steps"
     settings = None
     learns_rates = False
     needs_steps = False

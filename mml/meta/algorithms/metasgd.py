@@ -15,6 +15,7 @@ class MetaSGD:
     """The gradient of the query loss at phi_u by phi and by the inner rates, through the inner loop."""
 
     name = "metasgd"
+    meaning = "as maml, with a learned inner rate for each parameter"
     settings = None
     learns_rates = True
     needs_steps = False

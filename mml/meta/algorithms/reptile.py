@@ -19,6 +19,7 @@ class Reptile:
     """
 
     name = "reptile"
+    meaning = "towards the adapted weights"
     settings = None
     learns_rates = False
     needs_steps = True

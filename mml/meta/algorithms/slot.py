@@ -20,6 +20,10 @@ class MetaAlgorithm(Protocol):
         """By which `meta_algorithm` chooses it."""
 
     @property
+    def meaning(self) -> str:
+        """What it is, in a few words."""
+
+    @property
     def settings(self) -> type | None:
         """The keys that it alone reads."""
 

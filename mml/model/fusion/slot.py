@@ -15,7 +15,7 @@ from mml.files.bundle import State
 from mml.model.fusion.cases import FusionCases
 from mml.model.fusion.standardised import StandardisedScores
 from mml.settings import Values, setting
-from mml.slots import Registry
+from mml.slots import Registry, described
 
 
 class FusedScorer(Scorer, Protocol):
@@ -143,7 +143,6 @@ class FusionSettings:
 
     fusion_method: str = setting(
         "pool",
-        "pool: newcomers and, with a given exponent, the mean of the others (equal weights without newcomers); "
-        "adaptive: each user has weights of its own; weight: fixed weights; mean: equal ones.",
+        lambda: f"{described(FUSIONS)}.",
         choices=FUSIONS.names,
     )

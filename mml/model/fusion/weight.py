@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mml.errors import InputError
 from mml.evaluation.ranking import Ranking, above_and_ties, tie_draws
 from mml.evaluation.validation import Validation
 from mml.model.fusion.cases import FusionCases
 from mml.model.fusion.mean import FixedWeights
 from mml.model.fusion.slot import FUSIONS, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.weighted import weighted_mean
-from mml.settings import Values, read, setting
+from mml.settings import Values, inside, is_number, read, setting
 
 _RANKED = 512  # cases ranked at a time
 
@@ -42,6 +43,18 @@ class WeightEntry:
     meaning = "all learners with fixed weights, chosen on the validation users"
     settings = WeightSettings
     is_compared = True
+
+    def check_values(self, values: Values) -> None:
+        """A weight for each learner, or none.
+
+        Raises:
+            InputError: naming the key.
+        """
+        weights, learners = values.get("fusion_weight"), inside(values.get("learners"))
+        if weights is None:
+            return
+        if set(inside(weights)) != set(learners) or not all(is_number(value) for value in inside(weights).values()):
+            raise InputError(f"config: key 'fusion_weight' must give a number to each learner: {', '.join(learners)}.")
 
     def fit(self, shape: FusionShape, data: FusionFit | None, values: Values) -> TrainedFusion:
         own = read(WeightSettings, values)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from mml.errors import InputError
 from mml.model.generator.slot import GENERATORS, Generator, GeneratorParts
-from mml.settings import Values
+from mml.model.learner.id import IDSettings
+from mml.settings import Values, read
 
 
 class ContentGenerator(Generator):
@@ -30,8 +32,20 @@ class ContentEntry:
 
     name = "content"
     settings = None
+    meaning = "the content part of the ID embedding, with nothing more to train"
     is_trained = False
-    needs_content = True
+
+    def check_values(self, values: Values) -> None:
+        """The ID learner's embeddings must have a content part.
+
+        Raises:
+            InputError: naming the key.
+        """
+        if not read(IDSettings, values).content_embedding:
+            others = ", ".join(entry.name for entry in GENERATORS if entry is not self)
+            raise InputError(
+                f"config: key 'generator': {self.name} needs content_embedding: True; or set generator: {others}."
+            )
 
     def build(self, parts: GeneratorParts, values: Values) -> Generator:
         return ContentGenerator(parts)

@@ -99,7 +99,7 @@ class NeighbourEntry:
     name = "paper"
     settings = NeighbourSettings
     is_trained = True
-    needs_content = False
+    meaning = "the published one: attention over the features of the nearest warm items"
 
     def build(self, parts: GeneratorParts, values: Values) -> Generator:
         return NeighbourGenerator(parts, read(NeighbourSettings, values).item_neighbour_num)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mml.data.item_features import ItemFeatures
 from mml.settings import Values, setting
-from mml.slots import Registry
+from mml.slots import Registry, described
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,16 @@ class GeneratorEntry(Protocol):
         """By which `generator` chooses it."""
 
     @property
+    def meaning(self) -> str:
+        """What it is, in a few words."""
+
+    @property
     def settings(self) -> type | None:
         """The keys that it alone reads."""
 
     @property
     def is_trained(self) -> bool:
         """Whether it has weights of its own to train."""
-
-    @property
-    def needs_content(self) -> bool:
-        """Whether the ID learner's embeddings must have a content part."""
 
     def build(self, parts: GeneratorParts, values: Values) -> Generator:
         """An untrained generator."""
@@ -103,7 +103,7 @@ class GeneratorSettings:
 
     generator: str | None = setting(
         "content",
-        "content: the content part of the ID embedding, with nothing more to train; paper: the published one; ~: none.",
+        lambda: f"{described(GENERATORS)}; ~: none.",
         choices=GENERATORS.names,
     )
     generate_rate: float = setting(

@@ -19,6 +19,7 @@ from mml.model.encoder.settings import EncoderSettings
 from mml.model.learner.scores import with_offsets
 from mml.model.loss import LOSSES, Loss, LossSettings
 from mml.settings import Values, read, setting
+from mml.slots import described
 
 Params = dict[str, Tensor]
 _NEVER = -1e4  # finite: what is added to the scores of items that are no candidates
@@ -31,7 +32,7 @@ class InnerLoopSettings:
     stage: ClassVar[str] = "meta"
     section: ClassVar[str] = "Meta-training"
 
-    meta_algorithm: str = setting("fomaml", "fomaml, maml, reptile, metasgd.", choices=ALGORITHMS.names)
+    meta_algorithm: str = setting("fomaml", lambda: f"{described(ALGORITHMS)}.", choices=ALGORITHMS.names)
     num_local_update: int = setting(
         5,
         "Inner steps; 0 = plain training (but for reptile, which learns from the steps).",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,10 +15,12 @@ from mml.data.events import EventLog
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.files.bundle import State
-from mml.model.learner.base import Learner
 from mml.model.learner.outputs import Output
 from mml.settings import Values
 from mml.slots import Registry
+
+if TYPE_CHECKING:  # who fits without an encoder does not run its code
+    from mml.model.learner.base import Learner
 
 
 class TrainedLearner(Protocol):

@@ -13,6 +13,7 @@ class BPR:
     """One sampled negative per target; see `bpr_loss`."""
 
     name = "BPR"
+    meaning = "one sampled negative per target"
     settings = None
     own_negatives = True
     n_shared_negatives = 0

@@ -13,6 +13,7 @@ class FullSoftmax:
     """Cross-entropy of the target among all warm items; see `full_softmax_loss`."""
 
     name = "CE"
+    meaning = "softmax over all warm items"
     settings = None
     own_negatives = False
     n_shared_negatives = 0

@@ -44,6 +44,7 @@ class SampledEntry:
     """`loss_type: sampled`."""
 
     name = "sampled"
+    meaning = "softmax over a sample of them, corrected for it, for 50,000 items and more"
     settings = SampledSettings
 
     def make(self, values: Values) -> Loss:

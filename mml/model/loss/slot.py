@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mml.settings import Values, setting
-from mml.slots import Registry
+from mml.slots import Registry, described
 
 
 class Loss(Protocol):
@@ -49,6 +49,10 @@ class LossEntry(Protocol):
         """By which `loss_type` chooses it."""
 
     @property
+    def meaning(self) -> str:
+        """What it is, in a few words."""
+
+    @property
     def settings(self) -> type | None:
         """The keys that it alone reads."""
 
@@ -68,8 +72,7 @@ class LossSettings:
 
     loss_type: str = setting(
         "CE",
-        "CE: softmax over all warm items; sampled: softmax over a sample of them, corrected for it, for 50,000 items "
-        "and more; BPR: one sampled negative per target.",
+        lambda: f"{described(LOSSES)}.",
         choices=LOSSES.names,
     )
 

@@ -1,9 +1,13 @@
-"""Hash of the code that a stage's result depends on, so that an edit reruns what it can touch."""
+"""What a stored result depends on beside settings and data: the code that made it, and the libraries.
+
+An edit so reruns what it can touch.
+"""
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Iterable
@@ -12,17 +16,21 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGE = "mml"
+_LIBRARIES = ("recbole", "torch", "numpy")
 
 
-def code_hash(modules: Iterable[str]) -> str:
+def code_hash(modules: Iterable[str], alone: Iterable[str] = ()) -> str:
     """Hash of some modules and of all of mml that they import, whatever their comments and docstrings say.
 
     Args:
         modules: names, as in `sys.modules`. A module outside of mml, such as a slot's entry of somebody else's, counts
             with its own file and with what it imports of mml.
+        alone: names of modules that count without what they import.
     """
     digest = hashlib.sha256()
-    for name, source in sorted(closure(modules).items()):
+    found = closure(modules)
+    found |= {name: source for name in alone if (source := _source(name)) is not None}
+    for name, source in sorted(found.items()):
         digest.update(f"{name} {source.meaning}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -41,11 +49,17 @@ def closure(modules: Iterable[str]) -> dict[str, Source]:
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        path = None if name in found else _file(name)
-        if path is not None:
-            found[name] = _read(path, path.stat().st_mtime_ns)
-            waiting += found[name].imported
+        source = None if name in found else _source(name)
+        if source is not None:
+            found[name] = source
+            waiting += source.imported
     return found
+
+
+def _source(name: str) -> Source | None:
+    """A module's; None if there is no such module."""
+    path = _file(name)
+    return None if path is None else _read(path, path.stat().st_mtime_ns)
 
 
 @cache
@@ -80,3 +94,9 @@ def _read(path: Path, _modified: int) -> Source:
         tree.body = tree.body[1:]
     own = tuple(name for name in names if name.startswith(f"{_PACKAGE}."))  # the package itself imports nothing of use
     return Source(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), own)
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that compute what is stored."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}

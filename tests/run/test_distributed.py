@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,9 +117,7 @@ def test_a_lost_process_stops_the_others_and_the_run_resumes(
 ) -> None:
     script, argv = tmp_path / "dying.py", arguments(tiny_data, tmp_path / "output", **SETTINGS)
     script.write_text(DYING)
-    begin = time.monotonic()
     done = launch(script, [*argv, "--process_timeout=20"], repo_root, HOW=how)
-    assert time.monotonic() - begin < 60 + 120  # a minute after the death, plus what was done before it
     assert done.returncode != 0
     assert "another process of the run" in done.stderr
     assert "start the same command again" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mml.errors import InputError
 from mml.version import __version__
 
 if TYPE_CHECKING:
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
 else:
     from mml import run
 
-__all__ = ["__version__", "fit", "load", "run"]
+__all__ = ["InputError", "__version__", "fit", "load", "run"]
 
 
 def load(path: str | Path) -> Recommender:
     """The trained recommender of a run's folder, such as output/ml-100k/latest, or of a folder that `save` wrote.
 
     Raises:
-        mml.errors.InputError: if there is none, or it is damaged.
+        InputError: if there is none, or it is damaged.
     """
     from mml.recommender import Recommender  # imported here: the version is wanted without torch
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,13 +26,13 @@ class Histories:
     Args:
         users: their ids.
         items: numbers of the items that are known, of each user.
-        n_unknown: how many items were skipped because nobody knows them.
+        unknown: items that were skipped because nobody knows them.
         seconds: when these were taken; None where there are no times.
     """
 
     users: list[str]
     items: list[list[int]]
-    n_unknown: int
+    unknown: Sequence[object]
     seconds: list[list[float]] | None = None
 
     @classmethod
@@ -53,21 +53,31 @@ class Histories:
         times: _Times | None = None
         if isinstance(given, (str, Path, pd.DataFrame)):
             lists, times = _by_user(read_events(given, told or Told()))
-        else:
+        elif isinstance(given, Mapping):
             lists = given
-        users, known, unknown = [], [], 0
+        else:
+            raise InputError(
+                f"histories of type {type(given).__name__}: give a mapping {{user id: [item ids]}}, a table, or the "
+                "name of a file of one."
+            )
+        users, known = [], []
+        unknown: list[object] = []
         seconds: list[list[float]] | None = None if times is None else []
         for user, own in lists.items():
-            if isinstance(own, str):
-                raise InputError(f"the history of '{user}' is the text {own!r}; give a list of item ids.")
-            ids = list(own)
+            ids = listed(f"the history of '{user}'", own)
             numbers = items.known(ids)
             users.append(str(user))
             known.append(numbers)
-            unknown += len(ids) - len(numbers)
+            if len(numbers) < len(ids):
+                unknown += [one for one in ids if not items.known([one])]
             if seconds is not None and times is not None:
                 seconds.append([time for one, time in zip(ids, times[user], strict=True) if items.known([one])])
         return cls(users, known, unknown, seconds)
+
+    @property
+    def n_unknown(self) -> int:
+        """How many items were skipped."""
+        return len(self.unknown)
 
     @property
     def times(self) -> np.ndarray | None:
@@ -94,6 +104,19 @@ class Histories:
         lengths = np.array([len(one) for one in own], dtype=np.int64)
         flat = np.concatenate([np.zeros(0, np.int64), *(np.asarray(one, dtype=np.int64) for one in own)])
         return PackedSequences(flat, np.concatenate(([0], np.cumsum(lengths))))
+
+
+def listed(what: str, ids: object) -> list[object]:
+    """Item ids as a list.
+
+    Raises:
+        InputError: for a text, a single number, or nothing.
+    """
+    if isinstance(ids, (str, bytes)):
+        raise InputError(f"{what} is the text {ids!r}; give a list of item ids.")
+    if not isinstance(ids, Iterable):
+        raise InputError(f"{what} is {ids!r}; give a list of item ids.")
+    return list(ids)
 
 
 _Times = dict[str, list[float]]

@@ -99,13 +99,20 @@ def best_items(scores: Tensor, top: int, n_warm_items: int, new_items_share: flo
 
 
 def _with_new(scores: Tensor, chosen: Tensor, items: Tensor, n_warm_items: int, wanted: int) -> tuple[Tensor, Tensor]:
-    """Lists with `wanted` new items at least: the best new ones take the places of the last that are not new."""
+    """Lists with `wanted` new items at least: the best new ones take the places of the last that are not new.
+
+    A case with fewer new candidates has them all.
+    """
+    k = chosen.shape[1]
     new_scores, new_items = _topk(scores[:, n_warm_items + 1 :], wanted)
     rest = scores.clone().scatter(1, new_items + n_warm_items + 1, -torch.inf)
-    rest_scores, rest_items = _topk(rest, chosen.shape[1] - wanted)
+    rest_scores, rest_items = _topk(rest, k)
+    n_new = (new_scores > -torch.inf).sum(1, keepdim=True)
+    beyond = torch.arange(k, device=scores.device) >= k - n_new
+    rest_scores = rest_scores.masked_fill(beyond, -torch.inf)
     both = torch.cat([new_scores, rest_scores], 1), torch.cat([new_items + n_warm_items + 1, rest_items], 1)
     ordered, place = both[0].sort(dim=1, descending=True, stable=True)
-    return ordered, both[1].gather(1, place)
+    return ordered[:, :k], both[1].gather(1, place)[:, :k]
 
 
 def _topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:

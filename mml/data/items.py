@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mml.data.dataset import MMLDataset
 
 _TITLES = ("title", "name", "description")
+_SHOWN = 3  # ids in a message
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,27 @@ class Items:
         return {token: number for number, token in enumerate(self.tokens) if number}
 
     def known(self, ids: Iterable[object]) -> list[int]:
-        """Numbers of those of the ids that are known, in their order."""
-        found = (self.numbers.get(str(one)) for one in ids)
+        """Numbers of those of the ids that are known, in their order.
+
+        A float that is a whole number, as a table's column has them where a cell is empty, stands for that.
+        """
+        found = (self._number(one) for one in ids)
         return [number for number in found if number is not None]
+
+    def told_unknown(self, ids: Sequence[object]) -> str:
+        """A sentence on those of the ids that are unknown: how many, some of them, and what they may have lost."""
+        unknown = [str(one) for one in ids if self._number(one) is None]
+        some = ", ".join(f"'{one}'" for one in unknown[:_SHOWN]) + (" and more" if len(unknown) > _SHOWN else "")
+        text = f"{len(unknown)} {'item is' if len(unknown) == 1 else 'items are'} unknown and skipped: {some}."
+        by_rest = {token.lstrip("0"): token for token in self.numbers}
+        like = next((by_rest[one.lstrip("0")] for one in unknown if one.lstrip("0") in by_rest), None)
+        return text if like is None else f"{text} There is '{like}': ids are texts, and their leading zeros count."
+
+    def _number(self, one: object) -> int | None:
+        number = self.numbers.get(str(one))
+        if number is None and isinstance(one, (float, np.floating)) and float(one).is_integer():
+            number = self.numbers.get(str(int(one)))
+        return number
 
     def table(self) -> pd.DataFrame:
         """One row per item: item_id (index), title if there are some, is_new, n_interactions."""

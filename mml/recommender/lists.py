@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -10,12 +11,14 @@ from torch import Tensor
 
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import first_screens
-from mml.histories import Histories
+from mml.histories import Histories, listed
 from mml.method_names import FLOOR, FULL
 from mml.model.fusion.slot import ExplainedScorer, FusedScorer
 from mml.model.fusion.standardised import StandardisedScores
 from mml.ranked_lists import BestItems, ListedItems, best_items
 from mml.recommender.parts import TrainedParts
+
+logger = logging.getLogger(__name__)
 
 BLOCK = 256
 """Users scored at a time."""
@@ -61,15 +64,28 @@ def of_popularity(
 
 
 def allowed_items(parts: TrainedParts, items: Iterable[object] | None, exclude: Iterable[object] | None) -> Tensor:
-    """bool [n_items], the candidates."""
+    """bool [n_items], the candidates.
+
+    Raises:
+        InputError: for what is no list of items.
+    """
     allowed = torch.ones(parts.catalogue.n_items, dtype=torch.bool)
     if items is not None:
         allowed[:] = False
-        allowed[parts.vocabulary.known(items)] = True
+        allowed[_numbers(parts, "items", items)] = True
     if exclude is not None:
-        allowed[parts.vocabulary.known(exclude)] = False
+        allowed[_numbers(parts, "exclude", exclude)] = False
     allowed[0] = False
     return allowed
+
+
+def _numbers(parts: TrainedParts, argument: str, ids: Iterable[object]) -> list[int]:
+    """Of the ids that are known; the others are counted in the log."""
+    own = listed(argument, ids)
+    known = parts.vocabulary.known(own)
+    if len(known) < len(own):
+        logger.warning("%s: %s", argument, parts.vocabulary.told_unknown(own))
+    return known
 
 
 def _contributions(

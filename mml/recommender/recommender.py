@@ -14,12 +14,12 @@ from torch import Tensor
 
 from mml.data.tasks import evaluation_tasks
 from mml.errors import InputError
+from mml.evaluation.measured import TOP, measured
 from mml.evaluation.ranking import rank_targets
 from mml.evaluation.scorer import Scorer
-from mml.evaluation.significance import per_case_ndcg
 from mml.features.new_items import encode_new_items, read_new_items
 from mml.histories import Given, Histories
-from mml.method_names import FLOOR, FULL
+from mml.method_names import FLOOR, FULL, ONLINE
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.slot import MAIN, State
 from mml.ranked_lists import ListedItems, best_items, popular_items
@@ -31,9 +31,15 @@ from mml.tables.told import Told
 
 logger = logging.getLogger(__name__)
 
+_ORDER = (FULL, FULL + ONLINE, FLOOR)  # of the rows of what the run measured
+
 
 class Recommender(TrainedParts):
     """Recommends items to users by their histories, known users or not."""
+
+    def __repr__(self) -> str:
+        n, n_new = len(self.vocabulary) - 1, len(self.vocabulary) - 1 - self.vocabulary.n_warm_items
+        return f"<Recommender of {n:,} items, {n_new:,} of them new; learners {', '.join(self.learners)}>"
 
     @property
     def items(self) -> pd.DataFrame:
@@ -80,13 +86,12 @@ class Recommender(TrainedParts):
         Raises:
             InputError: for histories that cannot be read, or a wrong number.
         """
-        if top < 1:
-            raise InputError(f"top is {top}; a list has 1 item or more.")
+        _check_top(top)
         if not 0 <= (new_items_share or 0) <= 1:
             raise InputError(f"new_items_share is {new_items_share}; give a share of 0 to 1.")
         found = Histories.read(histories, self.vocabulary, self.told)
         if found.n_unknown:
-            logger.warning("%d items of the histories are unknown and were skipped.", found.n_unknown)
+            logger.warning("histories: %s", self.vocabulary.told_unknown(found.unknown))
         allowed = allowed_items(self, items, exclude)
         has_some = np.array([bool(own) for own in found.items], dtype=bool)
         lists = list(of_histories(self, found, np.flatnonzero(has_some), top, allowed, new_items_share, explain))
@@ -102,6 +107,7 @@ class Recommender(TrainedParts):
 
     def popular(self, top: int = 10) -> pd.DataFrame:
         """The items that most old users took: rank, item_id, title if known, score (how often)."""
+        _check_top(top)
         return self._ranked(*popular_items(self.vocabulary.counts, top, allowed_items(self, None, None)))
 
     def similar(self, item: object, top: int = 10) -> pd.DataFrame:
@@ -110,6 +116,7 @@ class Recommender(TrainedParts):
         Raises:
             InputError: if the item is unknown.
         """
+        _check_top(top)
         known = self.vocabulary.known([item])
         if not known:
             raise InputError(f"there is no item '{item}'.")
@@ -189,11 +196,12 @@ class Recommender(TrainedParts):
         return digest(Histories.read(log, self.vocabulary, self.told)) in self.learned_logs
 
     @torch.no_grad()
-    def evaluate(self, log: Given, shots: Sequence[int] = (1, 3, 5, 9), top: int = 10) -> pd.DataFrame:
+    def evaluate(self, log: Given | None = None, shots: Sequence[int] = (1, 3, 5, 9), top: int = 10) -> pd.DataFrame:
         """How well it tells what users took next, beside the popularity of its own log.
 
         Args:
-            log: of users that it was not trained on; as for `recommend`.
+            log: of users that it was not trained on; as for `recommend`. None: what the run that trained it has
+                measured on its new users, at 10, `mml_online` included.
             shots: after so many interactions of each user the next one is predicted.
             top: length of the list.
 
@@ -201,8 +209,10 @@ class Recommender(TrainedParts):
             A row for `mml` and one for `popularity`: hit@top, mrr@top, ndcg@top, n_users, n_cases.
 
         Raises:
-            InputError: for a log that cannot be read, or one with no case.
+            InputError: for a log that cannot be read, or one with no case; without a log, if nothing was measured.
         """
+        if log is None:
+            return self._measured(top)
         found = Histories.read(log, self.vocabulary, self.told)
         tasks, _ = evaluation_tasks(found.sequences(), self.rules.max_length, shots)
         history = tasks.inputs(slice(None))
@@ -222,15 +232,13 @@ class Recommender(TrainedParts):
         }
         for name, scorer in scorers.items():
             ranks = rank_targets(scorer, tasks.target, excluded, seed=0, block=BLOCK).ranks
-            hit = ranks <= top
-            rows[name] = {
-                f"hit@{top}": hit.mean(),
-                f"mrr@{top}": (hit / ranks).mean(),
-                f"ndcg@{top}": per_case_ndcg(ranks, top).mean(),
-                "n_users": len(np.unique(tasks.users)),
-                "n_cases": len(tasks),
-            }
-        return pd.DataFrame(rows).T.astype({"n_users": int, "n_cases": int})
+            rows[name] = measured(ranks, tasks, top)
+        return _as_table(rows)
+
+    def _measured(self, top: int) -> pd.DataFrame:
+        if not self.measured or top != TOP:
+            raise InputError(f"without a log there is only what the training run measured, at {TOP}; give a log.")
+        return _as_table({name: self.measured[name] for name in _ORDER if name in self.measured})
 
     def _vectors(self) -> Tensor:
         main = self.learners[MAIN]
@@ -262,3 +270,13 @@ class Recommender(TrainedParts):
     def from_state(cls, state: State) -> Recommender:
         """The recommender that `state` is of, on the CPU."""
         return saved.from_state(cls, state)
+
+
+def _as_table(rows: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """A row per method."""
+    return pd.DataFrame(rows).T.astype({"n_users": int, "n_cases": int})
+
+
+def _check_top(top: object) -> None:
+    if not isinstance(top, (int, np.integer)) or top < 1:
+        raise InputError(f"top is {top}; it is how many items a list has, a whole number from 1 on.")

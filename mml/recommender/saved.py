@@ -89,6 +89,7 @@ def state_of(parts: TrainedParts) -> State:
         "choices": parts.choices,
         "fusions": {name: fusion.state() for name, fusion in parts.fusions.items()},
         "learned_logs": list(parts.learned_logs),
+        "measured": parts.measured,
     }
 
 
@@ -111,6 +112,7 @@ def from_state(kind: type[Parts], state: State) -> Parts:
     for method in state["methods"]:
         whole.fusions[method] = FUSIONS[method].restored(whole.shape, state["fusions"][method], values)
     whole.learned_logs = tuple(state.get("learned_logs", ()))
+    whole.measured = state.get("measured", {})
     return whole
 
 

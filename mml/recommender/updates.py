@@ -23,6 +23,9 @@ from mml.updating.learning import learned
 
 logger = logging.getLogger(__name__)
 
+_JUDGES = 10
+"""One of so many users judges, the newest of those who can: who took two items or more."""
+
 
 class Updated(TypedDict):
     """What an update gained; see Recommender.update."""
@@ -43,15 +46,20 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     if parts.log is None:
         raise InputError("this model was saved without its log, so it cannot be updated; train again.")
     newer = found.sequences()
-    n_judges = max(1, len(newer) // 10)
-    judges, others = newer.part(slice(len(newer) - n_judges, None)), newer.part(slice(0, len(newer) - n_judges))
-    tasks = prefix_tasks(judges, parts.rules.max_length)
+    tasks = prefix_tasks(newer, parts.rules.max_length)
     if not parts.rules.repeatable:
         tasks = tasks.take(~(tasks.inputs(slice(None)) == tasks.target[:, None]).any(1))
-    if not len(tasks) or not len(others.items):
-        raise InputError("the log tells nothing: it needs some users with two known interactions or more.")
+    able = np.unique(tasks.users)
+    judges = able[-max(1, len(able) // _JUDGES) :]
+    of_others = ~np.isin(newer.owners, judges)
+    if not len(able) or not of_others.any():
+        raise InputError(
+            "the log tells nothing: it needs a user with two known interactions or more, who judges what is learned "
+            "from the others, and one other user."
+        )
+    tasks, others = tasks.take(np.isin(tasks.users, judges)), newer.only(of_others)
     times = found.times
-    own = None if times is None else times[: len(others.items)]
+    own = None if times is None else times[of_others]
     before, after = _ndcg(parts, tasks), _ndcg(_with_newer(parts, others, own), tasks)
     kept, whole = "new" if after >= before else "old", parts
     if kept == "new":
@@ -60,7 +68,7 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
         whole.vocabulary = replace(parts.vocabulary, counts=counts)
         whole.log = PackedSequences.joined([parts.log, newer])
         whole.learned_logs = (*parts.learned_logs, digest(found))
-    said = f"NDCG@10 for the {n_judges} newest users: {before:.4f} before, {after:.4f} after"
+    said = f"NDCG@10 for the {len(judges)} newest users: {before:.4f} before, {after:.4f} after"
     logger.info("%s; %s.", said, "updated" if kept == "new" else "the model is kept as it was")
     told = Updated(
         kept=kept,

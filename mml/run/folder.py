@@ -62,11 +62,17 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
 
     def create(self) -> None:
-        """Make the folder and write `config.yaml`. Only rank 0 writes, here and below."""
+        """Make the folder and write `config.yaml`. Only rank 0 writes, here and below.
+
+        Raises:
+            InputError: if that cannot be, or `latest` is no link.
+        """
         if not distributed.is_main():
             return
         make_folder(self.checkpoints)
-        self.point_latest()
+        latest = self.dataset_dir / LATEST
+        if not (latest.is_symlink() and (latest / "result.json").is_file()):
+            self.point_latest()  # else it stays at what people are asking, until this run is finished
         settings = {key: value for key, value in sorted(self.config.external_config_dict.items())}
         # dropped ones are written as such, or the defaults would bring them back
         learners = dict.fromkeys(self.config.dropped_learners) | self.config.learners

@@ -12,6 +12,8 @@ from mml.checking.dataset import check_dataset
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.items import Items
+from mml.evaluation.measured import measured
+from mml.method_names import FLOOR, FULL, ONLINE
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.fusion.slot import FusionSettings
 from mml.model.learner import entry_of
@@ -104,8 +106,11 @@ class Run:
             lists = recommendations_csv(state["lists"].cpu().numpy(), tasks, self.dataset)
             self.folder.write_text("recommendations.csv", lists)
             self.folder.write_text("predictions.csv", predictions_csv(ranks, tasks, self.dataset))
+            for method in {FULL, FULL + ONLINE, FLOOR} & ranks.keys():
+                recommender.measured[method] = measured(ranks[method], tasks)
             recommender.save(self.folder.path / MODEL)
         self.folder.write_text("result.json", to_json(result))
+        self.folder.point_latest()
         return result
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from mml.cli.main import main
 from mml.cli.recommend import _ids
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
+from mml.data.items import Items
 from mml.data.moments import Followed
 from mml.errors import InputError
 from mml.evaluation.cases import rank_cases
@@ -129,8 +131,9 @@ def test_a_user_in_a_batch_gets_what_it_gets_alone(model: Recommender) -> None:
 def test_unknown_items_are_skipped_and_counted(model: Recommender, caplog: pytest.LogCaptureFixture) -> None:
     own = some_ids(model, 2)
     with caplog.at_level("WARNING"):
-        found = model.recommend({"anna": [*own, "no such item"]}, top=3)
-    assert "1 items of the histories are unknown" in caplog.text
+        found = model.recommend({"anna": [*own, "no such item"]}, top=3, items=["nothing", *model.items.index])
+    assert "items: 1 item is unknown and skipped: 'nothing'." in caplog.text
+    assert "histories: 1 item is unknown and skipped: 'no such item'." in caplog.text
     assert list(found.item_id) == list(model.recommend({"anna": own}, top=3).item_id)
 
 
@@ -170,10 +173,76 @@ def test_contributions_of_the_learners_add_up_in_order(model: Recommender) -> No
     assert total.is_monotonic_decreasing  # the score is their sum times the user's tau
 
 
-@pytest.mark.parametrize("wrong", [{"top": 0}, {"new_items_share": 1.5}])
-def test_wrong_numbers(model: Recommender, wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=r"a list has 1 item or more|give a share of 0 to 1"):
-        model.recommend({"a": some_ids(model)}, **wrong)  # type: ignore[arg-type]
+@pytest.mark.parametrize("share", [0.95, 1.0])
+@pytest.mark.parametrize("history", ["known", "empty"])
+def test_a_list_of_new_items_alone(model: Recommender, share: float, history: str) -> None:
+    """As many as there are, and others where they end."""
+    own = some_ids(model) if history == "known" else []
+    new = set(model.items.index[model.items.is_new]) - set(own)
+    found = model.recommend({"a": own}, top=len(new), new_items_share=share)
+    assert set(found.item_id) == new
+    longer = model.recommend({"a": own}, top=len(new) + 3, new_items_share=1.0)
+    assert len(longer) == len(new) + 3
+    assert new <= set(longer.item_id)
+    one, some = next(iter(new)), [item for item in model.items.index if item not in new][-6:]
+    assert len(model.recommend({"a": own[:1]}, top=5, items=[one, *some], new_items_share=0.8)) == 5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"top": 0}, "top is 0; it is how many items a list has"),
+        ({"top": 2.5}, "top is 2.5; it is how many items a list has"),
+        ({"new_items_share": 1.5}, "give a share of 0 to 1"),
+        ({"exclude": "181"}, "exclude is the text '181'; give a list of item ids"),
+        ({"items": "181"}, "items is the text '181'; give a list of item ids"),
+        ({"items": 5}, "items is 5; give a list of item ids"),
+    ],
+)
+def test_wrong_arguments(model: Recommender, wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        model.recommend({"a": some_ids(model)}, **wrong)
+    if "top" in wrong:
+        for ask in (lambda: model.popular(**wrong), lambda: model.similar(model.items.index[0], **wrong)):
+            with pytest.raises(InputError, match=told):
+                ask()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["50"], "histories of type list: give a mapping"),
+        (None, "histories of type NoneType: give a mapping"),
+        ({"me": None}, "the history of 'me' is None; give a list of item ids"),
+        ({"me": "50"}, "the history of 'me' is the text '50'; give a list of item ids"),
+    ],
+)
+def test_what_is_no_history(model: Recommender, given: Any, told: str) -> None:
+    with pytest.raises(mml.InputError, match=told):
+        model.recommend(given)
+
+
+def test_ids_as_numbers_and_ids_that_lost_their_zeros() -> None:
+    items = Items(["[PAD]", "7", "0042"], np.zeros(3, np.int64), 2)
+    assert items.known(["7", 7, 7.0, np.float64(7), np.int64(7), 7.5, None, float("nan"), "42"]) == [1] * 5
+    assert items.told_unknown(["7", "no"]) == "1 item is unknown and skipped: 'no'."
+    assert items.told_unknown(["42", 7.5, None, "x"]) == (
+        "4 items are unknown and skipped: '42', '7.5', 'None' and more. "
+        "There is '0042': ids are texts, and their leading zeros count."
+    )
+
+
+def test_it_says_what_it_is_and_what_was_measured(model: Recommender, output: Path) -> None:
+    assert f"{len(model.items):,} items" in repr(model)
+    told, result = model.evaluate(), json.loads((output / "tiny" / "latest" / "result.json").read_text())
+    assert list(told.index) == ["mml", "mml_online", "popularity"]
+    for method in told.index:
+        of = result["metrics"][method]["all"]
+        assert told.loc[method, "ndcg@10"] == pytest.approx(of["ndcg@10"], abs=1e-6)
+        assert told.loc[method, "hit@10"] == pytest.approx(of["recall@10"], abs=1e-6)
+        assert (told.loc[method, "n_users"], told.loc[method, "n_cases"]) == (of["n_users"], of["n_cases"])
+    with pytest.raises(InputError, match="give a log"):
+        model.evaluate(top=5)
 
 
 def test_neighbours_and_vectors(model: Recommender) -> None:
@@ -368,6 +437,8 @@ def test_an_update_that_harms_is_not_kept(output: Path) -> None:
         assert told["ndcg_after"] >= told["ndcg_before"]
     with pytest.raises(InputError, match="the log tells nothing"):
         model.update({"a": ids[:1]})
+    short = {f"some{user}": ids[user : user + 5] for user in range(10)}
+    assert model.update({**short, "one": ids[:1]})["n_interactions"] == 51  # who cannot judge leaves it to the others
 
 
 def test_the_command_that_updates(

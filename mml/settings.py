@@ -36,6 +36,7 @@ class Key:
         per_learner: whether `learners.<name>` can have a value of its own.
         is_path: whether it names a file or folder, in which `~` is the user's home.
         whole: whether the numbers of a list must be whole ones.
+        texts: whether the items of a list must be texts.
     """
 
     types: tuple[type, ...]
@@ -50,6 +51,7 @@ class Key:
     per_learner: bool = False
     is_path: bool = False
     whole: bool = False
+    texts: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,9 @@ def keys_of(declared: type) -> dict[str, Key]:
         stage: str = own.stage if own.stage is not None else getattr(declared, "stage", "data")
         section: str = getattr(declared, "section", "")
         meaning = own.meaning() if callable(own.meaning) else own.meaning
-        whole = any(typing.get_args(one)[:1] == (int,) for one in _alternatives(hints[one.name]))
-        bounds = (tuple(choices), own.low, own.high, section, own.per_learner, own.is_path, whole)
+        items = [typing.get_args(one)[:1] for one in _alternatives(hints[one.name]) if typing.get_origin(one) is tuple]
+        listed = ((int,) in items, (str,) in items)
+        bounds = (tuple(choices), own.low, own.high, section, own.per_learner, own.is_path, *listed)
         result[one.name] = Key(kinds, default, meaning, stage, optional, *bounds)
     return result
 

@@ -110,6 +110,8 @@ def log_learners() -> list[str]:
     return [entry.name for entry in LEARNERS if not entry.needs_features]
 
 
+_LARGEST, _LARGEST_WHOLE = 1e38, 2**53  # of numbers in settings
+_LONGEST = 100  # characters of a value in a message
 _TAKEN_NAMES = ("generator", "fusion", "meta_test", FULL, FLOOR, "feature")  # of stages, methods and entries
 
 _TORCHRUN = "torchrun --nproc_per_node=N run_meta.py ... (several machines: its --nnodes and --rdzv_endpoint)"
@@ -250,13 +252,13 @@ def _of_key(source: str, key: str, value: object, keys: Mapping[str, Key], recbo
     elif key not in recbole:
         yield f"{source}: unknown key '{key}'.{_nearest(key, [*keys, *recbole])}"
     elif key.endswith("_separator") and not isinstance(value, str):
-        yield f"{source}: key '{key}' has the value {value!r}; it must be text, such as \",\"."
+        yield f"{source}: key '{key}' has the value {_shown(value)}; it must be text, such as \",\"."
 
 
 def _of_idle_key(source: str, key: str, value: object) -> Iterator[str]:
     """A key of RecBole's that has no effect here."""
     if key in NAMES_INSIDE and value is not None and not isinstance(value, str):
-        yield f"{source}: key '{key}' has the value {value!r}; it must be text."
+        yield f"{source}: key '{key}' has the value {_shown(value)}; it must be text."
     elif changes_nothing(key, value):
         return
     elif key in NOTHING_TO_USE:
@@ -300,22 +302,54 @@ def _of_value(source: str, name: str, value: object, key: Key) -> Iterator[str]:
             yield f"{source}: key '{name}' needs a value; {_expected(key)}."
     elif not _is_legal(value, key):
         wanted = "it must not be empty" if value == [] and list in key.types else _expected(key)
-        yield f"{source}: key '{name}' has the value {value!r}; {wanted}."
+        yield f"{source}: key '{name}' has the value {_shown(value)}; {wanted}."
 
 
 def _is_legal(value: object, key: Key) -> bool:
     numbers = value if isinstance(value, list) else [value]
     if value == []:
         return key.default == []
-    if not any(_is(value, kind) for kind in key.types):
+    if not any(_is(value, kind) for kind in key.types) or not all(map(_can_be, _inner(value))):
         return False
-    if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+    if key.texts and isinstance(value, list) and not all(isinstance(one, str) for one in value):
         return False
     if isinstance(value, str) and key.choices:
         return value in key.choices
     if key.whole and any(isinstance(number, float) for number in numbers):
         return False
     return key.low is None or all(_is_within(number, key) for number in numbers)
+
+
+def _inner(value: object) -> Iterator[object]:
+    """A value, or all that a list or a mapping holds, however deep."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from (key, *_inner(one))
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _inner(one)
+    else:
+        yield value
+
+
+def _can_be(value: object) -> bool:
+    """Whether a number is one that float32 or an int64 can hold, and a text one that a file's name can be."""
+    if isinstance(value, bool):
+        return True
+    if isinstance(value, int):
+        return abs(value) < _LARGEST_WHOLE
+    if isinstance(value, float):
+        return math.isfinite(value) and abs(value) < _LARGEST
+    return not isinstance(value, str) or "\0" not in value
+
+
+def _shown(value: object) -> str:
+    """A value in a message: the beginning of a long one."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _is_within(number: object, key: Key) -> bool:

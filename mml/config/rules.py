@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from mml.trainer.settings import LoggerSettings, TrainingSettings
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_NAME = 200  # bytes of a folder's name; file systems take 255, and files beside it have endings
 TAKEN_FOLDERS = ("latest", "compare", "features", "model", "tune")
 """Names of folders beside the runs."""
 
@@ -44,7 +47,7 @@ def check_metrics(metrics: Sequence[str] | str, valid_metric: str) -> None:
             raise InputError(f"config: key 'metrics' holds {name}; it must hold some of {', '.join(ranking)}.")
     ranking = [name for name in ranking if name not in NEEDS_TOP_ITEMS]
     name, _, k = valid_metric.partition("@")
-    if name.lower() not in ranking or not k.isdigit() or int(k) < 1:
+    if name.lower() not in ranking or not re.fullmatch("[1-9][0-9]{0,5}", k):
         raise InputError(
             f"config: key 'valid_metric' is {valid_metric!r}; write it as NDCG@10, with one of {', '.join(ranking)}."
         )
@@ -65,8 +68,11 @@ def check_together(values: Values) -> None:
             f"config: key 'n_heads': hidden_size {encoder.hidden_size} is no multiple of {encoder.n_heads}."
         )
     clip = read(TrainingSettings, values).clip_grad_norm or {"max_norm": 1.0}
-    if "max_norm" not in clip or clip.keys() - {"max_norm", "norm_type"} or not all(map(is_number, clip.values())):
-        raise InputError("config: key 'clip_grad_norm' must be a mapping like {max_norm: 5, norm_type: 2}, or ~.")
+    named = "max_norm" in clip and not clip.keys() - {"max_norm", "norm_type"}
+    if not named or not all(is_number(value) and value > 0 for value in clip.values()):
+        raise InputError(
+            "config: key 'clip_grad_norm' must be a mapping like {max_norm: 5, norm_type: 2}, of numbers above 0, or ~."
+        )
     _check_loggers(read(LoggerSettings, values).logger)
     _check_folders(run.output_dir, run.run_name)
     _check_shots(split.eval_shots, split.cold_user_max_inter)
@@ -88,6 +94,8 @@ def _check_folders(output_dir: str, run_name: str | None) -> None:
     output = Path(output_dir)
     if output.exists() and not output.is_dir():
         raise InputError(f"config: key 'output_dir': {output} is a file; name a folder.")
+    if run_name is not None and len(os.fsencode(run_name)) > _LONGEST_NAME:
+        raise InputError(f"config: key 'run_name' is longer than {_LONGEST_NAME} bytes; take a shorter one.")
     if run_name is not None and (Path(run_name).name != run_name or run_name in (*TAKEN_FOLDERS, "..")):
         raise InputError(
             f"config: key 'run_name' is {run_name!r}; it must be the name of one folder, and none of "

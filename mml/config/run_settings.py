@@ -38,7 +38,7 @@ class RunSettings:
         0, "User tasks that adapt at once, bounds memory and changes no result; 0 = choose.", low=0
     )
     eval_batch_size: int = setting(256, "Cases scored against all items at once.", low=1)
-    loss_decimal_place: int = setting(4, "In run.log.", low=0)
+    loss_decimal_place: int = setting(4, "In run.log.", low=0, high=15)
 
 
 @dataclass(frozen=True)

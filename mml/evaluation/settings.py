@@ -23,7 +23,7 @@ class EvaluationSettings:
     )
     metrics: tuple[str, ...] | str = setting(["Recall", "MRR", "NDCG"], "Any ranking metric of RecBole.")
     topk: tuple[int, ...] | int = setting([5, 10, 20], "Lengths of the lists that metrics are of.", low=1)
-    metric_decimal_place: int = setting(6, "Places that metrics are rounded to.", low=1)
+    metric_decimal_place: int = setting(6, "Places that metrics are rounded to.", low=1, high=15)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import torch
 
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
+from mml.logs import IN_SUMMARY
 from mml.meta.algorithms import ALGORITHMS
 from mml.model.learner import entry_of
 from mml.model.learner.adaptation import Adaptation, AdaptationSettings
@@ -154,6 +155,13 @@ class _WithEncoder:
             "epochs": trainer.n_trained,
             "best_epoch": best,
         }
+        if report["score_after"] == 0:
+            logger.warning(
+                "%s: no validation user's next item is found after any epoch (score 0): if it has diverged, use a "
+                "smaller learning rate.",
+                trainer.stage,
+                extra=IN_SUMMARY,
+            )
         n_tasks = trainer.n_trained * len(self._context.dataset.training_tasks())
         return {"weights": dict(trainer.model.state_dict()), "training": report}, n_tasks
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,7 @@ class Run:
         """Write the files of a finished run from its stages' states, whichever run these are from."""
         reports = {name: stages.report for name, stages in learners.items()}
         result = result_of(self.config, self.dataset, self.summary, self.stages.records, reports, state)
+        _warn_of_nothing_found(result["metrics"])
         if distributed.is_main():
             ranks = {method: state["ranks"][method].cpu().numpy() for method in state["order"]}
             tasks, _ = self.dataset.test_tasks()
@@ -112,6 +113,14 @@ class Run:
         self.folder.write_text("result.json", to_json(result))
         self.folder.point_latest()
         return result
+
+
+def _warn_of_nothing_found(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+    """Name the methods whose metrics are all 0, as a part is that has diverged."""
+    for method, groups in metrics.items():
+        found = [value for name, value in groups["all"].items() if not name.startswith("n_")]
+        if not any(found):
+            logger.warning("%s: all its metrics are 0; no next item is among the first it names.", method)
 
 
 def run_meta(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import numpy as np
 import recbole.trainer.trainer as recbole_trainer
@@ -32,6 +32,7 @@ Valid = tuple[float, dict[str, float]]
 Data = Any
 """What a stage trains on or is validated by: each has its own kind, which RecBole's loop only passes on."""
 T = TypeVar("T")
+_DIVERGED = 1e6  # weights begin near 0.02; none that tells anything is near this
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,9 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
     def _train_epoch(self, train_data: Data, epoch_idx: int, *_: object, **__: object) -> float | tuple[float, ...]:
         if epoch_idx > self.start_epoch:
             self._keep(train_data, epoch_idx)
-        return self.train_epoch(train_data, epoch_idx)
+        loss = self.train_epoch(train_data, epoch_idx)
+        self._check_weights()
+        return loss
 
     def _valid_epoch(self, valid_data: Data, show_progress: bool = False) -> Valid:
         with self._kept_weights():
@@ -191,11 +194,21 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
 
     def _check_nan(self, loss: torch.Tensor) -> None:
         if not torch.isfinite(loss):
-            keys = " or ".join(self.rate_keys)
-            raise InputError(
-                f"{self.stage}, epoch {self.n_trained + 1}: the training loss is {float(loss)}; use a smaller {keys}, "
-                "or clip_grad_norm."
-            )
+            self._refuse(f"the training loss is {float(loss)}")
+
+    def _check_weights(self) -> None:
+        """After an epoch: its last step may have been too large, which the loss before it does not tell."""
+        own = [value.detach().abs().max() for value in self.model.parameters() if value.numel()]
+        largest = float(torch.stack(own).max()) if own else 0.0  # nan if one of them is
+        if not largest < _DIVERGED:  # nor is nan
+            self._refuse(f"the largest weight is {largest:.3g}")
+
+    def _refuse(self, what: str) -> NoReturn:
+        keys = " or ".join(self.rate_keys)
+        raise InputError(
+            f"{self.stage}, epoch {self.n_trained + 1}: {what}; use a smaller {keys}, or a smaller max_norm in "
+            "clip_grad_norm."
+        )
 
     def _build_optimizer(self, **_: object) -> torch.optim.Optimizer:
         """Adam, in one operation over all parameters."""

@@ -212,10 +212,25 @@ def test_an_output_folder_that_is_a_file(world: World) -> None:
 
 @pytest.mark.slow
 def test_a_diverged_training(world: World) -> None:
-    assert run_meta.main(world.argv(pretrain_learning_rate=1e30)) == 2
+    assert run_meta.main(world.argv(pretrain_learning_rate=1e29)) == 2
     said = world.capsys.readouterr().err
     assert "error: id.pretrain, epoch 1: the training loss is " in said
-    assert "use a smaller pretrain_learning_rate, or clip_grad_norm." in said
+    assert "use a smaller pretrain_learning_rate, or a smaller max_norm in clip_grad_norm." in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "stage"),
+    [
+        ({"pretrain_learning_rate": 1e29, "pretrain_epochs": 1, "pretrain_batch_size": 4096}, "id.pretrain"),
+        ({"learning_rate": 1e29, "meta_epochs": 1, "meta_batch_size": 4096, "valid_user_ratio": 0.0}, "id.meta"),
+    ],
+)
+def test_weights_that_the_last_step_has_broken(settings: dict[str, object], stage: str, world: World) -> None:
+    """One step an epoch: the loss before it tells nothing."""
+    assert run_meta.main(world.argv(**settings)) == 2
+    said = world.capsys.readouterr().err
+    assert f"error: {stage}, epoch 1: the largest weight is " in said
 
 
 # --- the split ------------------------------------------------------------------------------------------------------

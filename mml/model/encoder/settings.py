@@ -15,10 +15,10 @@ class EncoderSettings:
     stage: ClassVar[str] = "pretrain"
     section: ClassVar[str] = "Encoder"
 
-    n_layers: int = setting(2, "Transformer layers.", low=1)
-    n_heads: int = setting(2, "Attention heads; they share hidden_size.", low=1)
-    hidden_size: int = setting(64, "Length of item vectors and states.", low=1)
-    inner_size: int = setting(256, "Width of the feed-forward layers.", low=1)
+    n_layers: int = setting(2, "Transformer layers.", low=1, high=1000)
+    n_heads: int = setting(2, "Attention heads; they share hidden_size.", low=1, high=1000)
+    hidden_size: int = setting(64, "Length of item vectors and states.", low=1, high=1000000)
+    inner_size: int = setting(256, "Width of the feed-forward layers.", low=1, high=1000000)
     hidden_dropout_prob: float = setting(0.3, "Dropout of vectors and layers' outputs.", low=0.0, high=0.99)
     attn_dropout_prob: float = setting(0.3, "Dropout of attention weights.", low=0.0, high=0.99)
     hidden_act: str = setting(

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGE = "mml"
-_LIBRARIES = ("recbole", "torch", "numpy")
+_LIBRARIES = ("recbole", "torch", "numpy", "scipy", "scikit-learn", "pandas")
 
 
 def code_hash(modules: Iterable[str], alone: Iterable[str] = ()) -> str:

@@ -8,8 +8,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mml.errors import InputError
+
 _WIDTH = 100
-_OPTIONS = ("config_files", "dataset", "gpu_id", "help")
+_OPTIONS = ("config_files", "dataset", "device", "gpu_id", "help")
 
 
 def common_arguments(
@@ -30,7 +32,7 @@ def common_arguments(
     """
     parser = argparse.ArgumentParser(
         prog=None if command is None else " ".join(command.split()[:2]),
-        usage=None if command is None else f"{command} [--config_files FILE ...] [--gpu_id N] [--key=value ...]",
+        usage=None if command is None else f"{command} [--config_files FILE ...] [--device D] [--key=value ...]",
         description=textwrap.fill(description, _WIDTH),
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -42,14 +44,41 @@ def common_arguments(
     add("--dataset", metavar="NAME", default="ml-100k", help="a folder below data_path (default: ml-100k)")
     files_help = "YAML files over the defaults, separated by spaces or commas"
     add("--config_files", nargs="*", action="extend", default=[], metavar="FILE", help=files_help)
-    add("--gpu_id", metavar="N", default=None, help="the GPU to use; the CPU serves where there is none")
+    add_device(parser)
     settings = [one for one in arguments if is_setting(one)]  # argparse takes one with a space in it for a file
     known, rest = parser.parse_known_args([one for one in arguments if not is_setting(one)])
     files = [name for text in known.config_files for name in split_names(text)]
-    rest = [*settings, *rest]
-    if known.gpu_id is not None:
-        rest.append(f"--gpu_id={known.gpu_id}")
-    return known, files, rest
+    return known, files, [*settings, *rest, *device_settings(known)]
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what is computed on."""
+    parser.add_argument(
+        "--device",
+        metavar="D",
+        default="auto",
+        help="auto (the first GPU, or the CPU where there is none; the default), cpu, cuda or cuda:N",
+    )
+    parser.add_argument("--gpu_id", metavar="N", default=None, help="the same as --device=cuda:N")
+
+
+def device_settings(options: argparse.Namespace) -> list[str]:
+    """The options of `add_device` as settings.
+
+    Raises:
+        InputError: for a device that is none.
+    """
+    found = [] if options.gpu_id is None else [f"--gpu_id={options.gpu_id}"]
+    kind, _, number = options.device.partition(":")
+    if options.device == "cpu":
+        return [*found, "--use_gpu=False"]
+    if (
+        kind not in ("auto", "cuda")
+        or (kind == "auto" and number)
+        or (":" in options.device and not number.isdecimal())
+    ):
+        raise InputError(f"--device is {options.device!r}; it must be auto, cpu, cuda or cuda:N, such as cuda:0.")
+    return found if kind == "auto" else [*found, "--use_gpu=True", f"--gpu_id={number or 0}"]
 
 
 def is_setting(argument: str) -> bool:

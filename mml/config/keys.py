@@ -137,6 +137,7 @@ USE_INSTEAD = {
     ),
     "enable_scaler": "tf32 (reduced precision on CUDA)",
     "config_file": "config_files",
+    "device": "use_gpu and gpu_id (on the command line also --device auto, cpu or cuda:N)",
     "unused_col": "unload_col (what a part does not name is not read by it)",
     **dict.fromkeys(
         ("normalize_field", "normalize_all", "numerical_features", "discretization"),

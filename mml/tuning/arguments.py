@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
-from mml.config.arguments import is_setting, split_names
+from mml.config.arguments import add_device, device_settings, is_setting, split_names
 
 Settings = dict[str, object]
 
@@ -42,17 +42,16 @@ def own_and_settings(
     The latter may hold blanks, as in "--topk=[5, 10]", which argparse would take for what stands alone.
 
     Args:
-        parser: of the own options, `--config_files` and `--gpu_id` among them, which are added here.
+        parser: of the own options, `--config_files` and `--device` among them, which are added here.
         arguments: of the command line.
     """
     parser.add_argument(
         "--config_files", nargs="*", action="extend", default=[], help="YAML files, separated by spaces or commas"
     )
-    parser.add_argument("--gpu_id", default=None, help="the GPU to use; the CPU serves where there is none")
+    add_device(parser)
     own = {option for action in parser._actions for option in action.option_strings}
     settings = [one for one in arguments if is_setting(one) and one.partition("=")[0] not in own]
     options, rest = parser.parse_known_args([one for one in arguments if one not in settings])
     settings += rest
-    if options.gpu_id is not None:
-        settings.append(f"--gpu_id={options.gpu_id}")
+    settings += device_settings(options)
     return options, [name for text in options.config_files for name in split_names(text)], settings

@@ -15,6 +15,7 @@ from mml.baselines.entries import BASELINES
 from mml.baselines.reference import reference as baselines_reference
 from mml.baselines.settings import declared_keys
 from mml.config import keys as config_keys
+from mml.config.arguments import common_arguments
 from mml.config.config import Config
 from mml.config.gpu import among_given
 from mml.config.reference import reference
@@ -463,3 +464,24 @@ def test_a_setting_with_a_space_after_config_files() -> None:
     _, files, rest = common_arguments(given, "")
     assert files == ["my.yaml"]
     assert rest == ["--metrics=[Recall, NDCG]", "--data_path=/home/me/my data"]
+
+
+@pytest.mark.parametrize(
+    ("given", "settings"),
+    [
+        ([], []),
+        (["--device", "auto"], []),
+        (["--device=cpu"], ["--use_gpu=False"]),
+        (["--device=cuda"], ["--use_gpu=True", "--gpu_id=0"]),
+        (["--device", "cuda:2"], ["--use_gpu=True", "--gpu_id=2"]),
+        (["--gpu_id", "1"], ["--gpu_id=1"]),
+    ],
+)
+def test_the_device_of_a_command(given: list[str], settings: list[str]) -> None:
+    assert common_arguments(given, "A command.")[2] == settings
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "auto:1", "0", ""])
+def test_a_device_that_is_none(device: str) -> None:
+    with pytest.raises(InputError, match="it must be auto, cpu, cuda or cuda:N"):
+        common_arguments([f"--device={device}"], "A command.")

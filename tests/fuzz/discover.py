@@ -16,7 +16,15 @@ from typing import Any
 
 from hypothesis import settings
 
-MODULES = ("test_logs", "test_features", "test_pictures", "test_imports", "test_arguments", "test_later_tables")
+MODULES = (
+    "test_logs",
+    "test_features",
+    "test_pictures",
+    "test_imports",
+    "test_arguments",
+    "test_later_tables",
+    "test_whole_runs",
+)
 
 
 class Finds:

@@ -318,7 +318,7 @@ def test_many_writers_of_one_file(tmp_path: Path) -> None:
     assert len(set((tmp_path / "a").read_text())) == 1
 
 
-def test_a_link_is_not_put_over_a_folder(tmp_path: Path) -> None:
+def test_a_link_is_put_over_links_alone(tmp_path: Path) -> None:
     point(tmp_path / "latest", "one")
     point(tmp_path / "latest", "two")
     assert os.readlink(tmp_path / "latest") == "two"
@@ -327,6 +327,10 @@ def test_a_link_is_not_put_over_a_folder(tmp_path: Path) -> None:
     message = refused(lambda: point(tmp_path / "latest", "three"))
     assert message == f"{tmp_path / 'latest'}: is a folder, not a link; move it away"
     assert [path.name for path in tmp_path.iterdir()] == ["latest"]
+    (tmp_path / "latest").rmdir()
+    (tmp_path / "latest").write_text("mine")
+    message = refused(lambda: point(tmp_path / "latest", "three"))
+    assert message == f"{tmp_path / 'latest'}: is a plain file, not a link; move it away"
 
 
 def test_what_a_folder_keeps_stays_as_it_is(tmp_path: Path) -> None:

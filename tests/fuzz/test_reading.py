@@ -123,12 +123,51 @@ def test_a_header_without_an_end_is_not_read_whole(tmp_path: Path) -> None:
 # --- records --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "[]", "", "{", "3", '"a"', "\x00", '{"sha256": 3}'])
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "[]", "", "{", "3", '"a"', "\x00"])
 def test_records_of_strangers(text: str, tmp_path: Path) -> None:
     (tmp_path / "stage.json").write_text(text)
-    assert bundle.read_about(tmp_path, "stage") is None
-    with pytest.raises(bundle.Damaged):
-        bundle.read_state(tmp_path, "stage")
+    for read in (bundle.read_about, bundle.read_state):
+        with pytest.raises(bundle.Damaged, match=r"stage\.json is damaged \(.*\); the same run makes it again"):
+            read(tmp_path, "stage")
+
+
+def test_a_record_of_no_state(tmp_path: Path) -> None:
+    """It may be somebody's own; a missing one is what a killed write leaves."""
+    for text in (None, '{"sha256": 3}', '{"sha256": "a"}'):
+        if text is not None:
+            (tmp_path / "stage.json").write_text(text)
+        assert bundle.read_about(tmp_path, "stage") is None
+        with pytest.raises(bundle.Damaged, match=r"stage\.json is missing or holds no state"):
+            bundle.read_state(tmp_path, "stage")
+
+
+@pytest.mark.parametrize("suffix", ["json", "safetensors"])
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_a_state_of_no_plain_files(kind: str, suffix: str, tmp_path: Path) -> None:
+    bundle.write_state(tmp_path, "stage", {"number": 1})
+    path = tmp_path / f"stage.{suffix}"
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    found = attempt(tmp_path, lambda: bundle.read_state(tmp_path, "stage"))
+    assert isinstance(found, bundle.Damaged)
+    assert f"it is a {kind}, not a plain file" in str(found)
+    bundle.set_aside(tmp_path, "stage", found)
+    assert sorted(os.listdir(tmp_path)) == ["stage.json.damaged", "stage.safetensors.damaged"]
+
+
+def test_a_damaged_state_in_somebody_elses_folder_stays_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle.write_state(tmp_path, "stage", {"number": 1})
+    monkeypatch.setattr(Path, "replace", lambda path, target: os.rename("/none", target))
+    bundle.set_aside(tmp_path, "stage", bundle.Damaged("stage.json is damaged."))
+    assert "stage.json is damaged. It stays where it is, and is not used (" in caplog.text
+    assert sorted(os.listdir(tmp_path)) == ["stage.json", "stage.safetensors"]
 
 
 def test_a_changed_digit_is_told(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 import mml
 from mml.config.config import Config
@@ -73,7 +74,22 @@ def _of(key: Key) -> st.SearchStrategy[object]:
         list in key.types and isinstance(key.default, list) and all(isinstance(one, int | float) for one in key.default)
     ):
         some.append(st.lists(_numbers(key, key.whole), max_size=3))
+    elif dict in key.types:
+        names = [*(key.default if isinstance(key.default, dict) else ()), *_LEARNERS]
+        some.append(st.dictionaries(st.sampled_from(names), st.floats() | st.integers(-3, 3), max_size=3))
     return st.one_of(some)
+
+
+def _any_scalar() -> st.SearchStrategy[object]:
+    """What YAML can hold, legal or not: numbers of any size, texts with any character."""
+    return st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from([10**400, -(10**31), True, None])
+
+
+_anything = (
+    _any_scalar()
+    | st.lists(_any_scalar(), max_size=3)
+    | st.dictionaries(st.text(max_size=3), _any_scalar(), max_size=3)
+)
 
 
 def _settings() -> Iterator[tuple[str, Key]]:
@@ -88,6 +104,9 @@ KEYS = dict(_settings())
 _some = st.dictionaries(st.sampled_from(sorted(KEYS)), st.none(), min_size=1, max_size=4).flatmap(
     lambda names: st.fixed_dictionaries({name: _of(KEYS[name]) for name in sorted(names)})
 )
+
+
+_odd = st.dictionaries(st.sampled_from(sorted(KEYS)), _anything, min_size=1, max_size=2)
 
 
 def run(folder: Path, log: bytes, settings: dict[str, object]) -> Path | InputError:
@@ -115,11 +134,14 @@ def run(folder: Path, log: bytes, settings: dict[str, object]) -> Path | InputEr
 
 
 def check(folder: Path) -> None:
-    """Metrics are numbers, and the model recommends."""
+    """Metrics and weights are numbers, and the model recommends."""
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     for groups in result["metrics"].values():
         for metrics in groups.values():
             assert all(math.isfinite(value) and value >= 0 for value in metrics.values()), metrics
+    for path in (folder / "checkpoints").glob("*.safetensors"):
+        for name, tensor in load_file(path).items():
+            assert bool(tensor.isfinite().all()), (path.name, name)
     lists = mml.load(folder).recommend({"me": ["i001"], "nobody": []}, top=3)
     assert np.isfinite(lists.score).all()
     assert not lists.duplicated(["user_id", "item_id"]).any()
@@ -132,6 +154,13 @@ def _written(value: object) -> str:
 @tries(0.02)
 @given(_some)
 def test_settings(settings: dict[str, object]) -> None:
+    with a_folder() as folder:
+        run(folder, LOG, settings)
+
+
+@tries(0.01)
+@given(_odd)
+def test_settings_that_may_not_be(settings: dict[str, object]) -> None:
     with a_folder() as folder:
         run(folder, LOG, settings)
 

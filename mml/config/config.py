@@ -121,6 +121,9 @@ class Config(RecBoleConfig):
     def _read(self, path: Path) -> Settings:
         settings = read_yaml(path, self.yaml_loader)
         config_keys.check(settings, str(path))
+        named = settings.get("dataset", self._dataset_name)
+        if named != self._dataset_name:
+            logger.warning("%s: key 'dataset' is %s and is not read: this is %s.", path, named, self._dataset_name)
         return settings
 
     def _over(self, merged: Settings, settings: Settings) -> Settings:

@@ -485,3 +485,9 @@ def test_the_device_of_a_command(given: list[str], settings: list[str]) -> None:
 def test_a_device_that_is_none(device: str) -> None:
     with pytest.raises(InputError, match="it must be auto, cpu, cuda or cuda:N"):
         common_arguments([f"--device={device}"], "A command.")
+
+
+def test_another_dataset_in_a_file_is_said(write_yaml: WriteYaml, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_yaml("dataset: other")
+    config(path)
+    assert f"{path}: key 'dataset' is other and is not read: this is " in caplog.text

@@ -16,6 +16,7 @@ from mml.config.sources import Loader, config_dir, read_yaml
 from mml.errors import InputError
 from mml.settings import inside
 
+_MOST_STEPS, _LARGEST = 10**6, 1e38
 _SPAN_KEYS = {"low", "high", "log", "step"}
 _RECBOLE = "choice [a, b], uniform low,high, quniform low,high,step or loguniform low,high (of natural logarithms)"
 
@@ -143,14 +144,14 @@ def _span(low: object, high: object, log: object, step: object, where: str, is_f
         raise InputError(f"{where}: low, high and step must be numbers, and low less than high.")
     if not isinstance(log, bool) or (log and (low <= 0 or step is not None)):
         raise InputError(f"{where}: log is True or False, and where it is True, low is above 0 and there is no step.")
-    if step is not None and step <= 0:
-        raise InputError(f"{where}: step must be above 0.")
+    if step is not None and not high - low <= _MOST_STEPS * step:
+        raise InputError(f"{where}: step must be above 0, and at most {_MOST_STEPS:,} of them between low and high.")
     whole = not is_float and all(float(one).is_integer() for one in (low, high, step or 1))
     return Span(low, high, log, step, whole)
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def _of_recbole(path: Path, is_float: Callable[[str], bool]) -> Space:

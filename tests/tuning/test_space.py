@@ -88,6 +88,10 @@ def test_mistakes_in_recboles_format(text: str, message: str, tmp_path: Path) ->
         ({"a": {"low": 0, "high": 1, "log": True}}, "low is above 0"),
         ({"a": {"low": 0, "high": 1, "log": 3}}, "log is True or False"),
         ({"a": {"low": 0, "high": 1, "step": 0}}, "step must be above 0"),
+        ({"a": {"low": 0, "high": 1, "step": 1e-300}}, "at most 1,000,000 of them between low and high"),
+        ({"a": {"low": 0, "high": 10**400}}, "low, high and step must be numbers"),
+        ({"a": {"low": 0, "high": float("inf")}}, "low, high and step must be numbers"),
+        ({"a": {"low": 0, "high": float("nan")}}, "low, high and step must be numbers"),
     ],
 )
 def test_mistakes_in_yaml(spec: dict[str, object], message: str) -> None:

@@ -30,7 +30,7 @@ def test_parts_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_part_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["keys", "encoder"]) == 0
     out = capsys.readouterr().out
-    assert "hidden_size: 64    (whole number, at least 1)" in out
+    assert "hidden_size: 64    (whole number, at least 1, at most 1000000)" in out
     assert "Acts from stage pretrain on." in out
     assert main(["keys", "fusion"]) == 0
     out = capsys.readouterr().out

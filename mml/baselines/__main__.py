@@ -23,7 +23,7 @@ good settings. Exit codes as those of `mml train`."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run, print the table, and return the exit code, as `mml train` does."""
+    """Run, print a summary, and return the exit code, as `mml train` does."""
     return in_order(lambda: _main(arguments))
 
 
@@ -34,7 +34,8 @@ def _main(arguments: Sequence[str]) -> int:
     from mml.baselines.settings import read_baseline
     from mml.config.arguments import common_arguments, named_first
     from mml.logs import own_log, setup_logging
-    from mml.run.printing import result_table
+    from mml.run.summary import baseline_summary
+    from mml.styled import print_lines
 
     setup_logging("INFO")
     options, files, settings = common_arguments(
@@ -48,7 +49,7 @@ def _main(arguments: Sequence[str]) -> int:
     setup_logging(baseline.config.run.state)
     with own_log() as log:
         result, path = run_baseline(baseline, log)
-    print(result_table(result))
+    print_lines(baseline_summary(result, path))
     print(f"\nWritten to {path}")
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mml.report.estimates import Estimate
@@ -78,6 +78,7 @@ class LineChart:
         percent: whether y are shares, written in percent.
         from_zero: whether the y axis begins at 0.
         mark: x of a vertical line and what is written beside it.
+        write_x: how tables write an x that has no tick.
     """
 
     name: str
@@ -89,6 +90,7 @@ class LineChart:
     percent: bool = False
     from_zero: bool = True
     mark: tuple[float, str] | None = None
+    write_x: Callable[[float], str] = "{:g}".format
 
 
 Chart = BarChart | LineChart

@@ -16,11 +16,11 @@ from mml.config.sources import Loader, read_yaml
 from mml.errors import InputError
 from mml.evaluation.significance import per_case_ndcg
 from mml.files.sheets import restored
-from mml.method_names import FLOOR, FULL
+from mml.method_names import FLOOR, FULL, ONLINE
 from mml.recommender import Recommender
 from mml.report.estimates import Estimate, hits, share
 from mml.report.log import RunLog, read_log
-from mml.report.names import is_variant
+from mml.report.names import is_variant, knows_later_events
 from mml.report.result import Result
 
 logger = logging.getLogger(__name__)
@@ -91,14 +91,20 @@ class Evidence:
 
     @cached_property
     def methods(self) -> list[str]:
-        """The whole method, then its learners, the best first, then the floor."""
-        own = [name for name in self.cases.ranks if name not in (FULL, FLOOR) and not is_variant(name)]
+        """The whole method, frozen and online, then its learners, the best first, then the floor."""
+        whole = (FULL, FULL + ONLINE)
+        own = [name for name in self.cases.ranks if name not in (*whole, FLOOR) and not is_variant(name)]
         own.sort(key=lambda name: -self.cases.ndcg(name).value)
-        return [name for name in (FULL, *own, FLOOR) if name in self.cases.ranks]
+        return [name for name in (*whole, *own, FLOOR) if name in self.cases.ranks]
+
+    @cached_property
+    def online_learners(self) -> list[str]:
+        """The learners that know every event before the next item."""
+        return [name for name in self.cases.ranks if name.endswith(ONLINE) and name != FULL + ONLINE]
 
     @cached_property
     def baselines(self) -> dict[str, np.ndarray]:
-        """Baselines of the same dataset that ranked the same cases, the best ones: name -> ranks int64 [N]."""
+        """Baselines that ranked the same cases, the best frozen and the best other ones: name -> ranks int64 [N]."""
         found: dict[str, np.ndarray] = {}
         for path in sorted(self.folder.parent.glob("*/predictions.csv")):
             if path.parent.is_symlink() or path.parent == self.folder:
@@ -110,8 +116,10 @@ class Evidence:
             if FULL not in other.ranks and other.frame.equals(self.cases.frame):
                 found |= other.ranks
         cases = Cases(self.cases.frame, found)
-        best = sorted(found, key=lambda name: -cases.ndcg(name).value)[:_MOST_BASELINES]
-        return {name: found[name] for name in best}
+        best = sorted(found, key=lambda name: -cases.ndcg(name).value)
+        frozen = [name for name in best if not knows_later_events(name)]
+        others = [name for name in best if knows_later_events(name)]
+        return {name: found[name] for name in (*frozen[:_MOST_BASELINES], *others[:_MOST_BASELINES])}
 
     @cached_property
     def model(self) -> Recommender | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import recbole
 
+from mml.checking.finding import as_date
 from mml.config.run_settings import RunSettings
 from mml.data.settings import LogSettings
 from mml.errors import InputError
@@ -81,6 +81,6 @@ def is_dates(times: np.ndarray) -> bool:
     return bool(len(times)) and bool(times.min() >= _FIRST_DATE) and bool(times.max() <= _LAST_DATE)
 
 
-def date(seconds: float) -> str:
+def day(seconds: float) -> str:
     """A day, in UTC."""
-    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%d %b %Y").lstrip("0")
+    return as_date(seconds).partition(" ")[0]

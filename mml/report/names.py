@@ -1,4 +1,4 @@
-"""What the names mean that reports and tables print, and the colour of each method."""
+"""What the names mean that reports and tables print, and how each method is drawn."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from mml.method_names import FLOOR, FULL, FUSION, NO_ADAPT, NO_GENERATOR, ONLINE
 from mml.model.fusion import FUSIONS
 from mml.model.learner import LEARNERS
 from mml.model.learner.slot import MAIN
+from mml.report.marks import MARKS, OTHER, Corners
 
 _MODALITIES = {
     "txt": "the text learner: a sequential encoder over the items' texts",
@@ -52,7 +53,31 @@ PALETTE = (
 )
 """Colours on light and on dark ground, apart for colour-blind eyes too; charts label and mark their lines as well."""
 GREY = ("#6b6b6b", "#a6a6a6")
+_DEEPER = 0.45
 _FIXED = {FULL: 0, MAIN: 1, "txt": 2, "text": 2, "img": 3, "image": 3, "linear": 4}
+_AT_MOMENTS = ("_trans", "_full_retrain", "_down")
+"""Endings of baselines that are trained on what new users did until some moment."""
+
+
+def deeper(colours: tuple[str, str]) -> tuple[str, str]:
+    """The shades for what is online: darker on light ground, lighter on dark ground."""
+    light, dark = (_mixed(colour, end) for colour, end in zip(colours, (0, 255), strict=True))
+    return light, dark
+
+
+def _mixed(colour: str, end: int) -> str:
+    parts = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+    return "#" + "".join(f"{round(part + _DEEPER * (end - part)):02x}" for part in parts)
+
+
+def label(method: str) -> str:
+    """A method as charts call it: `mml_online` -> `mml, online`."""
+    return f"{method.removesuffix(ONLINE)}, online" if method.endswith(ONLINE) else method
+
+
+def knows_later_events(method: str) -> bool:
+    """Whether it knows what others did after T, all of it or until some moment; methods that do not are frozen."""
+    return method.endswith((ONLINE, *_AT_MOMENTS))
 
 
 def learner_of(method: str) -> str:
@@ -90,7 +115,9 @@ def meaning(method: str) -> str:
 
 @dataclass(frozen=True)
 class Colours:
-    """One colour per method, the same in every chart.
+    """One colour, mark and kind of line per method, the same in every chart.
+
+    What is online has its method's mark, hollow, and a dashed line in a deeper shade.
 
     Args:
         places: method -> its place in the palette; methods that are not in it are grey.
@@ -115,13 +142,20 @@ class Colours:
     def css(self, method: str) -> str:
         """The colour as a style sheet names it, which knows light and dark."""
         place = self.places.get(learner_of(method))
-        return "var(--grey)" if place is None else f"var(--m{place})"
-
-    def place(self, method: str) -> int:
-        """Its place in the palette, which chooses the shape of its marks too; the first one behind for grey ones."""
-        return self.places.get(learner_of(method), len(PALETTE) + 3)
+        own = "grey" if place is None else f"m{place}"
+        return f"var(--{own}-online)" if self.is_online(method) else f"var(--{own})"
 
     def plain(self, method: str) -> str:
         """The colour on white paper."""
         place = self.places.get(learner_of(method))
-        return GREY[0] if place is None else PALETTE[place][0]
+        own = GREY if place is None else PALETTE[place]
+        return deeper(own)[0] if self.is_online(method) else own[0]
+
+    def mark(self, method: str) -> Corners:
+        """The mark of its points."""
+        place = self.places.get(learner_of(method))
+        return OTHER if place is None else MARKS[place]
+
+    def is_online(self, method: str) -> bool:
+        """Whether it is drawn dashed and hollow."""
+        return method.endswith(ONLINE)

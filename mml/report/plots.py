@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from mml.errors import InputError
 from mml.files.safe import make_folder, replacing
 from mml.report.charts import BarChart, Chart, LineChart
+from mml.report.marks import Corners
 from mml.report.names import Colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FORMATS = ("svg", "png", "pdf")
-_MARKERS = "osD^vP*X"
 
 
 def save_plots(charts: Sequence[Chart], colours: Colours, folder: Path) -> list[Path]:
@@ -75,14 +75,17 @@ def _lines(chart: LineChart, axes: Axes, colours: Colours) -> None:
         if line.low:
             lows = [value - factor * low for value, low in zip(y, line.low, strict=True)]
             ends = [lows, [factor * high - value for value, high in zip(y, line.high, strict=True)]]
+        dashed = colours.is_online(line.method)
         axes.errorbar(
             line.x,
             y,
             yerr=ends,
             color=colours.plain(line.method),
-            marker=_MARKERS[colours.place(line.method) % len(_MARKERS)] if line.marks else None,
+            linestyle="--" if dashed else "-",
+            marker=_marker(colours.mark(line.method)) if line.marks else None,
+            markerfacecolor="white" if dashed else None,
             capsize=2,
-            markersize=4,
+            markersize=5,
             label=line.label,
         )
     if chart.mark is not None:
@@ -95,3 +98,8 @@ def _lines(chart: LineChart, axes: Axes, colours: Colours) -> None:
     axes.grid(axis="y", alpha=0.3)
     if len(chart.lines) > 1:
         axes.legend(frameon=False, fontsize="small", reverse=True)
+
+
+def _marker(corners: Corners) -> Corners:
+    """As matplotlib takes it: y upwards, and the last corner is the first one."""
+    return tuple((x, -y) for x, y in (*corners, corners[0]))

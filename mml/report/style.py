@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mml.report.names import GREY, PALETTE
+from mml.report.names import GREY, PALETTE, deeper
 
 
 def style_sheet() -> str:
@@ -11,8 +11,9 @@ def style_sheet() -> str:
 
 
 def _colours(mode: int) -> str:
-    methods = "".join(f"--m{place}:{pair[mode]};" for place, pair in enumerate(PALETTE))
-    return f":root{{{_GROUND[mode]}--grey:{GREY[mode]};{methods}}}\n"
+    named = {"grey": GREY} | {f"m{place}": pair for place, pair in enumerate(PALETTE)}
+    methods = "".join(f"--{name}:{of[mode]};--{name}-online:{deeper(of)[mode]};" for name, of in named.items())
+    return f":root{{{_GROUND[mode]}{methods}}}\n"
 
 
 _GROUND = (
@@ -29,23 +30,7 @@ h2{font-size:1.25rem;margin:2.75rem 0 .5rem;padding-top:.75rem;border-top:1px so
 h3{font-size:1.05rem;margin:1.25rem 0 .5rem}
 p{max-width:42rem;margin:.5rem 0}
 a{color:var(--accent)}
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-                                a:focus-visible,[tabindex]:focus-visible,summary:focus-visible,
+a:focus-visible,[tabindex]:focus-visible,summary:focus-visible,
   textarea:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 .skip{position:absolute;left:-99rem}
 .skip:focus{left:1rem;top:.5rem;background:var(--ground);padding:.5rem}
@@ -78,7 +63,7 @@ svg .line{fill:none;stroke-width:2}
 svg .axis{fill:var(--faint)}
 svg .value{font-weight:600}
 .legend{display:flex;flex-wrap:wrap;gap:0 .9rem;list-style:none;padding:0;margin:.25rem 0;font-size:.9rem}
-.legend svg{display:inline-block;width:.85em;height:.85em;margin-right:.35em;vertical-align:-.05em}
+.legend svg{display:inline-block;width:2.04em;height:.85em;margin-right:.35em;vertical-align:-.05em}
 details{margin:.25rem 0;font-size:.9rem}
 summary{cursor:pointer;color:var(--faint);padding:.3rem 0}
 .card{background:var(--card);border-radius:.6rem;padding:.1rem 1rem .75rem;margin:1rem 0}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from mml.report.charts import Bar, BarChart, Chart, Line, LineChart, interval, nice_ticks, number
 from mml.report.html import Markup, joined, left_out, table, tag
+from mml.report.marks import Corners
 from mml.report.names import Colours
 
 WIDTH = 360
@@ -14,6 +15,8 @@ _ROW = 34
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 14, 26, 40
 _ASIDE = 12  # between the axis and the first points
 _HEIGHT = 246
+_DASHES = "6 3"
+_MARK = 3.6  # from the middle to a corner, about
 _BESIDE = 3.0  # between the points of two lines, so that their intervals do not hide each other
 _MOST_ROWS = 40
 
@@ -107,16 +110,30 @@ def _lines(chart: LineChart, colours: Colours) -> tuple[Markup, Markup]:
     parts = list(_axes(chart, frame))
     keys: list[Markup] = []
     for place, line in enumerate(chart.lines):
-        shape = colours.place(line.method)
         aside = _BESIDE * (place - (len(chart.lines) - 1) / 2) if line.low else 0.0
-        parts += list(_line(line, frame, colours, aside, shape))
-        key = _shape(5, 5, shape, colours.css(line.method), 4.5)
-        keys.insert(0, tag("li", tag("svg", key, viewBox="0 0 10 10", aria_hidden="true"), line.label))
+        parts += list(_line(line, frame, colours, aside))
+        keys.insert(0, tag("li", _key(line, colours), line.label))
     legend = tag("ul", *keys, class_="legend") if len(keys) > 1 else Markup("")
     said = "; ".join(
         f"{line.label} from {_said(line.y[0], chart)} to {_said(line.y[-1], chart)}" for line in chart.lines
     )
     return _svg(_HEIGHT, f"{chart.title}. {chart.y_label} by {chart.x_label}: {said}.", *parts), legend
+
+
+def _key(line: Line, colours: Colours) -> Markup:
+    """A line of the legend: a piece of the line, and its mark."""
+    style, mark = _styles(line, colours)
+    parts = [_rule(0, 5, 24, 5, "line", style=style)]
+    parts += [_mark(12, 5, colours.mark(line.method), mark)] if line.marks else []
+    return tag("svg", *parts, viewBox="0 0 24 10", aria_hidden="true")
+
+
+def _styles(line: Line, colours: Colours) -> tuple[str, str]:
+    """Of the line and of its marks."""
+    colour = colours.css(line.method)
+    if colours.is_online(line.method):
+        return f"stroke:{colour};stroke-dasharray:{_DASHES}", f"fill:var(--ground);stroke:{colour};stroke-width:1.4"
+    return f"stroke:{colour}", f"fill:{colour};stroke:none"
 
 
 def _said(value: float, chart: LineChart) -> str:
@@ -140,31 +157,22 @@ def _axes(chart: LineChart, frame: _Frame) -> Iterator[Markup]:
         yield _text(x - 4 if at_left else x + 4, _TOP + 10, chart.mark[1], text_anchor="end" if at_left else "start")
 
 
-def _line(line: Line, frame: _Frame, colours: Colours, aside: float, shape: int) -> Iterator[Markup]:
-    colour = colours.css(line.method)
+def _line(line: Line, frame: _Frame, colours: Colours, aside: float) -> Iterator[Markup]:
+    colour, (style, mark) = colours.css(line.method), _styles(line, colours)
     points = [(frame.x(x) + aside, frame.y(y)) for x, y in zip(line.x, line.y, strict=True) if y == y]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    yield tag("polyline", points=path, class_="line", style=f"stroke:{colour}")
+    yield tag("polyline", points=path, class_="line", style=style)
     for x, low, high in zip(line.x, line.low, line.high, strict=False):
         if low == low:
             yield _rule(
                 frame.x(x) + aside, frame.y(low), frame.x(x) + aside, frame.y(high), "", style=f"stroke:{colour}"
             )
     for x, y in points if line.marks else []:
-        yield _shape(x, y, shape, colour, 3.6)
+        yield _mark(x, y, colours.mark(line.method), mark)
 
 
-def _shape(x: float, y: float, shape: int, colour: str, size: float) -> Markup:
-    """A mark: square, diamond, triangle or circle."""
-    style = f"fill:{colour};stroke:none"
-    if shape % 4 == 3:
-        return tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=size * 0.9, style=style)
-    corners = (
-        ((-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)),
-        ((0.0, -1.1), (1.1, 0.0), (0.0, 1.1), (-1.1, 0.0)),
-        ((0.0, -1.0), (1.0, 0.8), (-1.0, 0.8)),
-    )[shape % 4]
-    points = " ".join(f"{x + size * dx:.1f},{y + size * dy:.1f}" for dx, dy in corners)
+def _mark(x: float, y: float, corners: Corners, style: str) -> Markup:
+    points = " ".join(f"{x + _MARK * dx:.1f},{y + _MARK * dy:.1f}" for dx, dy in corners)
     return tag("polygon", points=points, style=style)
 
 
@@ -188,7 +196,7 @@ def _numbers(chart: Chart) -> Markup:
     found = [dict(zip(line.x, line.y, strict=True)) for line in chart.lines]
     many = len(xs) > _MOST_ROWS
     rows = [
-        [names.get(x, f"{x:g}"), *(number(own[x], chart.percent) if x in own else "-" for own in found)]
+        [names.get(x) or chart.write_x(x), *(number(own[x], chart.percent) if x in own else "-" for own in found)]
         for x in (xs[:: -(-len(xs) // _MOST_ROWS)] if many else xs)
     ]
     return joined(table(chart.title, [chart.x_label, *(line.label for line in chart.lines)], rows))

@@ -17,6 +17,7 @@ from mml.method_names import FULL
 from mml.run.legend import legend
 
 _LETTERS = {"recall": "R", "mrr": "M", "ndcg": "N", "hit": "H", "precision": "P"}
+_MEANINGS = {"R": "recall", "M": "mean reciprocal rank", "N": "NDCG", "H": "hit rate", "P": "precision"}
 _EPILOG = """\
 Examples:
   mml result                 a line for each dataset that has a finished run
@@ -84,6 +85,14 @@ def summary_table(results: Sequence[Result]) -> str:
     return aligned(rows)
 
 
+def short_legend(results: Sequence[Result]) -> str:
+    """What the titles of `summary_table` mean, in a line; more than that is in `legend`."""
+    titles = {title for result in results for title in metric_titles(result["metrics"][FULL]["all"]).values()}
+    letters = {title[0] for title in titles if title[1:2] == "@"}
+    said = ", ".join(f"{letter}@k {words}" for letter, words in _MEANINGS.items() if letter in letters)
+    return f"{FULL}, all cases{': ' if said else ''}{said}. More: --all"
+
+
 def all_table(result: Result) -> str:
     """Every method and group of one dataset."""
     titles = metric_titles(result["metrics"][FULL]["all"])
@@ -127,7 +136,7 @@ def _latest_result(folder: Path) -> Result:
             raise InputError(f"{folder} holds no finished run; run: mml train {folder.name}")
         path = max((run / "result.json" for run in finished), key=lambda place: place.stat().st_mtime)
         print(f"{folder.name}: the latest run is not finished; this is {path.parent.name}.", file=sys.stderr)
-    result = _read_result(path)
+    result = read_result(path)
     if result is None:
         raise InputError(f"{path.resolve()} is damaged; delete it, and the same run writes it again.")
     return result
@@ -135,12 +144,12 @@ def _latest_result(folder: Path) -> Result:
 
 def _finished_runs(folder: Path) -> list[Path]:
     """The folders of mml's runs, not of baselines', that have a result."""
-    results = {path.parent: _read_result(path) for path in folder.glob("*/result.json")}
+    results = {path.parent: read_result(path) for path in folder.glob("*/result.json")}
     return [run for run, result in results.items() if result is not None and FULL in result["metrics"]]
 
 
-def _read_result(path: Path) -> Result | None:
-    """A result.json, or None if it is damaged."""
+def read_result(path: Path) -> Result | None:
+    """A result.json, or None if there is none or it is damaged."""
     try:
         result: Result = json.loads(path.read_text(encoding="utf-8"))
         return result if isinstance(result["metrics"], dict) else None
@@ -168,7 +177,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.all:
         print("\n\n".join([*map(all_table, results), legend(results)]))
         return 0
-    print(summary_table(results))
+    print(f"{summary_table(results)}\n\n{short_legend(results)}")
     return 0
 
 

@@ -4,86 +4,154 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from mml.files.runs import LATEST
 from mml.method_names import FLOOR, FULL, FUSION, NO_ADAPT, NO_GENERATOR, ONLINE
-from mml.run.printing import aligned, result_table
+from mml.run.printing import aligned, read_result, result_table
 from mml.styled import COMMAND, DIM, GOOD, STRONG, Line
 
 WIDTH = 80
+_USUAL = 10
+_NO_SPLIT = ("ignored_columns", "modality_coverage")
+"""Counts of the data that say what was read of the items, not who is evaluated on what."""
 
 
 def summary(result: Mapping[str, Any]) -> list[Line]:
-    """The end of a run, for people; the whole table where metrics other than the usual ones were asked for."""
-    everything = result["metrics"][FULL]["all"]
-    if not {"recall@10", "ndcg@10"} <= everything.keys():
-        return [Line(text) for text in result_table(result).splitlines()]
-    nothing = Line("")
-    plain = [Line(text) for text in (*_new_items(result), *_first_screen(result), *_kept(result))]
-    return [*_sentence(result), nothing, *_table(result), nothing, *plain, *_next(result)]
+    """The end of a run, for people; the whole table where no recall or no NDCG was asked for."""
+    metrics, k = result["metrics"], _list_length(result["metrics"][FULL])
+    if k is None:
+        return [*_whole_table(result), *_next(result)]
+    plain = [*_new_items(metrics, k), *_first_screen(result, k), *_kept(result)]
+    return [*_begin(result, FULL, metrics, k), *map(Line, plain), Line(""), *_next(result)]
 
 
-def _sentence(result: Mapping[str, Any]) -> Iterator[Line]:
-    metrics, data = result["metrics"], result["data"]
-    found = round(100 * metrics[FULL]["all"]["recall@10"])
-    text = f"Of 100 new users, {found} find their next item in the top ten"
-    if FULL + ONLINE in metrics:
-        counted = round(100 * metrics[FULL + ONLINE]["all"]["recall@10"])
-        text += f", {counted} if every event is counted as it comes (online)"
+def baseline_summary(result: Mapping[str, Any], folder: Path) -> list[Line]:
+    """The end of a baseline's run, beside popularity if a run of mml tells it.
+
+    Args:
+        result: of the baseline.
+        folder: its folder, which has those of other runs beside it.
+    """
+    method, name = next(iter(result["metrics"])), result["dataset"]
+    k, run = _list_length(result["metrics"][method]), _run_on_the_same_cases(result, folder)
+    if run is None:
+        then = f"Next:  mml train {name}     (mml on the same users, to compare)"
+    else:
+        then = f"Next:  mml report {name}     (its chart has this baseline beside mml)"
+    if k is None:
+        return [*_whole_table(result), Line(then, COMMAND)]
+    floor = {} if run is None else {FLOOR: run["metrics"].get(FLOOR, {})}
+    known = {name: groups for name, groups in floor.items() if f"ndcg@{k}" in groups.get("all", {})}
+    return [*_begin(result, method, known | result["metrics"], k), Line(then, COMMAND)]
+
+
+def _list_length(groups: Mapping[str, Mapping[str, float]]) -> int | None:
+    """The k whose recall and NDCG are told: 10 if it was asked for, or else the largest; None if there is none."""
+    names = groups["all"].keys()
+    found = [int(name.partition("@")[2]) for name in names if name.startswith("ndcg@")]
+    both = [k for k in found if f"recall@{k}" in names]
+    return _USUAL if _USUAL in both else max(both, default=None)
+
+
+def _run_on_the_same_cases(result: Mapping[str, Any], folder: Path) -> Mapping[str, Any] | None:
+    """The result of mml's latest run beside a baseline's folder, if it is finished and has the same cases."""
+    run = read_result(folder.parent / LATEST / "result.json")
+    if run is None or FULL not in run["metrics"] or _split(run) != _split(result):
+        return None
+    return run
+
+
+def _split(result: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: count for name, count in result.get("data", {}).items() if name not in _NO_SPLIT}
+
+
+def _whole_table(result: Mapping[str, Any]) -> list[Line]:
+    return [*map(Line, result_table(result).splitlines()), Line("")]
+
+
+def _begin(result: Mapping[str, Any], method: str, metrics: Mapping[str, Any], k: int) -> Iterator[Line]:
+    """The sentence and the table of some methods, which `method` is the first of."""
+    yield from _sentence(result, method, metrics, k)
+    yield Line("")
+    yield from _table(method, metrics, k)
+    yield Line("")
+
+
+def _first(k: int) -> str:
+    """Where a hit is."""
+    return {1: "at the first place", _USUAL: "in the top ten"}.get(k, f"in the first {k}")
+
+
+def _sentence(result: Mapping[str, Any], method: str, metrics: Mapping[str, Any], k: int) -> Iterator[Line]:
+    def found(name: str) -> int:
+        return round(100 * metrics[name]["all"][f"recall@{k}"])
+
+    text = f"Of 100 new users, {found(method)} find their next item {_first(k)}"
+    if method != FULL:
+        text += f" by {method}"
+    if method + ONLINE in metrics:
+        text += f", {found(method + ONLINE)} if every event is counted as it comes (online)"
     if FLOOR in metrics:
-        text += f"; by popularity {round(100 * metrics[FLOOR]['all']['recall@10'])}"
+        text += f"; by popularity {found(FLOOR)}"
     yield from (Line(part, STRONG) for part in textwrap.wrap(text + ".", WIDTH))
-    note = ", synthetic data" if result["synthetic"] else ""
+    data, note = result["data"], ", synthetic data" if result["synthetic"] else ""
+    more = ""
+    if result.get("learned_from_new_users"):
+        more = f", learned from other new users too (moments: {result['moments']})"
     about = (
         f"({result['dataset']}{note}: {data['evaluated_users']} new users, {data['evaluated_cases']} cases, "
-        f"{data['items']} items, seed {result['seed']})"
+        f"{data['items']} items, seed {result['seed']}{more})"
     )
     yield from (Line(part, DIM) for part in textwrap.wrap(about, WIDTH))
 
 
-def _shown(metrics: Mapping[str, Any]) -> list[str]:
+def _shown(method: str, metrics: Mapping[str, Any], k: int) -> list[str]:
     """The methods that a reader needs first, the best last."""
     names = [name for name in metrics if not name.endswith((NO_ADAPT, NO_GENERATOR)) and not name.startswith(FUSION)]
-    return sorted(names, key=lambda name: (name == FULL + ONLINE, name == FULL, metrics[name]["all"]["ndcg@10"]))
+    return sorted(names, key=lambda name: (name == method + ONLINE, name == method, metrics[name]["all"][f"ndcg@{k}"]))
 
 
-def _table(result: Mapping[str, Any]) -> Iterator[Line]:
-    metrics = result["metrics"]
-    groups = [group for group in ("warm_target", "cold_target") if group in metrics[FULL]]
-    titles = {"warm_target": "N@10 warm", "cold_target": "N@10 new"}
-    names = _shown(metrics)
-    best = max(names, key=lambda name: metrics[name]["all"]["ndcg@10"])
-    rows = [["method", "in top 10", "N@10", *(titles[group] for group in groups)]]
+def _table(method: str, metrics: Mapping[str, Any], k: int) -> Iterator[Line]:
+    ndcg = f"ndcg@{k}"
+    groups = [group for group in ("warm_target", "cold_target") if group in metrics[method]]
+    titles = {"warm_target": f"N@{k} warm", "cold_target": f"N@{k} new"}
+    names = _shown(method, metrics, k)
+    best = max(names, key=lambda name: metrics[name]["all"][ndcg])
+    rows = [["method", f"in top {k}", f"N@{k}", *(titles[group] for group in groups)]]
     for name in names:
         of = metrics[name]
-        values = [of[group]["ndcg@10"] for group in groups]
-        hit = f"{100 * of['all']['recall@10']:.1f} %"
+        values = [of[group][ndcg] for group in groups]
+        hit = f"{100 * of['all'][f'recall@{k}']:.1f} %"
         mark = " *" if name == best else ""
-        rows.append([f"{name}{mark}", hit, f"{of['all']['ndcg@10']:.4f}", *(f"{value:.4f}" for value in values)])
+        rows.append([f"{name}{mark}", hit, f"{of['all'][ndcg]:.4f}", *(f"{value:.4f}" for value in values)])
     styles = [STRONG, *(GOOD if name == best else "" for name in names)]
     yield from map(Line, aligned(rows).splitlines(), styles)
-    yield Line("N@10: NDCG, 1 if the next item is first, 0.63 if second, 0 beyond ten. * best.", DIM)
+    second = "0.63 if second, " if k > 1 else ""
+    beyond = "ten" if k == _USUAL else k
+    yield Line(f"N@{k}: NDCG, 1 if the next item is first, {second}0 beyond {beyond}. * best.", DIM)
 
 
-def _new_items(result: Mapping[str, Any]) -> Iterator[str]:
-    groups = result["metrics"][FULL]
+def _new_items(metrics: Mapping[str, Any], k: int) -> Iterator[str]:
+    groups, recall = metrics[FULL], f"recall@{k}"
     if "cold_target" not in groups:
         return
     cold, n = groups["cold_target"], groups["all"]["n_cases"]
-    share, found = 100 * cold["n_cases"] / n, 100 * cold["recall@10"]
-    text = f"New items: {share:.0f} % of the next items are new; {found:.1f} % of these are in the top ten"
-    if FULL + ONLINE in result["metrics"]:
-        text += f", {100 * result['metrics'][FULL + ONLINE]['cold_target']['recall@10']:.1f} % online"
+    share, found = 100 * cold["n_cases"] / n, 100 * cold[recall]
+    text = f"New items: {share:.0f} % of the next items are new; {found:.1f} % of these are {_first(k)}"
+    if FULL + ONLINE in metrics:
+        text += f", {100 * metrics[FULL + ONLINE]['cold_target'][recall]:.1f} % online"
     text += "."
     yield from textwrap.wrap(text, WIDTH)
 
 
-def _first_screen(result: Mapping[str, Any]) -> Iterator[str]:
+def _first_screen(result: Mapping[str, Any], k: int) -> Iterator[str]:
     """What those get of whom nothing is known yet."""
-    found = {name: 100 * of["all"]["recall@10"] for name, of in result.get("first_screen", {}).items()}
+    found = {name: 100 * of["all"][f"recall@{k}"] for name, of in result.get("first_screen", {}).items()}
     if FULL not in found:
         return
-    text = f"First screen, nothing known of the user: {found[FULL]:.0f} % find their first item in the top ten"
+    text = f"First screen, nothing known of the user: {found[FULL]:.0f} % find their first item {_first(k)}"
     if FULL + ONLINE in found:
         text += f", {found[FULL + ONLINE]:.0f} % online"
     yield from textwrap.wrap(f"{text}; by popularity {found[FLOOR]:.0f} %.", WIDTH)
@@ -96,12 +164,12 @@ def _kept(result: Mapping[str, Any]) -> Iterator[str]:
         if how is None:
             continue
         said = [] if meta is None else [f"meta-training {'kept' if meta['kept'] else 'not kept, it gained nothing'}"]
-        said.append(f"adapts in {how['steps']} steps" if how["kept"] else "does not adapt, it gained nothing")
+        steps = f"{how['steps']} {'step' if how['steps'] == 1 else 'steps'}"
+        said.append(f"adapts in {steps}" if how["kept"] else "does not adapt, it gained nothing")
         yield from textwrap.wrap(f"{name}: {', '.join(said)}.", WIDTH)
 
 
 def _next(result: Mapping[str, Any]) -> Iterator[Line]:
     name = result["dataset"]
-    yield Line("")
     yield Line(f"Next:  mml recommend {name} --items ID,ID     mml serve {name}", COMMAND)
     yield Line(f"       mml result --all {name}   (every method and group, with a legend)", COMMAND)

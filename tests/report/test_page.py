@@ -191,7 +191,41 @@ def test_baselines_of_the_same_cases_are_in_the_chart(run_copy: Path) -> None:
     assert "SASRec (baseline)" in section(text, "What was learned")
     assert "GRU (baseline)" not in text
     assert "No baseline was run" not in text
-    assert "Against the best of the others, SASRec" in text
+    assert "Against the best of the others, SASRec: " in text
+
+
+def test_mml_is_compared_with_others_that_know_as_much(run_copy: Path) -> None:
+    cases = Evidence(run_copy).cases
+    assert "mml_online" in cases.ranks
+    worst, best = 10**6, 1
+    for name, rank in {"SLIST": worst, "SLIST_online": best, "SASRec_trans": worst}.items():
+        folder = run_copy.parent / f"{name}-seed1"
+        folder.mkdir()
+        cases.frame.assign(method=name, rank=rank).to_csv(folder / "predictions.csv", index=False)
+    own = section(write_report(run_copy).read_text(encoding="utf-8"), "What was learned")
+    frozen, online = re.findall(r"the best of the others, (\w+): ", own)
+    assert frozen in ("popularity", "id", "txt", "img", "linear", "newcomers")
+    assert online == "SLIST"
+    assert "Online, where every event is counted as it comes, against the best of the others" in own
+    labels = re.findall(r'class="label">(.*?)</text>', own)
+    assert labels[0] == "mml, everything together"
+    assert {"mml, online", "newcomers alone, online", "SLIST, online (baseline)", "SASRec_trans (baseline)"} <= {
+        *labels
+    }
+    assert "mml_online" not in own
+
+
+def test_what_to_type_has_items_of_the_run(run_copy: Path, text: str) -> None:
+    listed = pd.read_csv(run_copy / "recommendations.csv", dtype=str)["item_id"][:2]
+    assert f"mml recommend tiny --items {','.join(listed)}" in section(text, "The run")
+    (run_copy / "recommendations.csv").write_text('user_id,shots,rank,item_id\nu,1,1,"$(a), b"\n')
+    assert "--items ID,ID" in section(write_report(run_copy).read_text(encoding="utf-8"), "The run")
+
+
+def test_dates_are_dates(text: str) -> None:
+    own = section(text, "The data")
+    assert re.search(r"The log goes from \d{4}-\d\d-\d\d", own)
+    assert len(re.findall(r'<th scope="row">\d{4}-\d\d-\d\d', own)) == 40
 
 
 def test_curves_from_a_csv(run_copy: Path) -> None:

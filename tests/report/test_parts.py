@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,10 +19,14 @@ from mml.report.charts import Bar, BarChart, Line, LineChart, interval, nice_tic
 from mml.report.estimates import Estimate, estimate, share
 from mml.report.html import Markup, isolated, table, tag, text
 from mml.report.latex import label_of, latex_table
-from mml.report.log import date, is_dates
-from mml.report.names import PALETTE, Colours, meaning
+from mml.report.log import RunLog, day, is_dates
+from mml.report.marks import MARKS
+from mml.report.names import GREY, PALETTE, Colours, deeper, knows_later_events, label, meaning
 from mml.report.pictures import Pictures
+from mml.report.plots import save_plots
 from mml.report.sections.accuracy import shot_groups
+from mml.report.sections.data import over_time
+from mml.report.style import style_sheet
 from mml.report.svg import figure
 
 
@@ -96,6 +102,48 @@ def test_colours_are_one_per_method() -> None:
     assert len(many.places) == len(PALETTE)
 
 
+def test_online_is_drawn_otherwise_in_the_page_and_in_files() -> None:
+    colours = Colours.of(["mml", "mml_online", "SLIST", "SLIST_online", *(f"m{place}" for place in range(20))])
+    for name in ("mml", "SLIST", "m19"):
+        online = f"{name}_online"
+        assert colours.css(name) != colours.css(online)
+        assert colours.plain(name) != colours.plain(online)
+        assert colours.mark(name) == colours.mark(online)
+        assert (colours.is_online(name), colours.is_online(online)) == (False, True)
+        assert f"{colours.css(online)[4:-1]}:" in style_sheet()
+    lines = [Line(label(name), name, [1.0, 2.0], [0.1, 0.2]) for name in ("mml", "mml_online")]
+    drawn = figure(LineChart("a", "A", "x", "y", lines, []), colours)
+    assert drawn.count('style="stroke:var(--m0)"') == 2  # the line and its key
+    assert drawn.count('style="stroke:var(--m0-online);stroke-dasharray:6 3"') == 2
+    assert drawn.count("fill:var(--m0);stroke:none") == 3  # two points and the key
+    assert drawn.count("fill:var(--ground);stroke:var(--m0-online)") == 3
+
+
+def test_files_have_the_page_s_lines(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    lines = [Line(label(name), name, [1.0, 2.0], [0.1, 0.2]) for name in ("mml", "mml_online")]
+    colours = Colours.of(["mml"])
+    save_plots([LineChart("a", "A", "x", "y", lines, [])], colours, tmp_path)
+    drawn = (tmp_path / "a.svg").read_text()
+    assert "mml, online" in drawn
+    for name in ("mml", "mml_online"):
+        assert f"stroke: {colours.plain(name)}" in drawn
+    assert "stroke-dasharray" in drawn
+
+
+def test_marks_are_one_per_colour() -> None:
+    assert len(set(MARKS)) == len(MARKS) == len(PALETTE)
+    assert all(abs(x) <= 1.11 and abs(y) <= 1.11 for mark in MARKS for x, y in mark)
+
+
+def test_names_of_methods_in_charts() -> None:
+    assert label("mml_online") == "mml, online"
+    assert label("id") == "id"
+    known = ("mml_online", "SLIST_online", "SASRec_full_retrain", "SASRec_trans", "GRU4Rec_down")
+    assert all(knows_later_events(name) for name in known)
+    assert not any(knows_later_events(name) for name in ("mml", "popularity", "id_no_adapt", "SASRec-BPR"))
+
+
 def contrast(first: str, second: str) -> float:
     """WCAG's contrast ratio of two colours."""
     levels = []
@@ -107,7 +155,7 @@ def contrast(first: str, second: str) -> float:
 
 
 def test_colours_stand_out_on_light_and_dark() -> None:
-    for light, dark in PALETTE:
+    for light, dark in (*PALETTE, *map(deeper, (*PALETTE, GREY))):
         assert contrast(light, "#ffffff") >= 4.5
         assert contrast(dark, "#161618") >= 4.5
 
@@ -145,10 +193,23 @@ def test_shots_are_grouped_where_there_are_many() -> None:
 
 
 def test_dates() -> None:
-    assert date(0) == "1 Jan 1970"
+    assert day(874724710.0) == "1997-09-20"
     assert is_dates(np.array([874724710.0, 893286638.0]))
     assert not is_dates(np.array([1.0, 5.0]))
     assert not is_dates(np.array([874724710000.0]))
+
+
+@pytest.mark.parametrize(
+    ("days", "first", "last"), [(200, "1997-09-22", "1998-04-05"), (2, "1997-09-20 03:41", "1997-09-22 02:29")]
+)
+def test_the_log_over_time_is_told_in_dates(days: int, first: str, last: str) -> None:
+    times = 874724710.0 + np.linspace(0, 86400.0 * days, 500)
+    (chart,) = over_time(RunLog(pd.DataFrame({"time": times}), True), None)
+    drawn = figure(chart, Colours.of([]))
+    rows = re.findall(r'<th scope="row">(.*?)</th>', drawn)
+    assert (rows[0], rows[-1]) == (first, last)
+    assert len(set(rows)) == len(rows) == 40
+    assert "e+" not in drawn
 
 
 def test_pictures_are_small_and_inlined(tmp_path: Path) -> None:

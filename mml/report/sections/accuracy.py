@@ -11,6 +11,7 @@ from mml.method_names import FULL
 from mml.report.charts import Line, LineChart, interval, number
 from mml.report.evidence import Evidence
 from mml.report.html import joined, paragraph, table
+from mml.report.names import label
 from mml.report.section import Section
 
 MOST_SHOTS = 10
@@ -67,6 +68,6 @@ def _chart(
     for method in reversed(evidence.methods):
         of = [getattr(evidence.cases, metric)(method, among) for _, among in groups]
         values = [one.value for one in of], [one.low for one in of], [one.high for one in of]
-        lines.append(Line(method, method, x, *values))
+        lines.append(Line(label(method), method, x, *values))
     ticks = [(place, name) for place, (name, _) in zip(x, groups, strict=True)]
     return LineChart(f"{metric}_by_shots", title, "interactions of the new user", unit, lines, ticks, percent)

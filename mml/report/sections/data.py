@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from mml.checking.finding import as_date
 from mml.data.summary import Summary
 from mml.report.charts import Line, LineChart
 from mml.report.evidence import Evidence
 from mml.report.html import Markup, joined, paragraph, table
-from mml.report.log import date, is_dates
+from mml.report.log import RunLog, day, is_dates
 from mml.report.section import Section
 from mml.settings import inside
 
 _BINS = 40
+_DAY = 86400.0
 _REASONS = {
     "old_user_too_short": "old users with fewer than three interactions",
     "valid_user_too_short": "validation users with fewer than two interactions",
@@ -40,7 +42,8 @@ def data(evidence: Evidence) -> Section:
         parts.append(table("What was left out, and why", ["", "number"], left))
     else:
         parts.append(paragraph("Nothing was left out."))
-    return Section("data", "The data", joined(*parts), _chart(evidence))
+    charts = [] if evidence.log is None else over_time(evidence.log, summary.get("split_time"))
+    return Section("data", "The data", joined(*parts), charts)
 
 
 def _when(evidence: Evidence) -> str:
@@ -49,12 +52,18 @@ def _when(evidence: Evidence) -> str:
         return f"When: {evidence.missing['log']}."
     if not log.has_time:
         return "The log has no time column: the order of its rows is taken for time."
-    times = log.times
-    write = date if is_dates(times) else lambda value: f"{value:g}"
+    times, write = log.times, _writer(log.times)
     text = f"The log goes from {write(times[0])} to {write(times[-1])}."
     if time is None:
         return f"{text} A file lists the new users."
     return f"{text} T is {write(time)}: whoever came later is a new user."
+
+
+def _writer(times: np.ndarray) -> Callable[[float], str]:
+    """How the log's times [n] are written: by the day, with the time where a day is several points of the chart."""
+    if not is_dates(times):
+        return "{:g}".format
+    return day if times[-1] - times[0] >= _BINS * _DAY else as_date
 
 
 def _counts(summary: Summary) -> Iterator[list[object]]:
@@ -87,15 +96,16 @@ def _left_out(summary: Summary) -> Iterator[list[object]]:
         yield [f"columns that nothing reads: {', '.join(summary['ignored_columns'])}", len(summary["ignored_columns"])]
 
 
-def _chart(evidence: Evidence) -> list[LineChart]:
-    log, time = evidence.log, evidence.result["data"].get("split_time")
-    if log is None or not is_dates(log.times) or log.times[0] == log.times[-1]:
+def over_time(log: RunLog, time: float | None) -> list[LineChart]:
+    """The number of interactions over time, with T; nothing if the log has no dates."""
+    if not is_dates(log.times) or log.times[0] == log.times[-1]:
         return []
     counts, edges = np.histogram(log.times, _BINS)
-    days = (edges[1] - edges[0]) / 86400
+    days = (edges[1] - edges[0]) / _DAY
     x = ((edges[:-1] + edges[1:]) / 2).tolist()
     line = Line("interactions", "log", x, counts.tolist(), marks=False)
-    ticks = [(float(at), date(at)) for at in np.linspace(x[0], x[-1], 5)[1:-1]]
+    write = _writer(log.times)
+    ticks = [(float(at), write(at)) for at in np.linspace(x[0], x[-1], 5)[1::2]]
     unit = f"interactions per {days:.2g} days" if days >= 0.1 else f"interactions per {24 * days:.2g} hours"
     mark = None if time is None else (float(time), "T")
-    return [LineChart("log", "The log over time", "date (UTC)", unit, [line], ticks, mark=mark)]
+    return [LineChart("log", "The log over time", "date (UTC)", unit, [line], ticks, mark=mark, write_x=write)]

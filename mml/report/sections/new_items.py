@@ -9,6 +9,7 @@ from mml.report.charts import Bar, BarChart, interval, number
 from mml.report.estimates import hits, share
 from mml.report.evidence import Evidence
 from mml.report.html import Markup, joined, left_out, paragraph, table
+from mml.report.names import label
 from mml.report.section import Section
 
 _TITLE = "New items"
@@ -37,7 +38,7 @@ def new_items(evidence: Evidence) -> Section:
     ]
     if shown is None:
         parts.append(left_out(f"how often they are shown: {_why(evidence)}."))
-    bars = [Bar(name, name, cases.recall(name, cold)) for name in evidence.methods]
+    bars = [Bar(label(name), name, cases.recall(name, cold)) for name in evidence.methods]
     chart = BarChart(
         "new_items", "Who finds a next item that is new", "cases with a hit, % of new next items", bars, True
     )

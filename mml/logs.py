@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+import errno
 import fcntl
+import io
 import logging
+import os
 import re
+import stat
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -47,6 +51,25 @@ class _Plain(_Visible):
         return _COLOUR.sub("", super().format(record))
 
 
+class _LogFile(logging.FileHandler):
+    """Appends to a plain file, and to nothing that stands in its place."""
+
+    def _open(self) -> io.TextIOWrapper:
+        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=_opened)
+
+
+def _opened(path: str, flags: int) -> int:
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            return handle
+        os.close(handle)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link; a pipe that nobody reads, or a socket
+            raise
+    raise InputError(f"{path}: is a link, a pipe or a device, not a plain file; move it away")
+
+
 def setup_logging(level: str) -> None:
     """Log to the screen: mml's own messages from `level` on, other packages' warnings (RecBole logs as root)."""
     screen = _Screen()
@@ -58,8 +81,13 @@ def setup_logging(level: str) -> None:
 
 
 def add_log(path: Path) -> logging.FileHandler:
-    """Log everything to a file as well; returns what writes, so that it can be taken away again."""
-    file = logging.FileHandler(path, encoding="utf-8")
+    """Log everything to a file as well; returns what writes, so that it can be taken away again.
+
+    Raises:
+        InputError: if a link, a pipe or a device is in its place.
+        OSError: if it cannot be opened.
+    """
+    file = _LogFile(path, encoding="utf-8")
     file.setFormatter(_Plain("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(file)
     return file
@@ -79,8 +107,8 @@ def own_log(foreseen: tuple[type[BaseException], ...] = ()) -> Iterator[Callable
 
     def start(folder: Path) -> None:
         path = folder / "run.log"
-        cut_off = _is_cut_off(path)
         files.append(add_log(path))
+        cut_off = _is_cut_off(path)
         _OPEN.append(files[-1])
         if _owned(files[-1]) and cut_off:
             _write(files, logging.WARNING, "The run before ended without a word: killed, or the machine stopped.")

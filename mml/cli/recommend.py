@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from mml.errors import InputError
 from mml.files.faults import in_one_line
 from mml.files.runs import named_folder
-from mml.files.safe import replacing
+from mml.files.safe import check_target, replacing
 from mml.files.sheets import neutral
 from mml.logs import setup_logging
 from mml.recommender import Recommender
@@ -30,14 +31,24 @@ def main(arguments: Sequence[str]) -> int:
     """Print or write lists; returns the exit code: 0, or 2 for a mistake in the input."""
     options = _parser().parse_args(arguments)
     setup_logging("WARNING")
+    output = None if options.output is None else _output(options.output)
     frame = _lists(options)
-    if options.output is None:
+    if output is None:
         print(frame.to_string(index=False))
         return 0
-    with replacing(options.output) as path:
+    with replacing(output) as path:
         neutral(frame).to_csv(path, index=False)
-    print(f"{frame['user_id'].nunique()} users, {len(frame)} rows written to {options.output}")
+    print(f"{frame['user_id'].nunique()} users, {len(frame)} rows written to {output}")
     return 0
+
+
+def _output(named: str) -> Path:
+    """The file to write, refused before the work where it cannot be one."""
+    if named in ("", "-", "/dev/stdout"):
+        raise InputError(f"--output is {named!r}; name a file, or leave --output out, and the lists are printed.")
+    path = Path(named)
+    check_target(path)
+    return path
 
 
 def _lists(options: argparse.Namespace) -> pd.DataFrame:
@@ -76,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--top", type=int, default=10, metavar="K", help="length of a list (default: 10)")
     parser.add_argument("--new-items-share", type=float, metavar="S", help="least share of new items in a list, 0 to 1")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="CSV file to write, safe to open in a spreadsheet; else printed"
+        "--output", metavar="FILE", help="CSV file to write, safe to open in a spreadsheet; else printed"
     )
     parser.add_argument(
         "--output_dir", type=Path, default=Path("output"), metavar="DIR", help="where the runs are (default: output)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import stat
 import time
 from collections.abc import Mapping
@@ -15,9 +16,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mml.errors import InputError
+from mml.files.kinds import open_plain
 from mml.files.safe import JSON, plain, replacing
 from mml.files.seal import read_sealed, sealed
 from mml.files.temporary import finish, left_of
+
+logger = logging.getLogger(__name__)
 
 _BETWEEN = "::"  # names of parameters hold dots and slashes
 _TIMES, _SECONDS = 50, 0.1
@@ -51,11 +55,18 @@ def write_state(folder: Path, name: str, state: Mapping[str, object], **about: o
 
 
 def read_about(folder: Path, name: str) -> State | None:
-    """What `write_state` was told about a state, and the state's JSON; None if there is none or it is damaged."""
+    """What `write_state` was told about a state, and the state's JSON; None if there is none that can be read.
+
+    Raises:
+        Damaged: if it is cut off or changed, or no plain file.
+    """
+    path = folder / f"{name}.json"
     try:
-        content = read_sealed(folder / f"{name}.json")
-    except (OSError, ValueError):
+        content = read_sealed(path)
+    except OSError:
         return None
+    except ValueError as error:
+        raise Damaged(f"{path} is damaged ({error}); the same run makes it again.") from None
     return content if isinstance(content.get("sha256"), str) and isinstance(content.get("state"), dict) else None
 
 
@@ -63,17 +74,19 @@ def read_state(folder: Path, name: str, device: torch.device | str = "cpu") -> S
     """The state that `write_state` wrote.
 
     Raises:
-        Damaged: if a file is missing, cut off or changed.
+        Damaged: if a file is missing, cut off, changed or no plain file.
     """
     path = folder / f"{name}.safetensors"
     about = read_about(folder, name)
     if about is None:
-        raise Damaged(f"{folder / name}.json is missing or damaged; the same run makes it again.")
+        raise Damaged(f"{folder / name}.json is missing or holds no state; the same run makes it again.")
     try:
         if _sha256(path) != about["sha256"]:
             raise Damaged(f"{path} is damaged: its checksum is not that of {name}.json; the same run makes it again.")
         tensors = load_file(path, device=str(device))
-    except (OSError, safetensors.SafetensorError) as error:
+    except Damaged:
+        raise
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise Damaged(f"{path} cannot be read ({error}); the same run makes it again.") from None
     state: State = about["state"]
     for key, tensor in tensors.items():
@@ -98,9 +111,9 @@ def finish_write(folder: Path, name: str) -> None:
         left = left_of(record)
         if not left or not path.is_file():
             return
-        digest, about = _sha256(path), read_about(folder, name)
+        digest = _sha256(path)
         whole = next((one for one in left if _digest_in(one) == digest), None)
-        if whole is None or (about is not None and about["sha256"] == digest) or finish(whole, record):
+        if whole is None or _digest_in(record) == digest or finish(whole, record):
             return
         time.sleep(_SECONDS)
 
@@ -136,15 +149,20 @@ def _without_tensors(state: Mapping[str, object], above: str, tensors: dict[str,
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
 
 
-def set_aside(folder: Path, name: str) -> None:
-    """Rename both files of a damaged state, so that nothing takes it again."""
-    for suffix in ("json", "safetensors"):
-        file = folder / f"{name}.{suffix}"
-        if file.exists():
-            file.replace(file.with_name(f"{file.name}.damaged"))
+def set_aside(folder: Path, name: str, error: Damaged) -> None:
+    """Say that a state is damaged, and rename its files so that nothing takes it again."""
+    try:
+        for suffix in ("json", "safetensors"):
+            file = folder / f"{name}.{suffix}"
+            if file.exists():
+                file.replace(file.with_name(f"{file.name}.damaged"))
+    except OSError as refusal:  # it is somebody else's folder
+        logger.warning("%s It stays where it is, and is not used (%s).", error, refusal)
+    else:
+        logger.warning("%s It is set aside.", error)

@@ -12,6 +12,7 @@ import numpy as np
 
 from mml.errors import InputError
 from mml.files.faults import cannot_write, disk_fault
+from mml.files.kinds import LINK, PLAIN, kind_of
 from mml.files.temporary import clean_up, flush, folder_for, temporary_file, temporary_name
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
@@ -26,9 +27,10 @@ def replacing(path: Path) -> Iterator[Path]:
     processes have left in the folder is removed first.
 
     Raises:
-        InputError: if it cannot be written; MachineError if the machine is at fault.
+        InputError: if it cannot be written, or is there and no plain file; MachineError if the machine is at fault.
     """
     try:
+        check_target(path)
         with folder_for(path):
             clean_up(path.parent)
             with temporary_file(path) as temporary:
@@ -44,6 +46,18 @@ def replacing(path: Path) -> Iterator[Path]:
         raise cannot_write(path, error) from error
 
 
+def check_target(path: Path) -> None:
+    """Refuse to write where something else than a plain file is.
+
+    Raises:
+        InputError: naming it.
+        OSError: it cannot be told what is there.
+    """
+    kind = kind_of(path)
+    if kind not in (PLAIN, None):
+        raise InputError(f"{path}: is {kind}, not a plain file, and is not written over; choose another name")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole."""
     with replacing(path) as temporary:
@@ -56,8 +70,7 @@ def point(link: Path, target: str) -> None:
     Raises:
         InputError: if a file or folder is in its place, or the link cannot be made.
     """
-    if link.exists() and not link.is_symlink():
-        raise InputError(f"{link}: is a {'folder' if link.is_dir() else 'file'}, not a link; move it away")
+    check_link(link)
     try:
         while True:
             temporary = temporary_name(link, "tmp")
@@ -68,6 +81,18 @@ def point(link: Path, target: str) -> None:
         flush(link.parent)
     except OSError as error:
         raise cannot_write(link, error) from error
+
+
+def check_link(link: Path) -> None:
+    """Refuse what is in a link's place and is none.
+
+    Raises:
+        InputError: naming it.
+        OSError: it cannot be told what is there.
+    """
+    kind = kind_of(link)
+    if kind not in (LINK, None):
+        raise InputError(f"{link}: is {kind}, not a link; move it away")
 
 
 def make_folder(path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from mml.files.kinds import open_plain
 from mml.files.safe import JSON
 
 _SEAL = "seal"
@@ -22,10 +23,11 @@ def read_sealed(path: Path) -> dict[str, JSON]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no JSON object, or not what was written.
+        ValueError: it is no plain file, no JSON object, or not what was written.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        with open_plain(path) as file:
+            record = json.loads(file.read().decode("utf-8"))
     except RecursionError:
         raise ValueError("its values are nested too deeply") from None
     if not isinstance(record, dict):

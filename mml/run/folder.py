@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -14,12 +14,14 @@ import yaml
 
 from mml import distributed
 from mml.config.config import Config
+from mml.errors import InputError, MachineError
 from mml.files.bundle import Damaged, State, copy_state, read_about, read_state, set_aside, write_state
+from mml.files.kinds import FOLDER, PLAIN, kind_of
 from mml.files.runs import LATEST
-from mml.files.safe import make_folder, plain, point, write_text
+from mml.files.safe import check_link, make_folder, plain, point, write_text
 from mml.trainer.curves import copy_epochs
 
-logger = logging.getLogger(__name__)
+_CONFIG = "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,18 @@ class RunFolder:
         self.path = self.dataset_dir / name
         self.checkpoints = self.path / "checkpoints"
 
+    def check(self) -> None:
+        """Refuse a folder that is a link, or holds links, pipes or devices, so that nothing is written through one.
+
+        Raises:
+            InputError: naming the first.
+        """
+        inside = (self.path.glob(pattern) for pattern in ("*", "checkpoints/*", "model/*"))
+        for path in (self.path, *sorted(chain.from_iterable(inside))):
+            kind = kind_of(path)
+            if kind not in (PLAIN, FOLDER, None):
+                raise InputError(f"{path}: is {kind}, and a run writes through none; move it away")
+
     def create(self) -> None:
         """Make the folder and write `config.yaml`. Only rank 0 writes, here and below.
 
@@ -69,15 +83,17 @@ class RunFolder:
         """
         if not distributed.is_main():
             return
-        make_folder(self.checkpoints)
         latest = self.dataset_dir / LATEST
+        if self.is_latest:
+            check_link(latest)
+        make_folder(self.checkpoints)
         if not (latest.is_symlink() and (latest / "result.json").is_file()):
             self.point_latest()  # else it stays at what people are asking, until this run is finished
         settings = {key: value for key, value in sorted(self.config.external_config_dict.items())}
         # dropped ones are written as such, or the defaults would bring them back
         learners = dict.fromkeys(self.config.dropped_learners) | self.config.learners
         settings |= {"dataset": self.config.dataset_name, "learners": learners}
-        self.write_text("config.yaml", yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True))
+        self.write_text(_CONFIG, yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True))
 
     def point_latest(self) -> None:
         """Point `latest` to this run."""
@@ -85,9 +101,15 @@ class RunFolder:
             point(self.dataset_dir / LATEST, self.path.name)
 
     def write_text(self, name: str, text: str) -> Path:
-        """Write a file whole."""
+        """Write a file whole.
+
+        Raises:
+            InputError: if it cannot be written; MachineError if the folder has gone since it was made.
+        """
         path = self.path / name
         if distributed.is_main():
+            if name != _CONFIG:
+                self._refuse_if_gone()
             write_text(path, text)
         return path
 
@@ -100,8 +122,7 @@ class RunFolder:
             try:
                 state = read_state(folder, stage, device)
             except Damaged as error:
-                logger.warning("%s It is set aside, and stage %s is done again.", error, stage)
-                set_aside(folder, stage)
+                set_aside(folder, stage, error)
                 continue
             if folder.resolve() != self.checkpoints.resolve():
                 copy_state(folder, self.checkpoints, stage)
@@ -112,7 +133,11 @@ class RunFolder:
     def _candidates(self, stage: str, fingerprint: str) -> Iterator[tuple[Path, StageRecord]]:
         others = [*self.dataset_dir.glob("*/checkpoints"), *self.dataset_dir.glob("tune/trials/*/checkpoints")]
         for folder in [self.checkpoints, *sorted(others)]:
-            about = read_about(folder, stage)
+            try:
+                about = read_about(folder, stage)
+            except Damaged as error:
+                set_aside(folder, stage, error)
+                continue
             if about is None:
                 continue
             try:
@@ -123,6 +148,19 @@ class RunFolder:
                 yield folder, record
 
     def save_stage(self, stage: str, state: State, record: StageRecord) -> None:
-        """Save a finished stage."""
+        """Save a finished stage.
+
+        Raises:
+            InputError: if it cannot be written; MachineError if the folder has gone since it was made.
+        """
         if distributed.is_main():
+            self._refuse_if_gone()
             write_state(self.checkpoints, stage, state, record=asdict(record))
+
+    def _refuse_if_gone(self) -> None:
+        """What was in it, the log and the finished stages, is lost; a few files later it would look whole."""
+        if not (self.path / _CONFIG).is_file():
+            raise MachineError(
+                f"{self.path}: was deleted or moved while the run was going ({_CONFIG} is not there); give the same "
+                "command again"
+            )

@@ -34,9 +34,13 @@ class Stages:
         folder: where they are kept.
         seed: the run's.
         device: where the states' tensors go.
+
+    Raises:
+        InputError: if the folder, or something in it, is a link, a pipe or a device.
     """
 
     def __init__(self, folder: RunFolder, seed: int, device: torch.device) -> None:
+        folder.check()  # before anything is made
         self._folder, self._seed, self._device = folder, seed, device
         self.records: dict[str, StageRecord] = {}
         self._is_alone = False

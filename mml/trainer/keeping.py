@@ -60,8 +60,7 @@ class Keeper:
             try:
                 state = read_state(self._folder, name)
             except Damaged as error:
-                logger.warning("%s It is set aside.", error)
-                set_aside(self._folder, name)
+                set_aside(self._folder, name, error)
                 continue
             self._numbers[training] = about["number"]
             self._earlier = max(self._earlier, (about["seconds"], about["cpu_seconds"]))
@@ -72,7 +71,11 @@ class Keeper:
         """Name -> what its JSON says, the newest first."""
         found = []
         for path in self._files(f"{training}.*.json"):
-            about = read_about(self._folder, path.stem)
+            try:
+                about = read_about(self._folder, path.stem)
+            except Damaged as error:
+                set_aside(self._folder, path.stem, error)
+                continue
             if about is not None and about.get("fingerprint") == self._fingerprint:
                 found.append((path.stem, about))
         return sorted(found, key=lambda one: -one[1]["number"])

@@ -15,6 +15,7 @@ from mml.errors import InputError, MachineError
 from mml.logs import own_log, say_end
 from mml.stopping import Terminated, stop_code, stoppable, told
 from tests.conftest import SMALL
+from tests.fuzz.outcome import in_time
 from tests.fuzz.test_disk import in_a_child
 from tests.run.killed import killed
 
@@ -74,6 +75,26 @@ def test_a_run_that_goes_on_is_not_called_killed(tmp_path: Path) -> None:
         assert in_a_child(lambda: ended(tmp_path)) == 0
     assert "killed" not in (tmp_path / "run.log").read_text()
     assert (tmp_path / "run.log").read_text().count("End of the run: finished.") == 2
+
+
+def test_a_log_is_a_plain_file(tmp_path: Path) -> None:
+    """Nothing is appended through a link, and no pipe is waited for, whether somebody reads it or not."""
+    path, handlers = tmp_path / "run.log", list(logging.getLogger().handlers)
+    (tmp_path / "elsewhere").write_text("")
+    path.symlink_to("elsewhere")
+    with in_time(), pytest.raises(InputError, match=r"run\.log: is a link, a pipe or a device, not a plain file"):
+        ended(tmp_path)
+    path.unlink()
+    os.mkfifo(path)
+    with in_time(), pytest.raises(InputError, match=r"run\.log: is a link, a pipe or a device, not a plain file"):
+        ended(tmp_path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with in_time(), pytest.raises(InputError, match=r"run\.log: is a link, a pipe or a device, not a plain file"):
+        ended(tmp_path)
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    assert (tmp_path / "elsewhere").read_text() == ""
+    assert logging.getLogger().handlers == handlers
 
 
 def test_an_end_that_comes_at_once(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ import pandas as pd
 from mml.config.sources import Loader, read_yaml
 from mml.errors import InputError
 from mml.evaluation.significance import per_case_ndcg
+from mml.files.runs import read_result
 from mml.files.sheets import restored
 from mml.method_names import FLOOR, FULL, ONLINE
 from mml.recommender import Recommender
@@ -175,12 +176,10 @@ def _read_result(folder: Path) -> Result:
     path = folder / "result.json"
     if not path.is_file():
         raise InputError(f"{folder} holds no finished run: there is no result.json; run mml train first.")
-    try:
-        result: Result = json.loads(path.read_text(encoding="utf-8"))
-        result["metrics"][FULL]["all"], result["data"], result["dataset"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{path} is damaged, or of a baseline; the same run writes it again.") from None
-    return result
+    result = read_result(path)
+    if result is None or "all" not in result["metrics"].get(FULL, {}):
+        raise InputError(f"{path} is damaged, or of a baseline; the same run writes it again.")
+    return cast(Result, result)
 
 
 def _read_cases(path: Path) -> Cases:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 
 from mml.errors import InputError
 from mml.files.faults import in_one_line
-from mml.files.runs import LATEST, Result
+from mml.files.runs import LATEST, Result, read_result
 from mml.method_names import FULL
 from mml.run.legend import legend
 
@@ -146,15 +145,6 @@ def _finished_runs(folder: Path) -> list[Path]:
     """The folders of mml's runs, not of baselines', that have a result."""
     results = {path.parent: read_result(path) for path in folder.glob("*/result.json")}
     return [run for run, result in results.items() if result is not None and FULL in result["metrics"]]
-
-
-def read_result(path: Path) -> Result | None:
-    """A result.json, or None if there is none or it is damaged."""
-    try:
-        result: Result = json.loads(path.read_text(encoding="utf-8"))
-        return result if isinstance(result["metrics"], dict) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 @in_one_line

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mml.files.runs import LATEST
+from mml.files.runs import LATEST, read_result
 from mml.method_names import FLOOR, FULL, FUSION, NO_ADAPT, NO_GENERATOR, ONLINE
-from mml.run.printing import aligned, read_result, result_table
+from mml.run.printing import aligned, result_table
 from mml.styled import COMMAND, DIM, GOOD, STRONG, Line
 
 WIDTH = 80

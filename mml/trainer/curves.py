@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from mml.files.kinds import open_plain
 from mml.files.safe import write_text
 
 CURVES = "learning_curves.csv"
@@ -34,9 +35,10 @@ class Epoch(NamedTuple):
 def read_epochs(folder: Path) -> list[Epoch]:
     """The epochs in a run's folder; none if there is no such file, or it is not ours."""
     try:
-        rows = list(csv.reader(io.StringIO((folder / CURVES).read_text(encoding="utf-8"))))
+        with open_plain(folder / CURVES) as file:
+            rows = list(csv.reader(io.StringIO(file.read().decode("utf-8"))))
         return [_epoch(row) for row in rows[1:]] if rows and tuple(rows[0]) == _HEAD else []
-    except (OSError, ValueError):
+    except (OSError, ValueError, csv.Error):
         return []
 
 

@@ -413,7 +413,9 @@ def test_print_result_while_another_run_goes_on(
     assert f"tiny: the latest run is not finished; this is {done.name}." in captured.err
     (output / "tiny" / "latest").unlink()
     (output / "tiny" / "latest").symlink_to(done.name)
-    for text in ('{"metrics"', "{}", "[]"):
+    whole = (done / "result.json").read_text()
+    deep, wrong = "[" * 100_000 + "]" * 100_000, whole.replace('"ndcg@10": 0', '"ndcg@10": "x"')
+    for text in ('{"metrics"', "{}", "[]", deep, f'{{"metrics": {deep}}}', wrong, "\x00\xff"):
         (done / "result.json").write_text(text)
         assert printing.main(["--output_dir", str(output), "tiny"]) == 2
         assert f"{output / 'tiny' / done.name / 'result.json'} is damaged" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 
 from mml.checking.features import check_features
 from mml.checking.finding import Finding, as_date, by_level, share
@@ -39,11 +40,12 @@ def check_dataset(dataset: MMLDataset) -> list[Finding]:
 
 
 def _log_of(dataset: MMLDataset) -> Log:
-    """The rows that the split keeps."""
-    frame = dataset.inter_feat
-    users, items = (frame[name].to_numpy(dtype=np.int64) for name in (dataset.uid_field, dataset.iid_field))
-    times = frame[dataset.time_field].to_numpy(dtype=np.float64) if dataset.has_time else None
-    return Log(users - users.min(), items, times)
+    """The rows that the split keeps, with the times of the file: RecBole may have scaled those of its own frame."""
+    log, time = dataset.whole_log, dataset.summary()["split_time"]
+    n_before = len(dataset.users.old) + len(dataset.users.valid)
+    kept = (log.users >= n_before) | (time is None or log.times <= time)
+    items = pd.factorize(log.items)[0]  # type: ignore[call-overload]
+    return Log(log.users[kept], items[kept], log.times[kept] if dataset.has_time else None)
 
 
 def _split(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from mml.checking.finding import Finding, share
 from mml.checking.matching import explained, why_unmatched
@@ -16,20 +17,33 @@ from mml.features.files import read_features
 from mml.features.media import MEDIA
 from mml.features.media.base import FolderMedium
 from mml.features.raw import read_table
+from mml.files.atomic import read_atomic
 from mml.settings import inside
 
 _COVERED = 0.9
 
 
 def check_features(dataset: MMLDataset) -> list[Finding]:
-    """Findings about each modality that the dataset has."""
-    found = []
+    """Findings about the ids of the .item file, and about each modality that the dataset has."""
+    found = _item_file(dataset)
     for name, features in dataset.item_features.items():
         present = features.present[1:]
         if present.mean() < 1:
             found.append(_coverage(dataset, name, present))
         found += _constant(name, features.vectors[1:][present])
     return found
+
+
+def _item_file(dataset: MMLDataset) -> list[Finding]:
+    """Items of the log that the .item file lacks only because their ids are written otherwise there."""
+    file = dataset.encoding.item_file
+    if dataset.item_feat is None or not file.path.is_file():
+        return []
+    ids = set(read_atomic(file.path, [file.id_field], file.field_separator)[file.id_field])
+    touched = set(map(str, pd.unique(np.asarray(dataset.whole_log.items, dtype=object))))
+    why = explained(why_unmatched(touched, ids))
+    text = f"{share(len(touched & ids), len(touched))} of the log's items are in {file.path.name}."
+    return [Finding("warning", text, why)] if why else []
 
 
 def _coverage(dataset: MMLDataset, name: str, present: np.ndarray) -> Finding:

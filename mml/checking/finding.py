@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from mml.errors import printable
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
-_DATES_FROM = 1e8  # seconds, March 1973: what is smaller is a counter, no date
-_DATES_TO = 2**34  # the year 2514
+_DATES_FROM = 1e8  # seconds, March 1973 (or 1966): what is nearer to 1970 is a counter, no date
+_DATES = (-62135596800, 253402300799)  # the years 1 to 9999
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,13 @@ def share(part: float, whole: float) -> str:
     return f"{part:,.0f} of {whole:,.0f} ({100 * part / max(whole, 1):.3g} %)"
 
 
-def as_date(seconds: float) -> str:
-    """A time as a date if it can be one, else as a number."""
-    if not _DATES_FROM <= seconds <= _DATES_TO:
+def as_date(seconds: float, among_dates: bool = False) -> str:
+    """A time as a date if it can be one, else as a number.
+
+    Args:
+        seconds: since 1970.
+        among_dates: whether others of its column are dates, so that a small number is one too.
+    """
+    if not (among_dates or abs(seconds) >= _DATES_FROM) or not _DATES[0] <= seconds <= _DATES[1]:
         return f"{seconds:g}"
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+    return f"{_EPOCH + timedelta(seconds=float(seconds)):%Y-%m-%d %H:%M}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -12,8 +13,10 @@ MILLISECONDS_FROM = 1e11
 """A median time from here on is no number of seconds: that would be after the year 5000."""
 REPEATS_FROM = 0.1
 """From this share of next items on, repeats are what users of the log do."""
+ODD_MEND = "Mend or remove these rows; one of them can move T."
 _SHORT_FROM = 0.5
-_FUTURE = 4102444800.0  # 2100-01-01
+_EARLY = 631152000.0  # 1990-01-01: no shop has a log from before
+_YEAR = 366 * 86400.0
 _GAP_FROM = 0.5
 _ENOUGH = 100  # rows: among fewer, long gaps are nothing odd
 
@@ -74,6 +77,18 @@ def same_moment(log: Log) -> np.ndarray:
     return tied
 
 
+def odd_dates(times: np.ndarray) -> np.ndarray:
+    """bool [n], times in seconds since 1970 that are before 1990 or more than a year from now."""
+    odd: np.ndarray = (times < _EARLY) | (times > datetime.now(UTC).timestamp() + _YEAR)
+    return odd
+
+
+def said_of_odd(times: np.ndarray, odd: np.ndarray) -> str:
+    """How many dates [n] are odd, with an example, as a sentence."""
+    first = as_date(times[odd][0], among_dates=True)
+    return f"{share(odd.sum(), len(times))} times are before 1990 or more than a year from now, such as {first}."
+
+
 def check_log(log: Log, repeatable: bool) -> list[Finding]:
     """Findings about the rows as they are, before any split."""
     return [*_times(log), *_ties(log), *_repeats(log, repeatable), *_lengths(log)]
@@ -90,11 +105,12 @@ def _times(log: Log) -> list[Finding]:
     if np.median(np.abs(times)) >= MILLISECONDS_FROM:
         mend = "Divide them by 1000 (mml import does so); settings in days would be wrong by that."
         return [Finding("warning", f"Times look like milliseconds (the median is {np.median(times):.0f}).", mend)]
-    found = [Finding("note", f"Times run from {as_date(times.min())} to {as_date(times.max())}.")]
-    odd = (times > _FUTURE) | (times <= 0)
-    if odd.any() and np.median(times) > 1e9:
-        text = f"{share(odd.sum(), len(times))} times are no dates of today, such as {times[odd][0]:.0f}."
-        found.append(Finding("warning", text, "Mend or remove these rows; one of them can move T."))
+    dates = bool(np.median(times) >= _EARLY)  # else they may be the numbers of an order
+    first, last = (as_date(time, dates) for time in (times.min(), times.max()))
+    found = [Finding("note", f"Times run from {first} to {last}.")]
+    odd = odd_dates(times) if dates else np.zeros(0, dtype=bool)
+    if odd.any():
+        found.append(Finding("warning", said_of_odd(times, odd), ODD_MEND))
     elif len(times) >= _ENOUGH:
         found += _gap(np.sort(times))
     return found

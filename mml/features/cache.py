@@ -75,7 +75,7 @@ def _kept(stem: Path) -> tuple[FeatureTable, EncoderState] | None:
     try:
         return read_features(paths[0]), read_state(stem)
     except InputError as error:
-        logger.warning("%s. It is encoded again.", error)
+        logger.warning("%s It is encoded again.", error)
         return None
 
 

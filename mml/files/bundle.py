@@ -96,7 +96,7 @@ def read_state(folder: Path, name: str, device: torch.device | str = "cpu") -> S
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 raise Damaged(f"{path} is damaged: {name}.json has no room for {part}; the same run makes it again.")
-        place[last] = tensor
+        place[last] = tensor.clone()  # safetensors maps the file, which may be cut off or written over later
     return state
 
 

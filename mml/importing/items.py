@@ -11,6 +11,8 @@ import pandas as pd
 from mml.errors import InputError
 from mml.importing.log import LeftOut, broken, clean_ids
 from mml.tables.columns import atomic_names
+from mml.tables.ids import about_rounded, says_nothing
+from mml.tables.numbers import parse_numbers
 
 _KINDS = {"text": "token_seq", "tokens": "token", "numbers": "float"}
 _LEARNERS = {"text": ("txt", "tfidf"), "tokens": ("tokens", "multihot"), "numbers": ("numbers", "numeric")}
@@ -57,7 +59,7 @@ def clean_items(
                 f"column '{name}' is asked for twice; name it in one of --item-id, --text, --tokens, --numbers."
             )
     ids, _ = clean_ids(table, [item_id])
-    frame, left_out = pd.DataFrame({"item_id": ids[item_id]}), LeftOut()
+    frame, left_out = pd.DataFrame({"item_id": ids[item_id]}), LeftOut(table.index)
     remarks: list[str] = []
     sources: dict[str, dict[str, object]] = {}
     names, types = atomic_names(columns, ["item_id"]), {"item_id": "token"}
@@ -69,8 +71,11 @@ def clean_items(
         if wanted:
             learner, encoder = _LEARNERS[kind]
             sources[learner] = {"columns": [names[name] for name in wanted], "encoder": encoder}
-    bad = (frame["item_id"] == "") | broken(frame["item_id"])
-    left_out.add(f"have no usable {item_id}", np.flatnonzero(bad))
+    nothing = says_nothing(frame["item_id"])
+    bad = (frame["item_id"] == "") | broken(frame["item_id"]) | nothing
+    left_out.add(f"have no usable {item_id}", np.flatnonzero(bad & ~nothing))
+    left_out.add(f"have NULL, NaN, None or N/A for {item_id}", np.flatnonzero(nothing))
+    remarks += [f"WARNING: {one}" for one in about_rounded([ids[item_id]])]
     if bad.all():
         raise InputError(f"no row of the items' table has a usable id in column '{item_id}'; name another --item-id.")
     title = next((names[name] for name in _by_title(text)), None)
@@ -94,16 +99,17 @@ def _one_line(cells: pd.Series) -> pd.Series:
 
 def _numbers(cells: pd.Series, name: str, remarks: list[str]) -> pd.Series:
     """The cells that are finite numbers, the others empty."""
-    stripped = cells.str.strip()
-    values = pd.to_numeric(stripped, errors="coerce").to_numpy(dtype=np.float64)
-    fine = np.isfinite(values)
-    wrong = stripped[~fine & (stripped != "").to_numpy()]
-    if not fine.any():
+    numbers, stripped = parse_numbers(cells), cells.str.strip()
+    wrong = stripped[(numbers.cells == "") & (stripped != "")]
+    if (numbers.cells == "").all():
         raise InputError(
             f"--numbers {name}: no cell is a number; the first is '{cells.iloc[0]}'. Take --tokens for it."
         )
     if len(wrong):
         remarks.append(
-            f"{name}: {len(wrong):,} cells are no numbers, left empty (row {wrong.index[0] + 1}: '{wrong.iloc[0]}')."
+            f"{name}: {len(wrong):,} cells are no numbers, left empty "
+            f"({wrong.index.name} {wrong.index[0]}: '{wrong.iloc[0]}')."
         )
-    return stripped.where(pd.Series(fine, index=cells.index), "")
+    if numbers.form:
+        remarks.append(f"{name}: {numbers.form}.")
+    return numbers.cells

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mml.errors import InputError
+from mml.tables.ids import about_rounded, says_nothing
 from mml.tables.times import Times, parse_times
 
 _EXAMPLES = 3
@@ -16,21 +17,27 @@ _EXAMPLES = 3
 
 @dataclass
 class LeftOut:
-    """Rows that are not used: reason -> their numbers, from 1."""
+    """Rows that are not used.
 
+    Args:
+        numbers: of the table's rows; what they are of, lines or rows, is its name.
+        rows: reason -> those that are left out for it.
+    """
+
+    numbers: pd.Index
     rows: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, reason: str, rows: np.ndarray) -> None:
         """Note the places `rows` [n], from 0."""
         if len(rows):
-            self.rows[reason] = [int(row) + 1 for row in rows]
+            self.rows[reason] = self.numbers[rows].tolist()
 
     def sentences(self, what: str = "rows") -> list[str]:
         """One for each reason, with example rows."""
         found = []
         for reason, rows in self.rows.items():
             examples = ", ".join(f"{row:,}" for row in rows[:_EXAMPLES]) + (", ..." if len(rows) > _EXAMPLES else "")
-            found.append(f"Left out: {what} that {reason}: {len(rows):,} (row {examples}).")
+            found.append(f"Left out: {what} that {reason}: {len(rows):,} ({self.numbers.name} {examples}).")
         return found
 
 
@@ -41,15 +48,19 @@ class LogRows:
     Args:
         frame: user_id and item_id as text; timestamp float64 in seconds, unless the log has no times.
         time_form: what the times were, or None.
+        has_dates: whether the times are dates, not the numbers of an order.
         left_out: what is not in the frame.
         n_stripped: ids that had spaces around them, which are taken away.
+        warnings: what is wrong with ids that are kept, in sentences.
         time_format: strptime's form of the times, where they were read by one.
     """
 
     frame: pd.DataFrame
     time_form: str | None
+    has_dates: bool
     left_out: LeftOut
     n_stripped: int
+    warnings: list[str]
     time_format: str | None
 
 
@@ -67,15 +78,16 @@ def clean_log(
     if time is not None:
         times = parse_times(table[time], time_format, timezone)
         frame["timestamp"] = times.seconds
-    left_out, kept = LeftOut(), np.ones(len(frame), dtype=bool)
+    left_out, kept = LeftOut(table.index), np.ones(len(frame), dtype=bool)
 
     def drop(reason: str, wrong: pd.Series | np.ndarray) -> None:
         found = kept & np.asarray(wrong, dtype=bool)
         left_out.add(reason, np.flatnonzero(found))
         kept[found] = False
 
-    drop(f"have no {user}", frame["user_id"] == "")
-    drop(f"have no {item}", frame["item_id"] == "")
+    for name, column in ((user, "user_id"), (item, "item_id")):
+        drop(f"have no {name}", frame[column] == "")
+        drop(f"have NULL, NaN, None or N/A for {name}", says_nothing(frame[column]))
     drop("have an id with a tab or a line's end in it", broken(frame["user_id"]) | broken(frame["item_id"]))
     if time is not None:
         drop(f"have no time that can be read in {time}", frame["timestamp"].isna())
@@ -84,8 +96,9 @@ def clean_log(
         drop("repeat user, item and time of another row (the same thing twice in one basket counts once)", again)
     if not kept.any():
         raise InputError(f"No row is left: {' '.join(left_out.sentences())}")
-    form, time_format = (None, None) if times is None else (times.form, times.time_format)
-    return LogRows(frame[kept].reset_index(drop=True), form, left_out, n_stripped, time_format)
+    form, dates, time_format = (None, False, None) if times is None else (times.form, times.dates, times.time_format)
+    warnings = about_rounded([ids[user][kept], ids[item][kept]])
+    return LogRows(frame[kept].reset_index(drop=True), form, dates, left_out, n_stripped, warnings, time_format)
 
 
 def clean_ids(table: pd.DataFrame, columns: Sequence[str]) -> tuple[dict[str, pd.Series], int]:

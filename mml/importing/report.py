@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mml.checking.finding import as_date, share
-from mml.checking.log import Log, same_moment
+from mml.checking.log import ODD_MEND, Log, odd_dates, said_of_odd, same_moment
 from mml.checking.matching import explained, why_unmatched
 from mml.importing.items import ItemRows
 from mml.importing.log import LogRows
@@ -41,7 +41,11 @@ def describe_log(rows: LogRows, n_users: int, n_items: int) -> list[str]:
         )
     else:
         times = frame["timestamp"].to_numpy()
-        said.append(f"Times: {rows.time_form}; from {as_date(times.min())} to {as_date(times.max())} (UTC).")
+        first, last = (as_date(time, rows.has_dates) for time in (times.min(), times.max()))
+        said.append(f"Times: {rows.time_form}; from {first} to {last} (UTC).")
+        odd = odd_dates(times)
+        if rows.has_dates and odd.any():
+            said.append(f"WARNING: {said_of_odd(times, odd)} {ODD_MEND}")
         users = pd.factorize(frame["user_id"])[0]
         tied = same_moment(Log(users, users, times))
         if tied.any():
@@ -51,7 +55,7 @@ def describe_log(rows: LogRows, n_users: int, n_items: int) -> list[str]:
             )
     if rows.n_stripped:
         said.append(f"Ids: {rows.n_stripped:,} had spaces around them, which are taken away.")
-    return said + rows.left_out.sentences()
+    return [*said, *(f"WARNING: {one}" for one in rows.warnings), *rows.left_out.sentences()]
 
 
 def describe_new_users(frame: pd.DataFrame) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mml.errors import InputError
+from mml.tables.ids import says_nothing
 from mml.tables.reading import read_table
 from mml.tables.times import UnknownTimes, parse_times
 from mml.tables.told import Told
@@ -52,13 +53,16 @@ def read_events(table: str | Path | pd.DataFrame, told: Told) -> Events:
         raise InputError(f"{where}: users, items and times must be three different columns; it has {user} and {item}.")
     events = pd.DataFrame({"user_id": frame[user].astype(str), "item_id": frame[item].astype(str)}, dtype=object)
     events = events.apply(lambda cells: cells.str.strip()) if len(events) else events
-    left_out = {f"no {user}": events["user_id"].to_numpy() == ""}
+    left_out = {f"no {user}": (events["user_id"] == "").to_numpy() | says_nothing(events["user_id"])}
+    without = says_nothing(events["item_id"])
+    _say_without(where, item, without)
+    events["item_id"] = events["item_id"].mask(without, "")
     seconds = None
     if time is not None and (frame[time].astype(str).str.strip() != "").any():
         seconds = _seconds(frame[time], told, where)
         left_out[f"no time that can be read in {time}"] = np.isnan(seconds)
     for why, rows in left_out.items():
-        _say(where, why, rows)
+        _say(where, why, frame.index[rows])
     kept = np.flatnonzero(~np.any(list(left_out.values()), axis=0))
     if seconds is not None:
         kept = kept[np.argsort(seconds[kept], kind="stable")]
@@ -79,8 +83,14 @@ def _seconds(cells: pd.Series, told: Told, where: str) -> np.ndarray:
         ) from None
 
 
-def _say(where: str, why: str, rows: np.ndarray) -> None:
-    numbers = np.flatnonzero(rows) + 1
+def _say_without(where: str, item: str, rows: np.ndarray) -> None:
+    if rows.any():
+        said = "%s: %d rows have NULL, NaN, None or N/A for %s, and count as rows without an item."
+        logger.warning(said, where, rows.sum(), item)
+
+
+def _say(where: str, why: str, numbers: pd.Index) -> None:
     if len(numbers):
         examples = ", ".join(map(str, numbers[:_EXAMPLES])) + (", ..." if len(numbers) > _EXAMPLES else "")
-        logger.warning("%s: %d rows with %s were left out (row %s).", where, len(numbers), why, examples)
+        said = "%s: %d rows with %s were left out (%s %s)."
+        logger.warning(said, where, len(numbers), why, numbers.name, examples)

@@ -6,12 +6,15 @@ import csv
 import json
 import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from mml.errors import InputError
 from mml.files.faults import cannot_read
+from mml.tables.lines import LINE, Csv, numbered
+from mml.tables.packed import refuse_packed
 
 _PARQUET = (".parquet", ".pq")
 _LINES = (".jsonl", ".ndjson")
@@ -29,6 +32,8 @@ def read_table(
 ) -> pd.DataFrame:
     """The table's cells as text, missing ones as ""; columns of dates in parquet or a DataFrame stay dates.
 
+    The index, `line` or `row`, says where each row stands in the file, or among the rows of what has no lines.
+
     Args:
         source: a CSV or TSV with a header, a parquet file, lines of JSON (`.jsonl`), or a DataFrame.
         separator: between the columns of a CSV; None: the one of , ; tab | that the header has most of.
@@ -40,14 +45,16 @@ def read_table(
         InputError: there is no such file, or it is damaged.
     """
     if isinstance(source, pd.DataFrame):
-        return _as_text(source.reset_index(drop=True), later)
+        return numbered(_as_text(source, later))
     path = Path(os.path.expanduser(source))  # Path's own raises where there is no such user
     if not path.is_file():
         raise InputError(f"{path}: no such table; check the path.")
     if path.suffix.lower() in _PARQUET:
-        return _as_text(_read_parquet(path), later)
+        return numbered(_as_text(_read_parquet(path), later))
     if path.suffix.lower() in _LINES:
-        return _as_text(_read_lines(path), later)
+        rows, lines = _read_lines(path)
+        return _as_text(rows, later).set_axis(pd.Index(lines, dtype=np.int64, name=LINE))
+    refuse_packed(path)
     frame = _read_csv(path, separator, _encoding_of(path, encoding, later), later)
     if frame.empty and not later:
         raise InputError(f"{path}: has a header but no rows.")
@@ -72,9 +79,9 @@ def _is_utf8(path: Path) -> bool:
     return True
 
 
-def _read_lines(path: Path) -> pd.DataFrame:
-    """Lines of JSON, as the server's journal has them."""
-    rows = []
+def _read_lines(path: Path) -> tuple[pd.DataFrame, list[int]]:
+    """Lines of JSON, as the server's journal has them, and their numbers."""
+    rows, lines = [], []
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
@@ -83,13 +90,14 @@ def _read_lines(path: Path) -> pd.DataFrame:
                     if not isinstance(row, dict):
                         raise InputError(f"{path}, line {number}: is no JSON object; mend or remove it.")
                     rows.append(row)
+                    lines.append(number)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not utf-8 text ({error.reason}).") from None
     except (json.JSONDecodeError, RecursionError):
         raise InputError(f"{path}, line {number}: is no JSON object; mend or remove it.") from None
     except OSError as error:
         raise cannot_read(path, error) from None
-    return pd.DataFrame(rows, dtype=object)
+    return pd.DataFrame(rows, dtype=object), lines
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -111,16 +119,14 @@ def _read_csv(path: Path, separator: str | None, encoding: str, later: bool) -> 
             separator = None
         between = separator or ("\t" if path.suffix.lower() in _TABS else _separator_of(header))
         _refuse_twice(path, next(csv.reader([header], delimiter=between), []))
-        frame = pd.read_csv(
-            path,
-            sep=between,
-            dtype=str,
-            keep_default_na=False,  # an item may be called "NA"
-            encoding=encoding,
-            quoting=csv.QUOTE_NONE if path.suffix.lower() in _ATOMIC else csv.QUOTE_MINIMAL,
-            engine="c",
-            compression=None,  # or pandas would unpack what is called .gz, whatever its size
-        )
+        quoting: Literal[0, 3] = csv.QUOTE_NONE if path.suffix.lower() in _ATOMIC else csv.QUOTE_MINIMAL
+        table = Csv(path, encoding, between, quoting)
+        frame = _read_cells(table)
+        if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus cells at the left for an index
+            table.refuse_longer()
+        frame = table.numbered(frame)
+    except InputError:
+        raise
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: not {encoding} text ({error.reason}); save it as UTF-8, or name its --encoding, such as cp1252, "
@@ -128,9 +134,24 @@ def _read_csv(path: Path, separator: str | None, encoding: str, later: bool) -> 
         ) from None
     except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:  # pandas' own errors are ValueErrors
         raise InputError(f"{path}: cannot be read as a table ({' '.join(str(error).split())[:200]}).") from None
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus cells at the left for an index
-        raise InputError(f"{path}: row 1 has more cells than the header; quote cells that hold the separator.")
     return frame.fillna("").rename(columns=lambda name: str(name).strip())
+
+
+def _read_cells(table: Csv) -> pd.DataFrame:
+    try:
+        return pd.read_csv(
+            table.path,
+            sep=table.separator,
+            dtype=str,
+            keep_default_na=False,  # an item may be called "NA"
+            encoding=table.encoding,
+            quoting=table.quoting,
+            engine="c",
+            compression=None,  # or pandas would unpack what is called .gz, whatever its size
+        )
+    except pd.errors.ParserError:
+        table.refuse_longer()
+        raise
 
 
 def _refuse_twice(path: Path, names: list[str]) -> None:
@@ -149,7 +170,8 @@ def _separator_of(header: str) -> str:
 def _as_text(frame: pd.DataFrame, later: bool) -> pd.DataFrame:
     if frame.empty and not later:
         raise InputError("The table has no rows.")
-    return pd.DataFrame({str(name): _column_as_text(frame[name]) for name in frame})
+    frame = frame.reset_index(drop=True)
+    return pd.DataFrame({str(name): _column_as_text(frame[name]) for name in frame}, index=frame.index)
 
 
 def _column_as_text(column: pd.Series) -> pd.Series:

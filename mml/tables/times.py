@@ -21,6 +21,11 @@ _COUNTER = 1e8  # smaller numbers are no dates: the second 100,000,000 is in 197
 _NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 _COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _OFFSET = r"(?:Z|[+-]\d\d:?\d\d)$"
+_EXCEL = ((20000, 80000), (32874, 55000))  # days: with a time of day 1954 to 2119; whole ones 1990 to 2050
+_EXCEL_1970 = 25569  # days from 1899-12-30 to 1970
+_DAY = 86400
+_HALF = re.compile(r"(\s*)[ap]m\s*$", re.IGNORECASE)
+_YEAR_FIRST = re.compile(r"(\d{4})([./-])\d{1,2}\2\d{1,2}(.*)", re.DOTALL)
 _SLASHED = re.compile(r"\s*(\d{1,2})([./-])(\d{1,2})\2(\d{4})(.*)", re.DOTALL)
 
 
@@ -45,11 +50,13 @@ class Times:
         seconds: float64 [n] since 1970 UTC; NaN where a cell is no time.
         form: what the cells were, in words.
         time_format: strptime's form of them, where that is what they were read by.
+        dates: whether they are moments since 1970, not the numbers of an order.
     """
 
     seconds: np.ndarray
     form: str
     time_format: str | None = None
+    dates: bool = True
 
 
 def parse_times(column: pd.Series, time_format: str | None = None, timezone: str = "UTC") -> Times:
@@ -73,7 +80,7 @@ def parse_times(column: pd.Series, time_format: str | None = None, timezone: str
     if time_format is not None:
         return _by_format(cells, time_format, zone, timezone)
     if filled.str.fullmatch(_NUMBER).mean() > 0.5:
-        return _compact(cells, filled, zone, timezone) or _numbers(cells)
+        return _compact(cells, filled, zone, timezone) or _numbers(cells, zone, timezone)
     return _dates(cells, filled, zone, timezone)
 
 
@@ -88,20 +95,33 @@ def _zone_said(naive: bool, timezone: str) -> str:
     return f", taken as {timezone} where they name no time zone" if naive else ", with time zones"
 
 
-def _numbers(cells: pd.Series) -> Times:
+def _numbers(cells: pd.Series, zone: zoneinfo.ZoneInfo, timezone: str) -> Times:
     values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
     values = np.where(np.isfinite(values), values, np.nan)
     if np.isnan(values).all():
         what = f"column '{cells.name}': all numbers, such as '{cells[cells != ''].iloc[0]}', are too large for times"
         raise UnknownTimes(what, "name another --time.")
+    if _are_excel_days(values[np.isfinite(values)]):
+        return _excel_days(values, zone, timezone)
     typical = float(np.nanmedian(np.abs(values)))
     _, divisor, unit = next(row for row in _UNITS if typical < row[0])
     if typical < _COUNTER:
-        return Times(values, "numbers too small for dates, kept as they are")
+        return Times(values, "numbers too small for dates, kept as they are", dates=False)
     with np.errstate(invalid="ignore"):
         other = np.abs(np.log10(np.maximum(np.abs(values), 1e-9)) - np.log10(typical)) > 2  # of another unit
     values = np.where(other, np.nan, values)
     return Times(values / divisor, unit if divisor == 1 else f"{unit}, stored as seconds")
+
+
+def _are_excel_days(values: np.ndarray) -> bool:
+    first, last = _EXCEL[0] if (values % 1 != 0).any() else _EXCEL[1]
+    return bool(((values >= first) & (values <= last)).all())
+
+
+def _excel_days(values: np.ndarray, zone: zoneinfo.ZoneInfo, timezone: str) -> Times:
+    clocks = pd.Series(pd.to_datetime(np.round((values - _EXCEL_1970) * _DAY * 1e3), unit="ms"))
+    said = f"days since 1899-12-30, as Excel counts them, stored as seconds{_zone_said(True, timezone)}"
+    return Times(_seconds(clocks, zone), said)
 
 
 def _compact(cells: pd.Series, filled: pd.Series, zone: zoneinfo.ZoneInfo, timezone: str) -> Times | None:
@@ -127,10 +147,12 @@ def _by_format(cells: pd.Series, form: str, zone: zoneinfo.ZoneInfo, timezone: s
 
 
 def _dates(cells: pd.Series, filled: pd.Series, zone: zoneinfo.ZoneInfo, timezone: str) -> Times:
-    match = _SLASHED.fullmatch(filled.iloc[0])
-    if match is not None:
-        form = _order(filled, match[2]) + _clock(match[5])
-        return _by_format(cells, form, zone, timezone)
+    form = _form_of(filled)
+    if form is not None:
+        try:
+            return _by_format(cells, form, zone, timezone)
+        except InputError:
+            raise _unknown(filled) from None
     aware = cells.str.contains(_OFFSET, regex=True).to_numpy(dtype=bool) & cells.str.contains(":").to_numpy(dtype=bool)
     seconds = np.full(len(cells), np.nan)
     for part, utc in ((aware, True), (~aware, False)):
@@ -138,25 +160,40 @@ def _dates(cells: pd.Series, filled: pd.Series, zone: zoneinfo.ZoneInfo, timezon
             parsed = pd.to_datetime(cells[part].where(cells[part] != ""), format="ISO8601", errors="coerce", utc=utc)
             seconds[part] = _seconds(parsed, zone)
     if np.isfinite(seconds).sum() < 0.5 * len(filled):
-        raise UnknownTimes(
-            f"column '{cells.name}': '{filled.iloc[0]}' is no date or number that is known (2023-12-31 18:30, "
-            "2023-12-31T18:30:00Z, seconds, milliseconds)",
-            "say how to read it by --time-format, as in --time-format '%d %b %Y'.",
-        )
+        raise _unknown(filled)
     return Times(seconds, f"ISO dates{_zone_said(bool((~aware & np.isfinite(seconds)).any()), timezone)}")
 
 
-def _order(filled: pd.Series, mark: str) -> str:
-    """Whether the day or the month comes first, if some cell tells."""
+def _unknown(filled: pd.Series) -> UnknownTimes:
+    return UnknownTimes(
+        f"column '{filled.name}': '{filled.iloc[0]}' is no date or number that is known (2023-12-31 18:30, "
+        "2023-12-31T18:30:00Z, seconds, milliseconds)",
+        "say how to read it by --time-format, as in --time-format '%d %b %Y'.",
+    )
+
+
+def _form_of(filled: pd.Series) -> str | None:
+    """strptime's form of dates that are not ISO's, by the first cell and the order of day and month in all."""
+    match = _SLASHED.fullmatch(filled.iloc[0])
+    if match is not None:
+        return _order(filled, match[2], _clock(match[5]))
+    match = _YEAR_FIRST.fullmatch(filled.iloc[0])
+    if match is not None and _HALF.search(match[3]):
+        return match[2].join(("%Y", "%m", "%d")) + _clock(match[3])
+    return None
+
+
+def _order(filled: pd.Series, mark: str, clock: str) -> str:
+    """The form with the day or the month first, if some cell tells."""
     parts = filled.str.extract(_SLASHED)
     first, second = (pd.to_numeric(parts[place], errors="coerce").max() for place in (0, 2))
     if first > 12 or (mark == "." and second <= 12):
-        return mark.join(("%d", "%m", "%Y"))
+        return mark.join(("%d", "%m", "%Y")) + clock
     if second > 12:
-        return mark.join(("%m", "%d", "%Y"))
+        return mark.join(("%m", "%d", "%Y")) + clock
     raise UnknownTimes(
         f"column '{filled.name}': in '{filled.iloc[0]}' the day could be the first number or the second",
-        f"give --time-format, as in '{mark.join(('%d', '%m', '%Y'))}'.",
+        f"give --time-format, as in '{mark.join(('%d', '%m', '%Y'))}{clock}'.",
     )
 
 
@@ -164,8 +201,9 @@ def _clock(rest: str) -> str:
     if not rest.strip():
         return rest
     between = rest[: len(rest) - len(rest.lstrip())]
-    clock = ["%H", "%M", "%S"][: rest.count(":") + 1]
-    return between + ":".join(clock)
+    half = _HALF.search(rest)
+    clock = ":".join(["%H" if half is None else "%I", "%M", "%S"][: rest.count(":") + 1])
+    return between + clock + ("" if half is None else f"{half[1]}%p")
 
 
 def _seconds(parsed: pd.Series, zone: zoneinfo.ZoneInfo) -> np.ndarray:

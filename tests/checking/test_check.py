@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from mml.checking.command import check, main
+from mml.checking.dataset import check_dataset
 from mml.checking.features import _constant
 from mml.checking.finding import Finding, by_level
 from mml.checking.log import Log, check_log, repeats, same_moment
 from mml.checking.matching import why_unmatched
+from mml.config.config import Config
 from mml.data import dataset
 from mml.errors import InputError, MachineError
 from mml.files.faults import cannot_read
@@ -27,6 +29,13 @@ def argv(folder: Path, *more: str) -> list[str]:
 
 def texts(folder: Path, *more: str) -> list[str]:
     return [str(finding) for finding in check("log", (), argv(folder, *more))]
+
+
+def scaled(folder: Path, *more: str) -> list[str]:
+    """As `texts`, where RecBole scales columns, as its own files for its datasets ask for."""
+    config = Config("log", arguments=argv(folder, *more))
+    config["normalize_all"] = True
+    return [str(finding) for finding in check_dataset(dataset.MMLDataset(config))]
 
 
 def found(lines: list[str], *parts: str) -> bool:
@@ -78,6 +87,11 @@ def test_times(tmp_path: Path) -> None:
     write_log(tmp_path, [[user, item, str(int(time) // 3600 * 3600)] for user, item, time in rows])
     lines = texts(tmp_path)
     assert found(lines, "targets are in the same second as their neighbour", "warning")
+    odd = check_texts(np.array([4070908800, 1.6e9, -2209161600, 1.7e9]))
+    assert found(odd, "note: Times run from 1899-12-30 00:00 to 2099-01-01 00:00.")
+    assert found(odd, "warning: 2 of 4 (50 %) times are before 1990 or more than a year from now, such as 2099-01-01")
+    assert found(check_texts(np.array([0, 1.6e9, 1.6e9, 1.7e9])), "warning: 1 of 4 ", "such as 1970-01-01 00:00.")
+    assert found(check_texts(np.array([0.0, 1.0, 2.0, 3.0])), "note: Times run from 0 to 3.")
     assert found(check_texts(np.full(4, 7.0)), "error: Every row has the same time")
     tied = check_texts(np.array([3.0, 1.0, 1.0, 2.0]))
     assert found(tied, "note: 2 of 2 (100 %) users arrive at the same time as another")
@@ -98,6 +112,31 @@ def test_a_stretch_without_anybody(gap: float, said: str) -> None:
 
 def check_texts(times: np.ndarray | None) -> list[str]:
     return [str(one) for one in check_log(Log(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2]), times), False)]
+
+
+def test_times_are_those_of_the_file_where_columns_are_scaled(tmp_path: Path) -> None:
+    rows = small_rows()
+    write_log(tmp_path, [*rows, ["u000", "i000", "1600300000"], ["u000", "i001", "1600300000"]])
+    plain = texts(tmp_path)
+    assert scaled(tmp_path) == plain
+    assert found(plain, "note: Times run from 2020-09-13 12:26 to 2020-09-15 0")
+    assert found(plain, "2 rows are of old users after T")
+    assert not found(plain, "in the same second")  # the two late rows are left out by the split
+    (tmp_path / "users.txt").write_text("u039\n")
+    listed = scaled(tmp_path, f"--new_users_file={tmp_path / 'users.txt'}")
+    assert found(listed, f"2 of {len(rows) + 2} (", "rows are in the same second as another of their user")
+
+
+@pytest.mark.parametrize(("log", "item"), [("000{}", "{}"), ("{}", "000{}")])
+def test_zeros_that_the_log_or_the_item_file_has_lost(log: str, item: str, tmp_path: Path) -> None:
+    numbers = {f"i{number:03}": str(number) for number in range(24)}
+    write_log(tmp_path, [[user, log.format(numbers[one]), time] for user, one, time in small_rows()])
+    lines = "".join(f"{item.format(number)}\tred shoe {number}\n" for number in numbers.values())
+    (tmp_path / "log" / "log.item").write_text(f"item_id:token\ttitle:token_seq\n{lines}")
+    first = f"('{log.format(0)}' and '{item.format(0)}')"
+    said = f"24 would match but for lost leading zeros {first}: keep ids as text, not as numbers."
+    for more in ([], ["--learners.txt.source={columns: [title]}"]):
+        assert found(texts(tmp_path, *more), f"warning: 0 of 24 (0 %) of the log's items are in log.item. {said}")
 
 
 def test_repeats_and_ties_against_a_plain_loop() -> None:

@@ -157,6 +157,76 @@ def test_what_is_left_out_is_said_by_reason(shop: Path) -> None:
     assert len(read_atomic(made.folder / "shop.inter")) == len(frame) - 5
 
 
+def test_what_stands_for_nothing_is_no_user_and_no_item(shop: Path) -> None:
+    frame = orders()
+    frame.loc[[4, 5], "customer_id"] = ["NULL", " nan"]
+    frame.loc[[7, 8, 9, 10], "product_id"] = ["None", "N/A", "null", "NA"]
+    items = products()
+    items.loc[2, "id"] = "NaN"
+    made = import_log(frame, name="shop", items=items, item_id="id")
+    assert made.dropped == {
+        "have NULL, NaN, None or N/A for customer_id": 2,
+        "have NULL, NaN, None or N/A for product_id": 3,
+    }
+    said = "\n".join(made.said)
+    assert "Left out: rows that have NULL, NaN, None or N/A for customer_id: 2 (row 5, 6)." in said
+    assert "Left out: rows of the items' table that have NULL, NaN, None or N/A for id: 1 (row 3)." in said
+    log = read_atomic(made.folder / "shop.inter")
+    assert "NA" in set(log["item_id"])  # an item may be called so
+    assert not {"nan", "None", "N/A", "null"} & {*log["item_id"], *log["user_id"]}
+
+
+def test_what_is_left_out_is_named_by_the_line_of_the_file(shop: Path) -> None:
+    (shop / "few.csv").write_text('user_id,item_id,timestamp\na,x,1\n\n,"x\n",2\nb,NULL,3\na,y,4\nb,y,soon\n')
+    (shop / "sold.csv").write_text('id,title,price\nx,"a\nb",1\n,none,free\n')
+    said = import_log("few.csv", name="few", items="sold.csv", numbers=["price"]).said
+    for part in ("no user_id: 1 (line 4)", "for item_id: 1 (line 6)", "read in timestamp: 1 (line 8)"):
+        assert any(part in line for line in said)
+    assert "price: 1 cells are no numbers, left empty (line 4: 'free')." in said
+    assert "Left out: rows of the items' table that have no usable id: 1 (line 4)." in said
+
+
+def test_times_far_from_today(shop: Path) -> None:
+    frame = orders()
+    frame.loc[[3, 4, 8], "ordered_at"] = ["1899-12-30 00:00:00", "1970-01-01 00:00:00", "2099-01-01 00:00:00"]
+    said = import_log(frame, name="shop").said
+    assert any("; from 1899-12-30 00:00 to 2099-01-01 00:00 (UTC)." in line for line in said)
+    odd = f"3 of {len(frame)} ({300 / len(frame):.3g} %) times are before 1990 or more than a year from now"
+    assert f"WARNING: {odd}, such as 1899-12-30 00:00. Mend or remove these rows; one of them can move T." in said
+    usual = import_log(orders(), name="usual").said
+    order = import_log(orders().assign(ordered_at=range(len(frame))), name="order").said
+    assert not any("before 1990" in line for line in [*usual, *order])
+    assert any("kept as they are; from 0 to" in line for line in order)
+
+
+def test_prices_with_commas_and_signs(shop: Path) -> None:
+    items = products()
+    items["price"] = [f"1.{int(i):03},50 €" for i in items["id"]]
+    items.loc[3, "price"] = "on request"
+    made = import_log("orders.csv", name="shop", items=items, item_id="id", numbers=["price"])
+    assert "price: read with a decimal comma, '1.000,50 €' as 1000.50." in made.said
+    assert "price: 1 cells are no numbers, left empty (row 4: 'on request')." in made.said
+    prices = read_atomic(made.folder / "shop.item")["price"]
+    assert [*prices[:3], *prices[4:6]] == [1000.5, 1001.5, 1002.5, 1004.5, 1005.5]
+    items["price"] = "1,200"
+    with pytest.raises(InputError, match="--numbers price: '1,200' could be thousands or decimals"):
+        import_log("orders.csv", name="other", items=items, item_id="id", numbers=["price"])
+
+
+def test_ids_that_a_spreadsheet_has_cut_are_said_loudly(shop: Path) -> None:
+    frame = orders()
+    frame.loc[:5, "product_id"] = "4.00638E+12"
+    frame.loc[6, "product_id"] = "4,1E+13"
+    frame.loc[7, "product_id"] = "1e5"  # nothing that a spreadsheet writes
+    items = products()
+    items.loc[:1, "id"] = "4.00638E+12"
+    said = import_log(frame, name="shop", items=items, item_id="id").said
+    cut = "are numbers that a spreadsheet has cut, such as '4.00638E+12'"
+    for line in (f"product_id: 7 cells {cut}, 2 different", f"id: 2 cells {cut}, 1 different"):
+        assert any(one.startswith(f"WARNING: {line}") and "Export the column as text." in one for one in said)
+    assert not any("product_id: " in one and "customer_id" in one for one in said if "WARNING" in one)
+
+
 def test_repeats_decide_repeatable(shop: Path) -> None:
     frame = orders()
     later = frame.assign(ordered_at=(pd.to_datetime(frame["ordered_at"]) + pd.Timedelta(hours=1)).astype(str))
@@ -207,7 +277,7 @@ def test_nothing_is_overwritten_unasked(shop: Path, capsys: pytest.CaptureFixtur
         (["strange.csv"], "--user is not given, and no column is called like one; it has a, b"),
         (["two.csv"], "--user is not given, and user_id and customer_id could be meant"),
         (["times.csv"], "--time is not given, and date and timestamp could be meant"),
-        (["ragged.csv"], "ragged.csv: cannot be read as a table"),
+        (["ragged.csv"], "ragged.csv, line 3: 3 cells, but the header names 2 columns"),
         (["latin.csv"], "latin.csv: not utf-8-sig text"),
         (["empty.csv"], "empty.csv: "),
         (["header.csv"], "header.csv: has a header but no rows"),

@@ -47,15 +47,54 @@ def test_the_separator_is_the_headers(separator: str, name: str, tmp_path: Path)
         (b"", "the first line must name the columns"),
         (b"a,b\n", "has a header but no rows"),
         (b"a,a\n1,2\n", "two columns are called 'a'; rename one of them"),
-        (b"a,b\n1,2,3\n", "row 1 has more cells than the header"),
+        (
+            b"a,b\n1,2,3\n",
+            r"a\.csv, line 2: 3 cells, but the header names 2 columns; put quotes around a cell that holds",
+        ),
+        (b'a,b\n"1\n",2\n\n3,4\n5,6,7\n', r"a\.csv, line 6: 3 cells, but the header names 2"),
+        (b"a;b\n1;2\n3;4;\n", r"line 3: 3 cells, .* the separator \(';'\), or remove the extra cell"),
         (b"a,b\n\xff,2\n", "not utf-8-sig text"),
-        (b'a,b\n"1,2\n', "cannot be read as a table"),
+        (b'a,b\n1,2\n"1,2\n', "line 3: a quote opens that does not close; close or remove it"),
+        (b"\x1f\x8b\x08\0", r"is compressed by gzip, which is not read; unpack it first \(gunzip -k a.csv\)"),
+        (b"PK\x03\x04\x14", r"is a zip archive, .* or save it as CSV \(UTF-8\) if it is a workbook"),
     ],
 )
 def test_what_cannot_be_read_is_said(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_table(tmp_path / "a.csv")
+
+
+def test_workbooks(tmp_path: Path) -> None:
+    for name, first in (("a.xlsx", b"PK\x03\x04"), ("a.xls", b"\xd0\xcf\x11\xe0\xa1")):
+        (tmp_path / name).write_bytes(first)
+        with pytest.raises(InputError, match=r"is a workbook, which is not read; save its sheet as CSV \(UTF-8\)"):
+            read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "numbers", "what"),
+    [
+        ("a,b\n1,2\n3,4", "a.csv", [2, 3], "line"),
+        ("a,b\r\n1,2\r\n\r\n3,4\r\n  \r\n5,6\r\n\r\n", "a.csv", [2, 4, 6], "line"),
+        ('a,b\n"1\n\n1",2\n3,"4,\n"\n5,6\n', "a.csv", [2, 5, 7], "line"),
+        ('a\tb\n"1\t2\n\n3\t4"\n', "a.inter", [2, 4], "line"),
+        ("a,b\r1,2\r3,4\r", "a.csv", [2, 3], "line"),
+        ('{"a": 1}\n\n{"a": 2}\n', "a.jsonl", [1, 3], "line"),
+        ("{}\n{}\n", "a.jsonl", [1, 2], "line"),
+        ('a,b\n1,2\n\n""\n3,4\n', "a.csv", [1, 2, 3], "data row"),
+    ],
+)
+def test_rows_are_numbered_by_their_lines(text: str, name: str, numbers: list[int], what: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(text.encode())
+    found = read_table(tmp_path / name, later=True)
+    assert (found.index.tolist(), found.index.name) == (numbers, what)
+
+
+def test_rows_of_a_frame_are_numbered_from_one() -> None:
+    found = read_table(pd.DataFrame({"a": [5, 6], "day": pd.to_datetime(["2024-01-01", "2024-01-02"])}, index=[8, 8]))
+    assert found["day"].notna().all()
+    assert (found.index.tolist(), found.index.name) == ([1, 2], "row")
 
 
 def test_what_is_not_there_or_empty() -> None:

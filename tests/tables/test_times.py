@@ -27,6 +27,10 @@ SECONDS = [1675160430.0, 1676246400.0, 1688255999.0]
         ([m.strftime("%Y%m%d%H%M%S") for m in MOMENTS], "dates as %Y%m%d%H%M%S"),
         ([m.strftime("%d/%m/%Y %H:%M:%S") for m in MOMENTS], "dates as %d/%m/%Y %H:%M:%S"),
         ([m.strftime("%m/%d/%Y %H:%M:%S") for m in MOMENTS], "dates as %m/%d/%Y %H:%M:%S"),
+        ([m.strftime("%m/%d/%Y %I:%M:%S %p") for m in MOMENTS], "dates as %m/%d/%Y %I:%M:%S %p"),
+        ([m.strftime("%d/%m/%Y %I:%M:%S%p").lower() for m in MOMENTS], "dates as %d/%m/%Y %I:%M:%S%p"),
+        ([m.strftime("%Y-%m-%d %I:%M:%S %p") for m in MOMENTS], "dates as %Y-%m-%d %I:%M:%S %p"),
+        ([f"{25569 + s / 86400:.10f}" for s in SECONDS], "days since 1899-12-30, as Excel counts them, stored as sec"),
         ([m.strftime("%d.%m.%Y %H:%M:%S") for m in MOMENTS], "dates as %d.%m.%Y %H:%M:%S"),
     ],
 )
@@ -59,6 +63,24 @@ def test_counters_stay() -> None:
     times = parse_times(pd.Series(["3", "1", "2"]))
     assert times.seconds.tolist() == [3, 1, 2]
     assert "kept as they are" in times.form
+
+
+def test_days_of_excel() -> None:
+    assert parse_times(pd.Series(["44931.5", "", "44932"])).seconds.tolist()[::2] == [1672920000, 1672963200]
+    whole = parse_times(pd.Series(["44931", "44932"]), timezone="Europe/Berlin")
+    assert whole.seconds.tolist() == [1672873200, 1672959600]
+    assert "taken as Europe/Berlin where they name no time zone" in whole.form
+    for cells in (["25000", "25001"], ["44931.5", "3"], ["19999.5", "20000.5"], ["44931.5", "80001"]):
+        assert "kept as they are" in parse_times(pd.Series(cells)).form
+
+
+def test_no_option_is_named_that_was_not_given() -> None:
+    for cell in ("13/05/2023 at 8", "2023-05-13 8h PM"):
+        with pytest.raises(InputError) as caught:
+            parse_times(pd.Series([cell, cell], name="when"))
+        assert str(caught.value).startswith(f"column 'when': '{cell}' is no date or number that is known")
+    with pytest.raises(InputError, match="give --time-format, as in '%d/%m/%Y %I:%M %p'"):
+        parse_times(pd.Series(["01/05/2023 08:00 AM"]))
 
 
 def test_own_forms_and_refusals() -> None:

@@ -1,0 +1,34 @@
+"""Ids as other programs damage them: cells that stand for nothing, and numbers that a spreadsheet has rounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+_NOTHING = ("null", "none", "nan", "n/a", "#n/a", "<na>")  # not "na": an item may be called so
+_ROUNDED = r"[1-9](?:[.,]\d+)?[eE]\+\d+"
+
+
+def says_nothing(ids: pd.Series) -> np.ndarray:
+    """bool [n], cells without spaces around that hold what a database or pandas writes where there is no value."""
+    return ids.str.lower().isin(_NOTHING).to_numpy()
+
+
+def rounded(ids: pd.Series) -> np.ndarray:
+    """bool [n], ids such as 4.00638E+12: a spreadsheet has cut their digits, so that different ones are one."""
+    return ids.str.fullmatch(_ROUNDED).to_numpy(dtype=bool)
+
+
+def about_rounded(columns: Iterable[pd.Series]) -> list[str]:
+    """A sentence for each column of ids that has rounded ones: how many, an example, and the mend."""
+    said = []
+    for ids in columns:
+        found = ids[rounded(ids)]
+        if len(found):
+            said.append(
+                f"{ids.name}: {len(found):,} cells are numbers that a spreadsheet has cut, such as '{found.iloc[0]}', "
+                f"{found.nunique():,} different: ids that only began alike are now one. Export the column as text."
+            )
+    return said

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from mml.errors import InputError
@@ -30,44 +30,71 @@ def list_files(folder: Path, suffixes: tuple[str, ...], unit: str, kind: str, ex
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; check the path")
-    root = os.path.realpath(folder)
+    files, left_out = plain_files(folder, suffixes, _refuse)
     found: dict[str, Path] = {}
-    left_out: list[str] = []
-    for path in sorted(_walk(folder)):
-        name = path.relative_to(folder).as_posix()
-        is_folder = path.is_dir()
-        if not is_folder and path.suffix.lower() not in suffixes:
-            continue
-        if not _inside(path, root) or not (is_folder or path.is_file()):
-            left_out.append(name)
-        elif not is_folder and path.stem in found:
-            other = found[path.stem].relative_to(folder).as_posix()
-            raise InputError(f"{folder}: {other} and {name} are of one item; keep one of them")
-        elif not is_folder:
-            found[path.stem] = path
-    _warn(folder, left_out, kind)
+    for path in files:
+        if path.stem in found:
+            one, other = (file.relative_to(folder).as_posix() for file in (found[path.stem], path))
+            raise InputError(f"{folder}: {one} and {other} are of one item; keep one of them")
+        found[path.stem] = path
+    _warn(folder, [path.relative_to(folder).as_posix() for path in left_out], kind)
     if not found:
         raise InputError(f"{folder}: holds no {unit} ({', '.join(suffixes)}); name them by item id, as {example}")
     return found
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def plain_files(
+    folder: Path, suffixes: Collection[str], fault: Callable[[OSError], None] | None = None
+) -> tuple[list[Path], list[Path]]:
+    """The files of these suffixes in a folder and its subfolders, sorted, and what is left out of them.
+
+    Left out are links that leave the folder, to files or folders, and what is no plain file. Links within it stay.
+
+    Args:
+        folder: which; it may itself be a link.
+        suffixes: in lower case.
+        fault: is told of a subfolder that cannot be read; by default it is passed over.
+    """
+    root = os.path.realpath(folder)
+    found: list[Path] = []
+    left_out: list[Path] = []
+    for path in sorted(_walk(folder, fault)):
+        is_folder = os.path.isdir(path)
+        if not is_folder and path.suffix.lower() not in suffixes:
+            continue
+        leaves = os.path.islink(path) and not stays_in(path, root)
+        if leaves or not (is_folder or os.path.isfile(path)):
+            left_out.append(path)
+        elif not is_folder:
+            found.append(path)
+    return found, left_out
+
+
+def stays_in(path: Path, root: str) -> bool:
+    """Whether a path leads into a folder when its links are followed, and those of the folders on its way.
+
+    Args:
+        path: to what may be there or not.
+        root: the folder, as `os.path.realpath` writes it.
+    """
+    try:
+        return Path(os.path.realpath(path)).is_relative_to(root)
+    except ValueError:  # a null byte
+        return False
+
+
+def _refuse(error: OSError) -> None:
+    raise cannot_read(error.filename, error) from error
+
+
+def _walk(folder: Path, fault: Callable[[OSError], None] | None) -> Iterator[Path]:
     """All files below, and the folders that are links, which are not entered."""
-
-    def refuse(error: OSError) -> None:
-        raise cannot_read(error.filename, error) from error
-
-    for parent, folders, files in os.walk(folder, onerror=refuse):
+    for parent, folders, files in os.walk(folder, onerror=fault):
         for name in files:
             yield Path(parent, name)
         for name in folders:
             if os.path.islink(os.path.join(parent, name)):
                 yield Path(parent, name)
-
-
-def _inside(path: Path, root: str) -> bool:
-    """Whether a path stays in root when its links are followed."""
-    return Path(os.path.realpath(path)).is_relative_to(root) if path.is_symlink() else True
 
 
 def _warn(folder: Path, left_out: Sequence[str], kind: str) -> None:

@@ -1,6 +1,8 @@
 """Tables of items, read as text."""
 
 import csv
+import logging
+import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -8,6 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from mml.errors import InputError
+from mml.features.folders import stays_in
+
+logger = logging.getLogger(__name__)
 
 
 def read_table(path: Path, only: Collection[str] | None = None, separator: str = "\t") -> pd.DataFrame:
@@ -67,10 +72,22 @@ def read_columns(
 
 
 def read_paths(path: Path, id_column: str, path_column: str) -> dict[str, Path]:
-    """Item token -> its file, for a table with a column of paths, which start from the table's folder."""
+    """Item token -> its file, for a table with a column of paths, which start from the table's folder.
+
+    Paths that leave that folder, by `..`, as absolute ones or through links, are left out, and a warning counts them.
+    """
     tokens, frame = read_columns(path, id_column, [path_column])
-    paths = frame[path_column].str.strip()
-    return {token: path.parent / name for token, name in zip(tokens, paths, strict=True) if name}
+    names = {token: name for token, name in zip(tokens, frame[path_column].str.strip(), strict=True) if name}
+    root = os.path.realpath(path.parent)
+    outside = {token: name for token, name in names.items() if not stays_in(path.parent / name, root)}
+    if outside:
+        token, name = next(iter(outside.items()))
+        logger.warning(
+            "%s: %d of the paths lead out of the table's folder and count as missing, such as %s of item %r; "
+            "move the files into the folder.",
+            *(path, len(outside), name, token),
+        )
+    return {token: path.parent / name for token, name in names.items() if token not in outside}
 
 
 def expanded(name: str | Path) -> Path:

@@ -10,14 +10,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from mml.serve.errors import documented
 from mml.serve.limits import MOST_LETTERS
-from mml.serve.pictures import TYPES
+from mml.serve.pictures import TYPES, type_of
 from mml.serve.schemas import Alive, State
 from mml.serve.service import Service
 
 _Responses = dict[int | str, dict[str, object]]
-_PICTURE: _Responses = {
-    200: {"content": {kind: {} for kind in sorted(set(TYPES.values()))}, "description": "the picture"}
-}
+_PICTURE: _Responses = {200: {"content": {kind: {} for kind in TYPES}, "description": "the picture"}}
 _METRICS: _Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "the counters"}}
 
 
@@ -47,11 +45,10 @@ def operate_routes(service: Service, may_reload: bool) -> APIRouter:
     async def image(item_id: Annotated[str, Path(min_length=1, max_length=MOST_LETTERS)]) -> FileResponse:
         """An item's picture."""
         path = service.current.pictures.get(item_id)
-        if path is None or not path.is_file():
+        kind = None if path is None else type_of(path)
+        if path is None or kind is None:
             raise HTTPException(404, f"there is no picture of item '{item_id}'")
-        return FileResponse(
-            path, media_type=TYPES[path.suffix.lower()], headers={"Cache-Control": "private, max-age=3600"}
-        )
+        return FileResponse(path, media_type=kind, headers={"Cache-Control": "private, max-age=3600"})
 
     @router.post("/reload", responses=documented(401, 403, 503))
     async def reload() -> State:

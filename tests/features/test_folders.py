@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from mml.errors import InputError
+from mml.features.folders import stays_in
 from mml.features.media import MEDIA
 
 SUFFIXES = MEDIA["image"].suffixes  # type: ignore[attr-defined]
@@ -59,6 +60,21 @@ def test_what_is_no_plain_file_of_the_folder_is_left_out_and_counted(
 def test_the_folder_itself_may_be_a_link(shop: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(shop)
     assert set(files(tmp_path / "link")) == {"1", "2", "3"}
+
+
+def test_a_link_that_cannot_be_followed_is_left_out(shop: Path) -> None:
+    (shop / "4.png").symlink_to("x" * 300)
+    (shop / "5.png").symlink_to("5.png")
+    assert set(files(shop)) == {"1", "2", "3"}
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"), [("a/b.png", True), ("", True), ("a/../..", False), ("/", False), ("../images2/1.png", False)]
+)
+def test_a_path_stays_in_the_folder_or_not(tmp_path: Path, name: str, inside: bool) -> None:
+    root = str((tmp_path / "images").resolve())
+    assert stays_in(tmp_path / "images" / name, root) is inside
+    assert not stays_in(tmp_path / "images" / f"{name}\0", root)
 
 
 def huge_png(path: Path, width: int, height: int) -> Path:

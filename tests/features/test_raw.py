@@ -74,7 +74,27 @@ def test_folders_without_pictures(tmp_path: Path) -> None:
         list_pictures(tmp_path / "x")
 
 
-def test_paths_in_a_table_start_from_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "items.csv").write_text("item_id,file\n1,a/x.jpg\n2,\n3,/abs.png\n")
+def test_paths_in_a_table_start_from_its_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "items.csv").write_text(f"item_id,file\n1,a/x.jpg\n2,\n3,{tmp_path}/abs.png\n4,a/../y.png\n")
     pictures = read_paths(tmp_path / "items.csv", "item_id", "file")
-    assert pictures == {"1": tmp_path / "a/x.jpg", "3": Path("/abs.png")}
+    assert pictures == {"1": tmp_path / "a/x.jpg", "3": tmp_path / "abs.png", "4": tmp_path / "a/../y.png"}
+    assert not caplog.records
+
+
+def test_paths_that_leave_the_folder_count_as_missing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shop = tmp_path / "shop"
+    (shop / "a").mkdir(parents=True)
+    for path in (tmp_path / "secret.jpg", shop / "a" / "0.jpg"):
+        path.write_bytes(b"")
+    (shop / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    (shop / "out").symlink_to(tmp_path)
+    (shop / "within.jpg").symlink_to("a/0.jpg")
+    (shop / "round.jpg").symlink_to("round.jpg")
+    outside = ("../secret.jpg", f"{tmp_path}/secret.jpg", "link.jpg", "out/secret.jpg", "a/../../secret.jpg")
+    inside = ("a/0.jpg", "within.jpg", "out/shop/a/0.jpg", "round.jpg", "../shop/a/0.jpg")
+    rows = "".join(f"{name!r},{name}\n" for name in (*outside, *inside))
+    (shop / "items.csv").write_text(f"item_id,file\n{rows}")
+    assert set(read_paths(shop / "items.csv", "item_id", "file")) == {repr(name) for name in inside}
+    assert "5 of the paths lead out of the table's folder and count as missing, such as ../secret.jpg of" in caplog.text
+    (tmp_path / "shop link").symlink_to(shop)
+    assert set(read_paths(tmp_path / "shop link" / "items.csv", "item_id", "file")) == {repr(name) for name in inside}

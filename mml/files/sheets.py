@@ -15,8 +15,6 @@ import pandas as pd
 # also the full-width forms, and what a program may strip before it looks
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z"
 _RUNS = re.compile(rf"'*[ \u00a0\u200b\ufeff]*(?!{_NUMBER})[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-    r"'*[ \u00a0\u200b\ufeff]*(?![+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z)[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
-)
 _MARK = "'"
 
 

@@ -28,6 +28,7 @@ from mml.settings import read
 logger = logging.getLogger(__name__)
 
 _BLOCK = 65536  # tasks read together
+_GAPS = 10  # numbers up to so many times that of items are still numbers of rows
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class MMLDataset(AtomicDataset):
         old_times: float64 [n_interactions], when each of the old users' came; None without a time column, and at a
             later moment (`after`).
         new_times: float64 [n_interactions], when each of the new users' came, or its row without a time column.
-        tokens_in_file_order: str [n_items - 1], the items as `.item`, or else the log, first names them.
+        tokens_in_file_order: str [n_items - 1], the items as `.item`, or else the log, first names them; without `.item`,
+            ids that are numbers from 0 on are in their order.
         has_time: whether the log has a time column; else its rows are in the order of time.
         user_tokens: str [n_users], tokens in order of arrival: old, validation, new users.
         whole_log: the rows before the split.
@@ -108,9 +110,12 @@ class MMLDataset(AtomicDataset):
         super()._data_filtering()
         settings, log = self.settings, self.inter_feat
         codes, tokens = _by_text(log[self.uid_field])
-        listed = [] if self.item_feat is None else [self.item_feat[self.iid_field].to_numpy(dtype=object)]
         touched = np.asarray(log[self.iid_field].unique(), dtype=object)
-        self.tokens_in_file_order = pd.unique(np.concatenate([*listed, touched]))
+        if self.item_feat is None:
+            self.tokens_in_file_order = _numbered(touched)
+        else:
+            listed = self.item_feat[self.iid_field].to_numpy(dtype=object)
+            self.tokens_in_file_order = pd.unique(np.concatenate([listed, touched]))
         times = self._times(log)
         self._split = split_users(
             codes,
@@ -382,6 +387,16 @@ class MMLDataset(AtomicDataset):
                 digest.update(len(part).to_bytes(8, "big") + part)
             digest.update("\n".join(map(str, self.field2id_token.get(name, ()))).encode())
         return digest.hexdigest()[:16]
+
+
+def _numbered(tokens: np.ndarray) -> np.ndarray:
+    """Item tokens [n]; if they are whole numbers from 0 on, as MMRec writes them, all up to the largest, in order."""
+    if not all(str(token).isdecimal() and str(int(token)) == token for token in tokens) or "0" not in tokens:
+        return tokens
+    largest = max(map(int, tokens))
+    if largest >= _GAPS * len(tokens):  # they number something else
+        return tokens
+    return np.array([str(number) for number in range(largest + 1)], dtype=object)
 
 
 def _by_text(tokens: pd.Series) -> tuple[np.ndarray, pd.Index]:

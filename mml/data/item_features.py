@@ -74,8 +74,7 @@ def load_item_features(
         learners: name -> settings, of which `item_feat_emb` (a file) or `source` (what to encode) is read.
         item_tokens: [n_items], row 0 the padding.
         n_warm_items: items 1..n_warm_items are warm; vectors are scaled by their statistics.
-        tokens_in_file_order: [n_items - 1], the items as `.item` (or else `.inter`) first names them; the order of
-            an aligned tensor's rows.
+        tokens_in_file_order: the items in the order of an aligned tensor's rows (see MMLDataset).
         encoding: where the dataset's files are, and where features are encoded.
 
     Returns:

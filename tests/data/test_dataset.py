@@ -18,6 +18,7 @@ from mml.data.dataset import MMLDataset
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError
 from mml.run.context import validation_of
+from tests.data.small_log import small_rows, write_log
 
 T = 10
 LOG = """
@@ -322,6 +323,23 @@ def test_an_aligned_tensor_follows_the_log_without_an_item_file(load: Load) -> N
     assert vectors_by_token(aligned) == vectors_by_token(load(**with_features(rows)))
     with pytest.raises(InputError, match=r"shape \[6, 3\], but the dataset has 7 items"):
         load(**with_features(torch.zeros(6, 3)))
+
+
+def test_the_rows_of_an_array_are_numbers_where_items_are_numbers(tmp_path: Path) -> None:
+    """MMRec's layout: no `.item` file, item k's vector in row k, whichever item the log names first."""
+    write_log(tmp_path, [[user, str(int(item[1:])), time] for user, item, time in small_rows()])
+    vectors = np.random.default_rng(0).normal(size=(24, 6)).astype(np.float32)
+    np.save(tmp_path / "log" / "a.npy", vectors)
+    np.savez(tmp_path / "log" / "b.npz", item_id=np.array([str(k) for k in range(24)]), emb=vectors)
+    where = {"data_path": str(tmp_path), "output_dir": str(tmp_path / "output"), "use_gpu": False}
+    found = MMLDataset(
+        Config(
+            "log", config_dict={**where, "learners": {x: {"item_feat_emb": f"{x}.np{end}"} for x, end in ("ay", "bz")}}
+        )
+    )
+    assert list(found.tokens_in_file_order) == [str(k) for k in range(24)]
+    assert list(found.item_tokens[1:]) != list(found.tokens_in_file_order)
+    np.testing.assert_array_equal(found.item_features["a"].vectors, found.item_features["b"].vectors)
 
 
 # --- odd tokens -----------------------------------------------------------------------------------------------------

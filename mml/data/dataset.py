@@ -64,8 +64,8 @@ class MMLDataset(AtomicDataset):
         old_times: float64 [n_interactions], when each of the old users' came; None without a time column, and at a
             later moment (`after`).
         new_times: float64 [n_interactions], when each of the new users' came, or its row without a time column.
-        tokens_in_file_order: str [n_items - 1], the items as `.item`, or else the log, first names them; without `.item`,
-            ids that are numbers from 0 on are in their order.
+        tokens_in_file_order: str [n_items - 1], the items as `.item`, or else the log, first names them; ids that are
+            numbers from 0 on are in their order where there is no `.item`.
         has_time: whether the log has a time column; else its rows are in the order of time.
         user_tokens: str [n_users], tokens in order of arrival: old, validation, new users.
         whole_log: the rows before the split.

@@ -54,10 +54,10 @@ BASELINES = (*COUNTING, *READING)
 PRESETS = ("mml_2022",)
 COUNTER = "counter_online"
 OWN_WORLDS = ("ml-100k", STAND_IN)
-MOST_ITEMS = 2000
+MOST_ITEMS = 5000
 """Worlds with more items are without the methods of CUBIC."""
 MOST_OF_LONG = 10_000
-"""Worlds with more items are without SumFive and presets, which take as long as mml itself."""
+"""Worlds with more items are without presets, which take as long as mml itself."""
 FIRST_SEED = 2020
 _LEFT_OUT = ("_no_adapt", "_no_generator")
 
@@ -143,7 +143,7 @@ class Runs:
 def wanted(config: Config, baselines: Sequence[str]) -> list[str]:
     """The baselines that suit a world; what is left out is said.
 
-    Those of READING need item features; those of CUBIC at most MOST_ITEMS items, SumFive at most MOST_OF_LONG.
+    Those of READING need item features, those of CUBIC at most MOST_ITEMS items.
     """
     names = list(baselines)
     if not any(entry_of(learner).needs_features for learner in config["learners"]):
@@ -151,8 +151,6 @@ def wanted(config: Config, baselines: Sequence[str]) -> list[str]:
     n_items = MMLDataset(config).item_num
     if n_items > MOST_ITEMS:
         names = _without(names, CUBIC, f"{config['dataset']}: {n_items - 1} items")
-    if n_items > MOST_OF_LONG:
-        names = _without(names, ("SumFive",), f"{config['dataset']}: {n_items - 1} items")
     return names
 
 

@@ -51,7 +51,7 @@ class Run:
         self._build_once()
         folder.create()
         on_start()
-        logger.info("Data: %s", ", ".join(f"{key} {value}" for key, value in self.summary.items()))
+        logger.info("Data: %s", ", ".join(f"{key} {_said(value)}" for key, value in self.summary.items()))
         for finding in check_dataset(self.dataset):
             if finding.level != "note":
                 logger.warning("%s", finding)
@@ -113,6 +113,13 @@ class Run:
         self.folder.write_text("result.json", to_json(result))
         self.folder.point_latest()
         return result
+
+
+def _said(value: object) -> object:
+    """A count, or the counts of a mapping that are not 0."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} {count}" for name, count in value.items() if count) or "none"
+    return (", ".join(map(str, value)) or "none") if isinstance(value, (list, tuple)) else value
 
 
 def _warn_of_nothing_found(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:

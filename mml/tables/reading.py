@@ -87,13 +87,15 @@ def _read_lines(path: Path) -> tuple[pd.DataFrame, list[int]]:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     row = json.loads(line)
+                    if "\\ud" in line.lower() or "\\u0000" in line:
+                        _refuse_odd_characters(row)
                     if not isinstance(row, dict):
                         raise InputError(f"{path}, line {number}: is no JSON object; mend or remove it.")
                     rows.append(row)
                     lines.append(number)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not utf-8 text ({error.reason}).") from None
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # also a whole number of thousands of digits
         raise InputError(f"{path}, line {number}: is no JSON object; mend or remove it.") from None
     except OSError as error:
         raise cannot_read(path, error) from None
@@ -113,6 +115,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 def _read_csv(path: Path, separator: str | None, encoding: str, later: bool) -> pd.DataFrame:
     try:
+        _refuse_nul(path, encoding)
         with path.open(encoding=encoding, newline="") as file:
             header = file.readline()
         if later and separator is not None and separator not in header:
@@ -135,6 +138,30 @@ def _read_csv(path: Path, separator: str | None, encoding: str, later: bool) -> 
     except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:  # pandas' own errors are ValueErrors
         raise InputError(f"{path}: cannot be read as a table ({' '.join(str(error).split())[:200]}).") from None
     return frame.fillna("").rename(columns=lambda name: str(name).strip())
+
+
+def _refuse_odd_characters(row: object) -> None:
+    """Half of a surrogate pair, and a null character, cannot be written into a table again.
+
+    Raises:
+        ValueError: there is one.
+    """
+    text = json.dumps(row, ensure_ascii=False)
+    text.encode("utf-8")
+    if "\\u0000" in text:
+        raise ValueError("a null character")
+
+
+def _refuse_nul(path: Path, encoding: str) -> None:
+    """For pandas a null character ends its cell, so that ids which differ behind it would be one."""
+    line = 1
+    with path.open(encoding=encoding) as file:
+        while part := file.read(1 << 20):
+            place = part.find("\0")
+            if place >= 0:
+                line += part.count("\n", 0, place)
+                raise InputError(f"{path}, line {line}: holds a null character, which no cell can; remove it.")
+            line += part.count("\n")
 
 
 def _read_cells(table: Csv) -> pd.DataFrame:

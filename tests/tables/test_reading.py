@@ -102,3 +102,18 @@ def test_what_is_not_there_or_empty() -> None:
         read_table("nowhere.csv")
     with pytest.raises(InputError, match="The table has no rows"):
         read_table(pd.DataFrame({"a": []}))
+
+
+def test_a_null_character_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"user,item\nu1,i1\nu5\0q,i2\n")
+    with pytest.raises(InputError, match=r"a\.csv, line 3: holds a null character, which no cell can; remove it"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("cell", ['"\\ud800"', "1" * 5000, '"a\\u0000b"'])
+def test_what_no_table_can_hold_is_refused_in_lines_of_json(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"user_id": "u", "item_id": "i"}}\n{{"user_id": {cell}, "item_id": "i"}}\n')
+    with pytest.raises(InputError, match=r"a\.jsonl, line 2: is no JSON object; mend or remove it"):
+        read_table(path)

@@ -22,27 +22,31 @@ def legend(results: Sequence[Mapping[str, Any]]) -> str:
     """
     shots = {int(group.removeprefix(_SHOTS)) for group in _groups(results) if group.startswith(_SHOTS)}
     asked = f"after {_listed(sorted(shots))} interactions" if shots else "after all but the last interaction"
-    text = (
+    head = (
         "R@k recall (is the next item among the first k), M@k mean reciprocal rank, N@k NDCG, each over all cases: a "
         f"new user {asked}, ranked among all items. Groups: warm_target, the next item was known at T; cold_target, "
-        "nobody had touched it; shots_k, after k interactions; first_screen, after none. Methods: "
-        + "; ".join([f"{FULL}, all learners fused", *_learners(results), *_variants(results)])
-        + "."
+        "nobody had touched it; shots_k, after k interactions; first_screen, after none. Methods:"
     )
-    return textwrap.fill(text, _WIDTH)
+    methods = [(FULL, "all learners fused"), *_learners(results), *_variants(results)]
+    width = max(len(name) for name, _ in methods)
+    lines = [
+        textwrap.fill(meaning, _WIDTH, initial_indent=f"  {name:{width}}  ", subsequent_indent=" " * (width + 4))
+        for name, meaning in methods
+    ]
+    return "\n".join([textwrap.fill(head, _WIDTH), *lines])
 
 
 def _groups(results: Sequence[Mapping[str, Any]]) -> set[str]:
     return {group for result in results for groups in result["metrics"].values() for group in groups}
 
 
-def _learners(results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Each learner alone."""
+def _learners(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Each learner alone, and what it is."""
     for name in dict.fromkeys(name for result in results for name in result["learners"]):
-        yield f"{name}, {entry_of(name).meaning}"
+        yield name, entry_of(name).meaning
 
 
-def _variants(results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _variants(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """What the rest of a method's name says."""
     names = {name for result in results for name in result["metrics"]}
     ends = {
@@ -50,10 +54,10 @@ def _variants(results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         NO_ADAPT: "without adaptation",
         NO_GENERATOR: "without embeddings for new items",
     }
-    yield from (f"{end}, {meaning}" for end, meaning in ends.items() if any(name.endswith(end) for name in names))
-    yield from (f"{FUSION}{entry.name}, {entry.meaning}" for entry in FUSIONS if f"{FUSION}{entry.name}" in names)
+    yield from ((f"..{end}", meaning) for end, meaning in ends.items() if any(name.endswith(end) for name in names))
+    yield from ((FUSION + entry.name, entry.meaning) for entry in FUSIONS if FUSION + entry.name in names)
     if FLOOR in names:
-        yield f"{FLOOR}, how often an item was taken before T"
+        yield FLOOR, "how often an item was taken before T"
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -18,6 +18,8 @@ V = TypeVar("V")
 Values = Mapping[str, object]
 """Final values by key, of all parts together: what `read` takes a part's settings from."""
 _KEY = "key"
+LARGEST = 1e38
+"""No number of a setting reaches it: float32 holds a little more."""
 
 
 @dataclass(frozen=True)

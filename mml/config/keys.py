@@ -29,7 +29,7 @@ from mml.model.learner.adaptation import AdaptationSettings
 from mml.model.learner.base import InnerLoopSettings
 from mml.model.learner.slot import StateEntry
 from mml.model.loss import LossSettings
-from mml.settings import Key, Values, inside, keys_of
+from mml.settings import LARGEST, Key, Values, inside, keys_of
 from mml.slots import SLOTS
 from mml.tables.told import wrong_in
 from mml.trainer.settings import (
@@ -110,7 +110,7 @@ def log_learners() -> list[str]:
     return [entry.name for entry in LEARNERS if not entry.needs_features]
 
 
-_LARGEST, _LARGEST_WHOLE = 1e38, 2**53  # of numbers in settings
+_LARGEST_WHOLE = 2**53  # up to which floats hold every whole number
 _LONGEST = 100  # characters of a value in a message
 _TAKEN_NAMES = ("generator", "fusion", "meta_test", FULL, FLOOR, "feature")  # of stages, methods and entries
 
@@ -340,7 +340,7 @@ def _can_be(value: object) -> bool:
     if isinstance(value, int):
         return abs(value) < _LARGEST_WHOLE
     if isinstance(value, float):
-        return math.isfinite(value) and abs(value) < _LARGEST
+        return math.isfinite(value) and abs(value) < LARGEST
     return not isinstance(value, str) or "\0" not in value
 
 

@@ -14,9 +14,9 @@ import yaml
 from mml.config.plain_yaml import load_plain
 from mml.config.sources import Loader, config_dir, read_yaml
 from mml.errors import InputError
-from mml.settings import inside
+from mml.settings import LARGEST, inside
 
-_MOST_STEPS, _LARGEST = 10**6, 1e38
+_MOST_STEPS = 10**6
 _SPAN_KEYS = {"low", "high", "log", "step"}
 _RECBOLE = "choice [a, b], uniform low,high, quniform low,high,step or loguniform low,high (of natural logarithms)"
 
@@ -151,7 +151,7 @@ def _span(low: object, high: object, log: object, step: object, where: str, is_f
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def _of_recbole(path: Path, is_float: Callable[[str], bool]) -> Space:

@@ -7,13 +7,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from mml.data.events import EventLog
 from mml.data.rolling import Cases, Queries, cases_after, rolling_newcomers
 from mml.data.tasks import Moments, evaluation_tasks
 from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.launches import UNTOUCHED, learned, untouched_weights
-from mml.model.newcomers.learner import LEARNERS, Chosen, Newcomers, _youth, choose, chosen_of, state_of
+from mml.model.newcomers.learner import (
+    LEARNERS,
+    Chosen,
+    Newcomers,
+    _standard_errors,
+    _youth,
+    choose,
+    chosen_of,
+    state_of,
+)
 from mml.model.newcomers.newness import Newness, passed
 from mml.model.newcomers.output import NewcomersOutput
 from mml.model.newcomers.parts import PRESENT, Shares
@@ -240,21 +250,42 @@ def test_youth_weighs_touched_items_by_how_long_they_have_been_there() -> None:
     torch.testing.assert_close(*only)
 
 
-@pytest.mark.parametrize(("newest", "expected"), [(True, 0.25), (False, 0.0)])
-def test_youth_is_chosen_by_what_newcomers_take(newest: bool, expected: float) -> None:
-    """One item comes after the other; where nothing else tells them apart, the targets are the newest or the
-    oldest; of equals the smallest exponent is taken."""
+def _of_pairs(is_newest: np.ndarray, **how: object) -> tuple[Shares, Cases, Tensor]:
+    """Thirty cases of a log in which each item is taken twice and the next one then, and a product in which all touched
+    items are alike; targets are the newest item where `is_newest` [30] and the oldest elsewhere."""
     n = 60
     events = EventLog.from_rows(np.arange(n), 1 + np.arange(n) // 2, np.arange(float(n)))
     known = np.arange(20, 50)
-    queries = Queries(np.zeros((len(known), 1), dtype=np.int64), known, known * 0 - 1, known * 1.0)
-    targets = 1 + (known - 1) // 2 if newest else np.ones(len(known), dtype=np.int64)
-    shares = Shares(events, 31, n, True)
-    product = torch.zeros(len(known), 31).masked_fill(
-        torch.from_numpy(shares.untouched.at(known, slice(None))), -torch.inf
-    )
+    queries = Queries(np.zeros((len(known), 1), dtype=np.int64), known, np.arange(len(known)), known * 1.0)
+    shares = Shares(events, 31, n, True, how=read(NewcomersSettings, how))
+    product = torch.zeros(len(known), 31)
+    product[torch.from_numpy(shares.untouched.at(known, slice(None)))] = -torch.inf
     product[:, 0] = -torch.inf
-    assert _youth(shares, Cases(queries, targets, known), product) == expected
+    return shares, Cases(queries, np.where(is_newest, 1 + (known - 1) // 2, 1), known), product
+
+
+@pytest.mark.parametrize(("newest", "expected"), [(True, 1.0), (False, 0.0)])
+def test_youth_is_chosen_by_what_newcomers_take(newest: bool, expected: float) -> None:
+    """Where nothing else tells items apart; of equals the largest exponent is taken."""
+    assert _youth(*_of_pairs(np.full(30, newest))) == expected
+
+
+@pytest.mark.parametrize(
+    ("n_newest", "errors", "expected"), [(14, 0.0, 0.0), (14, 1.0, 1.0), (5, 1.0, 0.0), (5, 10.0, 1.0), (16, 0.0, 1.0)]
+)
+def test_youth_is_the_largest_that_is_not_clearly_below_the_best(n_newest: int, errors: float, expected: float) -> None:
+    """The oldest item is first without youth, the newest with it, and only the first counts."""
+    shares, cases, product = _of_pairs(np.arange(30) < n_newest, youths=[1.0, 0.0], youth_errors=errors, top=1)
+    product[:, 1] = 0.5
+    assert _youth(shares, cases, product) == expected
+
+
+def test_youths_errors_are_over_users() -> None:
+    """Of cases that repeat each other user by user, as many as users; as of a plain sample where each has one case."""
+    values = np.random.default_rng(0).normal(size=(40, 3))
+    plain = _standard_errors(values, np.arange(40))
+    np.testing.assert_allclose(plain, values.std(0) / 40**0.5)
+    np.testing.assert_allclose(_standard_errors(np.repeat(values, 5, 0), np.repeat(np.arange(40), 5)), plain)
 
 
 CHANGED: dict[str, object] = {
@@ -267,7 +298,8 @@ CHANGED: dict[str, object] = {
     "top": 1,
     "backing": 0.5,
     "shrinkage": 3.0,
-    "youths": [1.0],
+    "youths": [0.1],
+    "youth_errors": 0.0,
     "least_weight": 0.03,
     "furthest": 2,
     "youngest": 0.4,
@@ -289,7 +321,7 @@ def test_the_table_of_changes_has_every_key() -> None:
 @pytest.mark.parametrize("key", CHANGED)
 def test_every_key_moves_what_is_said(key: str) -> None:
     usual = {"shots": [1, 2, 3], "cases": 300, "product_cases": 100, "depth": 3}
-    protocol = "online" if key == "youths" else "frozen"
+    protocol = "online" if key in ("youths", "youth_errors") else "frozen"
     before, after = (_said(read(NewcomersSettings, usual | own), protocol) for own in ({}, {key: CHANGED[key]}))
     assert not torch.equal(before, after)
 

@@ -136,7 +136,7 @@ def test_online_the_others_add_what_they_say_of_the_user_more_than_of_all() -> N
     outputs = _online(_outputs())
     (own, z, deviation), usual = _parts(outputs), torch.randn(N_WARM + 1)
     found = _of(_pool(outputs, usual=usual), outputs)
-    gain = found[:, WARM] - (own[:, WARM] + 0.2 * (z[:, WARM] - usual[1:]))
+    gain = found[:, WARM] - (own[:, WARM] + 0.2 * (z[:, WARM] - usual[1:]) / deviation)
     torch.testing.assert_close(gain, gain[:, :1].expand(-1, N_WARM))
     sums = [(deviation * scores)[:, WARM].exp().sum(1) for scores in (own, found)]
     torch.testing.assert_close(sums[0], sums[1])
@@ -145,9 +145,9 @@ def test_online_the_others_add_what_they_say_of_the_user_more_than_of_all() -> N
 
 def test_online_an_untouched_item_has_the_larger_score_and_nothing_is_taken_from_it() -> None:
     outputs = _online(_outputs())
-    own, z, _ = _parts(outputs)
+    own, z, deviation = _parts(outputs)
     found = _of(_pool(outputs, untouched=5.0, usual=torch.ones(N_ITEMS)), outputs)
-    gain = (found - (own + 0.2 * (z - 1)))[:, 1:2]
+    gain = (found - (own + 0.2 * (z - 1) / deviation))[:, 1:2]
     larger = torch.where(z > 0, torch.maximum(own, 5.0 * z + gain), own)
     torch.testing.assert_close(found[:, UNTOUCHED], larger[:, UNTOUCHED])
 
@@ -196,6 +196,13 @@ def test_weights_sum_to_one_and_the_shares_have_the_most() -> None:
     outputs = _outputs()
     scorer = _pool(outputs).scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
     torch.testing.assert_close(scorer.weights(slice(0, 2)), torch.tensor([[0.2, 0.6, 0.2]] * 2))
+
+
+def test_online_weights_are_on_the_scale_of_the_shares() -> None:
+    outputs = _online(_outputs())
+    scorer = _pool(outputs, usual=torch.ones(N_ITEMS)).scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
+    one = 0.1 / _parts(outputs)[2][:, 0]
+    torch.testing.assert_close(scorer.weights(slice(None)), torch.stack([one, torch.ones(N_CASES), one], 1))
 
 
 def test_its_settings_survive() -> None:

@@ -59,8 +59,9 @@ class PoolSettings:
         low=0.001,
     )
     fusion_others_online: float = setting(
-        0.15,
-        "fusion_method pool: online, exponent of what the other learners say of a user more than of users at large.",
+        0.8,
+        "fusion_method pool: online, what an item's log share gains for each standard deviation by which the other "
+        "learners say more of it for this user than for users at large.",
         low=0.0,
     )
     fusion_untouched_online: float = setting(0.5, "fusion_method pool: fusion_untouched online.", low=0.0)
@@ -85,7 +86,7 @@ class Pool:
     Online p knows what is popular by now, the others what was when they were trained: only what they say of this user
     more than of all counts, and it is little, all alike. An item has the score
 
-        x + a (z - u) + g      if it is warm, u the mean of z over users at large
+        x + a (z - u) / s + g  if it is warm, u the mean of z over users at large
         x                      if somebody has touched it since, or no other learner knows it
         max(x, c' z + g)       if nobody has touched it and z > 0
 

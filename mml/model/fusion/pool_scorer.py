@@ -136,7 +136,7 @@ class OnlinePoolScorer(_PoolScorer):
         scores: of all learners, for N cases.
         anchor: the name of the learner that has shares.
         shares: what it says.
-        others: a.
+        others: a, in log shares for each deviation of the others' scores.
         untouched: c.
         usual: u, float32 [n].
     """
@@ -153,18 +153,25 @@ class OnlinePoolScorer(_PoolScorer):
         super().__init__(scores, anchor, shares, mean_of_others(scores, anchor), others, 1.0)
         self._of_untouched, self._usual = untouched, usual
 
+    def weights(self, cases: slice) -> Tensor:
+        """[c, M], the learners' weights among the warm items, on the scale of the standardised shares."""
+        found = super().weights(cases) / self._standardised(self._logs(cases))[1]
+        found[:, self._anchor] = 1.0
+        return found
+
     def _parts(self, cases: slice) -> tuple[Tensor, Tensor, Tensor]:
         own, deviation = self._standardised(self._logs(cases))
         whole = common_mean(self._scores, cases, self._mean)
         others = whole - self._usual_of_warm
-        pooled = own + self._exponent * others
+        exponent = self._exponent / deviation
+        pooled = own + exponent * others
         of_own, of_pool = ((deviation * one[:, self._warm]).logsumexp(1, keepdim=True) for one in (own, pooled))
         gain = (of_own - of_pool) / deviation
         kept = own.clone()
         kept[:, self._warm] += gain
         fits = self._of_untouched * whole
         by_others = self._untouched(cases) & self._is_known & (fits > 0) & (fits + gain > own)
-        exponent = torch.where(by_others, self._of_untouched, self._exponent)
+        exponent = torch.where(by_others, self._of_untouched, exponent)
         return exponent, torch.where(by_others, whole, others), torch.where(by_others, gain, kept)
 
     @cached_property

@@ -34,9 +34,15 @@ class NewcomersSettings:
     )
     shrinkage: float = setting(0.03, "Penalty that draws the product's exponents together.", low=0.0)
     youths: tuple[float, ...] = setting(
-        [0.0, 0.25, 0.5],
+        [0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0],
         "Online, exponents of 1 / presence in the product, the share of the log for which an item has been there; "
-        "that of the best NDCG is taken. The larger, the more recent items are listed.",
+        "the largest whose NDCG is not clearly below the best is taken. The larger, the more recent items are listed.",
+        low=0.0,
+    )
+    youth_errors: float = setting(
+        2.0,
+        "An exponent of `youths` is clearly below the best one where it is by more than so many standard errors, over "
+        "users, of the difference.",
         low=0.0,
     )
     least_weight: float = setting(

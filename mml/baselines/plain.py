@@ -132,6 +132,7 @@ def _linear(moment: Moment) -> TrainedLearner:
         n_items=data.item_num,
         catalogue=catalogue_of(config, data),
         max_length=data.max_item_list_len,
+        repeatable=config.repeatable,
         device=config.device,
         valid_tasks=validation.tasks,
         n_candidates=validation.n_candidates,

@@ -38,6 +38,7 @@ from mml.trainer.settings import (
     PretrainSettings,
     TrainingSettings,
 )
+from mml.updating.settings import UpdateSettings
 
 STAGES = ("data", "pretrain", "meta", "adaptation", "generator", "fusion", "meta_test")
 """Stages of a run in order; a key acts on its stage and on all later ones. `run` keys change no result."""
@@ -63,6 +64,7 @@ PARTS: tuple[type, ...] = (
     CandidateSettings,
     EvaluationSettings,
     MomentSettings,
+    UpdateSettings,
     PresetSettings,
 )
 """The settings classes that belong to no slot's entry, in the order of the reference."""

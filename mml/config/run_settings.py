@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from mml.data.settings import SeedSettings
 from mml.settings import setting
 
 
 @dataclass(frozen=True)
-class RunSettings:
+class RunSettings(SeedSettings):
     """Where a run computes, reads and writes."""
 
     stage: ClassVar[str] = "run"
@@ -28,7 +29,6 @@ class RunSettings:
     imported: Mapping[str, object] | None = setting(
         None, "What mml import was told of the shop's tables, or guessed; later ones are read by the same names."
     )
-    seed: int = setting(2020, "Of all that is random.", low=0, high=2**32 - 1, stage="data")
     state: str = setting("INFO", "Log level.", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
     show_progress: bool = setting(True, "Progress bars.")
     data_path: str = setting("dataset/", "Datasets are folders below.", is_path=True)

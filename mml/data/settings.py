@@ -10,6 +10,13 @@ from mml.settings import setting
 
 
 @dataclass(frozen=True)
+class SeedSettings:
+    """What all randomness starts from."""
+
+    seed: int = setting(2020, "Of all that is random.", low=0, high=2**32 - 1, stage="data")
+
+
+@dataclass(frozen=True)
 class LogSettings:
     """What is read of the log."""
 

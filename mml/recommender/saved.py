@@ -17,9 +17,11 @@ from mml.errors import InputError
 from mml.files.bundle import finish_write, read_about, read_state, write_state
 from mml.files.safe import make_folder, plain
 from mml.model.fusion import FUSIONS
+from mml.model.generator.slot import GeneratorSettings
 from mml.model.learner import entry_of
-from mml.model.learner.slot import MAIN, Serving, State
+from mml.model.learner.slot import MAIN, Serving, State, own_values
 from mml.recommender.parts import Parts, Rules, TrainedParts, new_generator
+from mml.settings import read
 from mml.version import __version__
 
 MODEL = "model"
@@ -75,7 +77,11 @@ def load(kind: type[Parts], path: str | Path) -> Parts:
 def state_of(parts: TrainedParts) -> State:
     """All of the trained parts: nested mappings of tensors, numbers, strings and lists."""
     generator = parts.generator
-    made = None if generator is None else {"kind": parts.values["generator"], "weights": generator.state_dict()}
+    made = (
+        None
+        if generator is None
+        else {"kind": read(GeneratorSettings, parts.values).generator, "weights": generator.state_dict()}
+    )
     return {
         "settings": plain(parts.values),
         "rules": asdict(parts.rules),
@@ -99,7 +105,7 @@ def from_state(kind: type[Parts], state: State) -> Parts:
     items, catalogue = Items.from_state(state["items"]), Catalogue.from_state(state["catalogue"])
     serving = Serving(catalogue, device)
     learners = {
-        name: entry_of(name).restored(name, state["learners"][name], values | values["learners"].get(name, {}), serving)
+        name: entry_of(name).restored(name, state["learners"][name], own_values(values, name), serving)
         for name in state["order"]
     }
     generator = None

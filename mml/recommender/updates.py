@@ -19,12 +19,11 @@ from mml.evaluation.significance import per_case_ndcg
 from mml.histories import Histories
 from mml.recommender.lists import BLOCK
 from mml.recommender.parts import Parts, TrainedParts
-from mml.updating.learning import learned
+from mml.settings import read
+from mml.updating.learning import Training, learned
+from mml.updating.settings import UpdateSettings
 
 logger = logging.getLogger(__name__)
-
-_JUDGES = 10
-"""One of so many users judges, the newest of those who can: who took two items or more."""
 
 
 class Updated(TypedDict):
@@ -50,7 +49,7 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     if not parts.rules.repeatable:
         tasks = tasks.take(~(tasks.inputs(slice(None)) == tasks.target[:, None]).any(1))
     able = np.unique(tasks.users)
-    judges = able[-max(1, len(able) // _JUDGES) :]
+    judges = able[-max(1, len(able) // read(UpdateSettings, parts.values).update_judges) :]
     of_others = ~np.isin(newer.owners, judges)
     if not len(able) or not of_others.any():
         raise InputError(
@@ -82,9 +81,18 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
 
 def _with_newer(parts: Parts, newer: PackedSequences, times: np.ndarray | None) -> Parts:
     assert parts.log is not None
-    return parts.with_learners(
-        learned(parts.learners, parts.choices, parts.values, parts.log, newer, parts.catalogue, parts.device, times)
+    rules = parts.rules
+    training = Training(
+        choices=parts.choices,
+        values=parts.values,
+        catalogue=parts.catalogue,
+        max_length=rules.max_length,
+        repeatable=rules.repeatable,
+        device=parts.device,
+        old=parts.log,
     )
+    settings = read(UpdateSettings, parts.values)
+    return parts.with_learners(learned(parts.learners, training, newer, times, settings))
 
 
 @torch.no_grad()

@@ -210,6 +210,7 @@ def fit_context(context: RunContext, name: str, to_all: bool = False) -> FitCont
         n_items=data.item_num,
         catalogue=context.catalogue,
         max_length=data.max_item_list_len,
+        repeatable=context.config.repeatable,
         device=context.device,
         valid_tasks=validation.tasks,
         n_candidates=validation.n_candidates,

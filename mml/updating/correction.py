@@ -12,10 +12,10 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import prefix_tasks
 from mml.evaluation.scorer import Scorer
 from mml.model.learner.slot import TrainedLearner
+from mml.updating.settings import UpdateSettings
 
-_MAX_TASKS = 10_000  # what is expected is estimated from so many predictions
-_CELLS = 2**22  # scores held at a time
-_LEAST = 1e-9  # expected number
+_CELLS = 2**22  # scores held at a time: bounds memory and changes no result
+_LEAST = 1e-9  # expected number of an item that no prediction expects, so that its logarithm is finite
 
 
 class Correction:
@@ -33,14 +33,17 @@ class Correction:
         n_items: number of items, the padding item included.
         max_length: longest history.
         repeatable: whether items of the history are candidates.
+        settings: how many predictions tell what is expected.
     """
 
-    def __init__(self, newer: PackedSequences, n_items: int, max_length: int, repeatable: bool) -> None:
+    def __init__(
+        self, newer: PackedSequences, n_items: int, max_length: int, repeatable: bool, settings: UpdateSettings
+    ) -> None:
         self._n_items, self._repeatable = n_items, repeatable
         tasks = prefix_tasks(newer, max_length)
         self._tasks = tasks if repeatable else tasks.take(~MMLDataset.target_in_history(tasks))
         n = len(self._tasks)
-        self._some_tasks = self._tasks.take(np.linspace(0, n - 1, min(n, _MAX_TASKS)).astype(np.int64))
+        self._some_tasks = self._tasks.take(np.linspace(0, n - 1, min(n, settings.update_cases)).astype(np.int64))
 
     def corrected(self, learner: TrainedLearner) -> TrainedLearner:
         """The learner with its probabilities corrected; as it is where nothing could have been predicted yet."""

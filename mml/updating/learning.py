@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,55 +13,84 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import prefix_tasks
 from mml.model.learner import entry_of
 from mml.model.learner.outputs import Output
-from mml.model.learner.slot import EventLearner, FitContext, FittedEntry, State, TrainedLearner
+from mml.model.learner.slot import EventLearner, FitContext, FittedEntry, State, TrainedLearner, own_values
+from mml.settings import Values
 from mml.updating.correction import Correction
+from mml.updating.settings import UpdateSettings
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the learners of a run were trained, which an update repeats with more data.
+
+    Args:
+        choices: of the learners without an encoder, what their fit is made of.
+        values: all settings of the run.
+        catalogue: the items.
+        max_length: longest history.
+        repeatable: whether items of the history are candidates.
+        device: of the learners.
+        old: the old users' sequences.
+    """
+
+    choices: Mapping[str, State]
+    values: Values
+    catalogue: Catalogue
+    max_length: int
+    repeatable: bool
+    device: torch.device
+    old: PackedSequences
+
+    def fitted(self, name: str, log: PackedSequences) -> TrainedLearner:
+        """A learner without an encoder, fitted by its choices to another log."""
+        entry = entry_of(name)
+        assert isinstance(entry, FittedEntry)
+        n_items = self.catalogue.n_items
+        nobody = prefix_tasks(PackedSequences(np.zeros(0, np.int64), np.zeros(1, np.int64)), self.max_length)
+        context = FitContext(
+            values=own_values(self.values, name),
+            old=log,
+            times=None,
+            n_items=n_items,
+            catalogue=self.catalogue,
+            max_length=self.max_length,
+            repeatable=self.repeatable,
+            device=self.device,
+            valid_tasks=nobody,
+            n_candidates=n_items,
+            score=_nothing_to_choose,
+        )
+        return entry.fitted(name, self.choices[name], context)
 
 
 def learned(
     learners: Mapping[str, TrainedLearner],
-    choices: Mapping[str, State],
-    values: Mapping[str, Any],
-    old: PackedSequences,
+    training: Training,
     newer: PackedSequences,
-    catalogue: Catalogue,
-    device: torch.device,
-    times: np.ndarray | None = None,
+    times: np.ndarray | None,
+    settings: UpdateSettings,
 ) -> dict[str, TrainedLearner]:
     """Learners without an encoder fitted again to all, and all corrected where predictions miss the newer ones; those
     that count events go on counting.
 
     Args:
         learners: by name.
-        choices: of those without an encoder, what their fit is made of.
-        values: all settings of the run.
-        old, newer: sequences of different users, or of the same at other times.
-        catalogue: the items.
-        device: of the learners.
+        training: how they were trained.
+        newer: sequences of other users, or of the same at later times.
         times: float64 [n_interactions], of the newer ones; None if they are not known.
+        settings: how the corrections are estimated.
     """
-    length: int = values["MAX_ITEM_LIST_LENGTH"]
-    correction = Correction(newer, catalogue.n_items, length, values["repeatable"])
-    whole = PackedSequences.joined([old, newer])
+    rules = training.max_length, training.repeatable
+    correction = Correction(newer, training.catalogue.n_items, *rules, settings)
+    whole = PackedSequences.joined([training.old, newer])
     found: dict[str, TrainedLearner] = {}
     for name, learner in learners.items():
         if isinstance(learner, EventLearner):
             found[name] = learner.over(learner.events.followed_by(newer, times))
-            continue
-        if name in choices:
-            entry = entry_of(name)
-            assert isinstance(entry, FittedEntry)
-            own = values | values["learners"].get(name, {})
-            learner = entry.fitted(name, choices[name], _context(own, whole, catalogue, length, device))
-        found[name] = correction.corrected(learner)
+        else:
+            fitted = training.fitted(name, whole) if name in training.choices else learner
+            found[name] = correction.corrected(fitted)
     return found
-
-
-def _context(
-    values: Mapping[str, Any], old: PackedSequences, catalogue: Catalogue, length: int, device: torch.device
-) -> FitContext:
-    nobody = prefix_tasks(PackedSequences(np.zeros(0, np.int64), np.zeros(1, np.int64)), length)
-    n_items = catalogue.n_items
-    return FitContext(values, old, None, n_items, catalogue, length, device, nobody, n_items, _nothing_to_choose)
 
 
 def _nothing_to_choose(output: Output) -> float:

@@ -419,6 +419,17 @@ def test_an_update_learns_what_newcomers_take_now(output: Path, tmp_path: Path) 
     assert more["ndcg_before"] > told["ndcg_before"]
 
 
+def test_who_judges_an_update_is_a_setting(output: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for one_of, n_judges in (None, 3), (3, 10), (100, 1):
+        model = mml.load(output / "tiny" / "latest")
+        ids = list(model.items.index)
+        if one_of is not None:
+            model.values["update_judges"] = one_of
+        with caplog.at_level("INFO", "mml.recommender.updates"):
+            model.update({f"user{user}": ids[user : user + 3] for user in range(30)})
+        assert f"for the {n_judges} newest users" in caplog.messages[-1]
+
+
 def test_an_update_that_harms_is_not_kept(output: Path) -> None:
     """The newest users do as those of the training did; what came in between misleads."""
     model = mml.load(output / "tiny" / "latest")

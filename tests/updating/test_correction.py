@@ -14,6 +14,7 @@ from mml.data.dataset import MMLDataset
 from mml.data.popularity import prior_strength
 from mml.data.sequences import PackedSequences
 from mml.data.settings import PopularitySettings
+from mml.data.tasks import TaskSet
 from mml.evaluation.ranking import Ranking
 from mml.model.learner.adaptation import Adaptation
 from mml.model.learner.adapted import AdaptedLearner
@@ -22,9 +23,11 @@ from mml.model.learner.episode import Episode
 from mml.model.learner.id import IDLearner
 from mml.model.learner.linear import LinearModel, LinearRegression
 from mml.model.learner.linear_entry import LinearLearner
+from mml.model.learner.outputs import Output
 from mml.model.learner.scores import dot_scores
 from mml.run.learners import untrained_learner
 from mml.updating.correction import Correction
+from mml.updating.settings import UpdateSettings
 from tests.data.loading import load
 
 pytestmark = pytest.mark.slow
@@ -49,7 +52,7 @@ def newer_of(dataset: MMLDataset) -> PackedSequences:
 
 
 def correction_by(newer: PackedSequences, dataset: MMLDataset, repeatable: bool) -> Correction:
-    return Correction(newer, dataset.item_num, dataset.max_item_list_len, repeatable)
+    return Correction(newer, dataset.item_num, dataset.max_item_list_len, repeatable, UpdateSettings())
 
 
 def trained(dataset: MMLDataset, learner: Learner) -> AdaptedLearner:
@@ -97,6 +100,23 @@ def test_offsets_are_those_of_a_slow_reference(
     assert torch.equal(found[:, :d], table[:, :d])
     before = table[:, d:] if table.shape[1] > d else torch.zeros(len(table), 1)
     torch.testing.assert_close(found[:, d:], before + offsets[:, None])
+
+
+def test_so_many_predictions_at_most_tell_what_is_expected(
+    tiny_data: Path, arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = load(arguments(tiny_data, tmp_path, eval_shots=SHOTS))
+    learner, asked = trained(dataset, learner_of(dataset, "id")), []
+    real = AdaptedLearner.expectations
+
+    def counted(self: AdaptedLearner, tasks: TaskSet) -> Output:
+        asked.append(len(tasks))
+        return real(self, tasks)
+
+    monkeypatch.setattr(AdaptedLearner, "expectations", counted)
+    rest = newer_of(dataset), dataset.item_num, dataset.max_item_list_len, False
+    Correction(*rest, UpdateSettings(update_cases=3)).log_ratios(learner)
+    assert asked == [3]
 
 
 def test_a_learner_that_grows_predicts_as_before(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:

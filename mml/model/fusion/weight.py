@@ -18,7 +18,8 @@ from mml.model.fusion.cases import FusionCases
 from mml.model.fusion.mean import FixedWeights
 from mml.model.fusion.slot import FUSIONS, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.weighted import weighted_mean
-from mml.settings import Values, inside, is_number, read, setting
+from mml.model.learner.slot import learners_of
+from mml.settings import Values, is_number, read, setting
 
 _RANKED = 512  # cases ranked at a time
 
@@ -50,10 +51,10 @@ class WeightEntry:
         Raises:
             InputError: naming the key.
         """
-        weights, learners = values.get("fusion_weight"), inside(values.get("learners"))
+        weights, learners = read(WeightSettings, values).fusion_weight, learners_of(values)
         if weights is None:
             return
-        if set(inside(weights)) != set(learners) or not all(is_number(value) for value in inside(weights).values()):
+        if set(weights) != set(learners) or not all(is_number(value) for value in weights.values()):
             raise InputError(f"config: key 'fusion_weight' must give a number to each learner: {', '.join(learners)}.")
 
     def fit(self, shape: FusionShape, data: FusionFit | None, values: Values) -> TrainedFusion:

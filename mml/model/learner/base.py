@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding  # unlike indexing, its gradient does not depend on the threads
 
 from mml.data.catalogue import Catalogue
+from mml.data.settings import LogSettings, SeedSettings
 from mml.data.tasks import TaskBatch
 from mml.errors import InputError
 from mml.meta.algorithms import ALGORITHMS
@@ -76,9 +77,7 @@ class LearnerParts:
         """The parts that a run's settings give."""
         loss = LOSSES[read(LossSettings, values).loss_type].make(values)
         encoder, inner = read(EncoderSettings, values), read(InnerLoopSettings, values)
-        length, seed = values["MAX_ITEM_LIST_LENGTH"], values["seed"]
-        assert isinstance(length, int)
-        assert isinstance(seed, int)
+        length, seed = read(LogSettings, values).MAX_ITEM_LIST_LENGTH, read(SeedSettings, values).seed
         return cls(name, catalogue, encoder, loss, inner, length, seed)
 
 

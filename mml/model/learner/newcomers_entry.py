@@ -12,6 +12,7 @@ from torch import Tensor
 from mml.data.catalogue import Catalogue
 from mml.data.events import EventLog
 from mml.data.moments import PROTOCOLS
+from mml.data.settings import SplitSettings
 from mml.data.tasks import Moments, TaskSet
 from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
 from mml.model.newcomers.content import unit_content
@@ -121,7 +122,7 @@ class NewcomersEntry:
 
     def choose(self, context: FitContext) -> State:
         events, n_items = events_of(context), context.n_candidates
-        content, repeatable = content_of(context.catalogue, n_items), bool(context.values["repeatable"])
+        content, repeatable = content_of(context.catalogue, n_items), context.repeatable
         how = read(NewcomersSettings, context.values)
         shares = Shares(events, n_items, len(events), repeatable, how=how)
         untouched = untouched_weights(events, content, repeatable, how)
@@ -129,7 +130,7 @@ class NewcomersEntry:
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
         events, chosen = events_of(context), _chosen_of(choice["chosen"])
-        repeatable = bool(context.values["repeatable"])
+        repeatable = context.repeatable
         catalogue, n_items = context.catalogue, context.catalogue.n_items
         content, how = content_of(catalogue, n_items), read(NewcomersSettings, context.values)
         launches = None if content is None else learned(events, content, repeatable, how)
@@ -137,7 +138,7 @@ class NewcomersEntry:
 
     def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
         users, items, times, places = (np.asarray(state["log"][key]) for key in _ARRAYS)
-        chosen, repeatable = _chosen_of(state["chosen"]), bool(values["repeatable"])
+        chosen, repeatable = _chosen_of(state["chosen"]), read(SplitSettings, values).repeatable
         events = EventLog(users, items, times, places)
         n_past, counted = int(state["n_past"]), int(state["counted"])
         launches = np.asarray(state["launches"]) if "launches" in state else None

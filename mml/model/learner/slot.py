@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -16,7 +16,7 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.files.bundle import State
 from mml.model.learner.outputs import Output
-from mml.settings import Values
+from mml.settings import Values, inside
 from mml.slots import Registry
 
 if TYPE_CHECKING:  # who fits without an encoder does not run its code
@@ -146,6 +146,7 @@ class FitContext:
         n_items: number of items, the padding item included.
         catalogue: the items.
         max_length: longest history.
+        repeatable: whether items of the history are candidates.
         device: of the result.
         valid_tasks: the validation tasks.
         n_candidates: items that validation ranks, the padding item included.
@@ -158,6 +159,7 @@ class FitContext:
     n_items: int
     catalogue: Catalogue
     max_length: int
+    repeatable: bool
     device: torch.device
     valid_tasks: TaskSet
     n_candidates: int
@@ -182,6 +184,16 @@ LEARNERS: Registry[LearnerEntry] = Registry("learner")
 
 MAIN = "id"
 """The learner that no run lacks: its embeddings hold the items' content, and a generator makes those of new items."""
+
+
+def own_values(values: Values, name: str) -> Values:
+    """A run's settings as the learner `learners.<name>` reads them: its own over the common ones."""
+    return {**values, **inside(learners_of(values).get(name))}
+
+
+def learners_of(values: Values) -> Mapping[str, object]:
+    """The learners that a run's settings name, with what is set for each."""
+    return inside(values.get("learners"))
 
 
 def entry_of(name: str) -> LearnerEntry:

@@ -46,6 +46,15 @@ def test_tfidf_has_no_more_dimensions_than_the_texts_span() -> None:
     assert get_text_encoder("tfidf").encode(["alone"])[0].shape == (1, 1)
 
 
+def test_tfidf_leaves_out_rare_words_and_the_rest_of_the_most_frequent() -> None:
+    texts = ["same alone", "same word", "same word"]
+    usual = get_text_encoder("tfidf", ngrams=1)
+    some = get_text_encoder("tfidf", ngrams=1, rare_from=3)
+    few = get_text_encoder("tfidf", ngrams=1, max_terms=1)
+    terms = [one.fit_transform(texts)[2].values["terms"] for one in (usual, some, few)]
+    assert terms == [["alone", "same", "word"], ["same", "word"], ["same"]]
+
+
 @pytest.mark.parametrize("mask", [True, False])
 def test_tfidf_learns_from_the_fitted_rows_only(mask: bool) -> None:
     rows = np.array([0, 1, 2, 3])
@@ -200,7 +209,12 @@ def test_one_picture_is_enough(pictures: list[Path]) -> None:
         (get_image_encoder, "tfidf", {}, "is for texts"),
         (get_text_encoder, "tfdif", {}, "encoder 'tfdif' is not known; did you mean 'tfidf'"),
         (get_image_encoder, "Descriptor", {}, "did you mean 'descriptor'"),
-        (get_text_encoder, "tfidf", {"pooling": "cls"}, "no option pooling; its options are dim, ngrams"),
+        (
+            get_text_encoder,
+            "tfidf",
+            {"pooling": "cls"},
+            "no option pooling; its options are dim, ngrams, max_terms, rare_from",
+        ),
         (get_image_encoder, "descriptor", {"batch_size": 3}, "no option batch_size; its options are dim"),
         (get_text_encoder, "bert-base-uncased", {"dim": 3}, "no option dim; its options are batch_size, device"),
         (get_text_encoder, "bert-base-uncased", {"pooling": "max"}, "pooling 'max' is not known"),

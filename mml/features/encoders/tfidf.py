@@ -18,8 +18,8 @@ _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 # Vowel signs and accents that are characters of their own: parts of words, though not \w.
 _MARKS = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.category(chr(code))[0] == "M")
 _RUNS = re.compile(rf"(?P<unspaced>[{_UNSPACED}]+)|(?:(?![{_UNSPACED}])(?:[^\W_]|[{_MARKS}]))+")
-# From this many texts on, a word that only one of them uses says nothing about likeness.
-_RARE_FROM = 50
+# A vector shorter than this is rounding: texts are of unit length before the SVD.
+_LEAST_NORM = 1e-6
 
 
 @dataclass
@@ -29,10 +29,14 @@ class TfidfEncoder(FittedEncoder[str, Sequence[str]]):
     Attributes:
         dim: length of the vectors; shorter when the texts hold less.
         ngrams: the longest run of neighbouring words that is counted.
+        max_terms: the most words and runs that are counted, the most frequent ones.
+        rare_from: from so many texts on, what only one of them uses says nothing about likeness and is left out.
     """
 
     dim: int = 128
     ngrams: int = 2
+    max_terms: int = 100_000
+    rare_from: int = 50
     name: str = "tfidf"
 
     def extract(self, items: Sequence[str]) -> tuple[Sequence[str], NDArray[np.bool_]]:
@@ -48,7 +52,7 @@ class TfidfEncoder(FittedEncoder[str, Sequence[str]]):
         if not present.any():
             raise InputError(f"encoder {self.name}: none of the {len(raw)} texts has a word")
         texts = [raw[row] for row in rows_to_fit(present, fit_on)]
-        vectorizer = self._vectorizer(min_df=2 if len(texts) >= _RARE_FROM else 1, max_features=100_000)
+        vectorizer = self._vectorizer(min_df=2 if len(texts) >= self.rare_from else 1, max_features=self.max_terms)
         try:
             vectorizer.fit(texts)
         except ValueError as error:
@@ -64,7 +68,7 @@ class TfidfEncoder(FittedEncoder[str, Sequence[str]]):
         counted = vectorizer.transform(raw)
         vectors = project(counted, state.tensors["components"], state.values["kept"])
         norms = np.linalg.norm(vectors, axis=1)
-        present = norms > 1e-6
+        present = norms > _LEAST_NORM
         vectors[present] /= norms[present, None]
         vectors[~present] = 0
         return vectors, present

@@ -17,6 +17,8 @@ class TextSource(TableSource):
 
     dim: int | None = setting(None, "tfidf: length of the vectors (128)", low=1)
     ngrams: int | None = setting(None, "tfidf: longest run of words that is counted (2)", low=1)
+    max_terms: int | None = setting(None, "tfidf: most words and runs that are counted, by frequency (100000)", low=1)
+    rare_from: int | None = setting(None, "tfidf: from so many texts on, words of only one are left out (50)", low=1)
     pooling: str | None = setting(None, "models: auto, mean or cls (auto: the model's own, else mean)")
     max_length: int | None = setting(None, "models: tokens read of a text (512, or the model's limit)", low=1)
     batch_size: int | None = setting(None, "models: items in one forward pass (64)", low=1)

@@ -23,7 +23,7 @@ from mml.settings import setting
 T = TypeVar("T")
 _CPU_CHUNK = 32  # stacked weights of a chunk should stay near the cache
 _CPU_POSITIONS = 1024  # tasks so short that none are stacked: more at a time, so that few calls are made
-_CUDA_SHARE = 0.3
+_CUDA_SHARE = 0.3  # of the free memory; the rest is for what the estimate leaves out
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class IALS(PriorMethod):
         known = touched(log, n_items)
         x = incidence(log, n_items)
         items = torch.randn(n_items, self.dim, generator=torch.Generator().manual_seed(self.seed))
-        items = items * known[:, None] * (0.1 / self.dim**0.5)
+        items = items * known[:, None] * (0.1 / self.dim**0.5)  # Rendle et al.'s start: 0.1 / sqrt(d)
         n_known = int(known.sum())
         for _ in range(self.sweeps):
             users = torch.cat([torch.zeros(1, self.dim), self._solved(items, x, 0, n_known)])

@@ -85,6 +85,7 @@ class RecentPositionPopularity(RecentPopularity):
     def fit(self, log: PackedSequences, n_items: int, times: np.ndarray | None = None) -> Shares:
         recent = recent_counts(log, n_items, times, self.half_life)
         overall = np.maximum(np.bincount(log.items, minlength=n_items), 1e-12)
+        # 1e-9: items without recent events are not all alike, they keep the order that they have by position
         rise = (recent / max(recent.sum(), 1e-300) + 1e-9) / (overall / overall.sum())
         plain = by_position(log, n_items)
         return Shares(plain.shares * torch.from_numpy(np.where(plain.known, rise**self.strength, 0.0)), plain.known)

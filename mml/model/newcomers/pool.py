@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 # Where the iteration ends: arithmetic, no settings.
-_STEPS = 500
+_STEPS = 500  # a bound on time: what the weights still gain by then moves no list
 _ENOUGH = 1e-6  # change of a weight
 
 

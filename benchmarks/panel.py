@@ -21,7 +21,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -41,6 +40,7 @@ from mml.files.safe import write_text
 from mml.model.learner import entry_of
 from mml.run.folder import RunFolder
 from mml.run.run import run_meta
+from mml.run.schema import Result
 from mml.synthetic import STAND_IN, generate, spec_for, write
 from mml.synthetic.oracle import oracle_metrics
 
@@ -116,7 +116,7 @@ class Runs:
         result, folder = run_baseline(read_baseline(name, self.world, [], self._arguments(seed)))
         yield from self._lines(result, folder, seed, "baseline")
 
-    def _lines(self, result: dict[str, Any], folder: Path, seed: int, kind: str) -> Iterator[Row]:
+    def _lines(self, result: Result, folder: Path, seed: int, kind: str) -> Iterator[Row]:
         """The lines of a finished run."""
         seconds = sum(stage["cpu_seconds"] for stage in result["stages"].values())
         gains = gains_of(pd.read_csv(folder / "predictions.csv", dtype={"user_id": str}))

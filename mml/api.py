@@ -11,15 +11,21 @@ import pandas as pd
 
 from mml.config.config import Config
 from mml.config.sources import nested
-from mml.files.runs import Result
 from mml.importing.build import import_log
 from mml.logs import own_log
 from mml.recommender import Recommender
 from mml.report.write import try_report
 from mml.run.folder import RunFolder
 from mml.run.run import run_meta
+from mml.run.schema import Result
 
 logger = logging.getLogger(__name__)
+
+
+class RunResult(Result):
+    """A run's result, and its folder."""
+
+    path: str
 
 
 def run(
@@ -27,7 +33,7 @@ def run(
     config_files: Sequence[str | Path] = (),
     config_dict: Mapping[str, object] | None = None,
     **settings: object,
-) -> Result:
+) -> RunResult:
     """Train and evaluate, as `mml train` does.
 
     Args:

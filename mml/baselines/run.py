@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,13 +23,12 @@ from mml.precision import set_up_torch
 from mml.run import result as report
 from mml.run.context import curves_logged, validation_of
 from mml.run.frame import Stages, State
+from mml.run.schema import NewUsers, Result
 
 logger = logging.getLogger(__name__)
 
 
-def run_baseline(
-    baseline: Baseline, on_start: Callable[[Path], None] = lambda path: None
-) -> tuple[dict[str, Any], Path]:
+def run_baseline(baseline: Baseline, on_start: Callable[[Path], None] = lambda path: None) -> tuple[Result, Path]:
     """Run a baseline; returns result.json's content and the run's folder.
 
     Args:
@@ -71,7 +69,7 @@ def run_baseline(
         valid: Mapping[str, float] = {}
         if valid_scorer is not None and len(validation):
             valid = validation.score(validation.rank(valid_scorer))[1]
-        result = {
+        result: Result = {
             **report.head_of(config, dataset, summary, stages.records),
             "learners": {},
             "adaptation": {},
@@ -87,14 +85,14 @@ def run_baseline(
     code = [__name__, *model.code]
     with curves_logged(config, folder.path):
         state = stages("meta_test", depends_on, list(stages.records), code, build)
-    result: dict[str, Any] = json.loads(state["result"])
+    result: Result = json.loads(state["result"])
     ranks = {name: state["ranks"][name].cpu().numpy() for name in result["metrics"]}
     folder.write_text("predictions.csv", report.predictions_csv(ranks, tasks, dataset))
     folder.write_text("result.json", state["result"])
     return result, folder.path
 
 
-def _new_users_learned_from(baseline: Baseline) -> dict[str, Any]:
+def _new_users_learned_from(baseline: Baseline) -> NewUsers:
     """Whether what other new users did was learned from, and if so at how many moments."""
     does = baseline.new_users != "none"
     moments = baseline.config.part(MomentSettings).moments

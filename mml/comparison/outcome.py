@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from mml.files.runs import Result
 from mml.files.sheets import restored
 from mml.model.learner.slot import MAIN
+from mml.run.schema import Result
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,7 @@ class Outcome:
     @property
     def groups(self) -> dict[str, dict[str, float]]:
         """Group -> metric -> value."""
-        groups: dict[str, dict[str, float]] = self.result["metrics"][self.method]
-        return groups
+        return self.result["metrics"][self.method]
 
     @property
     def cpu_seconds(self) -> float:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -15,14 +14,13 @@ import pandas as pd
 from mml.config.sources import Loader, read_yaml
 from mml.errors import InputError
 from mml.evaluation.significance import per_case_ndcg
-from mml.files.runs import read_result
 from mml.files.sheets import restored
 from mml.method_names import FLOOR, FULL, ONLINE
 from mml.recommender import Recommender
 from mml.report.estimates import Estimate, hits, share
 from mml.report.log import RunLog, read_log
 from mml.report.names import is_variant, knows_later_events
-from mml.report.result import Result
+from mml.run.schema import Result, read_result
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +177,7 @@ def _read_result(folder: Path) -> Result:
     result = read_result(path)
     if result is None or "all" not in result["metrics"].get(FULL, {}):
         raise InputError(f"{path} is damaged, or of a baseline; the same run writes it again.")
-    return cast(Result, result)
+    return result
 
 
 def _read_cases(path: Path) -> Cases:

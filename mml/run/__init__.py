@@ -9,12 +9,15 @@ from __future__ import annotations
 import importlib
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mml.api import RunResult
 
 
 class _CallableModule(ModuleType):
-    def __call__(self, dataset: str, **settings: Any) -> dict[str, Any]:
-        result: dict[str, Any] = importlib.import_module("mml.api").run(dataset, **settings)
+    def __call__(self, dataset: str, **settings: object) -> RunResult:
+        result: RunResult = importlib.import_module("mml.api").run(dataset, **settings)
         return result
 
 

@@ -20,6 +20,7 @@ from mml.model.learner.slot import FitContext, FittedEntry, LearnerEntry, StateE
 from mml.model.loss import LOSSES, LossSettings
 from mml.run.context import RunContext, catalogue_of
 from mml.run.frame import Build, State
+from mml.run.schema import AdaptationFacts, LearnerFacts, TrainingFacts
 from mml.settings import keys_of
 from mml.trainer.base import StageTrainer
 from mml.trainer.meta import MetaTrainer
@@ -44,7 +45,7 @@ class LearnerStages:
 
     learner: TrainedLearner
     names: tuple[str, ...]
-    report: State
+    report: LearnerFacts
     choice: State | None = None
 
 
@@ -78,7 +79,7 @@ class _WithEncoder:
 
     def stages(self) -> LearnerStages:
         context, name = self._context, self._name
-        report: State = {}
+        report: LearnerFacts = {}
         state = self._stage("pretrain", self._pretrain, PretrainTrainer.__module__)
         report["pretraining"] = state["training"]
         if context.config.part(MetaSettings, name).meta_epochs:
@@ -88,7 +89,13 @@ class _WithEncoder:
         learner = self._at(state["weights"])
         how = self._stage("adaptation", lambda _: self._choose(learner), "mml.trainer.choice")
         adaptation = Adaptation(**how["adaptation"])
-        report["adaptation"] = {"kept": adaptation.steps > 0, **how["scores"], **how["adaptation"]}
+        report["adaptation"] = {
+            "kept": adaptation.steps > 0,
+            "score_before": how["scores"]["score_before"],
+            "score_after": how["scores"]["score_after"],
+            "rate": adaptation.rate,
+            "steps": adaptation.steps,
+        }
         _say(name, report)
         run = context.config.run
         whole = AdaptedLearner(
@@ -176,7 +183,7 @@ class _WithEncoder:
         return {"adaptation": asdict(how), "scores": scores}, len(validation) * len(settings.rates)
 
 
-def _say(name: str, report: State) -> None:
+def _say(name: str, report: LearnerFacts) -> None:
     """One line on what was kept."""
     meta, how = report.get("meta_training"), report["adaptation"]
     said = "no meta-training" if meta is None else f"meta-training {_kept(meta)}"
@@ -184,7 +191,7 @@ def _say(name: str, report: State) -> None:
     logger.info("%s: %s; adaptation of %s, %s.", name, said, steps, _kept(how))
 
 
-def _kept(report: State) -> str:
+def _kept(report: TrainingFacts | AdaptationFacts) -> str:
     before, after = report["score_before"], report["score_after"]
     if before is None:
         return "kept without validation users"

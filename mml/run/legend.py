@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from mml.method_names import FLOOR, FULL, FUSION, NO_ADAPT, NO_GENERATOR, ONLINE
 from mml.model.fusion import FUSIONS
 from mml.model.learner import entry_of
+from mml.run.schema import Result
 
 _WIDTH = 110
 _SHOTS = "shots_"
 
 
-def legend(results: Sequence[Mapping[str, Any]]) -> str:
+def legend(results: Sequence[Result]) -> str:
     """Of the metrics, groups and methods of some results.
 
     Args:
@@ -36,17 +36,17 @@ def legend(results: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join([textwrap.fill(head, _WIDTH), *lines])
 
 
-def _groups(results: Sequence[Mapping[str, Any]]) -> set[str]:
+def _groups(results: Sequence[Result]) -> set[str]:
     return {group for result in results for groups in result["metrics"].values() for group in groups}
 
 
-def _learners(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+def _learners(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
     """Each learner alone, and what it is."""
     for name in dict.fromkeys(name for result in results for name in result["learners"]):
         yield name, entry_of(name).meaning
 
 
-def _variants(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+def _variants(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
     """What the rest of a method's name says."""
     names = {name for result in results for name in result["metrics"]}
     ends = {

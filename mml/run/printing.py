@@ -7,13 +7,14 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mml.errors import InputError
+from mml.evaluation.cases import GroupMetrics
 from mml.files.faults import in_one_line
-from mml.files.runs import LATEST, Result, read_result
+from mml.files.runs import LATEST
 from mml.method_names import FULL
 from mml.run.legend import legend
+from mml.run.schema import Result, read_result
 
 _LETTERS = {"recall": "R", "mrr": "M", "ndcg": "N", "hit": "H", "precision": "P"}
 _MEANINGS = {"R": "recall", "M": "mean reciprocal rank", "N": "NDCG", "H": "hit rate", "P": "precision"}
@@ -48,7 +49,7 @@ def aligned(rows: Sequence[Sequence[str]], n_left: int = 1) -> str:
     return "\n".join(lines)
 
 
-def result_table(result: Mapping[str, Any]) -> str:
+def result_table(result: Result) -> str:
     """All methods over all new users, with NDCG (or the first metric) by warm and cold target."""
     methods = result["metrics"]
     full = methods.get(FULL) or next(iter(methods.values()))
@@ -102,7 +103,7 @@ def all_table(result: Result) -> str:
     return f"{result['dataset']}\n{aligned(rows, n_left=2)}"
 
 
-def _group_rows(method: str, groups: Result, titles: Mapping[str, str]) -> list[list[str]]:
+def _group_rows(method: str, groups: GroupMetrics, titles: Mapping[str, str]) -> list[list[str]]:
     rows = []
     for group, values in groups.items():
         counts = [str(values["n_users"]), str(values["n_cases"])]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,8 +14,11 @@ import torch
 from mml.code import library_versions
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
+from mml.data.summary import Summary
 from mml.data.tasks import TaskSet
+from mml.files.bundle import State
 from mml.files.sheets import neutral
+from mml.run.schema import Head, LearnerFacts, Result, StageFacts
 from mml.version import __version__
 
 if TYPE_CHECKING:
@@ -82,11 +84,11 @@ def versions() -> dict[str, str]:
 def result_of(
     config: Config,
     dataset: MMLDataset,
-    summary: Mapping[str, Any],
+    summary: Summary,
     records: Mapping[str, StageRecord],
-    reports: Mapping[str, Mapping[str, Any]],
-    tested: Mapping[str, Any],
-) -> dict[str, Any]:
+    reports: Mapping[str, LearnerFacts],
+    tested: State,
+) -> Result:
     """The content of result.json.
 
     Args:
@@ -99,17 +101,15 @@ def result_of(
     adaptation = {name: report["adaptation"] for name, report in reports.items() if "adaptation" in report}
     return {
         **head_of(config, dataset, summary, records),
-        "learners": {name: dict(report) for name, report in reports.items()},
-        "adaptation": {name: {key: how[key] for key in ("rate", "steps")} for name, how in adaptation.items()},
+        "learners": dict(reports),
+        "adaptation": {name: {"rate": how["rate"], "steps": how["steps"]} for name, how in adaptation.items()},
         "validation": dict(tested["validation"]),
         "metrics": {method: tested["metrics"][method] for method in tested["order"]},
         "first_screen": dict(tested["first_screen"]),
     }
 
 
-def head_of(
-    config: Config, dataset: MMLDataset, summary: Mapping[str, Any], records: Mapping[str, StageRecord]
-) -> dict[str, Any]:
+def head_of(config: Config, dataset: MMLDataset, summary: Summary, records: Mapping[str, StageRecord]) -> Head:
     """What every result.json begins with, mml's and a baseline's: what was run, on what, and how long its stages took.
 
     Args:
@@ -123,11 +123,18 @@ def head_of(
         "seed": config.run.seed,
         "versions": versions(),
         "device": device_name(config.device),
-        "data": dict(summary),
-        "stages": {
-            stage: {key: value for key, value in asdict(record).items() if key != "fingerprint"}
-            for stage, record in records.items()
-        },
+        "data": summary,
+        "stages": {stage: _facts(record) for stage, record in records.items()},
+    }
+
+
+def _facts(record: StageRecord) -> StageFacts:
+    return {
+        "seconds": record.seconds,
+        "cpu_seconds": record.cpu_seconds,
+        "users_per_second": record.users_per_second,
+        "peak_memory_mb": record.peak_memory_mb,
+        "versions": record.versions,
     }
 
 
@@ -136,6 +143,6 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
-def to_json(result: Mapping[str, Any]) -> str:
+def to_json(result: Result) -> str:
     """result.json's text."""
     return json.dumps(result, indent=2, ensure_ascii=False) + "\n"

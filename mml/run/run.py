@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from mml import distributed
 from mml.checking.dataset import check_dataset
@@ -28,6 +27,7 @@ from mml.run.generator import generator_stage
 from mml.run.learners import LearnerStages, fitted_to_all, learner_stages
 from mml.run.meta_test import meta_test_stage
 from mml.run.result import predictions_csv, recommendations_csv, result_of, to_json
+from mml.run.schema import Result
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Run:
             if finding.level != "note":
                 logger.warning("%s", finding)
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Result:
         """Do what is not done yet, and return result.json's content."""
         learners, recommender, validation = self._trained()
         recommender = recommender.with_learners(fitted_to_all(self.context, learners))
@@ -96,7 +96,7 @@ class Run:
             vocabulary, catalogue, trained, generator, rules, values, config.device, self.dataset.past, choices
         )
 
-    def _written(self, recommender: Recommender, learners: dict[str, LearnerStages], state: State) -> dict[str, Any]:
+    def _written(self, recommender: Recommender, learners: dict[str, LearnerStages], state: State) -> Result:
         """Write the files of a finished run from its stages' states, whichever run these are from."""
         reports = {name: stages.report for name, stages in learners.items()}
         result = result_of(self.config, self.dataset, self.summary, self.stages.records, reports, state)
@@ -130,9 +130,7 @@ def _warn_of_nothing_found(metrics: Mapping[str, Mapping[str, Mapping[str, float
             logger.warning("%s: all its metrics are 0; no next item is among the first it names.", method)
 
 
-def run_meta(
-    config: Config, folder: RunFolder, on_start: Callable[[], None] = lambda: None
-) -> tuple[dict[str, Any], Path]:
+def run_meta(config: Config, folder: RunFolder, on_start: Callable[[], None] = lambda: None) -> tuple[Result, Path]:
     """Run all stages; returns result.json's content and the run's folder."""
     set_up_torch(config)
     with distributed.processes(config.device, config.run.process_timeout), curves_logged(config, folder.path):

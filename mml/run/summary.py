@@ -5,11 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from mml.files.runs import LATEST, read_result
+from mml.evaluation.cases import GroupMetrics
+from mml.files.runs import LATEST
 from mml.method_names import FLOOR, FULL, FUSION, NO_ADAPT, NO_GENERATOR, ONLINE
 from mml.run.printing import aligned, result_table
+from mml.run.schema import Result, read_result
 from mml.styled import COMMAND, DIM, GOOD, STRONG, Line
 
 WIDTH = 80
@@ -18,7 +19,7 @@ _NO_SPLIT = ("ignored_columns", "modality_coverage")
 """Counts of the data that say what was read of the items, not who is evaluated on what."""
 
 
-def summary(result: Mapping[str, Any]) -> list[Line]:
+def summary(result: Result) -> list[Line]:
     """The end of a run, for people; the whole table where no recall or no NDCG was asked for."""
     metrics, k = result["metrics"], _list_length(result["metrics"][FULL])
     if k is None:
@@ -27,7 +28,7 @@ def summary(result: Mapping[str, Any]) -> list[Line]:
     return [*_begin(result, FULL, metrics, k), *map(Line, plain), Line(""), *_next(result)]
 
 
-def baseline_summary(result: Mapping[str, Any], folder: Path) -> list[Line]:
+def baseline_summary(result: Result, folder: Path) -> list[Line]:
     """The end of a baseline's run, beside popularity if a run of mml tells it.
 
     Args:
@@ -55,7 +56,7 @@ def _list_length(groups: Mapping[str, Mapping[str, float]]) -> int | None:
     return _USUAL if _USUAL in both else max(both, default=None)
 
 
-def _run_on_the_same_cases(result: Mapping[str, Any], folder: Path) -> Mapping[str, Any] | None:
+def _run_on_the_same_cases(result: Result, folder: Path) -> Result | None:
     """The result of mml's latest run beside a baseline's folder, if it is finished and has the same cases."""
     run = read_result(folder.parent / LATEST / "result.json")
     if run is None or FULL not in run["metrics"] or _split(run) != _split(result):
@@ -63,15 +64,15 @@ def _run_on_the_same_cases(result: Mapping[str, Any], folder: Path) -> Mapping[s
     return run
 
 
-def _split(result: Mapping[str, Any]) -> dict[str, Any]:
+def _split(result: Result) -> dict[str, object]:
     return {name: count for name, count in result.get("data", {}).items() if name not in _NO_SPLIT}
 
 
-def _whole_table(result: Mapping[str, Any]) -> list[Line]:
+def _whole_table(result: Result) -> list[Line]:
     return [*map(Line, result_table(result).splitlines()), Line("")]
 
 
-def _begin(result: Mapping[str, Any], method: str, metrics: Mapping[str, Any], k: int) -> Iterator[Line]:
+def _begin(result: Result, method: str, metrics: Mapping[str, GroupMetrics], k: int) -> Iterator[Line]:
     """The sentence and the table of some methods, which `method` is the first of."""
     yield from _sentence(result, method, metrics, k)
     yield Line("")
@@ -84,7 +85,7 @@ def _first(k: int) -> str:
     return {1: "at the first place", _USUAL: "in the top ten"}.get(k, f"in the first {k}")
 
 
-def _sentence(result: Mapping[str, Any], method: str, metrics: Mapping[str, Any], k: int) -> Iterator[Line]:
+def _sentence(result: Result, method: str, metrics: Mapping[str, GroupMetrics], k: int) -> Iterator[Line]:
     def found(name: str) -> int:
         return round(100 * metrics[name]["all"][f"recall@{k}"])
 
@@ -107,13 +108,13 @@ def _sentence(result: Mapping[str, Any], method: str, metrics: Mapping[str, Any]
     yield from (Line(part, DIM) for part in textwrap.wrap(about, WIDTH))
 
 
-def _shown(method: str, metrics: Mapping[str, Any], k: int) -> list[str]:
+def _shown(method: str, metrics: Mapping[str, GroupMetrics], k: int) -> list[str]:
     """The methods that a reader needs first, the best last."""
     names = [name for name in metrics if not name.endswith((NO_ADAPT, NO_GENERATOR)) and not name.startswith(FUSION)]
     return sorted(names, key=lambda name: (name == method + ONLINE, name == method, metrics[name]["all"][f"ndcg@{k}"]))
 
 
-def _table(method: str, metrics: Mapping[str, Any], k: int) -> Iterator[Line]:
+def _table(method: str, metrics: Mapping[str, GroupMetrics], k: int) -> Iterator[Line]:
     ndcg = f"ndcg@{k}"
     groups = [group for group in ("warm_target", "cold_target") if group in metrics[method]]
     titles = {"warm_target": f"N@{k} warm", "cold_target": f"N@{k} new"}
@@ -133,7 +134,7 @@ def _table(method: str, metrics: Mapping[str, Any], k: int) -> Iterator[Line]:
     yield Line(f"N@{k}: NDCG, 1 if the next item is first, {second}0 beyond {beyond}. * best.", DIM)
 
 
-def _new_items(metrics: Mapping[str, Any], k: int) -> Iterator[str]:
+def _new_items(metrics: Mapping[str, GroupMetrics], k: int) -> Iterator[str]:
     groups, recall = metrics[FULL], f"recall@{k}"
     if "cold_target" not in groups:
         return
@@ -146,7 +147,7 @@ def _new_items(metrics: Mapping[str, Any], k: int) -> Iterator[str]:
     yield from textwrap.wrap(text, WIDTH)
 
 
-def _first_screen(result: Mapping[str, Any], k: int) -> Iterator[str]:
+def _first_screen(result: Result, k: int) -> Iterator[str]:
     """What those get of whom nothing is known yet."""
     found = {name: 100 * of["all"][f"recall@{k}"] for name, of in result.get("first_screen", {}).items()}
     if FULL not in found:
@@ -157,7 +158,7 @@ def _first_screen(result: Mapping[str, Any], k: int) -> Iterator[str]:
     yield from textwrap.wrap(f"{text}; by popularity {found[FLOOR]:.0f} %.", WIDTH)
 
 
-def _kept(result: Mapping[str, Any]) -> Iterator[str]:
+def _kept(result: Result) -> Iterator[str]:
     """Whether meta-training and adaptation helped, as the validation users say."""
     for name, report in result.get("learners", {}).items():
         meta, how = report.get("meta_training"), report.get("adaptation")
@@ -169,7 +170,7 @@ def _kept(result: Mapping[str, Any]) -> Iterator[str]:
         yield from textwrap.wrap(f"{name}: {', '.join(said)}.", WIDTH)
 
 
-def _next(result: Mapping[str, Any]) -> Iterator[Line]:
+def _next(result: Result) -> Iterator[Line]:
     name = result["dataset"]
     yield Line(f"Next:  mml recommend {name} --items ID,ID     mml serve {name}", COMMAND)
     yield Line(f"       mml result --all {name}   (every method and group, with a legend)", COMMAND)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pandas as pd
 import pytest
@@ -13,7 +13,9 @@ import pytest
 import run_meta
 from mml.baselines.__main__ import main
 from mml.baselines.registry import CANNOT, recbole_names
+from mml.data.summary import Summary
 from mml.run.printing import result_table
+from mml.run.schema import AdaptationFacts, LearnerFacts, NewUsers, Result, StageFacts, TrainingFacts
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +29,7 @@ def only_run(output: Path, prefix: str) -> Path:
     return runs[0]
 
 
-def result_of(path: Path) -> dict[str, Any]:
+def result_of(path: Path) -> Result:
     return json.loads((path / "result.json").read_text())  # type: ignore[no-any-return]
 
 
@@ -84,6 +86,17 @@ def test_reports_as_mml_does(
     assert ours_rows[keys].equals(theirs_rows[keys].reset_index(drop=True))
     assert ours_rows["rank"].between(1, ours["data"]["items"]).all()
     assert not (tmp_path / "tiny" / "latest").exists()
+
+
+def test_a_result_has_just_the_keys_that_its_types_declare(mml_run: Path) -> None:
+    result = result_of(mml_run)
+    assert result.keys() | NewUsers.__annotations__.keys() == get_type_hints(Result).keys()
+    assert result["data"].keys() == Summary.__annotations__.keys()
+    assert all(facts.keys() == StageFacts.__annotations__.keys() for facts in result["stages"].values())
+    assert set().union(*result["learners"].values()) == LearnerFacts.__annotations__.keys()
+    of_id = result["learners"]["id"]
+    assert of_id["meta_training"].keys() == of_id["pretraining"].keys() == TrainingFacts.__annotations__.keys()
+    assert of_id["adaptation"].keys() == AdaptationFacts.__annotations__.keys()
 
 
 def test_a_finished_run_is_not_repeated(

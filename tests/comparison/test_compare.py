@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from mml.comparison.outcome import Outcome
 from mml.config.config import Config, parse_arguments
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError
+from mml.run.schema import Result
 from mml.tuning.arguments import as_arguments
 from tests.conftest import SMALL
 
@@ -269,6 +271,6 @@ def test_a_line_of_a_learner_that_is_left_out_is_left_out(tiny_data: Path, tmp_p
 def test_a_user_may_be_called_na(tmp_path: Path) -> None:
     rows = "user_id,target_item,target_is_cold,shots,method,rank\nNA,null,0,1,mml,3\nb,x,0,1,mml,1\n"
     (tmp_path / "predictions.csv").write_text(rows)
-    cases = Outcome({}, tmp_path, "mml").cases()
+    cases = Outcome(cast("Result", {}), tmp_path, "mml").cases()
     assert list(cases["user_id"]) == ["NA", "b"]
     assert list(cases["target_item"]) == ["null", "x"]

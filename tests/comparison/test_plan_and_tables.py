@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from mml.comparison.results import Test as Paired
 from mml.comparison.tables import p_text
 from mml.data.sequences import PackedSequences
 from mml.evaluation.significance import PairedDifference
+from mml.run.schema import Result
 from mml.trainer.watching import tell
 from mml.tuning.screen import own_lines, signs_of_life
 from tests.comparison.test_compare import PLAN
@@ -200,8 +202,8 @@ def test_the_default_is_small_and_all_is_all(tiny_data: Path, tmp_path: Path) ->
 
 def test_costs_are_of_the_lines_own_stages(tmp_path: Path) -> None:
     stages = {"id.pretrain": 8.0, "id.meta": 4.0, "txt.pretrain": 2.0, "linear": 1.0, "generator": 0.5, "fusion": 0.25}
-    result = {"stages": {name: {"cpu_seconds": value} for name, value in {**stages, "meta_test": 99.0}.items()}}
-    result["learners"] = {"id": {}, "txt": {}, "linear": {}}
+    took = {name: {"cpu_seconds": value} for name, value in {**stages, "meta_test": 99.0}.items()}
+    result = cast("Result", {"stages": took, "learners": {"id": {}, "txt": {}, "linear": {}}})
     seconds = {name: Outcome(result, tmp_path, name).cpu_seconds for name in ("mml", "id", "txt", "fusion_mean")}
     assert seconds == {"mml": 15.75, "id": 12.5, "txt": 2.0, "fusion_mean": 15.5}
 
@@ -210,7 +212,8 @@ def made_up(tmp_path: Path) -> Results:
     def outcome(all_: float, warm: float) -> Outcome:
         counts = {"n_users": 7, "n_cases": 9}
         groups = {"all": {"ndcg@10": all_, **counts}, "warm_target": {"ndcg@10": warm, **counts}}
-        return Outcome({"metrics": {"x": groups}, "stages": {}, "learners": {}}, tmp_path, "x")
+        result = {"metrics": {"x": groups}, "stages": {}, "learners": {}}
+        return Outcome(cast("Result", result), tmp_path, "x")
 
     outcomes = {
         "mml": [outcome(0.3, 0.2), outcome(0.4, 0.2)],

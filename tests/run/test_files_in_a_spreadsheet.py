@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from mml.data.dataset import MMLDataset
 from mml.files.sheets import restored
 from mml.report.evidence import Evidence, _read_cases
 from mml.run.result import predictions_csv, recommendations_csv
+from mml.run.schema import Result
 from tests.data.small_log import load_log, small_rows, write_log
 
 PAYLOADS = ["=cmd|' /C calc'!A0", "@SUM(1+1)", "+1+1", "-2+3", "'=1", '=HYPERLINK("http://x")', "-5", "'tis"]
@@ -45,7 +47,7 @@ def test_predictions(dataset: MMLDataset, tmp_path: Path) -> None:
     cases = _read_cases(tmp_path / "predictions.csv").frame
     assert cases["user_id"].tolist() == users
     assert cases["target_item"].tolist() == targets
-    of_comparison = Outcome({}, tmp_path, "mml").cases()
+    of_comparison = Outcome(cast("Result", {}), tmp_path, "mml").cases()
     assert set(zip(of_comparison["user_id"], of_comparison["target_item"], strict=True)) == {
         *zip(users, targets, strict=True)
     }

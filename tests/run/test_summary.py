@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from mml.baselines.__main__ import main as baseline
 from mml.run import printing
+from mml.run.schema import Result
 from mml.run.summary import WIDTH, baseline_summary, summary
 from mml.styled import joined
 
@@ -31,13 +33,13 @@ def groups(level: float, ks: tuple[int, ...], kinds: tuple[str, ...] = ALL) -> d
     return {name: {**values, **counts} for name in ("all", "warm_target", "cold_target")}
 
 
-def result_of(levels: dict[str, float], *ks: int, kinds: tuple[str, ...] = ALL, **more: Any) -> dict[str, Any]:
+def result_of(levels: dict[str, float], *ks: int, kinds: tuple[str, ...] = ALL, **more: Any) -> Result:
     """A result.json's content with so much of each method."""
     metrics = {name: groups(level, ks, kinds) for name, level in levels.items()}
-    return {"dataset": "shop", "synthetic": False, "seed": 7, "data": DATA, "metrics": metrics, **more}
+    return cast("Result", {"dataset": "shop", "synthetic": False, "seed": 7, "data": DATA, "metrics": metrics, **more})
 
 
-def of_mml(*ks: int, kinds: tuple[str, ...] = ALL, **more: Any) -> dict[str, Any]:
+def of_mml(*ks: int, kinds: tuple[str, ...] = ALL, **more: Any) -> Result:
     """A result of mml, with all that a summary tells."""
     levels = {"popularity": 0.1, "id": 0.2, "id_no_adapt": 0.4, "mml": 0.3, "mml_online": 0.35}
     first = {name: {"all": groups(level, ks, kinds)["all"]} for name, level in levels.items()}
@@ -100,7 +102,7 @@ def of_slist(folder: Path, *ks: int, **more: Any) -> list[str]:
     return joined(lines).splitlines()
 
 
-def write_run(folder: Path, result: dict[str, Any]) -> None:
+def write_run(folder: Path, result: Mapping[str, object]) -> None:
     (folder / "latest").mkdir(exist_ok=True)
     (folder / "latest" / "result.json").write_text(json.dumps(result))
 

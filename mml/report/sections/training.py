@@ -8,8 +8,8 @@ from mml.report.charts import Line, LineChart
 from mml.report.curves import Curve, read_curves
 from mml.report.evidence import Evidence
 from mml.report.html import Markup, joined, left_out, paragraph, table
-from mml.report.result import LearnerReport
 from mml.report.section import Section
+from mml.run.schema import LearnerFacts
 
 _STAGES = {"pretrain": "Plain training", "meta": "Meta-training", "generator": "The generator", "fusion": "The fusion"}
 
@@ -44,7 +44,7 @@ def training(evidence: Evidence) -> Section:
     return Section("training", "Training", joined(*parts), charts)
 
 
-def _kept(reports: Mapping[str, LearnerReport]) -> Iterator[Markup]:
+def _kept(reports: Mapping[str, LearnerFacts]) -> Iterator[Markup]:
     """Whether meta-training and adaptation gained something, as the validation users say."""
     for name, report in reports.items():
         meta, how = report.get("meta_training"), report.get("adaptation")

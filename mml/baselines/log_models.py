@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any
+
+import numpy as np
 
 from mml.baselines.online import OnlineSettings
 from mml.baselines.slot import BASELINES, Moment, Scores
+from mml.files.bundle import State
 from mml.model.learner.log_entries import LogLearnerSettings
 from mml.model.log.methods import METHODS
 from mml.model.log.prior import PriorMethod
@@ -82,12 +84,12 @@ def _choice(name: str, moment: Moment) -> LogMethod:
     times = data.old_times
     method = start
 
-    def build(_: int) -> tuple[dict[str, Any], int]:
+    def build(_: int) -> tuple[State, int]:
         best = _best(start, moment, times)
         return {"chosen": {key: getattr(best, key) for key in best.searched}}, len(moment.validation)
 
     if len(moment.validation):
-        depends_on: list[Any] = [
+        depends_on: list[object] = [
             name,
             data.fingerprint(with_new_users=False),
             data.times_fingerprint(),
@@ -106,11 +108,11 @@ def _start(name: str) -> LogMethod:
     return method
 
 
-def _searched(method: LogMethod) -> Mapping[str, list[Any]]:
+def _searched(method: LogMethod) -> Mapping[str, list[float]]:
     return {one.name: list(method.searched[one.name]) for one in fields(method) if one.name in method.searched}
 
 
-def _best(start: LogMethod, moment: Moment, times: Any) -> LogMethod:
+def _best(start: LogMethod, moment: Moment, times: np.ndarray | None) -> LogMethod:
     validation, data = moment.validation, moment.dataset
 
     def score(method: LogMethod) -> float:

@@ -43,7 +43,7 @@ class ModelConfig(RecBoleConfig):
         "loss_decimal_place",
     )
 
-    def __init__(self, model: type, split: Config, settings: Mapping[str, Any]) -> None:
+    def __init__(self, model: type, split: Config, settings: Mapping[str, object]) -> None:
         self._split = split
         final = split.values()
         given = {key: final[key] for key in self._FROM_SPLIT}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 
@@ -36,7 +35,7 @@ class Baseline:
 
     name: str
     config: Config
-    settings: dict[str, Any]
+    settings: dict[str, object]
 
     @property
     def is_own(self) -> bool:
@@ -83,14 +82,16 @@ def read_baseline(name: str, dataset: str, files: Sequence[str], arguments: Sequ
     return (_own if name in BASELINES else _recbole)(name, dataset, files, given, defaults)
 
 
-def _own(name: str, dataset: str, files: Sequence[str], given: dict[str, Any], defaults: Mapping[str, Any]) -> Baseline:
+def _own(
+    name: str, dataset: str, files: Sequence[str], given: dict[str, object], defaults: Mapping[str, object]
+) -> Baseline:
     own = {key: given.pop(key) for key in list(given) if key in defaults}
     _check_values(own, defaults, declared_keys(name))
     return Baseline(name, Config(dataset, files, given), {**defaults, **own})
 
 
 def _recbole(
-    name: str, dataset: str, files: Sequence[str], given: Mapping[str, Any], defaults: Mapping[str, Any]
+    name: str, dataset: str, files: Sequence[str], given: Mapping[str, object], defaults: Mapping[str, object]
 ) -> Baseline:
     known = {**model_defaults(name), **defaults}
     own = {key: value for key, value in given.items() if key in known}
@@ -106,15 +107,16 @@ def _recbole(
     if settings["MAX_ITEM_LIST_LENGTH"] is None:
         settings["MAX_ITEM_LIST_LENGTH"] = log.MAX_ITEM_LIST_LENGTH
     if "selected_features" in model_defaults(name):
-        settings["selected_features"] = _item_columns(config, name, settings["selected_features"])
-        shared["load_col"] = {**(log.load_col or {}), "item": [log.ITEM_ID_FIELD, *settings["selected_features"]]}
+        columns = _item_columns(config, name, read(RecBoleSettings, settings).selected_features)
+        settings["selected_features"] = columns
+        shared["load_col"] = {**(log.load_col or {}), "item": [log.ITEM_ID_FIELD, *columns]}
     else:
         del settings["selected_features"]
     shared["learners"] = {learner: None for learner in config.learners if learner != MAIN}  # no features to encode
     return Baseline(name, Config(dataset, files, shared), settings)
 
 
-def _of_file(name: str, keys: Mapping[str, Key]) -> dict[str, Any]:
+def _of_file(name: str, keys: Mapping[str, Key]) -> dict[str, object]:
     """The defaults that configs/baselines.yaml lays over the declared ones; keys of other baselines are passed over."""
     path, section = config_dir() / "baselines.yaml", "own" if name in BASELINES else "recbole"
     found = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get(section) or {}
@@ -123,7 +125,7 @@ def _of_file(name: str, keys: Mapping[str, Key]) -> dict[str, Any]:
     return own
 
 
-def _check_recbole_keys(name: str, shared: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _check_recbole_keys(name: str, shared: Mapping[str, object], known: Mapping[str, object]) -> None:
     """Keys of mml's training mean nothing to RecBole's models: refuse them rather than ignore them."""
     for key in shared:
         declared = config_keys.declared()
@@ -133,7 +135,7 @@ def _check_recbole_keys(name: str, shared: Mapping[str, Any], known: Mapping[str
             raise InputError(f"command line: key '{key}' means nothing to {name}.{hint} It has: {', '.join(known)}.")
 
 
-def _check_values(own: Mapping[str, Any], known: Mapping[str, Any], keys: Mapping[str, Key]) -> None:
+def _check_values(own: Mapping[str, object], known: Mapping[str, object], keys: Mapping[str, Key]) -> None:
     """A declared value must be legal, and one of RecBole's of its default's kind."""
     if own.get("loss_type", "CE") not in ("CE", "BPR"):
         raise InputError(f"command line: key 'loss_type' has the value {own['loss_type']!r}; it must be CE or BPR.")

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -69,7 +68,7 @@ class RunContext:
         """Where and how the run trains."""
         return trainer_frame(self.config, self.run_dir)
 
-    def known_features(self, modalities: Iterable[str], n_items: int) -> list[Any]:
+    def known_features(self, modalities: Iterable[str], n_items: int) -> list[list[str]]:
         """Names and hashes of modalities' features of the first `n_items` items."""
         features = self.catalogue.features
         return [[name, features[name].fingerprint(n_items)] for name in modalities if name in features]

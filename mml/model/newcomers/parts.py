@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -116,7 +115,7 @@ class Shares:
         self._events, self.n_items, self._span, self._repeatable = events, n_items, span, repeatable
         self._memory = Memory(events, n_items, span)
         self._places = np.minimum(events.places, self.how.furthest)
-        self._counts: dict[tuple[Any, ...], DecayedCounts] = {}
+        self._counts: dict[Hashable, DecayedCounts] = {}
         self._moment: tuple[int, dict[tuple[tuple[Part, ...], int], np.ndarray]] = -1, {}
         self.untouched = Untouched(events, n_items, content, self.counted, launches, self.how.likeness_decay)
         self._first = self.untouched.first

@@ -240,6 +240,8 @@ def test_no_validation_users(tiny_data: Path, argv: Argv, tmp_path: Path) -> Non
         ("SASRec", {"loss_type": "MSE"}, "it must be CE or BPR"),
         ("SASRec", {"n_heads": 3}, "RecBole refuses its settings"),
         ("SASRecF", {"selected_features": "[colour]"}, "has no column 'colour'"),
+        ("SASRec", {"data_split_time": 9e11}, "no user arrives after it"),
+        ("EASE", {"recbole": False, "data_split_time": 9e11}, "no user arrives after it"),
     ],
 )
 def test_mistakes(

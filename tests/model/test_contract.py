@@ -16,13 +16,14 @@ from mml.baselines.slot import Moment
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
-from mml.evaluation.ranking import rank_targets
+from mml.evaluation.ranking import Ranking, rank_targets
 from mml.evaluation.scorer import Scorer
 from mml.files.bundle import read_state, write_state
 from mml.model.learner import LEARNERS, entry_of
 from mml.model.learner.adaptation import Adaptation
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.slot import FittedEntry, TrainedLearner
+from mml.run import frame
 from mml.run.context import RunContext, validation_of
 from mml.run.folder import RunFolder
 from mml.run.frame import Stages
@@ -102,27 +103,61 @@ def test_a_learner(name: str, context: RunContext, tmp_path: Path) -> None:
     torch.testing.assert_close(scores_of(corrected.output(tasks, n_items), cases), scores, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", BASELINES.names())
-def test_a_baseline(name: str, context: RunContext, tiny_data: Path, arguments: Callable[..., list[str]]) -> None:
-    """Trained once, it ranks anybody's next item among all; a second time it is taken from its stages."""
-    argv = [one for one in arguments(tiny_data, context.run_dir)[2:] if not one.startswith(("--meta", "--gener"))]
-    argv = [one for one in argv if not one.startswith(("--fusion", "--adapt"))]
-    baseline = read_baseline(name, "tiny", [], [*argv, "--use_gpu=False"])
+def moment_of(name: str, context: RunContext, argv: list[str]) -> Moment:
+    """That at which a run of the baseline trains it."""
+    passed_over = ("--meta", "--gener", "--fusion", "--adapt")
+    own = [one for one in argv if not one.startswith(passed_over)]
+    baseline = read_baseline(name, "tiny", [], [*own, "--use_gpu=False"])
     data = context.dataset
     validation = validation_of(baseline.config, data)
-    folder = context.stages
-    moment = Moment(baseline.config, baseline.settings, data, validation, folder, context.run_dir, data.n_warm_items)
-    BASELINES[name].check(moment)
-    tasks: TaskSet = data.test_tasks()[0]
-    scorer = BASELINES[name].trained(moment)(tasks, None)
+    return Moment(
+        baseline.config, baseline.settings, data, validation, context.stages, context.run_dir, data.n_warm_items
+    )
+
+
+def ranking_of(scorer: Scorer, tasks: TaskSet) -> Ranking:
+    return rank_targets(scorer, tasks.target, tasks.inputs(slice(None)), seed=0, block=16)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BASELINES.names())
+def test_a_baseline(
+    name: str,
+    context: RunContext,
+    tiny_data: Path,
+    arguments: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Trained once, it ranks anybody's next item among all; a second time it is taken from its stages."""
+    moment = moment_of(name, context, arguments(tiny_data, context.run_dir)[2:])
+    data, entry = context.dataset, BASELINES[name]
+    entry.check(moment)
+    tasks: TaskSet = data.test_tasks()[0]  # users that nothing was trained on
+    scorer = entry.trained(moment)(tasks, None)
     assert (len(scorer), scorer.n_items) == (len(tasks), data.item_num)
-    ranking = rank_targets(scorer, tasks.target, tasks.inputs(slice(None)), seed=0, block=16)
+    cases = slice(0, 8)
+    assert (tasks.target > data.n_warm_items).any()  # items that nothing was trained on are ranked as well
+    assert not scores_of(scorer, slice(None))[:, 1:].isnan().any()
+    ranking = ranking_of(scorer, tasks)
     assert ranking.ranks.min() >= 1
     assert (ranking.ranks <= ranking.n_candidates).all()
-    again = BASELINES[name].trained(replace(moment, models={}))(tasks, None)
-    other = rank_targets(again, tasks.target, tasks.inputs(slice(None)), seed=0, block=16)
-    assert np.array_equal(ranking.ranks, other.ranks)
-    warm = BASELINES[name].trained(moment)(tasks, data.n_warm_items + 1)
-    assert warm.n_items == data.n_warm_items + 1
-    assert scores_of(BASELINES[name].trained(moment)(tasks, 2), slice(0, 8))[:, 1:].isfinite().all()  # one candidate
+
+    def no_training(*_: object) -> int:
+        raise AssertionError("it was trained again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(frame, "seed_stage", no_training)
+        stages = Stages(RunFolder(context.config), 1, context.config.device)
+        trained = entry.trained(replace(moment, stages=stages, models={}))
+    assert np.array_equal(ranking.ranks, ranking_of(trained(tasks, None), tasks).ranks)
+
+    for n in (data.n_warm_items + 1, 2, 1):  # the warm ones; one candidate; none, as the padding item is none
+        assert trained(tasks, n).n_items == n
+        scores = scores_of(trained(tasks, n), cases)
+        assert scores.shape == (8, n)
+        assert scores[:, 1:].isfinite().all()
+    nobody = tasks.take(np.zeros(0, np.int64))
+    assert len(ranking_of(trained(nobody, None), nobody).ranks) == 0
+    one = trained(tasks.take(np.flatnonzero(tasks.shots == 1)[:1]), None)  # one interaction is enough
+    assert not scores_of(one, slice(None))[:, 1:].isnan().any()
+    assert tasks.shots.min() >= 1  # without any interaction nobody asks a baseline

@@ -11,6 +11,8 @@ both's softmax. `--key=value` goes to both where both read it, the rest to mml; 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import logging
 import sys
 import time
@@ -225,6 +227,17 @@ def table(rows: Mapping[str, Mapping[str, float]]) -> str:
     return "\n".join(lines)
 
 
+def as_csv(sets: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """The figures of all sets, a row for each set and method; empty where a figure was not published."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["set", "method", *COLUMNS])
+    for name, rows in sets.items():
+        for method, values in rows.items():
+            writer.writerow([name, method, *(round(values[one], 6) if one in values else "" for one in COLUMNS)])
+    return text.getvalue()
+
+
 def reproduced(task: Task, methods: Sequence[str]) -> dict[str, dict[str, float]]:
     """Theirs, where there is some, and ours, method by method."""
     rows = {method: dict(sets[task.name]) for method, sets in PUBLISHED.items() if task.name in sets}
@@ -265,7 +278,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--sets", default=",".join(SETS), help="names of files without .txt, with commas between")
     parser.add_argument("--only", default=",".join(METHODS), help="some of mml, recbole")
     parser.add_argument("--work", type=Path, default=Path("output/reproduce"), help="where trainings leave their files")
-    parser.add_argument("--output", type=Path, help="write the tables to this .md")
+    parser.add_argument("--output", type=Path, help="write the tables to this .md, and the figures beside it as .csv")
     taken = ("--data=", "--sets=", "--only=", "--work=", "--output=")
     settings = [one for one in arguments if is_setting(one) and not one.startswith(taken)]
     options = parser.parse_args([one for one in arguments if one not in settings])
@@ -275,16 +288,18 @@ def main(arguments: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     setup_logging("INFO")
     logging.getLogger("recbole").setLevel(logging.WARNING)
-    parts = []
+    parts, found = [], {}
     for path in files_of(options.data, options.sets.split(",")):
         task = task_of(path, options.work, settings)
-        parts.append(f"{_about(task)}\n{table(reproduced(task, methods))}\n")
+        found[task.name] = reproduced(task, methods)
+        parts.append(f"{_about(task)}\n{table(found[task.name])}\n")
         print(parts[-1], flush=True)
     if options.output is not None:
         command = " ".join(arguments).replace(str(options.data), "FOLDER")
         about = "# S3-Rec's table\n\nLeave-one-out, all items ranked but those of the history. "
         about += f"`bash script/reproduce.sh {command}`; {machine_line()}.\n\n"
         write_text(options.output, about + "\n".join(parts))
+        write_text(options.output.with_suffix(".csv"), as_csv(found))
     return 0
 
 

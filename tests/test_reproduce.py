@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +139,23 @@ def test_both_models_end_to_end(ring: Path, tmp_path: Path, capsys: pytest.Captu
     written = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert out.strip() in written
     assert "90 users, 30 items" in written
+    first, *figures = (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()
+    assert first == "set,method,HR@5,HR@10,NDCG@5,NDCG@10,MRR"
+    assert figures[0] == 'Beauty,"SASRec, published",,0.0605,,0.0318,'
+    assert [line.split(",")[1] for line in figures[2:]] == ["mml's ID learner", "RecBole's SASRec"]
+
+
+def test_the_page_and_its_figures_agree() -> None:
+    page = (ROOT / "docs/results/leave-one-out.md").read_text(encoding="utf-8")
+    with (ROOT / "docs/results/leave-one-out.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    sets = {name: {row["method"]: row for row in rows if row["set"] == name} for name in {row["set"] for row in rows}}
+    ours = {method: {name: float(row[name]) for name in reproduce.COLUMNS} for method, row in sets["toys_2000"].items()}
+    assert reproduce.table(ours) in page
+    for method, published in reproduce.PUBLISHED.items():
+        assert {name: float(sets[name][method]["NDCG@10"]) for name in published} == {
+            name: values["NDCG@10"] for name, values in published.items()
+        }
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ class OnlineSettings:
     online_fits: int = setting(
         16,
         "Models of the log, online: fitted anew at so many moments, which part the test cases equally in time; each "
-        "fit knows every event before its moment, and a case is answered by the latest fit.",
+        "fit has seen every event before its moment, and a case is answered by the latest fit.",
         low=1,
     )
 

@@ -13,10 +13,10 @@ from mml.checking.log import Log, check_log
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 
-_FEW_USERS = 30  # fewer give intervals too wide to tell methods apart
+_FEW_USERS = 30  # fewer give intervals too wide to compare methods
 _MANY_SHORT = 0.5
 _REASONS = {
-    "of_old_users_after_T": "are of old users after T, which nobody may know",
+    "of_old_users_after_T": "are of old users after T; they are not used",
     "beyond_cold_user_max_inter": "are beyond cold_user_max_inter, so that new users are cold",
     "repeated_in_item_file": "of the .item file repeat an id; the first is kept",
     "repeated_in_user_file": "of the .user file repeat an id; the first is kept",
@@ -94,7 +94,7 @@ def _ties(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
         return []
     text = f"{share(number, len(tasks))} targets are in the same second as their neighbour: the file's order decides."
     many = number > _MANY_SHORT * len(tasks)
-    return [Finding("warning" if many else "note", text, "Finer times, if there are any, would tell more." * many)]
+    return [Finding("warning" if many else "note", text, "Finer times, if there are any, would help." * many)]
 
 
 def _short(dataset: MMLDataset) -> list[Finding]:

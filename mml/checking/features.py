@@ -95,5 +95,5 @@ def _constant(name: str, vectors: np.ndarray) -> list[Finding]:
     n_different = len(np.unique(vectors, axis=0))
     if n_different < len(vectors) / 2:
         text = f"{name}: {len(vectors):,} items have only {n_different:,} different vectors between them."
-        found.append(Finding("warning", text, "Items with the same features cannot be told apart by them."))
+        found.append(Finding("warning", text, "Items with the same features get the same scores by them."))
     return found

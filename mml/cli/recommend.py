@@ -67,7 +67,7 @@ def _ids(text: str) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mml recommend",
-        description="List the best items for users, whether the log knows them or not.",
+        description="List the best items for users, whether the log has them or not.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

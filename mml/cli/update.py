@@ -17,7 +17,7 @@ Examples:
   mml update shop --log today.csv                  what users did since the training
   mml update shop --items new.csv --images photos  new products, recommendable at once
   mml update shop --log output/shop/served/events.jsonl --output models/shop
-Where the newest users are told worse after it, the model is kept as it was, which is said. A log that the model has
+Where predictions for the newest users get worse, the model is kept as it was, and says so. A log that the model has
 learned is not learned twice: after a kill give the same command again. Exit codes: 0, 2 for a
 mistake in the input, 4 for a fault of the machine."""
 

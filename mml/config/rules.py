@@ -106,7 +106,7 @@ def _check_folders(output_dir: str, run_name: str | None) -> None:
 def _check_shots(shots: str | Sequence[int], limit: int | None) -> None:
     if not isinstance(shots, str) and not max(shots):
         raise InputError(
-            "config: key 'eval_shots' holds 0 only, at which learners have nothing to tell apart by; add some, as "
+            "config: key 'eval_shots' holds 0 only, at which learners have no history to predict from; add some, as "
             "[0, 1, 3]."
         )
     if isinstance(shots, str) or limit is None or max(shots) < limit:

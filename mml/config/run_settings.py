@@ -27,7 +27,7 @@ class RunSettings(SeedSettings):
     )
     tf32: bool = setting(False, "Matrix products on CUDA in TF32: faster, three decimal digits.", stage="pretrain")
     imported: Mapping[str, object] | None = setting(
-        None, "What mml import was told of the shop's tables, or guessed; later ones are read by the same names."
+        None, "What mml import was given about the shop's tables, or guessed; later ones are read by the same names."
     )
     state: str = setting("INFO", "Log level.", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
     show_progress: bool = setting(True, "Progress bars.")

@@ -60,7 +60,7 @@ class SplitSettings:
     cold_user_max_inter: int | None = setting(10, "A new user's first n interactions are used; ~ = all.", low=2)
     eval_shots: str | tuple[int, ...] = setting(
         [0, 1, 3, 5, 9],
-        "Predict a new user's next item after so many, 0 for the first screen, which is told apart; or: last (support "
+        "Predict a new user's next item after so many, 0 for the first screen, reported by itself; or: last (support "
         "i2..i(n-2), test in).",
         choices=("last",),
         low=0,

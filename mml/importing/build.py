@@ -81,7 +81,7 @@ def import_log(
         data_path: where datasets are.
         time_format: strptime's form of times that are not recognised.
         timezone: of times that name none.
-        separator: between the columns of CSV files; the header tells if None.
+        separator: between the columns of CSV files; found from the header if None.
         encoding: of CSV files.
         overwrite: replace a dataset of that name.
 

@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
         "--time-format", metavar="FORM", help="of dates that are not recognised, as in '%%d/%%m/%%Y %%H:%%M'"
     )
     made.add_argument("--timezone", default="UTC", help="of times that name none, as Europe/Berlin (default: UTC)")
-    made.add_argument("--separator", type=_separator, help="between columns of a CSV (default: the header tells)")
+    made.add_argument("--separator", type=_separator, help="between columns of a CSV (default: found from the header)")
     made.add_argument("--encoding", default="utf-8", help="of CSV files, such as cp1252 (default: utf-8)")
     made.add_argument("--overwrite", action="store_true", help="replace a dataset of that name")
     return made

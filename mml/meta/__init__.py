@@ -1,1 +1,1 @@
-"""The meta-learning engine. It knows nothing of recommendation: losses of stacked tasks in, gradients out."""
+"""The meta-learning engine. It is independent of recommendation: losses of stacked tasks in, gradients out."""

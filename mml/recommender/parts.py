@@ -80,7 +80,9 @@ class TrainedParts:
         self.log = log
         self.choices = dict(choices or {})
         self.learned_logs: tuple[str, ...] = ()
-        self.measured: dict[str, dict[str, float]] = {}  # method -> how well it told new users, when it was trained
+        self.measured: dict[
+            str, dict[str, float]
+        ] = {}  # method -> how well it predicted new users, when it was trained
         self.use_generated(generator is not None)
 
     @property

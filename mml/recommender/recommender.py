@@ -72,7 +72,7 @@ class Recommender(TrainedParts):
         Args:
             histories: user id -> item ids, the oldest first; or a table, or the name of a file of one, with the
                 columns' names that the imported log has, or user_id, item_id and perhaps timestamp: by the latest
-                one of a user it is told how long ago the log ended, and so how many items may be new.
+                one of a user it is known how long ago the log ended, and so how many items may be new.
             top: how many items, at least 1.
             items: only these are candidates; all if None.
             exclude: these are none.
@@ -151,9 +151,7 @@ class Recommender(TrainedParts):
         frame = read_new_items(table, self.told)
         fitted = {name: one.fitted for name, one in self.catalogue.features.items() if one.fitted is not None}
         if not fitted:
-            raise InputError(
-                "this model has no texts, pictures or other features, so it can tell nothing of new items."
-            )
+            raise InputError("this model has no texts, pictures or other features, so it cannot score new items.")
         known = frame.index.isin(list(self.vocabulary.numbers))
         if known.any():
             logger.info("%d items are known already and are left as they are.", int(known.sum()))
@@ -171,7 +169,7 @@ class Recommender(TrainedParts):
         """Learn from what users did since the training, in seconds: no weight is trained by gradients.
 
         Learners without an encoder are fitted again, all are corrected for the items' shares among the newer
-        interactions. The newest tenth of the users judge: if yesterday's model tells them better, that one is kept.
+        interactions. The newest tenth of the users judge: if yesterday's model predicts them better, that one is kept.
 
         Args:
             log: of users, the oldest first; as for `recommend`. Unknown items are skipped; see `add_items`.
@@ -181,11 +179,12 @@ class Recommender(TrainedParts):
             n_unknown.
 
         Raises:
-            InputError: for a log that cannot be read or tells nothing, or a model that was saved without its log.
+            InputError: for a log that cannot be read or from which nothing can be learned, or a model that was saved
+                without its log.
         """
-        whole, told = updated(self, Histories.read(log, self.vocabulary, self.told))
+        whole, report = updated(self, Histories.read(log, self.vocabulary, self.told))
         self.__dict__.update(whole.__dict__)
-        return told
+        return report
 
     def has_learned(self, log: Given) -> bool:
         """Whether an update has learned just this log: what a command does twice, once more after a kill, counts once.
@@ -197,7 +196,7 @@ class Recommender(TrainedParts):
 
     @torch.no_grad()
     def evaluate(self, log: Given | None = None, shots: Sequence[int] = (1, 3, 5, 9), top: int = 10) -> pd.DataFrame:
-        """How well it tells what users took next, beside the popularity of its own log.
+        """How well it predicts what users took next, beside the popularity of its own log.
 
         Args:
             log: of users that it was not trained on; as for `recommend`. None: what the run that trained it has
@@ -221,7 +220,7 @@ class Recommender(TrainedParts):
             history = tasks.inputs(slice(None))
         if not len(tasks):
             raise InputError(
-                f"no user of the log has more than {min(shots)} known interactions, so nothing can be told."
+                f"no user of the log has more than {min(shots)} known interactions, so nothing can be measured."
             )
         tasks = self.now(tasks)
         excluded = None if self.rules.repeatable else history

@@ -37,10 +37,10 @@ class Updated(TypedDict):
 
 
 def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
-    """The parts after what users did since the training, or as they were if these tell the newest users better.
+    """The parts after what users did since the training, or as they were if these predict the newest users better.
 
     Raises:
-        InputError: for a log that tells nothing, or parts without their own log.
+        InputError: for a log from which nothing can be learned, or parts without their own log.
     """
     if parts.log is None:
         raise InputError("this model was saved without its log, so it cannot be updated; train again.")
@@ -53,8 +53,8 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     of_others = ~np.isin(newer.owners, judges)
     if not len(able) or not of_others.any():
         raise InputError(
-            "the log tells nothing: it needs a user with two known interactions or more, who judges what is learned "
-            "from the others, and one other user."
+            "nothing can be learned from this log: it needs a user with two known interactions or more, who judges "
+            "what is learned from the others, and one other user."
         )
     tasks, others = tasks.take(np.isin(tasks.users, judges)), newer.only(of_others)
     times = found.times
@@ -69,14 +69,14 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
         whole.learned_logs = (*parts.learned_logs, digest(found))
     said = f"NDCG@10 for the {len(judges)} newest users: {before:.4f} before, {after:.4f} after"
     logger.info("%s; %s.", said, "updated" if kept == "new" else "the model is kept as it was")
-    told = Updated(
+    report = Updated(
         kept=kept,
         ndcg_before=before,
         ndcg_after=after,
         n_interactions=len(newer.items),
         n_unknown=found.n_unknown,
     )
-    return whole, told
+    return whole, report
 
 
 def _with_newer(parts: Parts, newer: PackedSequences, times: np.ndarray | None) -> Parts:
@@ -105,5 +105,5 @@ def _ndcg(parts: TrainedParts, tasks: TaskSet) -> float:
 
 
 def digest(log: Histories) -> str:
-    """Of what an update learns of a log; items are told by their numbers, which stay."""
+    """Of what an update learns of a log; items are named by their numbers, which stay."""
     return hashlib.sha256(json.dumps([log.users, log.items, log.seconds], default=float).encode()).hexdigest()

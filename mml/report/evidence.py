@@ -98,7 +98,7 @@ class Evidence:
 
     @cached_property
     def online_learners(self) -> list[str]:
-        """The learners that know every event before the next item."""
+        """The learners whose evidence is every event before the next item."""
         return [name for name in self.cases.ranks if name.endswith(ONLINE) and name != FULL + ONLINE]
 
     @cached_property

@@ -76,7 +76,7 @@ def label(method: str) -> str:
 
 
 def knows_later_events(method: str) -> bool:
-    """Whether it knows what others did after T, all of it or until some moment; methods that do not are frozen."""
+    """Whether its evidence includes what others did after T, all of it or until some moment; others are frozen."""
     return method.endswith((ONLINE, *_AT_MOMENTS))
 
 

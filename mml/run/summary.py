@@ -29,7 +29,7 @@ def summary(result: Result) -> list[Line]:
 
 
 def baseline_summary(result: Result, folder: Path) -> list[Line]:
-    """The end of a baseline's run, beside popularity if a run of mml tells it.
+    """The end of a baseline's run, beside popularity if a run of mml has it.
 
     Args:
         result: of the baseline.
@@ -49,7 +49,7 @@ def baseline_summary(result: Result, folder: Path) -> list[Line]:
 
 
 def _list_length(groups: Mapping[str, Mapping[str, float]]) -> int | None:
-    """The k whose recall and NDCG are told: 10 if it was asked for, or else the largest; None if there is none."""
+    """The k whose recall and NDCG are printed: 10 if it was asked for, or else the largest; None if there is none."""
     names = groups["all"].keys()
     found = [int(name.partition("@")[2]) for name in names if name.startswith("ndcg@")]
     both = [k for k in found if f"recall@{k}" in names]

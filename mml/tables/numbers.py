@@ -83,8 +83,8 @@ def _plain(bare: pd.Series, mark: str) -> pd.Series:
 
 def _unclear(cell: str, name: object) -> InputError:
     return InputError(
-        f"--numbers {name}: '{cell}' could be thousands or decimals, and no cell of the column tells; write a decimal "
-        "point and no separators of thousands."
+        f"--numbers {name}: '{cell}' could be thousands or decimals, and no cell of the column decides; write a "
+        "decimal point and no separators of thousands."
     )
 
 

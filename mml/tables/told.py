@@ -25,7 +25,7 @@ class Told:
         columns: other columns of a table of items -> their names in the dataset.
         time_format: strptime's form of times; they are recognised where it is None or does not fit.
         timezone: of times that name none.
-        separator: between a CSV's columns; the header tells where it is None or does not hold it.
+        separator: between a CSV's columns; it is found from the header where it is None or does not hold it.
         encoding: of a CSV.
     """
 

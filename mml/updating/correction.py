@@ -19,7 +19,7 @@ _LEAST = 1e-9  # expected number of an item that no prediction expects, so that 
 
 
 class Correction:
-    """What newer interactions tell beyond the log that learners were trained on.
+    """What newer interactions add to the log that learners were trained on.
 
     A learner expects item i for a share e_i of the newer interactions: the mean of its probabilities, each of a history
     before the interaction. i was c_i of the M. The shares are taken to be drawn from a Dirichlet distribution around e,
@@ -33,7 +33,7 @@ class Correction:
         n_items: number of items, the padding item included.
         max_length: longest history.
         repeatable: whether items of the history are candidates.
-        settings: how many predictions tell what is expected.
+        settings: from how many predictions the expected shares are estimated.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Correction:
 
     @torch.no_grad()
     def log_ratios(self, learner: TrainedLearner) -> Tensor:
-        """Log of the items' shares over those that the learner expects, float64 [n_items]; 0 where it knows none."""
+        """Log of the items' shares over those that the learner expects, float64 [n_items]; 0 where it has none."""
         output = learner.expectations(self._some_tasks)
         known = output.known
         if known is None:

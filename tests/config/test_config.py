@@ -278,7 +278,7 @@ MISTAKES = [
     ("meta_algorithm: mamal", "key 'meta_algorithm' has the value 'mamal'; it must be one of fomaml, maml"),
     ("eval_shots: first", "key 'eval_shots' has the value 'first'; it must be one of last or a list of numbers"),
     ("eval_shots: [-1]", "key 'eval_shots' has the value [-1]"),
-    ("eval_shots: [0]", "key 'eval_shots' holds 0 only, at which learners have nothing to tell apart by"),
+    ("eval_shots: [0]", "key 'eval_shots' holds 0 only, at which learners have no history to predict from"),
     ("eval_shots: []", "key 'eval_shots' has the value []"),
     ("topk: []", "key 'topk' has the value []; it must not be empty."),
     ("topk: [5, 1.5]", "key 'topk' has the value [5, 1.5]"),

@@ -19,7 +19,7 @@ from mml.settings import setting
 class ColumnsSource(TableSource):
     """Keys of a source of tokens or numbers."""
 
-    separator: str | None = setting(None, "between the words of a cell, if the .item does not tell")
+    separator: str | None = setting(None, "between the words of a cell, if the .item does not say")
     dim: int | None = setting(None, "multihot: the most tokens to keep (1024)", low=1)
 
 

@@ -27,14 +27,14 @@ class AdaptiveSettings:
     fusion_hidden_size: tuple[int, ...] = setting([64], "Hidden sizes of the MLP.", low=1)
     fusion_epochs: int = setting(200, "Most epochs.", low=0)
     fusion_batch_size: int = setting(64, "Cases.", low=1)
-    fusion_learning_rate: float = setting(0.003, "Adam's, of what tells cases apart.", low=0.0)
+    fusion_learning_rate: float = setting(0.003, "Adam's, of the weights that depend on the case.", low=0.0)
     fusion_shared_speed: float = setting(
         10.0, "How many times faster the few parameters common to all cases learn, so that they settle first.", low=0.0
     )
     fusion_dropout: float = setting(0.2, "Of the MLP's hidden layers.", low=0.0, high=0.99)
     fusion_penalty: float = setting(1.0, "On the squared weights that make cases differ.", low=0.0)
     fusion_equal_users: float = setting(
-        50.0, "Equal weights count as so many validation users: few users tell little.", low=0.0
+        50.0, "Equal weights count as so many validation users: few users are weak evidence.", low=0.0
     )
     fusion_folds: int = setting(5, "Folds of validation users that choose the number of epochs.", low=2)
 
@@ -59,7 +59,8 @@ class AdaptiveFit:
     """Fits an AdaptiveFusion by cross-entropy over candidates, and chooses the number of epochs by cross-validation.
 
     The learners stopped on the same validation users, so their best one seems better there than it is; and few users
-    tell little. So the weights are shrunk towards equal ones by n / (n + number of users), n `fusion_equal_users`.
+    are weak evidence. So the weights are shrunk towards equal ones by n / (n + number of users), n being
+    `fusion_equal_users`.
 
     One copy is trained per fold of the validation users, and one on all of them. An epoch is as good as the log
     likelihood of the folds' held-out users; the copy trained on all users is the result.
@@ -87,7 +88,7 @@ class AdaptiveFit:
         self.module: nn.Module = self._copies
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """Let the few parameters common to all cases settle before the many that tell cases apart."""
+        """Let the few parameters common to all cases settle before the many that depend on the case."""
         named, rate = dict(self._copies.named_parameters()), self._settings.fusion_learning_rate
         shared = [value for name, value in named.items() if name.endswith(("head.bias", "log_tau.bias"))]
         others = [value for name, value in named.items() if not name.endswith(("head.bias", "log_tau.bias"))]

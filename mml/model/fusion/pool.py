@@ -30,7 +30,7 @@ class PoolSettings:
     fusion_others: float = setting(
         0.6,
         "fusion_method pool: expected weight of the other learners together; newcomers has the rest of 1, and "
-        "the validation users' next items tell each one's weight.",
+        "each one's weight is fitted to the validation users' next items.",
         low=0.0,
         high=1.0,
     )
@@ -48,7 +48,7 @@ class PoolSettings:
     )
     fusion_temperature: float = setting(
         0.5,
-        "fusion_method pool: expected temperature of the pooled scores, which the validation users' next items tell; "
+        "fusion_method pool: expected temperature of the pooled scores, fitted to the validation users' next items; "
         "where there are none, it is this.",
         low=0.01,
         high=100.0,
@@ -82,12 +82,12 @@ class Pool:
     and the warm items together keep the share that p gives them: the others were trained before new items came and say
     nothing of how likely these are. Weights and t are what makes the validation users' next items likeliest, drawn
     towards what is expected of them the more, the fewer these users are. An item that nobody has touched has the score
-    c z where that is above 0 and more: the others may know that it fits this user.
-    Online p knows what is popular by now, the others what was when they were trained: only what they say of this user
-    more than of all counts, and it is little, all alike. An item has the score
+    c z where that is above 0 and more: the others may have evidence that it fits this user.
+    Online p has seen what is popular by now, the others what was when they were trained: only what they say of this
+    user more than of all counts, and it is little, all alike. An item has the score
 
         x + a (z - u) / s + g  if it is warm, u the mean of z over users at large
-        x                      if somebody has touched it since, or no other learner knows it
+        x                      if somebody has touched it since, or no other learner has a score for it
         max(x, c' z + g)       if nobody has touched it and z > 0
 
     with g such that the warm items together keep their share. Where no learner has shares it is the mean.
@@ -99,9 +99,9 @@ class Pool:
         temperature: t.
         others_online: a.
         untouched_online: c'.
-        usual: u of the first items, all warm ones among them, float32 [n]; None where there were no users to tell it,
+        usual: u of the first items, all warm ones among them, float32 [n]; None where there were no users to fit it to,
             then online is as frozen.
-        weights: of the learners, of sum 1; None where there were no users to tell them, then those expected.
+        weights: of the learners, of sum 1; None where there were no users to fit them to, then those expected.
     """
 
     names: tuple[str, ...]
@@ -134,7 +134,7 @@ _NUMBERS = ("others", "untouched", "temperature", "others_online", "untouched_on
 
 
 class PoolEntry:
-    """Weighs the newcomers' shares against the other learners; the validation users tell the weights."""
+    """Weighs the newcomers' shares against the other learners; the weights are fitted to the validation users."""
 
     name = "pool"
     meaning = "a pool of what newcomers take and of all other learners"
@@ -161,8 +161,8 @@ class PoolEntry:
             PoolWeights(expected_weights(len(names), anchor, own.fusion_others), own.fusion_temperature),
             Spread(own.fusion_others_spread, own.fusion_temperature_spread),
         )
-        told = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, found.weights.tolist(), strict=True))
-        logger.info("The pool's weights by the validation users: %s; temperature %.2f.", told, found.temperature)
+        shown = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, found.weights.tolist(), strict=True))
+        logger.info("The pool's weights by the validation users: %s; temperature %.2f.", shown, found.temperature)
         return replace(
             pool,
             weights=tuple(found.weights.tolist()),

@@ -24,8 +24,8 @@ class ScoreSettings:
 
     fusion_unknown: float = setting(
         -3.0,
-        "Fused score of an item that no weighted learner knows, in standard deviations from a case's mean score: the "
-        "less, the later it is listed.",
+        "Fused score of an item that no weighted learner has a score for, in standard deviations from a case's mean "
+        "score: the less, the later it is listed.",
     )
 
 
@@ -40,7 +40,7 @@ class StandardisedScores:
     def __init__(self, outputs: Mapping[str, Output], settings: ScoreSettings = ScoreSettings()) -> None:
         self._outputs = dict(outputs)
         self.unknown = settings.fusion_unknown
-        """Score of an item that no learner knows."""
+        """Score of an item that no learner has a score for."""
         self.names = list(outputs)
         first = next(iter(outputs.values()))
         self._n_cases = len(first)
@@ -73,7 +73,7 @@ class StandardisedScores:
         return torch.stack([states[cases] for states in self._states])
 
     def known(self, items: slice | Tensor = slice(None)) -> Tensor:
-        """Whether a learner knows an item, 1 or 0: [M, n]."""
+        """Whether a learner has a score for an item, 1 or 0: [M, n]."""
         return self._known[:, items]
 
     def __call__(self, cases: slice | Tensor) -> Tensor:

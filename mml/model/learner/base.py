@@ -33,7 +33,14 @@ class InnerLoopSettings:
     stage: ClassVar[str] = "meta"
     section: ClassVar[str] = "Meta-training"
 
-    meta_algorithm: str = setting("fomaml", lambda: f"{described(ALGORITHMS)}.", choices=ALGORITHMS.names)
+    meta_algorithm: str = setting(
+        "fomaml",
+        lambda: (
+            f"{described(ALGORITHMS)}. None gained over plain training where it was measured; they are there to be "
+            "compared."
+        ),
+        choices=ALGORITHMS.names,
+    )
     num_local_update: int = setting(
         5,
         "Inner steps; 0 = plain training (but for reptile, which learns from the steps).",

@@ -39,7 +39,11 @@ class IDSettings:
     spectral_noise: float = setting(
         0.1, "spectral_embedding: share of the usual random initial values that is added.", low=0.0
     )
-    feature_attention: bool = setting(True, "Items' features in the ID learner's attention.")
+    feature_attention: bool = setting(
+        True,
+        "Items' features in the ID learner's attention, the paper's part. It gained nothing where it was measured; it "
+        "is there to be compared.",
+    )
     feature_attention_scale: float = setting(0.001, "Its initial scale s, which is learned.")
 
 

@@ -27,7 +27,7 @@ class NewcomersSettings:
     cases: int = setting(2500, "Cases of these newcomers that mixtures are fitted to, at most.", low=1)
     product_cases: int = setting(1000, "Cases that the product's exponents are fitted to, at most.", low=1)
     depth: int = setting(30, "Targets further down a list than about this place count for nothing in the fits.", low=1)
-    depth_cases: int = setting(200, "Cases that tell the share of an item at that depth, at most.", low=1)
+    depth_cases: int = setting(200, "Cases from which the share of an item at that depth is estimated, at most.", low=1)
     top: int = setting(10, "The kernels of neighbours and of followers are chosen by NDCG at this place.", low=1)
     backing: float = setting(
         0.1, "Share of the present in the mixtures of neighbours and of followers, beside its own.", low=0.0, high=1.0
@@ -59,7 +59,7 @@ class NewcomersSettings:
         high=1.0,
     )
     launch_cases: int = setting(200, "Cases of each of these moments by which their mixture is fitted, at most.", low=1)
-    launch_folds: int = setting(5, "Folds of the items, each told by what was learned of the others.", low=2)
+    launch_folds: int = setting(5, "Folds of the items, each predicted by what was learned from the others.", low=2)
     launch_penalty: float = setting(0.01, "On the squared weights of the logit of untouched items.", low=0.0)
     likeness_decay: float = setting(
         0.8, "Weight of each earlier item of a history in its mean content, against the next.", low=0.0, high=1.0

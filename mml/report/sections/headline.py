@@ -72,7 +72,7 @@ def _label(name: str) -> str:
 
 
 def _comparisons(evidence: Evidence) -> Iterator[Markup]:
-    """mml beside what knows no more than it does: frozen beside frozen, online beside online."""
+    """mml beside methods with the same evidence: frozen beside frozen, online beside online."""
     frozen = _gain(evidence, FULL)
     yield paragraph("There is nothing to compare with." if frozen is None else f"Against {frozen}")
     online = _gain(evidence, FULL + ONLINE) if FULL + ONLINE in evidence.cases.ranks else None

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from mml.errors import InputError
 from mml.features.encoders.base import Array
-from mml.files.safe import replacing
+from mml.files.faults import cannot_write
+from mml.files.safe import check_target, replacing
 
 TORCH_SUFFIXES = (".pth", ".pt")
 VECTOR_KEYS = ("embs", "emb")
@@ -105,15 +106,19 @@ def write_features(path: str | Path, table: FeatureTable, field: str = "txt_emb"
 
 
 def refuse_to_write(path: Path) -> None:
-    """Refuse a name that no file can have, or whose form cannot hold item ids.
+    """Refuse a name that no file can have, one of something else than a file, or one whose form cannot hold item ids.
 
     Raises:
-        InputError: it is empty or a folder's, or ends in `.npy`.
+        InputError: it is empty or a folder's, a pipe's or the like, or ends in `.npy`.
     """
     if path.name in ("", "..") or path.is_dir():
         raise InputError(f"--output '{path}' is a folder; name a file, such as {path / 'txt_emb.pth'}")
     if path.suffix == ".npy":
         raise InputError(f"{path}: an .npy file has no room for item ids; write .npz, .pth or text instead")
+    try:
+        check_target(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def join_features(table: FeatureTable, item_tokens: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mml.cli.main import main
@@ -138,6 +138,8 @@ _options = st.fixed_dictionaries(
 
 
 @tries(0.051)
+@example("image", {"--output": "pipe"})
+@example("text", {"--output": "pipe"})
 @given(st.sampled_from(sorted(SOUND)), _options)
 def test_commands_of_features(command: str, options: dict[str, str]) -> None:
     with a_folder() as folder:

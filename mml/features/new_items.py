@@ -7,6 +7,7 @@ import numbers
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,6 +74,7 @@ def encode_new_items(
     folders: str | Path | Mapping[str, str | Path] | None = None,
     device: str = "auto",
     progress: bool = False,
+    told: Told | None = None,
 ) -> dict[str, Encoded]:
     """The final vectors of new items, as those that a learner was trained with are.
 
@@ -84,21 +86,22 @@ def encode_new_items(
             -> folder. Items without a file, or without any folder, count as missing.
         device: where models run.
         progress: whether encoders that take long show a progress bar.
+        told: see read_new_items.
 
     Returns:
         Modality -> (vectors float32 [n, dim], present bool [n]), rows as in the table.
 
     Raises:
-        InputError: a column is missing, a vector has another length, a folder cannot be read, or no item has
-            anything to encode.
+        InputError: a column is missing, a vector has another length, an amount could be read in two ways, a folder
+            cannot be read, or no item has anything to encode.
     """
-    frame = read_new_items(table)
+    frame = read_new_items(table, told)
     _refuse_missing_columns(fitted, frame)
     result = {}
     for name, one in fitted.items():
         folder = folders.get(name) if isinstance(folders, Mapping) else folders
-        rows = _rows(name, one, frame, None if folder is None else expanded(folder))
         try:
+            rows = _rows(name, one, frame, None if folder is None else expanded(folder), told or Told())
             result[name] = _encoded(one, rows, list(frame.index), device, progress)
         except InputError as error:
             raise error.said_of(f"new items, {name}") from error
@@ -130,20 +133,21 @@ def _refuse_missing_columns(fitted: Mapping[str, FittedFeatures], frame: pd.Data
         )
 
 
-def _rows(name: str, one: FittedFeatures, frame: pd.DataFrame, folder: Path | None) -> dict[str, object]:
+def _rows(name: str, one: FittedFeatures, frame: pd.DataFrame, folder: Path | None, told: Told) -> dict[str, object]:
     """Item token -> what there is of it to encode."""
     if one.source is None:
         column = _columns(name, one, frame)[0]
         rows = {str(token): _vector(name, token, cell, one.dim) for token, cell in frame[column].items()}
         return {token: row for token, row in rows.items() if row is not None}
-    return _source_rows(one.source, frame, folder)
+    return _source_rows(one.source, frame, folder, told)
 
 
-def _source_rows(source: FittedSource, frame: pd.DataFrame, folder: Path | None) -> dict[str, object]:
+def _source_rows(source: FittedSource, frame: pd.DataFrame, folder: Path | None, told: Told) -> dict[str, object]:
     medium = MEDIA[source.medium]
     if isinstance(medium, TableMedium):
         cells = {
-            name: [_as_text(cell, mark or " ") for cell in frame[name]] for name, mark in source.separators.items()
+            name: _dataset_cells(medium, source.encoder, frame[name], mark, told.decimals.get(name, ""))
+            for name, mark in source.separators.items()
         }
         rows = medium.rows(pd.DataFrame(cells, dtype=str), source.separators)
         return dict(zip(frame.index, rows, strict=True))
@@ -151,6 +155,19 @@ def _source_rows(source: FittedSource, frame: pd.DataFrame, folder: Path | None)
         return {}
     files = medium.files(folder)
     return {token: files[token] for token in frame.index if token in files}
+
+
+def _dataset_cells(
+    medium: TableMedium[Any], encoder: str, column: pd.Series, separator: str | None, decimals: str
+) -> pd.Series:
+    """A column's cells as str, those that somebody wrote as the dataset's own would be."""
+    cells = pd.Series(
+        [_as_text(cell, separator or " ") for cell in column], column.index, dtype=object, name=column.name
+    )
+    written = np.array([isinstance(cell, str) for cell in column], dtype=np.bool_)  # a number is one already
+    if separator is None and written.any():
+        cells[written] = medium.dataset_cells(encoder, cells[written], decimals)
+    return cells
 
 
 def _encoded(
@@ -199,16 +216,16 @@ def _vector(name: str, token: object, cell: object, dim: int) -> NDArray[np.floa
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
             vector = np.array(list(numbers_in), dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise InputError(f"new items, {name}: the vector of item {token!r} is not made of numbers") from error
+        raise InputError(f"the vector of item {token!r} is not made of numbers") from error
     if not vector.size:
         return None
     if vector.shape != (dim,):
         raise InputError(
-            f"new items, {name}: the vector of item {token!r} has the shape {list(vector.shape)}, but {name} was "
+            f"the vector of item {token!r} has the shape {list(vector.shape)}, but {name} was "
             f"trained on vectors of {dim} numbers"
         )
     if not np.isfinite(vector).all():
-        raise InputError(f"new items, {name}: the vector of item {token!r} has NaN or infinite numbers")
+        raise InputError(f"the vector of item {token!r} has NaN or infinite numbers")
     return vector
 
 

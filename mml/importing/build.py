@@ -132,6 +132,7 @@ def _told(of_log: Mapping[str, object], catalogue: ItemRows | None) -> dict[str,
     of_items: dict[str, object] = {}
     if catalogue is not None:
         of_items = {"item_id": catalogue.item_id, "title": catalogue.title, "columns": catalogue.renamed}
+        of_items["decimals"] = catalogue.decimals
     return {name: value for name, value in {**of_log, **of_items}.items() if value}
 
 

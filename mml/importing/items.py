@@ -31,6 +31,7 @@ class ItemRows:
         item_id: the table's column of ids.
         title: the frame's column that an item is shown by, the first of texts; None without texts.
         renamed: the table's columns that have another name in the frame -> that name.
+        decimals: the frame's columns of amounts that were not written plainly -> what their decimals follow.
     """
 
     frame: pd.DataFrame
@@ -41,6 +42,7 @@ class ItemRows:
     item_id: str
     title: str | None
     renamed: dict[str, str]
+    decimals: dict[str, str]
 
 
 def clean_items(
@@ -62,11 +64,16 @@ def clean_items(
     frame, left_out = pd.DataFrame({"item_id": ids[item_id]}), LeftOut(table.index)
     remarks: list[str] = []
     sources: dict[str, dict[str, object]] = {}
+    decimals: dict[str, str] = {}
     names, types = atomic_names(columns, ["item_id"]), {"item_id": "token"}
     for kind, wanted in asked.items():
         for name in wanted:
             cells = table[name].astype(str)
-            frame[names[name]] = _numbers(cells, name, remarks) if kind == "numbers" else _one_line(cells)
+            if kind == "numbers":
+                frame[names[name]], mark = _numbers(cells, name, remarks)
+                decimals |= {names[name]: mark} if mark else {}
+            else:
+                frame[names[name]] = _one_line(cells)
             types[names[name]] = _KINDS[kind]
         if wanted:
             learner, encoder = _LEARNERS[kind]
@@ -82,9 +89,8 @@ def clean_items(
     renamed = {old: new for old, new in names.items() if old != new}
     again = frame["item_id"].duplicated() & ~bad
     left_out.add("name an item again (the first is kept)", np.flatnonzero(again))
-    return ItemRows(
-        frame[~bad & ~again].reset_index(drop=True), types, sources, left_out, remarks, item_id, title, renamed
-    )
+    kept = frame[~bad & ~again].reset_index(drop=True)
+    return ItemRows(kept, types, sources, left_out, remarks, item_id, title, renamed, decimals)
 
 
 def _by_title(text: Sequence[str]) -> list[str]:
@@ -97,9 +103,12 @@ def _one_line(cells: pd.Series) -> pd.Series:
     return cells.str.replace(r"\s+", " ", regex=True).str.strip()
 
 
-def _numbers(cells: pd.Series, name: str, remarks: list[str]) -> pd.Series:
-    """The cells that are finite numbers, the others empty."""
-    numbers, stripped = parse_numbers(cells), cells.str.strip()
+def _numbers(cells: pd.Series, name: str, remarks: list[str]) -> tuple[pd.Series, str]:
+    """The cells that are finite numbers, the others empty; and their decimals' mark, "" if they were plain."""
+    try:
+        numbers, stripped = parse_numbers(cells), cells.str.strip()
+    except InputError as error:
+        raise error.said_of(f"--numbers {name}") from error
     wrong = stripped[(numbers.cells == "") & (stripped != "")]
     if (numbers.cells == "").all():
         raise InputError(
@@ -112,4 +121,4 @@ def _numbers(cells: pd.Series, name: str, remarks: list[str]) -> pd.Series:
         )
     if numbers.form:
         remarks.append(f"{name}: {numbers.form}.")
-    return numbers.cells
+    return numbers.cells, numbers.mark

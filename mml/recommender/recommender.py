@@ -158,7 +158,7 @@ class Recommender(TrainedParts):
         frame = frame[~known]
         if not len(frame):
             return 0
-        encoded = encode_new_items(fitted, frame, images)
+        encoded = encode_new_items(fitted, frame, images, told=self.told)
         state = self.state()
         state["items"] = self.vocabulary.with_new(frame).state()
         state["catalogue"] = self.catalogue.with_new(encoded, len(frame)).state()

@@ -21,41 +21,45 @@ class Numbers:
     Args:
         cells: as Python writes numbers; "" where a cell is none.
         form: what the cells were, in words; "" if they were plain.
+        mark: what decimals follow; "" if the cells were plain.
     """
 
     cells: pd.Series
     form: str
+    mark: str = ""
 
 
-def parse_numbers(column: pd.Series) -> Numbers:
+def parse_numbers(column: pd.Series, known: str = "") -> Numbers:
     """Read numbers; where some are not plain, the whole column tells what a comma and a point are in it.
 
-    `1,200` alone is 1200 or 1.2; it is read as those cells are that can be read in one way only, or most of them.
+    `1,200` alone is 1200 or 1.2; it is read as those cells are that can be read in one way only, or most of them, and
+    where these do not tell, by the mark that is `known` of the column.
 
     Raises:
-        InputError: if there are cells such as `1,200`, and no other cell tells.
+        InputError: if there are cells such as `1,200`, and neither another cell nor `known` tells.
     """
     cells = column.astype(str).str.strip()
     plain = _finite(cells)
-    if (plain | (cells == "")).all():
+    if (plain | (cells == "")).all() and known != ",":
         return Numbers(cells, "")
     bare = cells.map(_without_currency)
     point, comma = (bare.str.fullmatch(_form(mark)).to_numpy(dtype=bool) for mark in ".,")
     as_point, as_comma = _plain(bare, ".").where(point, ""), _plain(bare, ",").where(comma, "")
     n_point, n_comma = int((point & ~comma).sum()), int((comma & ~point).sum())
     unclear = point & comma & (as_point != as_comma).to_numpy()
-    if n_point == 0 == n_comma:
+    if n_point == 0 == n_comma and not known:
         unclear &= ~plain  # 1.200 is not asked about where nothing is written another way
-    if n_point == n_comma and unclear.any():
-        raise _unclear(cells[unclear].iloc[0], column.name)
-    mark, read = (".", as_point) if n_point >= n_comma else (",", as_comma)
+    if n_point == n_comma and unclear.any() and not known:
+        raise _unclear(cells[unclear].iloc[0])
+    is_comma = n_comma > n_point or (n_comma == n_point and known == ",")
+    mark, read = (",", as_comma) if is_comma else (".", as_point)
     read = read.where(_finite(read), "")
     changed = (read != "") & (read != cells)
     if not changed.any():
         return Numbers(read, "")
     first = changed[changed].index[0]
     signs = sorted({sign for cell in cells[changed] for sign in cell if unicodedata.category(sign) == "Sc"})
-    return Numbers(read, _said(mark, signs, f"'{cells[first]}' as {read[first]}"))
+    return Numbers(read, _said(mark, signs, f"'{cells[first]}' as {read[first]}"), mark)
 
 
 def _finite(cells: pd.Series) -> np.ndarray:
@@ -81,10 +85,10 @@ def _plain(bare: pd.Series, mark: str) -> pd.Series:
     return bare.str.replace(rf"[{other}'\u2019{_SPACES}]", "", regex=True).str.replace(mark, ".", regex=False)
 
 
-def _unclear(cell: str, name: object) -> InputError:
+def _unclear(cell: str) -> InputError:
     return InputError(
-        f"--numbers {name}: '{cell}' could be thousands or decimals, and no cell of the column decides; write a "
-        "decimal point and no separators of thousands."
+        f"'{cell}' could be thousands or decimals, and no cell of the column decides; write a decimal point and no "
+        "separators of thousands."
     )
 
 

@@ -10,7 +10,8 @@ from mml.settings import inside
 from mml.tables.columns import ITEM, TIME, USER, called, guess_id
 
 NAMES = ("user", "item", "time", "item_id", "title", "time_format", "timezone", "separator", "encoding")
-"""Inside the key `imported`; each is a text. `columns` is a mapping of texts."""
+"""Inside the key `imported`; each is a text. `columns` and `decimals` are mappings of texts."""
+MARKS = (".", ",")
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Told:
         times: its column of times.
         item_ids: the column of ids in a table of items.
         columns: other columns of a table of items -> their names in the dataset.
+        decimals: the dataset's columns of amounts that were not written plainly -> what their decimals follow.
         time_format: strptime's form of times; they are recognised where it is None or does not fit.
         timezone: of times that name none.
         separator: between a CSV's columns; it is found from the header where it is None or does not hold it.
@@ -34,6 +36,7 @@ class Told:
     times: Sequence[str] = ("timestamp",)
     item_ids: Sequence[str] = ("item_id",)
     columns: Mapping[str, str] = field(default_factory=dict)
+    decimals: Mapping[str, str] = field(default_factory=dict)
     time_format: str | None = None
     timezone: str = "UTC"
     separator: str | None = None
@@ -52,6 +55,7 @@ class Told:
             times=_distinct(time, fields[2], "timestamp"),
             item_ids=_distinct(own.get("item_id"), fields[1], "item_id", item),
             columns={name: str(other) for name, other in inside(own.get("columns")).items()},
+            decimals={name: str(mark) for name, mark in inside(own.get("decimals")).items()},
             time_format=given.get("time_format"),
             timezone=given.get("timezone", cls.timezone),
             separator=given.get("separator"),
@@ -99,8 +103,11 @@ def wrong_in(imported: Mapping[object, object]) -> Iterator[str]:
         if name == "columns":
             if not isinstance(value, Mapping) or not all(isinstance(one, str) for one in (*value, *value.values())):
                 yield "'imported.columns' must be a mapping of columns' names to their names in the dataset"
+        elif name == "decimals":
+            if not isinstance(value, Mapping) or not all(one in MARKS for one in value.values()):
+                yield "'imported.decimals' must be a mapping of columns' names to '.' or ','"
         elif name not in NAMES:
-            yield f"unknown key 'imported.{name}'; there are columns, {', '.join(NAMES)}"
+            yield f"unknown key 'imported.{name}'; there are columns, decimals, {', '.join(NAMES)}"
         elif not isinstance(value, str):
             yield f"'imported.{name}' has the value {value!r}; it must be text"
 

@@ -135,6 +135,37 @@ def test_cells_of_any_type_are_taken(shop: Path) -> None:
     assert vectors.any()
 
 
+@pytest.mark.parametrize(
+    ("cells", "decimals", "numbers"),
+    [
+        (["12,50 €", "1.012,00 €", "$ 11"], "", [12.5, 1012, 11]),
+        (["1.012", "13", 14.5], ",", [1012, 13, 14.5]),
+        (["1.012", "13", 14.5], "", [1.012, 13, 14.5]),
+        (["€ 12.50", "", "on request"], "", [12.5, "", ""]),
+    ],
+)
+def test_amounts_are_read_as_the_import_reads_them(
+    shop: Path, caplog: pytest.LogCaptureFixture, cells: list[Any], decimals: str, numbers: list[Any]
+) -> None:
+    price = {"price": kept(shop)["price"]}
+    ids = ["n1", "n2", "n3"]
+    told = Told(decimals={"price": decimals} if decimals else {})
+    vectors, present = encode_new_items(price, pd.DataFrame({"price": cells}, index=ids), told=told)["price"]
+    expected, there = encode_new_items(price, pd.DataFrame({"price": numbers}, index=ids))["price"]
+    np.testing.assert_array_equal(vectors, expected)
+    assert present.tolist() == there.tolist() == [number != "" for number in numbers]
+    warned = "price: 1 of 3 cells are no numbers and count as empty (item n3: 'on request')." in caplog.text
+    assert warned == (cells[-1] == "on request")
+
+
+def test_amounts_that_cannot_be_told_are_refused(shop: Path) -> None:
+    frame = table(shop)
+    frame["price"] = ["1,200", *frame["price"][1:]]
+    fails(shop, frame, "^new items, price: price: '1,200' could be thousands or decimals, .*; write a decimal point")
+    frame["price"] = "free"
+    fails(shop, frame, "^new items, price: encoder numeric: 'free' is not made of finite numbers")
+
+
 def test_what_is_missing_is_counted(shop: Path, caplog: pytest.LogCaptureFixture) -> None:
     frame = table(shop).set_index("item_id").rename(index=lambda token: f"n{token}")
     Image.open(shop / "images" / "i3.png").save(shop / "images" / "ni3.png")

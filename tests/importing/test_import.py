@@ -208,6 +208,7 @@ def test_prices_with_commas_and_signs(shop: Path) -> None:
     assert "price: 1 cells are no numbers, left empty (row 4: 'on request')." in made.said
     prices = read_atomic(made.folder / "shop.item")["price"]
     assert [*prices[:3], *prices[4:6]] == [1000.5, 1001.5, 1002.5, 1004.5, 1005.5]
+    assert yaml.safe_load(made.config.read_text())["imported"]["decimals"] == {"price": ","}
     items["price"] = "1,200"
     with pytest.raises(InputError, match="--numbers price: '1,200' could be thousands or decimals"):
         import_log("orders.csv", name="other", items=items, item_id="id", numbers=["price"])

@@ -68,11 +68,16 @@ def test_a_shops_own_names_work_after_the_import(
     log = orders.assign(ordered_at=days).rename(columns=own)
     write("orders.csv", log)
     names = [f"Müsli {n}" for n in range(20)]
-    write("products.csv", pd.DataFrame({"Artikel-Nr.": [f"p{n:02}" for n in range(20)], "Artikel Titel": names}))
+    catalogue = pd.DataFrame({"Artikel-Nr.": [f"p{n:02}" for n in range(20)], "Artikel Titel": names})
+    write("products.csv", catalogue.assign(Preis=[f"1.{n:03},50 €" for n in range(20)]))
     write("today.csv", log[-6:].assign(Kunde="neu", gekauft=[f"0{n}/11/2026 10:00" for n in range(6, 0, -1)]))
-    write("new.csv", pd.DataFrame({"Artikel-Nr.": ["p99"], "Artikel Titel": ["Müsli 9 groß"]}))
+    new = pd.DataFrame({"Artikel-Nr.": ["p99", "p98"], "Artikel Titel": ["Müsli 9 groß", "Müsli 8"]})
+    write("new.csv", new.assign(Preis=["1.012", "1.003"]))
     line = "import orders.csv --user Kunde --item Artikel --time gekauft --items products.csv --item-id Artikel-Nr. "
-    assert main([*line.split(), "--text", "Artikel Titel", "--encoding", "cp1252", "--name", "shop"]) == 0
+    assert (
+        main([*line.split(), "--text", "Artikel Titel", "--numbers", "Preis", "--encoding", "cp1252", "--name", "shop"])
+        == 0
+    )
     settings = [f"--{name}={value}" for name, value in {**SMALL, "use_gpu": False, "topk": [5]}.items()]
     assert main(["train", "shop", *settings]) == 0
     assert main(["recommend", "shop", "--users-from", "today.csv", "--top", "3", "--output", "recs.csv"]) == 0
@@ -82,9 +87,13 @@ def test_a_shops_own_names_work_after_the_import(
     expected = model.recommend({"neu": log["Artikel"].iloc[-6:].tolist()[::-1]}, top=3)  # the last row came first
     assert lists["item_id"].tolist() == expected["item_id"].tolist()
     assert main(["update", "shop", "--items", "new.csv", "--log", "orders.csv"]) == 0
-    assert "1 new items" in capsys.readouterr().out
-    assert mml.load("output/shop/latest").items.loc["p99", "title"] == "Müsli 9 groß"
-    assert mml.load("output/shop/latest").evaluate("orders.csv", shots=[1], top=5).loc["mml", "n_users"] == 60
+    assert "2 new items" in capsys.readouterr().out
+    model = mml.load("output/shop/latest")
+    assert model.items.loc["p99", "title"] == "Müsli 9 groß"
+    prices = dict(zip(model.items.index, model.catalogue.features["numbers"].vectors[1:, 0], strict=True))
+    assert prices["p02"] < prices["p98"] < prices["p03"]  # 1.003 is 1003, as decimals follow a comma in this shop
+    assert prices["p11"] < prices["p99"] < prices["p12"]
+    assert model.evaluate("orders.csv", shots=[1], top=5).loc["mml", "n_users"] == 60
 
 
 def test_a_run_does_not_fail_by_its_report(

@@ -48,8 +48,25 @@ def test_a_word_does_not_make_plain_numbers_unclear() -> None:
 
 @pytest.mark.parametrize("cells", [("1,200", "3"), ("1.200 €", "2.500 €"), ("0,5", "0.5", "1,200")])
 def test_no_guess_where_nothing_tells(cells: tuple[str, ...]) -> None:
-    with pytest.raises(InputError, match=r"--numbers price: '1[.,]200.*' could be thousands or decimals, and no cell"):
+    with pytest.raises(InputError, match=r"'1[.,]200.*' could be thousands or decimals, and no cell"):
         read(*cells)
+
+
+@pytest.mark.parametrize(
+    ("known", "cells", "numbers"),
+    [
+        (",", ("1.200", "3"), ["1200", "3"]),
+        (",", ("1.200", "0,5", ""), ["1200", "0.5", ""]),
+        (",", ("1.200", "12.50"), ["1.200", "12.50"]),
+        (".", ("1,200", "3"), ["1200", "3"]),
+        (".", ("1.200", "3"), ["1.200", "3"]),
+        (".", ("1.200 €", "0,50 €"), ["1200", "0.50"]),
+    ],
+)
+def test_what_is_known_of_the_column_tells_where_no_cell_does(
+    known: str, cells: tuple[str, ...], numbers: list[str]
+) -> None:
+    assert parse_numbers(pd.Series(cells), known).cells.tolist() == numbers
 
 
 def test_currencies_are_not_converted() -> None:

@@ -152,7 +152,7 @@ def test_an_encoding_that_is_not_that_of_the_import(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("imported", "match"),
     [
-        ({"usr": "a"}, r"my\.yaml: unknown key 'imported\.usr'; there are columns, user"),
+        ({"usr": "a"}, r"my\.yaml: unknown key 'imported\.usr'; there are columns, decimals, user"),
         ({"user": 3}, r"'imported\.user' has the value 3; it must be text"),
         ({"columns": {"a": 3}}, r"'imported\.columns' must be a mapping"),
         ("orders.csv", "key 'imported' has the value 'orders.csv'"),

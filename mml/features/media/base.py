@@ -159,6 +159,19 @@ class TableMedium(Medium[Row]):
             separators: column -> what stands between the words of its cells; None for a cell that is one.
         """
 
+    def dataset_cells(self, encoder: str, cells: pd.Series, mark: str) -> pd.Series:
+        """A column of a later table as the dataset's own would have it; the same unless an entry says so.
+
+        Args:
+            encoder: the encoder's name.
+            cells: str, by item token.
+            mark: what decimals follow in the shop's tables, "" if unknown.
+
+        Raises:
+            InputError: it could be read in two ways.
+        """
+        return cells
+
     def check_cells(self, encoder: str, path: Path, columns: Sequence[str], rows: Mapping[str, Row]) -> None:
         """Warn of cells that spoil a column, or refuse them; nothing does unless an entry says so.
 

@@ -1,5 +1,6 @@
 """Tokens and numbers: columns of a table, each cell by itself."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from mml.features.encoders.built_in import COLUMNS
 from mml.features.media.base import TableMedium, TableSource
 from mml.features.outliers import check_column
 from mml.settings import setting
+from mml.tables.numbers import parse_numbers
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,24 @@ class ColumnsMedium(TableMedium[Cells]):
             if encoder == "multihot" and kind.startswith("float"):
                 raise InputError(f"column '{name}' is a {kind}, no token: take the encoder numeric")
         return {name: separator or (seq_separator if kind.endswith("_seq") else None) for name, kind in types.items()}
+
+    def dataset_cells(self, encoder: str, cells: pd.Series, mark: str) -> pd.Series:
+        """Amounts as the import reads them; where no cell is one, they are the encoder's to refuse."""
+        if encoder != "numeric":
+            return cells
+        try:
+            read = parse_numbers(cells, mark).cells
+        except InputError as error:
+            raise error.said_of(str(cells.name)) from error
+        wrong = cells[(read == "") & (cells.str.strip() != "")]
+        if (read == "").all():
+            return cells
+        if len(wrong):
+            logger.warning(
+                "%s: %d of %d cells are no numbers and count as empty (item %s: %r).",
+                *(cells.name, len(wrong), len(cells), wrong.index[0], wrong.iloc[0][:60]),
+            )
+        return read
 
     def check_cells(self, encoder: str, path: Path, columns: Sequence[str], rows: Mapping[str, Cells]) -> None:
         """Numbers beside which all others of their column are lost."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from mml.files.safe import check_target, replacing
 from mml.files.sheets import neutral
 from mml.logs import setup_logging
 from mml.recommender import Recommender
+from mml.tables.ids import listed_ids
 
 _EPILOG = """\
 Examples:
@@ -55,13 +55,10 @@ def _lists(options: argparse.Namespace) -> pd.DataFrame:
     model = Recommender.load(named_folder(options.run, options.output_dir))
     if options.users_from is not None:
         return model.recommend(options.users_from, top=options.top, new_items_share=options.new_items_share)
-    lists = model.recommend({"you": _ids(options.items)}, top=options.top, new_items_share=options.new_items_share)
+    lists = model.recommend(
+        {"you": listed_ids(options.items)}, top=options.top, new_items_share=options.new_items_share
+    )
     return lists.drop(columns="user_id") if options.output is None else lists
-
-
-def _ids(text: str) -> list[str]:
-    """Item ids separated by commas; one that holds a comma is quoted."""
-    return [one.strip() for row in csv.reader([text], skipinitialspace=True) for one in row if one.strip()]
 
 
 def _parser() -> argparse.ArgumentParser:

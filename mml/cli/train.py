@@ -66,7 +66,7 @@ def _main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return EXIT_PEER_LOST
     if is_main:
-        print_lines(summary(result))
+        print_lines(summary(result, config.run.output_dir))
         report, why = try_report(path)
         told = f"; there is no report: {why}" if report is None else f", the report to {report.name}"
         print(f"\nWritten to {path}{told}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,6 +88,7 @@ def result_of(
     records: Mapping[str, StageRecord],
     reports: Mapping[str, LearnerFacts],
     tested: State,
+    popular: Sequence[str],
 ) -> Result:
     """The content of result.json.
 
@@ -97,6 +98,7 @@ def result_of(
         records: stage -> its record.
         reports: learner -> what was kept of its training.
         tested: the state of the meta-test, and `validation`, the validation score of the plain sum of the learners.
+        popular: ids of items that many take, to try the model with.
     """
     adaptation = {name: report["adaptation"] for name, report in reports.items() if "adaptation" in report}
     return {
@@ -106,6 +108,7 @@ def result_of(
         "validation": dict(tested["validation"]),
         "metrics": {method: tested["metrics"][method] for method in tested["order"]},
         "first_screen": dict(tested["first_screen"]),
+        "popular_items": list(popular),
     }
 
 

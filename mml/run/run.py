@@ -31,6 +31,8 @@ from mml.run.schema import Result
 
 logger = logging.getLogger(__name__)
 
+_N_POPULAR = 2
+
 
 class Run:
     """The stages of one run over a dataset.
@@ -99,7 +101,8 @@ class Run:
     def _written(self, recommender: Recommender, learners: dict[str, LearnerStages], state: State) -> Result:
         """Write the files of a finished run from its stages' states, whichever run these are from."""
         reports = {name: stages.report for name, stages in learners.items()}
-        result = result_of(self.config, self.dataset, self.summary, self.stages.records, reports, state)
+        popular = recommender.items["n_interactions"].nlargest(_N_POPULAR).index.tolist()
+        result = result_of(self.config, self.dataset, self.summary, self.stages.records, reports, state, popular)
         _warn_of_nothing_found(result["metrics"])
         if distributed.is_main():
             ranks = {method: state["ranks"][method].cpu().numpy() for method in state["order"]}

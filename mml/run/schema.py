@@ -84,6 +84,7 @@ class Result(Head):
     validation: dict[str, float]
     metrics: dict[str, GroupMetrics]
     first_screen: NotRequired[dict[str, GroupMetrics]]
+    popular_items: NotRequired[list[str]]
     learned_from_new_users: NotRequired[bool]
     moments: NotRequired[int | None]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from mml.method_names import FLOOR, FULL, FUSION, NO_ADAPT, NO_GENERATOR, ONLINE
 from mml.run.printing import aligned, result_table
 from mml.run.schema import Result, read_result
 from mml.styled import COMMAND, DIM, GOOD, STRONG, Line
+from mml.tables.ids import typed_ids
 
 WIDTH = 80
 _USUAL = 10
@@ -19,13 +21,18 @@ _NO_SPLIT = ("ignored_columns", "modality_coverage")
 """Counts of the data that say what was read of the items, not who is evaluated on what."""
 
 
-def summary(result: Result) -> list[Line]:
-    """The end of a run, for people; the whole table where no recall or no NDCG was asked for."""
+def summary(result: Result, output_dir: str = "output") -> list[Line]:
+    """The end of a run, for people; the whole table where no recall or no NDCG was asked for.
+
+    Args:
+        result: of the run.
+        output_dir: where its dataset's runs are, as the commands that are named have to say.
+    """
     metrics, k = result["metrics"], _list_length(result["metrics"][FULL])
     if k is None:
-        return [*_whole_table(result), *_next(result)]
+        return [*_whole_table(result), *_next(result, output_dir)]
     plain = [*_new_items(metrics, k), *_first_screen(result, k), *_kept(result)]
-    return [*_begin(result, FULL, metrics, k), *map(Line, plain), Line(""), *_next(result)]
+    return [*_begin(result, FULL, metrics, k), *map(Line, plain), Line(""), *_next(result, output_dir)]
 
 
 def baseline_summary(result: Result, folder: Path) -> list[Line]:
@@ -170,7 +177,9 @@ def _kept(result: Result) -> Iterator[str]:
         yield from textwrap.wrap(f"{name}: {', '.join(said)}.", WIDTH)
 
 
-def _next(result: Result) -> Iterator[Line]:
+def _next(result: Result, output_dir: str) -> Iterator[Line]:
     name = result["dataset"]
-    yield Line(f"Next:  mml recommend {name} --items ID,ID     mml serve {name}", COMMAND)
-    yield Line(f"       mml result --all {name}   (every method and group, with a legend)", COMMAND)
+    where = "" if Path(output_dir) == Path("output") else f" --output_dir {shlex.quote(output_dir)}"
+    yield Line(f"Next:  mml recommend {name} {typed_ids('--items', result['popular_items'])}{where}", COMMAND)
+    yield Line(f"       mml serve {name}{where}   (a page to try it)", COMMAND)
+    yield Line(f"       mml result --all {name}{where}   (every method and group, with a legend)", COMMAND)

@@ -1,8 +1,11 @@
-"""Ids as other programs damage them: cells that stand for nothing, and numbers that a spreadsheet has rounded."""
+"""Ids as other programs damage them (cells that stand for nothing, rounded numbers), and as people type them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import csv
+import io
+import shlex
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -32,3 +35,16 @@ def about_rounded(columns: Iterable[pd.Series]) -> list[str]:
                 f"{found.nunique():,} different: ids that only began alike are now one. Export the column as text."
             )
     return said
+
+
+def listed_ids(text: str) -> list[str]:
+    """Ids separated by commas; one that holds a comma is quoted."""
+    return [one.strip() for row in csv.reader([text], skipinitialspace=True) for one in row if one.strip()]
+
+
+def typed_ids(option: str, ids: Sequence[str]) -> str:
+    """What is typed in a shell for an option that `listed_ids` reads."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(ids)
+    value = shlex.quote(line.getvalue())
+    return f"{option}={value}" if line.getvalue().startswith("-") else f"{option} {value}"

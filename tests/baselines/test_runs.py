@@ -69,7 +69,7 @@ def test_reports_as_mml_does(
     path = only_run(tmp_path, method)
     ours, theirs = result_of(path), result_of(mml_run)
     assert ours.keys() - theirs.keys() == {"learned_from_new_users", "moments"}
-    assert theirs.keys() - ours.keys() == {"first_screen"}
+    assert theirs.keys() - ours.keys() == {"first_screen", "popular_items"}
     assert (ours["learned_from_new_users"], ours["moments"]) == (False, None)
     assert list(ours["metrics"]) == [method]
     full = theirs["metrics"]["mml"]

@@ -19,7 +19,6 @@ import mml
 import run_meta
 from benchmarks import latency
 from mml.cli.main import main
-from mml.cli.recommend import _ids
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.items import Items
@@ -277,11 +276,6 @@ def test_the_command_writes_the_lists_of_a_file(model: Recommender, output: Path
     assert main([*argv, "--top", "3", "--output", str(tmp_path / "recs.csv")]) == 0
     written = pd.read_csv(tmp_path / "recs.csv", dtype={"item_id": str})
     assert list(written.item_id) == list(model.recommend({"a": own}, top=3).item_id)
-
-
-def test_ids_of_a_list_may_hold_blanks_and_commas() -> None:
-    assert _ids("50, 181") == ["50", "181"]
-    assert _ids('"shoe, i000",i1 ,') == ["shoe, i000", "i1"]
 
 
 def test_the_command_prints_a_list(output: Path, model: Recommender, capsys: pytest.CaptureFixture[str]) -> None:

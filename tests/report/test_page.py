@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import mml
 from mml.report.evidence import Evidence
 from mml.report.page import SECTIONS
 from mml.report.write import NAME, try_report, write_report
@@ -216,10 +218,15 @@ def test_mml_is_compared_with_others_that_know_as_much(run_copy: Path) -> None:
 
 
 def test_what_to_type_has_items_of_the_run(run_copy: Path, text: str) -> None:
-    listed = pd.read_csv(run_copy / "recommendations.csv", dtype=str)["item_id"][:2]
-    assert f"mml recommend tiny --items {','.join(listed)}" in section(text, "The run")
-    (run_copy / "recommendations.csv").write_text('user_id,shots,rank,item_id\nu,1,1,"$(a), b"\n')
-    assert "--items ID,ID" in section(write_report(run_copy).read_text(encoding="utf-8"), "The run")
+    taken = mml.load(run_copy).items["n_interactions"]
+    result = json.loads((run_copy / "result.json").read_text(encoding="utf-8"))
+    first, second = result["popular_items"]
+    assert taken[first] == taken.max()
+    assert taken[second] == taken.drop(first).max()
+    assert f"mml recommend tiny --items {first},{second}" in section(text, "The run")
+    (run_copy / "result.json").write_text(json.dumps(result | {"popular_items": ["$(a), b", "c"]}))
+    own = section(write_report(run_copy).read_text(encoding="utf-8"), "The run")
+    assert html.escape("""--items '"$(a), b",c'""") in own
 
 
 def test_dates_are_dates(text: str) -> None:

@@ -43,7 +43,7 @@ def of_mml(*ks: int, kinds: tuple[str, ...] = ALL, **more: Any) -> Result:
     """A result of mml, with all that a summary tells."""
     levels = {"popularity": 0.1, "id": 0.2, "id_no_adapt": 0.4, "mml": 0.3, "mml_online": 0.35}
     first = {name: {"all": groups(level, ks, kinds)["all"]} for name, level in levels.items()}
-    return result_of(levels, *ks, kinds=kinds, first_screen=first, **more)
+    return result_of(levels, *ks, kinds=kinds, first_screen=first, popular_items=["p1", "p2"], **more)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,15 @@ def test_any_length_of_list_has_its_sentence(ks: tuple[int, ...], k: int, where:
     assert "id_no_adapt" not in text
     assert f"{30 + k:.1f} % of these are {where}, {35 + k:.1f} % online." in text
     assert f"{30 + k} % find their first item {where}, {35 + k} % online; by popularity {10 + k} %." in text
-    assert lines[-2].startswith("Next:  mml recommend shop ")
+    assert lines[-3] == "Next:  mml recommend shop --items p1,p2"
+    assert lines[-2].split("(")[0].strip() == "mml serve shop"
     assert lines[-1].split("(")[0].strip() == "mml result --all shop"
+
+
+def test_what_to_type_next_is_said_for_the_folder_of_the_run() -> None:
+    lines = joined(summary(of_mml(10), "my runs")).splitlines()[-3:]
+    assert lines[0] == "Next:  mml recommend shop --items p1,p2 --output_dir 'my runs'"
+    assert all("--output_dir 'my runs'" in line for line in lines)
 
 
 def test_only_lengths_that_have_both_are_told() -> None:
@@ -87,7 +94,7 @@ def test_without_recall_or_ndcg_it_is_the_whole_table(kinds: tuple[str, ...]) ->
     assert lines[: len(table)] == table
     assert lines[len(table)] == ""
     assert lines[len(table) + 1].startswith("Next:  mml recommend shop ")
-    assert len(lines) == len(table) + 3
+    assert len(lines) == len(table) + 4
 
 
 @pytest.mark.parametrize(("steps", "words"), [(1, "adapts in 1 step."), (3, "adapts in 3 steps.")])

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 import torch
 
 import run_meta
+from mml.cli.main import main
 from mml.config.arguments import common_arguments, split_names
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
@@ -147,9 +149,12 @@ def test_what_is_printed_at_the_end(
     lines = out.splitlines()
     assert lines[0].startswith("Of 100 new users, ")
     assert "; by popularity " in " ".join(lines[:2])
-    assert max(map(len, [line for line in lines if not line.startswith("Written to")])) <= 80
+    told = [line for line in lines if not line.startswith("Written to") and "--output_dir" not in line]
+    assert max(map(len, told)) <= 80
     assert "New items: " in out
-    assert "mml recommend tiny" in out
+    typed = next(line for line in lines if line.startswith("Next:  mml recommend tiny --items "))
+    assert main(shlex.split(typed)[2:]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 11
     assert [line.split()[0] for line in lines if line.startswith(("popularity", "linear", "mml "))][-1] == "mml"
     assert "\r" not in out
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from mml.evaluation.significance import per_case_ndcg
 from mml.report.estimates import hits
 from mml.report.evidence import Evidence
@@ -11,8 +9,7 @@ from mml.report.html import joined, paragraph, table, tag
 from mml.report.latex import latex_table
 from mml.report.names import TERMS, is_variant, meaning
 from mml.report.section import Section
-
-_N_TYPED = 2
+from mml.tables.ids import typed_ids
 
 _HEAD = ["R@10", "N@10", "N@10 warm", "N@10 new"]
 
@@ -81,11 +78,6 @@ def settings(evidence: Evidence) -> Section:
         ["versions", versions],
         ["all settings", joined(tag("code", "config.yaml"), " in that folder")],
     ]
-    again = paragraph("Recommend with it: ", tag("code", f"mml recommend {evidence.dataset} --items {_ids(evidence)}"))
+    items = typed_ids("--items", result.get("popular_items", ["ID", "ID"]))
+    again = paragraph("Recommend with it: ", tag("code", f"mml recommend {evidence.dataset} {items}"))
     return Section("run", "The run", joined(table("How this run was made", ["", ""], rows), again))
-
-
-def _ids(evidence: Evidence) -> str:
-    """Items that somebody may type: of the first list, if their ids need no quotes."""
-    listed = [] if evidence.lists is None else [str(item) for item in evidence.lists["item_id"][:_N_TYPED]]
-    return ",".join(listed) if listed and all(re.fullmatch(r"\w[\w.-]*", item) for item in listed) else "ID,ID"

@@ -1,6 +1,7 @@
 """Packaging of mml. Tool settings live in pyproject.toml, exact versions in requirements.lock."""
 
 import re
+import runpy
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -29,35 +30,13 @@ INSTALL_REQUIRES = [
     "texttable>=1.6",  # recbole.utils
 ]
 
-# Pictures: the descriptor encoder and the synthetic data writer.
-IMAGES = ["pillow>=10.0.1", "scikit-image>=0.22"]
-# The comparison's plots.
-PLOTS = ["matplotlib>=3.8"]
-
-# CSV and parquet logs: the latter needs pyarrow.
-PARQUET = ["pyarrow>=14"]
-# The search of settings.
-TUNE = ["optuna>=4.0,<5"]
-# The server.
-SERVE = ["fastapi>=0.115", "pydantic>=2", "starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
+# What messages tell to install, too.
+EXTRAS = runpy.run_path(str(ROOT / "mml" / "extras.py"))["EXTRAS"]
 # The documentation site.
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10", "mkdocstrings[python]>=0.30,<2"]
 
-# Where learning curves go beside the run's folder; TensorBoard is there, for RecBole.
-LOGGERS = {
-    "tensorboard": ["tensorboard>=2.17"],
-    "wandb": ["wandb>=0.17"],
-    "mlflow": ["mlflow>=2.14"],
-}
-
 EXTRAS_REQUIRE = {
-    **LOGGERS,
-    "images": IMAGES,
-    "encoders": ["transformers>=4.41", "sentence-transformers>=3.0", "timm>=1.0", *IMAGES],
-    "plots": PLOTS,
-    "parquet": PARQUET,
-    "serve": SERVE,
-    "tune": TUNE,
+    **EXTRAS,
     "docs": DOCS,
     "dev": [
         "pytest>=8.0",
@@ -71,10 +50,10 @@ EXTRAS_REQUIRE = {
         "types-PyYAML",
         "httpx>=0.27",
         "selenium>=4.20",
-        *IMAGES,
-        *PLOTS,
-        *SERVE,
-        *TUNE,
+        *EXTRAS["images"],
+        *EXTRAS["plots"],
+        *EXTRAS["serve"],
+        *EXTRAS["tune"],
     ],
 }
 

@@ -19,7 +19,7 @@ MODELS = """  timm:resnet18    pictures: any model of timm, or timm:FOLDER
                    sentence-transformers/all-MiniLM-L6-v2, openai/clip-vit-base-patch32,
                    facebook/dinov2-base, microsoft/resnet-50
 
-Models need: pip install -e ".[encoders]" -c requirements.lock
+Models need further packages; a command that lacks one says how to install it.
 """
 
 

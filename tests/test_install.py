@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from functools import cache
@@ -9,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+
+from mml.extras import EXTRAS, install_line
 
 pytestmark = pytest.mark.slow
 
@@ -143,3 +146,22 @@ def test_makefile_and_setup_name_one_recbole(repo_root: Path) -> None:
         for version in re.findall(r"recbole==([0-9.]+[0-9])", (repo_root / file).read_text(encoding="utf-8"))
     }
     assert named == {"1.2.1"}
+
+
+@pytest.mark.parametrize("extra", list(EXTRAS))
+def test_messages_install_what_setup_declares(repo_root: Path, extra: str) -> None:
+    words = shlex.split(install_line(extra))
+    assert words[:2] == ["pip", "install"]
+    assert [name_of(word) for word in words[2:]] == declared(repo_root)[extra]
+
+
+def test_nobody_is_told_to_install_a_strangers_package(repo_root: Path) -> None:
+    """On PyPI the name mml is another project's."""
+    wrong = re.compile(r"pip install\s+(?:-\S+\s+)*[\"']?mml\b(?!-)")
+    folders = ("mml", "docs", "configs", "script", "prepare_multimodal_information_file")
+    suffixes = {".py", ".md", ".html", ".ipynb", ".yaml", ".sh"}
+    paths = [path for folder in folders for path in (repo_root / folder).rglob("*") if path.suffix in suffixes]
+    paths += [*repo_root.glob("*.md"), repo_root / "Makefile"]
+    texts = {path: path.read_text(encoding="utf-8") for path in paths}
+    assert len(texts) > 300
+    assert [str(path) for path, text in texts.items() if wrong.search(text)] == []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mml.comparison.results import Results
+from mml.extras import install_line
 from mml.method_names import FULL
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _MOST_LINES = 10
 def draw(results: Results, folder: Path) -> list[Path]:
     """Draw accuracy against shots and against training time; returns the files, none without matplotlib."""
     if find_spec("matplotlib") is None:
-        logger.info('No plots: matplotlib is not installed; pip install -e ".[plots]" and run this again.')
+        logger.info("No plots: matplotlib is not installed; %s, and run this again.", install_line("plots"))
         return []
     return [_shots(results, folder / "shots.png"), _time(results, folder / "time.png")]
 

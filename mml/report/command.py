@@ -18,7 +18,7 @@ Examples:
   mml report ml-100k                            report.html in the folder of the latest run
   mml report output/ml-100k/seed2020-18b1e28c   of a run's folder
   mml report ml-100k --output ml-100k.html      somewhere else
-  mml report ml-100k --plots figures/           its charts as SVG, PNG and PDF too (pip install "mml[plots]")
+  mml report ml-100k --plots figures/           its charts as SVG, PNG and PDF too; needs matplotlib
 """
 
 

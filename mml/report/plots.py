@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mml.errors import InputError
+from mml.extras import install_line
 from mml.files.safe import make_folder, replacing
 from mml.report.charts import BarChart, Chart, LineChart
 from mml.report.marks import Corners
@@ -26,7 +27,7 @@ def save_plots(charts: Sequence[Chart], colours: Colours, folder: Path) -> list[
         InputError: without matplotlib, or if the folder cannot be made.
     """
     if find_spec("matplotlib") is None:
-        raise InputError('plots need matplotlib, which is not installed: pip install "mml[plots]"')
+        raise InputError(f"plots need matplotlib, which is not installed: {install_line('plots')}")
     import matplotlib
     import matplotlib.figure
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mml.errors import InputError
+from mml.extras import install_line
 from mml.files.faults import in_one_line
 from mml.files.runs import named_folder
 from mml.logs import setup_logging
@@ -18,7 +19,6 @@ from mml.serve.limits import Limits
 from mml.serve.model import Load, Recommender
 
 _LOGGER = logging.getLogger(__name__)
-_INSTALL = 'serving needs further packages: pip install "mml[serve]"'
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -51,7 +51,7 @@ def _serve(options: argparse.Namespace, load: Load) -> int:
         from mml.serve.server import Server, address, open_socket
         from mml.serve.service import Service
     except ImportError as error:
-        raise InputError(f"{_INSTALL} ({error.name} is missing)") from None
+        raise InputError(f"serving needs further packages ({error.name} is missing): {install_line('serve')}") from None
     with open_socket(options.host, options.port) as opened:
         journal = options.journal or path.parent / "served"
         limits = Limits(window=options.window / 1000, batch=options.batch, queue=options.queue)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mml.errors import InputError
+from mml.extras import install_line
 from mml.files.faults import cannot_read
 from mml.tables.lines import LINE, Csv, numbered
 from mml.tables.packed import refuse_packed
@@ -21,7 +22,7 @@ _LINES = (".jsonl", ".ndjson")
 _ATOMIC = (".inter", ".item", ".user")  # RecBole's, without quotes
 _TABS = (".tsv", ".tab", *_ATOMIC)
 _SEPARATORS = ",;\t|"
-_NEEDS_PYARROW = 'reading parquet needs pyarrow: pip install "mml[parquet]" (or save the table as CSV)'
+_NEEDS_PYARROW = f"reading parquet needs pyarrow: {install_line('parquet')} (or save the table as CSV)"
 
 
 def read_table(

@@ -17,6 +17,7 @@ import yaml
 
 from mml.config.sources import Loader
 from mml.errors import InputError
+from mml.extras import install_line
 from mml.files.safe import make_folder, plain
 from mml.trainer.watching import Watcher
 from mml.tuning.arguments import Settings, as_yaml
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _RANDOM_TRIALS = 8  # before the sampler learns from the earlier ones
 _UNPRUNED_TRIALS = 5  # that must be there before one can be pruned
 _UNPRUNED_EPOCHS = 3  # in which no trial is pruned
-_NO_OPTUNA = 'a search needs Optuna, which is not installed: pip install "mml[tune]", or pip install optuna'
+_NO_OPTUNA = f"a search needs Optuna, which is not installed: {install_line('tune')}"
 
 
 class Pruned(Exception):

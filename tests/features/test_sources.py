@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from mml.errors import InputError
+from mml.extras import install_line
 from mml.features import cache
 from mml.features.encoders import descriptor
 from mml.features.encoders.tfidf import TfidfEncoder
@@ -254,7 +255,7 @@ def test_a_name_that_is_not_built_in_is_taken_for_a_model(shop: Path, monkeypatc
     message = refusal(shop, columns=["title"], encoder="word2vec")
     assert "encoder 'word2vec' is none of the built-in ones (tfidf for texts, descriptor for pictures" in message
     assert "taken for a model's name on the Hugging Face hub" in message
-    assert 'pip install -e ".[encoders]"' in message
+    assert install_line("encoders") in message
 
 
 # --- what is off ----------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("fastapi", reason='serving is not installed: pip install "mml[serve]"')
+pytest.importorskip("fastapi", reason="serving's packages are not installed")
 pytest.importorskip("httpx", reason="httpx is not installed")
 
 import httpx

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-pytest.importorskip("fastapi", reason='serving is not installed: pip install "mml[serve]"')
+pytest.importorskip("fastapi", reason="serving's packages are not installed")
 
 from tests.serve.server import Process, httpx
 from tests.serve.test_process import _point, _Traffic, _until, latest  # noqa: F401

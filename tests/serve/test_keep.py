@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("fastapi", reason='serving is not installed: pip install "mml[serve]"')
+pytest.importorskip("fastapi", reason="serving's packages are not installed")
 
 from mml.errors import InputError
 from mml.serve.errors import Unavailable

@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import run_meta
 from mml.config.config import Config
 from mml.errors import InputError
+from mml.extras import install_line
 from mml.report.curves import read_curves
 from mml.trainer.curves import CURVES, Curves, Epoch, copy_epochs, read_epochs
 from mml.trainer.events import Events
@@ -162,7 +163,7 @@ def test_a_missing_package_is_said_at_once(name: str, monkeypatch: pytest.Monkey
         Config("tiny", arguments=[f"--logger=[{name}]"])
     assert str(error.value) == (
         f"config: key 'logger': the logger {name} needs the package {LOGGERS[name].package}, which is not installed: "
-        f'pip install "mml[{name}]".'
+        f"{install_line(name)}."
     )
 
 

@@ -251,7 +251,7 @@ def test_trainings_that_diverge_are_failed_trials(line: Argv, capsys: pytest.Cap
 def test_without_optuna(line: Argv, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mml.tuning.search.find_spec", lambda _: None)
     assert main(line()) == 2
-    assert 'needs Optuna, which is not installed: pip install "mml[tune]"' in capsys.readouterr().err
+    assert 'needs Optuna, which is not installed: pip install "optuna>=4.0,<5"' in capsys.readouterr().err
 
 
 def test_the_watched_training_is_one_that_is_told(tiny_data: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mml.errors import InputError
+from mml.extras import install_line
 from mml.progress import bar
 
 Encoded = tuple[NDArray[np.float32], NDArray[np.bool_]]
@@ -254,10 +255,7 @@ def needs(package: str, extra: str = "encoders", who: str = "this encoder") -> M
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise InputError(
-            f"{who} needs {package}, which cannot be imported ({error}): "
-            f'pip install -e ".[{extra}]" -c requirements.lock'
-        ) from error
+        raise InputError(f"{who} needs {package}, which cannot be imported ({error}): {install_line(extra)}") from error
 
 
 def folder_digest(folder: Path) -> str:

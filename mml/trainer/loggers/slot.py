@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
+from mml.extras import EXTRAS, install_line
 from mml.slots import Registry
 from mml.trainer.curves import Epoch
 
@@ -48,7 +49,7 @@ class LoggerEntry(Protocol):
 
     @property
     def name(self) -> str:
-        """By which `logger` chooses it; the extra that installs it is called so, too."""
+        """By which `logger` chooses it."""
 
     @property
     def settings(self) -> None:
@@ -71,7 +72,8 @@ def missing_package(name: str) -> str | None:
     if find_spec(LOGGERS[name].package) is not None:
         return None
     package = LOGGERS[name].package
-    return f'the logger {name} needs the package {package}, which is not installed: pip install "mml[{name}]"'
+    how = install_line(name) if name in EXTRAS else f"pip install {package}"
+    return f"the logger {name} needs the package {package}, which is not installed: {how}"
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from mml.run import result as report
 from mml.run.context import curves_logged, validation_of
 from mml.run.frame import Stages, State
 from mml.run.schema import NewUsers, Result
+from mml.trainer.loggers import tell_result
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,8 @@ def run_baseline(baseline: Baseline, on_start: Callable[[Path], None] = lambda p
     code = [__name__, *model.code]
     with curves_logged(config, folder.path):
         state = stages("meta_test", depends_on, list(stages.records), code, build)
-    result: Result = json.loads(state["result"])
+        result: Result = json.loads(state["result"])
+        tell_result(result["metrics"])
     ranks = {name: state["ranks"][name].cpu().numpy() for name in result["metrics"]}
     folder.write_text("predictions.csv", report.predictions_csv(ranks, tasks, dataset))
     folder.write_text("result.json", state["result"])

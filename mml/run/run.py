@@ -28,6 +28,7 @@ from mml.run.learners import LearnerStages, fitted_to_all, learner_stages
 from mml.run.meta_test import meta_test_stage
 from mml.run.result import predictions_csv, recommendations_csv, result_of, to_json
 from mml.run.schema import Result
+from mml.trainer.loggers import tell_result
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +114,7 @@ class Run:
             for method in {FULL, FULL + ONLINE, FLOOR} & ranks.keys():
                 recommender.measured[method] = measured(ranks[method], tasks)
             recommender.save(self.folder.path / MODEL)
+            tell_result(result["metrics"])
         self.folder.write_text("result.json", to_json(result))
         self.folder.point_latest()
         return result

@@ -63,6 +63,5 @@ class LoggerSettings:
 
     logger: tuple[str, ...] = setting(
         [],
-        "Where learning curves go beside learning_curves.csv: some of tensorboard, wandb, mlflow, each an extra of "
-        "that name.",
+        "Where learning curves and results go, too: some of tensorboard, wandb, mlflow, each an extra of that name.",
     )

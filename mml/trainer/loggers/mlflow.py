@@ -1,12 +1,14 @@
 """`logger: [mlflow]`: a run of MLflow, its experiment the dataset.
 
-It is in `mlflow.db` of the run's folder (`mlflow ui --backend-store-uri sqlite:///.../mlflow.db`) unless
-MLFLOW_TRACKING_URI is set.
+All runs of a dataset are in `mlflow.db` beside their folders (`mlflow ui --backend-store-uri
+sqlite:///output/NAME/mlflow.db`) unless MLFLOW_TRACKING_URI is set. A run that is open already, as in a notebook, is
+taken, and left open.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from mml.files.safe import plain
 from mml.trainer.curves import Epoch
@@ -20,19 +22,28 @@ class _Run:
         import mlflow
 
         self._mlflow = mlflow
-        if "MLFLOW_TRACKING_URI" not in os.environ:
-            mlflow.set_tracking_uri(f"sqlite:///{(run.folder / 'mlflow.db').resolve()}")
-        mlflow.set_experiment(run.dataset)
-        mlflow.start_run(run_name=run.name)
+        self._is_own = mlflow.active_run() is None
+        if self._is_own:
+            if "MLFLOW_TRACKING_URI" not in os.environ:
+                mlflow.set_tracking_uri(f"sqlite:///{run.folder.resolve().parent / 'mlflow.db'}")
+            mlflow.set_experiment(run.dataset)
+            mlflow.start_run(run_name=run.name)
         mlflow.log_params({key: str(value)[:_LONGEST] for key, value in plain(dict(run.settings)).items()})
 
     def add(self, epoch: Epoch) -> None:
-        values = {f"{epoch.stage}.loss": epoch.loss}
-        values |= {} if epoch.score is None else {f"{epoch.stage}.score": epoch.score}
+        stage = epoch.stage.replace(".", "/")
+        values = {f"{stage}/loss": epoch.loss}
+        values |= {} if epoch.score is None else {f"{stage}/score": epoch.score}
         self._mlflow.log_metrics(values, step=epoch.epoch)
 
-    def close(self) -> None:
-        self._mlflow.end_run()
+    def result(self, metrics: Mapping[str, float]) -> None:
+        self._mlflow.log_metrics(
+            {name.replace("@", "_at_"): value for name, value in metrics.items()}
+        )  # no @ in a name
+
+    def close(self, is_done: bool) -> None:
+        if self._is_own:
+            self._mlflow.end_run("FINISHED" if is_done else "FAILED")
 
 
 class MLflowEntry:
@@ -41,6 +52,7 @@ class MLflowEntry:
     name = "mlflow"
     settings = None
     package = "mlflow"
+    hint = "see to MLFLOW_TRACKING_URI"
 
     def open(self, run: LoggedRun) -> Logger:
         return _Run(run)

@@ -1,7 +1,8 @@
-"""`logger: [tensorboard]`: events in `tensorboard/` of the run's folder, a folder for each training."""
+"""`logger: [tensorboard]`: events in `tensorboard/` of the run's folder, a folder for each training and each method."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mml.trainer.curves import Epoch
@@ -17,16 +18,24 @@ class _Events:
         self._writers: dict[str, SummaryWriter] = {}
 
     def add(self, epoch: Epoch) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        if epoch.stage not in self._writers:
-            self._writers[epoch.stage] = SummaryWriter(str(self._folder / epoch.stage))
-        writer = self._writers[epoch.stage]
+        writer = self._writer(epoch.stage)
         writer.add_scalar("loss", epoch.loss, epoch.epoch)
         if epoch.score is not None:
             writer.add_scalar("score", epoch.score, epoch.epoch)
 
-    def close(self) -> None:
+    def result(self, metrics: Mapping[str, float]) -> None:
+        for name, value in metrics.items():
+            method, _, metric = name.partition("/")
+            self._writer(method).add_scalar(metric, value, 0)
+
+    def _writer(self, name: str) -> SummaryWriter:
+        from torch.utils.tensorboard import SummaryWriter
+
+        if name not in self._writers:
+            self._writers[name] = SummaryWriter(str(self._folder / name))
+        return self._writers[name]
+
+    def close(self, is_done: bool) -> None:
         for writer in self._writers.values():
             writer.close()
 
@@ -37,6 +46,7 @@ class TensorBoardEntry:
     name = "tensorboard"
     settings = None
     package = "tensorboard"
+    hint = "see to tensorboard/ in the run's folder"
 
     def open(self, run: LoggedRun) -> Logger:
         return _Events(run)

@@ -46,7 +46,9 @@ def _learn(model: Recommender, log: Path) -> None:
         return
     told = model.update(log)
     skipped = f", {told['n_unknown']} with unknown items skipped" if told["n_unknown"] else ""
-    change = f"NDCG@10 for the newest users {told['ndcg_before']:.4f} before, {told['ndcg_after']:.4f} after"
+    n_judges = told["n_judges"]
+    newest = "newest user" if n_judges == 1 else f"{n_judges} newest users"
+    change = f"NDCG@10 for the {newest} {told['ndcg_before']:.4f} before, {told['ndcg_after']:.4f} after"
     what = "learned" if told["kept"] == "new" else "not learned, as it would harm"
     print(f"{told['n_interactions']} interactions {what}{skipped}: {change}.")
 

@@ -18,7 +18,7 @@ from mml.importing.pictures import pictured_items
 from mml.importing.report import describe_columns, describe_items, describe_log, describe_new_users, describe_pictures
 from mml.importing.writing import new_target, write_dataset
 from mml.model.learner.slot import MAIN
-from mml.tables.columns import ITEM, USER, guess_id, guess_text, guess_time, require
+from mml.tables.columns import ITEM, USER, called, guess_id, guess_text, guess_time, require
 from mml.tables.reading import read_table
 
 Table = str | Path | pd.DataFrame
@@ -97,7 +97,7 @@ def import_log(
     rows = clean_log(table, who, what, when, time_format, timezone)
     repeatable = _repeatable(rows, said)
     said += describe_new_users(rows.frame)
-    catalogue = _catalogue(items, item_id, text, tokens, numbers, separator, encoding, said)
+    catalogue = _catalogue(items, what, item_id, text, tokens, numbers, separator, encoding, said)
     folder = _pictures(images, rows.frame, said)
     config = _config(rows.frame, catalogue, folder, repeatable)
     read_by = {"time_format": time_format or rows.time_format, "separator": separator}
@@ -155,6 +155,7 @@ def _repeatable(rows: LogRows, said: list[str]) -> bool:
 
 def _catalogue(
     items: Table | None,
+    in_log: str,
     item_id: str | None,
     text: Sequence[str] | None,
     tokens: Sequence[str],
@@ -163,6 +164,7 @@ def _catalogue(
     encoding: str,
     said: list[str],
 ) -> ItemRows | None:
+    """The items' table; its ids are guessed to be called as in the log, where they are `in_log`."""
     if items is None:
         if item_id or text or tokens or numbers:
             raise InputError(
@@ -176,7 +178,11 @@ def _catalogue(
         require(columns, asked, option, where)
     require(columns, tokens, "--tokens", where)
     require(columns, numbers, "--numbers", where)
-    own = item_id or ("id" if "id" in columns else guess_id(columns, ITEM, "--item-id", where))
+    own = (
+        item_id
+        or called(columns, [in_log])
+        or ("id" if "id" in columns else guess_id(columns, ITEM, "--item-id", where))
+    )
     free = [column for column in columns if column not in (own, *tokens, *numbers)]
     texts = guess_text(free) if text is None else list(text)
     left = [column for column in free if column not in texts]

@@ -119,7 +119,7 @@ class Recommender(TrainedParts):
         _check_top(top)
         known = self.vocabulary.known([item])
         if not known:
-            raise InputError(f"there is no item '{item}'.")
+            raise InputError(f"there is no item '{item}'.{self.vocabulary.zeros_lost([str(item)])}")
         unit = torch.nn.functional.normalize(self._vectors(), dim=1)
         scores = (unit @ unit[known[0]])[None]
         scores[0, [0, known[0]]] = -torch.inf
@@ -175,8 +175,8 @@ class Recommender(TrainedParts):
             log: of users, the oldest first; as for `recommend`. Unknown items are skipped; see `add_items`.
 
         Returns:
-            kept (`new` or `old`), ndcg_before and ndcg_after (NDCG@10 for the newest users), n_interactions,
-            n_unknown.
+            kept (`new` or `old`), ndcg_before and ndcg_after (NDCG@10 for the newest users), n_judges (how many
+            these are), n_interactions, n_unknown.
 
         Raises:
             InputError: for a log that cannot be read or from which nothing can be learned, or a model that was saved

@@ -32,6 +32,7 @@ class Updated(TypedDict):
     kept: str
     ndcg_before: float
     ndcg_after: float
+    n_judges: int
     n_interactions: int
     n_unknown: int
 
@@ -73,6 +74,7 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
         kept=kept,
         ndcg_before=before,
         ndcg_after=after,
+        n_judges=len(judges),
         n_interactions=len(newer.items),
         n_unknown=found.n_unknown,
     )

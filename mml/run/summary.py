@@ -174,7 +174,7 @@ def _kept(result: Result) -> Iterator[str]:
         said = [] if meta is None else [f"meta-training {'kept' if meta['kept'] else 'not kept, it gained nothing'}"]
         steps = f"{how['steps']} {'step' if how['steps'] == 1 else 'steps'}"
         said.append(f"adapts in {steps}" if how["kept"] else "does not adapt, it gained nothing")
-        yield from textwrap.wrap(f"{name}: {', '.join(said)}.", WIDTH)
+        yield from textwrap.wrap(f"{name}: {'; '.join(said)}.", WIDTH)
 
 
 def _next(result: Result, output_dir: str) -> Iterator[Line]:

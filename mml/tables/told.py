@@ -24,6 +24,7 @@ class Told:
         times: its column of times.
         item_ids: the column of ids in a table of items.
         columns: other columns of a table of items -> their names in the dataset.
+        title: the dataset's column that an item is shown by; a later table may call it `title`.
         decimals: the dataset's columns of amounts that were not written plainly -> what their decimals follow.
         time_format: strptime's form of times; they are recognised where it is None or does not fit.
         timezone: of times that name none.
@@ -36,6 +37,7 @@ class Told:
     times: Sequence[str] = ("timestamp",)
     item_ids: Sequence[str] = ("item_id",)
     columns: Mapping[str, str] = field(default_factory=dict)
+    title: str | None = None
     decimals: Mapping[str, str] = field(default_factory=dict)
     time_format: str | None = None
     timezone: str = "UTC"
@@ -48,13 +50,14 @@ class Told:
         own = inside(settings.get("imported"))
         fields = [settings.get(name) for name in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
         user, item, time = (own.get(name) for name in ("user", "item", "time"))
-        given = {name: str(own[name]) for name in NAMES[5:] if own.get(name) is not None}
+        given = {name: str(own[name]) for name in NAMES[4:] if own.get(name) is not None}
         return cls(
             users=_distinct(user, fields[0], "user_id"),
             items=_distinct(item, fields[1], "item_id"),
             times=_distinct(time, fields[2], "timestamp"),
             item_ids=_distinct(own.get("item_id"), fields[1], "item_id", item),
             columns={name: str(other) for name, other in inside(own.get("columns")).items()},
+            title=given.get("title"),
             decimals={name: str(mark) for name, mark in inside(own.get("decimals")).items()},
             time_format=given.get("time_format"),
             timezone=given.get("timezone", cls.timezone),
@@ -94,7 +97,11 @@ class Told:
 
     def named(self, columns: Sequence[str]) -> dict[str, str]:
         """Column of a table of items -> its name in the dataset, of those that have another and lack that one."""
-        return {old: new for old, new in self.columns.items() if old in columns and new not in columns}
+        names = dict(self.columns) if self.title is None else {"title": self.title, **self.columns}
+        found = {old: new for old, new in names.items() if old in columns and new not in columns}
+        if len(set(found.values())) < len(found):  # the title by both of its names
+            del found["title"]
+        return found
 
 
 def wrong_in(imported: Mapping[object, object]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,11 @@ def test_columns_have_the_names_that_the_import_gave_them(tmp_path: Path) -> Non
     (tmp_path / "t.csv").write_text("Article No.;Product Title\n 007 ;Müsli; Nüsse\n".replace("; N", " N"), "cp1252")
     frame = read_new_items(tmp_path / "t.csv", told)
     assert frame.to_dict() == {"Product_Title": {"007": "Müsli Nüsse"}}
+    told = replace(told, title="Product_Title")
+    (tmp_path / "t.csv").write_text("item_id;title\n7;Müsli\n", "cp1252")
+    assert read_new_items(tmp_path / "t.csv", told).to_dict() == {"Product_Title": {"7": "Müsli"}}
+    (tmp_path / "t.csv").write_text("item_id;title;Product Title\n7;x;Müsli\n", "cp1252")
+    assert read_new_items(tmp_path / "t.csv", told).to_dict() == {"title": {"7": "x"}, "Product_Title": {"7": "Müsli"}}
     (tmp_path / "t.jsonl").write_text('{"item_id": 7, "Product_Title": "Müsli"}\n', "utf-8")
     assert read_new_items(tmp_path / "t.jsonl", told).to_dict() == {"Product_Title": {"7": "Müsli"}}
     (tmp_path / "t.item").write_text('item_id:token\tProduct_Title:token_seq\n7\t"Müsli\n', "utf-8")

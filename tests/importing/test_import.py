@@ -131,7 +131,7 @@ def test_frames_and_tables_of_all_kinds_are_alike(shop: Path) -> None:
 def test_parquet_without_pyarrow(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     (shop / "o.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match=r'pip install "mml\[parquet\]"'):
+    with pytest.raises(InputError, match=r'pip install "pyarrow>='):
         import_log("o.parquet", name="shop")
 
 
@@ -197,6 +197,13 @@ def test_times_far_from_today(shop: Path) -> None:
     order = import_log(orders().assign(ordered_at=range(len(frame))), name="order").said
     assert not any("before 1990" in line for line in [*usual, *order])
     assert any("kept as they are; from 0 to" in line for line in order)
+
+
+def test_the_items_ids_are_called_as_in_the_log(shop: Path) -> None:
+    log = orders().rename(columns={"product_id": "Artikel-Nr"})
+    items = products().rename(columns={"id": "Artikel-Nr"}).assign(id="none of them")
+    said = import_log(log, name="shop", item="Artikel-Nr", items=items).said
+    assert any("rows; ids in Artikel-Nr; texts in title, description" in line for line in said)
 
 
 def test_prices_with_commas_and_signs(shop: Path) -> None:

@@ -254,6 +254,8 @@ def test_neighbours_and_vectors(model: Recommender) -> None:
     np.testing.assert_allclose(found.score, np.sort(scores)[::-1][:3], atol=1e-5)
     with pytest.raises(InputError, match="no item 'nothing'"):
         model.similar("nothing")
+    with pytest.raises(InputError, match=rf"no item '0{ids[0]}'\. There is '{ids[0]}': ids are texts"):
+        model.similar(f"0{ids[0]}")
 
 
 def test_histories_of_a_table_and_of_a_file_are_those_of_a_mapping(model: Recommender, tmp_path: Path) -> None:
@@ -403,7 +405,7 @@ def test_an_update_learns_what_newcomers_take_now(output: Path, tmp_path: Path) 
     told = model.update(log)
     assert told["kept"] == "new"
     assert told["ndcg_after"] > told["ndcg_before"]
-    assert (told["n_interactions"], told["n_unknown"]) == (180, 0)
+    assert (told["n_interactions"], told["n_judges"], told["n_unknown"]) == (180, 6, 0)
     after = model.recommend({"anna": ids[:1]}, top=len(ids)).set_index("item_id")
     assert after.loc[fashion, "rank"] < before.loc[fashion, "rank"]
     assert model.items.loc[fashion, "n_interactions"] >= 60
@@ -457,7 +459,7 @@ def test_the_command_that_updates(
     assert main(line) == 0
     out = capsys.readouterr().out
     assert "120 interactions" in out
-    assert "NDCG@10 for the newest users" in out
+    assert "NDCG@10 for the 4 newest users" in out
     assert mml.load(tmp_path / "new").recommend({"a": ids[:2]}, top=3)["rank"].tolist() == [1, 2, 3]
     assert main(["update", str(tmp_path / "model")]) == 2
     assert "give --log or --items" in capsys.readouterr().err

@@ -100,7 +100,7 @@ def test_without_recall_or_ndcg_it_is_the_whole_table(kinds: tuple[str, ...]) ->
 @pytest.mark.parametrize(("steps", "words"), [(1, "adapts in 1 step."), (3, "adapts in 3 steps.")])
 def test_one_step_is_no_steps(steps: int, words: str) -> None:
     report = {"meta_training": {"kept": True}, "adaptation": {"kept": True, "steps": steps}}
-    assert f"id: meta-training kept, {words}" in joined(summary(of_mml(10, learners={"id": report})))
+    assert f"id: meta-training kept; {words}" in joined(summary(of_mml(10, learners={"id": report})))
 
 
 def of_slist(folder: Path, *ks: int, **more: Any) -> list[str]:

@@ -33,10 +33,10 @@ def parse_numbers(column: pd.Series, known: str = "") -> Numbers:
     """Read numbers; where some are not plain, the whole column tells what a comma and a point are in it.
 
     `1,200` alone is 1200 or 1.2; it is read as those cells are that can be read in one way only, or most of them, and
-    where these do not tell, by the mark that is `known` of the column.
+    where these do not decide, by the mark that is `known` of the column.
 
     Raises:
-        InputError: if there are cells such as `1,200`, and neither another cell nor `known` tells.
+        InputError: if there are cells such as `1,200`, and neither another cell nor `known` decides.
     """
     cells = column.astype(str).str.strip()
     plain = _finite(cells)

@@ -45,3 +45,14 @@ def open_plain(path: Path) -> BinaryIO:
     if kind not in (PLAIN, None):
         raise ValueError(f"it is {kind}, not a plain file")
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")  # if a pipe takes its place just now
+
+
+def read_plain(path: Path) -> str:
+    """The text of a plain file, or of a link to one.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is something else, or not UTF-8.
+    """
+    with open_plain(path) as file:
+        return file.read().decode("utf-8")

@@ -8,7 +8,7 @@ from typing import NotRequired, TypedDict, cast
 
 from mml.data.summary import Summary
 from mml.evaluation.cases import GroupMetrics
-from mml.files.kinds import open_plain
+from mml.files.kinds import read_plain
 
 
 class StageFacts(TypedDict):
@@ -91,8 +91,7 @@ class Result(Head):
 def read_result(path: Path) -> Result | None:
     """A result.json; None if there is none, or it is not what a run writes."""
     try:
-        with open_plain(path) as file:
-            result = json.loads(file.read().decode("utf-8"))
+        result = json.loads(read_plain(path))
         of_groups = [values for groups in result["metrics"].values() for values in groups.values()]
         numbers = [value for values in of_groups for value in values.values()]
         is_sound = bool(numbers) and all(type(value) in (int, float) for value in numbers)

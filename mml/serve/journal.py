@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mml.errors import InputError
+from mml.opening import plain_opener
 from mml.serve.errors import Unavailable
 
 Row = dict[str, Any]
@@ -25,7 +26,7 @@ class Journal:
         path: the file; it and its folder are made.
 
     Raises:
-        InputError: if it cannot be written.
+        InputError: if it cannot be written, or a link, a pipe or a device is in its place.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,7 +34,7 @@ class Journal:
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            self._file = plain_opener(str(path), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as error:
             raise InputError(
                 f"{path} cannot be written ({error.strerror}): give another folder with --journal."
@@ -67,7 +68,7 @@ class Journal:
     def rows(self) -> Iterator[Row]:
         """All rows that the file had when it was opened, oldest first; broken lines are counted and said."""
         broken = 0
-        with self.path.open(encoding="utf-8", errors="replace") as file:
+        with open(self.path, encoding="utf-8", errors="replace", opener=plain_opener) as file:
             for line in file:
                 try:
                     row = json.loads(line)

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +65,23 @@ class Journal:
                 _LOGGER.error("%s: %s", self.path, error.strerror)
                 raise Unavailable(f"it could not be kept: {error.strerror}") from None
 
-    def rows(self) -> Iterator[Row]:
-        """All rows that the file had when it was opened, oldest first; broken lines are counted and said."""
+    def rows(self, kept: Callable[[object], Row]) -> Iterator[Row]:
+        """All rows that the file had when it was opened, oldest first; damaged lines are counted and said.
+
+        Args:
+            kept: the row that a line's content stands for; raises ValueError where it is none.
+        """
         broken = 0
         with open(self.path, encoding="utf-8", errors="replace", opener=plain_opener) as file:
             for line in file:
                 try:
-                    row = json.loads(line)
-                except ValueError:
+                    row = kept(json.loads(line))
+                except (ValueError, RecursionError):
                     broken += bool(line.strip())
                     continue
-                if isinstance(row, dict):
-                    yield row
+                yield row
         if broken:
-            _LOGGER.warning("%s: %d lines are no JSON and were passed over", self.path, broken)
+            _LOGGER.warning("%s: %d lines are damaged and were passed over", self.path, broken)
 
     def close(self) -> None:
         """Close the file."""

@@ -101,5 +101,5 @@ def read_result(path: Path) -> Result | None:
     methods = [*found["metrics"].values(), *found.get("first_screen", {}).values()]
     of_groups = [values for groups in methods for values in groups.values()]
     is_sound = bool(found["metrics"]) and all(groups.get("all") for groups in methods)
-    alike = all(values.keys() == of_groups[0].keys() for values in of_groups)
+    alike = all(values.keys() == of_groups[0].keys() >= {"n_users", "n_cases"} for values in of_groups)
     return found if is_sound and alike else None

@@ -38,7 +38,7 @@ SOUND: dict[str, Any] = {
         "ignored_columns": ["a"],
         "modality_coverage": {"txt": 1.0},
     },
-    "metrics": {"mml": {"all": {"ndcg@10": 0.5}}},
+    "metrics": {"mml": {"all": {"ndcg@10": 0.5, "n_users": 1, "n_cases": 1}}},
     "stages": {
         "id.meta": {
             "seconds": 1.0,

@@ -7,6 +7,7 @@ import os
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from mml.files.safe import check_folder, read_kept
 from mml.files.sheets import csv_text, read_sheet, restored
 from mml.opening import plain_opener
 from mml.report.evidence import Evidence
+from mml.run.schema import Result
 from mml.serve.journal import Journal
 from mml.synthetic.folder import is_synthetic
 from mml.tuning.search import JOURNAL, Search
@@ -174,7 +176,7 @@ def test_a_damaged_table_of_cases_is_told_in_one_line(damage: str, tmp_path: Pat
     else:
         path.write_bytes(content.encode("utf-8", "surrogateescape"))
     with in_time(), pytest.raises(InputError) as caught:
-        Outcome({}, tmp_path, "mml").cases()
+        Outcome(cast("Result", {}), tmp_path, "mml").cases()
     assert str(caught.value).startswith(f"{path} is damaged (")
     assert str(caught.value).endswith("; the same run writes it again.")
     assert "\n" not in str(caught.value)
@@ -182,7 +184,7 @@ def test_a_damaged_table_of_cases_is_told_in_one_line(damage: str, tmp_path: Pat
 
 def test_a_sound_table_of_cases(tmp_path: Path) -> None:
     (tmp_path / "predictions.csv").write_text(f"{HEAD}NA,'=1,0,1,mml,3\nnull,i,1,2,Pop,4\n")
-    assert Outcome({}, tmp_path, "mml").cases().values.tolist() == [["NA", "=1", 0, 1, "mml", 3]]
+    assert Outcome(cast("Result", {}), tmp_path, "mml").cases().values.tolist() == [["NA", "=1", 0, 1, "mml", 3]]
     with pytest.raises(InputError, match="cannot be read"):
         read_sheet(tmp_path / "none.csv", {})
 

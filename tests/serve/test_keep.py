@@ -18,6 +18,10 @@ from mml.serve.journal import Journal
 from tests.serve.server import TestClient
 
 
+def _as_it_is(row: Any) -> dict[str, Any]:
+    return dict(row)
+
+
 def test_events_are_lines_of_a_file(client: TestClient, tmp_path: Path) -> None:
     events = [{"user_id": 7, "item_id": "001", "timestamp": 12.5}, {"user_id": "Zoë", "item_id": "later"}]
     answer = client.post("/events", json={"events": events})
@@ -62,7 +66,7 @@ def test_a_journal_survives_a_line_that_was_cut_short(tmp_path: Path, caplog: py
     path.write_text('{"a": 1}\n{"a": ', encoding="utf-8")
     journal = Journal(path)
     journal.append([{"a": 2}])
-    assert list(journal.rows(dict)) == [{"a": 1}, {"a": 2}]
+    assert list(journal.rows(_as_it_is)) == [{"a": 1}, {"a": 2}]
     assert "1 lines are damaged and were passed over" in caplog.text
     journal.close()
 
@@ -101,7 +105,7 @@ def test_a_journal_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("os.write", lambda file, text: real(file, text[:4]))
     with pytest.raises(Unavailable, match="the disk is full"):
         journal.append([{"a": 2}])
-    assert list(journal.rows(dict)) == [{"a": 1}]
+    assert list(journal.rows(_as_it_is)) == [{"a": 1}]
 
 
 def test_memory_has_an_end() -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import copy
-import errno
 import fcntl
 import io
 import logging
-import os
 import re
-import stat
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mml.errors import InputError, visible
+from mml.opening import plain_opener
 from mml.progress import write_line
 from mml.stopping import Terminated
 
@@ -55,19 +53,7 @@ class _LogFile(logging.FileHandler):
     """Appends to a plain file, and to nothing that stands in its place."""
 
     def _open(self) -> io.TextIOWrapper:
-        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=_opened)
-
-
-def _opened(path: str, flags: int) -> int:
-    try:
-        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-        if stat.S_ISREG(os.fstat(handle).st_mode):
-            return handle
-        os.close(handle)
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link; a pipe that nobody reads, or a socket
-            raise
-    raise InputError(f"{path}: is a link, a pipe or a device, not a plain file; move it away")
+        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=plain_opener)
 
 
 def setup_logging(level: str) -> None:
@@ -160,7 +146,7 @@ def _owned(file: logging.FileHandler) -> bool:
 def _is_cut_off(path: Path) -> bool:
     """Whether there is a log whose last line does not say why its run ended."""
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file:  # the log's own, which is open to append to
             file.seek(max(path.stat().st_size - _LONGEST_END, 0))
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mml.errors import InputError
+from mml.errors import InputError, visible
 from mml.features.files import FeatureTable, join_features, read_features
 from mml.features.raw import read_columns, read_table
 
@@ -34,7 +34,7 @@ def check(args: Namespace) -> None:
         *taste(table, users, items),
         *neighbours(table, _chosen(args, table, counts), titles, args.neighbours),
     ]
-    print("\n".join(report))
+    print("\n".join(visible(line) for part in report for line in part.split("\n")))  # ids and titles are anybody's
 
 
 def interactions(dataset: Path) -> tuple[list[str], list[str]]:

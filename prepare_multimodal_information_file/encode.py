@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mml.errors import InputError
+from mml.errors import InputError, visible
 from mml.features.encoders import Encoder
 from mml.features.files import FeatureTable, refuse_to_write, write_features
 from mml.features.media import FolderMedium, Medium, TableMedium
 from mml.features.raw import read_columns, read_paths
 from mml.features.resume import PartFile, content_key, picture_state
+from mml.files.safe import write_text
 
 SHOWN = 10
 
@@ -97,10 +98,10 @@ def _report(args: Namespace, table: FeatureTable, skipped: list[str], why: str) 
     if skipped:
         print(f"{len(skipped)} {why}:")
         for name in skipped[:SHOWN]:
-            print(f"  {name}")
+            print(f"  {visible(name)}")
         if len(skipped) > SHOWN:
             path = args.output.with_name(f"{args.output.name}.skipped.txt")
-            path.write_text("\n".join(skipped) + "\n", encoding="utf-8")
+            write_text(path, "\n".join(skipped) + "\n")
             print(f"  ... and {len(skipped) - SHOWN} more, all listed in {path}")
     print(f"Wrote {args.output}: {len(table)} items, {table.dim} numbers each.")
     print(f"Use it by these lines of the config:\n\n{config_lines(args.modality, args.output)}")

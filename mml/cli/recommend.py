@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mml.errors import InputError
+from mml.errors import InputError, visible
 from mml.files.faults import in_one_line
 from mml.files.runs import named_folder
 from mml.files.safe import check_target, replacing
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     output = None if options.output is None else _output(options.output)
     frame = _lists(options)
     if output is None:
-        print(frame.to_string(index=False))
+        print(frame.map(lambda cell: visible(cell) if isinstance(cell, str) else cell).to_string(index=False))
         return 0
     with replacing(output) as path:
         neutral(frame).to_csv(path, index=False)

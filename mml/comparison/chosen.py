@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 from pathlib import Path
@@ -12,6 +10,7 @@ from mml.comparison.execute import Executor
 from mml.comparison.methods import Method, Plan
 from mml.errors import InputError, MachineError
 from mml.files.safe import write_text
+from mml.files.sheets import csv_text
 from mml.tuning.arguments import Settings, as_yaml
 from mml.tuning.running import run_here, scored
 from mml.tuning.search import Outcome, Search, Trial, require_optuna
@@ -84,9 +83,7 @@ class Chosen:
         return {} if best is None else best.settings
 
     def _write(self) -> None:
-        buffer = io.StringIO()
-        csv.writer(buffer, lineterminator="\n").writerows([_HEAD, *self._rows])
-        write_text(self._folder / "trials.csv", buffer.getvalue())
+        write_text(self._folder / "trials.csv", csv_text([_HEAD, *self._rows]))
         write_text(self._folder / "chosen.json", json.dumps(self._found, indent=2) + "\n")
 
 

@@ -27,10 +27,11 @@ from mml.comparison.methods import Method, read_plan
 from mml.comparison.wiring import known_wiring, wiring_lines
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError
-from mml.files.safe import make_folder
+from mml.files.safe import check_folder, make_folder
 from mml.precision import set_up_torch
 from mml.run.printing import aligned
 from mml.tuning.screen import bars
+from mml.tuning.search import JOURNAL
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Comparison:
         logging.getLogger().setLevel(config.run.state)
         self._output = config.results
         self._folder = self._output / "compare"
+        check_folder(self._folder, ("*", "tune/*", "tune/*/*"), besides=f"{JOURNAL}.lock")
         self._seeds = list(range(options.first_seed, options.first_seed + options.seeds))
         self._features = self._output / "features"
         if options.dry_run:  # which leaves nothing, not even features

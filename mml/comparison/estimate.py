@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -19,7 +20,7 @@ from mml.comparison.execute import Executor
 from mml.comparison.methods import Method
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError, MachineError
-from mml.files.safe import write_text
+from mml.files.safe import read_kept, write_text
 from mml.trainer.watching import watched
 
 USUAL_EPOCHS = 20
@@ -193,11 +194,11 @@ def total_cost(costs: dict[str, Cost], methods: Sequence[Method], n_seeds: int, 
 
 def known_costs(path: Path, wanted: Sequence[str]) -> dict[str, Cost] | None:
     """Costs that were measured before for the same runs, or None."""
+    content: Any = read_kept(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         if content["of"] == list(wanted):
             return {name: Cost(**cost) for name, cost in content["costs"].items()}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError):
         pass
     return None
 

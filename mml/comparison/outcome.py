@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from mml.files.sheets import restored
+from mml.files.sheets import read_sheet, restored
 from mml.model.learner.slot import MAIN
 from mml.run.schema import Result
 
@@ -47,10 +48,18 @@ class Outcome:
         return not (self.method == "fusion_mean" and stage == "fusion")
 
     def cases(self) -> pd.DataFrame:
-        """The method's rows of predictions.csv, in an order that is the same for every method."""
-        # a user may be called "NA" or "null"
-        rows = pd.read_csv(
-            self.path / "predictions.csv", dtype={"user_id": str, "target_item": str}, keep_default_na=False
-        )
+        """The method's rows of predictions.csv, in an order that is the same for every method.
+
+        Raises:
+            InputError: if the file is damaged.
+        """
+        kinds: dict[Hashable, str] = {
+            "user_id": "str",
+            "target_item": "str",
+            "shots": "int64",
+            "method": "str",
+            "rank": "int64",
+        }
+        rows = read_sheet(self.path / "predictions.csv", kinds)
         rows = restored(rows[rows["method"] == self.method])
         return rows.sort_values(["user_id", "shots", "target_item"], kind="stable").reset_index(drop=True)

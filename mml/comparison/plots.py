@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mml.comparison.results import Results
 from mml.extras import install_line
+from mml.files.safe import replacing
 from mml.method_names import FULL
 
 if TYPE_CHECKING:
@@ -74,4 +75,5 @@ def _finish(figure: Figure, axes: Axes, path: Path) -> None:
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         figure.legend(loc="outside right upper", fontsize="small", frameon=False)
-    figure.savefig(path, dpi=150)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], dpi=150)

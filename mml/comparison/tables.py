@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 
 import numpy as np
 
 from mml.comparison.results import Results, Test
+from mml.files.sheets import csv_text
 from mml.method_names import FULL
 
 MAIN = "ndcg@10"
@@ -110,34 +109,23 @@ def _seconds(results: Results, method: str) -> float:
 def as_csv(results: Results) -> str:
     """results.csv: one row per method, seed and group."""
     metrics = _metrics(results)
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["method", "kind", "seed", "group", *_COUNTS, *metrics, "cpu_seconds", "run"])
+    rows: list[list[object]] = [["method", "kind", "seed", "group", *_COUNTS, *metrics, "cpu_seconds", "run"]]
     for name in ordered(results):
         for seed, outcome in zip(results.seeds, results.outcomes[name], strict=True):
+            of_run = [round(outcome.cpu_seconds, 1), outcome.path.name]
             for group, values in outcome.groups.items():
                 cells = [values[key] for key in (*_COUNTS, *metrics)]
-                writer.writerow(
-                    [
-                        name,
-                        results.families[name],
-                        seed,
-                        group,
-                        *cells,
-                        round(outcome.cpu_seconds, 1),
-                        outcome.path.name,
-                    ]
-                )
-    return buffer.getvalue()
+                rows.append([name, results.families[name], seed, group, *cells, *of_run])
+    return csv_text(rows)
 
 
 def tests_csv(tests: Sequence[Test]) -> str:
     """tests.csv: one row per test."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["first", "second", "family", "difference", "low", "high", "p", "p_holm", "n_users"])
+    rows: list[list[object]] = [
+        ["first", "second", "family", "difference", "low", "high", "p", "p_holm", "n_users"],
+    ]
     for test in tests:
         paired = test.paired
         row = [paired.difference, paired.low, paired.high, paired.p, test.p_holm, paired.n_users]
-        writer.writerow([test.first, test.second, test.family, *row])
-    return buffer.getvalue()
+        rows.append([test.first, test.second, test.family, *row])
+    return csv_text(rows)

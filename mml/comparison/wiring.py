@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import recbole
@@ -35,7 +36,7 @@ from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import rank_targets
 from mml.files.atomic import read_header
 from mml.files.faults import in_one_line
-from mml.files.safe import write_text
+from mml.files.safe import read_kept, write_text
 from mml.precision import set_up_torch
 from mml.trainer.events import NoEvents, events_go_to
 from mml.version import __version__
@@ -111,11 +112,11 @@ def known_wiring(config: Config, dataset: MMLDataset, epochs: int, folder: Path)
     parts = [__version__, recbole.__version__, keys, epochs, dataset.fingerprint(with_new_users=True)]
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     path = folder / "wiring.json"
+    known: Any = read_kept(path)
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
         if known.pop("fingerprint") == fingerprint:
             return Wiring(**known)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError):
         pass
     found = check_wiring(config, epochs)
     folder.mkdir(parents=True, exist_ok=True)

@@ -112,6 +112,7 @@ def log_learners() -> list[str]:
     return [entry.name for entry in LEARNERS if not entry.needs_features]
 
 
+_ENDLESS = "a number of thousands of digits"
 _LARGEST_WHOLE = 2**53  # up to which floats hold every whole number
 _LONGEST = 100  # characters of a value in a message
 _TAKEN_NAMES = ("generator", "fusion", "meta_test", FULL, FLOOR, "feature")  # of stages, methods and entries
@@ -256,6 +257,8 @@ def _of_key(source: str, key: str, value: object, keys: Mapping[str, Key], recbo
         yield f"{source}: unknown key '{key}'.{_nearest(key, [*keys, *recbole])}"
     elif key.endswith("_separator") and not isinstance(value, str):
         yield f"{source}: key '{key}' has the value {_shown(value)}; it must be text, such as \",\"."
+    elif any(_shown(one) == _ENDLESS for one in _inner(value)):
+        yield f"{source}: key '{key}' holds {_ENDLESS}; write a shorter one."
 
 
 def _of_idle_key(source: str, key: str, value: object) -> Iterator[str]:
@@ -351,7 +354,7 @@ def _shown(value: object) -> str:
     try:
         text = repr(value)
     except ValueError:  # Python writes no whole number of more than 4,300 digits
-        return "a number of thousands of digits"
+        return _ENDLESS
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 

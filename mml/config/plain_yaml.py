@@ -10,6 +10,7 @@ import yaml
 from mml.errors import InputError
 
 _DEEPEST = 50
+_LONGEST_KEY = 1000
 _MOST_REPEATED = 10_000
 """Values that aliases may add: a thousand characters of aliases in aliases stand for billions."""
 
@@ -23,8 +24,8 @@ def load_plain(text: str, loader: type, where: str) -> object:
         where: the text is from, for the message, which names the line too where there are several.
 
     Raises:
-        InputError: for keys that are no plain text or are there twice, for cycles, aliases that stand for too much,
-            and great depth.
+        InputError: for keys that are no plain text, endless or there twice, for cycles, aliases that stand for too
+            much, and great depth.
         yaml.YAMLError, ValueError: if it is no YAML.
     """
     walk = _Walk(where, "\n" in text.strip())
@@ -100,6 +101,8 @@ class _Walk:
         if holder.at_key:
             if text is None:
                 raise self._refusal(event, "a key is a list, a mapping or an alias; write plain text")
+            if len(text) > _LONGEST_KEY:
+                raise self._refusal(event, f"a key has more than {_LONGEST_KEY:,} characters; write a name")
             if text in holder.keys:
                 raise self._refusal(event, f"key '{text}' is there twice; make one of them")
             holder.keys.add(text)

@@ -10,6 +10,7 @@ import yaml
 
 from mml.config.plain_yaml import load_plain
 from mml.errors import InputError
+from mml.files.kinds import other_than_plain
 from mml.settings import inside
 
 Settings = dict[str, object]
@@ -125,7 +126,10 @@ def _parse_value(text: str, word: str, loader: type) -> object:
 
 def read_yaml(path: Path, loader: type) -> Settings:
     if not path.is_file():
-        raise InputError(f"config file {path} does not exist.")
+        other = other_than_plain(path)
+        raise InputError(
+            f"config file {path} {'does not exist' if other is None else f'is {other}, not a plain file'}."
+        )
     try:
         settings = load_plain(path.read_text(encoding="utf-8-sig"), loader, str(path))
     except InputError:

@@ -16,16 +16,18 @@ from recbole.utils import FeatureSource, FeatureType
 
 from mml.data.filters import check_data_keys, filtered_columns, lets_all_pass, parse_intervals, within
 from mml.data.item_features import Encoding
-from mml.errors import InputError
+from mml.errors import InputError, did_you_mean
 from mml.features.sources import ItemFile
 from mml.files.atomic import FIRST_ROW_LINE, read_atomic, read_header, require_values
 from mml.files.presplit import log_files
 from mml.logs import IN_SUMMARY
+from mml.settings import inside
 
 logger = logging.getLogger(__name__)
 
 _USUAL_TIME = "timestamp"
 _USUAL = ("user_id", "item_id", _USUAL_TIME)  # the default load_col; a file may call them otherwise
+_SHOWN = 5
 _CHANGING = (  # RecBole's keys that its own code acts by
     "val_interval",
     "unload_col",
@@ -111,7 +113,20 @@ class AtomicDataset(SequentialDataset):
                 )
             if key.startswith("alias") and self.field2type[name] != FeatureType.TOKEN:
                 raise InputError(f"config: key '{key}': '{name}' is a {self.field2type[name].value}; ids are tokens.")
+        for key in ("load_col", "unload_col"):
+            self._refuse_files_not_read(key)
         self._refuse_what_cuts_nothing()
+
+    def _refuse_files_not_read(self, key: str) -> None:
+        """Refuse columns of files that are not there, or not read; the default load_col names ids of any."""
+        usual = (*_USUAL, self.uid_field, self.iid_field, self.time_field) if key == "load_col" else ()
+        was_read = {name.rpartition(".")[2] for name in self._columns_of}
+        for source, names in inside(self.config[key]).items():
+            named = [name for name in names if name not in usual] if isinstance(names, list) else []
+            if named and source not in was_read:
+                path = Path(self.dataset_path, f"{self.dataset_name}.{source}")
+                why = f"load_col names nothing of it; set load_col.{source}" if path.is_file() else "there is none"
+                raise InputError(f"config: key '{key}' names the column '{named[0]}' of {path.name}, but {why}.")
 
     def _refuse_what_cuts_nothing(self) -> None:
         """Refuse filters of items or users that take no row of the log, and lengths of what is no sequence."""
@@ -189,7 +204,7 @@ class AtomicDataset(SequentialDataset):
         wanted = there if wanted == "*" else wanted
         for key, names in (("load_col", wanted), ("unload_col", taken)):
             for name in names:
-                if name not in there and name not in _USUAL:
+                if name not in there and not (key == "load_col" and name in _USUAL):
                     raise InputError(
                         f"config: key '{key}' names the column '{name}', but {path.name} has {', '.join(there)}."
                     )
@@ -271,11 +286,33 @@ class AtomicDataset(SequentialDataset):
 
     def _filter_by_field_value(self) -> None:
         with self._counting("val_interval"):
-            for field, wanted in (self.config["val_interval"] or {}).items():
+            filters = inside(self.config["val_interval"])
+            for field, wanted in filters.items():
+                self._check_tokens(field, wanted)
+            for field, wanted in filters.items():
                 for name in self.feat_name_list:
                     frame = getattr(self, name)
                     if field in frame:
                         setattr(self, name, frame[self._kept_values(frame[field], field, wanted)].copy())
+
+    def _check_tokens(self, field: str, wanted: object) -> None:
+        """Say which tokens that `val_interval` wants are in no row.
+
+        Raises:
+            InputError: if none is.
+        """
+        if self.field2type[field] != FeatureType.TOKEN or not isinstance(wanted, list) or not wanted:
+            return
+        frames = [getattr(self, name) for name in self.feat_name_list]
+        there = {str(token) for frame in frames if field in frame for token in frame[field].dropna().unique()}
+        unknown = [str(token) for token in wanted if str(token) not in there]
+        if not unknown:
+            return
+        near = did_you_mean(unknown[0], there) or f" There are {_some(sorted(there))}."
+        said = f"config: key 'val_interval.{field}': no row has {_some([repr(token) for token in unknown])}.{near}"
+        if len(unknown) == len(wanted):
+            raise InputError(said)
+        logger.warning("%s", said)
 
     def _kept_values(self, column: pd.Series, field: str, wanted: object) -> np.ndarray:
         """bool [n]: cells with one of the tokens, or in one of the intervals, that `val_interval` wants."""
@@ -339,6 +376,12 @@ class AtomicDataset(SequentialDataset):
                     dtype = np.int64 if kind == FeatureType.TOKEN_SEQ else np.float64
                     empty = np.array([], dtype=dtype)
                     feat[field] = [empty if isinstance(cell, float) else cell for cell in feat[field]]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few names."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 @contextmanager

@@ -5,13 +5,14 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 
 from mml.errors import InputError
 from mml.features.encoders import Encoded
 from mml.files.faults import cannot_write
+from mml.opening import plain_opener
 
 
 def content_key(parts: Iterable[str]) -> str:
@@ -50,9 +51,10 @@ class PartFile:
             self._keep_others_out()
             batches, length = self._read()
             if length:
-                os.truncate(self.path, length)
+                with self._open("rb+") as file:
+                    file.truncate(length)
             else:
-                with self.path.open("wb") as file:
+                with self._open("wb") as file:
                     np.save(file, self.key)
         except OSError as error:
             raise self._cannot_write(error) from error
@@ -61,7 +63,7 @@ class PartFile:
     def add(self, batch: Encoded) -> None:
         """Append one batch."""
         try:
-            with self.path.open("ab") as file:
+            with self._open("ab") as file:
                 for array in batch:
                     np.save(file, array)
                 file.flush()
@@ -89,7 +91,7 @@ class PartFile:
         """Two runs that append to one file would give items the vectors of others."""
         if self._lock is not None:
             return
-        self._lock = self.path.open("ab")
+        self._lock = self._open("ab")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -98,12 +100,15 @@ class PartFile:
         except OSError:  # a file system without locks
             pass
 
+    def _open(self, mode: Literal["rb", "rb+", "wb", "ab"]) -> BinaryIO:
+        return open(self.path, mode, opener=plain_opener)
+
     def _read(self) -> tuple[list[Encoded], int]:
         """The whole batches, and the length of the file up to their end; 0 without a file of this run."""
         batches: list[Encoded] = []
         length = 0
         try:
-            with self.path.open("rb") as file:
+            with self._open("rb") as file:
                 if str(np.load(file)) != str(self.key):
                     return [], 0
                 length = file.tell()

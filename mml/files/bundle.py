@@ -130,8 +130,9 @@ def _digest_in(path: Path) -> str | None:
 def copy_state(source: Path, target: Path, name: str) -> None:
     """Copy both files of a state from one folder into another, as they are written."""
     with replacing(target / f"{name}.json") as record, replacing(target / f"{name}.safetensors") as path:
-        path.write_bytes((source / f"{name}.safetensors").read_bytes())
-        record.write_bytes((source / f"{name}.json").read_bytes())
+        for suffix, place in (("safetensors", path), ("json", record)):
+            with open_plain(source / f"{name}.{suffix}") as file:
+                place.write_bytes(file.read())
 
 
 def _without_tensors(state: Mapping[str, object], above: str, tensors: dict[str, Tensor]) -> dict[str, JSON]:

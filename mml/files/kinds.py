@@ -34,6 +34,15 @@ def kind_of(path: Path, follow: bool = False) -> str | None:
     return _KINDS.get(stat.S_IFMT(mode), "a device")
 
 
+def other_than_plain(path: Path) -> str | None:
+    """What stands in the place of a plain file, such as `a pipe`, as `<(zcat log.gz)` makes it; None for nothing."""
+    try:
+        kind = kind_of(path, follow=True)
+    except OSError:  # such as a name that is too long
+        return None
+    return None if kind == PLAIN else kind
+
+
 def open_plain(path: Path) -> BinaryIO:
     """Open a plain file, or a link to one, to read its bytes.
 
@@ -45,3 +54,14 @@ def open_plain(path: Path) -> BinaryIO:
     if kind not in (PLAIN, None):
         raise ValueError(f"it is {kind}, not a plain file")
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")  # if a pipe takes its place just now
+
+
+def read_plain(path: Path) -> str:
+    """The text of a plain file, or of a link to one.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is something else, or not UTF-8.
+    """
+    with open_plain(path) as file:
+        return file.read().decode("utf-8")

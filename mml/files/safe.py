@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias, overload
@@ -12,7 +13,7 @@ import numpy as np
 
 from mml.errors import InputError
 from mml.files.faults import cannot_write, disk_fault
-from mml.files.kinds import LINK, PLAIN, kind_of
+from mml.files.kinds import FOLDER, LINK, PLAIN, kind_of, read_plain
 from mml.files.temporary import clean_up, flush, folder_for, temporary_file, temporary_name
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
@@ -56,6 +57,38 @@ def check_target(path: Path) -> None:
     kind = kind_of(path)
     if kind not in (PLAIN, None):
         raise InputError(f"{path}: is {kind}, not a plain file, and is not written over; choose another name")
+
+
+def check_folder(folder: Path, patterns: Sequence[str] = ("*",), besides: str = "") -> None:
+    """Refuse a folder that is a link, or holds links, pipes or devices, so that nothing is written through one.
+
+    Args:
+        folder: which may not be there yet.
+        patterns: of the names below it that are looked at.
+        besides: what names begin with that are no matter.
+
+    Raises:
+        InputError: naming the first.
+    """
+    inside = sorted(path for pattern in patterns for path in folder.glob(pattern))
+    for path in (folder, *inside):
+        kind = kind_of(path)
+        if kind not in (PLAIN, FOLDER, None) and not (besides and path.name.startswith(besides)):
+            raise InputError(f"{path}: is {kind}, and a run writes through none; move it away")
+
+
+def read_kept(path: Path) -> JSON:
+    """What a file of JSON holds that `write_text` wrote; None if there is none, or it is damaged.
+
+    Raises:
+        InputError: if something else than a plain file is in its place.
+    """
+    check_target(path)
+    try:
+        kept: JSON = json.loads(read_plain(path))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return kept
 
 
 def write_text(path: Path, text: str) -> None:

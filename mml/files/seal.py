@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from mml.files.kinds import open_plain
+from mml.files.kinds import read_plain
 from mml.files.safe import JSON
 
 _SEAL = "seal"
@@ -26,8 +26,7 @@ def read_sealed(path: Path) -> dict[str, JSON]:
         ValueError: it is no plain file, no JSON object, or not what was written.
     """
     try:
-        with open_plain(path) as file:
-            record = json.loads(file.read().decode("utf-8"))
+        record = json.loads(read_plain(path))
     except RecursionError:
         raise ValueError("its values are nested too deeply") from None
     if not isinstance(record, dict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import pandas as pd
 from mml.config.sources import Loader, read_yaml
 from mml.errors import InputError
 from mml.evaluation.significance import per_case_ndcg
-from mml.files.sheets import restored
+from mml.files.sheets import read_sheet, restored
 from mml.method_names import FLOOR, FULL, ONLINE
 from mml.recommender import Recommender
 from mml.report.estimates import Estimate, hits, share
@@ -25,6 +25,14 @@ from mml.run.schema import Result, read_result
 logger = logging.getLogger(__name__)
 
 _KEYS = ["user_id", "target_item", "target_is_cold", "shots"]
+_KINDS: dict[Hashable, str] = {
+    "user_id": "str",
+    "target_item": "str",
+    "target_is_cold": "int64",
+    "shots": "int64",
+    "method": "category",
+    "rank": "int64",
+}
 _MOST_BASELINES = 6
 
 
@@ -162,7 +170,11 @@ class Evidence:
         if not path.is_file():
             self.missing["lists"] = "this run left no recommendations.csv"
             return None
-        return restored(pd.read_csv(path, dtype={"user_id": str, "item_id": str}, keep_default_na=False))
+        try:
+            return restored(read_sheet(path, {"user_id": "str", "shots": "int64", "rank": "int64", "item_id": "str"}))
+        except InputError as error:
+            self.missing["lists"] = str(error)
+            return None
 
     @cached_property
     def items(self) -> pd.DataFrame | None:
@@ -184,13 +196,11 @@ def _read_cases(path: Path) -> Cases:
     if not path.is_file():
         raise InputError(f"{path} does not exist; the same run writes it again.")
     try:
-        rows = pd.read_csv(
-            path, dtype={"user_id": str, "target_item": str, "method": "category"}, keep_default_na=False
-        )
+        rows = read_sheet(path, _KINDS)
         groups = {str(name): own for name, own in rows.groupby("method", sort=False, observed=True)}
         frame = restored(next(iter(groups.values()))[_KEYS].reset_index(drop=True))
         ranks = {name: own["rank"].to_numpy(dtype=np.int64) for name, own in groups.items()}
-    except (ValueError, KeyError, StopIteration):
+    except StopIteration:
         raise InputError(f"{path} is damaged; the same run writes it again.") from None
     if any(len(own) != len(frame) for own in ranks.values()):
         raise InputError(f"{path} is damaged: its methods have different cases; the same run writes it again.")

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 
 import torch
@@ -14,11 +13,10 @@ import yaml
 
 from mml import distributed
 from mml.config.config import Config
-from mml.errors import InputError, MachineError
+from mml.errors import MachineError
 from mml.files.bundle import Damaged, State, copy_state, read_about, read_state, set_aside, write_state
-from mml.files.kinds import FOLDER, PLAIN, kind_of
 from mml.files.runs import LATEST
-from mml.files.safe import check_link, make_folder, plain, point, write_text
+from mml.files.safe import check_folder, check_link, make_folder, plain, point, write_text
 from mml.trainer.curves import copy_epochs
 
 _CONFIG = "config.yaml"
@@ -69,11 +67,7 @@ class RunFolder:
         Raises:
             InputError: naming the first.
         """
-        inside = (self.path.glob(pattern) for pattern in ("*", "checkpoints/*", "model/*"))
-        for path in (self.path, *sorted(chain.from_iterable(inside))):
-            kind = kind_of(path)
-            if kind not in (PLAIN, FOLDER, None):
-                raise InputError(f"{path}: is {kind}, and a run writes through none; move it away")
+        check_folder(self.path, ("*", "checkpoints/*", "model/*"))
 
     def create(self) -> None:
         """Make the folder and write `config.yaml`. Only rank 0 writes, here and below.

@@ -17,6 +17,7 @@ from mml.code import code_hash, library_versions
 from mml.files.alone import alone_in
 from mml.files.bundle import State
 from mml.files.safe import plain
+from mml.precision import deterministic
 from mml.run.folder import RunFolder, StageRecord
 from mml.run.seeds import seed_stage
 from mml.trainer.keeping import Keeper, kept_by
@@ -44,6 +45,7 @@ class Stages:
         self._folder, self._seed, self._device = folder, seed, device
         self.records: dict[str, StageRecord] = {}
         self._is_alone = False
+        self._said: set[str] = set()
 
     def __call__(
         self,
@@ -93,7 +95,7 @@ class Stages:
             logger.info("Stage %s: finished before with the same settings, skipped.", stage)
             return state
         logger.info("Stage %s ...", stage)
-        with kept_by(keeper):
+        with deterministic(self._said), kept_by(keeper):
             built, n_tasks = build(seed_stage(self._seed, seeded_as))
         state = distributed.from_main(lambda: built)
         record = StageRecord(

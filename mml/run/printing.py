@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mml.errors import InputError
+from mml.errors import InputError, visible
 from mml.evaluation.cases import GroupMetrics
 from mml.files.faults import in_one_line
 from mml.files.runs import LATEST
@@ -38,6 +38,7 @@ def metric_titles(metrics: Mapping[str, float]) -> dict[str, str]:
 
 def aligned(rows: Sequence[Sequence[str]], n_left: int = 1) -> str:
     """Rows as columns of equal width; the first `n_left` columns to the left, the others to the right."""
+    rows = [list(map(visible, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -100,7 +101,7 @@ def all_table(result: Result) -> str:
     rows += [row for method, groups in result["metrics"].items() for row in _group_rows(method, groups, titles)]
     for method, groups in result.get("first_screen", {}).items():
         rows += _group_rows(method, {_FIRST[name]: of for name, of in groups.items() if name in _FIRST}, titles)
-    return f"{result['dataset']}\n{aligned(rows, n_left=2)}"
+    return f"{visible(result['dataset'])}\n{aligned(rows, n_left=2)}"
 
 
 def _group_rows(method: str, groups: GroupMetrics, titles: Mapping[str, str]) -> list[list[str]]:
@@ -137,7 +138,7 @@ def _latest_result(folder: Path) -> Result:
         path = max((run / "result.json" for run in finished), key=lambda place: place.stat().st_mtime)
         print(f"{folder.name}: the latest run is not finished; this is {path.parent.name}.", file=sys.stderr)
     result = read_result(path)
-    if result is None:
+    if result is None or FULL not in result["metrics"]:
         raise InputError(f"{path.resolve()} is damaged; delete it, and the same run writes it again.")
     return result
 

@@ -8,7 +8,8 @@ from typing import NotRequired, TypedDict, cast
 
 from mml.data.summary import Summary
 from mml.evaluation.cases import GroupMetrics
-from mml.files.kinds import open_plain
+from mml.files.kinds import read_plain
+from mml.files.shape import fits
 
 
 class StageFacts(TypedDict):
@@ -92,12 +93,14 @@ class Result(Head):
 def read_result(path: Path) -> Result | None:
     """A result.json; None if there is none, or it is not what a run writes."""
     try:
-        with open_plain(path) as file:
-            result = json.loads(file.read().decode("utf-8"))
-        of_groups = [values for groups in result["metrics"].values() for values in groups.values()]
-        numbers = [value for values in of_groups for value in values.values()]
-        is_sound = bool(numbers) and all(type(value) in (int, float) for value in numbers)
-        named = isinstance(result["dataset"], str) and isinstance(result["data"], dict) and "synthetic" in result
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        result = json.loads(read_plain(path))
+    except (OSError, ValueError, RecursionError):
         return None
-    return cast(Result, result) if is_sound and named else None
+    if not fits(result, Result):
+        return None
+    found = cast(Result, result)
+    methods = [*found["metrics"].values(), *found.get("first_screen", {}).values()]
+    of_groups = [values for groups in methods for values in groups.values()]
+    is_sound = bool(found["metrics"]) and all(groups.get("all") for groups in methods)
+    alike = all(values.keys() == of_groups[0].keys() >= {"n_users", "n_cases"} for values in of_groups)
+    return found if is_sound and alike else None

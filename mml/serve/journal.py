@@ -6,11 +6,12 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mml.errors import InputError
+from mml.opening import plain_opener
 from mml.serve.errors import Unavailable
 
 Row = dict[str, Any]
@@ -25,7 +26,7 @@ class Journal:
         path: the file; it and its folder are made.
 
     Raises:
-        InputError: if it cannot be written.
+        InputError: if it cannot be written, or a link, a pipe or a device is in its place.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,7 +34,7 @@ class Journal:
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            self._file = plain_opener(str(path), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as error:
             raise InputError(
                 f"{path} cannot be written ({error.strerror}): give another folder with --journal."
@@ -64,20 +65,23 @@ class Journal:
                 _LOGGER.error("%s: %s", self.path, error.strerror)
                 raise Unavailable(f"it could not be kept: {error.strerror}") from None
 
-    def rows(self) -> Iterator[Row]:
-        """All rows that the file had when it was opened, oldest first; broken lines are counted and said."""
+    def rows(self, kept: Callable[[object], Row]) -> Iterator[Row]:
+        """All rows that the file had when it was opened, oldest first; damaged lines are counted and said.
+
+        Args:
+            kept: the row that a line's content stands for; raises ValueError where it is none.
+        """
         broken = 0
-        with self.path.open(encoding="utf-8", errors="replace") as file:
+        with open(self.path, encoding="utf-8", errors="replace", opener=plain_opener) as file:
             for line in file:
                 try:
-                    row = json.loads(line)
-                except ValueError:
+                    row = kept(json.loads(line))
+                except (ValueError, RecursionError):
                     broken += bool(line.strip())
                     continue
-                if isinstance(row, dict):
-                    yield row
+                yield row
         if broken:
-            _LOGGER.warning("%s: %d lines are no JSON and were passed over", self.path, broken)
+            _LOGGER.warning("%s: %d lines are damaged and were passed over", self.path, broken)
 
     def close(self) -> None:
         """Close the file."""

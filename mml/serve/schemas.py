@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -123,6 +123,15 @@ class NewItem(BaseModel):
     title: Annotated[str, Field(max_length=10_000)] | None = None
 
 
+def kept_item(row: object) -> dict[str, Any]:
+    """The row of an item that a line of the journal holds.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    return NewItem.model_validate(row).model_dump(exclude_none=True)
+
+
 class NewItems(_Request):
     """Items that the catalogue lacks."""
 
@@ -142,6 +151,18 @@ class Event(_Request):
     user_id: Id
     item_id: Id
     timestamp: float | None = Field(None, ge=0, le=1e11, description="seconds since 1970; null for now")
+
+
+def kept_event(row: object) -> dict[str, Any]:
+    """The row of an event that a line of the journal holds.
+
+    Raises:
+        ValueError: it holds none, or no time.
+    """
+    found = Event.model_validate(row).model_dump()
+    if found["timestamp"] is None:
+        raise ValueError("no time")
+    return found
 
 
 class Events(_Request):

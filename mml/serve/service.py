@@ -16,6 +16,7 @@ from mml.serve.limits import MOST_HISTORY, Limits
 from mml.serve.metrics import Metrics
 from mml.serve.model import Load, Served
 from mml.serve.models import Models
+from mml.serve.schemas import kept_event, kept_item
 from mml.serve.worker import Worker
 
 _LOGGER = logging.getLogger(__name__)
@@ -61,9 +62,9 @@ class Service:
 
     def _restore(self) -> None:
         """Take up what was posted before the last stop."""
-        events = [row for row in self.events.rows() if {"user_id", "item_id", "timestamp"} <= row.keys()]
+        events = list(self.events.rows(kept_event))
         self.histories.add(events)
-        items = self.models.missing([row for row in self.new_items.rows() if "item_id" in row])
+        items = self.models.missing(list(self.new_items.rows(kept_item)))
         if items:
             try:
                 self.models.add_items(items)

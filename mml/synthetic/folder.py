@@ -13,6 +13,7 @@ from PIL import Image
 
 from mml.errors import InputError
 from mml.files.folder import new_folder
+from mml.files.kinds import read_plain
 from mml.synthetic.arrays import Ints
 from mml.synthetic.content import CHUNK, ItemTexts, has_picture, item_pictures, item_texts
 from mml.synthetic.generator import SyntheticData
@@ -74,8 +75,8 @@ def spec_of(folder: str | Path) -> SyntheticSpec:
 def _marker(folder: Path) -> dict[str, Any] | None:
     """The facts of `describe`, or None if `folder` has no valid marker."""
     try:
-        marker = json.loads((folder / MARKER_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        marker = json.loads(read_plain(folder / MARKER_FILE))
+    except (OSError, ValueError, RecursionError):
         return None
     ours = isinstance(marker, dict) and marker.get("generator") in (GENERATOR, _FORMER_NAME)
     return marker if ours else None

@@ -14,6 +14,7 @@ import pandas as pd
 from mml.errors import InputError
 from mml.extras import install_line
 from mml.files.faults import cannot_read
+from mml.files.kinds import other_than_plain
 from mml.tables.lines import LINE, Csv, numbered
 from mml.tables.packed import refuse_packed
 
@@ -49,7 +50,11 @@ def read_table(
         return numbered(_as_text(source, later))
     path = Path(os.path.expanduser(source))  # Path's own raises where there is no such user
     if not path.is_file():
-        raise InputError(f"{path}: no such table; check the path.")
+        other = other_than_plain(path)
+        why = (
+            "no such table; check the path" if other is None else f"is {other}; write the table into a plain file first"
+        )
+        raise InputError(f"{path}: {why}.")
     if path.suffix.lower() in _PARQUET:
         return numbered(_as_text(_read_parquet(path), later))
     if path.suffix.lower() in _LINES:

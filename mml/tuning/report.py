@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -14,6 +12,7 @@ import yaml
 from mml.config import keys as config_keys
 from mml.config.config import Config
 from mml.files.safe import plain, write_text
+from mml.files.sheets import csv_text
 from mml.run.printing import aligned
 from mml.tuning.arguments import Settings, as_arguments, as_yaml
 from mml.tuning.search import Trial, best_of
@@ -94,14 +93,12 @@ def _short(key: str, space: Space) -> str:
 
 def trials_csv(trials: Sequence[Trial], space: Space, metric: str) -> str:
     """One row per trial."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["trial", "state", metric, "cpu_seconds", *space, "why"])
+    rows: list[list[object]] = [["trial", "state", metric, "cpu_seconds", *space, "why"]]
     for trial in trials:
         score = "" if trial.score is None else f"{trial.score:.6f}"
         values = [as_yaml(trial.settings[key]) if key in trial.settings else "" for key in space]
-        writer.writerow([trial.place, trial.state, score, f"{trial.cpu_seconds:.1f}", *values, trial.why])
-    return buffer.getvalue()
+        rows.append([trial.place, trial.state, score, f"{trial.cpu_seconds:.1f}", *values, trial.why])
+    return csv_text(rows)
 
 
 def best_text(best: Trial, trials: Sequence[Trial], metric: str) -> str:

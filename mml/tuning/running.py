@@ -13,8 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from mml.errors import InputError, MachineError
+from mml.files.kinds import read_plain
 from mml.files.safe import write_text
 from mml.logs import own_log
+from mml.opening import plain_opener
 from mml.progress import bar
 from mml.trainer.watching import Watcher, watched
 from mml.tuning.screen import signs_of_life
@@ -147,7 +149,7 @@ class Workers:
         own = (subject.dataset, subject.files, subject.arguments, subject.model, trial.settings)
         task = Task(*own, str(self._search.journal), self._search.name, trial.key, self._watched)
         write_text(folder / _TASK, json.dumps(asdict(task)))
-        with (folder / "worker.log").open("wb") as output:
+        with open(folder / "worker.log", "wb", opener=plain_opener) as output:
             return subprocess.Popen(
                 [sys.executable, "-m", "mml.tuning.worker", str(folder / _TASK)],
                 stdin=subprocess.DEVNULL,
@@ -159,7 +161,7 @@ class Workers:
     def _collect(self, process: subprocess.Popen[bytes], trial: Trial) -> None:
         folder = trial_folder(self._folder, self._search, trial)
         try:
-            outcome = Outcome(**json.loads((folder / OUTCOME).read_text(encoding="utf-8")))
+            outcome = Outcome(**json.loads(read_plain(folder / OUTCOME)))
         except (OSError, ValueError, TypeError):
             if process.returncode == MachineError.exit_code:
                 raise MachineError(f"trial {trial.place}: {_last_line(folder / 'worker.log')}") from None

@@ -18,7 +18,7 @@ import yaml
 from mml.config.sources import Loader
 from mml.errors import InputError
 from mml.extras import install_line
-from mml.files.safe import make_folder, plain
+from mml.files.safe import check_target, make_folder, plain
 from mml.trainer.watching import Watcher
 from mml.tuning.arguments import Settings, as_yaml
 from mml.tuning.space import Choice, Range, Space, combinations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, TrialState
     from optuna.trial import Trial as OptunaTrial
 
+JOURNAL = "journal.log"
 _RANDOM_TRIALS = 8  # before the sampler learns from the earlier ones
 _UNPRUNED_TRIALS = 5  # that must be there before one can be pruned
 _UNPRUNED_EPOCHS = 3  # in which no trial is pruned
@@ -90,7 +91,7 @@ class Search:
         seed: of the proposals.
 
     Raises:
-        InputError: if Optuna is not installed, or the journal is damaged.
+        InputError: if Optuna is not installed, or the journal is damaged or no plain file.
     """
 
     def __init__(
@@ -107,7 +108,8 @@ class Search:
         parts = [plain(list(problem)), {key: repr(one) for key, one in space.items()}, seed]
         self.name = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
         make_folder(folder)
-        self.journal = folder / "journal.log"
+        self.journal = folder / JOURNAL
+        check_target(self.journal)
         mend(self.journal)
         self._study = open_study(self.journal, self.name)
         self._take_up()

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from mml.errors import InputError
-from mml.files.safe import make_folder, write_text
+from mml.files.safe import check_folder, make_folder, write_text
 from mml.method_names import FULL
+from mml.opening import plain_opener
 from mml.tuning import report
 from mml.tuning.running import Workers, keep_best, run_here, scored, trial_folder
-from mml.tuning.search import Outcome, Search, Trial
+from mml.tuning.search import JOURNAL, Outcome, Search, Trial
 from mml.tuning.space import Space
 from mml.tuning.subject import Subject
 
@@ -139,10 +140,11 @@ def held(folder: Path) -> Iterator[Path]:
     """The folder, in which no other process searches within this context.
 
     Raises:
-        InputError: if another one does.
+        InputError: if another one does, or links, pipes or devices are in it.
     """
     make_folder(folder)
-    with (folder / "lock").open("w") as file:
+    check_folder(folder, ("*", "trials/*", "trials/*/*", "trials/*/checkpoints/*"), besides=f"{JOURNAL}.lock")
+    with open(folder / "lock", "w", opener=plain_opener) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mml.errors import MachineError
 from mml.files.faults import reported
+from mml.files.kinds import read_plain
 from mml.files.safe import write_text
 from mml.logs import setup_logging
 from mml.trainer.watching import Watcher
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     setup_logging("WARNING")
     path = Path(arguments[0])
-    task = Task(**json.loads(path.read_text(encoding="utf-8")))
+    task = Task(**json.loads(read_plain(path)))
     subject = task.subject
     study = open_study(Path(task.journal), task.study)
     watcher = _while_parent_lives(pruning(study, task.number, task.watched))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mml.config.keys import check
 from mml.config.plain_yaml import load_plain
 from mml.config.sources import Loader, parse_arguments, read_yaml
 from mml.errors import InputError
+from mml.tables.reading import read_table
 from mml.tuning.space import read_ranges
 
 BOMB = (
@@ -45,6 +48,7 @@ BOMB = (
             "line 2: values are nested more than 50 deep; write them flatter.",
         ),
         ("a: 1\nb:\n  c: 2\n  c: 3\n", "line 4: key 'c' is there twice; make one of them."),
+        (f"a:\n  ? 0x{'f' * 6000}\n  : 1\n", "line 2: a key has more than 1,000 characters; write a name."),
         ("- a: 1\n  a: 2\n", "line 2: key 'a' is there twice; make one of them."),
     ],
 )
@@ -55,6 +59,28 @@ def test_what_is_refused(text: str, message: str, tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{tmp_path / 'mine.yaml'}")
     assert str(caught.value).endswith(message)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("key", ["val_interval", "seq_len", "alias_of_item_id", "seed", "topk"])
+@pytest.mark.parametrize("form", ["{}", "[{}]", "{{a: {}}}", "{{a: [{}]}}"])
+def test_endless_numbers(key: str, form: str) -> None:
+    """Python writes no number of more than 4,300 digits, so no message can quote one."""
+    settings = parse_arguments([f"--{key}={form.format('0x' + 'f' * 6000)}"], Loader)
+    with pytest.raises(
+        InputError, match=f"^here: key '{key}' .*a number of thousands of digits|^here: key '{key}' has"
+    ):
+        check(settings, "here")
+
+
+def test_what_stands_in_a_files_place_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.yaml")
+    for path, kind in ((tmp_path / "a.yaml", "a pipe"), (tmp_path, "a folder"), (Path("/dev/null"), "a device")):
+        with pytest.raises(InputError, match=f"config file {path} is {kind}, not a plain file."):
+            read_yaml(path, Loader)
+        with pytest.raises(InputError, match=f"{path}: is {kind}; write the table into a plain file first."):
+            read_table(path)
+    with pytest.raises(InputError, match="does not exist"):
+        read_yaml(tmp_path / "none", Loader)
 
 
 def test_the_bomb_is_small_and_refused_at_once(tmp_path: Path) -> None:

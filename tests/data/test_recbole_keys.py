@@ -102,6 +102,23 @@ def test_a_time_field_that_is_not_there_is_refused(tmp_path: Path) -> None:
             "key 'unload_col' leaves out 'timestamp' of log.inter, but every run needs",
         ),
         ("--unload_col={inter: [nothing]}", "key 'unload_col' names the column 'nothing', but log.inter has"),
+        ("--unload_col={item: [colour]}", "key 'unload_col' names the column 'colour' of log.item, but there is none."),
+        (
+            "--unload_col={user: [user_id]}",
+            "key 'unload_col' names the column 'user_id' of log.user, but there is none.",
+        ),
+        (
+            "--load_col={inter: [rating], user: [age]}",
+            "key 'load_col' names the column 'age' of log.user, but there is",
+        ),
+        (
+            "--val_interval={user_id: [u01, u02]}",
+            "key 'val_interval.user_id': no row has 'u01', 'u02'. Did you mean 'u0",
+        ),
+        (
+            "--val_interval={user_id: [1, 2]}",
+            "no row has '1', '2'. There are u000, u001, u002, u003, u004 and 35 more.",
+        ),
         ("--unload_col=rating", "key 'unload_col' is 'rating'; it must be a mapping"),
         ("--load_col={inter: rating}", "key 'load_col.inter' is 'rating'; it must be a list"),
         ("--load_col={link: [x]}", "key 'load_col' names the file 'link'; mml reads inter, item, user"),
@@ -136,6 +153,39 @@ def test_a_filter_loads_its_column_and_is_counted(tmp_path: Path) -> None:
         left = sum(float(row[2]) < 3 for row in rows)
         assert dataset.summary()["dropped_rows"]["val_interval"] == left
     assert load_log(tmp_path, "--unload_col={inter: [rating]}").summary()["interactions"]
+
+
+def test_tokens_of_a_filter_that_are_in_no_row_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [[*row, "shoes" if n % 9 else "hats"] for n, row in enumerate(small_rows())]
+    write_log(tmp_path, rows, header=(*HEADER, "category:token"))
+    expected = load_log(tmp_path, "--val_interval={category: [shoes]}").fingerprint(True)
+    assert "val_interval" not in caplog.text
+    with caplog.at_level(logging.WARNING):
+        one = load_log(tmp_path, "--val_interval={category: [shoes, hat, 7, true]}")
+    assert one.fingerprint(True) == expected
+    said = [text for text in caplog.messages if "val_interval" in text]
+    assert said == ["config: key 'val_interval.category': no row has 'hat', '7', 'True'. Did you mean 'hats'?"]
+
+
+def test_what_unload_col_names_of_a_file_that_is_not_read(tmp_path: Path) -> None:
+    wide_log(tmp_path)
+    message = refused(tmp_path, "--unload_col={user: [age]}")
+    assert "names the column 'age' of log.user, but load_col names nothing of it; set load_col.user." in message
+    assert "'clas', but log.item has" in refused(tmp_path, "--unload_col={item: [clas]}")
+    write_log(tmp_path, small_rows(), header=("user_id:token", "item_id:token", "time:float"))
+    assert "names the column 'timestamp', but log.inter has" in refused(tmp_path, "--unload_col={inter: [timestamp]}")
+
+
+def test_a_filter_of_items_by_a_misspelt_token(tmp_path: Path) -> None:
+    write_log(tmp_path, small_rows())
+    write_log(
+        tmp_path, [[f"i{n:03}", "ab"[n % 2]] for n in range(24)], ("item_id:token", "kind:token"), name="log.item"
+    )
+    given = ["--load_col={inter: [user_id, item_id, timestamp], item: [item_id, kind]}"]
+    given += ["--filter_inter_by_user_or_item=True"]
+    message = refused(tmp_path, *given, "--val_interval={kind: [A]}")
+    assert "key 'val_interval.kind': no row has 'A'. Did you mean 'a'?" in message
+    assert load_log(tmp_path, *given, "--val_interval={kind: [a]}").summary()["dropped_rows"]
 
 
 def test_intervals() -> None:

@@ -82,14 +82,23 @@ def test_a_log_is_a_plain_file(tmp_path: Path) -> None:
     path, handlers = tmp_path / "run.log", list(logging.getLogger().handlers)
     (tmp_path / "elsewhere").write_text("")
     path.symlink_to("elsewhere")
-    with in_time(), pytest.raises(InputError, match=r"run\.log: is a link, a pipe or a device, not a plain file"):
+    with (
+        in_time(),
+        pytest.raises(InputError, match=r"run\.log: is a link, a pipe, a device or a folder, not a plain file"),
+    ):
         ended(tmp_path)
     path.unlink()
     os.mkfifo(path)
-    with in_time(), pytest.raises(InputError, match=r"run\.log: is a link, a pipe or a device, not a plain file"):
+    with (
+        in_time(),
+        pytest.raises(InputError, match=r"run\.log: is a link, a pipe, a device or a folder, not a plain file"),
+    ):
         ended(tmp_path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with in_time(), pytest.raises(InputError, match=r"run\.log: is a link, a pipe or a device, not a plain file"):
+    with (
+        in_time(),
+        pytest.raises(InputError, match=r"run\.log: is a link, a pipe, a device or a folder, not a plain file"),
+    ):
         ended(tmp_path)
     assert os.read(reader, 1) == b""
     os.close(reader)

@@ -16,11 +16,20 @@ from mml.run.summary import WIDTH, baseline_summary, summary
 from mml.styled import joined
 
 DATA = {
+    "old_users": 400,
+    "valid_users": 40,
+    "new_users": 120,
     "evaluated_users": 120,
     "evaluated_cases": 265,
+    "skipped_users": {},
     "items": 72,
+    "warm_items": 63,
     "cold_items": 9,
+    "interactions": 900,
     "split_time": 1.7e9,
+    "dropped_rows": {},
+    "skipped_cases": {},
+    "ignored_columns": [],
     "modality_coverage": {},
 }
 ALL = ("recall", "mrr", "ndcg")
@@ -36,7 +45,9 @@ def groups(level: float, ks: tuple[int, ...], kinds: tuple[str, ...] = ALL) -> d
 def result_of(levels: dict[str, float], *ks: int, kinds: tuple[str, ...] = ALL, **more: Any) -> Result:
     """A result.json's content with so much of each method."""
     metrics = {name: groups(level, ks, kinds) for name, level in levels.items()}
-    return cast("Result", {"dataset": "shop", "synthetic": False, "seed": 7, "data": DATA, "metrics": metrics, **more})
+    head = {"dataset": "shop", "synthetic": False, "seed": 7, "versions": {}, "device": "cpu", "data": DATA}
+    rest: dict[str, object] = {"stages": {}, "learners": {}, "adaptation": {}, "validation": {}}
+    return cast("Result", {**head, **rest, "metrics": metrics, **more})
 
 
 def of_mml(*ks: int, kinds: tuple[str, ...] = ALL, **more: Any) -> Result:

@@ -18,6 +18,10 @@ from mml.serve.journal import Journal
 from tests.serve.server import TestClient
 
 
+def _as_it_is(row: Any) -> dict[str, Any]:
+    return dict(row)
+
+
 def test_events_are_lines_of_a_file(client: TestClient, tmp_path: Path) -> None:
     events = [{"user_id": 7, "item_id": "001", "timestamp": 12.5}, {"user_id": "Zoë", "item_id": "later"}]
     answer = client.post("/events", json={"events": events})
@@ -62,9 +66,33 @@ def test_a_journal_survives_a_line_that_was_cut_short(tmp_path: Path, caplog: py
     path.write_text('{"a": 1}\n{"a": ', encoding="utf-8")
     journal = Journal(path)
     journal.append([{"a": 2}])
-    assert list(journal.rows()) == [{"a": 1}, {"a": 2}]
-    assert "1 lines are no JSON" in caplog.text
+    assert list(journal.rows(_as_it_is)) == [{"a": 1}, {"a": 2}]
+    assert "1 lines are damaged and were passed over" in caplog.text
     journal.close()
+
+
+def test_damaged_lines_of_journals_are_counted(
+    serve: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each of them once stopped the server's start, or was passed over without a word."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    sound = '{"user_id": 7, "item_id": "001", "timestamp": 5}\n'
+    wrong = ["7", "[]", '{"a": 1}', "[" * 100_000, "9" * 5000, '{"user_id": "a", "item_id": "001"}']
+    times = ['"x"', "NaN", "Infinity", "null", "[1]", "1e300", "true"]
+    wrong += [f'{{"user_id": "a", "item_id": "001", "timestamp": {time}}}' for time in times]
+    (folder / "events.jsonl").write_text(sound + "\n".join(wrong) + "\n\n", encoding="utf-8")
+    ids = ["[1]", "null", "{}", '""', "NaN", "1.5"]
+    items = '{"item_id": "x1", "title": "Espresso machine"}\n'
+    (folder / "items.jsonl").write_text(items + "".join(f'{{"item_id": {one}}}\n' for one in ids), encoding="utf-8")
+    with serve() as served:
+        assert served.client.get("/ready").json()["items"] == 25
+        assert served.client.post("/recommend", json={"user_id": "7"}).json()["basis"] == "history"
+    said = [one for one in caplog.messages if "damaged" in one]
+    assert said == [
+        f"{folder / 'events.jsonl'}: {len(wrong)} lines are damaged and were passed over",
+        f"{folder / 'items.jsonl'}: {len(ids)} lines are damaged and were passed over",
+    ]
 
 
 def test_a_journal_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +105,7 @@ def test_a_journal_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("os.write", lambda file, text: real(file, text[:4]))
     with pytest.raises(Unavailable, match="the disk is full"):
         journal.append([{"a": 2}])
-    assert list(journal.rows()) == [{"a": 1}]
+    assert list(journal.rows(_as_it_is)) == [{"a": 1}]
 
 
 def test_memory_has_an_end() -> None:

@@ -246,8 +246,10 @@ def test_youth_weighs_touched_items_by_how_long_they_have_been_there() -> None:
         expected = plain[row, touched] - 0.7 * torch.tensor(presence).clamp(min=HOW.youngest).log()
         expected += plain[row, touched].logsumexp(0) - expected.logsumexp(0)
         torch.testing.assert_close(young[row, touched], expected, atol=1e-4, rtol=1e-4)
-    only = [Newcomers(one, shares).scores(queries, "present") for one in (chosen, replace(chosen, youth=0.7))]
-    torch.testing.assert_close(*only)
+    both = chosen, replace(chosen, youth=0.7)
+    torch.testing.assert_close(*(Newcomers(one, shares).scores(queries, "present") for one in both))
+    nobody = replace(queries, histories=np.zeros_like(queries.histories))
+    torch.testing.assert_close(*(Newcomers(one, shares).scores(nobody) for one in both))
 
 
 def _of_pairs(is_newest: np.ndarray, **how: object) -> tuple[Shares, Cases, Tensor]:

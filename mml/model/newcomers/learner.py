@@ -232,7 +232,8 @@ class Newcomers:
             for exponent, one in zip(exponents[1:], others, strict=True):
                 logs += np.multiply(one, exponent, out=one)
             if only is None and self.chosen.youth:
-                logs -= self.chosen.youth * self._shares.log_presence(own)
+                has_history = own.lengths[:, None] > 0  # youth was chosen on cases that have one
+                logs -= self.chosen.youth * has_history * self._shares.log_presence(own)
             found[rows] = self._with_untouched(logs, own)
         return torch.from_numpy(found)
 

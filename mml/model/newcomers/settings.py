@@ -36,7 +36,8 @@ class NewcomersSettings:
     youths: tuple[float, ...] = setting(
         [0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0],
         "Online, exponents of 1 / presence in the product, the share of the log for which an item has been there; "
-        "the largest whose NDCG is not clearly below the best is taken. The larger, the more recent items are listed.",
+        "the largest whose NDCG is not clearly below the best is taken. The larger, the more recent items are listed. "
+        "Without a history it is 0.",
         low=0.0,
     )
     youth_errors: float = setting(

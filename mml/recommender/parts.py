@@ -80,9 +80,7 @@ class TrainedParts:
         self.log = log
         self.choices = dict(choices or {})
         self.learned_logs: tuple[str, ...] = ()
-        self.measured: dict[
-            str, dict[str, float]
-        ] = {}  # method -> how well it predicted new users, when it was trained
+        self.measured: dict[str, dict[str, float]] = {}  # by method: how well new users were predicted after training
         self.use_generated(generator is not None)
 
     @property

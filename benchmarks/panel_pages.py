@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +10,7 @@ import pandas as pd
 
 from mml.comparison.tables import p_text
 from mml.evaluation.significance import PairedDifference, holm, paired_difference, per_case_ndcg
+from mml.files.sheets import csv_text
 
 GROUPS = {"all": "all", "warm_target": "warm", "cold_target": "new"}
 PROTOCOLS = {"frozen": "mml", "online": "mml_online"}
@@ -232,11 +231,9 @@ def overview(rows: Sequence[Row]) -> str:
 
 def as_csv(rows: Sequence[Row]) -> str:
     """Every number."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["world", "method", "kind", "seed", *GROUPS.values(), "cpu_seconds"])
+    lines: list[list[object]] = [["world", "method", "kind", "seed", *GROUPS.values(), "cpu_seconds"]]
     for row in rows:
         values = [f"{row.values[group]:.6f}" if group in row.values else "" for group in GROUPS.values()]
         seconds = "" if row.cpu_seconds is None else f"{row.cpu_seconds:.1f}"
-        writer.writerow([row.world, row.method, row.kind, row.seed, *values, seconds])
-    return text.getvalue()
+        lines.append([row.world, row.method, row.kind, row.seed, *values, seconds])
+    return csv_text(lines)

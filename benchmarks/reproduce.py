@@ -11,8 +11,6 @@ both's softmax. `--key=value` goes to both where both read it, the rest to mml; 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import logging
 import sys
 import time
@@ -43,6 +41,7 @@ from mml.evaluation.scorer import Scorer
 from mml.evaluation.settings import RankingRules
 from mml.files.faults import in_one_line
 from mml.files.safe import write_text
+from mml.files.sheets import csv_text
 from mml.logs import setup_logging
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.learner import LEARNERS
@@ -229,13 +228,11 @@ def table(rows: Mapping[str, Mapping[str, float]]) -> str:
 
 def as_csv(sets: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     """The figures of all sets, a row for each set and method; empty where a figure was not published."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["set", "method", *COLUMNS])
+    lines: list[list[object]] = [["set", "method", *COLUMNS]]
     for name, rows in sets.items():
         for method, values in rows.items():
-            writer.writerow([name, method, *(round(values[one], 6) if one in values else "" for one in COLUMNS)])
-    return text.getvalue()
+            lines.append([name, method, *(round(values[one], 6) if one in values else "" for one in COLUMNS)])
+    return csv_text(lines)
 
 
 def reproduced(task: Task, methods: Sequence[str]) -> dict[str, dict[str, float]]:

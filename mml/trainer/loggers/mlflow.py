@@ -37,9 +37,8 @@ class _Run:
         self._mlflow.log_metrics(values, step=epoch.epoch)
 
     def result(self, metrics: Mapping[str, float]) -> None:
-        self._mlflow.log_metrics(
-            {name.replace("@", "_at_"): value for name, value in metrics.items()}
-        )  # no @ in a name
+        # MLflow takes no @ in a name
+        self._mlflow.log_metrics({name.replace("@", "_at_"): value for name, value in metrics.items()})
 
     def close(self, is_done: bool) -> None:
         if self._is_own:

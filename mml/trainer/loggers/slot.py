@@ -174,10 +174,10 @@ class _Late:
             call(self._logger)
         except Exception as error:  # such as a server that is away, hours after the start
             self._has_failed = True
-            text = (
-                "%s gets nothing more of this run, as it failed (%s); learning_curves.csv and result.json have it all."
+            log.warning(
+                "%s gets nothing more of this run, as it failed (%s); learning_curves.csv and result.json have it all.",
+                *(self._name, _short(error)),
             )
-            log.warning(text, self._name, _short(error))
 
 
 def _short(error: Exception) -> str:

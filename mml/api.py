@@ -11,7 +11,8 @@ import pandas as pd
 
 from mml.config.config import Config
 from mml.config.sources import nested
-from mml.importing.build import import_log
+from mml.errors import InputError
+from mml.importing.from_python import import_tables
 from mml.logs import own_log
 from mml.recommender import Recommender
 from mml.report.write import try_report
@@ -57,7 +58,7 @@ def fit(
     items: str | Path | pd.DataFrame | None = None,
     images: str | Path | None = None,
     name: str | None = None,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
     data_path: str | Path = "dataset",
     **settings: object,
 ) -> Recommender:
@@ -70,17 +71,25 @@ def fit(
         images: a folder of pictures named by item id.
         name: of the dataset that a table becomes; that of its file if None.
         columns: which column is what, where it cannot be guessed: {"user": "customer_id", "item": "product_id",
-            "time": "ordered_at", "item_id": "id"}.
+            "time": "ordered_at", "item_id": "id", "text": ["title", "description"], "tokens": "category"}; and how the
+            tables are read, as the options of `mml import` say: time_format, timezone, separator, encoding.
         data_path: where datasets are.
         settings: keys of configs/overall.yaml.
 
     Raises:
         InputError: for a mistake in data or settings; it says where, and the mend.
     """
-    if isinstance(data, str) and items is None and _names_dataset(data, data_path):
+    if isinstance(data, str) and _names_dataset(data, data_path):
+        of_tables = {"items": items, "images": images, "name": name, "columns": columns}
+        given = [argument for argument, value in of_tables.items() if value is not None]
+        if given:
+            raise InputError(
+                f"'{data}' names a dataset, which has been imported; {', '.join(given)} would act on a table or its "
+                "file alone. Leave it out, or give the file with its ending."
+            )
         return _fitted(data, data_path, settings)
     called = name or ("shop" if isinstance(data, pd.DataFrame) else Path(data).stem)
-    import_log(data, name=called, items=items, images=images, data_path=data_path, overwrite=True, **(columns or {}))
+    import_tables(data, called, items, images, columns, data_path)
     return _fitted(called, data_path, settings)
 
 

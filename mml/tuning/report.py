@@ -157,6 +157,11 @@ def difference(base: Mapping[str, object], other: Mapping[str, object]) -> Setti
     return found | gone
 
 
+def train_command(dataset: str, file: Path | None) -> str:
+    """The command that trains with a file of settings; without one with the dataset's own."""
+    return f"mml train {dataset}" + ("" if file is None else f" --config_files {file}")
+
+
 def baseline_command(model: str, dataset: str, given: Sequence[str], best: Trial) -> str:
     """The command that runs a baseline with the best settings."""
     settings = as_arguments(best.settings)

@@ -6,7 +6,6 @@ import fcntl
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -94,19 +93,17 @@ class Tuning:
         subject = self._subject
         if subject.model == FULL:
             config, plain = subject.config_of(best.settings), Subject(subject.dataset, (), ()).config
-            report.write_best(self._file, config, plain, best, self._metric, self._next)
+            command = report.train_command(subject.dataset, self._file)
+            report.write_best(self._file, config, plain, best, self._metric, command)
         else:
             write_text(self._file, self._next_with(best) + "\n")
 
-    @cached_property
-    def _next(self) -> str:
-        return f"mml train {self._subject.dataset} --config_files {self._file}"
-
     def _next_with(self, best: Trial) -> str:
         subject = self._subject
-        if subject.model == FULL:
-            return self._next
         given = [one for one in subject.arguments if not one.startswith("--show_progress=")]
+        if subject.model == FULL:
+            own = best.place == 0 and not given and not subject.files
+            return report.train_command(subject.dataset, None if own else self._file)
         return report.baseline_command(subject.model, subject.dataset, given, best)
 
     def report(self) -> str:

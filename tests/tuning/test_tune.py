@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -246,6 +247,22 @@ def test_trainings_that_diverge_are_failed_trials(line: Argv, capsys: pytest.Cap
     error = capsys.readouterr().err
     assert "error: no trial came to its end:" in error
     assert "Trial 0 failed: " in error
+
+
+def test_where_the_dataset_s_own_settings_are_best_they_are_named(
+    tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_data, tmp_path / "dataset")
+    own = {"repeatable": True, "use_gpu": False, "clip_grad_norm": None, "learners": {"txt": None}}
+    settings = {**SMALL, **own}
+    (tmp_path / "dataset" / "tiny" / "tiny.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    (tmp_path / "r.yaml").write_text("pretrain_learning_rate: [1.0e+30, 1.0e+35]")
+    argv = ["tune", "tiny", "--ranges", "r.yaml", "--trials", "2"]
+    assert main(argv) == 0
+    assert capsys.readouterr().out.rstrip().endswith("\nNext: mml train tiny")
+    assert main([*argv, "--seed=3"]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("\nNext: mml train tiny --config_files output/tiny/tune/best.yaml")
 
 
 def test_without_optuna(line: Argv, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

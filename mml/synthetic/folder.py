@@ -5,7 +5,6 @@ import io
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from PIL import Image
 from mml.errors import InputError
 from mml.files.folder import new_folder
 from mml.files.kinds import read_plain
+from mml.files.safe import JSON
 from mml.synthetic.arrays import Ints
 from mml.synthetic.content import CHUNK, ItemTexts, has_picture, item_pictures, item_texts
 from mml.synthetic.generator import SyntheticData
@@ -46,7 +46,7 @@ def write(data: SyntheticData, folder: str | Path, *, with_time: bool = True, fe
         if features:
             _write_content(fresh, data)
         facts = describe(data, with_time, features)
-        (fresh / "README.md").write_text(readme(facts), encoding="utf-8")
+        (fresh / "README.md").write_text(readme(data.spec, facts), encoding="utf-8")
         (fresh / MARKER_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return target
 
@@ -62,9 +62,8 @@ def spec_of(folder: str | Path) -> SyntheticSpec:
     Raises:
         InputError: if this generator did not make it.
     """
-    marker = _marker(Path(folder))
     try:
-        return SyntheticSpec.from_facts(marker or {})
+        return SyntheticSpec.from_facts(_marker(Path(folder)))
     except (KeyError, TypeError):
         raise InputError(
             f"{Path(folder) / MARKER_FILE} is missing or no marker of this generator's: only data that "
@@ -72,7 +71,7 @@ def spec_of(folder: str | Path) -> SyntheticSpec:
         ) from None
 
 
-def _marker(folder: Path) -> dict[str, Any] | None:
+def _marker(folder: Path) -> dict[str, JSON] | None:
     """The facts of `describe`, or None if `folder` has no valid marker."""
     try:
         marker = json.loads(read_plain(folder / MARKER_FILE))
@@ -95,7 +94,7 @@ def refuse_foreign(target: Path) -> None:
         )
 
 
-def describe(data: SyntheticData, with_time: bool, features: bool) -> dict[str, Any]:
+def describe(data: SyntheticData, with_time: bool, features: bool) -> dict[str, object]:
     """Return the facts of the marker file: generator, spec and counts."""
     spec = data.spec
     late_item = data.items.launch > spec.split_time

@@ -1,9 +1,10 @@
 """The README that stands in a generated folder."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
-from mml.synthetic.spec import PRESETS, STAND_IN
+from mml.synthetic.spec import PRESETS, STAND_IN, SyntheticSpec
 
 _HEAD = """# {name}: synthetic data
 
@@ -63,21 +64,20 @@ _SHOP = """- An order repeats an earlier one only if the item is a staple, as in
 """
 
 
-def readme(facts: dict[str, Any]) -> str:
-    """Return the README for the facts of `folder.describe`."""
-    shop = facts["visits"]
-    options = f" --preset {STAND_IN}" if shop and facts["name"] not in PRESETS else ""
-    options += f" --users {facts['users']} --items {facts['items']} --seed {facts['seed']}"
+def readme(spec: SyntheticSpec, facts: Mapping[str, object]) -> str:
+    """Return the README of a spec's data, for the facts of `folder.describe`."""
+    shop = spec.visits
+    options = f" --preset {STAND_IN}" if shop and spec.name not in PRESETS else ""
+    options += f" --users {spec.users} --items {spec.items} --seed {spec.seed}"
     options += "" if facts["with_time"] else " --no-time"
     options += "" if facts["features"] else " --no-features"
-    day = 86_400
-    values = {**facts, **facts["behaviour"], **(shop or {})}
+    values = {**facts, **asdict(spec.behaviour), **(asdict(shop) if shop else {})}
     text = _HEAD.format(
         **values,
         options=options,
-        start=_date(facts["split_time"] + 1 - facts["days_before"] * day),
-        end=_date(facts["split_time"] + facts["days_after"] * day),
-        split=_date(facts["split_time"]),
+        start=_date(spec.start),
+        end=_date(spec.end),
+        split=_date(spec.split_time),
         columns="user_id, item_id" + (", timestamp" if facts["with_time"] else " (no time column)"),
         settings="- `{name}.yaml`: the configuration\n".format(**values) if shop else "",
         content=_CONTENT.format(**values, launch=", launch time" if shop else "") if facts["features"] else "",

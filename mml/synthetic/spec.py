@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
 
 from mml.errors import InputError
 
@@ -111,8 +109,14 @@ class SyntheticSpec:
             )
 
     @classmethod
-    def from_facts(cls, facts: Mapping[str, Any]) -> SyntheticSpec:
-        """The spec that `dataclasses.asdict` made the facts of; facts that are not of a spec are skipped."""
+    def from_facts(cls, facts: object) -> SyntheticSpec:
+        """The spec that `dataclasses.asdict` made the facts of; facts that are not of a spec are skipped.
+
+        Raises:
+            TypeError, KeyError: they are no facts of a spec.
+        """
+        if not isinstance(facts, dict):
+            raise TypeError("no mapping")
         own = {one.name: facts[one.name] for one in fields(cls) if one.name in facts}
         own["behaviour"] = Behaviour(**facts["behaviour"])
         own["visits"] = None if own.get("visits") is None else Visits(**own["visits"])
@@ -136,27 +140,34 @@ _SHOP = Behaviour(
     repeat=0.35, launch_boost=10.0, launch_days=21.0, launch_spread=1.0, launch_told=0.5, season=0.8, staple_share=0.3
 )
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "hangzhou": {"users": 3000, "items": 1200, "seed": 1},
-    "shanghai": {"users": 4000, "items": 1500, "seed": 2},
-    "changsha": {"users": 2500, "items": 1000, "seed": 3},
-    STAND_IN: {
-        "users": 2200,
-        "items": 800,
-        "seed": 4,
-        "new_item_share": 0.05,
-        "middle_item_share": 0.45,
-        "older_days": 365,
-        "days_before": 540,
-        "days_after": 60,
-        "behaviour": _SHOP,
-        "visits": Visits(),
-    },
+PRESETS = {
+    "hangzhou": SyntheticSpec(users=3000, items=1200, seed=1),
+    "shanghai": SyntheticSpec(users=4000, items=1500, seed=2),
+    "changsha": SyntheticSpec(users=2500, items=1000, seed=3),
+    STAND_IN: SyntheticSpec(
+        users=2200,
+        items=800,
+        seed=4,
+        new_item_share=0.05,
+        middle_item_share=0.45,
+        older_days=365,
+        days_before=540,
+        days_after=60,
+        behaviour=_SHOP,
+        visits=Visits(),
+    ),
 }
 """Three cities, and a shop over 20 months; a data set of any other name is a city of SyntheticSpec's own defaults."""
 
 
-def spec_for(name: str, preset: str | None = None, **given: Any) -> SyntheticSpec:
+def spec_for(
+    name: str,
+    preset: str | None = None,
+    *,
+    users: int | None = None,
+    items: int | None = None,
+    seed: int | None = None,
+) -> SyntheticSpec:
     """Return the spec of `name`: a preset's, of the same name if none is named, overridden by every given value.
 
     Raises:
@@ -164,6 +175,11 @@ def spec_for(name: str, preset: str | None = None, **given: Any) -> SyntheticSpe
     """
     if preset is not None and preset not in PRESETS:
         raise InputError(f"--preset {preset}: no preset; it is one of {', '.join(PRESETS)}")
-    values = dict(PRESETS.get(preset or name, {}))
-    values.update({key: value for key, value in given.items() if value is not None})
-    return SyntheticSpec(name=name, **values)
+    own = PRESETS.get(preset or name, SyntheticSpec())
+    return replace(
+        own,
+        name=name,
+        users=own.users if users is None else users,
+        items=own.items if items is None else items,
+        seed=own.seed if seed is None else seed,
+    )

@@ -6,7 +6,7 @@ import bisect
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from mml.serve.journal import Row
+from mml.serve.schemas import EventRow
 
 
 class Histories:
@@ -22,13 +22,13 @@ class Histories:
         self._items = items
         self._events: OrderedDict[str, list[tuple[float, str]]] = OrderedDict()
 
-    def add(self, rows: Iterable[Row]) -> None:
-        """Remember events: user_id, item_id, timestamp. Of one time, the later one in order is the later one."""
+    def add(self, rows: Iterable[EventRow]) -> None:
+        """Remember events. Of one time, the later one in order is the later one."""
         for row in rows:
-            user = str(row["user_id"])
+            user = row["user_id"]
             events = self._events.setdefault(user, [])
             self._events.move_to_end(user)
-            bisect.insort_right(events, (float(row["timestamp"]), str(row["item_id"])), key=lambda event: event[0])
+            bisect.insort_right(events, (row["timestamp"], row["item_id"]), key=lambda event: event[0])
             del events[: -self._items]
             if len(self._events) > self._users:
                 self._events.popitem(last=False)

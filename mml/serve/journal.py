@@ -6,16 +6,15 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from mml.errors import InputError
 from mml.opening import plain_opener
 from mml.serve.errors import Unavailable
 
-Row = dict[str, Any]
-"""A line: what was posted, which the endpoint has checked, or an earlier day's file says."""
+T = TypeVar("T")
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -47,7 +46,7 @@ class Journal:
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             os.write(self._file, b"\n")
 
-    def append(self, rows: Sequence[Row]) -> None:
+    def append(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Add rows, all or none.
 
         Raises:
@@ -65,7 +64,7 @@ class Journal:
                 _LOGGER.error("%s: %s", self.path, error.strerror)
                 raise Unavailable(f"it could not be kept: {error.strerror}") from None
 
-    def rows(self, kept: Callable[[object], Row]) -> Iterator[Row]:
+    def rows(self, kept: Callable[[object], T]) -> Iterator[T]:
         """All rows that the file had when it was opened, oldest first; damaged lines are counted and said.
 
         Args:

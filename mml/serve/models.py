@@ -11,9 +11,9 @@ import pandas as pd
 
 from mml.errors import InputError
 from mml.serve.errors import Unavailable
-from mml.serve.journal import Row
 from mml.serve.metrics import Metrics
 from mml.serve.model import Load, Served
+from mml.serve.schemas import NewItem
 from mml.serve.worker import Worker
 
 _LOGGER = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Models:
         self.path = path
         self._load = load
         self._metrics = metrics
-        self._posted: dict[str, Row] = {}
+        self._posted: dict[str, NewItem] = {}
         self._reloading = asyncio.Lock()
         self._said: Path | None = None
         self.reloads = 0
@@ -46,22 +46,22 @@ class Models:
         source = self.path.resolve()
         return Served.of(self._load(source), source)
 
-    def add_items(self, rows: Sequence[Row]) -> None:
+    def add_items(self, items: Sequence[NewItem]) -> None:
         """Make items recommendable that the catalogue lacks. Called in the worker's thread, or before it starts.
 
         Raises:
             InputError: if the model cannot encode them.
         """
-        self.current.model.add_items(_table(rows))
-        self._posted.update({row["item_id"]: dict(row) for row in rows})
+        self.current.model.add_items(_table(items))
+        self._posted.update({item.item_id: item for item in items})
         self._take(self.current.renewed())
 
-    def missing(self, rows: Sequence[Row]) -> list[Row]:
-        """Rows of items that the catalogue lacks, the first of each id."""
-        first: dict[str, Row] = {}
-        for row in rows:
-            if row["item_id"] not in self.current.catalogue:
-                first.setdefault(row["item_id"], row)
+    def missing(self, items: Sequence[NewItem]) -> list[NewItem]:
+        """Items that the catalogue lacks, the first of each id."""
+        first: dict[str, NewItem] = {}
+        for item in items:
+            if item.item_id not in self.current.catalogue:
+                first.setdefault(item.item_id, item)
         return list(first.values())
 
     async def reload(self, worker: Worker) -> None:
@@ -83,14 +83,14 @@ class Models:
 
     def _change(self, fresh: Served) -> None:
         """In the worker's thread: posted items that the new model lacks are added to it, then it answers."""
-        late = [row for token, row in self._posted.items() if token not in fresh.catalogue]
+        late = [item for token, item in self._posted.items() if token not in fresh.catalogue]
         if late:
             try:
                 fresh.model.add_items(_table(late))
                 fresh = fresh.renewed()
             except InputError as error:
                 _LOGGER.warning("%d posted items do not fit the new model and are gone: %s", len(late), error)
-        self._posted = {row["item_id"]: row for row in late if row["item_id"] in fresh.catalogue}
+        self._posted = {item.item_id: item for item in late if item.item_id in fresh.catalogue}
         self._take(fresh)
         self.reloads += 1
         self._metrics.reloads.inc()
@@ -114,5 +114,5 @@ class Models:
                 self._said = target
 
 
-def _table(rows: Sequence[Row]) -> pd.DataFrame:
-    return pd.DataFrame([dict(row) for row in rows])
+def _table(items: Sequence[NewItem]) -> pd.DataFrame:
+    return pd.DataFrame([item.row() for item in items])

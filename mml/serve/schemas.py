@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -122,14 +122,9 @@ class NewItem(BaseModel):
     item_id: Id
     title: Annotated[str, Field(max_length=10_000)] | None = None
 
-
-def kept_item(row: object) -> dict[str, Any]:
-    """The row of an item that a line of the journal holds.
-
-    Raises:
-        ValueError: it holds none.
-    """
-    return NewItem.model_validate(row).model_dump(exclude_none=True)
+    def row(self) -> dict[str, object]:
+        """The columns that have a value."""
+        return self.model_dump(exclude_none=True)
 
 
 class NewItems(_Request):
@@ -145,6 +140,14 @@ class ItemsAdded(BaseModel):
     already_known: list[str] = Field(description="ids that the catalogue, or an earlier row, has; left as they were")
 
 
+class EventRow(TypedDict):
+    """An event as the journal keeps it."""
+
+    user_id: str
+    item_id: str
+    timestamp: float
+
+
 class Event(_Request):
     """What a user did."""
 
@@ -152,17 +155,22 @@ class Event(_Request):
     item_id: Id
     timestamp: float | None = Field(None, ge=0, le=1e11, description="seconds since 1970; null for now")
 
+    def row(self, now: float) -> EventRow:
+        """The event as it is kept."""
+        time = now if self.timestamp is None else self.timestamp
+        return {"user_id": self.user_id, "item_id": self.item_id, "timestamp": time}
 
-def kept_event(row: object) -> dict[str, Any]:
-    """The row of an event that a line of the journal holds.
+
+def kept_event(line: object) -> EventRow:
+    """The event that a line of the journal holds.
 
     Raises:
         ValueError: it holds none, or no time.
     """
-    found = Event.model_validate(row).model_dump()
-    if found["timestamp"] is None:
+    event = Event.model_validate(line)
+    if event.timestamp is None:
         raise ValueError("no time")
-    return found
+    return event.row(event.timestamp)
 
 
 class Events(_Request):

@@ -16,7 +16,7 @@ from mml.serve.limits import MOST_HISTORY, Limits
 from mml.serve.metrics import Metrics
 from mml.serve.model import Load, Served
 from mml.serve.models import Models
-from mml.serve.schemas import kept_event, kept_item
+from mml.serve.schemas import NewItem, kept_event
 from mml.serve.worker import Worker
 
 _LOGGER = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Service:
         """Take up what was posted before the last stop."""
         events = list(self.events.rows(kept_event))
         self.histories.add(events)
-        items = self.models.missing(list(self.new_items.rows(kept_item)))
+        items = self.models.missing(list(self.new_items.rows(NewItem.model_validate)))
         if items:
             try:
                 self.models.add_items(items)

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mml.serve.answering import Answer, Ask
 from mml.serve.errors import Overloaded, Unavailable
@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 @dataclass
 class _Job:
-    """Asks, or a call that is made alone; what comes of it is put into `done`."""
+    """Asks, whose answers are put into `done`; or a call that is made alone, and then is done."""
 
     asks: Sequence[Ask]
-    call: Callable[[], object] | None
-    done: asyncio.Future[Any]
+    call: Callable[[], None] | None
+    done: asyncio.Future[list[Answer]]
     arrived: float = field(default_factory=time.monotonic)
 
     @property
@@ -74,11 +74,12 @@ class Worker:
             Overloaded: if too much waits.
             Exception: what the model raised for one of them.
         """
-        found = await self._put(asks, None, bounded=True)
-        for answer in found:
+        found = []
+        for answer in await self._put(asks, None, bounded=True):
             if isinstance(answer, Exception):
                 raise answer
-        return list(found)
+            found.append(answer)
+        return found
 
     async def call(self, function: Callable[[], T], bounded: bool = True) -> T:
         """What a function returns that uses or changes the model, with nothing else at work on it.
@@ -87,10 +88,11 @@ class Worker:
             function: called in the thread.
             bounded: whether it is refused where too much waits.
         """
-        result: T = await self._put((), function, bounded)
-        return result
+        result: list[T] = []
+        await self._put((), lambda: result.append(function()), bounded)
+        return result[0]
 
-    async def _put(self, asks: Sequence[Ask], call: Callable[[], object] | None, bounded: bool) -> Any:
+    async def _put(self, asks: Sequence[Ask], call: Callable[[], None] | None, bounded: bool) -> list[Answer]:
         if self._closing:
             raise Unavailable("the server is stopping")
         job = _Job(asks, call, asyncio.get_running_loop().create_future())
@@ -147,7 +149,8 @@ class Worker:
         loop, call = asyncio.get_running_loop(), jobs[0].call
         try:
             if call is not None:
-                _finish(jobs[0], await loop.run_in_executor(self._thread, call))
+                await loop.run_in_executor(self._thread, call)
+                _finish(jobs[0], [])
                 return
             result = await loop.run_in_executor(self._thread, self._answered, jobs)
         except Exception as error:  # it belongs to whoever asked
@@ -168,7 +171,7 @@ class Worker:
         self._seconds_each = 0.9 * self._seconds_each + 0.1 * seconds / persons
 
 
-def _finish(job: _Job, result: object) -> None:
+def _finish(job: _Job, result: list[Answer] | Exception) -> None:
     if job.done.done():  # whoever asked has gone
         return
     if isinstance(result, Exception):

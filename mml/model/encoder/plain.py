@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +39,7 @@ def module_states(encoder: nn.Module, fast: Params, inputs: TaskInputs) -> Tenso
     return (looped_states if recurrent else vmapped_states)(encoder, fast, inputs)
 
 
-def vmapped_states(encoder: nn.Module, fast: Params, inputs: TaskInputs, **options: Any) -> Tensor:
+def vmapped_states(encoder: nn.Module, fast: Params, inputs: TaskInputs, **options: object) -> Tensor:
     """As `module_states`, [U, L, d], under vmap: the module must not branch on numbers or change buffers.
 
     `options` are further arguments of the encoder.
@@ -62,7 +61,7 @@ def looped_states(encoder: nn.Module, fast: Params, inputs: TaskInputs) -> Tenso
 
 
 def _one_task(
-    encoder: nn.Module, options: dict[str, Any], weights: Params, vectors: Tensor, bias: Tensor | None, key: Tensor
+    encoder: nn.Module, options: dict[str, object], weights: Params, vectors: Tensor, bias: Tensor | None, key: Tensor
 ) -> Tensor:
     """States [L, d] of one task: item vectors [L, d], bias [L, L], key []."""
     with task_noise(key):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
-from mml.model.newcomers.log_index import LogIndex, Sharing
+from mml.model.newcomers.log_index import LogIndex, RankedEvents, Sharing
 
 _ENTRIES = 2**12  # shared events at a time
 
@@ -47,11 +46,11 @@ def by_following(index: LogIndex, shared: Sharing, like: Following) -> np.ndarra
     if not len(shared.rows):
         return found
     tables, lags = _tables(like, int(shared.ages.max()) + 1), np.arange(1, like.lags + 1)
-    groups = shared.derived.setdefault("following", [])
-    groups += [] if groups else _groups(index, shared)
-    n = max(len(events.ranks) for _, events in groups)
+    if not shared.by_rank:
+        shared.by_rank.extend(_groups(index, shared))
+    n = max(len(events.ranks) for _, events in shared.by_rank)
     numbers, values = np.empty((2, n, like.lags), dtype=np.int64), np.empty((n, like.lags))  # used again by each group
-    for own, events in groups:
+    for own, events in shared.by_rank:
         part, (places, cells), told = found[own], numbers[:, : len(events.ranks)], values[: len(events.ranks)]
         np.add(events.ranks[:, None], lags, out=places)
         index.items.take(places, out=cells, mode="clip")  # what is beyond the log has no likeness
@@ -91,40 +90,22 @@ def _tables(like: Following, n_ages: int) -> _Tables:
     return _Tables(like, n_ages)
 
 
-class _Events(NamedTuple):
-    """Shared events in order of query and rank, [m] each.
-
-    Args:
-        keys: ascend by query and rank; between events of one query and user their difference is that of the ranks.
-        rows: the query, counted from the first one.
-        ranks: see `Sharing`.
-        ages: see `Sharing`.
-        left: how many later events of the same user are known.
-    """
-
-    keys: np.ndarray
-    rows: np.ndarray
-    ranks: np.ndarray
-    ages: np.ndarray
-    left: np.ndarray
-
-
-def _groups(index: LogIndex, shared: Sharing) -> list[tuple[slice, _Events]]:
+def _groups(index: LogIndex, shared: Sharing) -> list[tuple[slice, RankedEvents]]:
     """Some queries at a time, and their events; they are the same for all kernels."""
     groups = ((own, entries) for own, entries in shared.groups(_ENTRIES) if entries.start < entries.stop)
     return [(own, _by_rank(index, shared, entries, own.start)) for own, entries in groups]
 
 
-def _by_rank(index: LogIndex, shared: Sharing, entries: slice, first: int) -> _Events:
+def _by_rank(index: LogIndex, shared: Sharing, entries: slice, first: int) -> RankedEvents:
     rows, ranks, bits = shared.rows[entries] - first, shared.ranks[entries], int(entries.stop).bit_length()
     packed = (rows * index.n_events + ranks << bits) | np.arange(entries.start, entries.stop)
     packed.sort()  # several times as fast as argsort; queries stay where they are
     keys, order = packed >> bits, packed & ((1 << bits) - 1)
     ranks = keys - rows * index.n_events
-    return _Events(keys, rows, ranks, shared.ages[order], shared.stops[order] - 1 - ranks)
+    return RankedEvents(keys, rows, ranks, shared.ages[order], shared.stops[order] - 1 - ranks)
 
 
-def _tell(told: np.ndarray, events: _Events, tables: _Tables) -> None:
+def _tell(told: np.ndarray, events: RankedEvents, tables: _Tables) -> None:
     """What each event says of the places after it, likeness^power; told float64 [m, lags], to be filled.
 
     The latest shared event before a place speaks for the earlier ones, too; they say nothing of that place.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -15,6 +15,44 @@ from mml.data.events import EventLog
 from mml.data.rolling import Queries
 
 _NEVER = np.iinfo(np.int64).max
+
+
+class Neighbours(NamedTuple):
+    """Neighbours of c queries; [m] each, by query.
+
+    Args:
+        rows: the query.
+        users: the neighbour.
+        begins: the first rank of the user.
+        stops: the rank after the last one that is known.
+        weights: how much they count.
+        places: the rank of the latest shared item.
+    """
+
+    rows: np.ndarray
+    users: np.ndarray
+    begins: np.ndarray
+    stops: np.ndarray
+    weights: np.ndarray
+    places: np.ndarray
+
+
+class RankedEvents(NamedTuple):
+    """Shared events in order of query and rank, [m] each.
+
+    Args:
+        keys: ascend by query and rank; between events of one query and user their difference is that of the ranks.
+        rows: the query, counted from the first one.
+        ranks: see `Sharing`.
+        ages: see `Sharing`.
+        left: how many later events of the same user are known.
+    """
+
+    keys: np.ndarray
+    rows: np.ndarray
+    ranks: np.ndarray
+    ages: np.ndarray
+    left: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -30,7 +68,8 @@ class Sharing:
         ranks: int64 [m], its place in the log by user.
         ages: int64 [m], of the item in the history, 0 for the latest.
         stops: int64 [m], the rank after the user's last event that is known to the query.
-        derived: what kernels made of it, kept for others like them.
+        neighbours: settings of `by_neighbours` -> what it found, kept for kernels like it.
+        by_rank: the entries as `by_following` reads them, likewise.
     """
 
     n: int
@@ -41,7 +80,8 @@ class Sharing:
     ranks: np.ndarray
     ages: np.ndarray
     stops: np.ndarray
-    derived: dict[Hashable, Any] = field(default_factory=dict)
+    neighbours: dict[tuple[float, ...], Neighbours] = field(default_factory=dict)
+    by_rank: list[tuple[slice, RankedEvents]] = field(default_factory=list)
 
     def groups(self, most: int) -> Iterator[tuple[slice, slice]]:
         """Queries and their entries, about `most` entries at a time, so that they stay in the processor's cache."""

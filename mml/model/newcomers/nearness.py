@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mml.model.newcomers.log_index import Blocks, LogIndex, Sharing, groups, spread
+from mml.model.newcomers.log_index import Blocks, LogIndex, Neighbours, Sharing, groups, spread
 
 _ENTRIES = 2**13  # events of neighbours at a time
 _PAIRS = 2**16  # queries times users at a time
@@ -36,26 +36,6 @@ class Nearness:
     most_events: int = 2000
 
 
-class _Neighbours(NamedTuple):
-    """Neighbours of c queries; [m] each, by query.
-
-    Args:
-        rows: the query.
-        users: the neighbour.
-        begins: the first rank of the user.
-        stops: the rank after the last one that is known.
-        weights: how much they count.
-        places: the rank of the latest shared item.
-    """
-
-    rows: np.ndarray
-    users: np.ndarray
-    begins: np.ndarray
-    stops: np.ndarray
-    weights: np.ndarray
-    places: np.ndarray
-
-
 def by_neighbours(index: LogIndex, shared: Sharing, near: Nearness, span: int) -> np.ndarray:
     """float64 [c, n_items], not negative; 0 for what no neighbour took.
 
@@ -68,14 +48,13 @@ def by_neighbours(index: LogIndex, shared: Sharing, near: Nearness, span: int) -
     found = np.zeros((shared.n, index.n_items))
     if len(shared.rows):
         key = near.position, near.life, near.match, near.neighbours
-        if key not in shared.derived:
-            shared.derived[key] = _neighbours(index, shared, near, span)
-        chosen = shared.derived[key]
-        _add_taken(found, index, chosen, shared, near)
+        if key not in shared.neighbours:
+            shared.neighbours[key] = _neighbours(index, shared, near, span)
+        _add_taken(found, index, shared.neighbours[key], shared, near)
     return found
 
 
-def _neighbours(index: LogIndex, shared: Sharing, near: Nearness, span: int) -> _Neighbours:
+def _neighbours(index: LogIndex, shared: Sharing, near: Nearness, span: int) -> Neighbours:
     """Found for few queries at a time: what is counted for each user stays in the processor's cache."""
     ends = np.searchsorted(shared.rows, np.arange(shared.n + 1))
     parts = []
@@ -83,12 +62,12 @@ def _neighbours(index: LogIndex, shared: Sharing, near: Nearness, span: int) -> 
         entries = slice(int(ends[own.start]), int(ends[own.stop]))
         if entries.start < entries.stop:
             parts.append(_neighbours_of_some(index, shared, own, entries, near, span))
-    return _Neighbours(*(np.concatenate(one) for one in zip(*parts, strict=True)))
+    return Neighbours(*(np.concatenate(one) for one in zip(*parts, strict=True)))
 
 
 def _neighbours_of_some(
     index: LogIndex, shared: Sharing, own: slice, entries: slice, near: Nearness, span: int
-) -> _Neighbours:
+) -> Neighbours:
     n, ages = own.stop - own.start, shared.ages[entries]
     pairs = (shared.rows[entries] - own.start) * index.n_users + shared.users[entries]
     weights_by_age = np.exp(-np.arange(int(ages.max()) + 1) / near.position)
@@ -103,7 +82,7 @@ def _neighbours_of_some(
     kept = _heaviest(rows, weights, near.neighbours, n)
     latest = latest[kept]
     weights = weights[kept] * np.exp(-shared.ages[latest] / near.match)
-    return _Neighbours(rows[kept] + own.start, users[kept], begins[kept], stops[kept], weights, shared.ranks[latest])
+    return Neighbours(rows[kept] + own.start, users[kept], begins[kept], stops[kept], weights, shared.ranks[latest])
 
 
 def _heaviest(rows: np.ndarray, weights: np.ndarray, most: int, n: int) -> np.ndarray:
@@ -120,7 +99,7 @@ def _heaviest(rows: np.ndarray, weights: np.ndarray, most: int, n: int) -> np.nd
     return np.concatenate(found)
 
 
-def _reads(blocks: Blocks, own: _Neighbours, reach: int) -> _Reads:
+def _reads(blocks: Blocks, own: Neighbours, reach: int) -> _Reads:
     """What is less than `reach` events and a block away from the neighbours' places."""
     places, sizes = own.places - own.begins, own.stops - own.begins
     first = np.maximum(places - reach, 0) // blocks.width
@@ -133,7 +112,7 @@ def _reads(blocks: Blocks, own: _Neighbours, reach: int) -> _Reads:
     return _Reads(rows, numbers, starts, weights, np.cumsum(counts) - 1, n_last)
 
 
-def _add_taken(found: np.ndarray, index: LogIndex, own: _Neighbours, shared: Sharing, near: Nearness) -> None:
+def _add_taken(found: np.ndarray, index: LogIndex, own: Neighbours, shared: Sharing, near: Nearness) -> None:
     """Add what the neighbours took, weighted; found float64 [c, n_items]."""
     blocks, reach = index.blocks, int(-near.distance * np.log(_SMALLEST)) + 1
     reads, by_start = _reads(blocks, own, reach), blocks.fading(near.distance, reach)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ from mml.model.encoder.fused.ops import (
 )
 from mml.model.encoder.shape import MASKED, CausalShape
 
-Weights = Mapping[str, Any]
+Weights = Mapping[str, Tensor | LowRank]
 """Every parameter of the encoder by name: shared [...] or stacked [U, ...]; a layer's matrix may be a LowRank."""
 
 
@@ -92,10 +92,9 @@ class FusedEncoder(CausalShape):
 
     def embed(self, weights: Weights, vectors: Tensor, dropout: Dropout = no_dropout) -> tuple[Tensor, EndPass]:
         """What enters the first layer: item vectors [U, L, d] -> [U, L, d]."""
-        positions = weights["position_embedding.weight"][..., : vectors.shape[1], :]
-        normed, saved = layer_norm(
-            vectors + positions, weights["LayerNorm.weight"], weights["LayerNorm.bias"], self.layer_norm_eps
-        )
+        positions = _tensor(weights, "position_embedding.weight")[..., : vectors.shape[1], :]
+        weight, bias = _tensor(weights, "LayerNorm.weight"), _tensor(weights, "LayerNorm.bias")
+        normed, saved = layer_norm(vectors + positions, weight, bias, self.layer_norm_eps)
         factor = dropout(3 * self.n_layers, tuple(normed.shape))
         return _times(normed, factor), EndPass(saved, factor)
 
@@ -106,7 +105,7 @@ class FusedEncoder(CausalShape):
         attend, feed, site = f"{_LAYER}{number}.multi_head_attention", f"{_LAYER}{number}.feed_forward", 3 * number
 
         def apply(name: str, inputs: Tensor, thin: Tensor | None = None) -> Tensor:
-            return linear(inputs, weights[f"{name}.weight"], weights[f"{name}.bias"], thin)
+            return linear(inputs, weights[f"{name}.weight"], _tensor(weights, f"{name}.bias"), thin)
 
         thin = _common_product(x, [weights[f"{attend}.{part}.weight"] for part in _QKV])
         q, k, v = (split_heads(apply(f"{attend}.{part}", x, thin), self.n_heads) for part in _QKV)
@@ -130,7 +129,7 @@ class FusedEncoder(CausalShape):
         y += residual
         eps = self.layer_norm_eps
         norm = f"{name}.LayerNorm"
-        out, normed = layer_norm(y, weights[f"{norm}.weight"], weights[f"{norm}.bias"], eps)
+        out, normed = layer_norm(y, _tensor(weights, f"{norm}.weight"), _tensor(weights, f"{norm}.bias"), eps)
         return out, EndPass(normed, factor)
 
     def run(
@@ -183,7 +182,7 @@ class FusedEncoder(CausalShape):
         if passes.embedded is None or not (inputs or sink.wants(*_EMBED)):
             return Inputs(None, dmask)
         normed, factor = passes.embedded
-        dx = layer_norm_backward(_times(d, factor), normed, "LayerNorm", weights["LayerNorm.weight"], sink)
+        dx = layer_norm_backward(_times(d, factor), normed, "LayerNorm", _tensor(weights, "LayerNorm.weight"), sink)
         if sink.wants("position_embedding."):
             sink.rows("position_embedding.weight", dx)
         return Inputs(dx, dmask)
@@ -216,16 +215,23 @@ class FusedEncoder(CausalShape):
     def _close_back(self, weights: Weights, name: str, dy: Tensor, saved: EndPass, sink: Sink) -> tuple[Tensor, Tensor]:
         """Gradients by the residual and by what the sublayer made; the same tensor where there is no dropout."""
         norm = f"{name}.LayerNorm"
-        d = layer_norm_backward(dy, saved.normed, norm, weights[f"{norm}.weight"], sink)
+        d = layer_norm_backward(dy, saved.normed, norm, _tensor(weights, f"{norm}.weight"), sink)
         return d, _times(d, saved.factor)
 
 
-def _common_product(x: Tensor, weights: list[Any]) -> Tensor | None:
+def _common_product(x: Tensor, weights: list[Tensor | LowRank]) -> Tensor | None:
     """The `thin_product` of matrices whose gradients came from the same inputs; None if they are not such."""
     first = weights[0]
-    if all(isinstance(weight, LowRank) and weight.x is first.x for weight in weights):
+    if isinstance(first, LowRank) and all(isinstance(one, LowRank) and one.x is first.x for one in weights):
         return thin_product(x, first)
     return None
+
+
+def _tensor(weights: Weights, name: str) -> Tensor:
+    """A vector or a table, which is never a LowRank."""
+    weight = weights[name]
+    assert not isinstance(weight, LowRank)
+    return weight
 
 
 _LAYER = "trm_encoder.layer."

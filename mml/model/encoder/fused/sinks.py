@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,10 +12,8 @@ from mml.meta.inner import Fast, Rates
 from mml.model.encoder.fused.ops import LowRank, is_quicker
 
 
-def collapsed(stacked: Any) -> Any:
+def collapsed(stacked: Tensor) -> Tensor:
     """Stacked weights [U, ...] as one tensor [...] if they are that tensor repeated without copying."""
-    if isinstance(stacked, LowRank):
-        return stacked
     return stacked[0] if stacked.stride(0) == 0 and len(stacked) > 1 else stacked
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,9 @@ from mml.model.encoder.dropout import training_mode
 from mml.model.encoder.fused.brief import BriefEncoder, EncoderWeights
 from mml.model.encoder.fused.function import fused_states
 from mml.model.encoder.fused.ops import LowRank
-from mml.model.encoder.fused.passes import FusedEncoder, Weights
+from mml.model.encoder.fused.passes import FusedEncoder, Passes, Weights
 from mml.model.encoder.fused.single import OneTask, Packed, SingleEncoder
+from mml.model.encoder.fused.single import Passes as SinglePasses
 from mml.model.encoder.fused.sinks import Descent, collapsed
 from mml.model.encoder.fused.thin import Plan
 from mml.model.encoder.slot import Slopes, TaskInputs
@@ -39,7 +40,7 @@ class _Run(NamedTuple):
     fast: Fast
     weights: Weights
     states: Tensor
-    passes: Any
+    passes: Passes | SinglePasses
 
 
 def _no_graph(fast: Fast) -> torch.no_grad | torch.inference_mode:
@@ -106,7 +107,7 @@ class FusedTasks:
         last, self._last = self._last, None
         fits = last is not None and last.fast is fast and last.states.shape[1] >= length
         run = last if last is not None and fits else self._run(fast, length)
-        if isinstance(fast, OneTask):
+        if isinstance(run.passes, SinglePasses):
             assert isinstance(rates, float)
             self._single.descend(fast, slopes(run.states)[0], run.passes, rates)
             return fast
@@ -125,7 +126,8 @@ class FusedTasks:
             states, passes = self._single.run(fast, x, mask)
             return _Run(fast, {}, states[None], passes)
         first = self._encoder.lowest(fast)
-        weights = self._own | {name: collapsed(value) for name, value in fast.items()}
+        own = {name: one if isinstance(one, LowRank) else collapsed(one) for name, one in fast.items()}
+        weights = self._own | own
         x, mask = self._entering_layer(first)[:, :length].contiguous(), self._mask[..., :length, :length]
         return _Run(fast, weights, *self._encoder.run(weights, x, mask, first=first))
 

@@ -73,10 +73,9 @@ class LogSumEntry(LogEntry):
 
 def _chosen(name: str, moment: Moment) -> LogMethod:
     """The method of the best settings, chosen once in a run."""
-    if name not in moment.models:
-        moment.models[name] = _choice(name, moment)
-    method: LogMethod = moment.models[name]
-    return method
+    if name not in moment.methods:
+        moment.methods[name] = _choice(name, moment)
+    return moment.methods[name]
 
 
 def _choice(name: str, moment: Moment) -> LogMethod:

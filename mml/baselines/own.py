@@ -78,5 +78,6 @@ class OwnRun:
             dataset=self._start.dataset.after(period.known),
             suffix=f"_{self._treatment}_{period.name}",
             tuned=(self._start, period.known) if self._treatment == "trans" else None,
-            models={},
+            methods={},
+            learners={},
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import recbole
 import yaml
@@ -12,6 +11,7 @@ from recbole.config import Config as RecBoleConfig
 from recbole.utils import ModelType
 
 from mml.config.config import Config, set_numpy_aliases
+from mml.files.safe import JSON
 
 TREATMENT = ("new_users", "trans_epochs")
 """Keys of the treatment of new users, of which RecBole knows nothing."""
@@ -54,10 +54,10 @@ class ModelConfig(RecBoleConfig):
     def compatibility_settings(self) -> None:
         set_numpy_aliases()
 
-    def _load_variable_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
+    def _load_variable_config_dict(self, config_dict: dict[str, object]) -> dict[str, object]:
         return dict(config_dict)  # as it is; RecBole evaluates every string
 
-    def _load_cmd_line(self) -> dict[str, Any]:
+    def _load_cmd_line(self) -> dict[str, object]:
         return {}
 
     def _set_default_parameters(self) -> None:
@@ -72,8 +72,8 @@ class ModelConfig(RecBoleConfig):
         self.final_config_dict.update(device=own.device, gpu_id=own.run.gpu_id, single_spec=True, local_rank=0)
 
 
-def model_defaults(name: str) -> dict[str, Any]:
+def model_defaults(name: str) -> dict[str, JSON]:
     """RecBole's defaults of a model's own keys."""
     path = Path(recbole.__file__).parent / "properties" / "model" / f"{name}.yaml"
-    defaults: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    defaults: dict[str, JSON] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     return defaults

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from recbole.data.dataloader import TrainDataLoader
+from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.data.transform import InverseItemSequence
+from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor
 
 from mml.baselines.recbole_config import ModelConfig
@@ -32,7 +34,12 @@ class ModelScorer:
     """
 
     def __init__(
-        self, config: ModelConfig, model: Any, tasks: TaskSet, first_user: int, n_candidates: int | None = None
+        self,
+        config: ModelConfig,
+        model: SequentialRecommender,
+        tasks: TaskSet,
+        first_user: int,
+        n_candidates: int | None = None,
     ) -> None:
         self._config, self._model, self._tasks = config, model, tasks
         self._first_user, self._n = first_user, n_candidates
@@ -95,7 +102,13 @@ class BaselineTrainer(StageTrainer):
     """
 
     def __init__(
-        self, config: ModelConfig, model: Any, stage: str, run_dir: Path, first_user: int, n_candidates: int
+        self,
+        config: ModelConfig,
+        model: SequentialRecommender,
+        stage: str,
+        run_dir: Path,
+        first_user: int,
+        n_candidates: int,
     ) -> None:
         frame = TrainerFrame(config, TrainingSettings(), run_dir, show_progress=bool(config["show_progress"]))
         super().__init__(frame, model, stage, config["epochs"], config["learning_rate"])
@@ -105,12 +118,14 @@ class BaselineTrainer(StageTrainer):
         """The model's scores of validation tasks."""
         return ModelScorer(self.config, self.model, tasks, self._first_user, self._n_candidates)
 
-    def generator_of(self, train_data: Any) -> torch.Generator:
+    def generator_of(self, train_data: TrainDataLoader) -> torch.Generator:
         generator: torch.Generator = train_data.generator
         return generator
 
-    def train_epoch(self, train_data: Any, epoch_idx: int) -> Any:
-        loss = super(StageTrainer, self)._train_epoch(train_data, epoch_idx, show_progress=False)
+    def train_epoch(self, train_data: TrainDataLoader, epoch_idx: int) -> float | tuple[float, ...]:
+        loss: float | tuple[float, ...] = super(StageTrainer, self)._train_epoch(
+            train_data, epoch_idx, show_progress=False
+        )
         self.show((sum(loss) if isinstance(loss, tuple) else loss) / max(len(train_data), 1))
         return loss
 
@@ -118,7 +133,7 @@ class BaselineTrainer(StageTrainer):
         return valid_data.score(valid_data.rank(self.scorer(valid_data.tasks)))
 
 
-def new_model(name: str, model: type, config: ModelConfig, dataset: Any) -> Any:
+def new_model(name: str, model: type, config: ModelConfig, dataset: SequentialDataset) -> SequentialRecommender:
     """An untrained model.
 
     Raises:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from recbole.model.abstract_recommender import SequentialRecommender
 
 from mml.baselines.moments import Period, UserSequences, periods
 from mml.baselines.recbole_config import ModelConfig, model_defaults
@@ -68,7 +68,7 @@ class RecBoleRun:
             parts.append((period.cases, scorer))
         return parts, None
 
-    def _treated(self, period: Period) -> tuple[ModelConfig, Any]:
+    def _treated(self, period: Period) -> tuple[ModelConfig, SequentialRecommender]:
         """The model of a period: fine-tuned from the old users' one, or trained anew."""
         how = self._baseline.new_users
         known = [period.new.numbered_from(self._first_new)]
@@ -84,7 +84,7 @@ class RecBoleRun:
 
     def _trained(
         self, stage: str, parts: list[UserSequences], validation: Validation | None, start: State | None
-    ) -> tuple[ModelConfig, Any]:
+    ) -> tuple[ModelConfig, SequentialRecommender]:
         """The model of a stage; with nothing to predict from in `parts` it is `start`, or untrained.
 
         Without a validation it is trained for `trans_epochs`.
@@ -94,7 +94,7 @@ class RecBoleRun:
         config = copy.deepcopy(self._config)
         data = training_data(config, self._dataset, parts if n_targets else [old_users(self._dataset)])
 
-        def fresh(seed: int) -> Any:
+        def fresh(seed: int) -> SequentialRecommender:
             torch.manual_seed(seed)
             return new_model(baseline.name, self._class, config, data.dataset)
 

@@ -164,7 +164,7 @@ def _item_columns(config: Config, name: str, wanted: Sequence[str] | None) -> li
                 f"config: key 'selected_features': '{column}' of {path} is a {types[column]}, which {name} passes "
                 f"over; take some of {tokens}."
             )
-    usual = [column for column in model_defaults(name)["selected_features"] if column in tokens]
+    usual = [one for one in read(RecBoleSettings, model_defaults(name)).selected_features or () if one in tokens]
     chosen = list(wanted or usual or tokens)
     if not chosen:
         raise InputError(f"{name} needs item attributes, and {path} has no token column.")

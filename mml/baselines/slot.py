@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
@@ -18,6 +18,8 @@ from mml.settings import Values, read
 from mml.slots import Registry
 
 if TYPE_CHECKING:
+    from mml.model.learner.base import Learner
+    from mml.model.log.slot import LogMethod
     from mml.run.frame import Stages
 
 S = TypeVar("S")
@@ -39,7 +41,8 @@ class Moment:
         n_warm_items: items 1..n_warm_items were warm at T; a sum is of scores that are standardised over these.
         suffix: of the stages' names.
         tuned: the moment whose models are trained on, and on what; None to train anew.
-        models: what was trained at this moment, by name.
+        methods: models of the log with the settings that were chosen at this moment, by name.
+        learners: what was trained at this moment, by stage.
     """
 
     config: Config
@@ -51,7 +54,8 @@ class Moment:
     n_warm_items: int
     suffix: str = ""
     tuned: tuple[Moment, PackedSequences] | None = None
-    models: dict[str, Any] = field(default_factory=dict)
+    methods: dict[str, LogMethod] = field(default_factory=dict)
+    learners: dict[str, Learner] = field(default_factory=dict)
 
     def part(self, settings: type[S]) -> S:
         """The baseline's own settings of one class."""

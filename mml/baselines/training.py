@@ -89,10 +89,9 @@ class Recipe:
 
     def trained(self, moment: Moment) -> Learner:
         """The learner trained at a moment; each has a seed of its own, that of its stage."""
-        if self.stage not in moment.models:
-            moment.models[self.stage] = self._train(moment)
-        learner: Learner = moment.models[self.stage]
-        return learner
+        if self.stage not in moment.learners:
+            moment.learners[self.stage] = self._train(moment)
+        return moment.learners[self.stage]
 
     def _train(self, moment: Moment) -> Learner:
         start = self.start.trained(moment) if self.start is not None and moment.tuned is None else None

@@ -148,7 +148,7 @@ def test_a_baseline(
     with monkeypatch.context() as patched:
         patched.setattr(frame, "seed_stage", no_training)
         stages = Stages(RunFolder(context.config), 1, context.config.device)
-        trained = entry.trained(replace(moment, stages=stages, models={}))
+        trained = entry.trained(replace(moment, stages=stages, methods={}, learners={}))
     assert np.array_equal(ranking.ranks, ranking_of(trained(tasks, None), tasks).ranks)
 
     for n in (data.n_warm_items + 1, 2, 1):  # the warm ones; one candidate; none, as the padding item is none

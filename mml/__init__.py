@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mml.errors import InputError
 from mml.version import __version__
@@ -11,10 +11,17 @@ from mml.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mml.api import run
+    from mml.api import fit, run
     from mml.recommender import Recommender
 else:
     from mml import run
+
+    def fit(data: str | Path | pd.DataFrame, **settings: object) -> Recommender:
+        """Train on a dataset or on a table, and return the recommender; see mml.api.fit."""
+        from mml.api import fit as fit_now
+
+        return fit_now(data, **settings)
+
 
 __all__ = ["InputError", "__version__", "fit", "load", "run"]
 
@@ -28,10 +35,3 @@ def load(path: str | Path) -> Recommender:
     from mml.recommender import Recommender  # imported here: the version is wanted without torch
 
     return Recommender.load(path)
-
-
-def fit(data: str | Path | pd.DataFrame, **settings: Any) -> Recommender:
-    """Train on a dataset or on a table, and return the recommender; see mml.api.fit."""
-    from mml.api import fit as fit_now
-
-    return fit_now(data, **settings)

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import numpy as np
 from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -194,13 +193,13 @@ def total_cost(costs: dict[str, Cost], methods: Sequence[Method], n_seeds: int, 
 
 def known_costs(path: Path, wanted: Sequence[str]) -> dict[str, Cost] | None:
     """Costs that were measured before for the same runs, or None."""
-    content: Any = read_kept(path)
+    content: object = read_kept(path)
+    if not isinstance(content, dict) or content.get("of") != list(wanted):
+        return None
     try:
-        if content["of"] == list(wanted):
-            return {name: Cost(**cost) for name, cost in content["costs"].items()}
+        return {name: Cost(**cost) for name, cost in content["costs"].items()}
     except (AttributeError, KeyError, TypeError):
-        pass
-    return None
+        return None
 
 
 def keep_costs(path: Path, wanted: Sequence[str], costs: dict[str, Cost]) -> None:

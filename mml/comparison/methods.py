@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mml.baselines.registry import check_name
 from mml.config.sources import Loader, config_dir, read_yaml
@@ -103,7 +102,7 @@ def read_plan(path: Path | None = None) -> Plan:
     ranges = {**read_yaml(default_file(), Loader), **inside(content.get("ranges"))}
     methods: dict[str, Method] = {}
     for name, own in inside(content.get("methods")).items():
-        spec: dict[str, Any] = {**inside(own)}
+        spec = own if isinstance(own, dict) else {}
         unknown = set(spec) - set(Method.__dataclass_fields__)
         if unknown or "run" not in spec or spec.get("family") not in FAMILIES:
             what = f"unknown key '{min(unknown)}'" if unknown else f"it needs run, and a family of {FAMILIES}"

@@ -13,10 +13,9 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import recbole
@@ -112,12 +111,10 @@ def known_wiring(config: Config, dataset: MMLDataset, epochs: int, folder: Path)
     parts = [__version__, recbole.__version__, keys, epochs, dataset.fingerprint(with_new_users=True)]
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     path = folder / "wiring.json"
-    known: Any = read_kept(path)
-    try:
-        if known.pop("fingerprint") == fingerprint:
+    known: object = read_kept(path)
+    if isinstance(known, dict) and known.pop("fingerprint", None) == fingerprint:
+        with suppress(TypeError):
             return Wiring(**known)
-    except (AttributeError, KeyError, TypeError):
-        pass
     found = check_wiring(config, epochs)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"fingerprint": fingerprint, **asdict(found)}, indent=2)

@@ -7,7 +7,6 @@ import numbers
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from mml.errors import InputError
 from mml.features.checks import LARGE
 from mml.features.encoders import Encoded
 from mml.features.fitted import FittedFeatures, FittedSource
-from mml.features.media import MEDIA, FolderMedium, TableMedium
+from mml.features.media import MEDIA, AnyTable, FolderMedium, TableMedium
 from mml.features.raw import expanded
 from mml.tables.columns import called
 from mml.tables.reading import read_table
@@ -158,7 +157,7 @@ def _source_rows(source: FittedSource, frame: pd.DataFrame, folder: Path | None,
 
 
 def _dataset_cells(
-    medium: TableMedium[Any], encoder: str, column: pd.Series, separator: str | None, decimals: str
+    medium: AnyTable, encoder: str, column: pd.Series, separator: str | None, decimals: str
 ) -> pd.Series:
     """A column's cells as str, those that somebody wrote as the dataset's own would be."""
     cells = pd.Series(

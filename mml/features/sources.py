@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from mml.errors import InputError, nearest
 from mml.features.cache import encode_once
 from mml.features.encoders import AnyEncoder, EncoderState
 from mml.features.files import FeatureTable
 from mml.features.fitted import FittedSource
-from mml.features.media import MEDIA, WHERE, AnyMedium, FolderMedium, TableMedium
+from mml.features.media import MEDIA, WHERE, AnyMedium, AnyTable, FolderMedium, TableMedium
 from mml.features.raw import expanded, read_columns
 from mml.files.atomic import read_header
 from mml.settings import Key, keys_of
@@ -251,7 +251,7 @@ def _column_types(given: Mapping[str, object], item_file: ItemFile) -> dict[str,
 
 
 def _table_rows(
-    medium: TableMedium[Any], encoder: str, given: Mapping[str, object], types: dict[str, str], item_file: ItemFile
+    medium: AnyTable, encoder: str, given: Mapping[str, object], types: dict[str, str], item_file: ItemFile
 ) -> tuple[Path, dict[str, str | None], dict[str, object]]:
     """The table, how the cells of each column are split, and what it has of each item."""
     path, id_column, between, seq_separator = item_file.path, item_file.id_field, item_file.field_separator, None

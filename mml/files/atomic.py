@@ -122,16 +122,18 @@ def _read_csv(
         float_precision="round_trip" if plain else None,
         chunksize=_ROWS,
     )
-    columns: dict[str, list[Any]] = {name: [] for name in names if name in kinds}
+    columns = [name for name in names if name in kinds]
+    coded: dict[str, list[tuple[np.ndarray, np.ndarray | pd.Index]]] = {name: [] for name in columns if name in tokens}
+    written: dict[str, list[pd.Series]] = {name: [] for name in columns if name not in tokens}
     for piece in pieces:
-        for name, parts in columns.items():
-            parts.append(pd.factorize(piece[name]) if name in tokens else piece[name])
-    if not any(columns.values()):
-        return pd.DataFrame(columns=list(columns))
+        for name in coded:
+            coded[name].append(pd.factorize(piece[name]))
+        for name in written:
+            written[name].append(piece[name])
+    if not any([*coded.values(), *written.values()]):
+        return pd.DataFrame(columns=columns)
     # a column's parts are let go of as soon as they are joined
-    joined = {
-        name: _join_tokens(columns.pop(name)) if name in tokens else _join(columns.pop(name)) for name in [*columns]
-    }
+    joined = {name: _join_tokens(coded.pop(name)) if name in coded else _join(written.pop(name)) for name in columns}
     return pd.DataFrame(joined, copy=False)
 
 
@@ -139,12 +141,12 @@ def _join(parts: list[pd.Series]) -> pd.Series:
     return pd.concat(parts, ignore_index=True)
 
 
-def _join_tokens(parts: list[tuple[np.ndarray, pd.Index]]) -> pd.Categorical:
+def _join_tokens(parts: list[tuple[np.ndarray, np.ndarray | pd.Index]]) -> pd.Categorical:
     """(codes, their tokens) of consecutive rows -> one column; a missing token has the code -1."""
     all_codes, tokens = pd.factorize(np.concatenate([np.asarray(own, dtype=object) for _, own in parts]))
     ends = np.cumsum([len(own) for _, own in parts])[:-1]
     common = [np.append(codes, -1)[part] for (part, _), codes in zip(parts, np.split(all_codes, ends), strict=True)]
-    codes: Any = np.concatenate(common).astype(np.int32)
+    codes: Any = np.concatenate(common).astype(np.int32)  # pandas says that it wants a sequence
     return pd.Categorical.from_codes(codes, categories=pd.Index(tokens))
 
 

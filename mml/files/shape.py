@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from types import NoneType, UnionType
-from typing import Any, NotRequired, get_args, get_origin, get_type_hints, is_typeddict
+from typing import NotRequired, get_args, get_origin, get_type_hints, is_typeddict
 
 
-def fits(value: object, kind: Any) -> bool:
+def fits(value: object, kind: object) -> bool:
     """Whether a value is of a type: a TypedDict, a dict, list or union of types, None, or a class.
 
     A whole number is a float too, but no bool is a number. Keys that a TypedDict does not name are no matter.
@@ -14,8 +14,9 @@ def fits(value: object, kind: Any) -> bool:
     if is_typeddict(kind):
         # __required_keys__ does not know a NotRequired that is written as text, as types are in this project
         hints = get_type_hints(kind, include_extras=True)
+        is_total = getattr(kind, "__total__", True)
         return isinstance(value, dict) and all(
-            fits(value[name], of) if name in value else not kind.__total__ or get_origin(of) is NotRequired
+            fits(value[name], of) if name in value else not is_total or get_origin(of) is NotRequired
             for name, of in hints.items()
         )
     origin, parts = get_origin(kind), get_args(kind)
@@ -27,6 +28,8 @@ def fits(value: object, kind: Any) -> bool:
         return isinstance(value, list) and all(fits(one, parts[0]) for one in value)
     if origin is UnionType:
         return any(fits(value, part) for part in parts)
-    if kind in (float, int):
-        return isinstance(value, (int, kind)) and not isinstance(value, bool)
-    return isinstance(value, NoneType if kind is None else kind)
+    of_class = NoneType if kind is None else kind
+    assert isinstance(of_class, type)
+    if of_class in (float, int):
+        return isinstance(value, (int, of_class)) and not isinstance(value, bool)
+    return isinstance(value, of_class)

@@ -34,8 +34,8 @@ def test_from_a_table_to_lists(orders: pd.DataFrame, tmp_path: Path) -> None:
     products = pd.DataFrame({"product": [f"p{n:02}" for n in range(20)], "title": [f"thing {n}" for n in range(20)]})
     settings: dict[str, Any] = {**SMALL, "output_dir": str(tmp_path / "out"), "use_gpu": False, "topk": [5]}
     columns = {"user": "customer", "item": "product", "time": "ordered_at", "item_id": "product"}
-    where = {"name": "walks", "data_path": tmp_path / "data"}
-    model = mml.fit(orders, items=products, columns=columns, **where, **settings)
+    where = tmp_path / "data"
+    model = mml.fit(orders, items=products, columns=columns, name="walks", data_path=where, **settings)
     (report,) = (tmp_path / "out").glob("walks/seed*/report.html")
     assert report.stat().st_size > 10_000
     lists = model.recommend({"anna": ["p03", "p04"]}, top=3)

@@ -1,5 +1,7 @@
 """What every encoder has in common: the slots, the loop over batches that can be resumed, and small helpers."""
 
+from __future__ import annotations
+
 import hashlib
 import importlib
 import json
@@ -8,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,9 @@ from numpy.typing import NDArray
 from mml.errors import InputError
 from mml.extras import install_line
 from mml.progress import bar
+
+if TYPE_CHECKING:
+    from mml.files.bundle import State
 
 Encoded = tuple[NDArray[np.float32], NDArray[np.bool_]]
 Array = NDArray[Any]
@@ -42,7 +47,7 @@ class EncoderState:
     """
 
     tensors: dict[str, Array] = field(default_factory=dict)
-    values: dict[str, Any] = field(default_factory=dict)
+    values: State = field(default_factory=dict)
 
 
 class BatchStore(Protocol):

@@ -251,4 +251,5 @@ def _expanded_model(name: str) -> str:
 
 
 AnyMedium = Medium[Any]
+AnyTable = TableMedium[Any]
 MEDIA: Registry[AnyMedium] = Registry("medium")

@@ -14,7 +14,7 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet, tasks_after
 from mml.errors import InputError
 from mml.tables.events import Events, read_events
-from mml.tables.told import Told
+from mml.tables.layout import TableLayout
 
 Given = Mapping[str, Iterable[object]] | pd.DataFrame | str | Path
 
@@ -36,7 +36,7 @@ class Histories:
     seconds: list[list[float]] | None = None
 
     @classmethod
-    def read(cls, given: Given, items: Items, told: Told | None = None) -> Histories:
+    def read(cls, given: Given, items: Items, layout: TableLayout | None = None) -> Histories:
         """Histories from a mapping of user id to item ids, a table, or the name of a file of one.
 
         A table has a column of users and one of items, and may have one of times; without it the rows are in order.
@@ -44,7 +44,7 @@ class Histories:
         Args:
             given: the histories.
             items: that are known.
-            told: what is known of the shop's tables, such as the names of their columns.
+            layout: what is known of the shop's tables, such as the names of their columns.
 
         Raises:
             InputError: if the columns are not there, or the file cannot be read.
@@ -52,7 +52,7 @@ class Histories:
         lists: Mapping[str, Iterable[object]]
         times: _Times | None = None
         if isinstance(given, (str, Path, pd.DataFrame)):
-            lists, times = _by_user(read_events(given, told or Told()))
+            lists, times = _by_user(read_events(given, layout or TableLayout()))
         elif isinstance(given, Mapping):
             lists = given
         else:

@@ -31,7 +31,7 @@ from mml.model.learner.slot import StateEntry
 from mml.model.loss import LossSettings
 from mml.settings import LARGEST, Key, Values, inside, keys_of
 from mml.slots import SLOTS
-from mml.tables.told import wrong_in
+from mml.tables.layout import wrong_in
 from mml.trainer.settings import (
     LoggerSettings,
     MetaSettings,

@@ -19,8 +19,8 @@ from mml.features.fitted import FittedFeatures, FittedSource
 from mml.features.media import MEDIA, AnyTable, FolderMedium, TableMedium
 from mml.features.raw import expanded
 from mml.tables.columns import called
+from mml.tables.layout import TableLayout
 from mml.tables.reading import read_table
-from mml.tables.told import Told
 
 logger = logging.getLogger(__name__)
 
@@ -28,22 +28,22 @@ SHOWN = 5
 _TYPE = re.compile(r":(token|float)(_seq)?$")  # in the headers of RecBole's files
 
 
-def read_new_items(table: pd.DataFrame | str | Path, told: Told | None = None) -> pd.DataFrame:
+def read_new_items(table: pd.DataFrame | str | Path, layout: TableLayout | None = None) -> pd.DataFrame:
     """A table of new items with their ids, as str, for index, and the columns by their names in the dataset.
 
     Args:
         table: a file (CSV, TSV, parquet, lines of JSON), or a frame that has the ids in a column or as its index.
-        told: what is known of the shop's tables, such as the names of their columns.
+        layout: what is known of the shop's tables, such as the names of their columns.
 
     Raises:
         InputError: there is no such file or column, no row, or an id is empty or has two rows.
     """
-    known = Told() if told is None else told
-    frame, own = _with_ids(table, known)
+    layout = layout or TableLayout()
+    frame, own = _with_ids(table, layout)
     if own is not None:
         frame = frame.set_index(own)
     frame = frame.rename(columns=lambda column: _TYPE.sub("", str(column)))
-    frame = frame.rename(columns=known.named([str(column) for column in frame]))
+    frame = frame.rename(columns=layout.named([str(column) for column in frame]))
     tokens = pd.Index([_as_text(token).strip() for token in frame.index], name="item_id")
     frame = frame.set_axis(tokens)
     if frame.empty and not len(tokens):
@@ -56,14 +56,14 @@ def read_new_items(table: pd.DataFrame | str | Path, told: Told | None = None) -
     return frame
 
 
-def _with_ids(table: pd.DataFrame | str | Path, told: Told) -> tuple[pd.DataFrame, str | None]:
+def _with_ids(table: pd.DataFrame | str | Path, layout: TableLayout) -> tuple[pd.DataFrame, str | None]:
     """The table and its column of ids; None where these are a frame's index."""
     if isinstance(table, (str, Path)):
-        frame = read_table(table, told.separator, told.encoding, later=True)
-        return frame, told.item_id_in([str(column) for column in frame], str(table))
+        frame = read_table(table, layout.separator, layout.encoding, later=True)
+        return frame, layout.item_id_in([str(column) for column in frame], str(table))
     is_numbered = isinstance(table.index, pd.RangeIndex)
     columns = [str(column) for column in table]
-    own = told.item_id_in(columns, "the table of new items") if is_numbered else called(columns, told.item_ids)
+    own = layout.item_id_in(columns, "the table of new items") if is_numbered else called(columns, layout.item_ids)
     return table, own
 
 
@@ -73,7 +73,7 @@ def encode_new_items(
     folders: str | Path | Mapping[str, str | Path] | None = None,
     device: str = "auto",
     progress: bool = False,
-    told: Told | None = None,
+    layout: TableLayout | None = None,
 ) -> dict[str, Encoded]:
     """The final vectors of new items, as those that a learner was trained with are.
 
@@ -85,7 +85,7 @@ def encode_new_items(
             -> folder. Items without a file, or without any folder, count as missing.
         device: where models run.
         progress: whether encoders that take long show a progress bar.
-        told: see read_new_items.
+        layout: see read_new_items.
 
     Returns:
         Modality -> (vectors float32 [n, dim], present bool [n]), rows as in the table.
@@ -94,13 +94,13 @@ def encode_new_items(
         InputError: a column is missing, a vector has another length, an amount could be read in two ways, a folder
             cannot be read, or no item has anything to encode.
     """
-    frame = read_new_items(table, told)
+    frame = read_new_items(table, layout)
     _refuse_missing_columns(fitted, frame)
     result = {}
     for name, one in fitted.items():
         folder = folders.get(name) if isinstance(folders, Mapping) else folders
         try:
-            rows = _rows(name, one, frame, None if folder is None else expanded(folder), told or Told())
+            rows = _rows(name, one, frame, None if folder is None else expanded(folder), layout or TableLayout())
             result[name] = _encoded(one, rows, list(frame.index), device, progress)
         except InputError as error:
             raise error.said_of(f"new items, {name}") from error
@@ -132,20 +132,24 @@ def _refuse_missing_columns(fitted: Mapping[str, FittedFeatures], frame: pd.Data
         )
 
 
-def _rows(name: str, one: FittedFeatures, frame: pd.DataFrame, folder: Path | None, told: Told) -> dict[str, object]:
+def _rows(
+    name: str, one: FittedFeatures, frame: pd.DataFrame, folder: Path | None, layout: TableLayout
+) -> dict[str, object]:
     """Item token -> what there is of it to encode."""
     if one.source is None:
         column = _columns(name, one, frame)[0]
         rows = {str(token): _vector(name, token, cell, one.dim) for token, cell in frame[column].items()}
         return {token: row for token, row in rows.items() if row is not None}
-    return _source_rows(one.source, frame, folder, told)
+    return _source_rows(one.source, frame, folder, layout)
 
 
-def _source_rows(source: FittedSource, frame: pd.DataFrame, folder: Path | None, told: Told) -> dict[str, object]:
+def _source_rows(
+    source: FittedSource, frame: pd.DataFrame, folder: Path | None, layout: TableLayout
+) -> dict[str, object]:
     medium = MEDIA[source.medium]
     if isinstance(medium, TableMedium):
         cells = {
-            name: _dataset_cells(medium, source.encoder, frame[name], mark, told.decimals.get(name, ""))
+            name: _dataset_cells(medium, source.encoder, frame[name], mark, layout.decimals.get(name, ""))
             for name, mark in source.separators.items()
         }
         rows = medium.rows(pd.DataFrame(cells, dtype=str), source.separators)

@@ -103,7 +103,7 @@ def import_log(
     read_by = {"time_format": time_format or rows.time_format, "separator": separator}
     read_by |= {"timezone": None if timezone == "UTC" else timezone}
     read_by |= {"encoding": None if encoding.lower() in ("utf-8", "utf8") else encoding}
-    config["imported"] = _told({"user": who, "item": what, "time": when, **read_by}, catalogue)
+    config["imported"] = _layout({"user": who, "item": what, "time": when, **read_by}, catalogue)
     lines = "Made by mml import.\nbash script/run_meta.sh NAME 0, or mml train NAME".replace("NAME", name)
     if catalogue is not None:
         said += describe_items(rows.frame, catalogue)
@@ -127,7 +127,7 @@ def _roles(
     return who, what, when
 
 
-def _told(of_log: Mapping[str, object], catalogue: ItemRows | None) -> dict[str, object]:
+def _layout(of_log: Mapping[str, object], catalogue: ItemRows | None) -> dict[str, object]:
     """By what names and forms later tables are read: the key `imported`."""
     of_items: dict[str, object] = {}
     if catalogue is not None:

@@ -27,7 +27,7 @@ from mml.recommender import saved
 from mml.recommender.lists import BLOCK, allowed_items, of_histories, of_popularity
 from mml.recommender.parts import TrainedParts
 from mml.recommender.updates import Updated, digest, updated
-from mml.tables.told import Told
+from mml.tables.layout import TableLayout
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +47,9 @@ class Recommender(TrainedParts):
         return self.vocabulary.table()
 
     @cached_property
-    def told(self) -> Told:
+    def layout(self) -> TableLayout:
         """What is known of the shop's tables."""
-        return Told.of(self.values)
+        return TableLayout.of(self.values)
 
     @property
     def image_folder(self) -> Path | None:
@@ -89,9 +89,9 @@ class Recommender(TrainedParts):
         _check_top(top)
         if not 0 <= (new_items_share or 0) <= 1:
             raise InputError(f"new_items_share is {new_items_share}; give a share of 0 to 1.")
-        found = Histories.read(histories, self.vocabulary, self.told)
+        found = Histories.read(histories, self.vocabulary, self.layout)
         if found.n_unknown:
-            logger.warning("histories: %s", self.vocabulary.told_unknown(found.unknown))
+            logger.warning("histories: %s", self.vocabulary.describe_unknown(found.unknown))
         allowed = allowed_items(self, items, exclude)
         has_some = np.array([bool(own) for own in found.items], dtype=bool)
         lists = list(of_histories(self, found, np.flatnonzero(has_some), top, allowed, new_items_share, explain))
@@ -148,7 +148,7 @@ class Recommender(TrainedParts):
         Raises:
             InputError: a column is missing, there is nothing to encode, or the model has no content to make vectors of.
         """
-        frame = read_new_items(table, self.told)
+        frame = read_new_items(table, self.layout)
         fitted = {name: one.fitted for name, one in self.catalogue.features.items() if one.fitted is not None}
         if not fitted:
             raise InputError("this model has no texts, pictures or other features, so it cannot score new items.")
@@ -158,7 +158,7 @@ class Recommender(TrainedParts):
         frame = frame[~known]
         if not len(frame):
             return 0
-        encoded = encode_new_items(fitted, frame, images, told=self.told)
+        encoded = encode_new_items(fitted, frame, images, layout=self.layout)
         state = self.state()
         state["items"] = self.vocabulary.with_new(frame).state()
         state["catalogue"] = self.catalogue.with_new(encoded, len(frame)).state()
@@ -182,7 +182,7 @@ class Recommender(TrainedParts):
             InputError: for a log that cannot be read or from which nothing can be learned, or a model that was saved
                 without its log.
         """
-        whole, report = updated(self, Histories.read(log, self.vocabulary, self.told))
+        whole, report = updated(self, Histories.read(log, self.vocabulary, self.layout))
         self.__dict__.update(whole.__dict__)
         return report
 
@@ -192,7 +192,7 @@ class Recommender(TrainedParts):
         Raises:
             InputError: for a log that cannot be read.
         """
-        return digest(Histories.read(log, self.vocabulary, self.told)) in self.learned_logs
+        return digest(Histories.read(log, self.vocabulary, self.layout)) in self.learned_logs
 
     @torch.no_grad()
     def evaluate(self, log: Given | None = None, shots: Sequence[int] = (1, 3, 5, 9), top: int = 10) -> pd.DataFrame:
@@ -212,7 +212,7 @@ class Recommender(TrainedParts):
         """
         if log is None:
             return self._measured(top)
-        found = Histories.read(log, self.vocabulary, self.told)
+        found = Histories.read(log, self.vocabulary, self.layout)
         tasks, _ = evaluation_tasks(found.sequences(), self.rules.max_length, shots)
         history = tasks.inputs(slice(None))
         if not self.rules.repeatable:

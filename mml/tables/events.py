@@ -11,9 +11,9 @@ import pandas as pd
 
 from mml.errors import InputError
 from mml.tables.ids import says_nothing
+from mml.tables.layout import TableLayout
 from mml.tables.reading import read_table
 from mml.tables.times import UnknownTimes, parse_times
-from mml.tables.told import Told
 
 logger = logging.getLogger(__name__)
 _EXAMPLES = 3
@@ -33,22 +33,22 @@ class Events:
     times: np.ndarray | None
 
 
-def read_events(table: str | Path | pd.DataFrame, told: Told) -> Events:
+def read_events(table: str | Path | pd.DataFrame, layout: TableLayout) -> Events:
     """Read a table by what is known of a shop's tables.
 
     Rows without a user, or with a time that cannot be read, are left out, which the log says.
 
     Args:
         table: CSV, TSV, parquet, lines of JSON, or a DataFrame.
-        told: names of its columns, form of its times.
+        layout: names of its columns, form of its times.
 
     Raises:
         InputError: for a file that cannot be read, a column that is not there, or times of no known form.
     """
     where = "the table of histories" if isinstance(table, pd.DataFrame) else str(table)
-    frame = read_table(table, told.separator, told.encoding, later=True)
+    frame = read_table(table, layout.separator, layout.encoding, later=True)
     columns = [str(column) for column in frame]
-    user, item, time = told.user_in(columns, where), told.item_in(columns, where), told.time_in(columns, where)
+    user, item, time = layout.user_in(columns, where), layout.item_in(columns, where), layout.time_in(columns, where)
     if len({user, item, time}) < 3:
         raise InputError(f"{where}: users, items and times must be three different columns; it has {user} and {item}.")
     events = pd.DataFrame({"user_id": frame[user].astype(str), "item_id": frame[item].astype(str)}, dtype=object)
@@ -59,7 +59,7 @@ def read_events(table: str | Path | pd.DataFrame, told: Told) -> Events:
     events["item_id"] = events["item_id"].mask(without, "")
     seconds = None
     if time is not None and (frame[time].astype(str).str.strip() != "").any():
-        seconds = _seconds(frame[time], told, where)
+        seconds = _seconds(frame[time], layout, where)
         left_out[f"no time that can be read in {time}"] = np.isnan(seconds)
     for why, rows in left_out.items():
         _say(where, why, frame.index[rows])
@@ -69,14 +69,14 @@ def read_events(table: str | Path | pd.DataFrame, told: Told) -> Events:
     return Events(events.iloc[kept].reset_index(drop=True), None if seconds is None else seconds[kept])
 
 
-def _seconds(cells: pd.Series, told: Told, where: str) -> np.ndarray:
+def _seconds(cells: pd.Series, layout: TableLayout, where: str) -> np.ndarray:
     try:
-        if told.time_format is not None:
+        if layout.time_format is not None:
             try:
-                return parse_times(cells, told.time_format, told.timezone).seconds
+                return parse_times(cells, layout.time_format, layout.timezone).seconds
             except UnknownTimes:
                 pass  # the form of the imported log, which this table need not have
-        return parse_times(cells, None, told.timezone).seconds
+        return parse_times(cells, None, layout.timezone).seconds
     except UnknownTimes as error:
         raise InputError(
             f"{where}: {error.what}; write the times as the log that was imported has them, or leave the column out."

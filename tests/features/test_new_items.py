@@ -18,7 +18,7 @@ from mml.features.files import FeatureTable, write_features
 from mml.features.fitted import FittedFeatures
 from mml.features.new_items import encode_new_items, read_new_items
 from mml.features.sources import ItemFile
-from mml.tables.told import Told
+from mml.tables.layout import TableLayout
 
 ITEMS = [f"i{item}" for item in range(10)]
 LEARNERS: dict[str, Any] = {
@@ -150,8 +150,8 @@ def test_amounts_are_read_as_the_import_reads_them(
 ) -> None:
     price = {"price": kept(shop)["price"]}
     ids = ["n1", "n2", "n3"]
-    told = Told(decimals={"price": decimals} if decimals else {})
-    vectors, present = encode_new_items(price, pd.DataFrame({"price": cells}, index=ids), told=told)["price"]
+    layout = TableLayout(decimals={"price": decimals} if decimals else {})
+    vectors, present = encode_new_items(price, pd.DataFrame({"price": cells}, index=ids), layout=layout)["price"]
     expected, there = encode_new_items(price, pd.DataFrame({"price": numbers}, index=ids))["price"]
     np.testing.assert_array_equal(vectors, expected)
     assert present.tolist() == there.tolist() == [number != "" for number in numbers]
@@ -241,20 +241,25 @@ def test_ids_are_text(tmp_path: Path) -> None:
     (tmp_path / "u.csv").write_text("code,x\n007,1\n")
     with pytest.raises(InputError, match="no column of item ids, only code, x; call it item_id"):
         read_new_items(tmp_path / "u.csv")
-    assert read_new_items(tmp_path / "u.csv", Told(item_ids=("code",))).index.tolist() == ["007"]
+    assert read_new_items(tmp_path / "u.csv", TableLayout(item_ids=("code",))).index.tolist() == ["007"]
 
 
 def test_columns_have_the_names_that_the_import_gave_them(tmp_path: Path) -> None:
-    told = Told(item_ids=("Article No.",), columns={"Product Title": "Product_Title"}, separator=";", encoding="cp1252")
+    layout = TableLayout(
+        item_ids=("Article No.",), columns={"Product Title": "Product_Title"}, separator=";", encoding="cp1252"
+    )
     (tmp_path / "t.csv").write_text("Article No.;Product Title\n 007 ;Müsli; Nüsse\n".replace("; N", " N"), "cp1252")
-    frame = read_new_items(tmp_path / "t.csv", told)
+    frame = read_new_items(tmp_path / "t.csv", layout)
     assert frame.to_dict() == {"Product_Title": {"007": "Müsli Nüsse"}}
-    told = replace(told, title="Product_Title")
+    layout = replace(layout, title="Product_Title")
     (tmp_path / "t.csv").write_text("item_id;title\n7;Müsli\n", "cp1252")
-    assert read_new_items(tmp_path / "t.csv", told).to_dict() == {"Product_Title": {"7": "Müsli"}}
+    assert read_new_items(tmp_path / "t.csv", layout).to_dict() == {"Product_Title": {"7": "Müsli"}}
     (tmp_path / "t.csv").write_text("item_id;title;Product Title\n7;x;Müsli\n", "cp1252")
-    assert read_new_items(tmp_path / "t.csv", told).to_dict() == {"title": {"7": "x"}, "Product_Title": {"7": "Müsli"}}
+    assert read_new_items(tmp_path / "t.csv", layout).to_dict() == {
+        "title": {"7": "x"},
+        "Product_Title": {"7": "Müsli"},
+    }
     (tmp_path / "t.jsonl").write_text('{"item_id": 7, "Product_Title": "Müsli"}\n', "utf-8")
-    assert read_new_items(tmp_path / "t.jsonl", told).to_dict() == {"Product_Title": {"7": "Müsli"}}
+    assert read_new_items(tmp_path / "t.jsonl", layout).to_dict() == {"Product_Title": {"7": "Müsli"}}
     (tmp_path / "t.item").write_text('item_id:token\tProduct_Title:token_seq\n7\t"Müsli\n', "utf-8")
-    assert read_new_items(tmp_path / "t.item", told).to_dict() == {"Product_Title": {"7": '"Müsli'}}
+    assert read_new_items(tmp_path / "t.item", layout).to_dict() == {"Product_Title": {"7": '"Müsli'}}

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from mml.errors import InputError
 from mml.features.new_items import read_new_items
 from mml.tables.events import Events, read_events
-from mml.tables.told import Told
+from mml.tables.layout import TableLayout
 from tests.fuzz.mutations import CELLS, TEXT, Damage, damaged, damages
 from tests.fuzz.outcome import a_folder, attempt, tries
 from tests.fuzz.test_imports import ITEMS, log_csv
 
-TOLD = Told.of({"imported": {"user": "customer_id", "item": "product_id", "time": "ordered_at", "item_id": "id"}})
+LAYOUT = TableLayout.of(
+    {"imported": {"user": "customer_id", "item": "product_id", "time": "ordered_at", "item_id": "id"}}
+)
 LINES = b"".join(b'{"user_id": "u%d", "item_id": "i%d", "timestamp": %d}\n' % (n % 5, n, 1000 - n) for n in range(40))
 
 
@@ -34,7 +36,7 @@ def check(events: Events) -> None:
 def test_histories(how: list[Damage], form: int) -> None:
     with a_folder() as folder:
         (folder / "today.csv").write_bytes(damaged(log_csv(form), how))
-        found = attempt(folder, lambda: read_events(folder / "today.csv", TOLD))
+        found = attempt(folder, lambda: read_events(folder / "today.csv", LAYOUT))
         if not isinstance(found, InputError):
             check(found)
 
@@ -44,7 +46,7 @@ def test_histories(how: list[Damage], form: int) -> None:
 def test_lines_of_json(how: list[Damage]) -> None:
     with a_folder() as folder:
         (folder / "events.jsonl").write_bytes(damaged(LINES, how))
-        found = attempt(folder, lambda: read_events(folder / "events.jsonl", TOLD))
+        found = attempt(folder, lambda: read_events(folder / "events.jsonl", LAYOUT))
         if not isinstance(found, InputError):
             check(found)
 
@@ -54,7 +56,7 @@ def test_lines_of_json(how: list[Damage]) -> None:
 def test_new_items(how: list[Damage], name: str) -> None:
     with a_folder() as folder:
         (folder / name).write_bytes(damaged(ITEMS, how))
-        found = attempt(folder, lambda: read_new_items(folder / name, TOLD))
+        found = attempt(folder, lambda: read_new_items(folder / name, LAYOUT))
         assert isinstance(found, InputError) or (found.index.is_unique and "" not in found.index)
 
 
@@ -66,6 +68,6 @@ _cells = st.sampled_from([*CELLS, None, float("nan"), 3, 2.5, pd.NaT, np.int64(7
 def test_frames_of_anything(rows: list[tuple[object, ...]]) -> None:
     frame = pd.DataFrame(rows, columns=["customer_id", "product_id", "ordered_at"])
     with a_folder() as folder:
-        found = attempt(Path(folder), lambda: read_events(frame, TOLD))
+        found = attempt(Path(folder), lambda: read_events(frame, LAYOUT))
         if not isinstance(found, InputError):
             check(found)

@@ -14,9 +14,9 @@ from mml.config.keys import check
 from mml.errors import InputError
 from mml.importing import import_log
 from mml.tables.events import read_events
-from mml.tables.told import Told
+from mml.tables.layout import TableLayout
 
-GERMAN = Told.of(
+GERMAN = TableLayout.of(
     {
         "imported": {
             "user": "Kunde",
@@ -29,9 +29,9 @@ GERMAN = Told.of(
 )
 
 
-def rows(text: str, folder: Path, told: Told = GERMAN, name: str = "today.csv") -> list[tuple[str, ...]]:
+def rows(text: str, folder: Path, layout: TableLayout = GERMAN, name: str = "today.csv") -> list[tuple[str, ...]]:
     (folder / name).write_text(text, encoding="utf-8")
-    return list(read_events(folder / name, told).frame.itertuples(index=False, name=None))
+    return list(read_events(folder / name, layout).frame.itertuples(index=False, name=None))
 
 
 def test_what_the_import_understood_stands_in_the_config(tmp_path: Path) -> None:
@@ -91,9 +91,9 @@ def test_zones_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_log_by_hand_has_names_of_its_own(tmp_path: Path) -> None:
-    told = Told.of({"USER_ID_FIELD": "u", "ITEM_ID_FIELD": "i", "TIME_FIELD": "when", "imported": None})
-    assert rows("when,i,u\n2,b,A\n1,a,A\n", tmp_path, told) == [("A", "a"), ("A", "b")]
-    assert Told.of({}) == Told()
+    layout = TableLayout.of({"USER_ID_FIELD": "u", "ITEM_ID_FIELD": "i", "TIME_FIELD": "when", "imported": None})
+    assert rows("when,i,u\n2,b,A\n1,a,A\n", tmp_path, layout) == [("A", "a"), ("A", "b")]
+    assert TableLayout.of({}) == TableLayout()
 
 
 def test_a_table_without_rows_has_no_events(tmp_path: Path) -> None:
@@ -142,10 +142,10 @@ def test_lines_that_are_refused(text: str, match: str, tmp_path: Path) -> None:
 
 
 def test_an_encoding_that_is_not_that_of_the_import(tmp_path: Path) -> None:
-    told = Told(users=("Käufer",), encoding="cp1252")
+    layout = TableLayout(users=("Käufer",), encoding="cp1252")
     for encoding in ("utf-8", "cp1252"):
         (tmp_path / "today.csv").write_text("Käufer,item_id\nä,ö\n", encoding=encoding)
-        frame = read_events(tmp_path / "today.csv", told).frame
+        frame = read_events(tmp_path / "today.csv", layout).frame
         assert frame.to_numpy().tolist() == [["ä", "ö"]]
 
 

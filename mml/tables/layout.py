@@ -1,4 +1,4 @@
-"""What an import was told of a shop's tables, so that later ones are read by the same names."""
+"""How a shop's tables are laid out, as its import read them, so that later ones are read by the same names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MARKS = (".", ",")
 
 
 @dataclass(frozen=True)
-class Told:
+class TableLayout:
     """How the tables of one shop are read.
 
     Args:
@@ -45,7 +45,7 @@ class Told:
     encoding: str = "utf-8"
 
     @classmethod
-    def of(cls, settings: Mapping[str, object]) -> Told:
+    def of(cls, settings: Mapping[str, object]) -> TableLayout:
         """By a run's settings: the key `imported`, and the names of a log that was made by hand."""
         own = inside(settings.get("imported"))
         fields = [settings.get(name) for name in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]

@@ -94,11 +94,11 @@ def likelihoods(measured: Measured) -> tuple[float, float]:
     first = past.first_touches(measured.world.n_items)
     rolling = rolling_newcomers(past, "frozen", measured.how.shots, measured.how.cuts, measured.repeatable)
     is_new = first[rolling.targets] >= rolling.queries.known
-    told = learned_newness(past, rolling, is_new, measured.how).share(
+    shares = learned_newness(past, rolling, is_new, measured.how).share(
         passed(measured.world.events, len(past), cases.queries)
     )
     new = first[cases.targets] >= len(past)
-    one, by_time = (float(np.where(new, np.log(p), np.log1p(-p)).mean()) for p in (is_new.mean(), told))
+    one, by_time = (float(np.where(new, np.log(p), np.log1p(-p)).mean()) for p in (is_new.mean(), shares))
     return one, by_time
 
 

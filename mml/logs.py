@@ -22,7 +22,7 @@ END = "End of the run: "
 IN_SUMMARY = {"in_summary": True}
 """`extra` of a warning of what `mml check` finds by itself."""
 _LONGEST_END = 1 << 13  # bytes
-_TOLD = (InputError, KeyboardInterrupt, SystemExit)
+_REPORTED = (InputError, KeyboardInterrupt, SystemExit)
 _OPEN: list[logging.Handler] = []
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -103,7 +103,7 @@ def own_log(foreseen: tuple[type[BaseException], ...] = ()) -> Iterator[Callable
         yield start
         _write(files, logging.INFO, f"{END}finished.")
     except BaseException as error:
-        if not isinstance(error, (*_TOLD, *foreseen)):
+        if not isinstance(error, (*_REPORTED, *foreseen)):
             _write(files, logging.ERROR, "".join(traceback.format_exception(error)).rstrip(), name="traceback")
         _write(files, logging.INFO if isinstance(error, foreseen) else logging.ERROR, END + _why(error))
         raise

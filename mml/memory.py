@@ -19,7 +19,7 @@ EXIT = 4
 _SIGNS = ("can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc", "alloc_failed")
 _FOR_GOOD = ("could not create a primitive", "could not create a memory object", "failed to map segment")
 """Of oneDNN, which stays so once it had no room for its code, and of the loader of libraries: less data do not help."""
-_TOLD = (
+_ADVICE = (
     "error: memory has run out. Free some, raise the limit (ulimit -v, cgroup), or take less at a time: a smaller "
     "task_chunk_size or eval_batch_size. Then give the same command again: what is finished is kept."
 )
@@ -42,9 +42,9 @@ def is_out_of_memory(error: BaseException, signs: tuple[str, ...] = (*_SIGNS, *_
     return False
 
 
-def told_out_of_memory() -> int:
+def report_out_of_memory() -> int:
     """Print what to do in one line; returns the exit code."""
-    print(_TOLD, file=sys.stderr, flush=True)
+    print(_ADVICE, file=sys.stderr, flush=True)
     return EXIT
 
 

@@ -55,7 +55,7 @@ def deterministic(said: set[str]) -> Iterator[None]:
         yield
         return
 
-    def told(
+    def log_once(
         message: Warning | str,
         category: type[Warning],
         filename: str,
@@ -73,7 +73,7 @@ def deterministic(said: set[str]) -> Iterator[None]:
     try:
         torch.set_deterministic_debug_mode("warn")
         _memory.fill_uninitialized_memory = False  # it would cost a pass over each new tensor, and nothing reads these
-        warnings.showwarning = told
+        warnings.showwarning = log_once
         yield
     finally:
         torch.set_deterministic_debug_mode(mode)

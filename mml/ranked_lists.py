@@ -59,11 +59,11 @@ class ListedItems:
         users = np.concatenate([part.users for part in parts])
         order = np.argsort(users, kind="stable")
         names = dict.fromkeys(name for part in parts for name in part.contributions)
-        told = {name: np.concatenate([_told(part, name) for part in parts])[order] for name in names}
+        contributions = {name: np.concatenate([_contribution(part, name) for part in parts])[order] for name in names}
         items, scores, by = (
             np.concatenate([getattr(part, name) for part in parts])[order] for name in ("items", "scores", "by")
         )
-        return cls(users[order], items, scores, by, told)
+        return cls(users[order], items, scores, by, contributions)
 
     @property
     def ranks(self) -> np.ndarray:
@@ -73,7 +73,7 @@ class ListedItems:
         return 1 + numbers - np.maximum.accumulate(np.where(begins, numbers, 0))
 
 
-def _told(part: ListedItems, name: str) -> np.ndarray:
+def _contribution(part: ListedItems, name: str) -> np.ndarray:
     own = part.contributions.get(name)
     return np.full(len(part.users), np.nan, dtype=np.float32) if own is None else own
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from mml.memory import is_out_of_memory, told_out_of_memory
+from mml.memory import is_out_of_memory, report_out_of_memory
 
 GO_ON = "Stopped. What is finished is kept: start the same command again to go on."
 
@@ -50,14 +50,14 @@ def in_order(command: Callable[[], int], text: str = GO_ON) -> int:
         try:
             return command()
         except KeyboardInterrupt as stop:
-            return told(stop, text)
+            return report_stop(stop, text)
         except (MemoryError, RuntimeError, ImportError) as error:
             if not is_out_of_memory(error):
                 raise
-        return told_out_of_memory()  # out of the handler, so that what the traceback holds is let go of
+        return report_out_of_memory()  # out of the handler, so that what the traceback holds is let go of
 
 
-def told(stop: KeyboardInterrupt, text: str = GO_ON) -> int:
+def report_stop(stop: KeyboardInterrupt, text: str = GO_ON) -> int:
     """Print on stderr how to go on; returns the exit code."""
     print(f"\n{text}", file=sys.stderr, flush=True)
     return stop_code(stop)

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from mml.errors import did_you_mean
-from mml.memory import is_out_of_memory, told_out_of_memory
-from mml.stopping import stoppable, told
+from mml.memory import is_out_of_memory, report_out_of_memory
+from mml.stopping import report_stop, stoppable
 
 _COMMANDS = {
     "demo": ("mml.cli.demo", "train on MovieLens-100K and list films: the whole way, without a file of yours"),
@@ -65,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {_RECBOLE}", file=sys.stderr)
             return 2
         except KeyboardInterrupt as stop:
-            return told(stop)
+            return report_stop(stop)
         except (MemoryError, RuntimeError, ImportError) as error:
             if not is_out_of_memory(error):
                 raise
-        return told_out_of_memory()
+        return report_out_of_memory()

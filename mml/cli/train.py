@@ -68,8 +68,8 @@ def _main(arguments: Sequence[str]) -> int:
     if is_main:
         print_lines(summary(result, config.run.output_dir))
         report, why = try_report(path)
-        told = f"; there is no report: {why}" if report is None else f", the report to {report.name}"
-        print(f"\nWritten to {path}{told}")
+        note = f"; there is no report: {why}" if report is None else f", the report to {report.name}"
+        print(f"\nWritten to {path}{note}")
     return 0
 
 

@@ -44,13 +44,13 @@ def _learn(model: Recommender, log: Path) -> None:
     if model.has_learned(log):
         print(f"{log} has been learned before, and is not learned twice.")
         return
-    told = model.update(log)
-    skipped = f", {told['n_unknown']} with unknown items skipped" if told["n_unknown"] else ""
-    n_judges = told["n_judges"]
+    report = model.update(log)
+    skipped = f", {report['n_unknown']} with unknown items skipped" if report["n_unknown"] else ""
+    n_judges = report["n_judges"]
     newest = "newest user" if n_judges == 1 else f"{n_judges} newest users"
-    change = f"NDCG@10 for the {newest} {told['ndcg_before']:.4f} before, {told['ndcg_after']:.4f} after"
-    what = "learned" if told["kept"] == "new" else "not learned, as it would harm"
-    print(f"{told['n_interactions']} interactions {what}{skipped}: {change}.")
+    change = f"NDCG@10 for the {newest} {report['ndcg_before']:.4f} before, {report['ndcg_after']:.4f} after"
+    what = "learned" if report["kept"] == "new" else "not learned, as it would harm"
+    print(f"{report['n_interactions']} interactions {what}{skipped}: {change}.")
 
 
 def _parser() -> argparse.ArgumentParser:

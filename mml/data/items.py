@@ -54,10 +54,10 @@ class Items:
         tokens = [str(token) for token in dataset.item_tokens]
         path = Path(dataset.dataset_path) / f"{dataset.dataset_name}.item"
         title = dataset.imported.get("title")
-        told = None if title is None else str(title)
-        titles = _read_titles(path, tokens, dataset.field_separator, told)
+        column = None if title is None else str(title)
+        titles = _read_titles(path, tokens, dataset.field_separator, column)
         folder = _image_folder(learners or {}, Path(dataset.dataset_path))
-        return cls(tokens, dataset.item_counts, dataset.n_warm_items, titles, folder, told)
+        return cls(tokens, dataset.item_counts, dataset.n_warm_items, titles, folder, column)
 
     def state(self) -> State:
         """All of it as a tensor, numbers and lists."""
@@ -104,7 +104,7 @@ class Items:
         found = (self._number(one) for one in ids)
         return [number for number in found if number is not None]
 
-    def told_unknown(self, ids: Sequence[object]) -> str:
+    def describe_unknown(self, ids: Sequence[object]) -> str:
         """A sentence on those of the ids that are unknown: how many, some of them, and what they may have lost."""
         unknown = [str(one) for one in ids if self._number(one) is None]
         some = ", ".join(f"'{one}'" for one in unknown[:_SHOWN]) + (" and more" if len(unknown) > _SHOWN else "")
@@ -152,13 +152,13 @@ def _image_folder(learners: Mapping[str, object], dataset_path: Path) -> str | N
     return None
 
 
-def _read_titles(path: Path, tokens: Sequence[str], separator: str, told: str | None) -> list[str] | None:
-    """Titles in the order of the tokens, from the column that is told, or whose name says so."""
+def _read_titles(path: Path, tokens: Sequence[str], separator: str, title: str | None) -> list[str] | None:
+    """Titles in the order of the tokens, from the column `title`, or one whose name says so."""
     if not path.is_file():
         return None
     types = read_header(path, separator)
     ids = next((column for column in types if "item" in column and types[column] == "token"), None)
-    named = [told] if told in types else []
+    named = [title] if title in types else []
     named += [column for word in _TITLES for column in types if word in column.lower() and column != ids]
     if ids is None or not named:
         return None

@@ -125,6 +125,6 @@ class FittedFeatures:
         learned = {
             name.removeprefix(_OF_ENCODER): array for name, array in tensors.items() if name.startswith(_OF_ENCODER)
         }
-        told = {name: source[name] for name in ("medium", "encoder", "options", "separators", "identity")}
-        fitted = FittedSource(**told, state=EncoderState(learned, source["learned"]))
+        described = {name: source[name] for name in ("medium", "encoder", "options", "separators", "identity")}
+        fitted = FittedSource(**described, state=EncoderState(learned, source["learned"]))
         return cls(np.asarray(tensors["mean"], dtype=np.float32), float(values["scale"]), fitted)

@@ -69,8 +69,8 @@ def reading(path: object) -> Iterator[None]:
         raise cannot_read(path, error) from error
 
 
-def told(error: OSError) -> InputError:
-    """The one line of an OSError that nothing nearer has told."""
+def described(error: OSError) -> InputError:
+    """An OSError that nothing nearer has described, in one line."""
     path = error.filename if error.filename is not None else "a file"
     if error.errno in _MENDS:
         return MachineError(f"{path}: {_reason(error)}; {_MENDS[error.errno]} and give the same command again.")
@@ -84,13 +84,13 @@ def in_one_line(main: Callable[P, int]) -> Callable[P, int]:
     """A command whose user's mistakes and machine's faults are told in one line; its exit code is then `reported`'s."""
 
     @wraps(main)
-    def told_in_one_line(*args: P.args, **kwargs: P.kwargs) -> int:
+    def run(*args: P.args, **kwargs: P.kwargs) -> int:
         try:
             return main(*args, **kwargs)
         except (InputError, OSError) as error:
             return reported(error)
 
-    return told_in_one_line
+    return run
 
 
 def reported(error: InputError | OSError) -> int:
@@ -98,7 +98,7 @@ def reported(error: InputError | OSError) -> int:
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's last flush would complain
         return 128 + signal.SIGPIPE
-    found = told(error) if isinstance(error, OSError) else error
+    found = described(error) if isinstance(error, OSError) else error
     print(f"error: {found}", file=sys.stderr, flush=True)
     return found.exit_code
 

@@ -46,8 +46,8 @@ def of_histories(
             places, had = found.pairs(rows[cases])
             scores[torch.from_numpy(places), torch.from_numpy(had)] = -torch.inf
         best = best_items(scores, top, parts.vocabulary.n_warm_items, new_items_share)
-        told = _contributions(parts.standardised(outputs), scorer, cases, best) if explain else {}
-        yield ListedItems.of(rows[cases][best.cases], best.items, best.scores, FULL, told)
+        contributions = _contributions(parts.standardised(outputs), scorer, cases, best) if explain else {}
+        yield ListedItems.of(rows[cases][best.cases], best.items, best.scores, FULL, contributions)
 
 
 def of_popularity(
@@ -84,7 +84,7 @@ def _numbers(parts: TrainedParts, argument: str, ids: Iterable[object]) -> list[
     own = listed(argument, ids)
     known = parts.vocabulary.known(own)
     if len(known) < len(own):
-        logger.warning("%s: %s", argument, parts.vocabulary.told_unknown(own))
+        logger.warning("%s: %s", argument, parts.vocabulary.describe_unknown(own))
     return known
 
 

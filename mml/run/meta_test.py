@@ -52,8 +52,13 @@ def meta_test_stage(context: RunContext, recommender: Recommender, after: Sequen
         best = rankings[FULL].top_items
         assert best is not None
         lists = torch.from_numpy(best[:, :LISTED])
-        told = {"metrics": plain(by_group), "first_screen": plain(screens)}
-        state = {**told, "ranks": ranks, "order": list(rankings), "lists": lists}
+        state = {
+            "metrics": plain(by_group),
+            "first_screen": plain(screens),
+            "ranks": ranks,
+            "order": list(rankings),
+            "lists": lists,
+        }
         return state, len(tasks) * len(rankings)
 
     depends_on = [config.of_stage(STAGE), dataset.fingerprint(with_new_users=True), dataset.past_fingerprint()]

@@ -52,13 +52,15 @@ def item_texts(data: SyntheticData) -> ItemTexts:
     lexicon = np.array(words + FILLER)
     drawn = lexicon[_draw_words(items.text_half, meaning, commonness, len(FILLER), rng)]
     described = rng.random(spec.items) >= spec.missing_description
-    told = rng.random(spec.items) >= spec.missing_text
+    has_text = rng.random(spec.items) >= spec.missing_text
     return ItemTexts(
-        title=[" ".join(row).capitalize() if ok else "" for row, ok in zip(drawn[:, :TITLE_WORDS], told, strict=True)],
-        category=[names[topic] if ok else "" for topic, ok in zip(items.topic, told, strict=True)],
+        title=[
+            " ".join(row).capitalize() if ok else "" for row, ok in zip(drawn[:, :TITLE_WORDS], has_text, strict=True)
+        ],
+        category=[names[topic] if ok else "" for topic, ok in zip(items.topic, has_text, strict=True)],
         description=[
             " ".join(row).capitalize() + "." if ok else ""
-            for row, ok in zip(drawn[:, TITLE_WORDS:], told & described, strict=True)
+            for row, ok in zip(drawn[:, TITLE_WORDS:], has_text & described, strict=True)
         ],
     )
 

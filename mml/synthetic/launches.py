@@ -35,10 +35,10 @@ def attention_at_launch(behaviour: Behaviour, taste: Floats, rng: np.random.Gene
     The weights are log-normal with mean `launch_boost`. The share `launch_told` of the logarithms' variance is that of
     a linear function of the taste [I, D2], the rest is chance.
     """
-    told = taste @ rng.normal(size=taste.shape[1])
-    told = (told - told.mean()) / told.std()
+    appeal = taste @ rng.normal(size=taste.shape[1])
+    appeal = (appeal - appeal.mean()) / appeal.std()
     spread, share = behaviour.launch_spread, behaviour.launch_told
-    known = spread * math.sqrt(share) * told - spread**2 * share / 2
+    known = spread * math.sqrt(share) * appeal - spread**2 * share / 2
     chance = spread * math.sqrt(1 - share) * rng.normal(size=len(taste)) - spread**2 * (1 - share) / 2
     return behaviour.launch_boost * np.exp(known + chance), behaviour.launch_boost * np.exp(known)
 

@@ -63,7 +63,7 @@ def foreseen_market(spec: SyntheticSpec, items: Items, noise: Floats) -> Market:
     expected = replace(
         items,
         popularity=np.where(later, items.popularity[~later].mean(), items.popularity),
-        attention=np.where(later, items.attention_told, items.attention),
+        attention=np.where(later, items.expected_attention, items.attention),
     )
     return open_market(spec, expected, np.where(weeks[:, None], np.exp(_NOISE**2 / 2), noise))
 

@@ -33,7 +33,7 @@ class Items:
     """[I] Unix time from which the item can be ordered."""
     attention: Floats
     """[I] extra weight at the launch."""
-    attention_told: Floats
+    expected_attention: Floats
     """[I] mean of that among items of the same content."""
     season_peak: Floats
     """[I] when the item's topic sells best, as a share of the year from 1 January."""
@@ -83,7 +83,7 @@ def make_items(spec: SyntheticSpec, rng: np.random.Generator, traits: np.random.
         halves.append(_unit(centre[group] + own))
         follows.append(_unit(centre[successor[group]] + own))
     popularity, launch = _popularity(spec, rng), launch_times(spec, rng, traits)
-    attention, told = attention_at_launch(spec.behaviour, np.concatenate(halves, axis=1), traits)
+    attention, expected = attention_at_launch(spec.behaviour, np.concatenate(halves, axis=1), traits)
     return Items(
         text_half=halves[0],
         picture_half=halves[1],
@@ -93,7 +93,7 @@ def make_items(spec: SyntheticSpec, rng: np.random.Generator, traits: np.random.
         popularity=popularity,
         launch=launch,
         attention=attention,
-        attention_told=told,
+        expected_attention=expected,
         season_peak=(traits.permutation(count) / count)[topic],
         staple=(traits.permutation(count) < round(spec.behaviour.staple_share * count))[topic],
         topic_centre=centres[0],

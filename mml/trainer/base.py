@@ -176,8 +176,8 @@ class StageTrainer(recbole_trainer.Trainer, ABC):
     def show(self, epoch_loss: float) -> None:
         """One epoch is over: advance the progress bar."""
         best = self.best_valid_score
-        told = f", best {best:.4f} {self._score_name}" if np.isfinite(best) else ""
-        self._bar.note(f"loss {epoch_loss:.4f}{told}")
+        score = f", best {best:.4f} {self._score_name}" if np.isfinite(best) else ""
+        self._bar.note(f"loss {epoch_loss:.4f}{score}")
         self._bar.update()
 
     def with_bar(self, batches: Iterable[T], total: int) -> Iterator[T]:

@@ -13,7 +13,7 @@ from mml.errors import InputError
 from mml.files.faults import in_one_line
 from mml.logs import setup_logging
 from mml.method_names import FULL
-from mml.stopping import in_order, told
+from mml.stopping import in_order, report_stop
 
 _DESCRIPTION = """\
 Search for good settings of mml, or of a baseline, on a dataset.
@@ -109,7 +109,7 @@ def _tune(
         try:
             tuning.run(options.jobs, prune=not options.no_prune)
         except KeyboardInterrupt as stop:
-            return told(stop, tuning.stopped())
+            return report_stop(stop, tuning.stopped())
         print(tuning.report())
     return 0
 

@@ -33,7 +33,7 @@ def some_tasks() -> TaskSet:
     return evaluation_tasks(PackedSequences(items, np.concatenate([[0], lengths.cumsum()])), 12, [1, 3])[0]
 
 
-def told(learner: AdaptedLearner) -> list[Tensor]:
+def answers(learner: AdaptedLearner) -> list[Tensor]:
     """All that a learner tells of some tasks."""
     tasks = some_tasks()
     outputs = [learner.output(tasks, N + 1), learner.output(tasks, 9), learner.output(tasks, N + 1, adapted=False)]
@@ -69,21 +69,21 @@ def generated(learner: AdaptedLearner) -> None:
 @pytest.mark.parametrize("change", [in_place, trained_on, loaded, generated])
 def test_kept_is_as_made_anew(change: Callable[[AdaptedLearner], None]) -> None:
     learner = AdaptedLearner(make_learner(), Adaptation(0.05, 2), WARM)
-    first = told(learner)
-    assert all(torch.equal(one, other) for one, other in zip(told(learner), first, strict=True))
+    first = answers(learner)
+    assert all(torch.equal(one, other) for one, other in zip(answers(learner), first, strict=True))
     change(learner)
-    changed = told(learner)
+    changed = answers(learner)
     assert not torch.equal(changed[0], first[0])
-    fresh = told(AdaptedLearner(copy.deepcopy(learner.learner), learner.how, WARM))
+    fresh = answers(AdaptedLearner(copy.deepcopy(learner.learner), learner.how, WARM))
     assert all(torch.equal(one, other) for one, other in zip(changed, fresh, strict=True))
 
 
 def test_copies_keep_what_is_theirs() -> None:
     learner = AdaptedLearner(make_learner(), Adaptation(0.05, 2), WARM)
-    first, ratios = told(learner), torch.randn(N + 1, dtype=torch.float64)
+    first, ratios = answers(learner), torch.randn(N + 1, dtype=torch.float64)
     corrected = learner.corrected(ratios)
     torch.testing.assert_close(corrected.table()[:, -1], ratios.float())
-    assert all(torch.equal(one, before) for one, before in zip(told(learner), first, strict=True))
+    assert all(torch.equal(one, before) for one, before in zip(answers(learner), first, strict=True))
 
 
 def test_moments_that_are_given_are_those_that_are_computed() -> None:

@@ -212,8 +212,8 @@ def test_its_settings_survive() -> None:
     assert FUSIONS["pool"].restored(shape, fusion.state(), {}) == fusion
     assert isinstance(fusion, Pool)
     assert fusion.weights is None
-    told = replace(fusion, weights=(0.25, 0.75))
-    assert FUSIONS["pool"].restored(shape, told.state(), {}) == told
+    weighted = replace(fusion, weights=(0.25, 0.75))
+    assert FUSIONS["pool"].restored(shape, weighted.state(), {}) == weighted
     assert (fusion.others, fusion.untouched, fusion.temperature, fusion.untouched_online) == (0.7, 0.2, 0.3, 0.1)
 
 

@@ -188,7 +188,7 @@ def test_a_list_of_new_items_alone(model: Recommender, share: float, history: st
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"top": 0}, "top is 0; it is how many items a list has"),
         ({"top": 2.5}, "top is 2.5; it is how many items a list has"),
@@ -198,17 +198,17 @@ def test_a_list_of_new_items_alone(model: Recommender, share: float, history: st
         ({"items": 5}, "items is 5; give a list of item ids"),
     ],
 )
-def test_wrong_arguments(model: Recommender, wrong: dict[str, Any], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_wrong_arguments(model: Recommender, wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         model.recommend({"a": some_ids(model)}, **wrong)
     if "top" in wrong:
         for ask in (lambda: model.popular(**wrong), lambda: model.similar(model.items.index[0], **wrong)):
-            with pytest.raises(InputError, match=told):
+            with pytest.raises(InputError, match=message):
                 ask()
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         (["50"], "histories of type list: give a mapping"),
         (None, "histories of type NoneType: give a mapping"),
@@ -216,16 +216,16 @@ def test_wrong_arguments(model: Recommender, wrong: dict[str, Any], told: str) -
         ({"me": "50"}, "the history of 'me' is the text '50'; give a list of item ids"),
     ],
 )
-def test_what_is_no_history(model: Recommender, given: Any, told: str) -> None:
-    with pytest.raises(mml.InputError, match=told):
+def test_what_is_no_history(model: Recommender, given: Any, message: str) -> None:
+    with pytest.raises(mml.InputError, match=message):
         model.recommend(given)
 
 
 def test_ids_as_numbers_and_ids_that_lost_their_zeros() -> None:
     items = Items(["[PAD]", "7", "0042"], np.zeros(3, np.int64), 2)
     assert items.known(["7", 7, 7.0, np.float64(7), np.int64(7), 7.5, None, float("nan"), "42"]) == [1] * 5
-    assert items.told_unknown(["7", "no"]) == "1 item is unknown and skipped: 'no'."
-    assert items.told_unknown(["42", 7.5, None, "x"]) == (
+    assert items.describe_unknown(["7", "no"]) == "1 item is unknown and skipped: 'no'."
+    assert items.describe_unknown(["42", 7.5, None, "x"]) == (
         "4 items are unknown and skipped: '42', '7.5', 'None' and more. "
         "There is '0042': ids are texts, and their leading zeros count."
     )
@@ -233,13 +233,13 @@ def test_ids_as_numbers_and_ids_that_lost_their_zeros() -> None:
 
 def test_it_says_what_it_is_and_what_was_measured(model: Recommender, output: Path) -> None:
     assert f"{len(model.items):,} items" in repr(model)
-    told, result = model.evaluate(), json.loads((output / "tiny" / "latest" / "result.json").read_text())
-    assert list(told.index) == ["mml", "mml_online", "popularity"]
-    for method in told.index:
+    table, result = model.evaluate(), json.loads((output / "tiny" / "latest" / "result.json").read_text())
+    assert list(table.index) == ["mml", "mml_online", "popularity"]
+    for method in table.index:
         of = result["metrics"][method]["all"]
-        assert told.loc[method, "ndcg@10"] == pytest.approx(of["ndcg@10"], abs=1e-6)
-        assert told.loc[method, "hit@10"] == pytest.approx(of["recall@10"], abs=1e-6)
-        assert (told.loc[method, "n_users"], told.loc[method, "n_cases"]) == (of["n_users"], of["n_cases"])
+        assert table.loc[method, "ndcg@10"] == pytest.approx(of["ndcg@10"], abs=1e-6)
+        assert table.loc[method, "hit@10"] == pytest.approx(of["recall@10"], abs=1e-6)
+        assert (table.loc[method, "n_users"], table.loc[method, "n_cases"]) == (of["n_users"], of["n_cases"])
     with pytest.raises(InputError, match="give a log"):
         model.evaluate(top=5)
 
@@ -402,17 +402,17 @@ def test_an_update_learns_what_newcomers_take_now(output: Path, tmp_path: Path) 
     rng = np.random.default_rng(0)
     log = {f"new{user}": [ids[rng.integers(0, 20)], fashion, ids[20 + rng.integers(0, 20)]] for user in range(60)}
     before = model.recommend({"anna": ids[:1]}, top=len(ids)).set_index("item_id")
-    told = model.update(log)
-    assert told["kept"] == "new"
-    assert told["ndcg_after"] > told["ndcg_before"]
-    assert (told["n_interactions"], told["n_judges"], told["n_unknown"]) == (180, 6, 0)
+    report = model.update(log)
+    assert report["kept"] == "new"
+    assert report["ndcg_after"] > report["ndcg_before"]
+    assert (report["n_interactions"], report["n_judges"], report["n_unknown"]) == (180, 6, 0)
     after = model.recommend({"anna": ids[:1]}, top=len(ids)).set_index("item_id")
     assert after.loc[fashion, "rank"] < before.loc[fashion, "rank"]
     assert model.items.loc[fashion, "n_interactions"] >= 60
     again = mml.load(model.save(tmp_path / "updated"))
     pd.testing.assert_frame_equal(again.recommend({"anna": ids[:1]}, top=9), model.recommend({"anna": ids[:1]}, top=9))
     more = model.update(log)  # and once more
-    assert more["ndcg_before"] > told["ndcg_before"]
+    assert more["ndcg_before"] > report["ndcg_before"]
 
 
 def test_who_judges_an_update_is_a_setting(output: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -437,11 +437,11 @@ def test_an_update_that_harms_is_not_kept(output: Path) -> None:
     log = {f"odd{user}": [ids[-1 - place % 3] for place in range(9)] for user in range(180)}
     log |= {f"usual{user}": history for user, history in enumerate(usual)}
     before = model.recommend({"anna": ids[:2]}, top=5)
-    told = model.update(log)
-    if told["kept"] == "old":
+    report = model.update(log)
+    if report["kept"] == "old":
         pd.testing.assert_frame_equal(model.recommend({"anna": ids[:2]}, top=5), before)
     else:
-        assert told["ndcg_after"] >= told["ndcg_before"]
+        assert report["ndcg_after"] >= report["ndcg_before"]
     with pytest.raises(InputError, match="nothing can be learned from this log"):
         model.update({"a": ids[:1]})
     short = {f"some{user}": ids[user : user + 5] for user in range(10)}

@@ -13,7 +13,7 @@ import pytest
 
 from mml.errors import InputError, MachineError
 from mml.logs import own_log, say_end
-from mml.stopping import Terminated, stop_code, stoppable, told
+from mml.stopping import Terminated, report_stop, stop_code, stoppable
 from tests.conftest import SMALL
 from tests.fuzz.outcome import in_time
 from tests.fuzz.test_disk import in_a_child
@@ -120,7 +120,7 @@ def test_sigterm_ends_as_ctrl_c_does(capsys: pytest.CaptureFixture[str]) -> None
     assert stop_code(caught.value) == 143
     assert stop_code(KeyboardInterrupt()) == 130
     assert signal.getsignal(signal.SIGTERM) is before
-    assert told(caught.value) == 143
+    assert report_stop(caught.value) == 143
     assert capsys.readouterr().err.endswith("start the same command again to go on.\n")
 
 

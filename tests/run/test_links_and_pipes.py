@@ -191,9 +191,9 @@ def test_a_sound_table_of_cases(tmp_path: Path) -> None:
 
 def test_a_damaged_table_of_lists_is_left_out_of_a_report(tmp_path: Path) -> None:
     (tmp_path / "recommendations.csv").write_text("user_id,shots,rank,item_id\na,1,first,b\n")
-    told = Namespace(folder=tmp_path, missing={})
-    assert vars(Evidence)["lists"].func(told) is None
-    assert "recommendations.csv is damaged (" in told.missing["lists"]
+    evidence = Namespace(folder=tmp_path, missing={})
+    assert vars(Evidence)["lists"].func(evidence) is None
+    assert "recommendations.csv is damaged (" in evidence.missing["lists"]
 
 
 def test_cells_of_any_table_for_people_are_marked(tmp_path: Path) -> None:

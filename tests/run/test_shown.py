@@ -120,8 +120,8 @@ def test_neighbours_of_items(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 def test_items_that_have_nothing_to_encode(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = FeatureTable(np.array(["b"]), np.ones((1, 2), np.float32))
-    told = Namespace(output=tmp_path / "f.npz", modality="txt")
-    _report(told, table, [ESCAPE] * 11, "items have no text")
+    options = Namespace(output=tmp_path / "f.npz", modality="txt")
+    _report(options, table, [ESCAPE] * 11, "items have no text")
     out = capsys.readouterr().out
     assert out.count(f"  {SHOWN}\n") == 10
     assert out.replace("\n", "").isprintable()
@@ -129,4 +129,4 @@ def test_items_that_have_nothing_to_encode(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "f.npz.skipped.txt").unlink()
     (tmp_path / "f.npz.skipped.txt").symlink_to("elsewhere")
     with pytest.raises(ValueError, match="is a link, not a plain file"):
-        _report(told, table, [ESCAPE] * 11, "items have no text")
+        _report(options, table, [ESCAPE] * 11, "items have no text")

@@ -244,9 +244,9 @@ def test_a_damaged_record_is_named_and_set_aside(
     path = output / "tiny" / "one" / "checkpoints" / "id.pretrain.json"
     damage(path)
     assert main(argv(tiny_data, output, name)) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if "checkpoints/id.pretrain.json is damaged" in line]
-    assert len(told) == 1
-    assert told[0].endswith("the same run makes it again. It is set aside.")
+    said = [line for line in capsys.readouterr().err.splitlines() if "checkpoints/id.pretrain.json is damaged" in line]
+    assert len(said) == 1
+    assert said[0].endswith("the same run makes it again. It is set aside.")
     for suffix in ("json", "safetensors"):
         assert os.path.lexists(path.with_name(f"id.pretrain.{suffix}.damaged"))
     result = (output / "tiny" / name / "predictions.csv").read_bytes()

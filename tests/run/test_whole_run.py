@@ -149,8 +149,8 @@ def test_what_is_printed_at_the_end(
     lines = out.splitlines()
     assert lines[0].startswith("Of 100 new users, ")
     assert "; by popularity " in " ".join(lines[:2])
-    told = [line for line in lines if not line.startswith("Written to") and "--output_dir" not in line]
-    assert max(map(len, told)) <= 80
+    shown = [line for line in lines if not line.startswith("Written to") and "--output_dir" not in line]
+    assert max(map(len, shown)) <= 80
     assert "New items: " in out
     typed = next(line for line in lines if line.startswith("Next:  mml recommend tiny --items "))
     assert main(shlex.split(typed)[2:]) == 0

@@ -92,14 +92,14 @@ def test_orders_of_an_item_fall_after_its_launch(shop: SyntheticData) -> None:
 def test_some_launches_are_hits_which_content_partly_tells() -> None:
     behaviour = replace(SHOP.behaviour, launch_boost=5.0, launch_spread=1.0, launch_told=0.4)
     taste = np.random.default_rng(0).normal(size=(20_000, 12))
-    attention, told = attention_at_launch(behaviour, taste, np.random.default_rng(1))
+    attention, expected = attention_at_launch(behaviour, taste, np.random.default_rng(1))
     assert attention.mean() == pytest.approx(5.0, rel=0.1)
-    logs, known = np.log(attention), np.log(told)
+    logs, known = np.log(attention), np.log(expected)
     assert logs.std() == pytest.approx(1.0, abs=0.02)
     assert np.corrcoef(logs, known)[0, 1] ** 2 == pytest.approx(0.4, abs=0.02)
     low, high = known < np.quantile(known, 0.3), known > np.quantile(known, 0.7)
     for group in (low, high):
-        assert attention[group].mean() == pytest.approx(told[group].mean(), rel=0.1)
+        assert attention[group].mean() == pytest.approx(expected[group].mean(), rel=0.1)
     direction = np.linalg.lstsq(taste - taste.mean(axis=0), known - known.mean(), rcond=None)[0]
     assert (taste - taste.mean(axis=0)) @ direction == pytest.approx(known - known.mean())
 

@@ -106,8 +106,8 @@ def test_pictures_are_real(folder: Path) -> None:
 def test_features_cover_what_was_written(folder: Path) -> None:
     pictured = {path.stem for path in (folder / "images").iterdir()}
     with (folder / "item_text.csv").open(encoding="utf-8", newline="") as file:
-        told = {row["item_id"] for row in csv.DictReader(file)}
-    for name, expected in (("img_emb.pth", pictured), ("txt_emb.pth", told)):
+        described = {row["item_id"] for row in csv.DictReader(file)}
+    for name, expected in (("img_emb.pth", pictured), ("txt_emb.pth", described)):
         table = torch.load(folder / name, weights_only=True)
         assert set(table["item_id"]) == expected
         assert table["embs"].shape[0] == len(table["item_id"])
@@ -184,13 +184,13 @@ def test_texts_and_pictures_tell_complementary_halves(middle: SyntheticData) -> 
     counts = np.zeros((len(bags), len(lexicon)))
     for row, bag in enumerate(bags):
         np.add.at(counts[row], [lexicon[word] for word in bag], 1)
-    told = np.flatnonzero(counts.any(axis=1))
-    weighted = counts[told] * np.log(len(told) / (counts > 0).sum(axis=0))
+    has_text = np.flatnonzero(counts.any(axis=1))
+    weighted = counts[has_text] * np.log(len(has_text) / (counts > 0).sum(axis=0))
     pictures = item_pictures(middle, np.arange(MIDDLE.items))
     # Colours, all that can be compared without a descriptor: averages of the picture and of its middle.
     looks = np.concatenate([pictures.mean(axis=(1, 2)), pictures[:, 20:28, 20:28].mean(axis=(1, 2))], axis=1)
     halves = middle.items.text_half, middle.items.picture_half
-    text_agrees = [np.corrcoef(likeness(weighted), likeness(half[told]))[0, 1] for half in halves]
+    text_agrees = [np.corrcoef(likeness(weighted), likeness(half[has_text]))[0, 1] for half in halves]
     look_agrees = [np.corrcoef(likeness(looks), likeness(half))[0, 1] for half in halves]
     assert text_agrees[0] > 0.5
     assert look_agrees[1] > 0.4

@@ -218,8 +218,10 @@ def test_epochs_of_before_an_interruption_come_first(tmp_path: Path, fake: Calla
 
 def test_one_that_cannot_be_opened_is_said_in_a_line(tmp_path: Path, fake: Callable[[str, str], list[Any]]) -> None:
     fake("wandb", WANDB.replace('calls.append(("init", given))', 'raise OSError("no key\\nconfigured")'))
-    told = r"^key 'logger': wandb cannot be opened \(no key configured\); log in with `wandb login`, or set WANDB_MODE="
-    with logging_to(["wandb"], LoggedRun("shop", tmp_path)), pytest.raises(InputError, match=told):
+    message = (
+        r"^key 'logger': wandb cannot be opened \(no key configured\); log in with `wandb login`, or set WANDB_MODE="
+    )
+    with logging_to(["wandb"], LoggedRun("shop", tmp_path)), pytest.raises(InputError, match=message):
         tell_epoch(EPOCHS[0])
 
 

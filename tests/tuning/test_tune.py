@@ -279,10 +279,10 @@ def test_the_watched_training_is_one_that_is_told(tiny_data: Path, tmp_path: Pat
         given = recbole if model == "SASRec" else {k: v for k, v in own.items() if model == "mml" or k not in of_mml}
         given = {**given, "data_path": tiny_data, "output_dir": tmp_path, "use_gpu": False, "show_progress": False}
         subject = Subject("tiny", (), tuple(f"--{key}={value}" for key, value in given.items()), model)
-        told: list[str] = []
-        with watched(lambda stage, _, told=told: told.append(stage)):  # type: ignore[misc]
+        stages: list[str] = []
+        with watched(lambda stage, _, stages=stages: stages.append(stage)):  # type: ignore[misc]
             subject.score({}, tmp_path / model, lambda _: None)
-        assert any(fnmatchcase(stage, subject.watched(["hidden_size"]) or "") for stage in told)
+        assert any(fnmatchcase(stage, subject.watched(["hidden_size"]) or "") for stage in stages)
     mml = Subject("tiny", (), ())
     assert mml.watched(["learners.txt.learning_rate", "learners.txt.meta_epochs"]) == "txt.pretrain"
     assert mml.watched(["learners.txt.learning_rate", "hidden_size"]) == "id.pretrain"

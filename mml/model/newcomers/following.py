@@ -51,12 +51,12 @@ def by_following(index: LogIndex, shared: Sharing, like: Following) -> np.ndarra
     n = max(len(events.ranks) for _, events in shared.by_rank)
     numbers, values = np.empty((2, n, like.lags), dtype=np.int64), np.empty((n, like.lags))  # used again by each group
     for own, events in shared.by_rank:
-        part, (places, cells), told = found[own], numbers[:, : len(events.ranks)], values[: len(events.ranks)]
+        part, (places, cells), powers = found[own], numbers[:, : len(events.ranks)], values[: len(events.ranks)]
         np.add(events.ranks[:, None], lags, out=places)
         index.items.take(places, out=cells, mode="clip")  # what is beyond the log has no likeness
         cells += (events.rows * index.n_items)[:, None]
-        _tell(told, events, tables)
-        part += np.bincount(cells.ravel(), told.ravel(), part.size).reshape(part.shape)
+        _fill_powers(powers, events, tables)
+        part += np.bincount(cells.ravel(), powers.ravel(), part.size).reshape(part.shape)
     return found
 
 
@@ -70,8 +70,8 @@ class _Tables:
     Attributes:
         likeness: float64 [n_ages * lags, lags], of a place `apart` events and the lag after it; row age * lags + apart.
         alone: float64 [n_ages * (lags + 1), lags], likeness^power where no other shared event is near, of the first
-            `told` places only; row age * (lags + 1) + told.
-        is_told: float64 [lags + 1, lags], 1 for the first places.
+            n places only; row age * (lags + 1) + n.
+        first_n: float64 [lags + 1, lags], row n is 1 for the first n places.
     """
 
     def __init__(self, like: Following, n_ages: int) -> None:
@@ -81,8 +81,8 @@ class _Tables:
         likeness = np.exp(-np.arange(n_ages) / like.position)[:, None, None] * fading
         self.lags, self.power = like.lags, like.power
         self.likeness = likeness.reshape(-1, like.lags)
-        self.is_told = (lags < np.arange(like.lags + 1)[:, None]).astype(np.float64)
-        self.alone = (likeness[:, :1] ** like.power * self.is_told).reshape(-1, like.lags)
+        self.first_n = (lags < np.arange(like.lags + 1)[:, None]).astype(np.float64)
+        self.alone = (likeness[:, :1] ** like.power * self.first_n).reshape(-1, like.lags)
 
 
 @lru_cache(maxsize=64)
@@ -105,15 +105,15 @@ def _by_rank(index: LogIndex, shared: Sharing, entries: slice, first: int) -> Ra
     return RankedEvents(keys, rows, ranks, shared.ages[order], shared.stops[order] - 1 - ranks)
 
 
-def _tell(told: np.ndarray, events: RankedEvents, tables: _Tables) -> None:
-    """What each event says of the places after it, likeness^power; told float64 [m, lags], to be filled.
+def _fill_powers(powers: np.ndarray, events: RankedEvents, tables: _Tables) -> None:
+    """What each event says of the places after it, likeness^power; powers float64 [m, lags], to be filled.
 
     The latest shared event before a place speaks for the earlier ones, too; they say nothing of that place.
     """
     lags, apart = tables.lags, np.diff(events.keys)
     reach, last = np.minimum(events.left, lags - 1), np.minimum(events.left, lags)
     np.minimum(last[:-1], apart, out=last[:-1])
-    tables.alone.take(events.ages * (lags + 1) + last, axis=0, out=told, mode="clip")
+    tables.alone.take(events.ages * (lags + 1) + last, axis=0, out=powers, mode="clip")
     earlier = np.flatnonzero(apart <= reach[:-1])
     if not len(earlier):
         return
@@ -128,4 +128,4 @@ def _tell(told: np.ndarray, events: RankedEvents, tables: _Tables) -> None:
         near = steps <= reach[earlier]
         earlier, later = earlier[near], later[near]
         sums[np.searchsorted(place, later)] += likeness.take(begins[earlier] + steps[near], axis=0)
-    told[place] = sums**tables.power * tables.is_told.take(last[place], axis=0)
+    powers[place] = sums**tables.power * tables.first_n.take(last[place], axis=0)

@@ -87,8 +87,8 @@ def untouched_weights(
     found = {}
     for protocol, groups in latest.items():
         shares = [_shares(one, first, content, own, kept, how.likeness_decay) for one in groups for kept, own in folds]
-        told = np.concatenate([np.zeros((0, len(UNTOUCHED))), *shares])
-        found[protocol] = mixture_weights(told, 0.0) if len(told) else np.eye(len(UNTOUCHED))[0]
+        of_cases = np.concatenate([np.zeros((0, len(UNTOUCHED))), *shares])
+        found[protocol] = mixture_weights(of_cases, 0.0) if len(of_cases) else np.eye(len(UNTOUCHED))[0]
     return found
 
 

@@ -9,19 +9,10 @@ from mml.errors import InputError
 from mml.version import __version__
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mml.api import fit, run
     from mml.recommender import Recommender
 else:
     from mml import run
-
-    def fit(data: str | Path | pd.DataFrame, **settings: object) -> Recommender:
-        """Train on a dataset or on a table, and return the recommender; see mml.api.fit."""
-        from mml.api import fit as fit_now
-
-        return fit_now(data, **settings)
-
 
 __all__ = ["InputError", "__version__", "fit", "load", "run"]
 
@@ -35,3 +26,16 @@ def load(path: str | Path) -> Recommender:
     from mml.recommender import Recommender  # imported here: the version is wanted without torch
 
     return Recommender.load(path)
+
+
+def __getattr__(name: str) -> object:
+    """`fit`, imported when it is asked for, as the version is wanted without torch."""
+    if name == "fit":
+        from mml.api import fit as found
+
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

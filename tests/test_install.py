@@ -47,6 +47,21 @@ assert not loaded, loaded
 """
 
 
+IMPORT_FEW = """
+import sys, mml
+assert not {"torch", "recbole", "pandas"} & set(sys.modules), "too much"
+assert {"fit", "load", "run"} <= set(dir(mml))
+import inspect
+print(*inspect.signature(mml.fit).parameters)
+"""
+
+
+def test_the_version_is_there_without_torch_and_fit_has_its_arguments() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORT_FEW], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["data", "items", "images", "name", "columns", "data_path", "settings"]
+
+
 def normalised(name: str) -> str:
     """A distribution's name as package indexes compare it."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -196,7 +196,7 @@ def _kept(report: TrainingFacts | AdaptationFacts) -> str:
     if before is None:
         return "kept without validation users"
     if after is None:
-        return "not tried"
+        return "not kept"
     change = f"validation score {before:.4f} -> {after:.4f}"
     return f"kept, {change}" if report["kept"] else f"not kept, as it did not gain ({change})"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,6 +21,8 @@ from mml.model.learner.adaptation import (
 )
 from mml.model.learner.base import Learner
 from mml.model.learner.outputs import StateOutput
+
+logger = logging.getLogger(__name__)
 
 Score = tuple[float, dict[str, float]]
 
@@ -62,6 +66,8 @@ class LearnerValidation:
     ) -> tuple[Adaptation, tuple[float, float | None]]:
         """The inner rate and number of steps that score best; the fewest steps among equals, 0 included.
 
+        Steps by which a user's state is no number any more are not among them; a rate that has such is logged.
+
         Returns:
             The adaptation, and the scores before any and with the best one, chosen or not; None where no step may be.
         """
@@ -71,16 +77,18 @@ class LearnerValidation:
             for steps, score in enumerate(self._scores_along(learner, rate, max_steps)):
                 if steps == 0:
                     before = score
-                else:
+                elif score > -np.inf:
                     after = score if after is None else max(after, score)
                 if score > best_score:
                     best, best_score = Adaptation(rate, steps), score
         return best, (before, after)
 
     def _scores_along(self, learner: Learner, rate: float, max_steps: int) -> list[float]:
+        """Of each number of steps; -inf where some have led to states that are no numbers."""
         tasks, rules = self.validation.tasks, self.validation.rules
         ranks = np.zeros((max_steps + 1, len(tasks)), dtype=np.int64)
         candidates = np.zeros(len(tasks), dtype=np.int64)
+        diverged = np.zeros(max_steps + 1, dtype=np.int64)
         own, draws = distributed.share(tasks.length), tie_draws(len(tasks), rules.seed)
         table, rates, chunk = self._table(learner), learner.inner_rates(rate), self.chunk(learner)
         for chosen, step, states in states_along_adaptation(learner, tasks.take(own), rates, max_steps, chunk):
@@ -88,8 +96,19 @@ class LearnerValidation:
             scorer = StateOutput(states, table)
             ranking = rank_cases(rules, scorer, tasks.take(rows), draws=draws[torch.from_numpy(rows)])
             ranks[step, rows], candidates[rows] = ranking.ranks, ranking.n_candidates
-        ranks, candidates = distributed.add_array(ranks), distributed.add_array(candidates)
-        return [self.validation.score(Ranking(ranks[step], candidates, None))[0] for step in range(max_steps + 1)]
+            diverged[step] += step > 0 and not bool(states.isfinite().all())
+        ranks, candidates, diverged = map(distributed.add_array, (ranks, candidates, diverged))
+        if diverged.any():
+            logger.warning(
+                "%s: adaptation at rate %g diverges for validation users from step %d on; use a smaller "
+                "adapt_learning_rate.",
+                learner.name,
+                rate,
+                int(np.flatnonzero(diverged)[0]),
+            )
+        rankings = [Ranking(own, candidates, None) for own in ranks]
+        scores = [self.validation.score(ranking)[0] for ranking in rankings]
+        return [-np.inf if n else score for score, n in zip(scores, diverged, strict=True)]
 
     @torch.no_grad()
     def _table(self, learner: Learner) -> Tensor:

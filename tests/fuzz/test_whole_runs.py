@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
@@ -153,6 +153,7 @@ def _written(value: object) -> str:
 
 @tries(0.02)
 @given(_some)
+@example({"pretrain_learning_rate": 2.0, "learners.txt.adapt_learning_rate": 275936.0})
 def test_settings(settings: dict[str, object]) -> None:
     with a_folder() as folder:
         run(folder, LOG, settings)

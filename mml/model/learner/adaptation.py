@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypeVar
@@ -19,6 +20,8 @@ from mml.model.learner.episode import Episode
 from mml.model.learner.tables import Start
 from mml.progress import bar
 from mml.settings import setting
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _CPU_CHUNK = 32  # stacked weights of a chunk should stay near the cache
@@ -127,6 +130,8 @@ def adapted_states(
 ) -> Tensor:
     """State of each task's user after adaptation to its support, [N, d]. The processes of a run share the tasks.
 
+    A user whose adaptation diverges, so that the state is no number, has the one before it; how many is logged.
+
     `start` is what the learner's adaptation starts from, if that is known already.
     """
     if how.steps == 0:
@@ -143,7 +148,28 @@ def adapted_states(
     mine = tasks if len(own) == len(tasks) else tasks.take(own)
     for rows, states in _worked(learner, mine, chunk, progress, start, work):
         result[torch.from_numpy(rows).to(result.device)] = states
-    return result if distributed.size() == 1 else distributed.gather(own, result, len(tasks))
+    found = result if distributed.size() == 1 else distributed.gather(own, result, len(tasks))
+    return _where_it_diverges(learner, tasks, how, chunk, start, found)
+
+
+def _where_it_diverges(
+    learner: Learner, tasks: TaskSet, how: Adaptation, chunk: int, start: Start, states: Tensor
+) -> Tensor:
+    """The states [N, d], those that are no numbers exchanged for the unadapted ones."""
+    if bool(states.isfinite().all()):
+        return states
+    rows = (~states.isfinite().all(1)).nonzero()[:, 0]
+    logger.warning(
+        "%s: adaptation of %d steps at rate %g diverges for %d of %d histories, which are taken unadapted; "
+        "use a smaller adapt_learning_rate.",
+        learner.name,
+        how.steps,
+        how.rate,
+        len(rows),
+        len(tasks),
+    )
+    states[rows] = unadapted_states(learner, tasks.take(rows.cpu().numpy()), chunk, start.vectors)
+    return states
 
 
 def _worked(

@@ -38,9 +38,9 @@ install: $(INSTALLED)
 test: $(INSTALLED)
 	$(RUN) $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=
 
-# The tests, with 20,000 inputs of the fuzz instead of 300.
+# The tests, in two processes, with 20,000 inputs of the fuzz instead of 300.
 test-long: $(INSTALLED)
-	$(RUN) MML_FUZZ=20000 $(BIN)/python -m pytest
+	$(RUN) MML_FUZZ=20000 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(INSTALLED)
 	$(RUN) MML_FUZZ=20 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"

@@ -20,7 +20,7 @@ from mml.features.fitted import FittedFeatures, FittedSource
 from mml.features.media import MEDIA, FolderMedium, TableMedium
 from mml.features.raw import expanded
 from mml.tables.columns import called
-from mml.tables.reading import read_table
+from mml.tables.reading import read_table, refuse_same_names
 from mml.tables.told import Told
 
 logger = logging.getLogger(__name__)
@@ -62,6 +62,9 @@ def _with_ids(table: pd.DataFrame | str | Path, told: Told) -> tuple[pd.DataFram
     if isinstance(table, (str, Path)):
         frame = read_table(table, told.separator, told.encoding, later=True)
         return frame, told.item_id_in([str(column) for column in frame], str(table))
+    if not isinstance(table, pd.DataFrame):
+        raise InputError(f"new items of type {type(table).__name__}: give a DataFrame, or the name of a file of one.")
+    refuse_same_names("the table of new items", table)
     is_numbered = isinstance(table.index, pd.RangeIndex)
     columns = [str(column) for column in table]
     own = told.item_id_in(columns, "the table of new items") if is_numbered else called(columns, told.item_ids)
@@ -126,10 +129,11 @@ def _refuse_missing_columns(fitted: Mapping[str, FittedFeatures], frame: pd.Data
         if column not in frame
     ]
     if absent:
-        columns = ", ".join(map(str, frame.columns)) or "none"
+        columns = ", ".join(map(str, frame.columns))
+        there = f"Beside the ids it has {columns}" if columns else "It has ids alone"
         raise InputError(
-            f"the table of new items has no column {'; '.join(absent)}. Its columns are {columns}; add what is "
-            "missing, with empty cells where an item has nothing."
+            f"the table of new items has no column {'; '.join(absent)}. {there}; add what is missing, with empty "
+            "cells where an item has nothing."
         )
 
 

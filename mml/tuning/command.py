@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mml.command_line import CommandParser
 from mml.errors import InputError
 from mml.files.faults import in_one_line
 from mml.logs import setup_logging
@@ -52,7 +53,7 @@ def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str], lis
     """
     from mml.tuning.arguments import own_and_settings
 
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mml tune",
         description=_DESCRIPTION,
         epilog=_EPILOG,

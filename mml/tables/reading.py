@@ -222,7 +222,8 @@ def _as_text(frame: pd.DataFrame, later: bool) -> pd.DataFrame:
     if frame.empty and not later:
         raise InputError("The table has no rows.")
     refuse_same_names("the table", frame)
-    frame = frame.reset_index(drop=True)
+    own = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    frame = (frame.reset_index(level=own) if own else frame).reset_index(drop=True)  # set_index() takes no column away
     return pd.DataFrame({str(name): _column_as_text(frame[name]) for name in frame}, index=frame.index)
 
 

@@ -122,3 +122,15 @@ def test_what_no_table_can_hold_is_refused_in_lines_of_json(tmp_path: Path, cell
 def test_a_frame_with_two_columns_of_one_name_is_refused() -> None:
     with pytest.raises(InputError, match="two columns are called '1'; rename or drop one of them"):
         read_table(pd.DataFrame([["a", "b"]], columns=[1, "1"]))
+
+
+def test_a_named_index_is_a_column() -> None:
+    frame = pd.DataFrame({"user": ["a", "a"], "item": ["1", "2"], "n": [1, 2]})
+    for index in ("user", ["user", "item"]):
+        found = read_table(frame.set_index(index))
+        assert {name: found[name].tolist() for name in frame} == {
+            "user": ["a", "a"],
+            "item": ["1", "2"],
+            "n": ["1", "2"],
+        }
+    assert list(read_table(frame.set_index("user", drop=False))) == ["user", "item", "n"]

@@ -31,7 +31,7 @@ class RunResult(Result):
 
 def run(
     dataset: str,
-    config_files: Sequence[str | Path] = (),
+    config_files: str | Path | Sequence[str | Path] = (),
     config_dict: Mapping[str, object] | None = None,
     **settings: object,
 ) -> RunResult:
@@ -39,7 +39,7 @@ def run(
 
     Args:
         dataset: a folder below `data_path`.
-        config_files: YAML files over the defaults.
+        config_files: YAML files over the defaults, or one.
         config_dict: settings over the files, as RecBole's `run_recbole` takes them.
         settings: the same as keyword arguments, over these.
 
@@ -49,7 +49,8 @@ def run(
     Raises:
         InputError: for a mistake in data or settings; it says where, and the mend.
     """
-    result, path = _trained(dataset, config_files, {**(config_dict or {}), **settings})
+    files = [config_files] if isinstance(config_files, (str, Path)) else config_files
+    result, path = _trained(dataset, files, {**(config_dict or {}), **settings})
     return {**result, "path": str(path)}
 
 

@@ -40,6 +40,10 @@ def test_help_names_the_command_and_shows_it(command: str, capsys: pytest.Captur
         ),
         ("train ..", "dataset '..' is no name"),
         ("recommend dataset/shop/ --items 1", "train first: mml train shop"),
+        (
+            "tune ml-100k --pretrain_epochs 3",
+            "error: command line: '--pretrain_epochs' is not of the form --key=value.",
+        ),
         ("train shop --dataset shop2", "the dataset is named twice, by 'shop' and by --dataset; leave one out"),
         ("baseline SLIST shop --dataset=shop2", "the dataset is named twice"),
         ("check shop --device gpu", "--device is 'gpu'; it must be auto, cpu, cuda or cuda:N"),

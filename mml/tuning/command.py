@@ -102,8 +102,8 @@ def _tune(
     subject = Subject(options.dataset, tuple(files), (*bars(settings), *settings), options.model)
     space = read_ranges(options.ranges, options.model, subject.is_float)
     source = str(options.ranges or default_file())
+    logging.getLogger().setLevel(subject.config.run.state)  # first what is wrong without the ranges
     subject.check(space, source)
-    logging.getLogger().setLevel(subject.config.run.state)
     with held(subject.config.results / "tune") as folder:
         tuning = Tuning(subject, space, source, folder, options.trials)
         log_to(folder / "tune.log")

@@ -12,7 +12,7 @@ import pandas as pd
 from mml.config.config import Config
 from mml.config.sources import nested
 from mml.errors import InputError
-from mml.importing.from_python import import_tables
+from mml.importing.from_python import COLUMNS, import_tables
 from mml.logs import own_log
 from mml.recommender import Recommender
 from mml.report.write import try_report
@@ -31,7 +31,7 @@ class RunResult(Result):
 
 def run(
     dataset: str,
-    config_files: Sequence[str | Path] = (),
+    config_files: str | Path | Sequence[str | Path] = (),
     config_dict: Mapping[str, object] | None = None,
     **settings: object,
 ) -> RunResult:
@@ -39,7 +39,7 @@ def run(
 
     Args:
         dataset: a folder below `data_path`.
-        config_files: YAML files over the defaults.
+        config_files: YAML files over the defaults, or one.
         config_dict: settings over the files, as RecBole's `run_recbole` takes them.
         settings: the same as keyword arguments, over these.
 
@@ -49,7 +49,8 @@ def run(
     Raises:
         InputError: for a mistake in data or settings; it says where, and the mend.
     """
-    result, path = _trained(dataset, config_files, {**(config_dict or {}), **settings})
+    files = [config_files] if isinstance(config_files, (str, Path)) else config_files
+    result, path = _trained(dataset, files, {**(config_dict or {}), **settings})
     return {**result, "path": str(path)}
 
 
@@ -79,6 +80,11 @@ def fit(
     Raises:
         InputError: for a mistake in data or settings; it says where, and the mend.
     """
+    _refuse_roles(settings)
+    if not isinstance(data, (str, Path, pd.DataFrame)):
+        raise InputError(
+            f"data of type {type(data).__name__}: give the name of a dataset, the file of a log, or a DataFrame."
+        )
     if isinstance(data, str) and _names_dataset(data, data_path):
         of_tables = {"items": items, "images": images, "name": name, "columns": columns}
         given = [argument for argument, value in of_tables.items() if value is not None]
@@ -91,6 +97,14 @@ def fit(
     called = name or ("shop" if isinstance(data, pd.DataFrame) else Path(data).stem)
     import_tables(data, called, items, images, columns, data_path)
     return _fitted(called, data_path, settings)
+
+
+def _refuse_roles(settings: Mapping[str, object]) -> None:
+    """What `columns` takes, given as an argument of its own, would be looked for among the settings."""
+    own = [key for key in settings if key in COLUMNS]
+    if own:
+        example = ", ".join(f"{key!r}: {settings[key]!r}" for key in own)
+        raise InputError(f"{', '.join(own)}: say what the tables' columns are by columns={{{example}}}.")
 
 
 def _names_dataset(data: str, data_path: str | Path) -> bool:

@@ -56,15 +56,12 @@ class Histories:
         elif isinstance(given, Mapping):
             lists = given
         else:
-            raise InputError(
-                f"histories of type {type(given).__name__}: give a mapping {{user id: [item ids]}}, a table, or the "
-                "name of a file of one."
-            )
+            raise InputError(_no_histories(given))
         users, known = [], []
         unknown: list[object] = []
         seconds: list[list[float]] | None = None if times is None else []
         for user, own in lists.items():
-            ids = listed(f"the history of '{user}'", own)
+            ids = listed(f"the history of '{user}'", own, ordered=True)
             numbers = items.known(ids)
             users.append(str(user))
             known.append(numbers)
@@ -106,17 +103,32 @@ class Histories:
         return PackedSequences(flat, np.concatenate(([0], np.cumsum(lengths))))
 
 
-def listed(what: str, ids: object) -> list[object]:
+def listed(what: str, ids: object, ordered: bool = False) -> list[object]:
     """Item ids as a list.
 
+    Args:
+        what: they are, for messages.
+        ids: any iterable.
+        ordered: whether their order matters.
+
     Raises:
-        InputError: for a text, a single number, or nothing.
+        InputError: for a text, a single number, nothing, or a set where the order matters.
     """
     if isinstance(ids, (str, bytes)):
         raise InputError(f"{what} is the text {ids!r}; give a list of item ids.")
     if not isinstance(ids, Iterable):
         raise InputError(f"{what} is {ids!r}; give a list of item ids.")
+    if ordered and isinstance(ids, (set, frozenset)):
+        raise InputError(f"{what} is a set, which has no order; give a list, the oldest first.")
     return list(ids)
+
+
+def _no_histories(given: object) -> str:
+    hint = "; a Series becomes one by .to_dict()" if isinstance(given, pd.Series) else ""
+    return (
+        f"histories of type {type(given).__name__}: give a mapping {{user id: [item ids]}}{hint}, a table, or the name "
+        "of a file of one."
+    )
 
 
 _Times = dict[str, list[float]]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
+from mml.command_line import CommandParser
 from mml.features.files import read_features, refuse_to_write, write_features
 from mml.features.media import MEDIA, FolderMedium, Medium, TableMedium, built_in_encoders
 from mml.features.raw import expanded
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> ArgumentParser:
     """The arguments of all commands."""
-    parser = ArgumentParser(
+    parser = CommandParser(
         prog="mml features",
         description="From raw texts, pictures and columns to the feature files that `item_feat_emb` names.",
         epilog=encoders(),

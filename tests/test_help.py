@@ -40,13 +40,60 @@ def test_help_names_the_command_and_shows_it(command: str, capsys: pytest.Captur
         ),
         ("train ..", "dataset '..' is no name"),
         ("recommend dataset/shop/ --items 1", "train first: mml train shop"),
+        (
+            "tune ml-100k --pretrain_epochs 3",
+            "error: command line: '--pretrain_epochs' is not of the form --key=value.",
+        ),
+        ("train shop --dataset shop2", "the dataset is named twice, by 'shop' and by --dataset; leave one out"),
+        ("baseline SLIST shop --dataset=shop2", "the dataset is named twice"),
+        ("check shop --device gpu", "--device is 'gpu'; it must be auto, cpu, cuda or cuda:N"),
+        ("check shop --dataset shop", "the dataset is named twice"),
+        ("compare shop --dataset=shop2", "the dataset is named twice"),
+        ("import orders.csv --name x --items ", "--items is empty; name a file, or leave it out"),
+        ("import orders.csv --name x --images ", "--images is empty"),
+        ("import  --name x", "the name of a table is empty; give a file"),
+        ("import orders.csv --name x --data_path ", "--data_path is empty"),
+        ("import https://a.b/orders.csv --name x", "https://a.b/orders.csv: is an address; download the table first"),
     ],
 )
 def test_likely_mistakes(
     line: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(line.split()) == 2
+    assert main(line.split(" ")) == 2
     shown = capsys.readouterr()
     assert said in shown.err + shown.out
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "import orders.csv --name x --usr who",
+            "unrecognized arguments: --usr who. Did you mean '--user'? All options",
+        ),
+        ("import orders.csv", "the following arguments are required: --name. All options: mml import --help"),
+        ("recommend shop", "one of the arguments --items --users-from is required."),
+        ("recommend shop --items 1 --topp=3", "Did you mean '--top'?"),
+        ("serve shop --port x", "argument --port: "),
+        ("features chek", "mml features --help"),
+        ("baselines logs", "invalid choice: 'logs'"),
+    ],
+)
+def test_a_wrong_option_is_told_in_one_line(line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(line.split())
+    assert end.value.code == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("error: ")
+    assert said in told
+
+
+def test_help_as_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: mml COMMAND")
+    with pytest.raises(SystemExit) as end:
+        main(["help", "train"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: mml train")

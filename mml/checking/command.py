@@ -11,7 +11,7 @@ from mml.config.arguments import common_arguments, named_first
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError, MachineError
-from mml.files.faults import reported
+from mml.files.faults import in_one_line
 
 _DESCRIPTION = "Say in sentences what is wrong or odd with a dataset, before a run."
 _EPILOG = """\
@@ -21,16 +21,14 @@ Examples:
 Errors come first (a run would not start: exit code 2), then warnings, then what is worth knowing."""
 
 
+@in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Print the findings, the worst first; 0, 2 where a run could not start, or 4 for a fault of the machine."""
     options, files, rest = common_arguments(
         named_first(arguments), _DESCRIPTION, epilog=_EPILOG, command="mml check NAME"
     )
-    try:
-        findings = check(options.dataset, files, rest)
-        print(*findings, sep="\n")
-    except (MachineError, OSError) as error:
-        return reported(error)
+    findings = check(options.dataset, files, rest)
+    print(*findings, sep="\n")
     n_errors = sum(finding.level == "error" for finding in findings)
     n_warnings = sum(finding.level == "warning" for finding in findings)
     print(f"{options.dataset}: {n_errors} error(s), {n_warnings} warning(s).")

@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mml.command_line import CommandParser
+
 _DESCRIPTION = "List the baselines that `mml baseline NAME --dataset DATA` and `mml compare` can run."
 _EPILOG = """\
 Three kinds: models of the log, which are fitted in one go and whose settings are chosen on the validation users (log);
@@ -62,7 +64,7 @@ def table(found: Sequence[Line]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Print the table."""
     warnings.filterwarnings("ignore", module="recbole")
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mml baselines",
         description=_DESCRIPTION,
         epilog=_EPILOG,

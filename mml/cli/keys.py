@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from mml.command_line import CommandParser
 from mml.errors import InputError, did_you_mean
 from mml.files.faults import in_one_line
 from mml.settings import Key, keys_of
@@ -152,7 +153,7 @@ def written(value: object) -> str:
 @in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Print; exit code 2 for a part that is not there."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mml keys",
         description=_DESCRIPTION,
         epilog=_EPILOG,

@@ -40,9 +40,14 @@ def usage() -> str:
     )
 
 
+def _without_help(given: list[str]) -> list[str]:
+    """`help train` as `train --help`."""
+    return [*given[1:2], "--help"] if given[:1] == ["help"] else given
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns its exit code, 2 for a mistake in the input, 130 after Ctrl-C, 143 after SIGTERM."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = _without_help(list(sys.argv[1:] if arguments is None else arguments))
     if not given or given[0] in ("-h", "--help"):
         print(usage(), end="")
         return 0 if given else 2

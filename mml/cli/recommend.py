@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mml.command_line import CommandParser
 from mml.errors import InputError, visible
 from mml.files.faults import in_one_line
 from mml.files.runs import named_folder
@@ -62,7 +63,7 @@ def _lists(options: argparse.Namespace) -> pd.DataFrame:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mml recommend",
         description="List the best items for users, whether the log has them or not.",
         epilog=_EPILOG,

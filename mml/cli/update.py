@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from mml.command_line import CommandParser
 from mml.errors import InputError
 from mml.files.faults import in_one_line
 from mml.files.runs import named_folder
@@ -54,7 +55,7 @@ def _learn(model: Recommender, log: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mml update",
         description="Let a trained model learn from what came since, in seconds: new interactions and new items.",
         epilog=_EPILOG,

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from mml.command_line import CommandParser
 from mml.config.arguments import named_first
 from mml.errors import InputError
 from mml.files.faults import in_one_line
@@ -50,7 +51,7 @@ def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str],
     """
     from mml.tuning.arguments import own_and_settings
 
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mml compare",
         usage="mml compare NAME [options] [--key=value ...]",
         description=_DESCRIPTION,

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mml.command_line import CommandParser
 from mml.errors import InputError
 
 _WIDTH = 100
@@ -30,7 +31,7 @@ def common_arguments(
         epilog: what the help ends with, lines that are kept as they are.
         command: how it is called, up to its options, such as `mml train NAME`; as the process is if None.
     """
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=None if command is None else " ".join(command.split()[:2]),
         usage=None if command is None else f"{command} [--config_files FILE ...] [--device D] [--key=value ...]",
         description=textwrap.fill(description, _WIDTH),
@@ -98,8 +99,13 @@ def named_first(arguments: Sequence[str], place: int = 0) -> list[str]:
     Args:
         arguments: of the command line.
         place: of the name, which may be missing.
+
+    Raises:
+        InputError: for two of them.
     """
     given = list(arguments)
     if len(given) > place and not any(one.startswith("-") for one in given[: place + 1]):
+        if any(one.partition("=")[0] == "--dataset" for one in given):
+            raise InputError(f"the dataset is named twice, by '{given[place]}' and by --dataset; leave one out.")
         given[place : place + 1] = ["--dataset", given[place]]
     return given

@@ -80,7 +80,7 @@ class Config(RecBoleConfig):
         arguments: Sequence[str] = (),
         model: type | None = None,
     ) -> None:
-        if Path(dataset).name != dataset or dataset == "..":
+        if not dataset or Path(dataset).name != dataset or dataset == "..":
             name = Path(dataset).name or "ml-100k"
             raise InputError(f"dataset '{dataset}' is no name; give '{name}' alone, and where it is by --data_path.")
         self._arguments = list(arguments)

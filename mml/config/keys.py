@@ -146,6 +146,16 @@ USE_INSTEAD = {
         ("normalize_field", "normalize_all", "numerical_features", "discretization"),
         "learners.<name>.source with the encoder numeric, which scales its columns (nothing reads numbers otherwise)",
     ),
+    # of RecBole before 1.0.1, which many tutorials have
+    **dict.fromkeys(("neg_sampling", "training_neg_sample_num", "training_neg_sample_distribution"), "loss_type"),
+    **dict.fromkeys(
+        ("eval_setting", "group_by_user", "split_ratio", "leave_one_num"),
+        "data_split_time, valid_user_ratio and eval_shots",
+    ),
+    **dict.fromkeys(("min_user_inter_num", "max_user_inter_num"), "user_inter_num_interval"),
+    **dict.fromkeys(("min_item_inter_num", "max_item_inter_num"), "item_inter_num_interval"),
+    **dict.fromkeys(("lowest_val", "highest_val", "equal_val", "not_equal_val"), "val_interval"),
+    "config_file_list": "config_files",
 }
 """RecBole's keys that have no effect here, and what has."""
 NOTHING_TO_USE = {

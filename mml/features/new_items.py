@@ -20,7 +20,7 @@ from mml.features.media import MEDIA, AnyTable, FolderMedium, TableMedium
 from mml.features.raw import expanded
 from mml.tables.columns import called
 from mml.tables.layout import TableLayout
-from mml.tables.reading import read_table
+from mml.tables.reading import read_table, refuse_same_names
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +61,9 @@ def _with_ids(table: pd.DataFrame | str | Path, layout: TableLayout) -> tuple[pd
     if isinstance(table, (str, Path)):
         frame = read_table(table, layout.separator, layout.encoding, later=True)
         return frame, layout.item_id_in([str(column) for column in frame], str(table))
+    if not isinstance(table, pd.DataFrame):
+        raise InputError(f"new items of type {type(table).__name__}: give a DataFrame, or the name of a file of one.")
+    refuse_same_names("the table of new items", table)
     is_numbered = isinstance(table.index, pd.RangeIndex)
     columns = [str(column) for column in table]
     own = layout.item_id_in(columns, "the table of new items") if is_numbered else called(columns, layout.item_ids)
@@ -125,10 +128,11 @@ def _refuse_missing_columns(fitted: Mapping[str, FittedFeatures], frame: pd.Data
         if column not in frame
     ]
     if absent:
-        columns = ", ".join(map(str, frame.columns)) or "none"
+        columns = ", ".join(map(str, frame.columns))
+        there = f"Beside the ids it has {columns}" if columns else "It has ids alone"
         raise InputError(
-            f"the table of new items has no column {'; '.join(absent)}. Its columns are {columns}; add what is "
-            "missing, with empty cells where an item has nothing."
+            f"the table of new items has no column {'; '.join(absent)}. {there}; add what is missing, with empty "
+            "cells where an item has nothing."
         )
 
 

@@ -128,8 +128,12 @@ def check_link(link: Path) -> None:
         raise InputError(f"{link}: is {kind}, not a link; move it away")
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder below `output_dir`, and those above it.
+def make_folder(path: Path, named: str = "config: key 'output_dir': ") -> None:
+    """Make a folder, and those above it.
+
+    Args:
+        path: of the folder.
+        named: what a refusal begins with, saying where the path was given.
 
     Raises:
         InputError: if that cannot be.
@@ -137,7 +141,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise cannot_write(f"config: key 'output_dir': {path}", error) from None
+        raise cannot_write(f"{named}{path}", error) from None
 
 
 @overload

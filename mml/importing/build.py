@@ -88,6 +88,11 @@ def import_log(
     Raises:
         InputError: naming the file, column or option, and the mend; then nothing is written.
     """
+    for option, given in (("--items", items), ("--images", images), ("--data_path", data_path)):
+        if isinstance(given, str) and not given.strip():
+            raise InputError(
+                f"{option} is empty; name a {'file' if option == '--items' else 'folder'}, or leave it out."
+            )
     target = new_target(data_path, name, overwrite)
     where = "the log" if isinstance(log, pd.DataFrame) else str(log)
     table = read_table(log, separator, encoding)

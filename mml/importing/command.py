@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from mml.command_line import CommandParser
 from mml.files.faults import in_one_line
 from mml.importing.build import import_log
 
@@ -30,13 +32,14 @@ def main(arguments: Sequence[str]) -> int:
         f"Written: {folder}/{name}.inter, {made.config}"
         + f", {folder}/{name}.item" * (folder / f"{name}.item").is_file()
     )
-    print(f"Next: mml check {name}; mml train {name}")
+    there = "" if folder.parent == Path("dataset") else " " + shlex.quote(f"--data_path={folder.parent}")
+    print(f"Next: mml check {name}{there}; mml train {name}{there}")
     return 0
 
 
 def parser() -> argparse.ArgumentParser:
     """Of the command's arguments, which are import_log's."""
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         prog="mml import",
         description="Make a dataset of a log (who took what when), a table of items and pictures, as far as there are.",
         epilog=_EPILOG,
@@ -56,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--tokens", type=_names, default=[], metavar="COLUMNS", help="its categories and the like")
     made.add_argument("--numbers", type=_names, default=[], metavar="COLUMNS", help="its prices and the like")
     made.add_argument("--images", metavar="FOLDER", help="pictures named by item id, also in subfolders; not copied")
-    made.add_argument("--data_path", type=Path, default=Path("dataset"), metavar="FOLDER", help="default: dataset")
+    made.add_argument("--data_path", default="dataset", metavar="FOLDER", help="default: dataset")
     made.add_argument(
         "--time-format", metavar="FORM", help="of dates that are not recognised, as in '%%d/%%m/%%Y %%H:%%M'"
     )

@@ -42,7 +42,7 @@ def describe_log(rows: LogRows, n_users: int, n_items: int) -> list[str]:
     else:
         times = frame["timestamp"].to_numpy()
         first, last = (as_date(time, rows.has_dates) for time in (times.min(), times.max()))
-        said.append(f"Times: {rows.time_form}; from {first} to {last} (UTC).")
+        said.append(f"Times: {rows.time_form}; from {first} to {last}{' (UTC)' * rows.has_dates}.")
         odd = odd_dates(times)
         if rows.has_dates and odd.any():
             said.append(f"WARNING: {said_of_odd(times, odd)} {ODD_MEND}")

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from mml.errors import InputError
 from mml.evaluation.measured import TOP, measured
 from mml.evaluation.ranking import rank_targets
 from mml.evaluation.scorer import Scorer
-from mml.features.new_items import encode_new_items, read_new_items
+from mml.features.new_items import SHOWN, encode_new_items, read_new_items
 from mml.histories import Given, Histories
 from mml.method_names import FLOOR, FULL, ONLINE
 from mml.model.learner.adapted import AdaptedLearner
@@ -87,8 +88,7 @@ class Recommender(TrainedParts):
             InputError: for histories that cannot be read, or a wrong number.
         """
         _check_top(top)
-        if not 0 <= (new_items_share or 0) <= 1:
-            raise InputError(f"new_items_share is {new_items_share}; give a share of 0 to 1.")
+        _check_share(new_items_share)
         found = Histories.read(histories, self.vocabulary, self.layout)
         if found.n_unknown:
             logger.warning("histories: %s", self.vocabulary.describe_unknown(found.unknown))
@@ -154,7 +154,7 @@ class Recommender(TrainedParts):
             raise InputError("this model has no texts, pictures or other features, so it cannot score new items.")
         known = frame.index.isin(list(self.vocabulary.numbers))
         if known.any():
-            logger.info("%d items are known already and are left as they are.", int(known.sum()))
+            logger.warning("the table of new items: %s", _told_known(list(frame.index[known])))
         frame = frame[~known]
         if not len(frame):
             return 0
@@ -208,8 +208,11 @@ class Recommender(TrainedParts):
             A row for `mml` and one for `popularity`: hit@top, mrr@top, ndcg@top, n_users, n_cases.
 
         Raises:
-            InputError: for a log that cannot be read, or one with no case; without a log, if nothing was measured.
+            InputError: for a log that cannot be read, or one with no case; without a log, if nothing was measured; for
+                a wrong number.
         """
+        _check_top(top)
+        _check_shots(shots)
         if log is None:
             return self._measured(top)
         found = Histories.read(log, self.vocabulary, self.layout)
@@ -276,6 +279,31 @@ def _as_table(rows: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows).T.astype({"n_users": int, "n_cases": int})
 
 
+def _told_known(ids: Sequence[str]) -> str:
+    what = (
+        "1 item is known already and left as it is"
+        if len(ids) == 1
+        else f"{len(ids):,} items are known already and left as they are"
+    )
+    return f"{what}: {', '.join(map(repr, ids[:SHOWN]))}{' and more' * (len(ids) > SHOWN)}."
+
+
 def _check_top(top: object) -> None:
-    if not isinstance(top, (int, np.integer)) or top < 1:
-        raise InputError(f"top is {top}; it is how many items a list has, a whole number from 1 on.")
+    if isinstance(top, bool) or not isinstance(top, (int, np.integer)) or top < 1:
+        raise InputError(f"top is {top!r}; it is how many items a list has, a whole number from 1 on.")
+
+
+def _check_share(share: object) -> None:
+    if share is None:
+        return
+    is_number = isinstance(share, (int, float, np.integer, np.floating)) and not isinstance(share, bool)
+    if not is_number or not 0 <= float(cast("float", share)) <= 1:
+        raise InputError(f"new_items_share is {share!r}; give a share of 0 to 1.")
+
+
+def _check_shots(shots: object) -> None:
+    whole = isinstance(shots, (Sequence, np.ndarray)) and all(
+        isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k > 0 for k in shots
+    )
+    if not whole or not len(cast("Sequence[int]", shots)):
+        raise InputError(f"shots is {shots!r}; give a list of whole numbers from 1 on, such as [1, 3, 5, 9].")

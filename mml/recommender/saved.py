@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from mml.data.items import Items
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError
 from mml.files.bundle import finish_write, read_about, read_state, write_state
+from mml.files.runs import LATEST
 from mml.files.safe import make_folder, plain
 from mml.model.fusion import FUSIONS
 from mml.model.generator.slot import GeneratorSettings
@@ -34,7 +36,7 @@ _NAME = "recommender"  # of its files
 def save(parts: TrainedParts, folder: str | Path) -> Path:
     """Write all of it into a folder that is complete in itself, safetensors and JSON; an older one is replaced."""
     place = Path(folder).expanduser()
-    make_folder(place)
+    make_folder(place, named="")
     versions = {"mml": __version__, "torch": torch.__version__, "numpy": np.__version__}
     write_state(place, _NAME, state_of(parts), format=_FORMAT, versions=versions)
     return place
@@ -46,14 +48,18 @@ def load(kind: type[Parts], path: str | Path) -> Parts:
     Raises:
         InputError: if there is none, or it is damaged, or of another version's format or code.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"{path!r} is no path of a folder; name a finished run's, or one that save() wrote.")
     folder = Path(path).expanduser()
     inside = folder / MODEL
-    if (inside / f"{_NAME}.json").is_file():
+    if _is_model(inside):
         folder = inside
-    if not (folder / f"{_NAME}.json").is_file():
+    if not _is_model(folder):
+        of_runs = [place / LATEST for place in (folder, Path("output") / folder) if _is_model(place / LATEST)]
+        example = of_runs[0] if str(path) and of_runs else "output/ml-100k/latest"
         raise InputError(
-            f"{path} holds no trained recommender; name a finished run's folder such as output/ml-100k/latest, or "
-            "a folder that save() wrote."
+            f"{path or 'an empty name'} holds no trained recommender; name a finished run's folder such as {example}, "
+            "or a folder that save() wrote."
         )
     finish_write(folder, _NAME)
     about = read_about(folder, _NAME)
@@ -72,6 +78,10 @@ def load(kind: type[Parts], path: str | Path) -> Parts:
             f"{folder} was saved by other code, of mml {made}, and has not all that this mml {__version__} reads "
             f"({type(error).__name__}: {error}): train again, or load it with that code."
         ) from error
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / f"{_NAME}.json").is_file() or (folder / MODEL / f"{_NAME}.json").is_file()
 
 
 def state_of(parts: TrainedParts) -> State:

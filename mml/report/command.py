@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from mml.command_line import CommandParser
 from mml.files.faults import in_one_line
 from mml.files.runs import named_folder
 from mml.logs import setup_logging
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mml report",
         description="Write the report of a finished run: one HTML file that opens from disk, in any browser.",
         epilog=_EPILOG,

@@ -29,11 +29,17 @@ class Estimate:
     n_users: int
 
 
-def estimate(values: np.ndarray, users: np.ndarray) -> Estimate:
+def estimate(values: np.ndarray, users: np.ndarray, signed: bool = False) -> Estimate:
     """The mean of the cases' values, float [N], and its interval by the users' [N] spread.
 
     The variance is that of a ratio of two sums over users (Cochran, Sampling Techniques, eq. 2.39): what each user adds
-    beyond the mean. Where all values are 0 the upper end is 3 / users (the rule of three).
+    beyond the mean. Where all values are 0 the upper end is 3 / users (the rule of three), and the lower one minus that
+    if the values are differences.
+
+    Args:
+        values: of the cases; of 0 and more, if they are no differences.
+        users: whose cases they are.
+        signed: whether the values are differences.
     """
     if not len(values):
         return Estimate(float("nan"), float("nan"), float("nan"), 0)
@@ -42,7 +48,8 @@ def estimate(values: np.ndarray, users: np.ndarray) -> Estimate:
     if n < 2:
         return Estimate(mean, float("nan"), float("nan"), n)
     if not np.any(values):
-        return Estimate(0.0, 0.0, min(1.0, _RULE_OF_THREE / n), n)
+        end = min(1.0, _RULE_OF_THREE / n)
+        return Estimate(0.0, -end if signed else 0.0, end, n)
     variance = float(((sums - mean * counts) ** 2).sum()) * n / (n - 1) / float(counts.sum()) ** 2
     spread = _NORMAL * variance**0.5
     return Estimate(mean, mean - spread, mean + spread, n)

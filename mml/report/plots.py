@@ -31,7 +31,7 @@ def save_plots(charts: Sequence[Chart], colours: Colours, folder: Path) -> list[
     import matplotlib
     import matplotlib.figure
 
-    make_folder(folder)
+    make_folder(folder, named="--plots ")
     written = []
     with matplotlib.rc_context({"svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 10}):
         for chart in charts:

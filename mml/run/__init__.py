@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 class _CallableModule(ModuleType):
-    def __call__(self, dataset: str, **settings: object) -> RunResult:
-        result: RunResult = importlib.import_module("mml.api").run(dataset, **settings)
+    def __call__(self, dataset: str, *given: object, **settings: object) -> RunResult:
+        result: RunResult = importlib.import_module("mml.api").run(dataset, *given, **settings)
         return result
 
 

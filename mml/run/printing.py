@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mml.command_line import CommandParser
 from mml.errors import InputError, visible
 from mml.evaluation.cases import GroupMetrics
 from mml.files.faults import in_one_line
@@ -152,7 +153,7 @@ def _finished_runs(folder: Path) -> list[Path]:
 @in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Print; exit code 2 if there is nothing to print."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mml result",
         description="Print the results of the latest runs.",
         epilog=_EPILOG,

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from mml.command_line import CommandParser
 from mml.errors import InputError
 from mml.extras import install_line
 from mml.files.faults import in_one_line
@@ -86,7 +87,7 @@ def _token(given: str | None) -> str | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mml serve",
         description="Answer requests for recommendations over HTTP, with a page to try them on.",
         epilog="Example: mml serve shop --port 8000, then open http://127.0.0.1:8000",

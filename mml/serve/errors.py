@@ -71,6 +71,19 @@ def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
     return {status: {"model": Failure, "description": _MEANINGS[status]} for status in statuses}
 
 
+def known_query(request: Request) -> None:
+    """Refuse parameters of the query that the endpoint does not have, as unknown keys of a body are.
+
+    Raises:
+        HTTPException: naming the first.
+    """
+    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    for name in request.query_params:
+        if name not in known:
+            there = f"; there is {', '.join(sorted(known))}" if known else ""
+            raise HTTPException(422, f"query.{name}: there is no such parameter{there}")
+
+
 def add_handlers(app: FastAPI) -> None:
     """Let every failure answer in the same form."""
     app.add_exception_handler(RequestValidationError, _invalid)

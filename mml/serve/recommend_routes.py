@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import APIRouter, Depends, HTTPException, Path, Query
 
 from mml.serve.answering import Ask, Wanted, item_answer, ranked
-from mml.serve.errors import documented
+from mml.serve.errors import documented, known_query
 from mml.serve.limits import MOST_HISTORY, MOST_LETTERS, MOST_TOP
 from mml.serve.schemas import (
     BatchRecommendation,
@@ -26,7 +26,7 @@ ItemPath = Annotated[str, Path(min_length=1, max_length=MOST_LETTERS, descriptio
 
 def recommend_routes(service: Service) -> APIRouter:
     """POST /recommend and /recommend/batch, GET /similar, /popular and /items."""
-    router = APIRouter(tags=["recommend"])
+    router = APIRouter(tags=["recommend"], dependencies=[Depends(known_query)])
 
     @router.post("/recommend", responses=documented(400, 401, 408, 413, 422, 429, 503))
     async def recommend(request: RecommendRequest) -> Recommendation:

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+from mml.command_line import CommandParser
 from mml.files.faults import in_one_line
 from mml.synthetic.folder import describe, refuse_foreign, write
 from mml.synthetic.generator import generate
@@ -35,7 +36,7 @@ def _make(spec: SyntheticSpec, folder: Path, *, with_time: bool, features: bool)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m mml.synthetic",
         description="Make a synthetic stand-in for private data, in the format a company would have.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -48,6 +49,10 @@ def read_table(
     """
     if isinstance(source, pd.DataFrame):
         return numbered(_as_text(source, later))
+    if str(source) in ("", "."):
+        raise InputError("the name of a table is empty; give a file.")
+    if re.match(r"[a-z][a-z0-9]+:/", str(source)):  # one slash is what a Path leaves
+        raise InputError(f"{source}: is an address; download the table first.")
     path = Path(os.path.expanduser(source))  # Path's own raises where there is no such user
     if not path.is_file():
         other = other_than_plain(path)
@@ -195,6 +200,19 @@ def _refuse_twice(path: Path, names: list[str]) -> None:
             raise InputError(f"{path}: two columns are called '{name}'; rename one of them.")
 
 
+def refuse_same_names(where: str, frame: pd.DataFrame) -> None:
+    """Which of two columns of one name is meant cannot be known.
+
+    Raises:
+        InputError: a DataFrame has two.
+    """
+    names = pd.Index([str(name) for name in frame.columns])
+    if names.has_duplicates:
+        raise InputError(
+            f"{where}: two columns are called '{names[names.duplicated()][0]}'; rename or drop one of them."
+        )
+
+
 def _separator_of(header: str) -> str:
     plain = "".join(header.split('"')[::2])
     return max(_SEPARATORS, key=plain.count)
@@ -203,7 +221,9 @@ def _separator_of(header: str) -> str:
 def _as_text(frame: pd.DataFrame, later: bool) -> pd.DataFrame:
     if frame.empty and not later:
         raise InputError("The table has no rows.")
-    frame = frame.reset_index(drop=True)
+    refuse_same_names("the table", frame)
+    own = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    frame = (frame.reset_index(level=own) if own else frame).reset_index(drop=True)  # set_index() takes no column away
     return pd.DataFrame({str(name): _column_as_text(frame[name]) for name in frame}, index=frame.index)
 
 

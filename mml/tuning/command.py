@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mml.command_line import CommandParser
 from mml.errors import InputError
 from mml.files.faults import in_one_line
 from mml.logs import setup_logging
@@ -52,7 +53,7 @@ def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str], lis
     """
     from mml.tuning.arguments import own_and_settings
 
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mml tune",
         description=_DESCRIPTION,
         epilog=_EPILOG,
@@ -101,8 +102,8 @@ def _tune(
     subject = Subject(options.dataset, tuple(files), (*bars(settings), *settings), options.model)
     space = read_ranges(options.ranges, options.model, subject.is_float)
     source = str(options.ranges or default_file())
+    logging.getLogger().setLevel(subject.config.run.state)  # first what is wrong without the ranges
     subject.check(space, source)
-    logging.getLogger().setLevel(subject.config.run.state)
     with held(subject.config.results / "tune") as folder:
         tuning = Tuning(subject, space, source, folder, options.trials)
         log_to(folder / "tune.log")

@@ -313,6 +313,21 @@ def test_each_key_of_recbole_acts_or_is_refused_or_changes_nothing(name: str, tm
                 config_keys.check({name: wrong}, "here")
 
 
+def test_keys_of_older_recboles_say_what_stands_for_them() -> None:
+    older = {
+        "neg_sampling": "loss_type",
+        "eval_setting": "data_split_time, valid_user_ratio and eval_shots",
+        "min_user_inter_num": "user_inter_num_interval",
+        "lowest_val": "val_interval",
+        "config_file_list": "config_files",
+    }
+    with pytest.raises(InputError) as refused:
+        config_keys.check(dict.fromkeys(older, 1), "here")
+    assert str(refused.value).splitlines() == [
+        f"here: key '{name}' has no effect in mml; use {instead}." for name, instead in older.items()
+    ]
+
+
 def test_what_is_off_anyhow_is_legal_and_no_other_run(tmp_path: Path) -> None:
     write_log(tmp_path, small_rows())
     plain = Config("log", arguments=[f"--data_path={tmp_path}"])

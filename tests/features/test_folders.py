@@ -96,9 +96,11 @@ def test_pictures_of_too_many_pixels_are_counted_and_not_decoded(
     small = tmp_path / "small.png"
     Image.new("RGB", (20, 20), "red").save(small)
     bombs = [huge_png(tmp_path / "a.png", 10_000, 10_000), huge_png(tmp_path / "b.png", 20_000, 20_000)]
-    _, present = MEDIA["image"].encoder("descriptor").encode([small, *bombs], progress=False)
-    assert present.tolist() == [True, False, False]
+    (tmp_path / "c.png").write_bytes(b"no picture")
+    _, present = MEDIA["image"].encoder("descriptor").encode([small, *bombs, tmp_path / "c.png"], progress=False)
+    assert present.tolist() == [True, False, False, False]
     assert "2 of the pictures have more than 89 million pixels each and are not decoded: a.png, b.png." in caplog.text
+    assert "1 of the pictures cannot be read and count as missing: c.png." in caplog.text
     assert not [one for one in recwarn if "Bomb" in one.category.__name__]
 
 

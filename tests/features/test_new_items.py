@@ -185,8 +185,8 @@ def fails(shop: Path, frame: Any, match: str, folders: Any = None) -> None:
 
 def test_missing_columns_are_named(shop: Path) -> None:
     frame = table(shop)
-    fails(shop, frame.drop(columns=["price"]), "no column 'price' for price. Its columns are title, kind, brand")
-    fails(shop, frame.drop(columns=["title", "brand"]), "no column 'title' for txt; 'brand' for own. Its columns")
+    fails(shop, frame.drop(columns=["price"]), "no column 'price' for price. Beside the ids it has title, kind, brand")
+    fails(shop, frame.drop(columns=["title", "brand"]), "no column 'title' for txt; 'brand' for own. Beside the ids")
     message = "no column 'vec_emb', the 4 numbers of each item's vector, as vec was trained on a file of vectors"
     fails(shop, frame.drop(columns=["vec_emb"]), message)
 

@@ -117,6 +117,14 @@ def test_a_name_is_a_dataset_and_a_path_is_a_file(tmp_path: Path) -> None:
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^user, item: .* by columns=\{'user': 'who', 'item': 'what'\}"):
+        mml.fit("orders.csv", user="who", item="what")
+    with pytest.raises(InputError, match="data of type NoneType: give the name of a dataset"):
+        mml.fit(None)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"config file nowhere\.yaml does not exist"):
+        mml.run("ml-100k", "nowhere.yaml")
+    with pytest.raises(InputError, match="dataset '' is no name"):
+        mml.run("")
     with pytest.raises(InputError, match="unknown key 'hiden_size'"):
         mml.run("walks", hiden_size=3)
     with pytest.raises(InputError, match=r"unknown key 'learners\.id\.lerning_rate'"):

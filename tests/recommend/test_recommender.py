@@ -192,6 +192,8 @@ def test_a_list_of_new_items_alone(model: Recommender, share: float, history: st
     [
         ({"top": 0}, "top is 0; it is how many items a list has"),
         ({"top": 2.5}, "top is 2.5; it is how many items a list has"),
+        ({"top": True}, "top is True; it is how many items a list has"),
+        ({"new_items_share": "0.2"}, "new_items_share is '0.2'; give a share of 0 to 1"),
         ({"new_items_share": 1.5}, "give a share of 0 to 1"),
         ({"exclude": "181"}, "exclude is the text '181'; give a list of item ids"),
         ({"items": "181"}, "items is the text '181'; give a list of item ids"),
@@ -214,6 +216,8 @@ def test_wrong_arguments(model: Recommender, wrong: dict[str, Any], message: str
         (None, "histories of type NoneType: give a mapping"),
         ({"me": None}, "the history of 'me' is None; give a list of item ids"),
         ({"me": "50"}, "the history of 'me' is the text '50'; give a list of item ids"),
+        ({"me": {"50", "181"}}, "the history of 'me' is a set, which has no order; give a list, the oldest first"),
+        (pd.Series({"me": ["50"]}), r"histories of type Series: give a mapping .*; a Series becomes one by \.to_dict"),
     ],
 )
 def test_what_is_no_history(model: Recommender, given: Any, message: str) -> None:
@@ -242,6 +246,9 @@ def test_it_says_what_it_is_and_what_was_measured(model: Recommender, output: Pa
         assert (table.loc[method, "n_users"], table.loc[method, "n_cases"]) == (of["n_users"], of["n_cases"])
     with pytest.raises(InputError, match="give a log"):
         model.evaluate(top=5)
+    for shots in (1, [], [0], ["1"], "135", [1.5]):
+        with pytest.raises(InputError, match="give a list of whole numbers from 1 on"):
+            model.evaluate("today.csv", shots=shots)  # type: ignore[arg-type]
 
 
 def test_neighbours_and_vectors(model: Recommender) -> None:
@@ -286,9 +293,22 @@ def test_the_command_prints_a_list(output: Path, model: Recommender, capsys: pyt
     assert len(capsys.readouterr().out.strip().splitlines()) == 3
 
 
+def test_a_dataset_in_the_place_of_a_run_points_to_its_latest(
+    output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=r"such as .*/tiny/latest, or"):
+        mml.load(output / "tiny")
+    monkeypatch.chdir(tmp_path)
+    Path("output").symlink_to(output)
+    with pytest.raises(InputError, match="such as output/tiny/latest, or"):
+        mml.load("tiny")
+
+
 def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="holds no trained recommender; name a finished run's folder"):
         mml.load(tmp_path)
+    with pytest.raises(InputError, match="None is no path of a folder"):
+        mml.load(None)  # type: ignore[arg-type]
     (tmp_path / "nothing2" / "latest").mkdir(parents=True)
     assert main(["recommend", "dataset/nothing2/", "--items", "1", "--output_dir", str(tmp_path)]) == 2
     assert "name it as nothing2" in capsys.readouterr().err
@@ -335,7 +355,9 @@ def test_a_model_of_older_code_is_refused_in_a_line(lost: str, output: Path, tmp
         mml.load(tmp_path / "model")
 
 
-def test_items_that_came_after_the_training_are_recommended_at_once(output: Path, tmp_path: Path) -> None:
+def test_items_that_came_after_the_training_are_recommended_at_once(
+    output: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A twin of a new item has its vector and its scores; others have theirs as before, also when saved and loaded."""
     model = mml.load(output / "tiny" / "latest")
     before = model.recommend({"a": some_ids(model)}, top=len(model.items), explain=True)
@@ -347,9 +369,14 @@ def test_items_that_came_after_the_training_are_recommended_at_once(output: Path
     row = list(model.vocabulary.tokens).index(twin)
     cells = {name: " ".join(map(str, vectors[row])) for name, vectors in raw.items()}
     table = pd.DataFrame([{"item_id": "twin", **cells}, {"item_id": twin, **cells}])
+    caplog.clear()
     assert model.add_items(table) == 1  # the other is there already
+    assert "1 item is known already and left as it is: '" in caplog.text
     assert model.add_items(table) == 0
     assert bool(model.items.loc["twin"].is_new)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"^[^:]*file: cannot be written"):
+        model.save(tmp_path / "file")
     model = mml.load(model.save(tmp_path / "saved"))
     ids, vectors = model.item_vectors()
     np.testing.assert_allclose(vectors[ids.index("twin")], vectors[ids.index(twin)], atol=1e-4)
@@ -362,6 +389,10 @@ def test_items_that_came_after_the_training_are_recommended_at_once(output: Path
 def test_items_with_nothing_to_encode_are_refused(model: Recommender) -> None:
     with pytest.raises(InputError, match="column"):
         model.add_items(pd.DataFrame({"item_id": ["x"]}))
+    with pytest.raises(InputError, match="new items of type dict: give a DataFrame"):
+        model.add_items({"item_id": ["x"]})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="two columns are called 'item_id'; rename or drop one of them"):
+        model.add_items(pd.DataFrame([["x", "y"]], columns=["item_id", "item_id"]))
 
 
 def test_what_is_kept_between_calls_changes_nothing(output: Path, tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ def test_intervals_at_the_edges() -> None:
     assert share(np.zeros(40), np.arange(40)) == Estimate(0.0, 0.0, 3 / 40, 40)
     assert share(np.array([1.0, 1.0, 0.0]), np.arange(3)).high == 1.0
     assert np.isnan(estimate(np.ones(3), np.zeros(3, dtype=int)).low)
+    same = estimate(np.zeros(6), np.arange(6), signed=True)  # differences where there is none
+    assert (same.low, same.value, same.high) == (-0.5, 0.0, 0.5)
     assert estimate(np.zeros(0), np.zeros(0, dtype=int)).n_users == 0
 
 

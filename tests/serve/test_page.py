@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import mml.serve
 from tests.serve.server import Process, stub_folder
 from tests.serve.stub import write_pictures
 
@@ -201,3 +203,14 @@ def test_the_page_of_requests(browser: Any, url: str) -> None:
     page.wait(lambda: answer.text.startswith("200"))
     assert '"basis": "popularity"' in answer.text
     assert page.complaints() == []
+
+
+def test_each_of_ten_learners_has_a_colour_of_its_own() -> None:
+    page = (Path(mml.serve.__file__).parent / "page.html").read_text(encoding="utf-8")
+    assert set(re.findall(r"place % (\d+)", page)) == {"10"}
+    light, dark = page.split("prefers-color-scheme: dark", 1)
+    colours = dict(re.findall(r"--(c\d): (#\w+);", light))
+    in_the_dark = colours | dict(re.findall(r"--(c\d): (#\w+);", dark))
+    for named in (colours, in_the_dark):
+        assert len(set(named.values())) == 10
+    assert set(re.findall(r"\.f(\d) { fill: var\(--c(\d)\); }", page)) == {(str(n), str(n)) for n in range(10)}

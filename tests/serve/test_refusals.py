@@ -47,6 +47,21 @@ def test_what_is_no_request(client: TestClient, body: bytes, status: int, messag
 
 
 @pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/items?query=tea", "query.query: there is no such parameter; there is limit, q"),
+        ("/similar/001?k=2", "query.k: there is no such parameter; there is top"),
+        ("/popular?top=2&Top=3", "query.Top: there is no such parameter; there is top"),
+    ],
+)
+def test_a_parameter_that_would_not_act(client: TestClient, path: str, message: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()) == (422, {"error": message})
+    answer = client.post("/recommend?top=2", json={"history": []})
+    assert (answer.status_code, answer.json()) == (422, {"error": "query.top: there is no such parameter"})
+
+
+@pytest.mark.parametrize(
     ("path", "body"),
     [
         ("/recommend", {"history": ["1"] * 1001}),

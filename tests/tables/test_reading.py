@@ -117,3 +117,20 @@ def test_what_no_table_can_hold_is_refused_in_lines_of_json(tmp_path: Path, cell
     path.write_text(f'{{"user_id": "u", "item_id": "i"}}\n{{"user_id": {cell}, "item_id": "i"}}\n')
     with pytest.raises(InputError, match=r"a\.jsonl, line 2: is no JSON object; mend or remove it"):
         read_table(path)
+
+
+def test_a_frame_with_two_columns_of_one_name_is_refused() -> None:
+    with pytest.raises(InputError, match="two columns are called '1'; rename or drop one of them"):
+        read_table(pd.DataFrame([["a", "b"]], columns=[1, "1"]))
+
+
+def test_a_named_index_is_a_column() -> None:
+    frame = pd.DataFrame({"user": ["a", "a"], "item": ["1", "2"], "n": [1, 2]})
+    for index in ("user", ["user", "item"]):
+        found = read_table(frame.set_index(index))
+        assert {name: found[name].tolist() for name in frame} == {
+            "user": ["a", "a"],
+            "item": ["1", "2"],
+            "n": ["1", "2"],
+        }
+    assert list(read_table(frame.set_index("user", drop=False))) == ["user", "item", "n"]

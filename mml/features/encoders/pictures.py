@@ -83,8 +83,9 @@ def _in_8_bits(picture: Image.Image) -> Image.Image:
 
 
 def map_pictures(paths: Sequence[Path], make: Callable[[Image.Image], Made], smallest: int = 0) -> list[Made | None]:
-    """make(picture) for every path on a few cores, None where the picture cannot be read or is too large."""
+    """make(picture) for every path on a few cores; None, and a warning, where it cannot be read or is too large."""
     too_large: list[str] = []
+    unreadable: list[str] = []
 
     def one(path: Path) -> Made | None:
         try:
@@ -92,7 +93,10 @@ def map_pictures(paths: Sequence[Path], make: Callable[[Image.Image], Made], sma
         except TooManyPixelsError:
             too_large.append(path.name)
             return None
-        return None if picture is None else make(picture)
+        if picture is None:
+            unreadable.append(path.name)
+            return None
+        return make(picture)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # said below, and not decoded
@@ -100,8 +104,16 @@ def map_pictures(paths: Sequence[Path], make: Callable[[Image.Image], Made], sma
             made = list(pool.map(one, paths))
     if too_large:
         logger.warning(
-            "%d of the pictures have more than %d million pixels each and are not decoded: %s%s.",
-            *(len(too_large), MOST_PIXELS // 10**6, ", ".join(sorted(too_large)[:SHOWN])),
-            f" and {len(too_large) - SHOWN} more" if len(too_large) > SHOWN else "",
+            "%d of the pictures have more than %d million pixels each and are not decoded: %s.",
+            *(len(too_large), MOST_PIXELS // 10**6, _some(too_large)),
+        )
+    if unreadable:
+        logger.warning(
+            "%d of the pictures cannot be read and count as missing: %s.", len(unreadable), _some(unreadable)
         )
     return made
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(sorted(names)[:SHOWN]) + more

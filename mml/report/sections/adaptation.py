@@ -26,7 +26,7 @@ def adaptation(evidence: Evidence) -> Section:
             Bar(f"{name}, before", before, cases.ndcg(before), True),
             Bar(f"{name}, after", name, cases.ndcg(name)),
         ]
-        gain = estimate(per_case_ndcg(cases.ranks[name]) - per_case_ndcg(cases.ranks[before]), cases.users)
+        gain = estimate(per_case_ndcg(cases.ranks[name]) - per_case_ndcg(cases.ranks[before]), cases.users, signed=True)
         values = [number(cases.ndcg(one).value, False) for one in (before, name)]
         rows.append([name, *values, f"{gain.value:+.4f}", interval(gain, False), _steps(evidence, name)])
     head = ["learner", "before", "after", "gain in N@10", "95 % interval", "what was chosen"]

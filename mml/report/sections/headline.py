@@ -89,7 +89,7 @@ def _gain(evidence: Evidence, method: str) -> str | None:
     if not others:
         return None
     best = max(others, key=lambda name: hits(others[name]).mean())
-    gain = estimate(hits(cases.ranks[method]) - hits(others[best]), cases.users)
+    gain = estimate(hits(cases.ranks[method]) - hits(others[best]), cases.users, signed=True)
     clear = gain.low > 0 or gain.high < 0
     said = "" if clear else " - no clear difference on so many users"
     return (

@@ -27,7 +27,7 @@ import pandas as pd
 from benchmarks.log_models import World
 from benchmarks.measured import machine_line
 from benchmarks.newcomers import Measured
-from benchmarks.panel_pages import GROUPS, Row, as_csv, gains_of, overview, page, tables
+from benchmarks.panel_pages import GROUPS, SHOTS, Row, after, as_csv, gains_of, overview, page, tables
 from mml.baselines.run import run_baseline
 from mml.baselines.settings import read_baseline
 from mml.checking.finding import as_date
@@ -169,7 +169,8 @@ def _without(names: Sequence[str], some: Sequence[str], why: str) -> list[str]:
 
 
 def _of_groups(groups: dict[str, dict[str, float]]) -> dict[str, float]:
-    return {title: groups[name]["ndcg@10"] for name, title in GROUPS.items() if name in groups}
+    named = {**GROUPS, **{name: after(name) for name in groups if name.startswith(SHOTS)}}
+    return {title: groups[name]["ndcg@10"] for name, title in named.items() if name in groups}
 
 
 def about(config: Config) -> str:

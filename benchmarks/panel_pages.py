@@ -13,6 +13,8 @@ from mml.evaluation.significance import PairedDifference, holm, paired_differenc
 from mml.files.sheets import csv_text
 
 GROUPS = {"all": "all", "warm_target": "warm", "cold_target": "new"}
+SHOTS = "shots_"
+"""What the groups of cases after so many interactions begin with."""
 PROTOCOLS = {"frozen": "mml", "online": "mml_online"}
 """Protocol -> mml's own line of it."""
 KINDS = ("mml", "part", "preset", "baseline", "counter", "oracle")
@@ -33,7 +35,7 @@ class Row:
         world, method, seed: of what.
         kind: one of `KINDS`; a part is a learner of mml, or another way of fusing
             them, a preset other settings of mml.
-        values: by group (`all`, `warm`, `new`).
+        values: by group (`all`, `warm`, `new`, and `after`).
         cpu_seconds: of the whole run, None where it is a line of another method's run.
         gains: float64 [N], each case's, in the order of the cases; None where they are not known one by one.
         users: [N], whose cases they are.
@@ -95,6 +97,17 @@ class Line:
         """Mean over the seeds."""
         known = [row.cpu_seconds for row in self.rows if row.cpu_seconds is not None]
         return float(np.mean(known)) if known else None
+
+
+def after(group: str) -> str:
+    """What the cases after so many interactions are called here: `after 3` for `shots_3`."""
+    return f"after {group.removeprefix(SHOTS)}"
+
+
+def _afters(rows: Sequence[Row]) -> list[str]:
+    """All of them that any row has, the fewest interactions first."""
+    found = {group for row in rows for group in row.values if group.startswith("after ")}
+    return sorted(found, key=lambda group: int(group.split()[1]))
 
 
 def gains_of(predictions: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -163,6 +176,24 @@ def tables(rows: Sequence[Row]) -> str:
     return "\n".join(parts)
 
 
+def by_shots(rows: Sequence[Row]) -> str:
+    """NDCG@10 after so many interactions, a line for each method; nothing where no row says it."""
+    groups = _afters(rows)
+    lines = [line for protocol in PROTOCOLS for line in lines_of(rows, protocol)]
+    known = [line for line in lines if not np.isnan([line.mean(group) for group in groups]).any()]
+    if not groups or not known:
+        return ""
+    parts = [
+        f"| interactions | {' | '.join(group.split()[1] for group in groups)} |",
+        "| --- " * (len(groups) + 1) + "|",
+    ]
+    for line in known:
+        mark = "**" if line.kind == "mml" else ""
+        cells = [f"{mark}{line.method}{mark}", *(f"{line.mean(group):.4f}" for group in groups)]
+        parts.append(f"| {' | '.join(cells)} |")
+    return "\n".join(["After so many interactions of the user:", "", *parts, ""])
+
+
 def page(world: str, about: str, command: str, made: str, rows: Sequence[Row]) -> str:
     """A world's page.
 
@@ -184,6 +215,7 @@ def page(world: str, about: str, command: str, made: str, rows: Sequence[Row]) -
             f"NDCG@10, mean ± standard deviation over seeds; {made}. {_LEGEND}",
             "",
             tables(rows),
+            by_shots(rows),
         ]
     )
 
@@ -231,9 +263,10 @@ def overview(rows: Sequence[Row]) -> str:
 
 def as_csv(rows: Sequence[Row]) -> str:
     """Every number."""
-    lines: list[list[object]] = [["world", "method", "kind", "seed", *GROUPS.values(), "cpu_seconds"]]
+    groups = [*GROUPS.values(), *_afters(rows)]
+    lines: list[list[object]] = [["world", "method", "kind", "seed", *groups, "cpu_seconds"]]
     for row in rows:
-        values = [f"{row.values[group]:.6f}" if group in row.values else "" for group in GROUPS.values()]
+        values = [f"{row.values[group]:.6f}" if group in row.values else "" for group in groups]
         seconds = "" if row.cpu_seconds is None else f"{row.cpu_seconds:.1f}"
         lines.append([row.world, row.method, row.kind, row.seed, *values, seconds])
     return csv_text(lines)

@@ -125,6 +125,7 @@ def test_a_table_with_the_oracle(
     assert main(["--worlds", STAND_IN, *rest, *settings]) == 0
     assert f"{STAND_IN}: made in dataset" in capsys.readouterr().err
     text = (tmp_path / "pages" / f"{STAND_IN}.md").read_text()
+    text, by_shots = text.split("After so many interactions of the user:")
     frozen, online = text.split("| online ")
     places = {name: frozen.index(f"| {name} |") for name in ("oracle", "**mml**", "Markov")}
     assert places["oracle"] == min(places.values())
@@ -138,6 +139,12 @@ def test_a_table_with_the_oracle(
     numbers = (tmp_path / "pages" / "panel.csv").read_text()
     assert f"{STAND_IN},oracle,oracle,2020," in numbers
     assert f"{STAND_IN},Markov_online,baseline,2020," in numbers
+    head, _, *lines = by_shots.strip().splitlines()
+    assert head == "| interactions | 1 | 3 | 5 | 9 |"
+    methods = [line.split(" | ")[0].strip("| *") for line in lines]
+    assert {"mml", "Markov", "oracle", "mml_online", "Markov_online"} <= set(methods)
+    assert "counter_online" not in methods
+    assert numbers.splitlines()[0].endswith("new,after 1,after 3,after 5,after 9,cpu_seconds")
 
 
 @pytest.mark.slow
@@ -147,7 +154,8 @@ def test_a_preset_is_a_line_of_its_own(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     settings = [f"--{key}={value}" for key, value in {**SMALL, "learners.img": "~", "use_gpu": False}.items()]
     assert main(["--worlds", STAND_IN, "--baselines", "", "--output", "pages", *settings]) == 0
-    lines = (tmp_path / "pages" / f"{STAND_IN}.md").read_text().splitlines()
+    page = (tmp_path / "pages" / f"{STAND_IN}.md").read_text()
+    lines = page.partition("After so many interactions")[0].splitlines()
     (preset,) = [line for line in lines if line.startswith("| mml_2022 |")]
     assert "| preset |" in preset
     assert not any(line.startswith("| mml_2022_no") for line in lines)

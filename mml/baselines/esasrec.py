@@ -29,6 +29,7 @@ class ESASRecSettings:
     section: ClassVar[str] = "own"
 
     esasrec_negatives: int = setting(256, "eSASRec: warm items drawn for each batch, shared by its positions.", low=1)
+    esasrec_stopping_step: int = setting(20, "eSASRec: its stopping_step; it learns slowly by few negatives.", low=0)
 
 
 class SwiGLU(nn.Module):
@@ -142,7 +143,10 @@ class ESASRecEntry(SingleEntry):
     name = "eSASRec"
     settings = ESASRecSettings
     meaning = "SASRec over LiGR layers with a sampled softmax (Tikhonovich et al. 2025)"
-    unread = ("loss_type", "n_negatives", "hidden_act")
+    unread = ("loss_type", "n_negatives", "hidden_act", "stopping_step")
+
+    def values(self, moment: Moment) -> dict[str, object]:
+        return super().values(moment) | {"stopping_step": moment.part(ESASRecSettings).esasrec_stopping_step}
 
     def build(self, parts: LearnerParts, moment: Moment) -> Learner:
         own = moment.part(ESASRecSettings)

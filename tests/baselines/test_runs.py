@@ -217,6 +217,17 @@ def test_no_validation_users(tiny_data: Path, argv: Argv, tmp_path: Path) -> Non
         ("DIN", {}, "it scores single items"),
         ("SASRec", {"new_users": "maybe"}, "must be one of none, trans, full_retrain, down"),
         ("SASRec", {"meta_epochs": 3}, "key 'meta_epochs' means nothing to SASRec"),
+        (
+            "gSASRec",
+            {"recbole": False, "pretrain_learning_rate": 0.1},
+            "key 'pretrain_learning_rate' means nothing to gSASRec. Did you mean 'gbce_learning_rate'?",
+        ),
+        (
+            "eSASRec",
+            {"recbole": False, "stopping_step": 3},
+            "key 'stopping_step' means nothing to eSASRec. Did you mean 'esasrec_stopping_step'?",
+        ),
+        ("eSASRec", {"recbole": False, "loss_type": "CE"}, "key 'loss_type' means nothing to eSASRec. Leave it out."),
         ("SASRec", {"refresh": True}, "key 'refresh' is gone: use online: True"),
         ("IDSASRec", {"recbole": False, "refresh": True}, "baselines have new_users"),
         ("SASRec", {"snapshots": 2}, "key 'snapshots' is gone: it is called moments now"),

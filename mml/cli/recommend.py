@@ -17,11 +17,13 @@ from mml.files.sheets import neutral
 from mml.logs import setup_logging
 from mml.recommender import Recommender
 from mml.tables.ids import listed_ids
+from mml.tables.reading import read_table
 
 _EPILOG = """\
 Examples:
   mml recommend shop --items 50,181                                      a list for somebody who took these two
   mml recommend shop --users-from today.csv --top 10 --output recs.csv   a list for each user of a table
+  mml recommend shop --users-from today.csv --only stock.csv --output recs.csv   of what is in stock
   mml recommend models/shop --items 50 --new-items-share 0.2             a saved model; a fifth new items
 Users without an item that is known get what is popular (`by` says so). Exit codes: 0, 2 for a mistake in the input,
 4 for a fault of the machine."""
@@ -54,12 +56,27 @@ def _output(named: str) -> Path:
 
 def _lists(options: argparse.Namespace) -> pd.DataFrame:
     model = Recommender.load(named_folder(options.run, options.output_dir))
-    if options.users_from is not None:
-        return model.recommend(options.users_from, top=options.top, new_items_share=options.new_items_share)
     lists = model.recommend(
-        {"you": listed_ids(options.items)}, top=options.top, new_items_share=options.new_items_share
+        {"you": listed_ids(options.items)} if options.users_from is None else options.users_from,
+        top=options.top,
+        items=None if options.only is None else _ids_of(model, options.only),
+        exclude=None if options.exclude is None else listed_ids(options.exclude),
+        new_items_share=options.new_items_share,
+        explain=options.explain,
     )
-    return lists.drop(columns="user_id") if options.output is None else lists
+    if lists.empty:
+        raise InputError("no item is left to list: --only, --exclude and what users have had leave none.")
+    return lists.drop(columns="user_id") if options.users_from is None and options.output is None else lists
+
+
+def _ids_of(model: Recommender, path: Path) -> list[str]:
+    """The ids of a table of items, as in the import's."""
+    table = read_table(path, model.layout.separator, model.layout.encoding, later=True)
+    ids = table[model.layout.item_id_in([str(column) for column in table], str(path))].str.strip()
+    found = [one for one in ids.unique() if one]
+    if not found:
+        raise InputError(f"--only {path}: no row has an item's id; there would be nothing to list.")
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,6 +100,15 @@ def _parser() -> argparse.ArgumentParser:
         "that was imported, or user_id, item_id and timestamp",
     )
     parser.add_argument("--top", type=int, default=10, metavar="K", help="length of a list (default: 10)")
+    parser.add_argument(
+        "--only",
+        type=Path,
+        metavar="FILE",
+        help="table of the items to choose among, such as what is in stock; its ids are called as in the items' table "
+        "that was imported, or item_id",
+    )
+    parser.add_argument("--exclude", metavar="ID,ID", help="item ids that are not to be listed, separated by commas")
+    parser.add_argument("--explain", action="store_true", help="a column for what each learner contributed")
     parser.add_argument("--new-items-share", type=float, metavar="S", help="least share of new items in a list, 0 to 1")
     parser.add_argument(
         "--output", metavar="FILE", help="CSV file to write, safe to open in a spreadsheet; else printed"

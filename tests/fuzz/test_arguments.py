@@ -164,7 +164,10 @@ _commands = st.sampled_from(
 @tries(0.032)
 @given(
     _commands,
-    st.lists(st.sampled_from([*CELLS[:60], "--help", "--name", "--items", "--output", "--top", "x.csv"]), max_size=4),
+    st.lists(
+        st.sampled_from([*CELLS[:60], "--help", "--name", "--items", "--output", "--top", "--only", "x.csv"]),
+        max_size=4,
+    ),
 )
 def test_arguments_of_commands(command: str, argv: list[str]) -> None:
     with a_folder() as folder, contextlib.chdir(folder):

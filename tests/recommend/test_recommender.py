@@ -293,6 +293,33 @@ def test_the_command_prints_a_list(output: Path, model: Recommender, capsys: pyt
     assert len(capsys.readouterr().out.strip().splitlines()) == 3
 
 
+def test_the_command_lists_what_is_in_stock_and_says_why(
+    model: Recommender, output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, others = some_ids(model), list(model.items.index[5:9])
+    stock = tmp_path / "stock.csv"
+    stock.write_text(
+        "\n".join(["item_id,pieces", *(f" {one} ,3" for one in others), ",1", "nothing,1"]), encoding="utf-8"
+    )
+    argv = ["recommend", str(output / "tiny" / "latest"), "--items", ",".join(own)]
+    target = tmp_path / "recs.csv"
+    assert main([*argv, "--only", str(stock), "--exclude", others[0], "--explain", "--output", str(target)]) == 0
+    written = pd.read_csv(target, dtype={"item_id": str})
+    assert set(written.item_id) == set(others[1:])
+    expected = model.recommend({"you": own}, items=others, exclude=others[:1], explain=True)
+    assert list(written.columns) == list(expected.columns)
+    assert list(written.item_id) == list(expected.item_id)
+    assert "items: 1 item is unknown and skipped: 'nothing'." in capsys.readouterr().err
+    for content, message in (
+        ("item_id\n", "no row has an item's id"),
+        ("item_id\nnothing\n", "no item is left to list"),
+        ("pieces\n3\n", "stock.csv"),
+    ):
+        stock.write_text(content, encoding="utf-8")
+        assert main([*argv, "--only", str(stock)]) == 2
+        assert message in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_a_dataset_in_the_place_of_a_run_points_to_its_latest(
     output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,14 @@ from mml.errors import InputError, printable
 from mml.importing.items import ItemRows, clean_items
 from mml.importing.log import LogRows, clean_log
 from mml.importing.pictures import pictured_items
-from mml.importing.report import describe_columns, describe_items, describe_log, describe_new_users, describe_pictures
+from mml.importing.report import (
+    describe_columns,
+    describe_items,
+    describe_log,
+    describe_name,
+    describe_new_users,
+    describe_pictures,
+)
 from mml.importing.writing import new_target, write_dataset
 from mml.model.learner.slot import MAIN
 from mml.tables.columns import ITEM, USER, called, guess_id, guess_text, guess_time, require
@@ -98,7 +105,7 @@ def import_log(
     table = read_table(log, separator, encoding)
     who, what, when = _roles([str(column) for column in table], user, item, time, where)
     guessed = [column for column, given in ((who, user), (what, item), (when, time)) if column and given is None]
-    said = describe_columns(where, table, who, what, when, guessed)
+    said = describe_name(name) + describe_columns(where, table, who, what, when, guessed)
     rows = clean_log(table, who, what, when, time_format, timezone)
     repeatable = _repeatable(rows, said)
     said += describe_new_users(rows.frame)

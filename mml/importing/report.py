@@ -11,10 +11,12 @@ import pandas as pd
 from mml.checking.finding import as_date, share
 from mml.checking.log import ODD_MEND, Log, odd_dates, said_of_odd, same_moment
 from mml.checking.matching import explained, why_unmatched
+from mml.config.sources import config_dir
 from mml.importing.items import ItemRows
 from mml.importing.log import LogRows
 
 _QUANTILES = (0.5, 0.8, 0.9)
+_MANY = 0.05  # of a log's rows: so many left out are more than a few odd ones
 
 
 def describe_columns(
@@ -29,6 +31,17 @@ def describe_columns(
     if rest:
         said.append(f"Columns of the log that are not used: {', '.join(rest)}.")
     return said
+
+
+def describe_name(name: str) -> list[str]:
+    """A warning where mml has settings for a dataset of that name."""
+    own = config_dir() / f"{name}.yaml"
+    if not own.is_file():
+        return []
+    return [
+        f"WARNING: {own} has settings for a dataset of that name, which are read with it: take another --name if "
+        "they are not meant."
+    ]
 
 
 def describe_log(rows: LogRows, n_users: int, n_items: int) -> list[str]:
@@ -55,6 +68,9 @@ def describe_log(rows: LogRows, n_users: int, n_items: int) -> list[str]:
             )
     if rows.n_stripped:
         said.append(f"Ids: {rows.n_stripped:,} had spaces around them, which are taken away.")
+    gone = sum(map(len, rows.left_out.rows.values()))
+    if gone > _MANY * (gone + len(frame)):
+        said.append(f"WARNING: {share(gone, gone + len(frame))} rows are left out, for the reasons below.")
     return [*said, *(f"WARNING: {one}" for one in rows.warnings), *rows.left_out.sentences()]
 
 

@@ -66,9 +66,19 @@ def test_what_an_import_says_is_logged(tmp_path: Path, caplog: pytest.LogCapture
     with caplog.at_level(logging.INFO, logger="mml"):
         import_tables(LOG.drop(columns="when"), "shop", None, None, {"user": "who", "item": "what"}, tmp_path)
     warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert [bool(re.match("Left out: rows that .*: 1 ", one)) for one in warned] == [False, True]
+    assert [bool(re.match("Left out: rows that .*: 1 ", one)) for one in warned] == [False, False, True]
+    assert warned[1] == "1 of 5 (20 %) rows are left out, for the reasons below."
     assert warned[0].endswith('Is there a column? Name it by columns["time"].')
     assert "Understood: 2 users, 2 items, 4 interactions." in caplog.messages
+
+
+def test_a_name_that_mml_has_settings_for_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    import_tables(LOG, "ml-100k", None, None, READ, tmp_path)
+    (said,) = (one for one in caplog.messages if "settings for a dataset of that name" in one)
+    assert said.endswith(
+        "ml-100k.yaml has settings for a dataset of that name, which are read with it: take another name "
+        "if they are not meant."
+    )
 
 
 def test_every_option_has_its_argument() -> None:

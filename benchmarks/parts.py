@@ -2,8 +2,8 @@
 
 python -m benchmarks.parts [--worlds ml-100k,NAME:1,...] [--data FOLDER] [--seeds N] [--output FOLDER] [--key=value ...]
 
-The runs are those of `mml compare` with the ablations of configs/compare.yaml that are called `no_...`, and with the
-adaptive fusion; nothing is tuned. A world is as for script/panel.sh. What is finished is not repeated. --output gets
+The runs are those of `mml compare` with the ablations of configs/compare.yaml that are called `no_...`, with the
+adaptive fusion and the other meta-algorithms; nothing is tuned. A world is as for script/panel.sh. What is finished is not repeated. --output gets
 parts.md and parts.csv.
 """
 
@@ -32,11 +32,12 @@ from mml.files.sheets import csv_text
 from mml.method_names import FULL
 from mml.synthetic import STAND_IN
 
-ADAPTIVE = "adaptive_fusion"
+ADAPTIVE, ALGORITHM = "adaptive_fusion", "meta_algorithm"
 _LEGEND = """NDCG@10 over all new users, frozen, mean over seeds. In a cell: by how many percent `mml` is above the same
 without the part, and p over users, after Holm's correction over the lines of a log; **bold** where p < 0.05.
-`adaptive_fusion` has weights that depend on the case instead of the pool. `-`: the log has no such part.
-`configs/compare.yaml` says which settings a line is of."""
+`adaptive_fusion` has weights that depend on the case instead of the pool; `maml`, `reptile` and `metasgd` are
+meta-trained so instead of by `fomaml`. `-`: the log has no such part. `configs/compare.yaml` says which settings a line
+is of."""
 
 
 def parts() -> list[Method]:

@@ -3,8 +3,8 @@
 python -m benchmarks.parts [--worlds ml-100k,NAME:1,...] [--data FOLDER] [--seeds N] [--output FOLDER] [--key=value ...]
 
 The runs are those of `mml compare` with the ablations of configs/compare.yaml that are called `no_...`, with the
-adaptive fusion and the other meta-algorithms; nothing is tuned. A world is as for script/panel.sh. What is finished is not repeated. --output gets
-parts.md and parts.csv.
+adaptive fusion and the other meta-algorithms; nothing is tuned. A world is as for script/panel.sh. What is finished is
+not repeated. --output gets parts.md and parts.csv.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ is of."""
 
 def parts() -> list[Method]:
     """mml, and what it is compared with."""
-    methods = read_plan().methods.values()
+    methods = [one for one in read_plan().methods.values() if one.run == one.method == FULL]
     return [
-        one for one in methods if one.name in (FULL, ADAPTIVE) or (one.name.startswith("no_") and one.method == FULL)
+        one for one in methods if one.name in (FULL, ADAPTIVE) or one.name.startswith("no_") or ALGORITHM in one.set
     ]
 
 

@@ -16,6 +16,8 @@ from mml.files.faults import reading
 
 FIRST_ROW_LINE = 2
 """Line number of the first row, the header being line 1."""
+LARGEST = 1e100
+"""Of a float: sums and squares of larger ones are no numbers any more."""
 QUOTED = ","
 """The separator of files whose cells may be quoted, as any CSV writer does."""
 _LONGEST_HEADER = 1 << 20  # bytes; a file without an end of line is not read whole to say so
@@ -252,10 +254,16 @@ def _refuse_ragged_lines(path: Path, text: bytes, mark: bytes, n_columns: int, n
 
 
 def _to_float(path: Path, name: str, column: pd.Series) -> pd.Series:
-    if column.dtype == np.float64 and not np.isinf(column.to_numpy()).any():
+    if column.dtype == np.float64 and not (np.abs(column.to_numpy()) > LARGEST).any():
         return column
     values = pd.to_numeric(column, errors="coerce").astype(np.float64)
     bad = np.flatnonzero((values.isna() & column.notna()).to_numpy() | np.isinf(values.to_numpy()))
+    too_large = np.flatnonzero(np.abs(values.to_numpy()) > LARGEST)
+    if len(too_large) and not len(bad):
+        raise InputError(
+            f"{path}, line {too_large[0] + FIRST_ROW_LINE}: '{column.iloc[too_large[0]]}' is too large for the column "
+            f"'{name}' ({len(too_large)} such lines); numbers go to {LARGEST:g}."
+        )
     if len(bad):
         raise InputError(
             f"{path}, line {bad[0] + FIRST_ROW_LINE}: '{column.iloc[bad[0]]}' is not a number, but column '{name}' is "

@@ -35,8 +35,8 @@ def describe_columns(
 
 def describe_name(name: str) -> list[str]:
     """A warning where mml has settings for a dataset of that name."""
-    own = config_dir() / f"{name}.yaml"
-    if not own.is_file():
+    own = next((path for path in config_dir().glob("*.yaml") if path.stem == name), None)
+    if own is None:
         return []
     return [
         f"WARNING: {own} has settings for a dataset of that name, which are read with it: take another --name if "

@@ -131,8 +131,9 @@ class _WithEncoder:
         return self._learner
 
     def _at(self, weights: State) -> Learner:
+        """The learner with these weights; learned rates that are not among them are as they begin."""
         learner = self._learner or self._new(0)
-        learner.load_state_dict(weights)
+        learner.load_state_dict(learner.initial_rates() | weights)
         return learner
 
     def _pretrain(self, seed: int) -> tuple[State, int]:
@@ -141,7 +142,10 @@ class _WithEncoder:
         settings = context.config.part(PretrainSettings, self._name)
         trainer = PretrainTrainer(context.trainer_frame, learner, settings, seed)
         trainer.train(context.dataset, context.validation)
-        return self._trained(trainer, None)
+        state, n_tasks = self._trained(trainer, None)
+        # which algorithm comes next is not what this stage depends on, so it leaves no learned rates
+        plain = {key: value for key, value in state["weights"].items() if key not in learner.initial_rates()}
+        return state | {"weights": plain}, n_tasks
 
     def _meta(self, seed: int, weights: State) -> tuple[State, int]:
         context, learner = self._context, self._at(weights)

@@ -17,6 +17,7 @@ _UNITS = (
     (1e17, 1e6, "microseconds"),
     (np.inf, 1e9, "nanoseconds"),
 )
+_TOO_LARGE = 1e21  # nanoseconds of the year 33,000
 _COUNTER = 1e8  # smaller numbers are no dates: the second 100,000,000 is in 1973
 _NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 _COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
@@ -97,7 +98,7 @@ def _zone_said(naive: bool, timezone: str) -> str:
 
 def _numbers(cells: pd.Series, zone: zoneinfo.ZoneInfo, timezone: str) -> Times:
     values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
-    values = np.where(np.isfinite(values), values, np.nan)
+    values = np.where(np.abs(values) < _TOO_LARGE, values, np.nan)
     if np.isnan(values).all():
         what = f"column '{cells.name}': all numbers, such as '{cells[cells != ''].iloc[0]}', are too large for times"
         raise UnknownTimes(what, "name another --time.")

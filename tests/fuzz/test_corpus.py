@@ -16,6 +16,7 @@ from mml.errors import InputError, MachineError, printable
 from mml.features.files import FeatureTable, read_features, refuse_to_write, write_features
 from mml.features.fitted import FittedFeatures
 from mml.features.new_items import encode_new_items
+from mml.files.atomic import read_atomic
 from mml.files.faults import reported
 from mml.importing import import_log
 from mml.logs import add_log, setup_logging
@@ -241,3 +242,11 @@ def test_an_encoder_that_cannot_be_had_leaves_nothing(command: str, where: list[
             assert prepare([command, *where, "--output", "o.npz", "--encoder", "none/such"]) == 2
         assert "none/such" in err.getvalue()
         assert names(folder) == before
+
+
+@pytest.mark.parametrize("number", ["1e308", "-2e200"])
+def test_numbers_whose_sum_is_none_are_refused(number: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.inter"
+    path.write_text(f"user_id:token\titem_id:token\ttimestamp:float\na\tx\t1\nb\tx\t{number}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"log\.inter, line 3: '.*' is too large for the column 'timestamp' \(1 such"):
+        read_atomic(path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mml.errors import InputError
@@ -65,6 +65,7 @@ _cells = st.sampled_from([*CELLS, None, float("nan"), 3, 2.5, pd.NaT, np.int64(7
 
 @tries(0.01)
 @given(st.lists(st.tuples(_cells, _cells, _cells), max_size=6))
+@example([("1e308", "9999-12-31", "1e308"), ("1e308", "9999-12-31", "1e308")])
 def test_frames_of_anything(rows: list[tuple[object, ...]]) -> None:
     frame = pd.DataFrame(rows, columns=["customer_id", "product_id", "ordered_at"])
     with a_folder() as folder:

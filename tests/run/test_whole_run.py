@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 import run_meta
 from mml.cli.main import main
@@ -369,6 +370,24 @@ def test_every_algorithm_and_bpr_run(algorithm: str, tiny_data: Path, arguments:
     )  # fmt: skip
     assert run_meta.main(argv) == 0
     assert "img" not in result_of(tmp_path)["metrics"]
+
+
+def test_algorithms_share_the_training_before_them(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+    """Whichever came first, and those that learn rates too."""
+    for number, algorithms in enumerate((("metasgd",), ("fomaml", "metasgd", "fomaml"), ("fomaml",))):
+        for algorithm in algorithms:
+            argv = arguments(tiny_data, tmp_path / str(number), meta_algorithm=algorithm, meta_epochs=2, use_gpu=False)
+            assert run_meta.main(argv) == 0
+    alone, shared, plain = (
+        {
+            yaml.safe_load((path.parent / "config.yaml").read_text())["meta_algorithm"]: json.loads(path.read_text())[
+                "metrics"
+            ]
+            for path in (tmp_path / str(number)).glob("tiny/seed*/result.json")
+        }
+        for number in range(3)
+    )
+    assert shared == alone | plain
 
 
 def test_a_log_without_time_and_without_features(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:

@@ -121,12 +121,11 @@ class Learner(nn.Module):
         self.register_buffer("_left_out", _offsets_of_untouched(catalogue), persistent=False)
         self.encoder: nn.Module = self.new_encoder(parts)
         self._local_names = local_parameter_names(self.encoder, inner.local_modules)
+        self._first_rate = inner.local_learning_rate
         self.local_rates = nn.ParameterDict()
         if ALGORITHMS[inner.meta_algorithm].learns_rates:
             for key, value in self.fast_parameters().items():
-                self.local_rates[key.replace(".", "/")] = nn.Parameter(
-                    torch.full_like(value, inner.local_learning_rate)
-                )
+                self.local_rates[key.replace(".", "/")] = nn.Parameter(torch.full_like(value, self._first_rate))
 
     # -- what a kind of learner must say ---------------------------------------------------------------------------
 
@@ -242,6 +241,12 @@ class Learner(nn.Module):
             name: value
             for name, value in self.named_parameters()
             if name not in fast and not name.startswith("local_rates.") and value.requires_grad
+        }
+
+    def initial_rates(self) -> Params:
+        """The learned inner rates as they begin, by their name in the state; none where no rate is learned."""
+        return {
+            f"local_rates.{key}": torch.full_like(value, self._first_rate) for key, value in self.local_rates.items()
         }
 
     def inner_rates(self, rate: float) -> float | Params:

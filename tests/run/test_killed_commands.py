@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,13 @@ def killed_after(seconds: float, argv: list[str]) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
     return process.wait()
+
+
+def seconds_of(argv: list[str]) -> float:
+    """How long the command takes where nothing kills it, on this machine as it is now."""
+    begin = time.perf_counter()
+    assert killed_after(600, argv) == 0
+    return time.perf_counter() - begin
 
 
 # --- mml update -------------------------------------------------------------------------------------------------------
@@ -91,10 +99,12 @@ def test_an_update_killed_at_a_rename(
 
 def test_updates_killed_at_random_moments(trained: Path, updated: dict[str, Any], tmp_path: Path) -> None:
     draws, endings = random.Random(5), []
-    model = tmp_path / "model"
-    shutil.copytree(trained / "model", model)
+    model, whole = tmp_path / "model", tmp_path / "whole"
+    for folder in (model, whole):
+        shutil.copytree(trained / "model", folder)
+    seconds = seconds_of(update_of(trained, whole))
     for _ in range(5):
-        endings.append(killed_after(draws.uniform(1, 6), update_of(trained, model)))
+        endings.append(killed_after(draws.uniform(0.2, 0.9) * seconds, update_of(trained, model)))
         mml.load(model)
     assert -signal.SIGKILL in endings
     assert main(update_of(trained, model)) == 0
@@ -120,11 +130,11 @@ def search(tiny_data: Path, tmp_path: Path) -> Callable[[Path], list[str]]:
 
 
 def test_searches_killed_at_random_moments(search: Callable[[Path], list[str]], tmp_path: Path) -> None:
-    assert main(search(tmp_path / "whole")) == 0
+    seconds = seconds_of(search(tmp_path / "whole"))
     draws, endings = random.Random(7), []
     argv = search(tmp_path / "killed")
     for _ in range(5):
-        endings.append(killed_after(draws.uniform(3, 9), argv))
+        endings.append(killed_after(draws.uniform(0.3, 0.6) * seconds, argv))
     assert -signal.SIGKILL in endings
     assert main(argv) == 0
     tables = [pd.read_csv(tmp_path / name / "tiny" / "tune" / "trials.csv") for name in ("whole", "killed")]
@@ -140,11 +150,11 @@ def test_searches_killed_at_random_moments(search: Callable[[Path], list[str]], 
 def test_comparisons_killed_at_random_moments(tiny_data: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN)
-    assert main(["compare", *comparison(tiny_data, tmp_path / "whole", plan)]) == 0
+    whole = seconds_of(["compare", *comparison(tiny_data, tmp_path / "whole", plan)])
     draws, endings = random.Random(11), []
     argv = ["compare", *comparison(tiny_data, tmp_path / "killed", plan)]
     for _ in range(4):
-        endings.append(killed_after(draws.uniform(4, 14), argv))
+        endings.append(killed_after(draws.uniform(0.2, 0.6) * whole, argv))
     assert -signal.SIGKILL in endings
     assert main(argv) == 0
     for file in ("results.csv", "tests.csv", "trials.csv"):
@@ -167,10 +177,10 @@ def test_encodings_killed_at_random_moments(tiny_data: Path, tmp_path: Path) -> 
 
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-    assert main(line(tmp_path / "whole")) == 0
+    seconds = seconds_of(line(tmp_path / "whole"))
     draws, endings = random.Random(13), []
     for _ in range(6):
-        endings.append(killed_after(draws.uniform(0.5, 5), line(tmp_path / "killed")))
+        endings.append(killed_after(draws.uniform(0.2, 0.9) * seconds, line(tmp_path / "killed")))
     assert -signal.SIGKILL in endings
     assert main(line(tmp_path / "killed")) == 0
     wanted, found = (

@@ -154,7 +154,7 @@ class Recommender(TrainedParts):
             raise InputError("this model has no texts, pictures or other features, so it cannot score new items.")
         known = frame.index.isin(list(self.vocabulary.numbers))
         if known.any():
-            logger.warning("the table of new items: %s", _told_known(list(frame.index[known])))
+            logger.warning("the table of new items: %s", _describe_known(list(frame.index[known])))
         frame = frame[~known]
         if not len(frame):
             return 0
@@ -279,7 +279,7 @@ def _as_table(rows: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows).T.astype({"n_users": int, "n_cases": int})
 
 
-def _told_known(ids: Sequence[str]) -> str:
+def _describe_known(ids: Sequence[str]) -> str:
     what = (
         "1 item is known already and left as it is"
         if len(ids) == 1

@@ -144,7 +144,8 @@ class _WithEncoder:
         trainer.train(context.dataset, context.validation)
         state, n_tasks = self._trained(trainer, None)
         # which algorithm comes next is not what this stage depends on, so it leaves no learned rates
-        plain = {key: value for key, value in state["weights"].items() if key not in learner.initial_rates()}
+        rates = learner.initial_rates()
+        plain = {key: value for key, value in state["weights"].items() if key not in rates}
         return state | {"weights": plain}, n_tasks
 
     def _meta(self, seed: int, weights: State) -> tuple[State, int]:

@@ -106,7 +106,7 @@ class LearnerValidation:
                 rate,
                 int(np.flatnonzero(diverged)[0]),
             )
-        rankings = [Ranking(own, candidates, None) for own in ranks]
+        rankings = [Ranking(of_step, candidates, None) for of_step in ranks]
         scores = [self.validation.score(ranking)[0] for ranking in rankings]
         return [-np.inf if n else score for score, n in zip(scores, diverged, strict=True)]
 

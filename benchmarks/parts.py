@@ -3,8 +3,8 @@
 python -m benchmarks.parts [--worlds ml-100k,NAME:1,...] [--data FOLDER] [--seeds N] [--output FOLDER] [--key=value ...]
 
 The runs are those of `mml compare` with the ablations of configs/compare.yaml that are called `no_...`, with the
-adaptive fusion and the other meta-algorithms; nothing is tuned. A world is as for script/panel.sh. What is finished is
-not repeated. --output gets parts.md and parts.csv.
+adaptive fusion and meta-training by each algorithm; nothing is tuned. A world is as for script/panel.sh. What is
+finished is not repeated. --output gets parts.md and parts.csv.
 """
 
 from __future__ import annotations
@@ -32,20 +32,18 @@ from mml.files.sheets import csv_text
 from mml.method_names import FULL
 from mml.synthetic import STAND_IN
 
-ADAPTIVE, ALGORITHM = "adaptive_fusion", "meta_algorithm"
+ADAPTIVE, META = "adaptive_fusion", "meta_epochs"
 _LEGEND = """NDCG@10 over all new users, frozen, mean over seeds. In a cell: by how many percent `mml` is above the same
 without the part, and p over users, after Holm's correction over the lines of a log; **bold** where p < 0.05.
-`adaptive_fusion` has weights that depend on the case instead of the pool; `maml`, `reptile` and `metasgd` are
-meta-trained so instead of by `fomaml`. `-`: the log has no such part. `configs/compare.yaml` says which settings a line
-is of."""
+`adaptive_fusion` has weights that depend on the case instead of the pool; `fomaml`, `maml`, `reptile` and `metasgd`
+are meta-trained so, `mml` is not. `-`: the log has no such part. `configs/compare.yaml` says which settings a line is
+of."""
 
 
 def parts() -> list[Method]:
     """mml, and what it is compared with."""
     methods = [one for one in read_plan().methods.values() if one.run == one.method == FULL]
-    return [
-        one for one in methods if one.name in (FULL, ADAPTIVE) or one.name.startswith("no_") or ALGORITHM in one.set
-    ]
+    return [one for one in methods if one.name in (FULL, ADAPTIVE) or one.name.startswith("no_") or META in one.set]
 
 
 def measured(world: str, settings: Sequence[str], seeds: int) -> Results:

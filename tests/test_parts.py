@@ -14,7 +14,7 @@ from tests.conftest import SMALL
 def test_which_parts_there_are() -> None:
     names = [one.name for one in parts.parts()]
     assert names[0] == "mml"
-    assert {"no_text", "no_linear", "no_meta_training", "adaptive_fusion"} <= set(names)
+    assert {"no_text", "no_linear", "fomaml", "metasgd", "adaptive_fusion"} <= set(names)
     assert "no_fusion" not in names  # a line of mml's own run
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from mml.model.learner.base import InnerLoopSettings, Learner, LearnerParts
 from mml.model.learner.outputs import StateOutput
 from mml.run.context import trainer_frame
 from mml.run.frame import State
-from mml.settings import Values, read
+from mml.settings import Values, read, setting
 from mml.trainer.base import StageTrainer
 from mml.trainer.choice import LearnerValidation
 from mml.trainer.meta import MetaTrainer
@@ -26,6 +27,16 @@ from mml.trainer.settings import MetaSettings
 
 _CODE = ("mml.baselines.melu", "mml.trainer.meta", "mml.trainer.choice")
 _UNREAD = ("n_layers", "n_heads", "attn_dropout_prob", "hidden_act")
+
+
+@dataclass(frozen=True)
+class MeLUSettings:
+    """MeLU's meta-training."""
+
+    stage: ClassVar[str] = "meta"
+    section: ClassVar[str] = "own"
+
+    melu_meta_epochs: int = setting(20, "MeLU: its meta_epochs; it is meta-trained also where mml is not.", low=0)
 
 
 class PreferenceEncoder(nn.Module):
@@ -81,7 +92,8 @@ class MeLUEntry:
     """
 
     name = "MeLU"
-    settings = None
+    settings = MeLUSettings
+    unread = ("meta_epochs",)
     n_trainings = 2  # pre-training and meta-training
     meaning = "decision layers adapted to each user, meta-learned, over content and IDs (Lee et al. 2019)"
 
@@ -100,7 +112,11 @@ class MeLUEntry:
 
 
 def _recipe(moment: Moment) -> Recipe:
-    values = plain_values(moment, "id") | {"local_modules": ["decision"], "meta_algorithm": "maml"}
+    values = plain_values(moment, "id") | {
+        "local_modules": ["decision"],
+        "meta_algorithm": "maml",
+        "meta_epochs": moment.part(MeLUSettings).melu_meta_epochs,
+    }
     plain = Recipe(
         "MeLU.pretrain",
         "id",

@@ -12,7 +12,6 @@ from mml.baselines.declared import OwnSettings, RecBoleSettings
 from mml.baselines.entries import BASELINES
 from mml.baselines.recbole_config import model_defaults
 from mml.baselines.registry import check_name
-from mml.baselines.single import SingleEntry
 from mml.config import keys as config_keys
 from mml.config.config import Config
 from mml.config.sources import config_dir, parse_arguments
@@ -89,7 +88,7 @@ def _own(
     own = {key: given.pop(key) for key in list(given) if key in defaults}
     _check_values(own, defaults, declared_keys(name))
     entry = BASELINES[name]
-    for key in entry.unread if isinstance(entry, SingleEntry) else ():
+    for key in getattr(entry, "unread", ()):
         if key in given:
             hint = did_you_mean(key, declared_keys(name), cutoff=0.5)
             raise InputError(f"command line: key '{key}' means nothing to {name}.{hint or ' Leave it out.'}")

@@ -47,7 +47,7 @@ _FEW = """\
 | May items of the history be recommended again? | [`repeatable`](#split-by-time-only); `mml import` sets it |
 | Which texts, pictures and columns? | [`learners`](#inside-learners); `mml import` writes them |
 | 50,000 items or more? | [`loss_type`](#loss)`: sampled` |
-| Too slow? | [`pretrain_epochs`, `meta_epochs`](#meta-training)`: 0`, and [`use_gpu`](#run) |
+| Too slow? | fewer [`pretrain_epochs`](#plain-training-with-early-stopping), and [`use_gpu`](#run) |
 | Another seed? | [`seed`](#run) |
 """
 _INSIDE = """\

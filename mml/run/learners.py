@@ -12,6 +12,8 @@ from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.logs import IN_SUMMARY
 from mml.meta.algorithms import ALGORITHMS
+from mml.model.generator import GENERATORS
+from mml.model.generator.slot import GeneratorSettings
 from mml.model.learner import entry_of
 from mml.model.learner.adaptation import Adaptation, AdaptationSettings
 from mml.model.learner.adapted import AdaptedLearner
@@ -66,6 +68,25 @@ def stage_settings(context: RunContext, name: str, stage: str) -> State:
     """The settings of a learner's stage: all that act up to it, but for those of other kinds of learners."""
     entry = entry_of(name)
     return context.config.of_learner(name, entry.name, stage)
+
+
+def warn_of_unread(config: Config) -> None:
+    """Name the keys of meta-training that have other values than by default, if nothing is meta-trained."""
+    encoders = [config.values(name) for name in config.learners if isinstance(entry_of(name), StateEntry)]
+    generator = config.part(GeneratorSettings).generator
+    if any(values["meta_epochs"] for values in encoders) or (generator and GENERATORS[generator].is_trained):
+        return
+    keys = {**keys_of(MetaSettings), **keys_of(InnerLoopSettings)}
+    del keys["local_modules"]  # adaptation's too
+    unread = [key for key, one in keys.items() if any(values[key] != one.default for values in encoders)]
+    if unread:
+        plain = " Plain training has a pretrain_learning_rate." if "learning_rate" in unread else ""
+        logger.warning(
+            "Without effect: %s, as nothing is meta-trained; for that set --meta_epochs=20.%s",
+            ", ".join(unread),
+            plain,
+            extra=IN_SUMMARY,
+        )
 
 
 class _WithEncoder:
@@ -191,9 +212,9 @@ class _WithEncoder:
 def _say(name: str, report: LearnerFacts) -> None:
     """One line on what was kept."""
     meta, how = report.get("meta_training"), report["adaptation"]
-    said = "no meta-training" if meta is None else f"meta-training {_kept(meta)}"
+    said = "" if meta is None else f"meta-training {_kept(meta)}; "
     steps = f"{how['steps']} steps at rate {how['rate']:g}"
-    logger.info("%s: %s; adaptation of %s, %s.", name, said, steps, _kept(how))
+    logger.info("%s: %sadaptation of %s, %s.", name, said, steps, _kept(how))
 
 
 def _kept(report: TrainingFacts | AdaptationFacts) -> str:

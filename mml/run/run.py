@@ -24,7 +24,7 @@ from mml.run.folder import RunFolder
 from mml.run.frame import Stages, State
 from mml.run.fusion import fusion_stage
 from mml.run.generator import generator_stage
-from mml.run.learners import LearnerStages, fitted_to_all, learner_stages
+from mml.run.learners import LearnerStages, fitted_to_all, learner_stages, warn_of_unread
 from mml.run.meta_test import meta_test_stage
 from mml.run.result import predictions_csv, recommendations_csv, result_of, to_json
 from mml.run.schema import Result
@@ -54,6 +54,7 @@ class Run:
         self._build_once()
         folder.create()
         on_start()
+        warn_of_unread(config)
         logger.info("Data: %s", ", ".join(f"{key} {_said(value)}" for key, value in self.summary.items()))
         for finding in check_dataset(self.dataset):
             if finding.level != "note":

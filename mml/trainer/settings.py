@@ -32,10 +32,10 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """Plain training before meta-training."""
+    """Plain training, before meta-training if there is any."""
 
     stage: ClassVar[str] = "pretrain"
-    section: ClassVar[str] = "Plain training before meta-training, with early stopping"
+    section: ClassVar[str] = "Plain training, with early stopping"
 
     pretrain_epochs: int = setting(100, "Most epochs.", low=0, per_learner=True)
     pretrain_batch_size: int = setting(64, "Sequences.", low=1)
@@ -49,7 +49,12 @@ class MetaSettings:
     stage: ClassVar[str] = "meta"
     section: ClassVar[str] = "Meta-training"
 
-    meta_epochs: int = setting(20, "Most epochs.", low=0, per_learner=True)
+    meta_epochs: int = setting(
+        0,
+        "Most epochs; 20 are enough. 0 = none: after plain training it has gained nothing on any log measured.",
+        low=0,
+        per_learner=True,
+    )
     meta_batch_size: int = setting(64, "Users per outer step.", low=1)
     learning_rate: float = setting(0.0003, "Of the outer loop (Adam).", low=0.0, per_learner=True)
 

@@ -227,6 +227,11 @@ def test_no_validation_users(tiny_data: Path, argv: Argv, tmp_path: Path) -> Non
             {"recbole": False, "stopping_step": 3},
             "key 'stopping_step' means nothing to eSASRec. Did you mean 'esasrec_stopping_step'?",
         ),
+        (
+            "MeLU",
+            {"recbole": False, "meta_epochs": 3},
+            "key 'meta_epochs' means nothing to MeLU. Did you mean 'melu_meta_epochs'?",
+        ),
         ("eSASRec", {"recbole": False, "loss_type": "CE"}, "key 'loss_type' means nothing to eSASRec. Leave it out."),
         ("SASRec", {"refresh": True}, "key 'refresh' is gone: use online: True"),
         ("IDSASRec", {"recbole": False, "refresh": True}, "baselines have new_users"),

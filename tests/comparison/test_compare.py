@@ -211,7 +211,7 @@ def test_a_methods_own_settings_go_over_the_arguments(
     settings |= {"learners.img.item_feat_emb": "img_emb.pth", "meta_epochs": 3, "hidden_dropout_prob": 0.3}
     executor = Executor("tiny", [], [f"--{key}={value}" for key, value in settings.items()])
     methods = read_plan().methods
-    for name in ("mml", "no_text", "no_image", "no_meta_training", "paper"):
+    for name in ("mml", "no_text", "no_image", "reptile", "paper"):
         with pytest.raises(InputError, match="far enough"):
             executor.run(methods[name], {"hidden_dropout_prob": 0.1} if name == "mml" else {}, 2)
     learners = [set(config["learners"]) for config in seen]
@@ -222,7 +222,7 @@ def test_a_methods_own_settings_go_over_the_arguments(
         {"id", "linear", "newcomers", "txt", "img"},
     ]
     assert [config["seed"] for config in seen] == [2] * 5
-    assert [config["meta_epochs"] for config in seen[:4]] == [3, 3, 3, 0]
+    assert [config["meta_epochs"] for config in seen[:4]] == [3, 3, 3, 20]
     assert [config["hidden_dropout_prob"] for config in seen[:4]] == [0.1, 0.3, 0.3, 0.3]
     assert seen[0]["learners"]["txt"]["learning_rate"] == 0.001
 

@@ -10,6 +10,7 @@ import pandas as pd
 from mml.checking.features import check_features
 from mml.checking.finding import Finding, as_date, by_level, share
 from mml.checking.log import Log, check_log
+from mml.checking.matching import written_twice
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 
@@ -34,6 +35,7 @@ def check_dataset(dataset: MMLDataset) -> list[Finding]:
         *_short(dataset),
         *_cold(dataset, tasks),
         *_left_out(dataset),
+        *_written_twice(dataset),
         *check_features(dataset),
     ]
     return by_level(found)
@@ -128,3 +130,8 @@ def _left_out(dataset: MMLDataset) -> list[Finding]:
         text = f"Columns of the log that nothing reads: {', '.join(summary['ignored_columns'])}."
         found.append(Finding("warning", text, "A history is what the rows of a user say; write one item a row."))
     return found
+
+
+def _written_twice(dataset: MMLDataset) -> list[Finding]:
+    kinds = {"item": dataset.item_tokens[1:], "user": dataset.user_tokens}
+    return [Finding("warning", text) for what, ids in kinds.items() for text in written_twice(set(ids), what)]

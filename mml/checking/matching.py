@@ -1,4 +1,4 @@
-"""Why ids of a log are not found among those of a table of items."""
+"""Ids that are written in two ways: in one table, or in a log and a table of items, where they are not found so."""
 
 from __future__ import annotations
 
@@ -39,3 +39,26 @@ def explained(reasons: dict[str, tuple[int, str, str, str]]) -> str:
         for reason, (number, mine, theirs, mend) in reasons.items()
     ]
     return "; ".join(parts) + "." if parts else ""
+
+
+def written_twice(ids: Collection[str], what: str) -> list[str]:
+    """A sentence for each way in which ids are different for no more than how they are written, and its mend.
+
+    Args:
+        ids: different ids of one table.
+        what: they are, as "item".
+    """
+    found = []
+    for reason, (plain, mend) in _MENDED.items():
+        alike: dict[str, list[str]] = {}
+        for token in sorted(ids):
+            alike.setdefault(plain(token), []).append(token)
+        twice = [own for own in alike.values() if len(own) > 1]
+        if twice:
+            differ = "id differs" if len(twice) == 1 else "ids differ"
+            one, other = twice[0][:2]
+            found.append(
+                f"{len(twice):,} {what} {differ} from another by {reason} alone ('{one}' and '{other}'); they count as "
+                f"different {what}s: {mend}."
+            )
+    return found

@@ -109,13 +109,7 @@ class Items:
         unknown = [str(one) for one in ids if self._number(one) is None]
         some = ", ".join(f"'{one}'" for one in unknown[:_SHOWN]) + (" and more" if len(unknown) > _SHOWN else "")
         text = f"{len(unknown)} {'item is' if len(unknown) == 1 else 'items are'} unknown and skipped: {some}."
-        return text + self.zeros_lost(unknown)
-
-    def zeros_lost(self, unknown: Sequence[str]) -> str:
-        """` There is '007' ...` if one of the ids is known with other leading zeros; nothing if none is."""
-        by_rest = {token.lstrip("0"): token for token in self.numbers}
-        like = next((by_rest[one.lstrip("0")] for one in unknown if one.lstrip("0") in by_rest), None)
-        return "" if like is None else f" There is '{like}': ids are texts, and their leading zeros count."
+        return text + zeros_lost(unknown, self.numbers)
 
     def _number(self, one: object) -> int | None:
         number = self.numbers.get(str(one))
@@ -165,3 +159,10 @@ def _read_titles(path: Path, tokens: Sequence[str], separator: str, title: str |
     frame = read_atomic(path, [ids, named[0]], separator)
     titles = dict(zip(frame[ids].astype(str), frame[named[0]].fillna("").astype(str), strict=True))
     return [titles.get(token, "") for token in tokens]
+
+
+def zeros_lost(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """` There is '007' ...` if one of the unknown ids is known with other leading zeros; nothing if none is."""
+    by_rest = {token.lstrip("0"): token for token in known}
+    like = next((by_rest[one.lstrip("0")] for one in unknown if one.lstrip("0") in by_rest), None)
+    return "" if like is None else f" There is '{like}': ids are texts, and their leading zeros count."

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mml.checking.finding import as_date, share
 from mml.checking.log import ODD_MEND, Log, odd_dates, said_of_odd, same_moment
-from mml.checking.matching import explained, why_unmatched
+from mml.checking.matching import explained, why_unmatched, written_twice
 from mml.config.sources import config_dir
 from mml.importing.items import ItemRows
 from mml.importing.log import LogRows
@@ -68,6 +68,8 @@ def describe_log(rows: LogRows, n_users: int, n_items: int) -> list[str]:
             )
     if rows.n_stripped:
         said.append(f"Ids: {rows.n_stripped:,} had spaces around them, which are taken away.")
+    for what in ("item", "user"):
+        said += [f"WARNING: {one}" for one in written_twice(set(frame[f"{what}_id"]), what)]
     gone = sum(map(len, rows.left_out.rows.values()))
     if gone > _MANY * (gone + len(frame)):
         said.append(f"WARNING: {share(gone, gone + len(frame))} rows are left out, for the reasons below.")

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from mml.data.items import zeros_lost
 from mml.data.tasks import evaluation_tasks
 from mml.errors import InputError
 from mml.evaluation.measured import TOP, measured
@@ -119,7 +120,7 @@ class Recommender(TrainedParts):
         _check_top(top)
         known = self.vocabulary.known([item])
         if not known:
-            raise InputError(f"there is no item '{item}'.{self.vocabulary.zeros_lost([str(item)])}")
+            raise InputError(f"there is no item '{item}'.{zeros_lost([str(item)], self.vocabulary.numbers)}")
         unit = torch.nn.functional.normalize(self._vectors(), dim=1)
         scores = (unit @ unit[known[0]])[None]
         scores[0, [0, known[0]]] = -torch.inf

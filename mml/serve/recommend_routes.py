@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query
 
+from mml.data.items import zeros_lost
 from mml.serve.answering import Ask, Wanted, item_answer, ranked
 from mml.serve.errors import documented, known_query
 from mml.serve.limits import MOST_HISTORY, MOST_LETTERS, MOST_TOP
@@ -78,7 +79,8 @@ async def _asked(service: Service, asks: list[Ask]) -> list[Recommendation]:
 def _similar(service: Service, item: str, top: int) -> RankedList:
     served = service.current
     if item not in served.catalogue:
-        raise HTTPException(404, f"there is no item '{item}' in the catalogue")
+        like = zeros_lost([item], served.catalogue.ids)
+        raise HTTPException(404, f"there is no item '{item}' in the catalogue{'.' * bool(like)}{like}")
     return RankedList(items=ranked(served, served.model.similar(item, top=top)))
 
 

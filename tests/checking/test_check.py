@@ -15,7 +15,7 @@ from mml.checking.dataset import check_dataset
 from mml.checking.features import _constant
 from mml.checking.finding import Finding, by_level
 from mml.checking.log import Log, check_log, repeats, same_moment
-from mml.checking.matching import why_unmatched
+from mml.checking.matching import why_unmatched, written_twice
 from mml.config.config import Config
 from mml.data import dataset
 from mml.errors import InputError, MachineError
@@ -214,6 +214,28 @@ def test_why_ids_do_not_match() -> None:
         "lost leading zeros": (1, "007", "7"),
         "a decimal .0 at the end": (1, "9", "9.0"),
     }
+
+
+def test_ids_that_are_written_in_two_ways() -> None:
+    assert written_twice(["14", "0014", "14.0", "AB", "ab", "x", "X"], "item") == [
+        "2 item ids differ from another by capital letters alone ('AB' and 'ab'); they count as different items: write "
+        "the ids alike.",
+        "1 item id differs from another by lost leading zeros alone ('0014' and '14'); they count as different items: "
+        "keep ids as text, not as numbers.",
+        "1 item id differs from another by a decimal .0 at the end alone ('14' and '14.0'); they count as different "
+        "items: write whole numbers.",
+    ]
+    assert written_twice(["14", "15", "140", "a", "b"], "item") == []
+
+
+def test_a_log_with_such_ids(tmp_path: Path) -> None:
+    rows = small_rows()
+    write_log(tmp_path, rows)
+    assert not found(texts(tmp_path), "differ from another")
+    numbered = [[user, item[1:], time] for user, item, time in rows]
+    numbered[0][1] = str(int(numbered[0][1]))
+    write_log(tmp_path, numbered)
+    assert found(texts(tmp_path), "warning: 1 item id differs from another by lost leading zeros alone ('")
 
 
 def test_the_worst_comes_first() -> None:

@@ -125,6 +125,8 @@ def test_similar_items(client: TestClient) -> None:
     answer = client.get("/similar/a/b")
     assert answer.status_code == 404
     assert answer.json() == {"error": "there is no item 'a/b' in the catalogue"}
+    error = "there is no item '1' in the catalogue. There is '001': ids are texts, and their leading zeros count."
+    assert client.get("/similar/1").json() == {"error": error}
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,9 @@ from mml.trainer.settings import MetaSettings, PretrainSettings, TrainingSetting
 
 logger = logging.getLogger(__name__)
 
+_OF_ADAPTATION = ("local_modules",)
+_OF_GENERATOR = ("meta_batch_size", "num_local_update", "local_learning_rate")
+"""Keys of meta-training that act without it: in adaptation, and where a generator is trained."""
 _TRAINING = ("mml.data.dataset", "mml.evaluation.validation")
 
 
@@ -73,12 +76,13 @@ def stage_settings(context: RunContext, name: str, stage: str) -> State:
 def warn_of_unread(config: Config) -> None:
     """Name the keys of meta-training that have other values than by default, if nothing is meta-trained."""
     encoders = [config.values(name) for name in config.learners if isinstance(entry_of(name), StateEntry)]
-    generator = config.part(GeneratorSettings).generator
-    if any(values["meta_epochs"] for values in encoders) or (generator and GENERATORS[generator].is_trained):
+    if any(values["meta_epochs"] for values in encoders):
         return
+    generator = config.part(GeneratorSettings).generator
+    elsewhere = _OF_ADAPTATION + (_OF_GENERATOR if generator and GENERATORS[generator].is_trained else ())
     keys = {**keys_of(MetaSettings), **keys_of(InnerLoopSettings)}
-    del keys["local_modules"]  # adaptation's too
-    unread = [key for key, one in keys.items() if any(values[key] != one.default for values in encoders)]
+    changed = [key for key, one in keys.items() if any(values[key] != one.default for values in encoders)]
+    unread = [key for key in changed if key not in elsewhere]
     if unread:
         plain = " Plain training has a pretrain_learning_rate." if "learning_rate" in unread else ""
         logger.warning(

@@ -29,6 +29,7 @@ def test_keys_without_effect_are_named(said: Callable[..., str]) -> None:
     assert said(meta_algorithm="maml", meta_batch_size=8) == UNREAD.format("meta_batch_size, meta_algorithm")
     rate = UNREAD.format("learning_rate") + " Plain training has a pretrain_learning_rate."
     assert said(**{"learners.txt.learning_rate": 0.1}) == rate
+    assert said(meta_algorithm="maml", num_local_update=3, generator="paper") == UNREAD.format("meta_algorithm")
 
 
 def test_nothing_is_said_of_keys_that_act(said: Callable[..., str]) -> None:

@@ -48,10 +48,10 @@ def written_twice(ids: Collection[str], what: str) -> list[str]:
         ids: different ids of one table.
         what: they are, as "item".
     """
-    found = []
+    found, ordered = [], sorted(ids)
     for reason, (plain, mend) in _MENDED.items():
         alike: dict[str, list[str]] = {}
-        for token in sorted(ids):
+        for token in ordered:
             alike.setdefault(plain(token), []).append(token)
         twice = [own for own in alike.values() if len(own) > 1]
         if twice:

@@ -1,24 +1,22 @@
-"""Models of the log as baselines: their settings are chosen on the validation users, then they are fitted in one go."""
+"""Models of the log as baselines: their settings are chosen on earlier newcomers, then they are fitted in one go."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields, replace
-
-import numpy as np
+from dataclasses import asdict, replace
 
 from mml.baselines.online import OnlineSettings
 from mml.baselines.slot import BASELINES, Moment, Scores
 from mml.files.bundle import State
-from mml.model.learner.log_entries import LogLearnerSettings
+from mml.model.log.choice import ChoiceSettings, EarlierNewcomers, chosen, start_of
 from mml.model.log.methods import METHODS
-from mml.model.log.prior import PriorMethod
-from mml.model.log.slot import LogMethod, LogScorer, choose
+from mml.model.log.slot import LogMethod, LogScorer
 from mml.model.log.sums import SumMethod
 from mml.settings import read
 
 _SUM = ("VSTAN", "SLIST", "EASE", "PrefixKNN")
-_CODE = ("mml.model.log.methods", "mml.evaluation.validation")
+_CODE = ("mml.model.log.methods", "mml.model.log.choice")
+_AS_BASELINES = {"max_items": 20_000}
+"""What differs from the learners of the same names."""
 _MEANINGS = {
     "Popularity": "number of interactions",
     "PositionPopularity": "what users take after so many interactions",
@@ -37,7 +35,9 @@ _MEANINGS = {
 
 
 class LogEntry:
-    """A model of the log, with popularity by position as a prior where the validation users gain by it.
+    """A model of the log, with popularity by position as a prior where earlier newcomers gain by it.
+
+    It is fitted to all who came up to T, validation users among them, as they choose nothing of it.
 
     Args:
         name: one of METHODS.
@@ -52,12 +52,18 @@ class LogEntry:
         """It works with any data."""
 
     def method(self, moment: Moment) -> LogMethod:
-        """It, with the settings that the validation users choose."""
+        """It, with the settings that are best for earlier newcomers."""
         return _chosen(self.name, moment)
+
+    def on_validation(self, moment: Moment) -> Scores:
+        """What it says of validation users who are not in its log."""
+        data = moment.dataset
+        model = self.method(moment).fit(data.users.old, data.item_num, data.old_times)
+        return lambda tasks, n_items: LogScorer(model, tasks, n_items)
 
     def trained(self, moment: Moment) -> Scores:
         data = moment.dataset
-        model = self.method(moment).fit(data.users.old, data.item_num, data.old_times)
+        model = self.method(moment).fit(data.past, data.item_num, data.past_times)
         return lambda tasks, n_items: LogScorer(model, tasks, n_items)
 
 
@@ -79,47 +85,17 @@ def _chosen(name: str, moment: Moment) -> LogMethod:
 
 
 def _choice(name: str, moment: Moment) -> LogMethod:
-    start, data = _start(name), moment.dataset
-    times = data.old_times
-    method = start
+    how, data, repeatable = read(ChoiceSettings, _AS_BASELINES), moment.dataset, moment.config.repeatable
+    start = start_of(METHODS[name], how)
 
     def build(_: int) -> tuple[State, int]:
-        best = _best(start, moment, times)
-        return {"chosen": {key: getattr(best, key) for key in best.searched}}, len(moment.validation)
+        newcomers = EarlierNewcomers(data.past, data.past_times, data.item_num, repeatable, how)
+        return {"chosen": chosen(newcomers.best(start))}, len(newcomers)
 
-    if len(moment.validation):
-        depends_on: list[object] = [
-            name,
-            data.fingerprint(with_new_users=False),
-            data.times_fingerprint(),
-            moment.config.valid_metric,
-        ]
-        depends_on += [moment.config.repeatable, _searched(start)]
-        state = moment.stages(f"{name}{moment.suffix}", depends_on, (), [*_CODE, __name__], build)
-        method = replace(start, **state["chosen"])
-    return method
-
-
-def _start(name: str) -> LogMethod:
-    method = read(METHODS[name], {})
-    if isinstance(method, PriorMethod):
-        return replace(method, searched={**method.searched, "prior": LogLearnerSettings().prior})
-    return method
-
-
-def _searched(method: LogMethod) -> Mapping[str, list[float]]:
-    return {one.name: list(method.searched[one.name]) for one in fields(method) if one.name in method.searched}
-
-
-def _best(start: LogMethod, moment: Moment, times: np.ndarray | None) -> LogMethod:
-    validation, data = moment.validation, moment.dataset
-
-    def score(method: LogMethod) -> float:
-        model = method.fit(data.users.old, data.item_num, times)
-        scorer = LogScorer(model, validation.tasks, validation.n_candidates)
-        return validation.score(validation.rank(scorer))[0]
-
-    return choose(start, score)
+    depends_on: list[object] = [name, data.past_fingerprint(), data.item_num, repeatable, asdict(how)]
+    depends_on.append({key: list(values) for key, values in sorted(start.searched.items())})
+    state = moment.stages(f"{name}{moment.suffix}", depends_on, (), [*_CODE, __name__], build)
+    return replace(start, **state["chosen"])
 
 
 for _name in METHODS:

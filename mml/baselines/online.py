@@ -10,10 +10,9 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
-from mml.baselines.slot import Moment
-from mml.data.events import EventLog
+from mml.baselines.slot import Moment, Scores
 from mml.data.moments import Followed
-from mml.data.sequences import PackedSequences
+from mml.data.past import Past
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import Part
 from mml.model.log.slot import LogMethod, LogScorer
@@ -44,28 +43,8 @@ class RefittedEntry(Protocol):
     def method(self, moment: Moment) -> LogMethod:
         """It, with these settings."""
 
-
-@dataclass(frozen=True)
-class Past:
-    """A log as it was at some moment, by users.
-
-    Args:
-        log: the sequences of those who had arrived, whole as far as they went.
-        times: float64 [n_interactions], when each interaction came.
-        rows: int64 [n_users], by arrival rank in the whole log: the user's sequence, -1 for who had not arrived.
-    """
-
-    log: PackedSequences
-    times: np.ndarray
-    rows: np.ndarray
-
-    @classmethod
-    def of(cls, events: EventLog, n_known: int) -> Past:
-        """The log of the first so many events."""
-        log, times = events.first(n_known).sequences(int(events.users.max(initial=-1)) + 1)
-        arrived = log.lengths > 0
-        rows = np.where(arrived, np.cumsum(arrived) - 1, -1)
-        return cls(PackedSequences(log.items, np.unique(log.offsets)), times, rows)
+    def on_validation(self, moment: Moment) -> Scores:
+        """What it says of the validation users, fitted without them; `trained` may be fitted to them as well."""
 
 
 def online_parts(

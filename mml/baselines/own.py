@@ -46,8 +46,11 @@ class OwnRun:
     def scorers(self, tasks: TaskSet) -> tuple[list[Part], Scorer | None]:
         """Scores of the test tasks, in parts, and of the validation tasks (None where there are several models)."""
         if self._treatment == "none":
-            score, valid = self._entry.trained(self._start), self._start.validation
-            return [(np.arange(len(tasks)), score(tasks, None))], score(valid.tasks, valid.n_candidates)
+            score = unseen = self._entry.trained(self._start)
+            if isinstance(self._entry, RefittedEntry):
+                unseen = self._entry.on_validation(self._start)
+            valid = self._start.validation
+            return [(np.arange(len(tasks)), score(tasks, None))], unseen(valid.tasks, valid.n_candidates)
         return list(self._parts(tasks)), None
 
     @property
@@ -60,9 +63,9 @@ class OwnRun:
         """Scores of the test tasks where every event before a moment is known; of those that follow events."""
         data, n_fits = self._start.dataset, self._start.part(OnlineSettings).online_fits
         assert isinstance(self._entry, RefittedEntry)
-        assert data.old_times is not None
+        assert data.past_times is not None
         method = self._entry.method(self._start)
-        return online_parts(method, span_of(data.old_times), followed, tasks, data.item_num, n_fits)
+        return online_parts(method, span_of(data.past_times), followed, tasks, data.item_num, n_fits)
 
     def _parts(self, tasks: TaskSet) -> Iterator[Part]:
         for period in periods(self._start.dataset, tasks, self._start.config.part(MomentSettings).moments):

@@ -60,6 +60,11 @@ class EventLog:
         kept = items > 0
         return cls(users[kept], items[kept], times[kept], places[kept], int((~kept).sum()))
 
+    @classmethod
+    def of_sequences(cls, sequences: PackedSequences, times: np.ndarray) -> EventLog:
+        """The events of packed users, numbered by their place; times float64 [n_interactions]."""
+        return cls.from_rows(sequences.owners, sequences.items, times)
+
     @cached_property
     def _by_user(self) -> tuple[np.ndarray, np.ndarray]:
         """The events' numbers sorted by user and place, and where each user's begin."""

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from mml.baselines.__main__ import main
-from mml.baselines.online import Past, fit_points, online_parts
+from mml.baselines.online import fit_points, online_parts
 from mml.data.events import EventLog
 from mml.data.moments import Followed
+from mml.data.past import Past
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet, evaluation_tasks
 from mml.model.log.methods import METHODS

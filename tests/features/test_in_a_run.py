@@ -44,7 +44,7 @@ def learners(dataset: str, *argv: str, **settings: Any) -> dict[str, Any]:
 
 def test_without_pictures_there_is_no_img_learner_and_a_line_says_so(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
-        assert set(learners("ml-100k")) == {"id", "linear", "newcomers", "txt"}
+        assert set(learners("ml-100k")) == {"id", "linear", "vstan", "ease", "newcomers", "txt"}
     assert "This run has no img learner: learners.img.source.folder is not set." in caplog.messages
 
 

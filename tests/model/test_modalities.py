@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +19,7 @@ from mml.model.generator.paper import NeighbourGenerator, nearest_warm_items
 from mml.model.generator.slot import GeneratorParts
 from mml.model.learner.base import local_parameter_names
 from mml.model.learner.feature_attention import FeatureAttention
-from mml.model.learner.outputs import StateOutput
+from mml.model.learner.outputs import Output, StateOutput
 from tests.model.stubs import feature_learner, id_learner, random_features, stub_catalogue
 
 N = 12
@@ -182,3 +185,15 @@ def test_fingerprint_of_features_looks_at_known_items_only() -> None:
     later = ItemFeatures(np.vstack([features.vectors, features.vectors[:1]]), np.append(features.present, True))
     assert features.fingerprint(N) == later.fingerprint(N)
     assert features.fingerprint(N) != later.fingerprint(N + 1)
+
+
+def test_learners_on_different_devices_are_summed_on_that_of_the_encoders() -> None:
+    """On a GPU the learners that count stay on the CPU. `meta` stands for it: it has shapes and no values."""
+    states, table = torch.zeros(4, 3), torch.zeros(9, 3)
+    on_other = StateOutput(states.to("meta"), table.to("meta"))
+    on_cpu = StateOutput(states, table, known=torch.arange(9) < 5)
+    counting = SimpleNamespace(states=None, known=None, n_items=9, standardised=on_cpu.standardised)
+    scores = StandardisedScores({"id": on_other, "counts": cast("Output", counting), "log": on_cpu})
+    for found in (scores(slice(0, 2)), scores.known()[:, None].expand(3, 2, 9), scores.of_one(1, slice(0, 2))[None]):
+        assert found.device.type == "meta"
+        assert found.shape[1:] == (2, 9)

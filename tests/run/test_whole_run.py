@@ -42,7 +42,17 @@ pytestmark = pytest.mark.slow
 
 Arguments = Callable[..., list[str]]
 METHODS = {"id", "id_no_adapt", "id_no_generator", "txt", "txt_no_adapt", "img", "img_no_adapt", "fusion_mean"}
-METHODS |= {"linear", "newcomers", "newcomers_online", "fusion_weight", "mml", "mml_online", "popularity"}
+METHODS |= {
+    "linear",
+    "vstan",
+    "ease",
+    "newcomers",
+    "newcomers_online",
+    "fusion_weight",
+    "mml",
+    "mml_online",
+    "popularity",
+}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +106,16 @@ def test_what_a_run_leaves(finished: Path) -> None:
     assert {"old_users", "valid_users", "new_users", "evaluated_users", "skipped_users", "items", "cold_items",
             "interactions", "modality_coverage"} <= set(result["data"])  # fmt: skip
     with_encoder = {f"{name}.{stage}" for name in ("id", "txt", "img") for stage in ("pretrain", "meta", "adaptation")}
-    assert set(result["stages"]) == {*with_encoder, "linear", "newcomers", "generator", "fusion", "meta_test"}
+    assert set(result["stages"]) == {
+        *with_encoder,
+        "linear",
+        "vstan",
+        "ease",
+        "newcomers",
+        "generator",
+        "fusion",
+        "meta_test",
+    }
     for stage in result["stages"].values():
         assert set(stage) == {"seconds", "cpu_seconds", "users_per_second", "peak_memory_mb", "versions"}
     groups = result["metrics"]["mml"]

@@ -50,7 +50,7 @@ class StandardisedScores:
         self.device = _device(outputs)
         known = [out.known for out in outputs.values()]
         everything = torch.ones(self.n_items, dtype=torch.bool, device=self.device)
-        self._known = torch.stack([everything if one is None else one for one in known]).float()
+        self._known = torch.stack([everything if one is None else one.to(self.device) for one in known]).float()
 
     def __len__(self) -> int:
         return self._n_cases
@@ -82,12 +82,22 @@ class StandardisedScores:
 
     def of_one(self, place: int, cases: slice | Tensor) -> Tensor:
         """Scores [c, n_items] of the learner at a place of the names."""
-        return list(self._outputs.values())[place].standardised(cases)(slice(None))
+        return self._of_output(list(self._outputs.values())[place], cases)(slice(None))
 
     def of_cases(self, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
         """Items, a slice or int64 [n], -> scores [M, c, n] of the cases."""
-        parts = [out.standardised(cases) for out in self._outputs.values()]
+        parts = [self._of_output(out, cases) for out in self._outputs.values()]
         return lambda items: torch.stack([part(items) for part in parts])
+
+    def _of_output(self, output: Output, cases: slice | Tensor) -> Callable[[slice | Tensor], Tensor]:
+        """Its scores, on the device of all: learners that count live on the CPU, beside encoders on a GPU."""
+        own = _device({"": output})
+        scores = output.standardised(_on(own, cases))
+        return lambda items: scores(_on(own, items)).to(self.device)
+
+
+def _on(device: torch.device, rows: slice | Tensor) -> slice | Tensor:
+    return rows if isinstance(rows, slice) else rows.to(device)
 
 
 def _device(outputs: Mapping[str, Output]) -> torch.device:

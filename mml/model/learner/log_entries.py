@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,25 +14,11 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.evaluation.scorer import ItemScores, of_rows
 from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
+from mml.model.log.choice import ChoiceSettings, EarlierNewcomers, chosen, start_of
 from mml.model.log.methods import METHODS
-from mml.model.log.prior import PriorMethod
-from mml.model.log.slot import LogMethod, LogModel, choose
+from mml.model.log.slot import LogMethod, LogModel
 from mml.model.log.sums import standardised
-from mml.settings import Values, read, setting
-
-
-@dataclass(frozen=True)
-class LogLearnerSettings:
-    """Keys inside `learners.<a model of the log>`."""
-
-    stage: ClassVar[str] = "pretrain"
-    section: ClassVar[str] = "Models of the log"
-
-    prior: tuple[float, ...] = setting(
-        [0.0, 0.03, 0.1, 0.3, 1.0, 3.0],
-        "Weights of popularity by position, beside the model's scores; chosen on the validation users.",
-        low=0.0,
-    )
+from mml.settings import Values, read
 
 
 class LogOutput:
@@ -113,7 +98,7 @@ class LogLearner:
 
 
 class LogEntry:
-    """A model of the log, with the settings that are best on the validation users.
+    """A model of the log, with the settings that are best for the newcomers of earlier moments.
 
     Args:
         name: the learner's.
@@ -122,12 +107,12 @@ class LogEntry:
     """
 
     settings = None
-    own_settings = LogLearnerSettings
+    own_settings = ChoiceSettings
     needs_features = False
 
     def __init__(self, name: str, method: type[LogMethod], by_default: bool = False) -> None:
         self.name, self._method, self.by_default = name, method, by_default
-        self.meaning = f"{method.__name__}, a model of the log in closed form or by neighbours; it does not adapt"
+        self.meaning = f"{method.__name__}, a model of the log; it does not adapt"
 
     def features_used(self, name: str, catalogue: Catalogue) -> list[str]:
         return []
@@ -136,18 +121,12 @@ class LogEntry:
         return ()
 
     def choose(self, context: FitContext) -> State:
-        start = self._start(context.values)
-        if not len(context.valid_tasks):
-            return {"chosen": chosen(start)}
-
-        def score(method: LogMethod) -> float:
-            model = method.fit(context.old, context.n_items, context.times)
-            return context.score(LogOutput(model, context.valid_tasks, context.n_candidates, model.known))
-
-        return {"chosen": chosen(choose(start, score))}
+        how = read(ChoiceSettings, context.values)
+        newcomers = EarlierNewcomers(context.old, context.times, context.n_items, context.repeatable, how)
+        return chosen(newcomers.best(self._start(context.values)))
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
-        method = replace(self._start(context.values), **choice["chosen"])
+        method = replace(self._start(context.values), **choice)
         return LogLearner(name, method, context.old, context.times, context.n_items)
 
     def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
@@ -157,17 +136,9 @@ class LogEntry:
         return LogLearner(name, method, log, times, context.catalogue.n_items)
 
     def _start(self, values: Values) -> LogMethod:
-        method = read(self._method, {})
-        if isinstance(method, PriorMethod):
-            priors = read(LogLearnerSettings, values).prior
-            return replace(method, searched={**method.searched, "prior": priors})
-        return method
+        return start_of(self._method, read(ChoiceSettings, values))
 
 
-def chosen(method: LogMethod) -> dict[str, object]:
-    """The searched settings' values."""
-    return {one.name: getattr(method, one.name) for one in fields(method) if one.name in method.searched}
-
-
+_BY_DEFAULT = ("VSTAN", "EASE")
 for _name in ("VSTAN", "SLIST", "EASE", "PrefixKNN", "STAN", "Markov"):
-    LEARNERS.add(LogEntry(_name.lower(), METHODS[_name]))
+    LEARNERS.add(LogEntry(_name.lower(), METHODS[_name], _name in _BY_DEFAULT))

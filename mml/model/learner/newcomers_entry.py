@@ -159,7 +159,7 @@ def events_of(context: FitContext) -> EventLog:
     """The old users' interactions in order of time; without times, one after the other of each user at once."""
     old, times = context.old, context.times
     at = old.places.astype(np.float64) if times is None else times
-    return EventLog.from_rows(old.owners, old.items, at)
+    return EventLog.of_sequences(old, at)
 
 
 LEARNERS.add(NewcomersEntry())

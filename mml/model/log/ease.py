@@ -24,12 +24,13 @@ class EASE(PriorMethod):
 
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "EASE"
+    asked_with: ClassVar[tuple[str, ...]] = ("decay",)
     penalty: float = setting(300.0, "Ridge penalty.", low=0.0)
     decay: float = setting(1.0, "Weight of an item of the history against the next one's.", low=0.0, high=1.0)
     max_items: int = setting(20_000, "Only the most popular items take part; memory is quadratic.", low=1)
     searched: Mapping[str, Sequence[float]] = setting(
         {"penalty": [30.0, 100.0, 300.0, 1000.0, 3000.0], "decay": [0.4, 0.6, 0.8, 0.9, 1.0]},
-        "Values tried on validation users, by setting.",
+        "Values tried on the newcomers of earlier moments, by setting.",
     )
 
     def fit_plain(self, log: PackedSequences, n_items: int, times: np.ndarray | None) -> LogModel:

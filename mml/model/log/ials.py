@@ -45,7 +45,7 @@ class IALS(PriorMethod):
             "decay": [0.6, 0.8, 0.9, 1.0],
             "dim": [16, 32, 64, 128],
         },
-        "Values tried on validation users, by setting.",
+        "Values tried on the newcomers of earlier moments, by setting.",
     )
 
     def fit_plain(self, log: PackedSequences, n_items: int, times: np.ndarray | None) -> LogModel:

@@ -24,6 +24,7 @@ class Markov(PriorMethod):
 
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "Markov"
+    asked_with: ClassVar[tuple[str, ...]] = ("decay",)
     link: float = setting(0.8, "Weight of what comes one place later against what comes next.", low=0.0, high=1.0)
     decay: float = setting(0.8, "Weight of an item of the history against the next one's.", low=0.0, high=1.0)
     shrinkage: float = setting(10.0, "So many unseen transitions of each item lead nowhere.", low=0.0)
@@ -34,7 +35,7 @@ class Markov(PriorMethod):
             "decay": [0.2, 0.4, 0.6, 0.8, 0.9, 1.0],
             "shrinkage": [0.0, 3.0, 10.0, 30.0],
         },
-        "Values tried on validation users, by setting.",
+        "Values tried on the newcomers of earlier moments, by setting.",
     )
 
     def fit_plain(self, log: PackedSequences, n_items: int, times: np.ndarray | None) -> LogModel:

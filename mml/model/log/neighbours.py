@@ -156,7 +156,7 @@ def _age_table(histories: np.ndarray, n_items: int) -> np.ndarray:
     return table
 
 
-_SEARCHED = "Values tried on validation users, by setting."
+_SEARCHED = "Values tried on the newcomers of earlier moments, by setting."
 _BACKOFF = "Weight of popularity against the best score, for what no neighbour has."
 _LIVES = [0.1, 0.25, 0.5, 1.0, 4.0]
 

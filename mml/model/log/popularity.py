@@ -64,7 +64,8 @@ class RecentPopularity(LogMethod):
     shares_of_time: ClassVar[tuple[str, ...]] = ("half_life",)
     half_life: float = setting(0.1, "Share of the log's time in which an interaction's weight halves.", low=1e-9)
     searched: Mapping[str, Sequence[float]] = setting(
-        {"half_life": [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]}, "Values tried on validation users, by setting."
+        {"half_life": [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]},
+        "Values tried on the newcomers of earlier moments, by setting.",
     )
 
     def fit(self, log: PackedSequences, n_items: int, times: np.ndarray | None = None) -> Shares:
@@ -79,7 +80,7 @@ class RecentPositionPopularity(RecentPopularity):
     strength: float = setting(1.0, "Exponent of how much more popular an item has become.", low=0.0)
     searched: Mapping[str, Sequence[float]] = setting(
         {"half_life": [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0], "strength": [0.0, 0.25, 0.5, 1.0]},
-        "Values tried on validation users, by setting.",
+        "Values tried on the newcomers of earlier moments, by setting.",
     )
 
     def fit(self, log: PackedSequences, n_items: int, times: np.ndarray | None = None) -> Shares:

@@ -41,7 +41,7 @@ class PrefixKNN(PriorMethod):
             "power": [0.5, 1.0, 2.0, 3.0],
             "neighbours": [200, 500, 1000, 2000, 5000],
         },
-        "Values tried on validation users, by setting.",
+        "Values tried on the newcomers of earlier moments, by setting.",
     )
 
     def fit_plain(self, log: PackedSequences, n_items: int, times: np.ndarray | None) -> LogModel:

@@ -28,6 +28,7 @@ class SLIS(PriorMethod):
 
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "SLIS"
+    asked_with: ClassVar[tuple[str, ...]] = ("decay",)
     shares_of_time: ClassVar[tuple[str, ...]] = ("session_life",)
     penalty: float = setting(300.0, "Ridge penalty.", low=0.0)
     diagonal: float = setting(0.0, "Largest weight of an item for itself; 1 for no limit.", low=0.0, high=1.0)
@@ -40,7 +41,7 @@ class SLIS(PriorMethod):
             "decay": [0.2, 0.4, 0.6, 0.8, 0.9, 1.0],
             "session_life": [0.25, 0.5, 1.0, 4.0],
         },
-        "Values tried on validation users, by setting.",
+        "Values tried on the newcomers of earlier moments, by setting.",
     )
 
     def fit_plain(self, log: PackedSequences, n_items: int, times: np.ndarray | None) -> LogModel:
@@ -62,6 +63,7 @@ class SLIST(PriorMethod):
 
     stage: ClassVar[str] = "baseline"
     section: ClassVar[str] = "SLIST"
+    asked_with: ClassVar[tuple[str, ...]] = ("decay",)
     shares_of_time: ClassVar[tuple[str, ...]] = ("session_life",)
     penalty: float = setting(300.0, "Ridge penalty.", low=0.0)
     consistency: float = setting(0.2, "Share of the whole sessions' part against what follows what.", low=0.0, high=1.0)
@@ -78,7 +80,7 @@ class SLIST(PriorMethod):
             "decay": [0.2, 0.4, 0.6, 0.8, 0.9, 1.0],
             "session_life": [0.25, 0.5, 1.0, 4.0],
         },
-        "Values tried on validation users, by setting.",
+        "Values tried on the newcomers of earlier moments, by setting.",
     )
 
     def fit_plain(self, log: PackedSequences, n_items: int, times: np.ndarray | None) -> LogModel:

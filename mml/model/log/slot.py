@@ -42,12 +42,14 @@ class LogMethod(ABC):
     """The settings of a kind of model; they fit it.
 
     Args:
-        searched: setting -> values that are tried on the validation users (see `choose`).
+        searched: setting -> values that are tried on the newcomers of earlier moments (see `choose`).
     """
 
     shares_of_time: ClassVar[tuple[str, ...]] = ()
     """Settings that are shares of the log's time."""
-    searched: Mapping[str, Sequence[float]] = setting({}, "Values tried on validation users, by setting.")
+    searched: Mapping[str, Sequence[float]] = setting(
+        {}, "Values tried on the newcomers of earlier moments, by setting."
+    )
 
     def in_longer(self, times_as_long: float) -> Self:
         """The settings that mean the same lengths of time in a log that spans so many times the time."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mml.data.events import EventLog
 from mml.data.rolling import Cases, Queries, blocks_in_time, rolling_newcomers
+from mml.evaluation.gains import gains_of
 from mml.files.bundle import State
 from mml.model.newcomers.launches import UNTOUCHED
 from mml.model.newcomers.newness import Newness, learned_newness
@@ -100,19 +101,12 @@ def _of_targets(shares: Shares, cases: Cases) -> tuple[np.ndarray, np.ndarray, f
         found[rows, : len(PRESENT)] = shares.of_items(own.queries, PRESENT, own.targets)
         for column, part in enumerate(shares.of(own.queries, _ALL[len(PRESENT) :]), len(PRESENT)):
             found[rows, column] = part[np.arange(len(rows)), own.targets]
-            gains[column] += _gains(part, found[rows, column], how.top).sum() / len(cases)
+            gains[column] += gains_of(part, found[rows, column], how.top).sum() / len(cases)
     few, depth = cases.at_random(how.depth_cases, _SEED), min(how.depth, shares.n_items - 1)
     for rows in blocks_in_time(few.queries, _BLOCK):
         for part in shares.of(few.queries.take(rows), PRESENT):
             level += np.partition(part, -depth, axis=1)[:, -depth].sum() / len(PRESENT)
     return found, gains, level / len(few)
-
-
-def _gains(shares: np.ndarray, target: np.ndarray, top: int) -> np.ndarray:
-    """NDCG@top of targets of shares [c] among the shares [c, n_items], a target in the middle of its equals."""
-    above, level = (shares > target[:, None]).sum(1), (shares >= target[:, None]).sum(1)
-    rank = (above + 1 + level) / 2
-    return np.where(rank <= top, 1 / np.log2(rank + 1), 0.0)
 
 
 def _product(
@@ -151,7 +145,7 @@ def _youth(shares: Shares, cases: Cases, product: Tensor) -> float:
         presence = shares.log_presence(own.queries)
         for column, exponent in enumerate(tried):
             scores = logs - exponent * presence
-            gains[rows, column] = _gains(scores, scores[np.arange(len(rows)), own.targets], how.top)
+            gains[rows, column] = gains_of(scores, scores[np.arange(len(rows)), own.targets], how.top)
     lost = gains[:, [gains.mean(0).argmax()]] - gains
     allowed = how.youth_errors * _standard_errors(lost, cases.queries.users)
     return tried[int(np.flatnonzero(lost.mean(0) <= allowed)[-1])]

@@ -18,9 +18,9 @@ Examples:
   mml update shop --log today.csv                  what users did since the training
   mml update shop --items new.csv --images photos  new products, recommendable at once
   mml update shop --log output/shop/served/events.jsonl --output models/shop
-Where predictions for the newest users get worse, the model is kept as it was, and says so. A log that the model has
-learned is not learned twice: after a kill give the same command again. Exit codes: 0, 2 for a
-mistake in the input, 4 for a fault of the machine."""
+Where predictions for the newest users get clearly worse, by more than a standard error over these users, the model is
+kept as it was, and says so. A log that the model has learned is not learned twice: after a kill give the same command
+again. Exit codes: 0, 2 for a mistake in the input, 4 for a fault of the machine."""
 
 
 @in_one_line
@@ -50,8 +50,10 @@ def _learn(model: Recommender, log: Path) -> None:
     n_judges = report["n_judges"]
     newest = "newest user" if n_judges == 1 else f"{n_judges} newest users"
     change = f"NDCG@10 for the {newest} {report['ndcg_before']:.4f} before, {report['ndcg_after']:.4f} after"
-    what = "learned" if report["kept"] == "new" else "not learned, as it would harm"
-    print(f"{report['n_interactions']} interactions {what}{skipped}: {change}.")
+    is_kept = report["kept"] == "new"
+    what = "learned" if is_kept else "not learned, as it would harm"
+    chance = ", within chance" if is_kept and report["ndcg_after"] < report["ndcg_before"] else ""
+    print(f"{report['n_interactions']} interactions {what}{skipped}: {change}{chance}.")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet, prefix_tasks
 from mml.errors import InputError
 from mml.evaluation.ranking import rank_targets
-from mml.evaluation.significance import per_case_ndcg
+from mml.evaluation.significance import per_case_ndcg, per_user
 from mml.histories import Histories
 from mml.recommender.lists import BLOCK
 from mml.recommender.parts import Parts, TrainedParts
@@ -40,6 +40,8 @@ class Updated(TypedDict):
 def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     """The parts after what users did since the training, or as they were if these predict the newest users better.
 
+    Better by more than a standard error over these users. A few of them cannot tell, and what came since is evidence.
+
     Raises:
         InputError: for a log from which nothing can be learned, or parts without their own log.
     """
@@ -60,8 +62,9 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     tasks, others = tasks.take(np.isin(tasks.users, judges)), newer.only(of_others)
     times = found.times
     own = None if times is None else times[of_others]
-    before, after = _ndcg(parts, tasks), _ndcg(_with_newer(parts, others, own), tasks)
-    kept, whole = "new" if after >= before else "old", parts
+    gains = _ndcg(parts, tasks), _ndcg(_with_newer(parts, others, own), tasks)
+    before, after = (float(one.mean()) for one in gains)
+    kept, whole = "old" if before - after > _chance(gains[1] - gains[0], tasks.users) else "new", parts
     if kept == "new":
         whole = _with_newer(parts, newer, times)
         counts = parts.vocabulary.counts + np.bincount(newer.items, minlength=len(parts.vocabulary))
@@ -98,12 +101,20 @@ def _with_newer(parts: Parts, newer: PackedSequences, times: np.ndarray | None) 
 
 
 @torch.no_grad()
-def _ndcg(parts: TrainedParts, tasks: TaskSet) -> float:
+def _ndcg(parts: TrainedParts, tasks: TaskSet) -> np.ndarray:
     excluded = None if parts.rules.repeatable else tasks.inputs(slice(None))
     tasks = parts.now(tasks)
     scorer = parts.fused(tasks, parts.outputs(tasks))
     ranks = rank_targets(scorer, tasks.target, excluded, seed=0, block=BLOCK).ranks
-    return float(per_case_ndcg(ranks).mean())
+    return per_case_ndcg(ranks)
+
+
+def _chance(changes: np.ndarray, users: np.ndarray) -> float:
+    """Standard error, over users, of the mean of the cases' changes [N]; infinite for a single user."""
+    sums, counts = per_user(changes, users)
+    n = len(sums)
+    left = sums - changes.mean() * counts
+    return float(np.sqrt((left**2).sum() * n / (n - 1)) / len(changes)) if n > 1 else np.inf
 
 
 def digest(log: Histories) -> str:

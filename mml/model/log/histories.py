@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
+_CELLS = 2**22  # pairs of places compared at a time
+
 
 def ages(histories: np.ndarray) -> np.ndarray:
     """int64 [c, L]: 0 for the latest item, 1 for the one before, ...; negative for pads."""
@@ -19,9 +21,15 @@ def decayed(histories: np.ndarray, decay: float) -> np.ndarray:
 
 def as_matrix(histories: np.ndarray, weights: np.ndarray, size: int) -> sp.csr_matrix:
     """The weights [c, L] by item, [c, size]; of an item that is there twice the later one counts, item 0 never."""
-    dense = np.zeros((len(histories), size))
-    rows = np.arange(len(histories))
-    for place in range(histories.shape[1]):
-        there = histories[:, place] > 0
-        dense[rows[there], histories[there, place]] = weights[there, place]
-    return sp.csr_matrix(dense)
+    length = histories.shape[1]
+    if not length:
+        return sp.csr_matrix((len(histories), size))
+    later = np.triu(np.ones((length, length), dtype=bool), 1)
+    counts = histories > 0
+    for begin in range(0, len(histories), max(_CELLS // length**2, 1)):
+        own = histories[begin : begin + max(_CELLS // length**2, 1)]
+        counts[begin : begin + len(own)] &= ~((own[:, :, None] == own[:, None]) & later).any(2)
+    rows, places = np.nonzero(counts)
+    found = sp.csr_matrix((weights[rows, places], (rows, histories[rows, places])), (len(histories), size))
+    found.sort_indices()
+    return found

@@ -19,17 +19,20 @@ def decayed(histories: np.ndarray, decay: float) -> np.ndarray:
     return np.where(age >= 0, float(decay) ** np.maximum(age, 0), 0.0)
 
 
+def latest_places(histories: np.ndarray) -> np.ndarray:
+    """bool [c, L], the places whose item does not stand further on in the same history; never pads."""
+    found, length = histories > 0, histories.shape[1]
+    later = np.triu(np.ones((length, length), dtype=bool), 1)
+    step = max(_CELLS // max(length, 1) ** 2, 1)
+    for begin in range(0, len(histories), step):
+        own = histories[begin : begin + step]
+        found[begin : begin + step] &= ~((own[:, :, None] == own[:, None]) & later).any(2)
+    return found
+
+
 def as_matrix(histories: np.ndarray, weights: np.ndarray, size: int) -> sp.csr_matrix:
     """The weights [c, L] by item, [c, size]; of an item that is there twice the later one counts, item 0 never."""
-    length = histories.shape[1]
-    if not length:
-        return sp.csr_matrix((len(histories), size))
-    later = np.triu(np.ones((length, length), dtype=bool), 1)
-    counts = histories > 0
-    for begin in range(0, len(histories), max(_CELLS // length**2, 1)):
-        own = histories[begin : begin + max(_CELLS // length**2, 1)]
-        counts[begin : begin + len(own)] &= ~((own[:, :, None] == own[:, None]) & later).any(2)
-    rows, places = np.nonzero(counts)
+    rows, places = np.nonzero(latest_places(histories))
     found = sp.csr_matrix((weights[rows, places], (rows, histories[rows, places])), (len(histories), size))
     found.sort_indices()
     return found

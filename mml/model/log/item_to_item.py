@@ -8,9 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from mml.model.log.catalogue import Catalogue
-from mml.model.log.histories import as_matrix, decayed
+from mml.model.log.histories import as_matrix, decayed, latest_places
 from mml.model.log.slot import behind
 
 
@@ -35,8 +36,16 @@ class ItemToItem:
 
     def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
-        rows = self.catalogue.place[histories]
-        x = as_matrix(rows, decayed(histories, self.decay), self.catalogue.size)
-        found = x @ self.weights
-        dense = found.toarray() if sp.issparse(found) else np.asarray(found)
-        return behind(torch.from_numpy(dense[:, self.catalogue.place]).float(), self.known)
+        rows, weights = self.catalogue.place[histories], decayed(histories, self.decay)
+        place = torch.from_numpy(self.catalogue.place)
+        return behind(self._added(rows, weights)[:, place], self.known)
+
+    def _added(self, rows: np.ndarray, weights: np.ndarray) -> Tensor:
+        """The rows [c, L] of B by their weights, float32 [c, k + 1]; one that is there twice counts once, 0 never."""
+        if sp.issparse(self.weights):
+            added = as_matrix(rows, weights, self.catalogue.size) @ self.weights
+            return torch.from_numpy(added.toarray()).float()
+        if not rows.shape[1]:
+            return torch.zeros(len(rows), self.catalogue.size)
+        own = torch.from_numpy(np.where(latest_places(rows), weights, 0.0)).float()
+        return embedding_bag(torch.from_numpy(rows), torch.from_numpy(self.weights), per_sample_weights=own, mode="sum")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import cast
-
 import numpy as np
 import pytest
 import torch
 
 from mml.data.item_features import ItemFeatures
 from mml.errors import InputError
+from mml.evaluation.scorer import ItemScores, of_rows
 from mml.model.fusion.adaptive_layer import AdaptiveFusion, AdaptiveScorer
 from mml.model.fusion.standardised import ScoreSettings, StandardisedScores
 from mml.model.fusion.weighted import WeightedSum, common_mean
@@ -19,7 +17,7 @@ from mml.model.generator.paper import NeighbourGenerator, nearest_warm_items
 from mml.model.generator.slot import GeneratorParts
 from mml.model.learner.base import local_parameter_names
 from mml.model.learner.feature_attention import FeatureAttention
-from mml.model.learner.outputs import Output, StateOutput
+from mml.model.learner.outputs import StateOutput
 from tests.model.stubs import feature_learner, id_learner, random_features, stub_catalogue
 
 N = 12
@@ -187,13 +185,28 @@ def test_fingerprint_of_features_looks_at_known_items_only() -> None:
     assert features.fingerprint(N) != later.fingerprint(N + 1)
 
 
+class _On:
+    """What a learner says of four cases and nine items on some device; all zeros."""
+
+    n_items, known = 9, None
+
+    def __init__(self, device: str, states: bool) -> None:
+        self.scores = torch.zeros(4, 9, device=device)
+        self.states = self.scores[:, :3] if states else None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def of_cases(self, cases: slice | torch.Tensor) -> ItemScores:
+        return of_rows(self.scores[cases])
+
+    standardised = of_cases
+
+
 def test_learners_on_different_devices_are_summed_on_that_of_the_encoders() -> None:
     """On a GPU the learners that count stay on the CPU. `meta` stands for it: it has shapes and no values."""
-    states, table = torch.zeros(4, 3), torch.zeros(9, 3)
-    on_other = StateOutput(states.to("meta"), table.to("meta"))
-    on_cpu = StateOutput(states, table, known=torch.arange(9) < 5)
-    counting = SimpleNamespace(states=None, known=None, n_items=9, standardised=on_cpu.standardised)
-    scores = StandardisedScores({"id": on_other, "counts": cast("Output", counting), "log": on_cpu})
+    log = StateOutput(torch.zeros(4, 3), torch.rand(9, 3), known=torch.arange(9) < 5)
+    scores = StandardisedScores({"id": _On("meta", True), "counts": _On("cpu", False), "log": log})
     for found in (scores(slice(0, 2)), scores.known()[:, None].expand(3, 2, 9), scores.of_one(1, slice(0, 2))[None]):
         assert found.device.type == "meta"
         assert found.shape[1:] == (2, 9)

@@ -17,9 +17,13 @@ from mml.data.moments import Followed
 from mml.data.past import Past
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet, evaluation_tasks
+from mml.evaluation.cases import rank_cases
+from mml.evaluation.settings import RankingRules
+from mml.evaluation.significance import per_case_ndcg
+from mml.evaluation.validation import Validation
 from mml.model.log.methods import METHODS
 from mml.model.log.prior import PriorMethod
-from mml.model.log.slot import LogMethod
+from mml.model.log.slot import LogMethod, LogScorer
 from mml.model.log.sums import SumMethod
 from tests.baselines.test_runs import only_run, result_of
 from tests.data.random_events import random_events
@@ -196,3 +200,25 @@ def test_the_setting_is_only_of_models_of_the_log(
     assert "unknown key 'online_fits'" in capsys.readouterr().err
     assert main(argv("Markov", tiny_data, tmp_path, recbole=False, online_fits=0)) == 2
     assert "key 'online_fits' has the value 0; it must be int, at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_it_is_fitted_to_validation_users_and_validated_without_them(tmp_path: Path) -> None:
+    write_log(tmp_path, small_rows())
+    arguments = ["--valid_user_ratio=0.2", "--eval_shots=[1, 2]", "--metric_decimal_place=6"]
+    dataset = load_log(tmp_path, *arguments)
+    common = [f"--data_path={tmp_path}", f"--output_dir={tmp_path / 'output'}", "--use_gpu=False", "--topk=[5]"]
+    assert main(["PositionPopularity", "--dataset", "log", *common, *arguments]) == 0
+    result = result_of(next((tmp_path / "output" / "log").glob("PositionPopularity-seed*")))
+    rules, n_items = RankingRules(False, result["seed"], 64), dataset.item_num
+    validation = Validation(dataset, "NDCG@1000", rules)
+    found = {}
+    for name, log in (("past", dataset.past), ("old", dataset.users.old)):
+        model = METHODS["PositionPopularity"]().fit(log, n_items)
+        tasks = dataset.test_tasks()[0]
+        gains = per_case_ndcg(rank_cases(rules, LogScorer(model, tasks), tasks).ranks, 5).mean()
+        ranking = validation.rank(LogScorer(model, validation.tasks, validation.n_candidates))
+        found[name] = gains, validation.score(ranking)[0]
+    assert found["past"] != found["old"]
+    assert result["metrics"]["PositionPopularity"]["all"]["ndcg@5"] == pytest.approx(found["past"][0], abs=2e-6)
+    assert result["validation"]["ndcg@1000"] == pytest.approx(found["old"][1], abs=2e-6)

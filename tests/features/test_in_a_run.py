@@ -161,5 +161,6 @@ def test_the_written_config_keeps_the_learners(data: Path, arguments: Arguments,
     assert run_meta.main(argv) == 0
     path = tmp_path / "output" / "tiny" / "latest" / "config.yaml"
     written = yaml.safe_load(path.read_text())
-    assert {name for name, spec in written["learners"].items() if spec is not None} == {"id", "newcomers", "txt"}
-    assert set(Config("tiny", [path])["learners"]) == {"id", "newcomers", "txt"}
+    kept = {"id", "vstan", "ease", "newcomers", "txt"}
+    assert {name for name, spec in written["learners"].items() if spec is not None} == kept
+    assert set(Config("tiny", [path])["learners"]) == kept

@@ -186,26 +186,26 @@ def test_finished_stages_are_skipped(
     shutil.copytree(finished, output, symlinks=True)
     before = result_of(output)
     assert run_meta.main(arguments(tiny_data, output)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 14
+    assert capsys.readouterr().err.count("skipped.") == 16
     assert result_of(output) == before
     assert run_meta.main(arguments(tiny_data, output, fusion_epochs=4)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 12  # all but fusion and meta-test
+    assert capsys.readouterr().err.count("skipped.") == 14  # all but fusion and meta-test
     assert run_meta.main(arguments(tiny_data, output, **{"learners.txt.learning_rate": 0.1})) == 0
     assert (
-        capsys.readouterr().err.count("skipped.") == 10
+        capsys.readouterr().err.count("skipped.") == 12
     )  # txt's pre-training, and the other learners with the generator
     assert run_meta.main(arguments(tiny_data, output, topk="[5]")) == 0
-    assert capsys.readouterr().err.count("skipped.") == 13
+    assert capsys.readouterr().err.count("skipped.") == 15
     assert set(result_of(output)["metrics"]["mml"]["all"]) == {"recall@5", "mrr@5", "ndcg@5", "n_users", "n_cases"}
 
 
 @pytest.mark.parametrize(
     ("changes", "skipped"),
     [
-        ([{"popularity_prior": False}], 6),  # id, linear and the generator
-        ([{"feature_attention": False}], 8),  # linear, txt and img
-        ([{"popularity_by_shots": False}], 10),  # id, txt and img: only rankings change
-        ([{"learners.linear": "~"}, {"popularity_by_shots": False}], 10),  # and fusion sees it without linear, too
+        ([{"popularity_prior": False}], 8),  # id, the models of the log and the generator
+        ([{"feature_attention": False}], 10),  # the models of the log, txt and img
+        ([{"popularity_by_shots": False}], 12),  # id, txt and img: only rankings change
+        ([{"learners.linear": "~"}, {"popularity_by_shots": False}], 12),  # and fusion sees it without linear, too
     ],
 )
 def test_learners_are_trained_again_only_for_the_keys_they_read(
@@ -241,7 +241,7 @@ def test_new_vectors_of_cold_items_reach_the_result(
     features["embs"][rows] = features["embs"][rows].flip(1)
     torch.save(features, data / "tiny" / "txt_emb.pth")
     assert run_meta.main(arguments(data, output)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 13  # all but meta-test
+    assert capsys.readouterr().err.count("skipped.") == 15  # all but meta-test
     assert run_meta.main(arguments(data, tmp_path / "fresh")) == 0
     assert result_of(output)["metrics"] == result_of(tmp_path / "fresh")["metrics"]
 
@@ -538,7 +538,7 @@ def test_old_users_later_interactions_are_counted_online_alone(
     data = changed_copy(tiny_data, tmp_path / "data", change)
     capsys.readouterr()
     assert run_meta.main(arguments(data, output, data_split_time=time)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 13  # all but meta-test
+    assert capsys.readouterr().err.count("skipped.") == 15  # all but meta-test
     ours = result_of(output)["metrics"]
     assert {name for name in ours if ours[name] != theirs[name]} == {"newcomers_online", "mml_online"}
 

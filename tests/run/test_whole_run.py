@@ -125,7 +125,7 @@ def test_what_a_run_leaves(finished: Path) -> None:
     fusions = read_state(latest(finished) / "checkpoints", "fusion")["fusions"]
     assert (fusions["pool"]["others"], fusions["pool"]["untouched"]) == (0.6, 0.7)
     assert 0.01 < fusions["pool"]["temperature"] < 20.0
-    assert len(fusions["pool"]["weights"]) == 5
+    assert len(fusions["pool"]["weights"]) == 7
     assert sum(fusions["pool"]["weights"]) == pytest.approx(1.0, abs=1e-3)
     log = (latest(finished) / "run.log").read_text(encoding="utf-8")
     assert re.search(r"The pool's weights by the validation users: id \d\.\d\d, .*; temperature \d", log)
@@ -513,7 +513,7 @@ def test_nothing_after_t_reaches_a_weight(
     assert run_meta.main(argv) == 0
     ours, theirs = weights_hash(tmp_path / "output"), weights_hash(finished)
     assert {stage for stage in ours if ours[stage] != theirs[stage]} == set()
-    assert len(ours) == 14
+    assert len(ours) == 16
     assert result_of(tmp_path / "output")["metrics"] != result_of(finished)["metrics"]
 
 

@@ -422,7 +422,7 @@ def test_a_log_without_time_and_without_features(tiny_data: Path, arguments: Arg
     result = json.loads((tmp_path / "output" / "bare" / "latest" / "result.json").read_text())
     assert result["synthetic"] is False
     methods = {"id", "id_no_adapt", "linear", "fusion_mean", "fusion_weight", "mml", "popularity"}
-    assert set(result["metrics"]) == methods | {"newcomers", "newcomers_online", "mml_online"}
+    assert set(result["metrics"]) == methods | {"vstan", "ease", "newcomers", "newcomers_online", "mml_online"}
 
 
 def test_print_result(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

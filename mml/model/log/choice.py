@@ -18,7 +18,8 @@ from mml.model.log.slot import LogMethod, LogModel, choose, even_times
 from mml.settings import read, setting
 
 _BLOCK = 256  # cases scored at a time
-_KEPT = 2  # fits that are kept of each moment: the best so far and the latest
+_KEPT = 2  # fits that are kept of each moment at least: the best so far and the latest
+_BYTES = 2**30  # of all fits that are kept, if each is a dense matrix of items x items
 _SEED = 0  # of the draw of the cases: the choice is the same whatever the run's seed is
 
 
@@ -83,6 +84,8 @@ class EarlierNewcomers:
         self, log: PackedSequences, times: np.ndarray | None, n_items: int, repeatable: bool, how: ChoiceSettings
     ) -> None:
         self._n_items, self._repeatable, self._top = n_items, repeatable, how.top
+        size = 4 * min(n_items, how.max_items) ** 2 * max(len(how.cuts), 1)
+        self._kept = max(_KEPT, _BYTES // size)
         events = EventLog.of_sequences(log, even_times(log, times))
         cases = rolling_newcomers(events, "frozen", how.shots, how.cuts, repeatable)
         # an item that nobody had touched is unknown whatever the settings are
@@ -114,7 +117,7 @@ class EarlierNewcomers:
         if key in fold.fits:
             fold.fits[key] = fold.fits.pop(key)  # the latest
         else:
-            for old in list(fold.fits)[: 1 - _KEPT or None]:
+            for old in list(fold.fits)[: max(0, len(fold.fits) + 1 - self._kept)]:
                 del fold.fits[old]
             fold.fits[key] = method.fit_plain(log, self._n_items, times)
         return method.asked(fold.fits[key], fold.shares)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mml.data.sequences import PackedSequences
+from mml.model.log import choice
 from mml.model.log.choice import ChoiceSettings, EarlierNewcomers, chosen, start_of
+from mml.model.log.ease import EASE
 from mml.model.log.methods import METHODS
 from mml.model.log.prior import PriorMethod
-from mml.model.log.slot import LogMethod
+from mml.model.log.slot import LogMethod, LogModel
 from mml.settings import keys_of, read
 from tests.model.log.logs import N_ITEMS, sequences_of, small_log
 
@@ -63,7 +66,9 @@ def test_a_score_is_that_of_each_newcomer_ranked_alone(name: str, repeatable: bo
         assert own.score(method) == pytest.approx(total / n, abs=1e-6)
 
 
-def test_fits_that_are_kept_change_no_score() -> None:
+@pytest.mark.parametrize("kept_bytes", [0, 2**30])
+def test_fits_that_are_kept_change_no_score(kept_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "_BYTES", kept_bytes)
     searched: list[LogMethod] = []
     for name in ("EASE", "SLIS", "SLIST", "Markov", "VSTAN"):
         start = start_of(METHODS[name], HOW)
@@ -72,6 +77,19 @@ def test_fits_that_are_kept_change_no_score() -> None:
     own = newcomers()
     for method in searched:
         assert own.score(method) == newcomers().score(method), method
+
+
+def test_no_fit_is_made_twice_while_there_is_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[LogMethod] = []
+    plain = EASE.fit_plain
+
+    def counted(self: EASE, *arguments: Any) -> LogModel:
+        fits.append(self.in_fit())
+        return plain(self, *arguments)
+
+    monkeypatch.setattr(EASE, "fit_plain", counted)
+    newcomers().best(start_of(EASE, HOW))
+    assert len(fits) == len(HOW.cuts) * len(set(map(repr, fits)))
 
 
 def test_the_best_is_the_best_of_what_was_searched() -> None:

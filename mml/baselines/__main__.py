@@ -17,7 +17,7 @@ Examples:
   mml baseline SLIST shop
   mml baseline SASRec --dataset ml-100k --loss_type=CE --hidden_dropout_prob=0.3
 Keys of the split, the features and the evaluation are mml's (`mml keys data`). Models of the log choose their own
-settings on the validation users; mml's other baselines take the keys of its learners and those of
+settings on earlier newcomers; mml's other baselines take the keys of its learners and those of
 configs/baselines.yaml; RecBole's take RecBole's. `mml baselines` lists all, `mml tune NAME --model MODEL` searches for
 good settings. Exit codes as those of `mml train`."""
 

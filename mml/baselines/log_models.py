@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from mml.baselines.online import OnlineSettings
 from mml.baselines.slot import BASELINES, Moment, Scores
 from mml.files.bundle import State
-from mml.model.log.choice import ChoiceSettings, EarlierNewcomers, chosen, start_of
+from mml.model.log.choice import EarlierNewcomers, chosen, settings_of, start_of
 from mml.model.log.methods import METHODS
 from mml.model.log.slot import LogMethod, LogScorer
 from mml.model.log.sums import SumMethod
@@ -37,7 +37,7 @@ _MEANINGS = {
 class LogEntry:
     """A model of the log, with popularity by position as a prior where earlier newcomers gain by it.
 
-    It is fitted to all who came up to T, validation users among them, as they choose nothing of it.
+    It is fitted to all who came up to T, validation users among them.
 
     Args:
         name: one of METHODS.
@@ -56,7 +56,7 @@ class LogEntry:
         return _chosen(self.name, moment)
 
     def on_validation(self, moment: Moment) -> Scores:
-        """What it says of validation users who are not in its log."""
+        """What it says of validation users who are not in its log; its settings are chosen on such as they as well."""
         data = moment.dataset
         model = self.method(moment).fit(data.users.old, data.item_num, data.old_times)
         return lambda tasks, n_items: LogScorer(model, tasks, n_items)
@@ -85,14 +85,14 @@ def _chosen(name: str, moment: Moment) -> LogMethod:
 
 
 def _choice(name: str, moment: Moment) -> LogMethod:
-    how, data, repeatable = read(ChoiceSettings, _AS_BASELINES), moment.dataset, moment.config.repeatable
-    start = start_of(METHODS[name], how)
+    how, data, repeatable = read(settings_of(METHODS[name]), _AS_BASELINES), moment.dataset, moment.config.repeatable
+    start, longest = start_of(METHODS[name], how), data.max_item_list_len
 
     def build(_: int) -> tuple[State, int]:
-        newcomers = EarlierNewcomers(data.past, data.past_times, data.item_num, repeatable, how)
+        newcomers = EarlierNewcomers(data.past, data.past_times, data.item_num, repeatable, longest, how)
         return {"chosen": chosen(newcomers.best(start))}, len(newcomers)
 
-    depends_on: list[object] = [name, data.past_fingerprint(), data.item_num, repeatable, asdict(how)]
+    depends_on: list[object] = [name, data.past_fingerprint(), data.item_num, repeatable, longest, asdict(how)]
     depends_on.append({key: list(values) for key, values in sorted(start.searched.items())})
     state = moment.stages(f"{name}{moment.suffix}", depends_on, (), [*_CODE, __name__], build)
     return replace(start, **state["chosen"])

@@ -12,7 +12,7 @@ import numpy as np
 
 from mml.baselines.slot import Moment, Scores
 from mml.data.moments import Followed
-from mml.data.past import Past
+from mml.data.past import Past, span_of
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import Part
 from mml.model.log.slot import LogMethod, LogScorer
@@ -86,8 +86,3 @@ def fit_points(known: np.ndarray, n_fits: int) -> tuple[np.ndarray, np.ndarray]:
     n = min(n_fits, len(known))
     moments = np.unique(np.sort(known)[np.arange(n) * len(known) // n])
     return moments, np.searchsorted(moments, known, side="right") - 1
-
-
-def span_of(times: np.ndarray) -> float:
-    """From the first to the last of the times [n]; where they do not differ, as little as the models take it for."""
-    return max(float(np.ptp(times)), 1e-12) if len(times) else 1e-12

@@ -10,11 +10,12 @@ import numpy as np
 
 from mml.baselines.entries import BASELINES
 from mml.baselines.moments import Period, periods
-from mml.baselines.online import OnlineSettings, RefittedEntry, online_parts, span_of
+from mml.baselines.online import OnlineSettings, RefittedEntry, online_parts
 from mml.baselines.settings import Baseline
 from mml.baselines.slot import Moment
 from mml.data.dataset import MMLDataset
 from mml.data.moments import Followed
+from mml.data.past import span_of
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import Part
 from mml.evaluation.scorer import Scorer

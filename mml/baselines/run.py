@@ -55,6 +55,7 @@ def run_baseline(baseline: Baseline, on_start: Callable[[Path], None] = lambda p
         plain(baseline.settings),
         config.of_stage("meta_test"),
         dataset.fingerprint(with_new_users=True),
+        dataset.past_fingerprint(),
         [[key, features.fingerprint(dataset.item_num)] for key, features in dataset.item_features.items()],
         None if baseline.is_own else dataset.attributes_fingerprint(),
         None if events is None else events.events.fingerprint(),

@@ -12,7 +12,7 @@ from mml.command_line import CommandParser
 
 _DESCRIPTION = "List the baselines that `mml baseline NAME --dataset DATA` and `mml compare` can run."
 _EPILOG = """\
-Three kinds: models of the log, which are fitted in one go and whose settings are chosen on the validation users (log);
+Three kinds: models of the log, which are fitted in one go and choose their settings on earlier newcomers (log);
 mml's other own ones (own); RecBole's sequential models, unmodified, with RecBole's keys (recbole). For example:
   mml baseline SLIST --dataset ml-100k
   mml baseline SASRec --dataset ml-100k --loss_type=CE --hidden_dropout_prob=0.3

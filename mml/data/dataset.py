@@ -303,7 +303,7 @@ class MMLDataset(AtomicDataset):
         later = copy.copy(self)
         later.users = replace(self.users, old=PackedSequences.joined([self.users.old, known]))
         later.old_times = later.past_times = None
-        later.past = later.users.old
+        later.past = PackedSequences.joined([self.past, known])
         later.n_warm_items = later.n_known_items = self.item_num - 1
         return later
 

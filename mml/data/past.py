@@ -31,3 +31,8 @@ class Past:
         arrived = log.lengths > 0
         rows = np.where(arrived, np.cumsum(arrived) - 1, -1)
         return cls(PackedSequences(log.items, np.unique(log.offsets)), times, rows)
+
+
+def span_of(times: np.ndarray) -> float:
+    """From the first to the last of the times [n]; where they do not differ, as little as models take it for."""
+    return max(float(np.ptp(times)), 1e-12) if len(times) else 1e-12

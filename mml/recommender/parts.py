@@ -25,7 +25,7 @@ from mml.model.generator.slot import GeneratorParts
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.id import IDLearner
 from mml.model.learner.outputs import Output, StateOutput
-from mml.model.learner.slot import EventLearner, State, TrainedLearner
+from mml.model.learner.slot import EventLearner, LazyLearner, State, TrainedLearner
 from mml.protocols import follows
 from mml.settings import Values, read
 
@@ -154,6 +154,12 @@ class TrainedParts:
     def counting(self) -> list[EventLearner]:
         """The learners that count events."""
         return [one for one in self.learners.values() if follows(one, EventLearner)]  # type: ignore[type-abstract]
+
+    def prepare(self) -> None:
+        """Make now what is made when it is first asked, so that the first who asks does not wait."""
+        for learner in self.learners.values():
+            if isinstance(learner, LazyLearner):
+                learner.prepare()
 
     def now(self, tasks: TaskSet) -> TaskSet:
         """The tasks, asked after all events that are known; at T if nothing has come since."""

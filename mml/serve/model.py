@@ -40,6 +40,9 @@ class Recommender(Protocol):
     def similar(self, item: str, top: int = 10) -> pd.DataFrame:
         """Columns rank, item_id, score [, title]."""
 
+    def prepare(self) -> None:
+        """Do now what the first request would wait for."""
+
     def add_items(self, table: pd.DataFrame) -> object:
         """Make the items of a table with the column item_id recommendable."""
 

@@ -44,7 +44,9 @@ class Models:
 
     def _read(self) -> Served:
         source = self.path.resolve()
-        return Served.of(self._load(source), source)
+        model = self._load(source)
+        model.prepare()
+        return Served.of(model, source)
 
     def add_items(self, items: Sequence[NewItem]) -> None:
         """Make items recommendable that the catalogue lacks. Called in the worker's thread, or before it starts.
@@ -53,6 +55,7 @@ class Models:
             InputError: if the model cannot encode them.
         """
         self.current.model.add_items(_table(items))
+        self.current.model.prepare()
         self._posted.update({item.item_id: item for item in items})
         self._take(self.current.renewed())
 
@@ -87,6 +90,7 @@ class Models:
         if late:
             try:
                 fresh.model.add_items(_table(late))
+                fresh.model.prepare()
                 fresh = fresh.renewed()
             except InputError as error:
                 _LOGGER.warning("%d posted items do not fit the new model and are gone: %s", len(late), error)

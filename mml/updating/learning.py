@@ -13,7 +13,15 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import prefix_tasks
 from mml.model.learner import entry_of
 from mml.model.learner.outputs import Output
-from mml.model.learner.slot import EventLearner, FitContext, FittedEntry, State, TrainedLearner, own_values
+from mml.model.learner.slot import (
+    EventLearner,
+    FitContext,
+    FittedEntry,
+    LogFollower,
+    State,
+    TrainedLearner,
+    own_values,
+)
 from mml.settings import Values
 from mml.updating.correction import Correction
 from mml.updating.settings import UpdateSettings
@@ -70,8 +78,8 @@ def learned(
     times: np.ndarray | None,
     settings: UpdateSettings,
 ) -> dict[str, TrainedLearner]:
-    """Learners without an encoder fitted again to all, and all corrected where predictions miss the newer ones; those
-    that count events go on counting.
+    """Learners without an encoder fitted again to all; all but those of the log corrected where predictions miss the
+    newer ones; those that count events go on counting.
 
     Args:
         learners: by name.
@@ -87,6 +95,8 @@ def learned(
     for name, learner in learners.items():
         if isinstance(learner, EventLearner):
             found[name] = learner.over(learner.events.followed_by(newer, times))
+        elif isinstance(learner, LogFollower):
+            found[name] = learner.followed_by(newer, times)
         else:
             fitted = training.fitted(name, whole) if name in training.choices else learner
             found[name] = correction.corrected(fitted)

@@ -203,6 +203,30 @@ def test_the_setting_is_only_of_models_of_the_log(
 
 
 @pytest.mark.slow
+def test_what_validation_users_did_late_makes_it_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With few interactions of a user in the split, the others still tell what is popular."""
+    rows = small_rows()
+    write_log(tmp_path, rows)
+    own = ["--valid_user_ratio=0.2", "--eval_shots=[1, 2]", "--online=False", "--cold_user_max_inter=3"]
+    common = [f"--data_path={tmp_path}", f"--output_dir={tmp_path / 'output'}", "--use_gpu=False", "--topk=[5]"]
+    line = ["PositionPopularity", "--dataset", "log", *common, *own]
+    dataset = load_log(tmp_path, *own)
+    assert main(line) == 0
+    capsys.readouterr()
+    assert main(line) == 0
+    assert "Stage meta_test: finished before" in capsys.readouterr().err
+    n_old = len(dataset.users.old)
+    user = f"u{next(u for u in range(n_old, len(dataset.past)) if dataset.past.lengths[u] > 3):03}"
+    had = [row[1] for row in rows if row[0] == user]
+    place = max(place for place, row in enumerate(rows) if row[0] == user)
+    rows[place][1] = next(f"i{item:03}" for item in range(24) if f"i{item:03}" not in had)
+    write_log(tmp_path, rows)
+    assert load_log(tmp_path, *own).fingerprint(with_new_users=True) == dataset.fingerprint(with_new_users=True)
+    assert main(line) == 0
+    assert "Stage meta_test: finished before" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_it_is_fitted_to_validation_users_and_validated_without_them(tmp_path: Path) -> None:
     write_log(tmp_path, small_rows())
     arguments = ["--valid_user_ratio=0.2", "--eval_shots=[1, 2]", "--metric_decimal_place=6"]

@@ -106,6 +106,13 @@ def test_what_happens_after_t_moves_no_id_of_training(load: Load) -> None:
     assert second.fingerprint(with_new_users=True) != first.fingerprint(with_new_users=True)
 
 
+def test_later_on_nobody_is_forgotten(load: Load) -> None:
+    dataset = load()
+    later = dataset.after(dataset.users.new.head(1))
+    assert later.past.items.tolist() == [*dataset.past.items, *dataset.users.new.head(1).items]
+    assert len(later.users.old) == len(dataset.users.old) + len(dataset.users.new)
+
+
 def test_summary_counts(load: Load) -> None:
     summary = load(eval_shots=[1, 2]).summary()
     assert (summary["old_users"], summary["valid_users"], summary["new_users"]) == (2, 1, 2)

@@ -468,6 +468,10 @@ def test_an_update_learns_what_newcomers_take_now(output: Path, tmp_path: Path) 
     after = model.recommend({"anna": ids[:1]}, top=len(ids)).set_index("item_id")
     assert after.loc[fashion, "rank"] < before.loc[fashion, "rank"]
     assert model.items.loc[fashion, "n_interactions"] >= 60
+    for name in ("vstan", "ease"):  # they go on with the old times and not without any
+        old, new = (one.learners[name]._times for one in (mml.load(output / "tiny" / "latest"), model))  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(new[: len(old)], old)
+        assert new[len(old) :].min() > old.max()
     again = mml.load(model.save(tmp_path / "updated"))
     pd.testing.assert_frame_equal(again.recommend({"anna": ids[:1]}, top=9), model.recommend({"anna": ids[:1]}, top=9))
     more = model.update(log)  # and once more

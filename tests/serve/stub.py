@@ -67,8 +67,12 @@ class Stub:
         self.image_folder = image_folder
         self.seconds = seconds
         self.calls: list[int] = []
+        self.prepared = 0
         self._titles = dict(TITLES if titles is None else titles)
         self._added: list[str] = []
+
+    def prepare(self) -> None:
+        self.prepared += 1
 
     @property
     def items(self) -> pd.DataFrame:

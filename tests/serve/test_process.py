@@ -231,3 +231,12 @@ def test_missing_packages_are_said_with_their_install_line(
     said = _error(capsys, str(stub_folder(tmp_path)))
     assert install_line("serve") in said
     assert "is missing): pip install " in said
+
+
+def test_nobody_waits_for_a_model_that_is_not_made_yet(serve: Callable[..., Any]) -> None:
+    with serve() as served:
+        assert served.model.prepared == 1
+        served.client.post("/items", json={"items": [{"item_id": "x1", "title": "posted"}]})
+        assert served.model.prepared == 2
+        assert served.client.post("/recommend", json={}).status_code == 200
+        assert served.model.prepared == 2

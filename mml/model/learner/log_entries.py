@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from mml.data.catalogue import Catalogue
+from mml.data.events import EventLog
+from mml.data.past import Past, span_of
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.evaluation.scorer import ItemScores, of_rows
 from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
-from mml.model.log.choice import ChoiceSettings, EarlierNewcomers, chosen, start_of
+from mml.model.log.choice import EarlierNewcomers, chosen, settings_of, start_of
 from mml.model.log.methods import METHODS
-from mml.model.log.slot import LogMethod, LogModel
+from mml.model.log.slot import LogMethod, LogModel, even_times
 from mml.model.log.sums import standardised
 from mml.settings import Values, read
 
@@ -28,13 +30,12 @@ class LogOutput:
         model: the model.
         tasks: N cases.
         n_items: score the items below this one.
-        warm: bool [n_items], over which scores are standardised.
     """
 
     states = None
 
-    def __init__(self, model: LogModel, tasks: TaskSet, n_items: int, warm: Tensor) -> None:
-        self._model, self._tasks, self._n_items, self._warm = model, tasks, n_items, warm[:n_items]
+    def __init__(self, model: LogModel, tasks: TaskSet, n_items: int) -> None:
+        self._model, self._tasks, self._n_items = model, tasks, n_items
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -52,7 +53,7 @@ class LogOutput:
         return of_rows(self._scores(cases))
 
     def standardised(self, cases: slice | Tensor) -> ItemScores:
-        return of_rows(standardised(self._scores(cases), self.known, self._warm))
+        return of_rows(standardised(self._scores(cases), self.known, self.known))
 
     def _scores(self, cases: slice | Tensor) -> Tensor:
         rows = cases.cpu().numpy() if isinstance(cases, Tensor) else cases
@@ -82,7 +83,18 @@ class LogLearner:
         return self._method.fit(self._log, self._n_items, self._times)
 
     def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> LogOutput:
-        return LogOutput(self._model, tasks, n_items, self._model.known)
+        return LogOutput(self._model, tasks, n_items)
+
+    def prepare(self) -> None:
+        self._model  # noqa: B018 - made when it is first asked for
+
+    def followed_by(self, newer: PackedSequences, times: np.ndarray | None) -> LogLearner:
+        """Fitted to its log and then other users; lengths of time among its settings stay as long as they were."""
+        own = even_times(self._log, self._times)
+        events = EventLog.of_sequences(self._log, own).followed_by(newer, times)
+        past = Past.of(events, len(events))
+        method = self._method.in_longer(span_of(past.times) / span_of(own))
+        return LogLearner(self.name, method, past.log, past.times, self._n_items)
 
     def expectations(self, tasks: TaskSet) -> LogOutput:
         return self.output(tasks, self._n_items)
@@ -107,11 +119,11 @@ class LogEntry:
     """
 
     settings = None
-    own_settings = ChoiceSettings
     needs_features = False
 
     def __init__(self, name: str, method: type[LogMethod], by_default: bool = False) -> None:
         self.name, self._method, self.by_default = name, method, by_default
+        self.own_settings: type = settings_of(method)
         self.meaning = f"{method.__name__}, a model of the log; it does not adapt"
 
     def features_used(self, name: str, catalogue: Catalogue) -> list[str]:
@@ -121,8 +133,8 @@ class LogEntry:
         return ()
 
     def choose(self, context: FitContext) -> State:
-        how = read(ChoiceSettings, context.values)
-        newcomers = EarlierNewcomers(context.old, context.times, context.n_items, context.repeatable, how)
+        rest = context.n_items, context.repeatable, context.max_length
+        newcomers = EarlierNewcomers(context.old, context.times, *rest, read(settings_of(self._method), context.values))
         return chosen(newcomers.best(self._start(context.values)))
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
@@ -136,7 +148,7 @@ class LogEntry:
         return LogLearner(name, method, log, times, context.catalogue.n_items)
 
     def _start(self, values: Values) -> LogMethod:
-        return start_of(self._method, read(ChoiceSettings, values))
+        return start_of(self._method, read(settings_of(self._method), values))
 
 
 _BY_DEFAULT = ("VSTAN", "EASE")

@@ -87,6 +87,9 @@ class NewcomersLearner:
         is_online = protocol == "online"
         return NewcomersOutput(self._models[protocol], tasks, n_items, self._warm, at, is_online=is_online)
 
+    def prepare(self) -> None:
+        self._models  # noqa: B018 - made when it is first asked for
+
     def expectations(self, tasks: TaskSet) -> NewcomersOutput:
         return self.output(tasks, self._catalogue.n_items)
 

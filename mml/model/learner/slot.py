@@ -66,6 +66,22 @@ class EventLearner(TrainedLearner, Protocol):
         """How many of its events came up to T."""
 
 
+@runtime_checkable
+class LogFollower(TrainedLearner, Protocol):
+    """A learner that is fitted to its log and what came since by itself; it is not corrected."""
+
+    def followed_by(self, newer: PackedSequences, times: np.ndarray | None) -> LogFollower:
+        """The same over its log and then other users; arguments as for `EventLog.followed_by`."""
+
+
+@runtime_checkable
+class LazyLearner(TrainedLearner, Protocol):
+    """A learner that is made when it is first asked."""
+
+    def prepare(self) -> None:
+        """Make it now, so that the first who asks does not wait."""
+
+
 class LearnerEntry(Protocol):
     """A kind of learner. It is a StateEntry or a FittedEntry as well."""
 

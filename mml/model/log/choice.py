@@ -15,7 +15,7 @@ from mml.evaluation.gains import gains_of
 from mml.model.log.popularity import Shares, by_position
 from mml.model.log.prior import PriorMethod
 from mml.model.log.slot import LogMethod, LogModel, choose, even_times
-from mml.settings import read, setting
+from mml.settings import keys_of, read, setting
 
 _BLOCK = 256  # cases scored at a time
 _KEPT = 2  # fits that are kept of each moment at least: the best so far and the latest
@@ -47,9 +47,13 @@ class ChoiceSettings:
     )
     cases: int = setting(1200, "Cases of these newcomers, at most.", low=1)
     top: int = setting(10, "The settings are chosen by NDCG at this place.", low=1)
-    max_items: int = setting(
-        4000, "The most popular ones, where a model's size is quadratic in them; it abstains from the others.", low=1
-    )
+
+
+@dataclass(frozen=True)
+class MatrixSettings(ChoiceSettings):
+    """The same of models whose size is quadratic in the number of items."""
+
+    max_items: int = setting(4000, "Only the most popular ones take part; it abstains from the others.", low=1)
 
 
 @dataclass(frozen=True)
@@ -77,17 +81,24 @@ class EarlierNewcomers:
         times: float64 [n_interactions], when each interaction came; without it they came evenly, user after user.
         n_items: number of items, the padding item included.
         repeatable: whether items of the history are candidates.
+        longest: histories are the latest so many interactions.
         how: which newcomers.
     """
 
     def __init__(
-        self, log: PackedSequences, times: np.ndarray | None, n_items: int, repeatable: bool, how: ChoiceSettings
+        self,
+        log: PackedSequences,
+        times: np.ndarray | None,
+        n_items: int,
+        repeatable: bool,
+        longest: int,
+        how: ChoiceSettings,
     ) -> None:
         self._n_items, self._repeatable, self._top = n_items, repeatable, how.top
-        size = 4 * min(n_items, how.max_items) ** 2 * max(len(how.cuts), 1)
-        self._kept = max(_KEPT, _BYTES // size)
+        k = min(n_items, how.max_items) if isinstance(how, MatrixSettings) else n_items
+        self._most = max(_KEPT, _BYTES // (4 * k**2 * max(len(how.cuts), 1)))
         events = EventLog.of_sequences(log, even_times(log, times))
-        cases = rolling_newcomers(events, "frozen", how.shots, how.cuts, repeatable)
+        cases = rolling_newcomers(events, "frozen", how.shots, how.cuts, repeatable, longest)
         # an item that nobody had touched is unknown whatever the settings are
         cases = cases.take(events.first_touches(n_items)[cases.targets] < cases.queries.known)
         cases = cases.at_random(how.cases, _SEED)
@@ -117,7 +128,8 @@ class EarlierNewcomers:
         if key in fold.fits:
             fold.fits[key] = fold.fits.pop(key)  # the latest
         else:
-            for old in list(fold.fits)[: max(0, len(fold.fits) + 1 - self._kept)]:
+            kept = self._most if method.asked_with else _KEPT  # others are as large as the log, and each is another
+            for old in list(fold.fits)[: max(0, len(fold.fits) + 1 - kept)]:
                 del fold.fits[old]
             fold.fits[key] = method.fit_plain(log, self._n_items, times)
         return method.asked(fold.fits[key], fold.shares)
@@ -140,9 +152,14 @@ def chosen(method: LogMethod) -> dict[str, object]:
     return {one.name: getattr(method, one.name) for one in fields(method) if one.name in method.searched}
 
 
+def settings_of(kind: type[LogMethod]) -> type[ChoiceSettings]:
+    """The keys by which a method is chosen."""
+    return MatrixSettings if "max_items" in keys_of(kind) else ChoiceSettings
+
+
 def start_of(kind: type[LogMethod], how: ChoiceSettings) -> LogMethod:
     """What the search begins with: popularity by position is among what is searched, where a method can have that."""
-    method = read(kind, {"max_items": how.max_items})
+    method = read(kind, {"max_items": how.max_items} if isinstance(how, MatrixSettings) else {})
     if not isinstance(method, PriorMethod):
         return method
     return replace(method, prior=how.prior[0], searched={**method.searched, "prior": how.prior})

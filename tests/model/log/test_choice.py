@@ -10,7 +10,7 @@ import pytest
 
 from mml.data.sequences import PackedSequences
 from mml.model.log import choice
-from mml.model.log.choice import ChoiceSettings, EarlierNewcomers, chosen, start_of
+from mml.model.log.choice import ChoiceSettings, EarlierNewcomers, chosen, settings_of, start_of
 from mml.model.log.ease import EASE
 from mml.model.log.methods import METHODS
 from mml.model.log.prior import PriorMethod
@@ -21,8 +21,10 @@ from tests.model.log.logs import N_ITEMS, sequences_of, small_log
 HOW = read(ChoiceSettings, {"cases": 10**6, "cuts": [0.5, 0.7], "shots": [1, 2, 3]})
 
 
-def newcomers(how: ChoiceSettings = HOW, repeatable: bool = False, seed: int = 0) -> EarlierNewcomers:
-    return EarlierNewcomers(*small_log(seed, users=60), N_ITEMS, repeatable, how)
+def newcomers(
+    how: ChoiceSettings = HOW, repeatable: bool = False, seed: int = 0, longest: int = 50
+) -> EarlierNewcomers:
+    return EarlierNewcomers(*small_log(seed, users=60), N_ITEMS, repeatable, longest, how)
 
 
 def by_hand(method: LogMethod, repeatable: bool, seed: int, how: ChoiceSettings = HOW) -> tuple[float, int]:
@@ -92,6 +94,21 @@ def test_no_fit_is_made_twice_while_there_is_memory(monkeypatch: pytest.MonkeyPa
     assert len(fits) == len(HOW.cuts) * len(set(map(repr, fits)))
 
 
+def test_what_is_as_large_as_the_log_is_kept_twice_at_most() -> None:
+    own = newcomers()
+    own.best(start_of(METHODS["VSTAN"], HOW))
+    assert [len(fold.fits) for fold in own._folds] == [2, 2]
+    own = newcomers()
+    own.best(start_of(EASE, HOW))
+    assert [len(fold.fits) for fold in own._folds] == [5, 5]  # its penalties
+
+
+def test_histories_are_the_latest_of_what_is_read() -> None:
+    own = newcomers(longest=2)
+    assert max(fold.cases.queries.histories.shape[1] for fold in own._folds) == 2
+    assert len(own) == len(newcomers())
+
+
 def test_the_best_is_the_best_of_what_was_searched() -> None:
     own, start = newcomers(), start_of(METHODS["EASE"], HOW)
     best = own.best(start)
@@ -103,7 +120,7 @@ def test_the_best_is_the_best_of_what_was_searched() -> None:
 
 def test_where_nobody_came_later_the_search_does_not_begin() -> None:
     log = PackedSequences(np.array([3, 4, 5]), np.array([0, 3]))
-    own = EarlierNewcomers(log, None, N_ITEMS, False, HOW)
+    own = EarlierNewcomers(log, None, N_ITEMS, False, 50, HOW)
     assert not len(own)
     start = start_of(METHODS["VSTAN"], HOW)
     assert own.best(start) is start
@@ -119,7 +136,7 @@ def test_it_does_not_depend_on_anything_but_the_log() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_what_the_search_begins_with(name: str) -> None:
-    how = read(ChoiceSettings, {"prior": [0.3, 0.1], "max_items": 7})
+    how = read(settings_of(METHODS[name]), {"prior": [0.3, 0.1], "max_items": 7})
     method = start_of(METHODS[name], how)
     keys = keys_of(type(method))
     if isinstance(method, PriorMethod):

@@ -30,7 +30,6 @@ from benchmarks.newcomers import Measured
 from benchmarks.panel_pages import GROUPS, SHOTS, Row, after, as_csv, gains_of, overview, page, tables
 from mml.baselines.run import run_baseline
 from mml.baselines.settings import read_baseline
-from mml.checking.finding import as_date
 from mml.config.config import Config
 from mml.config.sources import config_dir
 from mml.data.dataset import MMLDataset
@@ -43,6 +42,7 @@ from mml.run.run import run_meta
 from mml.run.schema import Result
 from mml.synthetic import STAND_IN, generate, spec_for, write
 from mml.synthetic.oracle import oracle_metrics
+from mml.tables.dates import as_date
 
 CUBIC = ("SLIST", "EASE", "SumLog")
 """They invert matrices of items x items for each of their settings."""

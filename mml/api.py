@@ -61,6 +61,7 @@ def fit(
     name: str | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     data_path: str | Path = "dataset",
+    overwrite: bool = False,
     **settings: object,
 ) -> Recommender:
     """Train, and return the recommender.
@@ -70,11 +71,12 @@ def fit(
             is imported first.
         items: a table of items, or its file: texts, tokens and numbers become modalities.
         images: a folder of pictures named by item id.
-        name: of the dataset that a table becomes; that of its file if None.
+        name: of the dataset that a table becomes; that of its file if None, `shop` for a DataFrame.
         columns: which column is what, where it cannot be guessed: {"user": "customer_id", "item": "product_id",
             "time": "ordered_at", "item_id": "id", "text": ["title", "description"], "tokens": "category"}; and how the
             tables are read, as the options of `mml import` say: time_format, timezone, separator, encoding.
         data_path: where datasets are.
+        overwrite: replace a dataset of that name also if it was not made by `fit`.
         settings: keys of configs/overall.yaml.
 
     Raises:
@@ -95,7 +97,7 @@ def fit(
             )
         return _fitted(data, data_path, settings)
     called = name or ("shop" if isinstance(data, pd.DataFrame) else Path(data).stem)
-    import_tables(data, called, items, images, columns, data_path)
+    import_tables(data, called, items, images, columns, data_path, overwrite)
     return _fitted(called, data_path, settings)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from mml.errors import did_you_mean, printable
 
@@ -12,8 +13,19 @@ from mml.errors import did_you_mean, printable
 class CommandParser(argparse.ArgumentParser):
     """argparse's, but a mistake is told in one line with the nearest option, instead of below the whole usage."""
 
+    _given: Sequence[str] = ()  # where all options are its own
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """As argparse's."""
+        self._given = sys.argv[1:] if args is None else args
+        return super().parse_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
-        """Print the line and exit with 2."""
+        """Print the line and exit with 2; a misspelt option comes before one that is missing for it."""
+        names = [word.partition("=")[0] for word in self._given if word.startswith("--") and word != "--"]
+        misspelt = [name for name in names if name not in self._option_string_actions]
+        if misspelt and "required" in message and not self.allow_abbrev:
+            message = f"unrecognized arguments: {' '.join(misspelt)}"
         _, _, words = message.partition("unrecognized arguments: ")
         unknown = [word.partition("=")[0] for word in words.split() if word.startswith("-")]
         hint = did_you_mean(unknown[0], self._option_string_actions) if unknown else ""

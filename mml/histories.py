@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +84,29 @@ class Histories:
         if self.seconds is None:
             return None
         return np.array([time for own in self.seconds for time in own], dtype=np.float64)
+
+    @property
+    def keys(self) -> np.ndarray:
+        """uint64 [n_interactions], by which an interaction is known again: user, item and time; none without times."""
+        rows = zip(self.users, self.items, self.seconds or (), strict=self.seconds is not None)
+        named = (
+            f"{user}\0{item}\0{time!r}" for user, own, times in rows for item, time in zip(own, times, strict=True)
+        )
+        digests = b"".join(hashlib.blake2b(one.encode(), digest_size=8).digest() for one in named)
+        return np.frombuffer(digests, dtype=np.uint64)
+
+    def of_rows(self, kept: np.ndarray) -> Histories:
+        """Some of the interactions, bool [n_interactions], of the same users."""
+        ends = np.cumsum([len(own) for own in self.items])
+        masks = [one.tolist() for one in np.split(kept, ends[:-1])] if len(ends) else []
+        items = [list(compress(own, mask)) for own, mask in zip(self.items, masks, strict=True)]
+        if self.seconds is None:
+            return replace(self, items=items)
+        return replace(
+            self,
+            items=items,
+            seconds=[list(compress(own, mask)) for own, mask in zip(self.seconds, masks, strict=True)],
+        )
 
     def tasks(self, rows: np.ndarray, max_length: int) -> TaskSet:
         """The tasks of the users `rows` [n], whose next item is to be predicted; each has one known item at least."""

@@ -76,6 +76,8 @@ def test_likely_mistakes(
         ("import orders.csv", "the following arguments are required: --name. All options: mml import --help"),
         ("recommend shop", "one of the arguments --items --users-from is required."),
         ("recommend shop --items 1 --topp=3", "Did you mean '--top'?"),
+        ("recommend shop --user-from=today.csv", "unrecognized arguments: --user-from. Did you mean '--users-from'?"),
+        ("recommend shop", "one of the arguments --items --users-from is required"),
         ("serve shop --port x", "argument --port: "),
         ("features chek", "mml features --help"),
         ("baselines logs", "invalid choice: 'logs'"),

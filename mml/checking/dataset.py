@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from mml.checking.features import check_features
-from mml.checking.finding import Finding, as_date, by_level, share
+from mml.checking.finding import Finding, by_level, share
 from mml.checking.log import Log, check_log
 from mml.checking.matching import written_twice
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
+from mml.tables.dates import as_date
 
 _FEW_USERS = 30  # fewer give intervals too wide to compare methods
 _MANY_SHORT = 0.5

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from mml.checking.finding import Finding, as_date, share
+from mml.checking.finding import Finding, share
+from mml.tables.dates import as_date
 
 MILLISECONDS_FROM = 1e11
 """A median time from here on is no number of seconds: that would be after the year 5000."""

@@ -64,6 +64,11 @@ def _lists(options: argparse.Namespace) -> pd.DataFrame:
         new_items_share=options.new_items_share,
         explain=options.explain,
     )
+    if lists.empty and options.users_from is not None:
+        raise InputError(
+            f"no list can be made: {options.users_from} has no row with a user, or what these have had, --only and "
+            "--exclude leave no item."
+        )
     if lists.empty:
         raise InputError("no item is left to list: --only, --exclude and what users have had leave none.")
     return lists.drop(columns="user_id") if options.users_from is None and options.output is None else lists
@@ -97,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="table of users, items and perhaps times: CSV, TSV, parquet, .jsonl; its columns are called as in the log "
-        "that was imported, or user_id, item_id and timestamp",
+        "that was imported, or user_id, item_id and timestamp; it must hold a user's whole history, as a model "
+        "does not know the log's users by name",
     )
     parser.add_argument("--top", type=int, default=10, metavar="K", help="length of a list (default: 10)")
     parser.add_argument(

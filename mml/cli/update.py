@@ -19,8 +19,9 @@ Examples:
   mml update shop --items new.csv --images photos  new products, recommendable at once
   mml update shop --log output/shop/served/events.jsonl --output models/shop
 Where predictions for the newest users get clearly worse, by more than a standard error over these users, the model is
-kept as it was, and says so. A log that the model has learned is not learned twice: after a kill give the same command
-again. Exit codes: 0, 2 for a mistake in the input, 4 for a fault of the machine."""
+kept as it was, and says so. What the model has learned is not learned twice, told by user, item and time (without times
+the same file is): give a file that has grown, or the same command again after a kill. Exit codes: 0, 2 for a mistake in
+the input, 4 for a fault of the machine."""
 
 
 @in_one_line
@@ -32,28 +33,36 @@ def main(arguments: Sequence[str]) -> int:
         raise InputError("give --log or --items, or both: there is nothing to learn from.")
     folder = named_folder(options.model, options.output_dir)
     model = Recommender.load(folder)
+    changed = False
     if options.items is not None:
-        print(f"{model.add_items(options.items, options.images)} new items can be recommended.")
+        n_new = model.add_items(options.items, options.images)
+        print(f"{n_new} new items can be recommended.")
+        changed |= n_new > 0
     if options.log is not None:
-        _learn(model, options.log)
+        changed |= _learn(model, options.log)
     target = options.output or (folder / MODEL if (folder / MODEL).is_dir() else folder)
-    print(f"Written to {model.save(target)}")
+    print(f"Written to {model.save(target)}" if changed or options.output else f"{target} is left as it was.")
     return 0
 
 
-def _learn(model: Recommender, log: Path) -> None:
+def _learn(model: Recommender, log: Path) -> bool:
+    """Whether the model has learned it now."""
     if model.has_learned(log):
         print(f"{log} has been learned before, and is not learned twice.")
-        return
+        return False
     report = model.update(log)
     skipped = f", {report['n_unknown']} with unknown items skipped" if report["n_unknown"] else ""
+    skipped += f", {report['n_again']} learned before" if report["n_again"] else ""
     n_judges = report["n_judges"]
     newest = "newest user" if n_judges == 1 else f"{n_judges} newest users"
     change = f"NDCG@10 for the {newest} {report['ndcg_before']:.4f} before, {report['ndcg_after']:.4f} after"
     is_kept = report["kept"] == "new"
     what = "learned" if is_kept else "not learned, as it would harm"
     chance = ", within chance" if is_kept and report["ndcg_after"] < report["ndcg_before"] else ""
-    print(f"{report['n_interactions']} interactions {what}{skipped}: {change}{chance}.")
+    chance = ", too few to judge by" if n_judges == 1 else chance
+    judged = f"{change}{chance}" if n_judges else "too little to judge by"
+    print(f"{report['n_interactions']} interactions {what}{skipped}: {judged}.")
+    return is_kept
 
 
 def _parser() -> argparse.ArgumentParser:

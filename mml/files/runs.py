@@ -8,6 +8,8 @@ from mml.errors import InputError
 
 LATEST = "latest"
 """The link beside a dataset's runs that points to the newest."""
+MODEL = "model"
+"""The folder of the trained recommender inside a run's."""
 
 
 def named_folder(named: str, output_dir: Path) -> Path:

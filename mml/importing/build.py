@@ -70,6 +70,7 @@ def import_log(
     separator: str | None = None,
     encoding: str = "utf-8",
     overwrite: bool = False,
+    made_by: str = "mml import",
 ) -> Imported:
     """Write RecBole's atomic files and a config for a log of who took what when.
 
@@ -91,6 +92,7 @@ def import_log(
         separator: between the columns of CSV files; found from the header if None.
         encoding: of CSV files.
         overwrite: replace a dataset of that name.
+        made_by: whom the config names as its maker.
 
     Raises:
         InputError: naming the file, column or option, and the mend; then nothing is written.
@@ -116,7 +118,7 @@ def import_log(
     read_by |= {"timezone": None if timezone == "UTC" else timezone}
     read_by |= {"encoding": None if encoding.lower() in ("utf-8", "utf8") else encoding}
     config["imported"] = _layout({"user": who, "item": what, "time": when, **read_by}, catalogue)
-    lines = "Made by mml import.\nbash script/run_meta.sh NAME 0, or mml train NAME".replace("NAME", name)
+    lines = f"Made by {made_by}.\nbash script/run_meta.sh NAME 0, or mml train NAME".replace("NAME", name)
     if catalogue is not None:
         said += describe_items(rows.frame, catalogue)
     frame, types = (None, {}) if catalogue is None else (catalogue.frame, catalogue.types)

@@ -14,7 +14,8 @@ from mml.importing.build import Table, import_log
 
 logger = logging.getLogger(__name__)
 
-_OF_FIT = ("log", "name", "items", "images", "data_path", "overwrite")
+_OF_FIT = ("log", "name", "items", "images", "data_path", "overwrite", "made_by")
+_MAKER = "mml.fit"
 _LISTS = ("text", "tokens", "numbers")
 COLUMNS = tuple(name for name in inspect.signature(import_log).parameters if name not in _OF_FIT)
 """What `columns` may name: how the tables are read."""
@@ -29,20 +30,32 @@ def import_tables(
     images: str | Path | None,
     columns: Mapping[str, object] | None,
     data_path: str | Path,
+    overwrite: bool = False,
 ) -> None:
-    """`import_log` over a dataset of that name; what it says is logged, what it leaves out as warnings.
+    """`import_log` over a dataset of that name that it made itself; what it says is logged, what it leaves out as
+    warnings. Another one is replaced with `overwrite` alone.
 
     Raises:
         InputError: as import_log, and for a key of `columns` that there is none of.
     """
     given = _checked(columns)
     try:
-        made = import_log(log, name=name, items=items, images=images, data_path=data_path, overwrite=True, **given)
+        own = overwrite or _is_own(Path(data_path).expanduser() / name / f"{name}.yaml")
+        rest = {"overwrite": own, "made_by": _MAKER, **given}
+        made = import_log(log, name=name, items=items, images=images, data_path=data_path, **rest)
     except InputError as error:
         raise type(error)(*map(in_python, error.args)) from error.__cause__
     for line in map(in_python, made.said):
         warns = line.startswith((_WARNED, "Left out: "))
         logger.log(logging.WARNING if warns else logging.INFO, "%s", line.removeprefix(_WARNED))
+
+
+def _is_own(config: Path) -> bool:
+    """Whether the dataset of a config was made here."""
+    try:
+        return config.read_text(encoding="utf-8").startswith(f"# Made by {_MAKER}.")
+    except (OSError, ValueError):
+        return False
 
 
 def in_python(text: str) -> str:

@@ -90,7 +90,8 @@ def clean_log(
         drop(f"have NULL, NaN, None or N/A for {name}", says_nothing(frame[column]))
     drop("have an id with a tab or a line's end in it", broken(frame["user_id"]) | broken(frame["item_id"]))
     if time is not None:
-        drop(f"have no time that can be read in {time}", frame["timestamp"].isna())
+        unread = frame["timestamp"].isna().to_numpy()
+        drop(f"have no time that can be read in {time}{_such_as(table[time][unread])}", unread)
         again = np.zeros(len(frame), dtype=bool)
         again[kept] = frame[kept].duplicated().to_numpy()
         drop("repeat user, item and time of another row (the same thing twice in one basket counts once)", again)
@@ -99,6 +100,12 @@ def clean_log(
     form, dates, time_format = (None, False, None) if times is None else (times.form, times.dates, times.time_format)
     warnings = about_rounded([ids[user][kept], ids[item][kept]])
     return LogRows(frame[kept].reset_index(drop=True), form, dates, left_out, n_stripped, warnings, time_format)
+
+
+def _such_as(cells: pd.Series) -> str:
+    """The first cell that is not empty, as an example."""
+    found = next((str(cell) for cell in cells if str(cell).strip()), None)
+    return "" if found is None else f", such as '{found}'"
 
 
 def clean_ids(table: pd.DataFrame, columns: Sequence[str]) -> tuple[dict[str, pd.Series], int]:

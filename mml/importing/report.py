@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mml.checking.finding import as_date, share
+from mml.checking.finding import share
 from mml.checking.log import ODD_MEND, Log, odd_dates, said_of_odd, same_moment
 from mml.checking.matching import explained, why_unmatched, written_twice
 from mml.config.sources import config_dir
 from mml.importing.items import ItemRows
 from mml.importing.log import LogRows
+from mml.tables.dates import as_date
 
 _QUANTILES = (0.5, 0.8, 0.9)
+_AMOUNTS = ("quantity", "qty", "amount", "count", "units", "pieces", "menge", "anzahl")  # columns that count pieces
 _MANY = 0.05  # of a log's rows: so many left out are more than a few odd ones
 
 
@@ -30,6 +32,13 @@ def describe_columns(
     rest = [str(column) for column in table if column not in (user, item, time)]
     if rest:
         said.append(f"Columns of the log that are not used: {', '.join(rest)}.")
+    for column in rest:
+        below = (pd.to_numeric(table[column], errors="coerce") < 0).sum() if column.lower() in _AMOUNTS else 0
+        if below:
+            said.append(
+                f"WARNING: {below:,} rows have a negative {column}; if they are returns, take them out, as they count "
+                "as what users took."
+            )
     return said
 
 
@@ -100,6 +109,11 @@ def describe_items(log: pd.DataFrame, items: ItemRows) -> list[str]:
     why = explained(why_unmatched(ids, table))
     if why:
         said.append(f"WARNING: {why}")
+    elif ids and not ids & table:
+        said.append(
+            f"WARNING: no item of the log is in the table, whose ids in {items.item_id} are such as '{min(table)}', in "
+            f"the log such as '{min(ids)}': name another column by --item-id, or give the table of these items."
+        )
     elif ids - table:
         said.append(f"Items of the log that the table lacks, such as '{min(ids - table)}', have no features.")
     if table - ids:

@@ -80,6 +80,7 @@ class TrainedParts:
         self.log = log
         self.choices = dict(choices or {})
         self.learned_logs: tuple[str, ...] = ()
+        self.learned_rows = np.zeros(0, dtype=np.uint64)  # of updates: Histories.keys
         self.measured: dict[str, dict[str, float]] = {}  # by method: how well new users were predicted after training
         self.use_generated(generator is not None)
 

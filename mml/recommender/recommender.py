@@ -28,7 +28,7 @@ from mml.ranked_lists import ListedItems, best_items, popular_items
 from mml.recommender import saved
 from mml.recommender.lists import BLOCK, allowed_items, of_histories, of_popularity
 from mml.recommender.parts import TrainedParts
-from mml.recommender.updates import Updated, digest, updated
+from mml.recommender.updates import Updated, digest, learned_before, updated
 from mml.tables.layout import TableLayout
 
 logger = logging.getLogger(__name__)
@@ -178,7 +178,8 @@ class Recommender(TrainedParts):
 
         Returns:
             kept (`new` or `old`), ndcg_before and ndcg_after (NDCG@10 for the newest users), n_judges (how many
-            these are), n_interactions, n_unknown.
+            these are), n_interactions, n_unknown, and n_again (learned before, and passed over; told by user, item
+            and time).
 
         Raises:
             InputError: for a log that cannot be read or from which nothing can be learned, or a model that was saved
@@ -189,12 +190,14 @@ class Recommender(TrainedParts):
         return report
 
     def has_learned(self, log: Given) -> bool:
-        """Whether an update has learned just this log: what a command does twice, once more after a kill, counts once.
+        """Whether updates have learned all of this log: what a command does twice, once more after a kill, counts once.
 
         Raises:
             InputError: for a log that cannot be read.
         """
-        return digest(Histories.read(log, self.vocabulary, self.layout)) in self.learned_logs
+        found = Histories.read(log, self.vocabulary, self.layout)
+        again = learned_before(self, found)
+        return digest(found) in self.learned_logs or bool(len(again) and again.all())
 
     @torch.no_grad()
     def evaluate(self, log: Given | None = None, shots: Sequence[int] = (1, 3, 5, 9), top: int = 10) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from mml.data.items import Items
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError
 from mml.files.bundle import finish_write, read_about, read_state, write_state
-from mml.files.runs import LATEST
+from mml.files.runs import LATEST, MODEL
 from mml.files.safe import make_folder, plain
 from mml.model.fusion import FUSIONS
 from mml.model.generator.slot import GeneratorSettings
@@ -25,9 +25,6 @@ from mml.model.learner.slot import MAIN, Serving, State, own_values
 from mml.recommender.parts import Parts, Rules, TrainedParts, new_generator
 from mml.settings import read
 from mml.version import __version__
-
-MODEL = "model"
-"""The folder of the trained recommender inside a run's."""
 
 _FORMAT = 3
 _NAME = "recommender"  # of its files
@@ -105,6 +102,7 @@ def state_of(parts: TrainedParts) -> State:
         "choices": parts.choices,
         "fusions": {name: fusion.state() for name, fusion in parts.fusions.items()},
         "learned_logs": list(parts.learned_logs),
+        "learned_rows": torch.from_numpy(parts.learned_rows.view(np.int64)),
         "measured": parts.measured,
     }
 
@@ -128,6 +126,8 @@ def from_state(kind: type[Parts], state: State) -> Parts:
     for method in state["methods"]:
         whole.fusions[method] = FUSIONS[method].restored(whole.shape, state["fusions"][method], values)
     whole.learned_logs = tuple(state.get("learned_logs", ()))
+    if "learned_rows" in state:
+        whole.learned_rows = state["learned_rows"].numpy().view(np.uint64)
     whole.measured = state.get("measured", {})
     return whole
 

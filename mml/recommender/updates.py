@@ -20,6 +20,7 @@ from mml.histories import Histories
 from mml.recommender.lists import BLOCK
 from mml.recommender.parts import Parts, TrainedParts
 from mml.settings import read
+from mml.tables.dates import as_date
 from mml.updating.learning import Training, learned
 from mml.updating.settings import UpdateSettings
 
@@ -35,6 +36,7 @@ class Updated(TypedDict):
     n_judges: int
     n_interactions: int
     n_unknown: int
+    n_again: int
 
 
 def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
@@ -47,30 +49,38 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     """
     if parts.log is None:
         raise InputError("this model was saved without its log, so it cannot be updated; train again.")
-    newer = found.sequences()
-    tasks = prefix_tasks(newer, parts.rules.max_length)
-    if not parts.rules.repeatable:
-        tasks = tasks.take(~(tasks.inputs(slice(None)) == tasks.target[:, None]).any(1))
+    given, again = digest(found), learned_before(parts, found)
+    tasks = _to_judge(parts, found.sequences(), again)
+    found = found.of_rows(~again)
+    newer, times = found.sequences(), found.times
+    if not len(newer.items) and not again.any():
+        raise InputError("nothing can be learned from this log: it has no interaction with a known item.")
+    _say_of_old(parts, found)
     able = np.unique(tasks.users)
     judges = able[-max(1, len(able) // read(UpdateSettings, parts.values).update_judges) :]
     of_others = ~np.isin(newer.owners, judges)
-    if not len(able) or not of_others.any():
+    kept, before, after = "new", np.nan, np.nan
+    if len(able) and of_others.any():
+        tasks, others = tasks.take(np.isin(tasks.users, judges)), newer.only(of_others)
+        own = None if times is None else times[of_others]
+        gains = _ndcg(parts, tasks), _ndcg(_with_newer(parts, others, own), tasks)
+        before, after = (float(one.mean()) for one in gains)
+        kept = "old" if before - after > _chance(gains[1] - gains[0], tasks.users) else "new"
+    elif again.any():
+        judges = able[:0]  # little has come since, which is learned unjudged
+    else:
         raise InputError(
             "nothing can be learned from this log: it needs a user with two known interactions or more, who judges "
             "what is learned from the others, and one other user."
         )
-    tasks, others = tasks.take(np.isin(tasks.users, judges)), newer.only(of_others)
-    times = found.times
-    own = None if times is None else times[of_others]
-    gains = _ndcg(parts, tasks), _ndcg(_with_newer(parts, others, own), tasks)
-    before, after = (float(one.mean()) for one in gains)
-    kept, whole = "old" if before - after > _chance(gains[1] - gains[0], tasks.users) else "new", parts
-    if kept == "new":
+    whole = parts
+    if kept == "new" and len(newer.items):
         whole = _with_newer(parts, newer, times)
         counts = parts.vocabulary.counts + np.bincount(newer.items, minlength=len(parts.vocabulary))
         whole.vocabulary = replace(parts.vocabulary, counts=counts)
         whole.log = PackedSequences.joined([parts.log, newer])
-        whole.learned_logs = (*parts.learned_logs, digest(found))
+        whole.learned_logs = (*parts.learned_logs, given)
+        whole.learned_rows = np.union1d(parts.learned_rows, found.keys)
     said = f"NDCG@10 for the {len(judges)} newest users: {before:.4f} before, {after:.4f} after"
     logger.info("%s; %s.", said, "updated" if kept == "new" else "the model is kept as it was")
     report = Updated(
@@ -80,8 +90,41 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
         n_judges=len(judges),
         n_interactions=len(newer.items),
         n_unknown=found.n_unknown,
+        n_again=int(again.sum()),
     )
     return whole, report
+
+
+def _to_judge(parts: TrainedParts, log: PackedSequences, again: np.ndarray) -> TaskSet:
+    """What users of a log took next, after all that they did before, but for what has been learned already."""
+    tasks = prefix_tasks(log, parts.rules.max_length)
+    tasks = tasks.take(~again[tasks.start + tasks.length])
+    if parts.rules.repeatable:
+        return tasks
+    return tasks.take(~(tasks.inputs(slice(None)) == tasks.target[:, None]).any(1))
+
+
+def learned_before(parts: TrainedParts, found: Histories) -> np.ndarray:
+    """bool [n_interactions], which of a log's an update has learned already; without times that cannot be told."""
+    if found.seconds is None:
+        return np.zeros(sum(map(len, found.items)), dtype=bool)
+    return np.isin(found.keys, parts.learned_rows)
+
+
+def _say_of_old(parts: TrainedParts, found: Histories) -> None:
+    """Of interactions from before the end of the log that the parts were trained on, who may be in it."""
+    ends = [float(one.events.times[one.n_past - 1]) for one in parts.counting if one.n_past]
+    if found.times is None or not ends:
+        return
+    n_old = int((found.times <= ends[0]).sum())
+    if n_old:
+        logger.warning(
+            "%s of %s interactions are no later than the end of the log that the model was trained on (%s); those that "
+            "are in it count twice.",
+            f"{n_old:,}",
+            f"{len(found.times):,}",
+            as_date(ends[0]),
+        )
 
 
 def _with_newer(parts: Parts, newer: PackedSequences, times: np.ndarray | None) -> Parts:

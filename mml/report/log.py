@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import recbole
 
-from mml.checking.finding import as_date
 from mml.config.run_settings import RunSettings
 from mml.data.settings import LogSettings
 from mml.errors import InputError
 from mml.files.atomic import read_atomic
 from mml.files.presplit import log_files
 from mml.settings import read
+from mml.tables.dates import as_date
 
 _FIRST_DATE, _LAST_DATE = 3e8, 4.2e9  # seconds since 1970 that can be dates of a log: 1979 to 2103
 

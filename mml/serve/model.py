@@ -9,6 +9,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from mml.files.runs import MODEL
 from mml.serve.catalogue import Catalogue
 from mml.serve.pictures import list_pictures
 
@@ -60,19 +61,30 @@ class Served:
         catalogue: its items at this moment.
         pictures: item id -> its picture.
         source: the folder that it was read from, with links resolved.
+        written: when its files were written last, as they were when it was read.
     """
 
     model: Recommender
     catalogue: Catalogue
     pictures: Mapping[str, Path]
     source: Path
+    written: int
 
     @staticmethod
-    def of(model: Recommender, source: Path) -> Served:
+    def of(model: Recommender, source: Path, written: int) -> Served:
         """A model as it is now."""
         folder: Path | None = getattr(model, "image_folder", None)
-        return Served(model, Catalogue(model.items), list_pictures(folder), source)
+        return Served(model, Catalogue(model.items), list_pictures(folder), source, written)
 
     def renewed(self) -> Served:
         """The same model after items were added to it."""
-        return Served(self.model, Catalogue(self.model.items), self.pictures, self.source)
+        return Served(self.model, Catalogue(self.model.items), self.pictures, self.source, self.written)
+
+
+def last_written(source: Path) -> int:
+    """When the model in a run's folder, or in its own, was written last, ns; 0 if that cannot be said."""
+    folder = source / MODEL if (source / MODEL).is_dir() else source
+    try:
+        return max((path.stat().st_mtime_ns for path in folder.glob("*.json")), default=0)
+    except OSError:  # it is being replaced
+        return 0

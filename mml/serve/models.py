@@ -12,7 +12,7 @@ import pandas as pd
 from mml.errors import InputError
 from mml.serve.errors import Unavailable
 from mml.serve.metrics import Metrics
-from mml.serve.model import Load, Served
+from mml.serve.model import Load, Served, last_written
 from mml.serve.schemas import NewItem
 from mml.serve.worker import Worker
 
@@ -44,9 +44,10 @@ class Models:
 
     def _read(self) -> Served:
         source = self.path.resolve()
+        written = last_written(source)  # before it is read: what is written meanwhile is read next time
         model = self._load(source)
         model.prepare()
-        return Served.of(model, source)
+        return Served.of(model, source, written)
 
     def add_items(self, items: Sequence[NewItem]) -> None:
         """Make items recommendable that the catalogue lacks. Called in the worker's thread, or before it starts.
@@ -104,11 +105,15 @@ class Models:
         self._metrics.items.set(len(served.catalogue))
 
     async def watch(self, worker: Worker, seconds: float) -> None:
-        """Reload whenever the link points elsewhere; a target that is not complete yet is tried again."""
+        """Reload whenever the link points elsewhere, or the model was written anew where it is, as an update does.
+
+        A target that is not complete yet is tried again.
+        """
         while True:
             await asyncio.sleep(seconds)
             target = self.path.resolve()
-            if target == self.current.source or not target.is_dir():
+            as_it_was = target == self.current.source and last_written(target) in (self.current.written, 0)
+            if as_it_was or not target.is_dir():
                 continue
             try:
                 await self.reload(worker)

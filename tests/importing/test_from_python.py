@@ -12,6 +12,7 @@ import pytest
 
 import mml
 from mml.errors import InputError
+from mml.importing.build import import_log
 from mml.importing.command import parser
 from mml.importing.from_python import COLUMNS, import_tables, in_python
 
@@ -51,6 +52,18 @@ def test_missing_pictures_and_bad_names(tmp_path: Path) -> None:
 def test_what_acts_on_tables_alone_is_refused_for_a_dataset(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'shop' names a dataset.*; images, columns would act on a table"):
         mml.fit("shop", columns=READ, images=tmp_path, data_path=tmp_path)
+
+
+def test_a_dataset_that_fit_did_not_make_is_left_alone(tmp_path: Path) -> None:
+    import_log(LOG, name="shop", data_path=tmp_path, user="who", item="what", time="when")
+    before = (tmp_path / "shop" / "shop.yaml").read_bytes()
+    with pytest.raises(InputError, match=r"shop exists and is left alone; take another name, or overwrite to replace"):
+        mml.fit(LOG.iloc[:2], columns=READ, data_path=tmp_path)
+    assert (tmp_path / "shop" / "shop.yaml").read_bytes() == before
+    import_tables(LOG, "shop", None, None, READ, tmp_path, overwrite=True)
+    assert (tmp_path / "shop" / "shop.yaml").read_bytes() != before
+    import_tables(LOG.iloc[:3], "shop", None, None, READ, tmp_path)  # its own
+    assert len((tmp_path / "shop" / "shop.inter").read_text(encoding="utf-8").splitlines()) == 4
 
 
 def test_a_text_may_be_one_name(tmp_path: Path) -> None:

@@ -148,13 +148,26 @@ def test_what_is_left_out_is_said_by_reason(shop: Path) -> None:
         "have no customer_id": 1,
         "have no product_id": 1,
         "have an id with a tab or a line's end in it": 1,
-        "have no time that can be read in ordered_at": 1,
+        "have no time that can be read in ordered_at, such as 'soon'": 1,
         "repeat user, item and time of another row (the same thing twice in one basket counts once)": 1,
     }
     said = "\n".join(made.said)
     assert "Left out: rows that have no customer_id: 1 (row 6)." in said
     assert "Ids: 1 had spaces around them" in said
     assert len(read_atomic(made.folder / "shop.inter")) == len(frame) - 5
+
+
+def test_a_table_of_other_items_and_returns_are_warned_of(shop: Path) -> None:
+    frame = orders().assign(Quantity=1)
+    frame.loc[:2, "Quantity"] = -1
+    items = products()
+    said = "\n".join(import_log(frame, name="shop", items=items.assign(id="p" + items["id"]), item_id="id").said)
+    assert "WARNING: no item of the log is in the table, whose ids in id are such as 'p" in said
+    assert "name another column by --item-id" in said
+    assert "WARNING: 3 rows have a negative Quantity; if they are returns, take them out" in said
+    said = "\n".join(import_log(frame.assign(Quantity=2), name="again", items=items, item_id="id").said)
+    assert "no item of the log" not in said
+    assert "negative" not in said
 
 
 def test_what_stands_for_nothing_is_no_user_and_no_item(shop: Path) -> None:
@@ -180,7 +193,7 @@ def test_what_is_left_out_is_named_by_the_line_of_the_file(shop: Path) -> None:
     (shop / "few.csv").write_text('user_id,item_id,timestamp\na,x,1\n\n,"x\n",2\nb,NULL,3\na,y,4\nb,y,soon\n')
     (shop / "sold.csv").write_text('id,title,price\nx,"a\nb",1\n,none,free\n')
     said = import_log("few.csv", name="few", items="sold.csv", numbers=["price"]).said
-    for part in ("no user_id: 1 (line 4)", "for item_id: 1 (line 6)", "read in timestamp: 1 (line 8)"):
+    for part in ("no user_id: 1 (line 4)", "for item_id: 1 (line 6)", "read in timestamp, such as 'soon': 1 (line 8)"):
         assert any(part in line for line in said)
     assert "price: 1 cells are no numbers, left empty (line 4: 'free')." in said
     assert "Left out: rows of the items' table that have no usable id: 1 (line 4)." in said

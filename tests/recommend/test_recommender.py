@@ -510,6 +510,38 @@ def test_an_update_that_harms_is_not_kept(output: Path) -> None:
     assert model.update({**short, "one": ids[:1]})["n_interactions"] == 51  # who cannot judge leaves it to the others
 
 
+def test_a_log_that_has_grown_is_learned_where_it_has(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, log = tmp_path / "model", tmp_path / "events.csv"
+    shutil.copytree(output / "tiny" / "latest" / "model", folder)
+    first = mml.load(folder)
+    ids, end = list(first.items.index), first.counting[0].events.times[-1]
+    rows = [f"n{user},{ids[(user + 3 * k) % 30]},{end + 10 * user + k + 1}" for user in range(40) for k in range(3)]
+    more = [f"n{user},{ids[(user + 9) % 30]},{end + 1000 + user}" for user in range(5)]
+    for lines, said in (
+        (rows, "120 interactions learned: NDCG@10 for the 4 newest users"),
+        (rows, f"{log} has been learned before, and is not learned twice."),
+        (rows + more[:1], "1 interactions learned, 120 learned before: too little to judge by."),
+        (rows + more, "4 interactions learned, 121 learned before: NDCG@10 for the newest user"),
+    ):
+        log.write_text("\n".join(["user_id,item_id,timestamp", *lines]) + "\n", encoding="utf-8")
+        assert main(["update", str(folder), "--log", str(log)]) == 0
+        out, err = capsys.readouterr()
+        assert said in out
+        assert "count twice" not in err
+        assert out.endswith("is left as it was.\n") == ("not learned twice" in out)
+    last = mml.load(folder)
+    assert int((last.items["n_interactions"] - first.items["n_interactions"]).sum()) == 125
+    assert len(last.counting[0].events) == len(first.counting[0].events) + 125
+    report = last.update(log)  # nothing is new
+    assert (report["n_interactions"], report["n_again"], report["n_judges"]) == (0, 125, 0)
+    early = pd.DataFrame({"user_id": list("aabb"), "item_id": ids[:4], "timestamp": [end] * 2 + [end + 1e4] * 2})
+    last.update(early)
+    said = "2 of 4 interactions are no later than the end of the log that the model was trained on"
+    assert said in capsys.readouterr().err
+
+
 def test_the_command_that_updates(
     output: Path, model: Recommender, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -525,6 +557,11 @@ def test_the_command_that_updates(
     assert mml.load(tmp_path / "new").recommend({"a": ids[:2]}, top=3)["rank"].tolist() == [1, 2, 3]
     assert main(["update", str(tmp_path / "model")]) == 2
     assert "give --log or --items" in capsys.readouterr().err
+    (tmp_path / "none.csv").write_text("user_id,item_id\n", encoding="utf-8")
+    assert main(["update", str(tmp_path / "model"), "--log", str(tmp_path / "none.csv")]) == 2
+    assert "it has no interaction with a known item" in capsys.readouterr().err
+    assert main(["recommend", str(tmp_path / "model"), "--users-from", str(tmp_path / "none.csv")]) == 2
+    assert f"no list can be made: {tmp_path / 'none.csv'} has no row with a user" in capsys.readouterr().err
 
 
 def test_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

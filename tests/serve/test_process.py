@@ -143,6 +143,29 @@ def test_a_target_that_is_not_complete_is_tried_again(tmp_path: Path, caplog: py
     assert len([record for record in caplog.records if "tried again" in record.message]) == 1
 
 
+def test_a_model_that_is_updated_where_it_is_is_taken(tmp_path: Path) -> None:
+    from tests.serve.__main__ import load
+
+    run = tmp_path / "run"
+    stub_folder(run / "model")
+    (run / "result.json").write_text("{}", encoding="utf-8")
+    service = Service("shop", run, lambda folder: load(folder / "model"), tmp_path / "served", watch=0.01)
+
+    async def scene() -> list[int]:
+        found = []
+        async with running(service):
+            (run / "result.json").write_text("{ }", encoding="utf-8")  # not the model's
+            for titles in (None, {"001": "updated"}):
+                if titles:
+                    stub_folder(run / "model", titles=titles)
+                await asyncio.sleep(0.3)
+                found.append(service.models.reloads)
+            assert len(service.models.current.catalogue) == 1
+        return found
+
+    assert asyncio.run(scene()) == [0, 1]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_stop_answers_what_has_begun(process: Callable[..., Process], tmp_path: Path, number: int, code: int) -> None:
     server = process(stub_folder(tmp_path / "model", seconds=0.7), "--batch", "1")

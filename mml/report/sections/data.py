@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from mml.checking.finding import as_date
 from mml.data.summary import Summary
 from mml.report.charts import Line, LineChart
 from mml.report.evidence import Evidence
@@ -14,6 +13,7 @@ from mml.report.html import Markup, joined, paragraph, table
 from mml.report.log import RunLog, day, is_dates
 from mml.report.section import Section
 from mml.settings import inside
+from mml.tables.dates import as_date
 
 _BINS = 40
 _DAY = 86400.0

@@ -1,0 +1,21 @@
+"""Times as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_DATES_FROM = 1e8  # seconds, March 1973 (or 1966): what is nearer to 1970 is a counter, no date
+_DATES = (-62135596800, 253402300799)  # the years 1 to 9999
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def as_date(seconds: float, among_dates: bool = False) -> str:
+    """A time as a date if it can be one, else as a number.
+
+    Args:
+        seconds: since 1970.
+        among_dates: whether others of its column are dates, so that a small number is one too.
+    """
+    if not (among_dates or abs(seconds) >= _DATES_FROM) or not _DATES[0] <= seconds <= _DATES[1]:
+        return f"{seconds:g}"
+    return f"{_EPOCH + timedelta(seconds=float(seconds)):%Y-%m-%d %H:%M}"

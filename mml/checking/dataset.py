@@ -62,8 +62,9 @@ def _split(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
     if summary["evaluated_users"] < _FEW_USERS:
         text = f"Only {summary['evaluated_users']} new users have cases: differences between methods may be chance."
         found.append(Finding("warning", text, "Take an earlier T (a smaller data_split_quantile)."))
-    if 0 < len(users.valid) < _FEW_USERS:
-        text = f"Only {len(users.valid)} validation users choose epochs, rates and weights."
+    n_valid = len(users.valid) - summary["skipped_users"]["valid_user_too_short"]
+    if len(users.valid) and n_valid < _FEW_USERS:
+        text = f"Only {n_valid} validation users choose epochs, rates and weights."
         found.append(Finding("warning", text, "Raise valid_user_ratio, or take a later T."))
     return found
 

@@ -102,7 +102,8 @@ def number(value: float, percent: bool) -> str:
         return "-"
     if percent:
         return f"{100 * value:.1f} %"
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.0f}"
+    is_count = abs(value) >= 1 and float(value).is_integer()
+    return f"{value:,.0f}" if is_count or abs(value) >= 10 else f"{value:.4f}"
 
 
 def interval(of: Estimate, percent: bool) -> str:

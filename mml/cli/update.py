@@ -18,8 +18,8 @@ Examples:
   mml update shop --log today.csv                  what users did since the training
   mml update shop --items new.csv --images photos  new products, recommendable at once
   mml update shop --log output/shop/served/events.jsonl --output models/shop
-Where predictions for the newest users get clearly worse, by more than a standard error over these users, the model is
-kept as it was, and says so. What the model has learned is not learned twice, told by user, item and time (without times
+Where predictions for the newest users get clearly worse, by a t-test over these users (p < 0.05), the model is kept as
+it was, and says so. What the model has learned is not learned twice, told by user, item and time (without times
 the same file is): give a file that has grown, or the same command again after a kill. Exit codes: 0, 2 for a mistake in
 the input, 4 for a fault of the machine."""
 
@@ -51,8 +51,8 @@ def _learn(model: Recommender, log: Path) -> bool:
         print(f"{log} has been learned before, and is not learned twice.")
         return False
     report = model.update(log)
-    skipped = f", {report['n_unknown']} with unknown items skipped" if report["n_unknown"] else ""
-    skipped += f", {report['n_again']} learned before" if report["n_again"] else ""
+    skipped = f", {report['n_unknown']:,} with unknown items skipped" if report["n_unknown"] else ""
+    skipped += f", {report['n_again']:,} learned before" if report["n_again"] else ""
     n_judges = report["n_judges"]
     newest = "newest user" if n_judges == 1 else f"{n_judges} newest users"
     change = f"NDCG@10 for the {newest} {report['ndcg_before']:.4f} before, {report['ndcg_after']:.4f} after"
@@ -61,7 +61,8 @@ def _learn(model: Recommender, log: Path) -> bool:
     chance = ", within chance" if is_kept and report["ndcg_after"] < report["ndcg_before"] else ""
     chance = ", too few to judge by" if n_judges == 1 else chance
     judged = f"{change}{chance}" if n_judges else "too little to judge by"
-    print(f"{report['n_interactions']} interactions {what}{skipped}: {judged}.")
+    n = report["n_interactions"]
+    print(f"{n:,} interaction{'s' * (n != 1)} {what}{skipped}: {judged}.")
     return is_kept
 
 

@@ -170,8 +170,8 @@ class Recommender(TrainedParts):
         """Learn from what users did since the training, in seconds: no weight is trained by gradients.
 
         Learners without an encoder are fitted again, all are corrected for the items' shares among the newer
-        interactions. The newest tenth of the users judge: if yesterday's model predicts them better by more than a
-        standard error over these users, that one is kept.
+        interactions. The newest tenth of the users judge: if yesterday's model predicts them clearly better (a
+        t-test over these users, p < 0.05), that one is kept.
 
         Args:
             log: of users, the oldest first; as for `recommend`. Unknown items are skipped; see `add_items`.

@@ -10,6 +10,7 @@ from typing import TypedDict
 
 import numpy as np
 import torch
+from scipy.special import stdtrit
 
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet, prefix_tasks
@@ -25,6 +26,8 @@ from mml.updating.learning import Training, learned
 from mml.updating.settings import UpdateSettings
 
 logger = logging.getLogger(__name__)
+
+_CHANCE = 0.05  # of refusing what does no harm
 
 
 class Updated(TypedDict):
@@ -42,7 +45,7 @@ class Updated(TypedDict):
 def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     """The parts after what users did since the training, or as they were if these predict the newest users better.
 
-    Better by more than a standard error over these users. A few of them cannot tell, and what came since is evidence.
+    Better by a t-test over these users, p < 0.05: a few of them cannot tell, and what came since is evidence.
 
     Raises:
         InputError: for a log from which nothing can be learned, or parts without their own log.
@@ -153,11 +156,14 @@ def _ndcg(parts: TrainedParts, tasks: TaskSet) -> np.ndarray:
 
 
 def _chance(changes: np.ndarray, users: np.ndarray) -> float:
-    """Standard error, over users, of the mean of the cases' changes [N]; infinite for a single user."""
+    """How far the mean of the cases' changes [N] may be below 0 by chance, p = 0.05 over users; infinite for one."""
     sums, counts = per_user(changes, users)
     n = len(sums)
     left = sums - changes.mean() * counts
-    return float(np.sqrt((left**2).sum() * n / (n - 1)) / len(changes)) if n > 1 else np.inf
+    if n < 2:
+        return np.inf
+    error = np.sqrt((left**2).sum() * n / (n - 1)) / len(changes)
+    return float(stdtrit(n - 1, 1 - _CHANCE) * error)
 
 
 def digest(log: Histories) -> str:

@@ -522,7 +522,7 @@ def test_a_log_that_has_grown_is_learned_where_it_has(
     for lines, said in (
         (rows, "120 interactions learned: NDCG@10 for the 4 newest users"),
         (rows, f"{log} has been learned before, and is not learned twice."),
-        (rows + more[:1], "1 interactions learned, 120 learned before: too little to judge by."),
+        (rows + more[:1], "1 interaction learned, 120 learned before: too little to judge by."),
         (rows + more, "4 interactions learned, 121 learned before: NDCG@10 for the newest user"),
     ):
         log.write_text("\n".join(["user_id,item_id,timestamp", *lines]) + "\n", encoding="utf-8")
@@ -580,9 +580,9 @@ def test_a_missing_recbole_is_said_with_its_install_line(repo_root: Path) -> Non
 
 
 def test_what_is_chance_among_the_users_who_judge_an_update() -> None:
-    """Two cases of each: the standard error of their means. One user alone can tell nothing."""
+    """Two cases of each: 1.729 standard errors of their means, 19 degrees of freedom. One alone can tell nothing."""
     rng = np.random.default_rng(0)
     changes, users = rng.normal(size=40), np.repeat(np.arange(20), 2)
     means = changes.reshape(20, 2).mean(1)
-    assert _chance(changes, users) == pytest.approx(means.std(ddof=1) / np.sqrt(20))
+    assert _chance(changes, users) == pytest.approx(1.7291328 * means.std(ddof=1) / np.sqrt(20))
     assert _chance(changes[:2], users[:2]) == np.inf

@@ -9,12 +9,12 @@ from mml.errors import InputError
 from mml.version import __version__
 
 if TYPE_CHECKING:
-    from mml.api import fit, run
+    from mml.api import fit, rest_of, run
     from mml.recommender import Recommender
 else:
     from mml import run
 
-__all__ = ["InputError", "__version__", "fit", "load", "run"]
+__all__ = ["InputError", "__version__", "fit", "load", "rest_of", "run"]
 
 
 def load(path: str | Path) -> Recommender:
@@ -29,11 +29,11 @@ def load(path: str | Path) -> Recommender:
 
 
 def __getattr__(name: str) -> object:
-    """`fit`, imported when it is asked for, as the version is wanted without torch."""
-    if name == "fit":
-        from mml.api import fit as found
+    """`fit` and `rest_of`, imported when they are asked for, as the version is wanted without torch."""
+    if name in ("fit", "rest_of"):
+        from mml import api
 
-        return found
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -17,8 +17,11 @@ from mml.logs import own_log
 from mml.recommender import Recommender
 from mml.report.write import try_report
 from mml.run.folder import RunFolder
+from mml.run.rest import rest_of
 from mml.run.run import run_meta
 from mml.run.schema import Result
+
+__all__ = ["fit", "rest_of", "run"]
 
 logger = logging.getLogger(__name__)
 

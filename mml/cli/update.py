@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from mml.command_line import CommandParser
 from mml.errors import InputError
 from mml.files.faults import in_one_line
@@ -15,7 +17,8 @@ from mml.recommender import MODEL, Recommender
 
 _EPILOG = """\
 Examples:
-  mml update shop --log today.csv                  what users did since the training
+  mml update shop --rest                           what the log has beyond T, which training may not learn from
+  mml update shop --log today.csv                  what users did since
   mml update shop --items new.csv --images photos  new products, recommendable at once
   mml update shop --log output/shop/served/events.jsonl --output models/shop
 Where predictions for the newest users get clearly worse, by a t-test over these users (p < 0.05), the model is kept as
@@ -29,8 +32,8 @@ def main(arguments: Sequence[str]) -> int:
     """Update a model and write it; returns the exit code: 0, or 2 for a mistake in the input."""
     options = _parser().parse_args(arguments)
     setup_logging("WARNING")
-    if options.log is None and options.items is None:
-        raise InputError("give --log or --items, or both: there is nothing to learn from.")
+    if options.log is None and options.items is None and not options.rest:
+        raise InputError("give --rest, --log or --items, or several: there is nothing to learn from.")
     folder = named_folder(options.model, options.output_dir)
     model = Recommender.load(folder)
     changed = False
@@ -38,17 +41,21 @@ def main(arguments: Sequence[str]) -> int:
         n_new = model.add_items(options.items, options.images)
         print(f"{n_new} new items can be recommended.")
         changed |= n_new > 0
+    if options.rest:
+        from mml.run.rest import rest_of
+
+        changed |= _learn(model, rest_of(folder), "The rest of the run's log")
     if options.log is not None:
-        changed |= _learn(model, options.log)
+        changed |= _learn(model, options.log, str(options.log))
     target = options.output or (folder / MODEL if (folder / MODEL).is_dir() else folder)
     print(f"Written to {model.save(target)}" if changed or options.output else f"{target} is left as it was.")
     return 0
 
 
-def _learn(model: Recommender, log: Path) -> bool:
+def _learn(model: Recommender, log: Path | pd.DataFrame, named: str) -> bool:
     """Whether the model has learned it now."""
     if model.has_learned(log):
-        print(f"{log} has been learned before, and is not learned twice.")
+        print(f"{named} has been learned before, and is not learned twice.")
         return False
     report = model.update(log)
     skipped = f", {report['n_unknown']:,} with unknown items skipped" if report["n_unknown"] else ""
@@ -81,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="table of what users did since: CSV, TSV, parquet, the server's events.jsonl; its columns are called as "
         "in the log that was imported, or user_id, item_id and timestamp",
+    )
+    parser.add_argument(
+        "--rest",
+        action="store_true",
+        help="what the run's own log has beyond T, which training may not learn from: new users' interactions, and old "
+        "users' later ones",
     )
     parser.add_argument(
         "--items", type=Path, metavar="FILE", help="table of new items, with the columns of the imported one"

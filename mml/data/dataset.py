@@ -219,6 +219,18 @@ class MMLDataset(AtomicDataset):
         """str [n_items]; item_tokens[i] is the token of item id i, and item_tokens[0] the padding's."""
         return self.field2id_token[self.iid_field]
 
+    def rest(self) -> pd.DataFrame:
+        """What no training may learn from: new users' interactions, and old users' after T.
+
+        Columns user_id and item_id, and timestamp if the log has times; as the log's rows are.
+        """
+        whole, time = self.whole_log, self._split.time
+        is_rest = whole.users >= len(self.past)
+        if time is not None:
+            is_rest |= whole.times > time
+        rows = {"user_id": self.user_tokens[whole.users[is_rest]], "item_id": np.asarray(whole.items)[is_rest]}
+        return pd.DataFrame(rows if not self.has_time else rows | {"timestamp": whole.times[is_rest]})
+
     def training_tasks(self, rng: np.random.Generator | None = None) -> TaskSet:
         """The tasks of the old users, one each; see `task_max_inter` and `query_inter_num`.
 

@@ -542,6 +542,31 @@ def test_a_log_that_has_grown_is_learned_where_it_has(
     assert said in capsys.readouterr().err
 
 
+def test_what_training_may_not_learn_from_is_learned_afterwards(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = output / "tiny" / "latest"
+    shutil.copytree(run, tmp_path / "run")
+    rest, dataset = mml.rest_of(run), MMLDataset(Config("tiny", [run / "config.yaml"]))
+    events = dataset.event_log()
+    assert len(rest) == len(events) + events.n_dropped - len(dataset.past.items)
+    new = dataset.user_tokens[len(dataset.past) :]
+    time = dataset.summary()["split_time"]
+    assert (rest["user_id"].isin(new) | (rest["timestamp"] > time)).all()
+    assert set(new) <= set(rest["user_id"])
+    line = ["update", str(tmp_path / "run"), "--rest"]
+    assert main(line) == 0
+    known = f"{len(rest) - events.n_dropped:,} interactions learned"
+    assert known in capsys.readouterr().out
+    after = mml.load(tmp_path / "run").counting[0].events
+    assert len(after) == len(events)
+    assert sorted(after.items) == sorted(events.items)
+    assert main(line) == 0
+    assert "The rest of the run's log has been learned before" in capsys.readouterr().out
+    assert main(["update", str(tmp_path / "run" / "model"), "--rest"]) == 2
+    assert "is no folder of a finished run" in capsys.readouterr().err
+
+
 def test_the_command_that_updates(
     output: Path, model: Recommender, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -556,7 +581,7 @@ def test_the_command_that_updates(
     assert "NDCG@10 for the 4 newest users" in out
     assert mml.load(tmp_path / "new").recommend({"a": ids[:2]}, top=3)["rank"].tolist() == [1, 2, 3]
     assert main(["update", str(tmp_path / "model")]) == 2
-    assert "give --log or --items" in capsys.readouterr().err
+    assert "give --rest, --log or --items" in capsys.readouterr().err
     (tmp_path / "none.csv").write_text("user_id,item_id\n", encoding="utf-8")
     assert main(["update", str(tmp_path / "model"), "--log", str(tmp_path / "none.csv")]) == 2
     assert "it has no interaction with a known item" in capsys.readouterr().err

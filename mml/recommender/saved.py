@@ -77,6 +77,16 @@ def load(kind: type[Parts], path: str | Path) -> Parts:
         ) from error
 
 
+def has_learned_since(folder: Path, n_items: int) -> bool:
+    """Whether the model in a folder was updated, or has other items than the `n_items` of its training."""
+    try:
+        about = read_about(folder, _NAME)
+    except InputError:
+        return False
+    state = {} if about is None else about["state"]
+    return bool(state.get("learned_logs")) or len(state.get("items", {}).get("tokens", ())) > n_items
+
+
 def _is_model(folder: Path) -> bool:
     return (folder / f"{_NAME}.json").is_file() or (folder / MODEL / f"{_NAME}.json").is_file()
 

@@ -44,6 +44,7 @@ class Stages:
         folder.check()  # before anything is made
         self._folder, self._seed, self._device = folder, seed, device
         self.records: dict[str, StageRecord] = {}
+        self.built: set[str] = set()  # those that were not there
         self._is_alone = False
         self._said: set[str] = set()
 
@@ -107,6 +108,7 @@ class Stages:
             library_versions(),
         )
         self._folder.save_stage(stage, state, record)
+        self.built.add(stage)
         keeper.clean()
         self.records[stage] = record
         logger.info("Stage %s: %.1f s, %.0f users/s.", stage, record.seconds, record.users_per_second)

@@ -19,6 +19,7 @@ from mml.model.learner import entry_of
 from mml.model.learner.slot import MAIN, StateEntry
 from mml.precision import set_up_torch
 from mml.recommender import MODEL, Recommender, Rules
+from mml.recommender.saved import has_learned_since
 from mml.run.context import RunContext, curves_logged
 from mml.run.folder import RunFolder
 from mml.run.frame import Stages, State
@@ -101,6 +102,16 @@ class Run:
             vocabulary, catalogue, trained, generator, rules, values, config.device, self.dataset.past, choices
         )
 
+    def _save(self, recommender: Recommender) -> None:
+        """Write the model, unless it is there and has learned since, and no stage was made anew."""
+        place = self.folder.path / MODEL
+        if not self.stages.built and has_learned_since(place, len(recommender.vocabulary)):
+            logger.warning(
+                "%s has learned since the training and is left as it is; without it, it is written anew.", place
+            )
+        else:
+            recommender.save(place)
+
     def _written(self, recommender: Recommender, learners: dict[str, LearnerStages], state: State) -> Result:
         """Write the files of a finished run from its stages' states, whichever run these are from."""
         reports = {name: stages.report for name, stages in learners.items()}
@@ -115,7 +126,7 @@ class Run:
             self.folder.write_text("predictions.csv", predictions_csv(ranks, tasks, self.dataset))
             for method in {FULL, FULL + ONLINE, FLOOR} & ranks.keys():
                 recommender.measured[method] = measured(ranks[method], tasks)
-            recommender.save(self.folder.path / MODEL)
+            self._save(recommender)
             tell_result(result["metrics"])
         self.folder.write_text("result.json", to_json(result))
         self.folder.point_latest()

@@ -567,6 +567,22 @@ def test_what_training_may_not_learn_from_is_learned_afterwards(
     assert "is no folder of a finished run" in capsys.readouterr().err
 
 
+def test_training_once_more_keeps_what_was_learned_since(
+    tiny_data: Path, arguments: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = arguments(tiny_data, tmp_path, repeatable=False, use_gpu=False)
+    assert run_meta.main(line) == 0
+    run = tmp_path / "tiny" / "latest"
+    assert main(["update", str(run), "--rest"]) == 0
+    capsys.readouterr()
+    assert run_meta.main(line) == 0
+    assert "model has learned since the training and is left as it is" in capsys.readouterr().err
+    assert mml.load(run).learned_logs
+    shutil.rmtree(run / "model")
+    assert run_meta.main(line) == 0
+    assert not mml.load(run).learned_logs
+
+
 def test_the_command_that_updates(
     output: Path, model: Recommender, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -241,7 +241,7 @@ def test_curves_from_a_csv(run_copy: Path) -> None:
     frame.to_csv(run_copy / "learning_curves.csv", index=False)
     own = section(write_report(run_copy).read_text(encoding="utf-8"), "Training")
     assert own.count("<figure") == 2
-    assert "id from 9.0000 to 6.0000" in own
+    assert "id from 9 to 6" in own
 
 
 def test_a_failing_report_fails_no_run(run_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

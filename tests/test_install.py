@@ -59,7 +59,7 @@ print(*inspect.signature(mml.fit).parameters)
 def test_the_version_is_there_without_torch_and_fit_has_its_arguments() -> None:
     done = subprocess.run([sys.executable, "-c", IMPORT_FEW], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["data", "items", "images", "name", "columns", "data_path", "settings"]
+    assert done.stdout.split() == ["data", "items", "images", "name", "columns", "data_path", "overwrite", "settings"]
 
 
 def normalised(name: str) -> str:

@@ -75,7 +75,7 @@ def _main(arguments: Sequence[str]) -> int:
         if time is not None:
             where = "" if config.run.output_dir == "output" else f" --output_dir={config.run.output_dir}"
             print(
-                f"Its model knows the log up to {as_date(time)}; the rest: mml update {config['dataset']} --rest{where}"
+                f"Its model knows the log up to {as_date(time)}; the rest: mml update {result['dataset']} --rest{where}"
             )
     return 0
 

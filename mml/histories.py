@@ -90,7 +90,9 @@ class Histories:
         """uint64 [n_interactions], by which an interaction is known again: user, item and time; none without times."""
         rows = zip(self.users, self.items, self.seconds or (), strict=self.seconds is not None)
         named = (
-            f"{user}\0{item}\0{time!r}" for user, own, times in rows for item, time in zip(own, times, strict=True)
+            f"{user}\0{item}\0{float(time)!r}"
+            for user, own, times in rows
+            for item, time in zip(own, times, strict=True)
         )
         digests = b"".join(hashlib.blake2b(one.encode(), digest_size=8).digest() for one in named)
         return np.frombuffer(digests, dtype=np.uint64)

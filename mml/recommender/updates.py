@@ -84,7 +84,9 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
         whole.log = PackedSequences.joined([parts.log, newer])
         whole.learned_logs = (*parts.learned_logs, given)
         whole.learned_rows = np.union1d(parts.learned_rows, found.keys)
-    said = f"NDCG@10 for the {len(judges)} newest users: {before:.4f} before, {after:.4f} after"
+    said = "too little to judge by"
+    if len(judges):
+        said = f"NDCG@10 for the {len(judges)} newest users: {before:.4f} before, {after:.4f} after"
     logger.info("%s; %s.", said, "updated" if kept == "new" else "the model is kept as it was")
     report = Updated(
         kept=kept,

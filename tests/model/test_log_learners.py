@@ -58,11 +58,16 @@ def test_newer_users_without_times_come_after_the_last(name: str) -> None:
     assert len(again._log) == 3 * len(log)
 
 
-def test_a_log_without_times_goes_on_in_order() -> None:
-    log, newer = small_log(0)[0], small_log(1)[0]
-    own = _learner(METHODS["EASE"](), log, None).followed_by(newer, None)
+@pytest.mark.parametrize("since", [None, 1.7e9])
+def test_a_log_without_times_goes_on_in_order(since: float | None) -> None:
+    """Whether the newer users have some or not: those of the old ones would be forgotten beside them."""
+    log, (newer, times) = small_log(0)[0], small_log(1)
     whole = PackedSequences.joined([log, newer])
-    torch.testing.assert_close(_scores(own), _scores(_learner(METHODS["EASE"](), whole, None)))
+    life = LIFE * (len(log.items) - 1) / (len(whole.items) - 1)
+    method = METHODS["VSTAN"](life=LIFE)  # type: ignore[call-arg]
+    own = _learner(method, log, None).followed_by(newer, None if since is None else times + since)
+    expected = _learner(METHODS["VSTAN"](life=life), whole, None)  # type: ignore[call-arg]
+    torch.testing.assert_close(_scores(own), _scores(expected))
 
 
 def test_it_can_be_made_before_it_is_asked() -> None:

@@ -62,9 +62,9 @@ class ChosenLearners:
 
     learners: Mapping[str, Mapping[str, object] | None] = setting(
         {},
-        "id, linear, vstan, ease and newcomers learn from the log, and there is one more per modality, by any other "
-        "name, with item_feat_emb (a file) or source (what to encode); `learners.linear: ~` leaves one out. id is the "
-        "main one, its embeddings hold the items' content; linear is a regression of the next item on the history, "
-        "ease one of sessions on themselves, vstan counts what sessions like the history have; these three abstain "
-        "from items that are not in their log.",
+        "id, linear and newcomers learn from the log, and there is one more per modality, by any other name, with "
+        "item_feat_emb (a file) or source (what to encode); `learners.linear: ~` leaves one out. id is the main one, "
+        "its embeddings hold the items' content; linear is a regression of the next item on the history, in closed "
+        "form, and abstains from items that are not in its log. Other models of the log can be added: "
+        "`learners.vstan: {}`, and slist, ease, prefixknn, stan and markov.",
     )

@@ -24,7 +24,7 @@ from mml.errors import InputError
 from mml.settings import keys_of
 
 NOT_DATASETS = ("overall", "paper", "baselines", "compare", "tune")
-FROM_THE_LOG = ["id", "linear", "vstan", "ease", "newcomers"]
+FROM_THE_LOG = ["id", "linear", "newcomers"]
 """The learners that are there by default."""
 DATASETS = sorted(path.stem for path in config_dir().glob("*.yaml") if path.stem not in NOT_DATASETS)
 
@@ -165,7 +165,7 @@ def test_a_learner_is_dropped_with_none(write_yaml: WriteYaml) -> None:
     file = write_yaml("learners: {txt: {item_feat_emb: a.pth}, img: {item_feat_emb: b.pth}}\n")
     assert list(config(file, argv=("--learners.txt=~",))["learners"]) == [*FROM_THE_LOG, "img"]
     dropped = config(file, write_yaml("learners: {img: ~, linear: ~}", "drop.yaml"))
-    assert list(dropped["learners"]) == ["id", "vstan", "ease", "newcomers", "txt"]
+    assert list(dropped["learners"]) == ["id", "newcomers", "txt"]
     assert list(config(file, argv=("--learners.txt=~", "--learners.img=~"))["learners"]) == FROM_THE_LOG
     with pytest.raises(InputError, match="must hold the learner 'id'"):
         config(file, argv=("--learners.id=~",))

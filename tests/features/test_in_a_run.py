@@ -44,7 +44,7 @@ def learners(dataset: str, *argv: str, **settings: Any) -> dict[str, Any]:
 
 def test_without_pictures_there_is_no_img_learner_and_a_line_says_so(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
-        assert set(learners("ml-100k")) == {"id", "linear", "vstan", "ease", "newcomers", "txt"}
+        assert set(learners("ml-100k")) == {"id", "linear", "newcomers", "txt"}
     assert "This run has no img learner: learners.img.source.folder is not set." in caplog.messages
 
 
@@ -161,6 +161,6 @@ def test_the_written_config_keeps_the_learners(data: Path, arguments: Arguments,
     assert run_meta.main(argv) == 0
     path = tmp_path / "output" / "tiny" / "latest" / "config.yaml"
     written = yaml.safe_load(path.read_text())
-    kept = {"id", "vstan", "ease", "newcomers", "txt"}
+    kept = {"id", "newcomers", "txt"}
     assert {name for name, spec in written["learners"].items() if spec is not None} == kept
     assert set(Config("tiny", [path])["learners"]) == kept

@@ -35,9 +35,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def output(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory, arguments: Callable[..., list[str]]) -> Path:
-    """The output folder of one run of `tiny`, whose lists leave the history out."""
+    """The output folder of one run of `tiny`, with models of the log, whose lists leave the history out."""
     folder = tmp_path_factory.mktemp("output")
-    assert run_meta.main(arguments(tiny_data, folder, repeatable=False, use_gpu=False)) == 0
+    more = {"learners.vstan": "{}", "learners.ease": "{}"}
+    assert run_meta.main(arguments(tiny_data, folder, repeatable=False, use_gpu=False, **more)) == 0
     return folder
 
 

@@ -206,7 +206,7 @@ def test_mml_is_compared_with_others_that_know_as_much(run_copy: Path) -> None:
         cases.frame.assign(method=name, rank=rank).to_csv(folder / "predictions.csv", index=False)
     own = section(write_report(run_copy).read_text(encoding="utf-8"), "What was learned")
     frozen, online = re.findall(r"the best of the others, (\w+): ", own)
-    assert frozen in ("popularity", "id", "txt", "img", "linear", "vstan", "ease", "newcomers")
+    assert frozen in ("popularity", "id", "txt", "img", "linear", "newcomers")
     assert online == "SLIST"
     assert "Online, where every event is counted as it comes, against the best of the others" in own
     labels = re.findall(r'class="label">(.*?)</text>', own)

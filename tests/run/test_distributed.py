@@ -125,7 +125,7 @@ def test_a_lost_process_stops_the_others_and_the_run_resumes(
         return
     again = launch(repo_root / "run_meta.py", argv, repo_root)
     assert again.returncode == 0, again.stderr
-    assert again.stderr.count("skipped.") == 10  # id, linear, vstan, ease, newcomers and txt
+    assert again.stderr.count("skipped.") == 8  # id, linear, newcomers and txt
     assert_same(tmp_path / "output", single)
 
 

@@ -42,17 +42,7 @@ pytestmark = pytest.mark.slow
 
 Arguments = Callable[..., list[str]]
 METHODS = {"id", "id_no_adapt", "id_no_generator", "txt", "txt_no_adapt", "img", "img_no_adapt", "fusion_mean"}
-METHODS |= {
-    "linear",
-    "vstan",
-    "ease",
-    "newcomers",
-    "newcomers_online",
-    "fusion_weight",
-    "mml",
-    "mml_online",
-    "popularity",
-}
+METHODS |= {"linear", "newcomers", "newcomers_online", "fusion_weight", "mml", "mml_online", "popularity"}
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +96,7 @@ def test_what_a_run_leaves(finished: Path) -> None:
     assert {"old_users", "valid_users", "new_users", "evaluated_users", "skipped_users", "items", "cold_items",
             "interactions", "modality_coverage"} <= set(result["data"])  # fmt: skip
     with_encoder = {f"{name}.{stage}" for name in ("id", "txt", "img") for stage in ("pretrain", "meta", "adaptation")}
-    assert set(result["stages"]) == {
-        *with_encoder,
-        "linear",
-        "vstan",
-        "ease",
-        "newcomers",
-        "generator",
-        "fusion",
-        "meta_test",
-    }
+    assert set(result["stages"]) == {*with_encoder, "linear", "newcomers", "generator", "fusion", "meta_test"}
     for stage in result["stages"].values():
         assert set(stage) == {"seconds", "cpu_seconds", "users_per_second", "peak_memory_mb", "versions"}
     groups = result["metrics"]["mml"]
@@ -125,7 +106,7 @@ def test_what_a_run_leaves(finished: Path) -> None:
     fusions = read_state(latest(finished) / "checkpoints", "fusion")["fusions"]
     assert (fusions["pool"]["others"], fusions["pool"]["untouched"]) == (0.6, 0.7)
     assert 0.01 < fusions["pool"]["temperature"] < 20.0
-    assert len(fusions["pool"]["weights"]) == 7
+    assert len(fusions["pool"]["weights"]) == 5
     assert sum(fusions["pool"]["weights"]) == pytest.approx(1.0, abs=1e-3)
     log = (latest(finished) / "run.log").read_text(encoding="utf-8")
     assert re.search(r"The pool's weights by the validation users: id \d\.\d\d, .*; temperature \d", log)
@@ -186,26 +167,26 @@ def test_finished_stages_are_skipped(
     shutil.copytree(finished, output, symlinks=True)
     before = result_of(output)
     assert run_meta.main(arguments(tiny_data, output)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 16
+    assert capsys.readouterr().err.count("skipped.") == 14
     assert result_of(output) == before
     assert run_meta.main(arguments(tiny_data, output, fusion_epochs=4)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 14  # all but fusion and meta-test
+    assert capsys.readouterr().err.count("skipped.") == 12  # all but fusion and meta-test
     assert run_meta.main(arguments(tiny_data, output, **{"learners.txt.learning_rate": 0.1})) == 0
     assert (
-        capsys.readouterr().err.count("skipped.") == 12
+        capsys.readouterr().err.count("skipped.") == 10
     )  # txt's pre-training, and the other learners with the generator
     assert run_meta.main(arguments(tiny_data, output, topk="[5]")) == 0
-    assert capsys.readouterr().err.count("skipped.") == 15
+    assert capsys.readouterr().err.count("skipped.") == 13
     assert set(result_of(output)["metrics"]["mml"]["all"]) == {"recall@5", "mrr@5", "ndcg@5", "n_users", "n_cases"}
 
 
 @pytest.mark.parametrize(
     ("changes", "skipped"),
     [
-        ([{"popularity_prior": False}], 8),  # id, the models of the log and the generator
-        ([{"feature_attention": False}], 10),  # the models of the log, txt and img
-        ([{"popularity_by_shots": False}], 12),  # id, txt and img: only rankings change
-        ([{"learners.linear": "~"}, {"popularity_by_shots": False}], 12),  # and fusion sees it without linear, too
+        ([{"popularity_prior": False}], 6),  # id, linear and the generator
+        ([{"feature_attention": False}], 8),  # linear, txt and img
+        ([{"popularity_by_shots": False}], 10),  # id, txt and img: only rankings change
+        ([{"learners.linear": "~"}, {"popularity_by_shots": False}], 10),  # and fusion sees it without linear, too
     ],
 )
 def test_learners_are_trained_again_only_for_the_keys_they_read(
@@ -241,7 +222,7 @@ def test_new_vectors_of_cold_items_reach_the_result(
     features["embs"][rows] = features["embs"][rows].flip(1)
     torch.save(features, data / "tiny" / "txt_emb.pth")
     assert run_meta.main(arguments(data, output)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 15  # all but meta-test
+    assert capsys.readouterr().err.count("skipped.") == 13  # all but meta-test
     assert run_meta.main(arguments(data, tmp_path / "fresh")) == 0
     assert result_of(output)["metrics"] == result_of(tmp_path / "fresh")["metrics"]
 
@@ -422,7 +403,7 @@ def test_a_log_without_time_and_without_features(tiny_data: Path, arguments: Arg
     result = json.loads((tmp_path / "output" / "bare" / "latest" / "result.json").read_text())
     assert result["synthetic"] is False
     methods = {"id", "id_no_adapt", "linear", "fusion_mean", "fusion_weight", "mml", "popularity"}
-    assert set(result["metrics"]) == methods | {"vstan", "ease", "newcomers", "newcomers_online", "mml_online"}
+    assert set(result["metrics"]) == methods | {"newcomers", "newcomers_online", "mml_online"}
 
 
 def test_print_result(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -513,7 +494,7 @@ def test_nothing_after_t_reaches_a_weight(
     assert run_meta.main(argv) == 0
     ours, theirs = weights_hash(tmp_path / "output"), weights_hash(finished)
     assert {stage for stage in ours if ours[stage] != theirs[stage]} == set()
-    assert len(ours) == 16
+    assert len(ours) == 14
     assert result_of(tmp_path / "output")["metrics"] != result_of(finished)["metrics"]
 
 
@@ -538,7 +519,7 @@ def test_old_users_later_interactions_are_counted_online_alone(
     data = changed_copy(tiny_data, tmp_path / "data", change)
     capsys.readouterr()
     assert run_meta.main(arguments(data, output, data_split_time=time)) == 0
-    assert capsys.readouterr().err.count("skipped.") == 15  # all but meta-test
+    assert capsys.readouterr().err.count("skipped.") == 13  # all but meta-test
     ours = result_of(output)["metrics"]
     assert {name for name in ours if ours[name] != theirs[name]} == {"newcomers_online", "mml_online"}
 

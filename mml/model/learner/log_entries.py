@@ -118,14 +118,14 @@ class LogEntry:
     Args:
         name: the learner's.
         method: its settings.
-        by_default: whether it is there unless it is dropped.
     """
 
     settings = None
     needs_features = False
+    by_default = False
 
-    def __init__(self, name: str, method: type[LogMethod], by_default: bool = False) -> None:
-        self.name, self._method, self.by_default = name, method, by_default
+    def __init__(self, name: str, method: type[LogMethod]) -> None:
+        self.name, self._method = name, method
         self.own_settings: type = settings_of(method)
         self.meaning = f"{method.__name__}, a model of the log; it does not adapt"
 
@@ -154,6 +154,5 @@ class LogEntry:
         return start_of(self._method, read(settings_of(self._method), values))
 
 
-_BY_DEFAULT = ("VSTAN", "EASE")
 for _name in ("VSTAN", "SLIST", "EASE", "PrefixKNN", "STAN", "Markov"):
-    LEARNERS.add(LogEntry(_name.lower(), METHODS[_name], _name in _BY_DEFAULT))
+    LEARNERS.add(LogEntry(_name.lower(), METHODS[_name]))

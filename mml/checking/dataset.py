@@ -18,7 +18,7 @@ from mml.tables.dates import as_date
 _FEW_USERS = 30  # fewer give intervals too wide to compare methods
 _MANY_SHORT = 0.5
 _REASONS = {
-    "of_old_users_after_T": "are of old users after T; they are not used",
+    "of_old_users_after_T": "are of old users after T; only online are they counted",
     "beyond_cold_user_max_inter": "are beyond cold_user_max_inter, so that new users are cold",
     "repeated_in_item_file": "of the .item file repeat an id; the first is kept",
     "repeated_in_user_file": "of the .user file repeat an id; the first is kept",

@@ -24,7 +24,7 @@ _REASONS = {
     "new_user_repeats_only": "new users who only repeat what they had",
     "target_in_history": "cases whose next item is in the history already",
     "valid_target_in_history": "validation cases whose next item is in the history already",
-    "of_old_users_after_T": "interactions of old users after T, which nothing may learn from",
+    "of_old_users_after_T": "interactions of old users after T, which only online are counted",
     "beyond_cold_user_max_inter": "interactions of new and validation users beyond cold_user_max_inter",
 }
 

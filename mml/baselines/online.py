@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
-from mml.baselines.slot import Moment, Scores
+from mml.baselines.slot import Moment
 from mml.data.moments import Followed
 from mml.data.past import Past, span_of
 from mml.data.tasks import TaskSet
@@ -42,9 +42,6 @@ class RefittedEntry(Protocol):
 
     def method(self, moment: Moment) -> LogMethod:
         """It, with these settings."""
-
-    def on_validation(self, moment: Moment) -> Scores:
-        """What it says of the validation users, fitted without them; `trained` may be fitted to them as well."""
 
 
 def online_parts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from mml.baselines.entries import BASELINES
 from mml.baselines.moments import Period, periods
 from mml.baselines.online import OnlineSettings, RefittedEntry, online_parts
 from mml.baselines.settings import Baseline
-from mml.baselines.slot import Moment
+from mml.baselines.slot import Moment, Scores
 from mml.data.dataset import MMLDataset
 from mml.data.moments import Followed
 from mml.data.past import span_of
@@ -22,6 +23,14 @@ from mml.evaluation.scorer import Scorer
 from mml.evaluation.settings import MomentSettings
 from mml.evaluation.validation import Validation
 from mml.run.frame import Stages
+
+
+@runtime_checkable
+class ValidatedApart(Protocol):
+    """A baseline that may be fitted to the validation users as well, once all is chosen."""
+
+    def on_validation(self, moment: Moment) -> Scores:
+        """What it says of them, fitted without them."""
 
 
 class OwnRun:
@@ -48,7 +57,7 @@ class OwnRun:
         """Scores of the test tasks, in parts, and of the validation tasks (None where there are several models)."""
         if self._treatment == "none":
             score = unseen = self._entry.trained(self._start)
-            if isinstance(self._entry, RefittedEntry):
+            if isinstance(self._entry, ValidatedApart):
                 unseen = self._entry.on_validation(self._start)
             valid = self._start.validation
             return [(np.arange(len(tasks)), score(tasks, None))], unseen(valid.tasks, valid.n_candidates)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mml.baselines.content_init import ContentInitLearner
 from mml.baselines.gru import GRULearner
@@ -67,6 +67,12 @@ class PlainEntry:
         linear = _linear(moment) if "linear" in self.parts else None
         return lambda tasks, n_items: _summed(moment, learners, linear, tasks, n_items)
 
+    def on_validation(self, moment: Moment) -> Scores:
+        """What it says of the validation users, none of whom it was fitted to."""
+        learners = {kind: recipe(kind, moment).trained(moment) for kind in self.parts if kind != "linear"}
+        linear = _linear(moment, to_all=False) if "linear" in self.parts else None
+        return lambda tasks, n_items: _summed(moment, learners, linear, tasks, n_items)
+
 
 def recipe(kind: str, moment: Moment) -> Recipe:
     """How a kind of plain learner is made and trained: id, gru, init or content."""
@@ -119,8 +125,11 @@ def _content(moment: Moment) -> Recipe:
     )
 
 
-def _linear(moment: Moment) -> TrainedLearner:
-    """The linear learner alone, whose settings are `learners.linear`, with overall popularity."""
+def _linear(moment: Moment, to_all: bool = True) -> TrainedLearner:
+    """The linear learner alone, whose settings are `learners.linear`, with overall popularity.
+
+    As mml's, it is fitted to all that is known at T once they are chosen; if not `to_all`, to the old users alone.
+    """
     config, data, validation = moment.config, moment.dataset, moment.validation
     values = config.values("linear") | {"popularity_by_shots": False}
     entry = LEARNERS["linear"]
@@ -144,6 +153,8 @@ def _linear(moment: Moment) -> TrainedLearner:
     choice = moment.stages(
         "Linear" + moment.suffix, depends_on, (), code, lambda _: (entry.choose(context), len(validation))
     )
+    if to_all:
+        context = replace(context, old=data.past, times=data.past_times)
     return entry.fitted("linear", choice, context)
 
 

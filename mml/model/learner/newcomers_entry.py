@@ -15,6 +15,7 @@ from mml.data.moments import PROTOCOLS
 from mml.data.settings import SplitSettings
 from mml.data.tasks import Moments, TaskSet
 from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
+from mml.model.log.slot import even_times
 from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.launches import learned, untouched_weights
 from mml.model.newcomers.learner import Chosen, Newcomers, choose, chosen_of, state_of
@@ -135,7 +136,7 @@ class NewcomersEntry:
         events, chosen = events_of(context), _chosen_of(choice["chosen"])
         repeatable = context.repeatable
         catalogue, n_items = context.catalogue, context.catalogue.n_items
-        content, how = content_of(catalogue, n_items), read(NewcomersSettings, context.values)
+        content, how = content_of(catalogue, context.n_candidates), read(NewcomersSettings, context.values)
         launches = None if content is None else learned(events, content, repeatable, how)
         return NewcomersLearner(name, chosen, events, len(events), catalogue, repeatable, n_items, launches, how)
 
@@ -159,10 +160,8 @@ def content_of(catalogue: Catalogue, n_items: int) -> np.ndarray | None:
 
 
 def events_of(context: FitContext) -> EventLog:
-    """The old users' interactions in order of time; without times, one after the other of each user at once."""
-    old, times = context.old, context.times
-    at = old.places.astype(np.float64) if times is None else times
-    return EventLog.of_sequences(old, at)
+    """The old users' interactions in order of time; without times, as if users had come one after the other."""
+    return EventLog.of_sequences(context.old, even_times(context.old, context.times))
 
 
 LEARNERS.add(NewcomersEntry())

@@ -111,7 +111,7 @@ class CounterScorer:
 
     Args:
         events: the log.
-        cases: int64 [N], the events that are the cases' targets; nothing at or after them is counted.
+        cases: int64 [N], the events that are the cases' targets; nothing at or after their times is counted.
         n_items: number of items, the padding item included.
         settings: see Counter.
         span: the time that half-lives are shares of.
@@ -119,6 +119,7 @@ class CounterScorer:
 
     def __init__(self, events: EventLog, cases: np.ndarray, n_items: int, settings: Counter, span: float) -> None:
         self._events, self._cases, self._settings, self._n_items = events, cases, settings, n_items
+        self._known = events.known_before(cases)
         self._life = settings.half_life * span if settings.half_life else np.inf
         self._places = np.minimum(events.places, settings.furthest)
         self._overall = self._counts(np.ones(len(events)))
@@ -138,14 +139,15 @@ class CounterScorer:
 
     def scores(self, cases: slice) -> Tensor:
         """[c, n_items]."""
-        numbers = self._cases[cases]
-        counts = self._overall.before(numbers, self._events.times[numbers])
+        numbers, known = self._cases[cases], self._known[cases]
+        times = self._events.times[numbers]
+        counts = self._overall.before(known, times)
         if not self._settings.reach:
             return torch.from_numpy(counts)
         found = counts * (self._settings.shrinkage / np.maximum(counts.sum(1, keepdims=True), 1e-300))
         for place in np.unique(self._places[numbers]):
             own = np.flatnonzero(self._places[numbers] == place)
-            found[own] += self._near_to(int(place)).before(numbers[own], self._events.times[numbers[own]])
+            found[own] += self._near_to(int(place)).before(known[own], times[own])
         return torch.from_numpy(found)
 
     def _near_to(self, place: int) -> DecayedCounts:

@@ -87,15 +87,16 @@ class Histories:
 
     @property
     def keys(self) -> np.ndarray:
-        """uint64 [n_interactions], by which an interaction is known again: user, item and time; none without times."""
+        """uint64 [n_interactions], by which an interaction is known again: user, item and time; none without times.
+
+        Times are told apart by microseconds, as files of logs hold them.
+        """
         rows = zip(self.users, self.items, self.seconds or (), strict=self.seconds is not None)
-        named = (
-            f"{user}\0{item}\0{float(time)!r}"
+        return keys_of(
+            f"{user}\0{item}\0{round(float(time), 6)!r}"
             for user, own, times in rows
             for item, time in zip(own, times, strict=True)
         )
-        digests = b"".join(hashlib.blake2b(one.encode(), digest_size=8).digest() for one in named)
-        return np.frombuffer(digests, dtype=np.uint64)
 
     def of_rows(self, kept: np.ndarray) -> Histories:
         """Some of the interactions, bool [n_interactions], of the same users."""
@@ -128,6 +129,12 @@ class Histories:
         lengths = np.array([len(one) for one in own], dtype=np.int64)
         flat = np.concatenate([np.zeros(0, np.int64), *(np.asarray(one, dtype=np.int64) for one in own)])
         return PackedSequences(flat, np.concatenate(([0], np.cumsum(lengths))))
+
+
+def keys_of(names: Iterable[str]) -> np.ndarray:
+    """uint64 [n], by which names are known again."""
+    digests = b"".join(hashlib.blake2b(one.encode(), digest_size=8).digest() for one in names)
+    return np.frombuffer(bytearray(digests), dtype=np.uint64)
 
 
 def listed(what: str, ids: object, ordered: bool = False) -> list[object]:

@@ -10,10 +10,12 @@ import pandas as pd
 
 from mml.command_line import CommandParser
 from mml.errors import InputError
+from mml.files.alone import alone_in
 from mml.files.faults import in_one_line
 from mml.files.runs import named_folder
 from mml.logs import setup_logging
 from mml.recommender import MODEL, Recommender
+from mml.recommender.updates import FEWEST_JUDGES
 
 _EPILOG = """\
 Examples:
@@ -21,10 +23,10 @@ Examples:
   mml update shop --log today.csv                  what users did since
   mml update shop --items new.csv --images photos  new products, recommendable at once
   mml update shop --log output/shop/served/events.jsonl --output models/shop
-Where predictions for the newest users get clearly worse, by a t-test over these users (p < 0.05), the model is kept as
-it was, and says so. What the model has learned is not learned twice, told by user, item and time (without times
-the same file is): give a file that has grown, or the same command again after a kill. Exit codes: 0, 2 for a mistake in
-the input, 4 for a fault of the machine."""
+Users who are known go on. Where predictions for the newest users get clearly worse, by a t-test over these users
+(eight or more, p < 0.05), the model is kept as it was, and says so. What the model has learned is not learned twice,
+told by user, item and time (without times the same file is): give a file that has grown, or the same command again
+after a kill. Exit codes: 0, 2 for a mistake in the input, 4 for a fault of the machine."""
 
 
 @in_one_line
@@ -35,6 +37,12 @@ def main(arguments: Sequence[str]) -> int:
     if options.log is None and options.items is None and not options.rest:
         raise InputError("give --rest, --log or --items, or several: there is nothing to learn from.")
     folder = named_folder(options.model, options.output_dir)
+    own = folder / MODEL if (folder / MODEL).is_dir() else folder
+    with alone_in(own, "updates this model"):  # of two at once, one would be lost
+        return _update(folder, options, options.output or own)
+
+
+def _update(folder: Path, options: argparse.Namespace, target: Path) -> int:
     model = Recommender.load(folder)
     changed = False
     if options.items is not None:
@@ -47,7 +55,6 @@ def main(arguments: Sequence[str]) -> int:
         changed |= _learn(model, rest_of(folder), "The rest of the run's log")
     if options.log is not None:
         changed |= _learn(model, options.log, str(options.log))
-    target = options.output or (folder / MODEL if (folder / MODEL).is_dir() else folder)
     print(f"Written to {model.save(target)}" if changed or options.output else f"{target} is left as it was.")
     return 0
 
@@ -66,7 +73,7 @@ def _learn(model: Recommender, log: Path | pd.DataFrame, named: str) -> bool:
     is_kept = report["kept"] == "new"
     what = "learned" if is_kept else "not learned, as it would harm"
     chance = ", within chance" if is_kept and report["ndcg_after"] < report["ndcg_before"] else ""
-    chance = ", too few to judge by" if n_judges == 1 else chance
+    chance = ", too few to judge by" if n_judges < FEWEST_JUDGES else chance
     judged = f"{change}{chance}" if n_judges else "too little to judge by"
     n = report["n_interactions"]
     print(f"{n:,} interaction{'s' * (n != 1)} {what}{skipped}: {judged}.")

@@ -102,24 +102,33 @@ class EventLog:
         np.minimum.at(found, self.items, np.arange(len(self)))
         return found
 
-    def followed_by(self, newer: PackedSequences, times: np.ndarray | None = None) -> EventLog:
-        """These events and then those of other users, in order of their times; without times as if all began at once.
+    def followed_by(
+        self, newer: PackedSequences, times: np.ndarray | None = None, users: np.ndarray | None = None
+    ) -> EventLog:
+        """These events and then newer ones, in order of their times; without times as if all began at once.
 
         None comes before the last of these.
 
         Args:
-            newer: their sequences.
+            newer: the sequences of some users.
             times: float64 [n_interactions], when they came; None where that is not known: each a second after the last.
+            users: int64 [n_users], the users' arrival ranks, of whom some may be among these, and go on; None for
+                others, who come after them.
         """
         order = np.argsort(newer.places if times is None else times, kind="stable")
-        first_user = int(self.users.max(initial=-1)) + 1
+        n_before = int(self.users.max(initial=-1)) + 1
+        if users is None:
+            users = n_before + np.arange(len(newer))
+        had = np.zeros(max(n_before, int(users.max(initial=-1)) + 1), dtype=np.int64)
+        np.maximum.at(had, self.users, self.places + 1)
+        owners = users[newer.owners]
         last = float(self.times[-1]) if len(self) else 0.0
         own = last + 1 + np.arange(len(order)) if times is None else np.maximum(times[order], last)
         return EventLog(
-            np.concatenate([self.users, first_user + newer.owners[order]]),
+            np.concatenate([self.users, owners[order]]),
             np.concatenate([self.items, newer.items[order]]),
             np.concatenate([self.times, own]),
-            np.concatenate([self.places, newer.places[order]]),
+            np.concatenate([self.places, (had[owners] + newer.places)[order]]),
         )
 
     def fingerprint(self) -> str:

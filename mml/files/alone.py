@@ -40,5 +40,5 @@ def _lock(handle: int, waiting: str) -> None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            logger.info("%s", waiting)
+            logger.warning("%s", waiting)
             fcntl.flock(handle, fcntl.LOCK_EX)

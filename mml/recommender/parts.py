@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
@@ -16,6 +16,7 @@ from mml.data.items import Items
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import Moments, TaskSet
 from mml.evaluation.scorer import Scorer
+from mml.histories import keys_of
 from mml.model.fusion import FUSIONS
 from mml.model.fusion.context import case_context, context_size
 from mml.model.fusion.slot import FusedScorer, FusionShape, TrainedFusion
@@ -59,6 +60,7 @@ class TrainedParts:
         values: all settings of the run that trained it.
         device: of its tensors.
         log: what is known of old users, for updates; None if it is not kept.
+        users: uint64 [n_users], by which the log's users are known again: `mml.histories.keys_of` their ids.
         choices: of learners without an encoder, what their fit is made of.
     """
 
@@ -72,12 +74,14 @@ class TrainedParts:
         values: Values,
         device: torch.device,
         log: PackedSequences | None = None,
+        users: np.ndarray | None = None,
         choices: Mapping[str, State] | None = None,
     ) -> None:
         self.vocabulary, self.catalogue, self.learners = items, catalogue, dict(learners)
         self.generator, self.rules, self.values, self.device = generator, rules, dict(values), device
         self.fusions: dict[str, TrainedFusion] = {}
         self.log = log
+        self.users = np.zeros(0, dtype=np.uint64) if users is None else users
         self.choices = dict(choices or {})
         self.learned_logs: tuple[str, ...] = ()
         self.learned_rows = np.zeros(0, dtype=np.uint64)  # of updates: Histories.keys
@@ -162,13 +166,27 @@ class TrainedParts:
             if isinstance(learner, LazyLearner):
                 learner.prepare()
 
-    def now(self, tasks: TaskSet) -> TaskSet:
-        """The tasks, asked after all events that are known; at T if nothing has come since."""
+    def numbers_of(self, users: Sequence[str]) -> np.ndarray:
+        """int64 [n], the users' numbers in the log; -1 for who is not in it."""
+        if not len(self.users):
+            return np.full(len(users), -1)
+        order, keys = np.argsort(self.users, kind="stable"), keys_of(users)
+        place = order[np.minimum(np.searchsorted(self.users, keys, sorter=order), len(order) - 1)]
+        return np.where(self.users[place] == keys, place, -1)
+
+    def now(self, tasks: TaskSet, numbers: np.ndarray | None = None) -> TaskSet:
+        """The tasks, asked after all events that are known; at T if nothing has come since.
+
+        Args:
+            tasks: N of them.
+            numbers: int64 [N], the tasks' users in the log, -1 for who is not in it; None for nobody.
+        """
         counting = self.counting
         if not any(len(one.events) > one.n_past for one in counting):
             return tasks
         n = len(tasks)
-        return replace(tasks, moments=Moments(np.full(n, len(counting[0].events)), np.full(n, -1)))
+        own = np.full(n, -1) if numbers is None else numbers
+        return replace(tasks, moments=Moments(np.full(n, len(counting[0].events)), own))
 
 
 Parts = TypeVar("Parts", bound=TrainedParts)

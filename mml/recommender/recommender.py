@@ -230,7 +230,7 @@ class Recommender(TrainedParts):
             raise InputError(
                 f"no user of the log has more than {min(shots)} known interactions, so nothing can be measured."
             )
-        tasks = self.now(tasks)
+        tasks = self.now(tasks, self.numbers_of(found.users)[tasks.users])
         excluded = None if self.rules.repeatable else history
         rows = {}
         scorers: dict[str, Scorer] = {

@@ -109,6 +109,7 @@ def state_of(parts: TrainedParts) -> State:
         "generator": made,
         "methods": list(parts.fusions),
         "log": None if parts.log is None else _log_state(parts.log),
+        "users": torch.from_numpy(parts.users.view(np.int64)),
         "choices": parts.choices,
         "fusions": {name: fusion.state() for name, fusion in parts.fusions.items()},
         "learned_logs": list(parts.learned_logs),
@@ -131,8 +132,9 @@ def from_state(kind: type[Parts], state: State) -> Parts:
         generator = new_generator(state["generator"]["kind"], learners[MAIN], catalogue, values)
         generator.load_state_dict(state["generator"].get("weights", {}))
     log = None if state["log"] is None else _log_of(state["log"])
+    users = state["users"].numpy().view(np.uint64) if "users" in state else None
     rules = Rules(**state["rules"])
-    whole = kind(items, catalogue, learners, generator, rules, values, device, log, state["choices"])
+    whole = kind(items, catalogue, learners, generator, rules, values, device, log, users, state["choices"])
     for method in state["methods"]:
         whole.fusions[method] = FUSIONS[method].restored(whole.shape, state["fusions"][method], values)
     whole.learned_logs = tuple(state.get("learned_logs", ()))

@@ -6,28 +6,32 @@ import hashlib
 import json
 import logging
 from dataclasses import replace
+from itertools import compress
 from typing import TypedDict
 
 import numpy as np
 import torch
 from scipy.special import stdtrit
 
-from mml.data.sequences import PackedSequences
-from mml.data.tasks import TaskSet, prefix_tasks
+from mml.data.dataset import MMLDataset
+from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.evaluation.ranking import rank_targets
 from mml.evaluation.significance import per_case_ndcg, per_user
-from mml.histories import Histories
+from mml.histories import Histories, keys_of
 from mml.recommender.lists import BLOCK
 from mml.recommender.parts import Parts, TrainedParts
 from mml.settings import read
 from mml.tables.dates import as_date
 from mml.updating.learning import Training, learned
+from mml.updating.newer import Newer
 from mml.updating.settings import UpdateSettings
 
 logger = logging.getLogger(__name__)
 
 _CHANCE = 0.05  # of refusing what does no harm
+FEWEST_JUDGES = 8
+"""Fewer, who may be alike by chance, refuse nothing."""
 
 
 class Updated(TypedDict):
@@ -53,35 +57,31 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     if parts.log is None:
         raise InputError("this model was saved without its log, so it cannot be updated; train again.")
     given, again = digest(found), learned_before(parts, found)
-    tasks = _to_judge(parts, found.sequences(), again)
     found = found.of_rows(~again)
-    newer, times = found.sequences(), found.times
-    if not len(newer.items) and not again.any():
+    numbers = parts.numbers_of(found.users)
+    newer = Newer.of(found.sequences(), found.times, numbers, len(parts.log))
+    if not len(newer.users) and not again.any():
         raise InputError("nothing can be learned from this log: it has no interaction with a known item.")
     _say_of_old(parts, found)
-    able = np.unique(tasks.users)
-    judges = able[-max(1, len(able) // read(UpdateSettings, parts.values).update_judges) :]
-    of_others = ~np.isin(newer.owners, judges)
+    tasks = _to_judge(parts, newer)
+    able = newer.users[np.isin(newer.users, tasks.users)]
+    judges = able[len(able) - max(1, len(able) // read(UpdateSettings, parts.values).update_judges) :]
+    is_judge = np.isin(newer.users, judges)
     kept, before, after = "new", np.nan, np.nan
-    if len(able) and of_others.any():
-        tasks, others = tasks.take(np.isin(tasks.users, judges)), newer.only(of_others)
-        own = None if times is None else times[of_others]
-        gains = _ndcg(parts, tasks), _ndcg(_with_newer(parts, others, own), tasks)
+    if len(able) and not is_judge.all():
+        tasks = tasks.take(np.isin(tasks.users, judges))
+        gains = _ndcg(parts, tasks), _ndcg(_with_newer(parts, newer.without(is_judge)), tasks)
         before, after = (float(one.mean()) for one in gains)
         kept = "old" if before - after > _chance(gains[1] - gains[0], tasks.users) else "new"
-    elif again.any():
-        judges = able[:0]  # little has come since, which is learned unjudged
     else:
-        raise InputError(
-            "nothing can be learned from this log: it needs a user with two known interactions or more, who judges "
-            "what is learned from the others, and one other user."
-        )
+        judges = able[:0]  # too little has come since: it is learned unjudged
     whole = parts
-    if kept == "new" and len(newer.items):
-        whole = _with_newer(parts, newer, times)
-        counts = parts.vocabulary.counts + np.bincount(newer.items, minlength=len(parts.vocabulary))
+    if kept == "new" and len(newer.users):
+        whole = _with_newer(parts, newer)
+        counts = parts.vocabulary.counts + np.bincount(newer.log.items, minlength=len(parts.vocabulary))
         whole.vocabulary = replace(parts.vocabulary, counts=counts)
-        whole.log = PackedSequences.joined([parts.log, newer])
+        whole.log = newer.after(parts.log)
+        whole.users = _with_new(parts, found, numbers)
         whole.learned_logs = (*parts.learned_logs, given)
         whole.learned_rows = np.union1d(parts.learned_rows, found.keys)
     said = "too little to judge by"
@@ -93,20 +93,27 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
         ndcg_before=before,
         ndcg_after=after,
         n_judges=len(judges),
-        n_interactions=len(newer.items),
+        n_interactions=len(newer.log.items),
         n_unknown=found.n_unknown,
         n_again=int(again.sum()),
     )
     return whole, report
 
 
-def _to_judge(parts: TrainedParts, log: PackedSequences, again: np.ndarray) -> TaskSet:
-    """What users of a log took next, after all that they did before, but for what has been learned already."""
-    tasks = prefix_tasks(log, parts.rules.max_length)
-    tasks = tasks.take(~again[tasks.start + tasks.length])
-    if parts.rules.repeatable:
-        return tasks
-    return tasks.take(~(tasks.inputs(slice(None)) == tasks.target[:, None]).any(1))
+def _to_judge(parts: TrainedParts, newer: Newer) -> TaskSet:
+    """What users took next, after all that they had done before."""
+    assert parts.log is not None
+    tasks = newer.tasks(parts.log, parts.rules.max_length)
+    return tasks if parts.rules.repeatable else tasks.take(~MMLDataset.target_in_history(tasks))
+
+
+def _with_new(parts: TrainedParts, found: Histories, numbers: np.ndarray) -> np.ndarray:
+    """`TrainedParts.users` and then those who are new."""
+    some = np.array([bool(items) for items in found.items], dtype=bool)
+    known = parts.users
+    if parts.log is not None and len(known) < len(parts.log):  # of a model that was saved without them
+        known = np.zeros(len(parts.log), dtype=np.uint64)
+    return np.concatenate([known, keys_of(compress(found.users, some & (numbers < 0)))])
 
 
 def learned_before(parts: TrainedParts, found: Histories) -> np.ndarray:
@@ -132,7 +139,7 @@ def _say_of_old(parts: TrainedParts, found: Histories) -> None:
         )
 
 
-def _with_newer(parts: Parts, newer: PackedSequences, times: np.ndarray | None) -> Parts:
+def _with_newer(parts: Parts, newer: Newer) -> Parts:
     assert parts.log is not None
     rules = parts.rules
     training = Training(
@@ -145,24 +152,25 @@ def _with_newer(parts: Parts, newer: PackedSequences, times: np.ndarray | None) 
         old=parts.log,
     )
     settings = read(UpdateSettings, parts.values)
-    return parts.with_learners(learned(parts.learners, training, newer, times, settings))
+    return parts.with_learners(learned(parts.learners, training, newer, settings))
 
 
 @torch.no_grad()
 def _ndcg(parts: TrainedParts, tasks: TaskSet) -> np.ndarray:
     excluded = None if parts.rules.repeatable else tasks.inputs(slice(None))
-    tasks = parts.now(tasks)
+    assert parts.log is not None
+    tasks = parts.now(tasks, np.where(tasks.users < len(parts.log), tasks.users, -1))
     scorer = parts.fused(tasks, parts.outputs(tasks))
     ranks = rank_targets(scorer, tasks.target, excluded, seed=0, block=BLOCK).ranks
     return per_case_ndcg(ranks)
 
 
 def _chance(changes: np.ndarray, users: np.ndarray) -> float:
-    """How far the mean of the cases' changes [N] may be below 0 by chance, p = 0.05 over users; infinite for one."""
+    """How far the mean of the cases' changes [N] may be below 0 by chance, p = 0.05 over users; infinite for a few."""
     sums, counts = per_user(changes, users)
     n = len(sums)
     left = sums - changes.mean() * counts
-    if n < 2:
+    if n < FEWEST_JUDGES:
         return np.inf
     error = np.sqrt((left**2).sum() * n / (n - 1)) / len(changes)
     return float(stdtrit(n - 1, 1 - _CHANCE) * error)

@@ -12,6 +12,7 @@ from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.items import Items
 from mml.evaluation.measured import measured
+from mml.histories import keys_of
 from mml.method_names import FLOOR, FULL, ONLINE
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.fusion.slot import FusionSettings
@@ -98,9 +99,9 @@ class Run:
         vocabulary = Items.of(self.dataset, config.learners)
         catalogue, values = self.context.catalogue, config.values()
         choices = {name: stages.choice for name, stages in learners.items() if stages.choice is not None}
-        return Recommender(
-            vocabulary, catalogue, trained, generator, rules, values, config.device, self.dataset.past, choices
-        )
+        log = self.dataset.past
+        users = keys_of(str(token) for token in self.dataset.user_tokens[: len(log)])
+        return Recommender(vocabulary, catalogue, trained, generator, rules, values, config.device, log, users, choices)
 
     def _save(self, recommender: Recommender) -> None:
         """Write the model, unless it is there and has learned since, and no stage was made anew."""

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from mml.data.dataset import MMLDataset
 from mml.data.popularity import prior_strength
-from mml.data.sequences import PackedSequences
-from mml.data.tasks import prefix_tasks
+from mml.data.tasks import TaskSet
 from mml.evaluation.scorer import Scorer
 from mml.model.learner.slot import TrainedLearner
 from mml.updating.settings import UpdateSettings
@@ -29,18 +28,14 @@ class Correction:
     since gets its share in this way as well.
 
     Args:
-        newer: the newer interactions.
+        tasks: a task for each newer interaction of somebody of whom something was known.
         n_items: number of items, the padding item included.
-        max_length: longest history.
         repeatable: whether items of the history are candidates.
         settings: from how many predictions the expected shares are estimated.
     """
 
-    def __init__(
-        self, newer: PackedSequences, n_items: int, max_length: int, repeatable: bool, settings: UpdateSettings
-    ) -> None:
+    def __init__(self, tasks: TaskSet, n_items: int, repeatable: bool, settings: UpdateSettings) -> None:
         self._n_items, self._repeatable = n_items, repeatable
-        tasks = prefix_tasks(newer, max_length)
         self._tasks = tasks if repeatable else tasks.take(~MMLDataset.target_in_history(tasks))
         n = len(self._tasks)
         self._some_tasks = self._tasks.take(np.linspace(0, n - 1, min(n, settings.update_cases)).astype(np.int64))

@@ -24,6 +24,7 @@ from mml.model.learner.slot import (
 )
 from mml.settings import Values
 from mml.updating.correction import Correction
+from mml.updating.newer import Newer
 from mml.updating.settings import UpdateSettings
 
 
@@ -74,8 +75,7 @@ class Training:
 def learned(
     learners: Mapping[str, TrainedLearner],
     training: Training,
-    newer: PackedSequences,
-    times: np.ndarray | None,
+    newer: Newer,
     settings: UpdateSettings,
 ) -> dict[str, TrainedLearner]:
     """Learners without an encoder fitted again to all; all but those of the log corrected where predictions miss the
@@ -84,19 +84,16 @@ def learned(
     Args:
         learners: by name.
         training: how they were trained.
-        newer: sequences of other users, or of the same at later times.
-        times: float64 [n_interactions], of the newer ones; None if they are not known.
+        newer: what came since.
         settings: how the corrections are estimated.
     """
-    rules = training.max_length, training.repeatable
-    correction = Correction(newer, training.catalogue.n_items, *rules, settings)
-    whole = PackedSequences.joined([training.old, newer])
+    tasks = newer.tasks(training.old, training.max_length)
+    correction = Correction(tasks, training.catalogue.n_items, training.repeatable, settings)
+    whole = newer.after(training.old)
     found: dict[str, TrainedLearner] = {}
     for name, learner in learners.items():
-        if isinstance(learner, EventLearner):
-            found[name] = learner.over(learner.events.followed_by(newer, times))
-        elif isinstance(learner, LogFollower):
-            found[name] = learner.followed_by(newer, times)
+        if isinstance(learner, (EventLearner, LogFollower)):
+            found[name] = learner.followed_by(newer.log, newer.times, newer.users)
         else:
             fitted = training.fitted(name, whole) if name in training.choices else learner
             found[name] = correction.corrected(fitted)

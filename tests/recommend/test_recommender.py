@@ -475,7 +475,7 @@ def test_an_update_learns_what_newcomers_take_now(output: Path, tmp_path: Path) 
         assert new[len(old) :].min() > old.max()
     again = mml.load(model.save(tmp_path / "updated"))
     pd.testing.assert_frame_equal(again.recommend({"anna": ids[:1]}, top=9), model.recommend({"anna": ids[:1]}, top=9))
-    more = model.update(log)  # and once more
+    more = model.update({f"more{user}": items for user, items in log.items()})  # and once more
     assert more["ndcg_before"] > report["ndcg_before"]
 
 
@@ -506,7 +506,8 @@ def test_an_update_that_harms_is_not_kept(output: Path) -> None:
         assert report["ndcg_after"] < report["ndcg_before"]
         pd.testing.assert_frame_equal(model.recommend({"anna": ids[:2]}, top=5), before)
     with pytest.raises(InputError, match="nothing can be learned from this log"):
-        model.update({"a": ids[:1]})
+        model.update({"a": []})
+    assert model.update({"a": ids[:1]})["n_judges"] == 0  # learned unjudged
     short = {f"some{user}": ids[user : user + 5] for user in range(10)}
     assert model.update({**short, "one": ids[:1]})["n_interactions"] == 51  # who cannot judge leaves it to the others
 
@@ -562,6 +563,12 @@ def test_what_training_may_not_learn_from_is_learned_afterwards(
     after = mml.load(tmp_path / "run").counting[0].events
     assert len(after) == len(events)
     assert sorted(after.items) == sorted(events.items)
+    n_old = len(dataset.past)  # who was there before goes on
+    is_old = events.users < n_old
+    assert sorted(zip(after.users[after.users < n_old], after.items[after.users < n_old], strict=True)) == sorted(
+        zip(events.users[is_old], events.items[is_old], strict=True)
+    )
+    assert sorted(zip(after.places, after.items, strict=True)) == sorted(zip(events.places, events.items, strict=True))
     assert main(line) == 0
     assert "The rest of the run's log has been learned before" in capsys.readouterr().out
     assert main(["update", str(tmp_path / "run" / "model"), "--rest"]) == 2

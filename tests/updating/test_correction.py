@@ -14,7 +14,7 @@ from mml.data.dataset import MMLDataset
 from mml.data.popularity import prior_strength
 from mml.data.sequences import PackedSequences
 from mml.data.settings import PopularitySettings
-from mml.data.tasks import TaskSet
+from mml.data.tasks import TaskSet, prefix_tasks
 from mml.evaluation.ranking import Ranking
 from mml.model.learner.adaptation import Adaptation
 from mml.model.learner.adapted import AdaptedLearner
@@ -52,7 +52,8 @@ def newer_of(dataset: MMLDataset) -> PackedSequences:
 
 
 def correction_by(newer: PackedSequences, dataset: MMLDataset, repeatable: bool) -> Correction:
-    return Correction(newer, dataset.item_num, dataset.max_item_list_len, repeatable, UpdateSettings())
+    tasks = prefix_tasks(newer, dataset.max_item_list_len)
+    return Correction(tasks, dataset.item_num, repeatable, UpdateSettings())
 
 
 def trained(dataset: MMLDataset, learner: Learner) -> AdaptedLearner:
@@ -114,8 +115,8 @@ def test_so_many_predictions_at_most_tell_what_is_expected(
         return real(self, tasks)
 
     monkeypatch.setattr(AdaptedLearner, "expectations", counted)
-    rest = newer_of(dataset), dataset.item_num, dataset.max_item_list_len, False
-    Correction(*rest, UpdateSettings(update_cases=3)).log_ratios(learner)
+    tasks = prefix_tasks(newer_of(dataset), dataset.max_item_list_len)
+    Correction(tasks, dataset.item_num, False, UpdateSettings(update_cases=3)).log_ratios(learner)
     assert asked == [3]
 
 

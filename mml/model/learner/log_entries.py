@@ -88,13 +88,15 @@ class LogLearner:
     def prepare(self) -> None:
         self._model  # noqa: B018 - made when it is first asked for
 
-    def followed_by(self, newer: PackedSequences, times: np.ndarray | None) -> LogLearner:
-        """Fitted to its log and then other users; lengths of time among its settings stay as long as they were.
+    def followed_by(
+        self, newer: PackedSequences, times: np.ndarray | None, users: np.ndarray | None = None
+    ) -> LogLearner:
+        """Fitted to its log and what came since; lengths of time among its settings stay as long as they were.
 
         A log without times goes on without any: seconds would not go with its order.
         """
         own, has_times = even_times(self._log, self._times), self._times is not None
-        events = EventLog.of_sequences(self._log, own).followed_by(newer, times if has_times else None)
+        events = EventLog.of_sequences(self._log, own).followed_by(newer, times if has_times else None, users)
         past = Past.of(events, len(events))
         method = self._method.in_longer(span_of(past.times) / span_of(own))
         return LogLearner(self.name, method, past.log, past.times if has_times else None, self._n_items)

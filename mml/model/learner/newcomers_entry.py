@@ -12,6 +12,7 @@ from torch import Tensor
 from mml.data.catalogue import Catalogue
 from mml.data.events import EventLog
 from mml.data.moments import PROTOCOLS
+from mml.data.sequences import PackedSequences
 from mml.data.settings import SplitSettings
 from mml.data.tasks import Moments, TaskSet
 from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
@@ -40,6 +41,7 @@ class NewcomersLearner:
         counted: number of items at T, the padding item included; later ones change nobody's share.
         launches: float64 [d], what those up to T tell of content; None without content.
         how: the settings.
+        has_times: whether the log's times are times; if not, they are the order of its events.
     """
 
     adapts = False
@@ -55,10 +57,11 @@ class NewcomersLearner:
         counted: int,
         launches: np.ndarray | None,
         how: NewcomersSettings,
+        has_times: bool,
     ) -> None:
         self.name, self.events, self._chosen, self.n_past = name, events, chosen, n_past
         self._catalogue, self._repeatable, self._counted = catalogue, repeatable, counted
-        self._launches, self._how = launches, how
+        self._launches, self._how, self._has_times = launches, how, has_times
 
     @cached_property
     def _shares(self) -> Shares:
@@ -78,8 +81,14 @@ class NewcomersLearner:
         return warm
 
     def over(self, events: EventLog) -> NewcomersLearner:
-        rest = self._catalogue, self._repeatable, self._counted, self._launches, self._how
+        rest = self._catalogue, self._repeatable, self._counted, self._launches, self._how, self._has_times
         return NewcomersLearner(self.name, self._chosen, events, self.n_past, *rest)
+
+    def followed_by(
+        self, newer: PackedSequences, times: np.ndarray | None, users: np.ndarray | None = None
+    ) -> NewcomersLearner:
+        """It and what came since; a log without times goes on without any: seconds would not go with its order."""
+        return self.over(self.events.followed_by(newer, times if self._has_times else None, users))
 
     def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> NewcomersOutput:
         at, protocol = tasks.moments, "online"
@@ -102,6 +111,7 @@ class NewcomersLearner:
         kept = {name: torch.from_numpy(np.ascontiguousarray(getattr(self.events, name))) for name in _ARRAYS}
         chosen = {protocol: state_of(one) for protocol, one in self._chosen.items()}
         state = {"chosen": chosen, "log": kept, "n_past": self.n_past, "counted": self._counted}
+        state["has_times"] = self._has_times
         return state if self._launches is None else state | {"launches": torch.from_numpy(self._launches)}
 
 
@@ -138,7 +148,8 @@ class NewcomersEntry:
         catalogue, n_items = context.catalogue, context.catalogue.n_items
         content, how = content_of(catalogue, context.n_candidates), read(NewcomersSettings, context.values)
         launches = None if content is None else learned(events, content, repeatable, how)
-        return NewcomersLearner(name, chosen, events, len(events), catalogue, repeatable, n_items, launches, how)
+        rest = catalogue, repeatable, n_items, launches, how, context.times is not None
+        return NewcomersLearner(name, chosen, events, len(events), *rest)
 
     def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
         users, items, times, places = (np.asarray(state["log"][key]) for key in _ARRAYS)
@@ -147,7 +158,7 @@ class NewcomersEntry:
         n_past, counted = int(state["n_past"]), int(state["counted"])
         launches = np.asarray(state["launches"]) if "launches" in state else None
         rest = context.catalogue, repeatable, counted, launches, read(NewcomersSettings, values)
-        return NewcomersLearner(name, chosen, events, n_past, *rest)
+        return NewcomersLearner(name, chosen, events, n_past, *rest, state.get("has_times", True))
 
 
 def _chosen_of(state: Mapping[str, State]) -> dict[str, Chosen]:

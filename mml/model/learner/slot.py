@@ -57,6 +57,9 @@ class EventLearner(TrainedLearner, Protocol):
     def over(self, events: EventLog) -> EventLearner:
         """The same over another log, that up to T and what came since."""
 
+    def followed_by(self, newer: PackedSequences, times: np.ndarray | None, users: np.ndarray | None) -> EventLearner:
+        """The same over its log and what came since; arguments as for `EventLog.followed_by`."""
+
     @property
     def events(self) -> EventLog:
         """The log."""
@@ -70,8 +73,8 @@ class EventLearner(TrainedLearner, Protocol):
 class LogFollower(TrainedLearner, Protocol):
     """A learner that is fitted to its log and what came since by itself; it is not corrected."""
 
-    def followed_by(self, newer: PackedSequences, times: np.ndarray | None) -> LogFollower:
-        """The same over its log and then other users; arguments as for `EventLog.followed_by`."""
+    def followed_by(self, newer: PackedSequences, times: np.ndarray | None, users: np.ndarray | None) -> LogFollower:
+        """The same over its log and what came since; arguments as for `EventLog.followed_by`."""
 
 
 @runtime_checkable

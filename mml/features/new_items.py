@@ -19,6 +19,7 @@ from mml.features.fitted import FittedFeatures, FittedSource
 from mml.features.media import MEDIA, AnyTable, FolderMedium, TableMedium
 from mml.features.raw import expanded
 from mml.tables.columns import called
+from mml.tables.ids import broken, says_nothing
 from mml.tables.layout import TableLayout
 from mml.tables.reading import read_table, refuse_same_names
 
@@ -35,8 +36,10 @@ def read_new_items(table: pd.DataFrame | str | Path, layout: TableLayout | None 
         table: a file (CSV, TSV, parquet, lines of JSON), or a frame that has the ids in a column or as its index.
         layout: what is known of the shop's tables, such as the names of their columns.
 
+    Rows without a usable id are left out, and of an item's rows all but the first, as an import does; it is said.
+
     Raises:
-        InputError: there is no such file or column, no row, or an id is empty or has two rows.
+        InputError: there is no such file or column, or no row with an id.
     """
     layout = layout or TableLayout()
     frame, own = _with_ids(table, layout)
@@ -48,12 +51,22 @@ def read_new_items(table: pd.DataFrame | str | Path, layout: TableLayout | None 
     frame = frame.set_axis(tokens)
     if frame.empty and not len(tokens):
         raise InputError("the table of new items has no rows; add a row for each item")
-    if "" in tokens:
-        raise InputError(f"the table of new items: row {tokens.tolist().index('') + 1} has an empty {own or 'index'}")
-    if not tokens.is_unique:
-        token = tokens[tokens.duplicated()][0]
-        raise InputError(f"the table of new items: item {token!r} has {int((tokens == token).sum())} rows; keep one")
-    return frame
+    return _usable(frame, own or "index")
+
+
+def _usable(frame: pd.DataFrame, named: str) -> pd.DataFrame:
+    """Rows with an id, the first of each."""
+    tokens = pd.Series(frame.index, dtype=object)
+    without = ((tokens == "") | says_nothing(tokens) | broken(tokens)).to_numpy()
+    again = tokens.duplicated().to_numpy() & ~without
+    if without.all():
+        raise InputError(f"the table of new items: no row has a usable {named}")
+    for rows, what in ((without, f"without a usable {named}"), (again, "name an item again (the first is kept)")):
+        if rows.any():
+            place = int(rows.argmax())
+            example = f"the first is row {place + 1}: {frame.index[place]!r}"
+            logger.warning("the table of new items: %d rows %s are left out; %s.", int(rows.sum()), what, example)
+    return frame[~without & ~again]
 
 
 def _with_ids(table: pd.DataFrame | str | Path, layout: TableLayout) -> tuple[pd.DataFrame, str | None]:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from mml.errors import InputError
-from mml.importing.log import LeftOut, broken, clean_ids
+from mml.importing.log import LeftOut, clean_ids
 from mml.tables.columns import atomic_names
-from mml.tables.ids import about_rounded, says_nothing
+from mml.tables.ids import about_rounded, broken, says_nothing
 from mml.tables.numbers import parse_numbers
 
 _KINDS = {"text": "token_seq", "tokens": "token", "numbers": "float"}

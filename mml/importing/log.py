@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mml.errors import InputError
-from mml.tables.ids import about_rounded, says_nothing
+from mml.tables.ids import about_rounded, broken, says_nothing
 from mml.tables.times import Times, parse_times
 
 _EXAMPLES = 3
@@ -113,8 +113,3 @@ def clean_ids(table: pd.DataFrame, columns: Sequence[str]) -> tuple[dict[str, pd
     plain = {name: table[name].astype(str) for name in columns}
     stripped = {name: cells.str.strip() for name, cells in plain.items()}
     return stripped, sum(int((stripped[name] != plain[name]).sum()) for name in plain)
-
-
-def broken(ids: pd.Series) -> pd.Series:
-    """Whether an id holds what parts columns or rows of an atomic file."""
-    return ids.str.contains(r"[\t\r\n]", regex=True)

@@ -39,9 +39,11 @@ def keep_routes(service: Service) -> APIRouter:
 
 def _add(service: Service, items: Sequence[NewItem]) -> ItemsAdded:
     fresh = service.models.missing(items)
-    if fresh:
-        service.models.add_items(fresh)
-        service.new_items.append([item.row() for item in fresh])
+    added = service.models.add_items(fresh) if fresh else []
+    service.unwritten += added
+    if service.unwritten:  # also what an earlier request could not write, as the disk was full
+        service.new_items.append([item.row() for item in service.unwritten])
+        service.unwritten.clear()
     left = {id(item) for item in items} - {id(item) for item in fresh}
     known = dict.fromkeys(item.item_id for item in items if id(item) in left)
-    return ItemsAdded(added=len(fresh), already_known=list(known))
+    return ItemsAdded(added=len(added), already_known=list(known))

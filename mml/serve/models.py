@@ -49,16 +49,28 @@ class Models:
         model.prepare()
         return Served.of(model, source, written)
 
-    def add_items(self, items: Sequence[NewItem]) -> None:
+    def add_items(self, items: Sequence[NewItem]) -> list[NewItem]:
         """Make items recommendable that the catalogue lacks. Called in the worker's thread, or before it starts.
+
+        Returns:
+            Those that are recommendable now.
 
         Raises:
             InputError: if the model cannot encode them.
         """
         self.current.model.add_items(_table(items))
         self.current.model.prepare()
-        self._posted.update({item.item_id: item for item in items})
         self._take(self.current.renewed())
+        added = [item for item in items if item.item_id in self.current.catalogue]
+        self._posted.update({item.item_id: item for item in added})
+        return added
+
+    def take_up(self, items: Sequence[NewItem]) -> int:
+        """Add items that were posted to an earlier server, before the worker starts; how many fit."""
+        fresh, n = _grown(self.current, items)
+        self._posted.update({item.item_id: item for item in items if item.item_id in fresh.catalogue})
+        self._take(fresh)
+        return n
 
     def missing(self, items: Sequence[NewItem]) -> list[NewItem]:
         """Items that the catalogue lacks, the first of each id."""
@@ -88,13 +100,7 @@ class Models:
     def _change(self, fresh: Served) -> None:
         """In the worker's thread: posted items that the new model lacks are added to it, then it answers."""
         late = [item for token, item in self._posted.items() if token not in fresh.catalogue]
-        if late:
-            try:
-                fresh.model.add_items(_table(late))
-                fresh.model.prepare()
-                fresh = fresh.renewed()
-            except InputError as error:
-                _LOGGER.warning("%d posted items do not fit the new model and are gone: %s", len(late), error)
+        fresh, _ = _grown(fresh, late)
         self._posted = {item.item_id: item for item in late if item.item_id in fresh.catalogue}
         self._take(fresh)
         self.reloads += 1
@@ -121,6 +127,27 @@ class Models:
                 if self._said != target:
                     _LOGGER.warning("%s (tried again every %g s)", error, seconds)
                 self._said = target
+
+
+def _grown(served: Served, items: Sequence[NewItem]) -> tuple[Served, int]:
+    """A model with items that were posted, and how many: one that does not fit takes no other with it."""
+    if not items:
+        return served, 0
+    refused: dict[str, InputError] = {}
+    try:
+        served.model.add_items(_table(items))
+    except InputError:
+        for item in items:
+            try:
+                served.model.add_items(_table([item]))
+            except InputError as error:
+                refused[item.item_id] = error
+    if refused:
+        name, why = next(iter(refused.items()))
+        _LOGGER.warning("%d of %d posted items do not fit this model; '%s': %s", len(refused), len(items), name, why)
+    served.model.prepare()
+    grown = served.renewed()
+    return grown, sum(item.item_id in grown.catalogue for item in items)
 
 
 def _table(items: Sequence[NewItem]) -> pd.DataFrame:

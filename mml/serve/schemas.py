@@ -18,10 +18,20 @@ _Text = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]
 _Whole = Annotated[int, BeforeValidator(_whole)]
 # beyond these bounds JSON's readers round
 _Number = Annotated[int, Field(ge=1 - 2**53, le=2**53 - 1), BeforeValidator(_whole)]
+
+
+def _plain(value: str | int) -> str:
+    """As tables' ids are read: without spaces around."""
+    text = str(value).strip()
+    if not text:
+        raise ValueError("an id is empty")
+    return text
+
+
 if TYPE_CHECKING:
     Id = str
 else:  # what comes is one of two, what the code gets is always text
-    Id = Annotated[_Text | _Number, AfterValidator(str)]
+    Id = Annotated[_Text | _Number, AfterValidator(_plain)]
     """An id; a whole number is taken as its digits."""
 Share = Annotated[float, Field(ge=0, le=1)]
 History = Annotated[

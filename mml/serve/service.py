@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from mml.errors import InputError
 from mml.serve.answering import Answer, Ask, answers
 from mml.serve.histories import Histories
 from mml.serve.journal import Journal
@@ -48,6 +47,7 @@ class Service:
         self.models = Models(path, load, self.metrics)
         self.worker = Worker(self._answer, limits, self.metrics)
         self.histories = Histories(limits.remembered_users, MOST_HISTORY)
+        self.unwritten: list[NewItem] = []  # posted items that are recommendable and not in the journal yet
         self.is_stopping = False
         self._watch = watch
         self._restore()
@@ -64,14 +64,9 @@ class Service:
         """Take up what was posted before the last stop."""
         events = list(self.events.rows(kept_event))
         self.histories.add(events)
-        items = self.models.missing(list(self.new_items.rows(NewItem.model_validate)))
-        if items:
-            try:
-                self.models.add_items(items)
-            except InputError as error:
-                _LOGGER.warning("%s: %d posted items do not fit this model: %s", self.new_items.path, len(items), error)
-        if events or items:
-            _LOGGER.info("taken up from %s: %d events, %d new items", self.events.path.parent, len(events), len(items))
+        n_items = self.models.take_up(self.models.missing(list(self.new_items.rows(NewItem.model_validate))))
+        if events or n_items:
+            _LOGGER.info("taken up from %s: %d events, %d new items", self.events.path.parent, len(events), n_items)
 
     @asynccontextmanager
     async def running(self, _: object = None) -> AsyncIterator[None]:

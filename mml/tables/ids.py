@@ -19,6 +19,11 @@ def says_nothing(ids: pd.Series) -> np.ndarray:
     return ids.str.lower().isin(_NOTHING).to_numpy()
 
 
+def broken(ids: pd.Series) -> np.ndarray:
+    """bool [n], ids that hold what parts columns or rows of an atomic file."""
+    return ids.str.contains(r"[\t\r\n]", regex=True).to_numpy(dtype=bool)
+
+
 def rounded(ids: pd.Series) -> np.ndarray:
     """bool [n], ids such as 4.00638E+12: a spreadsheet has cut their digits, so that different ones are one."""
     return ids.str.fullmatch(_ROUNDED).to_numpy(dtype=bool)

@@ -21,12 +21,13 @@ _TOO_LARGE = 1e21  # nanoseconds of the year 33,000
 _COUNTER = 1e8  # smaller numbers are no dates: the second 100,000,000 is in 1973
 _NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 _COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-_OFFSET = r"(?:Z|[+-]\d\d:?\d\d)$"
+_OFFSET = r"(?:Z|[+-]\d\d(?::?\d\d)?)$"  # +01:00, +0100, and +01 as PostgreSQL writes it
 _EXCEL = ((20000, 80000), (32874, 55000))  # days: with a time of day 1954 to 2119; whole ones 1990 to 2050
 _EXCEL_1970 = 25569  # days from 1899-12-30 to 1970
 _DAY = 86400
 _HALF = re.compile(r"(\s*)[ap]m\s*$", re.IGNORECASE)
 _YEAR_FIRST = re.compile(r"(\d{4})([./-])\d{1,2}\2\d{1,2}(.*)", re.DOTALL)
+_CLOCK = re.compile(r"(\s*)%(?:H:%M(?::%S)?|I:%M(?::%S)?(\s*)%p)$")  # at the end of a form
 _SLASHED = re.compile(r"\s*(\d{1,2})([./-])(\d{1,2})\2(\d{4})(.*)", re.DOTALL)
 
 
@@ -144,16 +145,36 @@ def _by_format(cells: pd.Series, form: str, zone: zoneinfo.ZoneInfo, timezone: s
         raise InputError(f"--time-format {form}: {error}.") from None
     if parsed.isna().all():
         raise UnknownTimes(f"--time-format {form}: no cell is written so", f"the first is '{cells.iloc[0]}'.")
+    for other in _other_clocks(form):  # a program that leaves out seconds, or midnight
+        left = (parsed.isna() & (cells != "")).to_numpy()
+        if left.any():
+            parsed[left] = pd.to_datetime(cells[left], format=other, errors="coerce", utc="%z" in form)
     return Times(_seconds(parsed, zone), f"dates as {form}{_zone_said(parsed.dt.tz is None, timezone)}", form)
+
+
+def _other_clocks(form: str) -> list[str]:
+    """The same dates with another time of day: with seconds, without, and without any."""
+    if "%d" not in form:
+        return []
+    found = _CLOCK.search(form)
+    date, between, half = (form, " ", None) if found is None else (form[: found.start()], found[1], found[2])
+    if "%H" in date or "%I" in date:
+        return []  # a form of its own
+    clocks = ("%I:%M:%S", "%I:%M") if half is not None else ("%H:%M:%S", "%H:%M")
+    ends = [between + clock + ("" if half is None else f"{half}%p") for clock in clocks]
+    return [date + end for end in (*ends, "") if date + end != form]
 
 
 def _dates(cells: pd.Series, filled: pd.Series, zone: zoneinfo.ZoneInfo, timezone: str) -> Times:
     form = _form_of(filled)
     if form is not None:
         try:
-            return _by_format(cells, form, zone, timezone)
+            times = _by_format(cells, form, zone, timezone)
         except InputError:
             raise _unknown(filled) from None
+        if np.isfinite(times.seconds).sum() < 0.5 * len(filled):
+            raise _unknown(filled)
+        return times
     aware = cells.str.contains(_OFFSET, regex=True).to_numpy(dtype=bool) & cells.str.contains(":").to_numpy(dtype=bool)
     seconds = np.full(len(cells), np.nan)
     for part, utc in ((aware, True), (~aware, False)):
@@ -174,10 +195,11 @@ def _unknown(filled: pd.Series) -> UnknownTimes:
 
 
 def _form_of(filled: pd.Series) -> str | None:
-    """strptime's form of dates that are not ISO's, by the first cell and the order of day and month in all."""
+    """strptime's form of dates that are not ISO's: by the first cell, the order of day and month, the usual clock."""
     match = _SLASHED.fullmatch(filled.iloc[0])
     if match is not None:
-        return _order(filled, match[2], _clock(match[5]))
+        clocks = filled.str.extract(_SLASHED)[4].dropna().map(_clock)
+        return _order(filled, match[2], str(clocks.value_counts().index[0]))
     match = _YEAR_FIRST.fullmatch(filled.iloc[0])
     if match is not None and _HALF.search(match[3]):
         return match[2].join(("%Y", "%m", "%d")) + _clock(match[3])

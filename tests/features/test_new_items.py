@@ -224,14 +224,23 @@ def test_nothing_to_encode_at_all(shop: Path) -> None:
     ("frame", "match"),
     [
         (pd.DataFrame({"item_id": []}), "has no rows"),
-        (pd.DataFrame({"item_id": ["a", "a"]}), "item 'a' has 2 rows; keep one"),
-        (pd.DataFrame({"item_id": ["a", None]}), "row 2 has an empty item_id"),
+        (pd.DataFrame({"item_id": ["", None, "NULL", "a\tb"]}), "no row has a usable item_id"),
         ("nowhere.csv", "nowhere.csv: no such table"),
     ],
 )
 def test_tables_of_new_items_that_are_refused(frame: Any, match: str) -> None:
     with pytest.raises(InputError, match=match):
         read_new_items(frame)
+
+
+def test_rows_that_an_import_leaves_out_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    ids = ["a", " ", "b", "a ", "N/A", "b\tc", None, "a"]
+    found = read_new_items(pd.DataFrame({"item_id": ids, "title": list("12345678")}))
+    assert found["title"].to_dict() == {"a": "1", "b": "3"}
+    assert caplog.messages == [
+        "the table of new items: 4 rows without a usable item_id are left out; the first is row 2: ''.",
+        "the table of new items: 2 rows name an item again (the first is kept) are left out; the first is row 4: 'a'.",
+    ]
 
 
 def test_ids_are_text(tmp_path: Path) -> None:

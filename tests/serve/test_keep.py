@@ -61,6 +61,45 @@ def test_a_restart_takes_up_what_was_posted(serve: Callable[..., Any]) -> None:
         assert served.client.post("/recommend", json={"user_id": "anna"}).json() == before
 
 
+def test_ids_are_those_of_tables_which_have_no_spaces_around(client: TestClient) -> None:
+    for name in ("x1", "x1 ", " x1"):
+        answer = client.post("/items", json={"items": [{"item_id": name, "title": "Espresso machine"}]}).json()
+        assert answer == ({"added": 1, "already_known": []} if name == "x1" else {"added": 0, "already_known": ["x1"]})
+    assert client.post("/events", json={"events": [{"user_id": "a", "item_id": " x1 "}]}).json()["unknown_items"] == []
+    assert client.post("/items", json={"items": [{"item_id": "  "}]}).status_code == 422
+
+
+def test_a_posted_item_that_does_not_fit_takes_no_other_with_it(
+    serve: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "served").mkdir()
+    rows = [{"item_id": f"x{n}", "title": "Espresso machine"} | ({"colour": "red"} if n == 1 else {}) for n in range(3)]
+    lines = [json.dumps(row) + "\n" for row in rows]
+    (tmp_path / "served" / "items.jsonl").write_text("".join(lines), encoding="utf-8")
+    with caplog.at_level("INFO"), serve() as served:
+        assert served.client.get("/ready").json()["items"] == 26
+        assert "posted items do not fit this model; 'x1': the item table has no column 'colour'" in caplog.text
+        assert "0 events, 2 new items" in caplog.text
+        assert [one["item_id"] for one in served.client.get("/items", params={"q": "x2"}).json()["items"]] == ["x2"]
+
+
+def test_items_that_could_not_be_written_are_written_with_the_next(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = {"items": [{"item_id": "x1", "title": "Espresso machine"}]}
+    with monkeypatch.context() as full:
+        full.setattr("os.write", _full)
+        assert client.post("/items", json=item).status_code == 503
+    journal = tmp_path / "served" / "items.jsonl"
+    assert journal.read_text(encoding="utf-8") == ""
+    assert client.post("/items", json=item).json() == {"added": 0, "already_known": ["x1"]}
+    assert json.loads(journal.read_text(encoding="utf-8")) == item["items"][0]
+
+
+def _full(file: int, text: bytes) -> int:
+    raise OSError(28, "No space left on device")
+
+
 def test_a_journal_survives_a_line_that_was_cut_short(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text('{"a": 1}\n{"a": ', encoding="utf-8")

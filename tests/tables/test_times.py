@@ -47,6 +47,33 @@ def test_pandas_dates_and_zones() -> None:
     assert parse_times(local, timezone="Europe/Berlin").seconds.tolist() == SECONDS
 
 
+def test_offsets_of_whole_hours_as_a_database_writes_them() -> None:
+    times = parse_times(pd.Series(["2024-03-30 10:00:00+01", "2024-04-01 10:00:00.5+02", "2024-04-01 10:00:00-05:30"]))
+    assert times.seconds.tolist() == [1711789200.0, 1711958400.5, 1711985400.0]
+    assert times.form == "ISO dates, with time zones"
+    mixed = parse_times(pd.Series(["2024-03-30 10:00:00+01", "2024-03-30 10:00:00", "2024-03-30"]), timezone="UTC")
+    assert mixed.seconds.tolist() == [1711789200.0, 1711792800.0, 1711756800.0]
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_midnight_and_seconds_may_be_left_out(half: bool) -> None:
+    clock = "%I:%M{}%p" if half else "%H:%M{}"
+    forms = ["%d.%m.%Y", *2 * ["%d.%m.%Y " + clock.format("")], "%d.%m.%Y " + clock.format(":%S")]
+    moments = pd.to_datetime(
+        ["2024-02-01 00:00:00", "2024-02-13 14:20:00", "2024-02-14 09:05:00", "2024-02-15 23:59:59"]
+    )
+    cells = pd.Series([moment.strftime(form) for moment, form in zip(moments, forms, strict=True)], name="when")
+    times = parse_times(cells)
+    expected = [moment.timestamp() for moment in moments]
+    assert times.seconds.tolist() == expected
+    assert times.time_format == forms[1]
+    again = parse_times(cells, times.time_format)
+    assert again.seconds.tolist() == expected
+    few = pd.Series(["01.02.2024", *(f"sometime {n}" for n in range(3))], name="when")
+    with pytest.raises(InputError, match="is no date or number that is known"):
+        parse_times(few)
+
+
 def test_hours_that_clocks_skip_or_repeat() -> None:
     times = parse_times(pd.Series(["2023-03-26 02:30:00", "2023-10-29 02:30:00"]), timezone="Europe/Berlin")
     assert np.isfinite(times.seconds).all()

@@ -21,7 +21,7 @@ from mml.features.raw import expanded
 from mml.tables.columns import called
 from mml.tables.ids import broken, says_nothing
 from mml.tables.layout import TableLayout
-from mml.tables.reading import read_table, refuse_same_names
+from mml.tables.reading import BETWEEN, read_table, refuse_same_names
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +182,10 @@ def _dataset_cells(
 ) -> pd.Series:
     """A column's cells as str, those that somebody wrote as the dataset's own would be."""
     cells = pd.Series(
-        [_as_text(cell, separator or " ") for cell in column], column.index, dtype=object, name=column.name
+        [_as_text(cell, separator or " ").replace(BETWEEN, separator or " ") for cell in column],
+        column.index,
+        dtype=object,
+        name=column.name,
     )
     written = np.array([isinstance(cell, str) for cell in column], dtype=np.bool_)  # a number is one already
     if separator is None and written.any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,12 @@ from mml.importing.log import LeftOut, clean_ids
 from mml.tables.columns import atomic_names
 from mml.tables.ids import about_rounded, broken, says_nothing
 from mml.tables.numbers import parse_numbers
+from mml.tables.reading import BETWEEN
 
 _KINDS = {"text": "token_seq", "tokens": "token", "numbers": "float"}
 _LEARNERS = {"text": ("txt", "tfidf"), "tokens": ("tokens", "multihot"), "numbers": ("numbers", "numeric")}
+_MARKS = ("|", ";", "~", "^", "/")
+_OFTEN = 0.2  # share of cells that have a mark, from which on it seems to be one
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,13 @@ def clean_items(
                 frame[names[name]], mark = _numbers(cells, name, remarks)
                 decimals |= {names[name]: mark} if mark else {}
             else:
-                frame[names[name]] = _one_line(cells)
+                frame[names[name]] = cells if kind == "tokens" else _one_line(cells)
             types[names[name]] = _KINDS[kind]
         if wanted:
             learner, encoder = _LEARNERS[kind]
             sources[learner] = {"columns": [names[name] for name in wanted], "encoder": encoder}
+            if kind == "tokens":
+                sources[learner] |= _lists(frame, {names[name]: name for name in wanted}, remarks)
     nothing = says_nothing(frame["item_id"])
     bad = (frame["item_id"] == "") | broken(frame["item_id"]) | nothing
     left_out.add(f"have no usable {item_id}", np.flatnonzero(bad & ~nothing))
@@ -96,6 +101,44 @@ def clean_items(
 def _by_title(text: Sequence[str]) -> list[str]:
     """The columns of texts, those first whose name says that it is a title."""
     return sorted(text, key=lambda name: "title" not in name.lower() and "name" not in name.lower())
+
+
+def _lists(frame: pd.DataFrame, columns: Mapping[str, str], remarks: list[str]) -> dict[str, object]:
+    """Columns of tokens in one line; if cells are lists, with a mark between their parts that no cell has.
+
+    Args:
+        frame: the columns, which are written.
+        columns: their names in the frame -> in the table.
+        remarks: takes what was done.
+
+    Returns:
+        The source's separator, if it needs one.
+    """
+    whole = "".join(frame[list(columns)].to_numpy().ravel())
+    mark = next((one for one in _MARKS if one not in whole), None) if BETWEEN in whole else None
+    for name, own in columns.items():
+        cells = frame[name]
+        lists = cells.str.contains(BETWEEN, regex=False)
+        if lists.any() and mark is not None:
+            cells = cells.str.replace(BETWEEN, mark, regex=False)
+            remarks.append(f"{own}: {int(lists.sum()):,} cells are lists, written with {mark} between their tokens.")
+        else:
+            remarks += _may_be_several(cells, own)
+        frame[name] = _one_line(cells)
+    return {} if mark is None else {"separator": mark}
+
+
+def _may_be_several(cells: pd.Series, name: str) -> list[str]:
+    """A word about cells that look like several tokens and are taken for one."""
+    filled = cells[cells.str.strip() != ""]
+    for mark in ("|", ";", BETWEEN):
+        several = filled[filled.str.contains(mark, regex=False)]
+        if len(several) > _OFTEN * len(filled):
+            example = several.iloc[0].replace(BETWEEN, " ")
+            mend = f"if it is several, set learners.tokens.source.separator: '{mark}'" if mark != BETWEEN else ""
+            mend = mend or f"leave one of {' '.join(_MARKS)} out of all cells, to stand between the lists' tokens"
+            return [f"WARNING: {name}: a cell such as '{example}' is taken for one token; {mend}."]
+    return []
 
 
 def _one_line(cells: pd.Series) -> pd.Series:

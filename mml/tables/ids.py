@@ -21,7 +21,7 @@ def says_nothing(ids: pd.Series) -> np.ndarray:
 
 def broken(ids: pd.Series) -> np.ndarray:
     """bool [n], ids that hold what parts columns or rows of an atomic file."""
-    return ids.str.contains(r"[\t\r\n]", regex=True).to_numpy(dtype=bool)
+    return ids.str.contains(r"[\t\r\n\x1f]", regex=True).to_numpy(dtype=bool)
 
 
 def rounded(ids: pd.Series) -> np.ndarray:

@@ -23,6 +23,8 @@ _PARQUET = (".parquet", ".pq")
 _LINES = (".jsonl", ".ndjson")
 _ATOMIC = (".inter", ".item", ".user")  # RecBole's, without quotes
 _TABS = (".tsv", ".tab", *_ATOMIC)
+BETWEEN = "\x1f"
+"""Between the parts of a list in a cell: a space that no text has."""
 _SEPARATORS = ",;\t|"
 _NEEDS_PYARROW = f"reading parquet needs pyarrow: {install_line('parquet')} (or save the table as CSV)"
 
@@ -236,5 +238,5 @@ def _column_as_text(column: pd.Series) -> pd.Series:
         whole = bool((numbers[~missing] % 1 == 0).all())  # whole numbers with gaps are floats in pandas
         cells = [f"{number:.0f}" if whole else repr(float(number)) for number in np.where(missing, 0, numbers)]
     else:
-        cells = [" ".join(map(str, cell)) if isinstance(cell, (list, np.ndarray)) else str(cell) for cell in column]
+        cells = [BETWEEN.join(map(str, cell)) if isinstance(cell, (list, np.ndarray)) else str(cell) for cell in column]
     return pd.Series(np.where(missing, "", np.array(cells, dtype=object)), dtype=object)

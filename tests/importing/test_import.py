@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from PIL import Image
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError
+from mml.features.new_items import encode_new_items
 from mml.files.atomic import read_atomic
 from mml.importing import import_log
 from mml.importing.command import main
@@ -155,6 +157,33 @@ def test_what_is_left_out_is_said_by_reason(shop: Path) -> None:
     assert "Left out: rows that have no customer_id: 1 (row 6)." in said
     assert "Ids: 1 had spaces around them" in said
     assert len(read_atomic(made.folder / "shop.inter")) == len(frame) - 5
+
+
+def test_tokens_in_lists_are_tokens_one_by_one(shop: Path) -> None:
+    tags = [["hip hop", "live"], ["live", "rock"], ["jazz"], []]
+    table = products().assign(tags=pd.Series([tags[row % 4] for row in range(24)]))
+    table.to_json("products.jsonl", orient="records", lines=True)
+    made = import_log("orders.csv", name="music", items="products.jsonl", tokens=["tags", "category"])
+    assert "tags: 12 cells are lists, written with | between their tokens." in made.said
+    written = read_atomic(made.folder / "music.item")["tags"].fillna("").tolist()
+    assert written[:4] == ["hip hop|live", "live|rock", "jazz", ""]
+    features = load(made.folder).item_features["tokens"]
+    assert features.vectors.shape[1] == 4 + products()["category"].nunique()  # hip hop, live, rock, jazz
+    fitted = features.fitted
+    assert fitted is not None
+    frame = pd.DataFrame({"item_id": ["x", "y"], "tags": [["live", "hip hop"], "live|hip hop"], "category": "shirt"})
+    frame[:1].to_json("new.jsonl", orient="records", lines=True)
+    vectors = [encode_new_items({"tokens": fitted}, one)["tokens"][0] for one in (frame, "new.jsonl")]
+    np.testing.assert_array_equal(vectors[0][0], vectors[0][1])
+    np.testing.assert_array_equal(vectors[0][0], vectors[1][0])
+    assert (vectors[0][0] > 0).sum() >= 2
+
+
+def test_cells_that_seem_to_hold_several_tokens_are_warned_of(shop: Path) -> None:
+    products().assign(tags="rock|live").to_csv("products.csv", index=False)
+    made = import_log("orders.csv", name="music", items="products.csv", tokens=["tags"])
+    said = "tags: a cell such as 'rock|live' is taken for one token; if it is several, set "
+    assert f"WARNING: {said}learners.tokens.source.separator: '|'." in made.said
 
 
 def test_a_table_of_other_items_and_returns_are_warned_of(shop: Path) -> None:

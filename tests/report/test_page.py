@@ -171,6 +171,21 @@ def test_a_changed_log_is_told(run_copy: Path, hostile_data: Path, tmp_path: Pat
     assert "the log has changed" in section(write_report(run_copy).read_text(encoding="utf-8"), "Example users")
 
 
+def test_after_an_update_the_lists_are_those_of_the_run(run_copy: Path) -> None:
+    """A model that has learned what these users did next would show that it knows it."""
+    before = section(write_report(run_copy).read_text(encoding="utf-8"), "Example users")
+    model = mml.load(run_copy)
+    model.update(mml.rest_of(run_copy))
+    model.save(run_copy / "model")
+    after = section(write_report(run_copy).read_text(encoding="utf-8"), "Example users")
+    assert "as the model has learned since" in after
+    rows = [re.findall(r"<tr><th scope=.row.>(\d+)</th><td>(.*?)</td>", own) for own in (before, after)]
+    assert rows[0] == rows[1]
+    assert rows[0]
+    (run_copy / "recommendations.csv").unlink()
+    assert "Left out" in section(write_report(run_copy).read_text(encoding="utf-8"), "Example users")
+
+
 def test_shown_new_items_are_counted(run_copy: Path) -> None:
     evidence = Evidence(run_copy)
     items = evidence.items

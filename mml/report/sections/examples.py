@@ -20,6 +20,11 @@ _TITLE = "Example users"
 _FOUND, _MISSED = 3, 3
 _LISTED = 5
 _LONGEST = 9  # interactions of a history that are shown
+_CONTRIBUTED = "A learner's column is what it contributed to the item's score: its weight times its standardised score."
+_LEARNED = (
+    "The lists are those of the run; what each learner contributed is not known any more, as the model has learned "
+    "since (mml update)."
+)
 
 Show = Callable[[str], Markup]
 """An item as the page shows it: picture, title, a badge if it is new."""
@@ -40,12 +45,16 @@ def examples(evidence: Evidence) -> Section:
     if model is None or not histories:
         why = evidence.missing.get("model") or evidence.missing.get("log") or "no history is known"
         return Section("examples", _TITLE, left_out(f"{why}."))
+    as_trained = not model.learned_logs
+    if not as_trained and evidence.lists is None:
+        why = f"The model has learned since, and {evidence.missing['lists']}."
+        return Section("examples", _TITLE, left_out(why))
     chosen = list(_examples(evidence, model))
     show = _shower(model, {item for one in chosen for item in (*one.history, one.target, *one.listed["item_id"])})
     intro = paragraph(
         f"Drawn by lot: up to {_FOUND} users whose next item is in the top ten and up to {_MISSED} whose is not, at "
-        "their largest number of known interactions. A learner's column is what it contributed to the item's score: "
-        "its weight times its standardised score. A new item is one that nobody had touched at T."
+        f"their largest number of known interactions. {_CONTRIBUTED if as_trained else _LEARNED} A new item is one "
+        "that nobody had touched at T."
     )
     cards = [_card(evidence, one, model, show) for one in chosen]
     return Section("examples", _TITLE, joined(intro, *cards))
@@ -60,10 +69,18 @@ def _examples(evidence: Evidence, model: Recommender) -> Iterator[_Example]:
     rows = [*order[found][:_FOUND], *order[~found][:_MISSED]]
     cases = {int(row): (str(frame["user_id"].iat[row]), int(evidence.cases.shots[row])) for row in rows}
     given = {str(row): evidence.histories[user][:shots] for row, (user, shots) in cases.items()}
-    lists = model.recommend(given, top=TOP, explain=True)
-    for row, (user, _) in cases.items():
+    lists = None if model.learned_logs else model.recommend(given, top=TOP, explain=True)
+    for row, (user, shots) in cases.items():
         target = str(frame["target_item"].iat[row])
-        yield _Example(row, user, given[str(row)], target, lists[lists["user_id"] == str(row)])
+        listed = _written(evidence, user, shots) if lists is None else lists[lists["user_id"] == str(row)]
+        yield _Example(row, user, given[str(row)], target, listed)
+
+
+def _written(evidence: Evidence, user: str, shots: int) -> pd.DataFrame:
+    """The list that the run left of a case."""
+    lists = evidence.lists
+    assert lists is not None
+    return lists[(lists["user_id"] == user) & (lists["shots"] == shots) & (lists["rank"] <= TOP)]
 
 
 def _shower(model: Recommender, wanted: set[str]) -> Show:
@@ -93,7 +110,7 @@ def _card(evidence: Evidence, one: _Example, model: Recommender, show: Show) -> 
         heading,
         paragraph(before, ":"),
         history,
-        _list(one, list(model.learners), show),
+        _list(one, [] if model.learned_logs else list(model.learners), show),
         paragraph("What they did next: ", show(one.target), class_="next"),
         _places(evidence, one, list(model.learners)),
         class_="card",
@@ -111,7 +128,8 @@ def _list(one: _Example, learners: Sequence[str], show: Show) -> Markup:
         mark = tag("strong", " ← what they did next") if is_target else ""
         parts = [f"{row[name]:+.2f}" if name in row and row[name] == row[name] else "-" for name in learners]
         rows.append([row["rank"], joined(show(str(row["item_id"])), mark), *parts])
-    return table("What mml recommended, and what each learner contributed", ["place", "item", *learners], rows)
+    contributed = ", and what each learner contributed" if learners else ""
+    return table(f"What mml recommended{contributed}", ["place", "item", *learners], rows)
 
 
 def _places(evidence: Evidence, one: _Example, learners: Sequence[str]) -> Markup:

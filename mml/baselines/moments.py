@@ -42,11 +42,13 @@ class Period:
         name: of the stage of what is trained at its beginning.
         cases: int64 [n], places in the test tasks.
         new: the known interactions of the new users.
+        times: float64 [n_interactions], when these came.
     """
 
     name: str
     cases: np.ndarray
     new: UserSequences
+    times: np.ndarray
 
     @property
     def known(self) -> PackedSequences:
@@ -77,5 +79,6 @@ def periods(dataset: MMLDataset, tasks: TaskSet, n: int) -> Iterator[Period]:
     part = np.searchsorted(moments, targets, side="right") - 1
     moments[0] = -np.inf
     for number, moment in enumerate(moments):
-        known = UserSequences(np.arange(len(users.new)), users.new.only(times < moment))
-        yield Period(f"moment_{number + 1}", np.flatnonzero(part == number), known)
+        is_known = times < moment
+        known = UserSequences(np.arange(len(users.new)), users.new.only(is_known))
+        yield Period(f"moment_{number + 1}", np.flatnonzero(part == number), known, times[is_known])

@@ -22,6 +22,7 @@ from mml.evaluation.cases import Part
 from mml.evaluation.scorer import Scorer
 from mml.evaluation.settings import MomentSettings
 from mml.evaluation.validation import Validation
+from mml.model.log.slot import even_times
 from mml.run.frame import Stages
 
 
@@ -66,16 +67,15 @@ class OwnRun:
     @property
     def follows_events(self) -> bool:
         """Whether it is also asked at the moments of the targets."""
-        has_times = self._start.dataset.has_time and isinstance(self._entry, RefittedEntry)
-        return has_times and self._treatment == "none"
+        is_refitted = isinstance(self._entry, RefittedEntry) and self._treatment == "none"
+        return is_refitted and self._start.dataset.has_moments
 
     def online(self, tasks: TaskSet, followed: Followed) -> Iterable[Part]:
         """Scores of the test tasks where every event before a moment is known; of those that follow events."""
         data, n_fits = self._start.dataset, self._start.part(OnlineSettings).online_fits
         assert isinstance(self._entry, RefittedEntry)
-        assert data.past_times is not None
-        method = self._entry.method(self._start)
-        return online_parts(method, span_of(data.past_times), followed, tasks, data.item_num, n_fits)
+        method, span = self._entry.method(self._start), span_of(even_times(data.past, data.past_times))
+        return online_parts(method, span, followed, tasks, data.item_num, n_fits)
 
     def _parts(self, tasks: TaskSet) -> Iterator[Part]:
         for period in periods(self._start.dataset, tasks, self._start.config.part(MomentSettings).moments):
@@ -88,7 +88,7 @@ class OwnRun:
             return self._start
         return replace(
             self._start,
-            dataset=self._start.dataset.after(period.known),
+            dataset=self._start.dataset.after(period.known, period.times),
             suffix=f"_{self._treatment}_{period.name}",
             tuned=(self._start, period.known) if self._treatment == "trans" else None,
             methods={},

@@ -310,11 +310,24 @@ class MMLDataset(AtomicDataset):
             found[rows] = (tasks.inputs(rows) == target[rows, None]).any(1)
         return found
 
-    def after(self, known: PackedSequences) -> MMLDataset:
-        """The same data at a later moment: these interactions are among the old users', and every item is warm."""
+    @property
+    def has_moments(self) -> bool:
+        """Whether new users come after a time T, so that it can be told what was known when they took something."""
+        return self._split.time is not None
+
+    def after(self, known: PackedSequences, times: np.ndarray | None = None) -> MMLDataset:
+        """The same data at a later moment: these interactions are among the old users', and every item is warm.
+
+        Args:
+            known: interactions of new users.
+            times: float64 [n_interactions], when they came, on the log's clock.
+        """
         later = copy.copy(self)
         later.users = replace(self.users, old=PackedSequences.joined([self.users.old, known]))
-        later.old_times = later.past_times = None
+        later.old_times, later.past_times = (
+            None if own is None or times is None else np.concatenate([own, times])
+            for own in (self.old_times, self.past_times)
+        )
         later.past = PackedSequences.joined([self.past, known])
         later.n_warm_items = later.n_known_items = self.item_num - 1
         return later

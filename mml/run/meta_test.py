@@ -43,7 +43,7 @@ def meta_test_stage(context: RunContext, recommender: Recommender, after: Sequen
 
     def build(_: int) -> tuple[State, int]:
         tasks, _skipped = dataset.test_tasks()
-        ranked = _Ranked(context, metrics, settings.online)
+        ranked = _Ranked(context, metrics, settings.online and dataset.has_moments)
         rankings = ranked.all(recommender, tasks)
         by_group = _by_group(rankings, tasks, dataset, metrics)
         first = dataset.first_screens()
@@ -63,7 +63,7 @@ def meta_test_stage(context: RunContext, recommender: Recommender, after: Sequen
 
     depends_on = [config.of_stage(STAGE), dataset.fingerprint(with_new_users=True), dataset.past_fingerprint()]
     depends_on += context.known_features(context.catalogue.features, dataset.item_num)
-    if settings.online and recommender.follows_events:
+    if settings.online and dataset.has_moments and recommender.follows_events:
         depends_on.append(dataset.event_log().fingerprint())
     return context.stages(STAGE, depends_on, after, [*_CODE, __name__], build)
 

@@ -21,6 +21,8 @@ from mml.evaluation.cases import rank_cases
 from mml.evaluation.settings import RankingRules
 from mml.evaluation.significance import per_case_ndcg
 from mml.evaluation.validation import Validation
+from mml.model.learner.linear_entry import LinearEntry
+from mml.model.learner.slot import FitContext, State, TrainedLearner
 from mml.model.log.methods import METHODS
 from mml.model.log.prior import PriorMethod
 from mml.model.log.slot import LogMethod, LogScorer
@@ -183,12 +185,23 @@ def test_other_treatments_and_other_baselines_have_none(
 
 
 @pytest.mark.slow
-def test_a_log_without_times_has_none(tmp_path: Path) -> None:
-    rows = [row[:2] for row in small_rows()]
-    write_log(tmp_path, rows, HEADER[:2])
-    line = ["--data_path", str(tmp_path), f"--output_dir={tmp_path / 'output'}", "--use_gpu=False", "--topk=[5]"]
-    assert main(["Markov", "--dataset", "log", f"--data_path={tmp_path}", *line[2:]]) == 0
+@pytest.mark.parametrize("is_by_user", [False, True])
+def test_without_times_the_order_of_rows_is_that_of_time(is_by_user: bool, tmp_path: Path) -> None:
+    """So it has an online line; whose new users a file names has none, as others' events may come after the target."""
+    rows = sorted(small_rows(), key=lambda row: float(row[2]))
+    if is_by_user:
+        arrival = {user: place for place, user in enumerate(dict.fromkeys(row[0] for row in rows))}
+        rows = sorted(rows, key=lambda row: arrival[row[0]])
+    write_log(tmp_path, [row[:2] for row in rows], HEADER[:2])
+    line = [f"--data_path={tmp_path}", f"--output_dir={tmp_path / 'output'}", "--use_gpu=False", "--topk=[5]"]
+    assert main(["Markov", "--dataset", "log", *line]) == 0
     (run,) = (tmp_path / "output" / "log").glob("Markov-seed*")
+    assert list(result_of(run)["metrics"]) == ["Markov", "Markov_online"]
+    users = list(dict.fromkeys(row[0] for row in rows))[-8:]
+    (tmp_path / "new.txt").write_text("\n".join(users) + "\n", encoding="utf-8")
+    named = [f"--new_users_file={tmp_path / 'new.txt'}", f"--output_dir={tmp_path / 'named'}"]
+    assert main(["Markov", "--dataset", "log", line[0], *line[2:], *named]) == 0
+    (run,) = (tmp_path / "named" / "log").glob("Markov-seed*")
     assert list(result_of(run)["metrics"]) == ["Markov"]
 
 
@@ -246,3 +259,19 @@ def test_it_is_fitted_to_validation_users_and_validated_without_them(tmp_path: P
     assert found["past"] != found["old"]
     assert result["metrics"]["PositionPopularity"]["all"]["ndcg@5"] == pytest.approx(found["past"][0], abs=2e-6)
     assert result["validation"]["ndcg@1000"] == pytest.approx(found["old"][1], abs=2e-6)
+
+
+@pytest.mark.slow
+def test_so_is_the_linear_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_log(tmp_path, small_rows())
+    arguments = ["--valid_user_ratio=0.2", "--eval_shots=[1, 2]"]
+    dataset, seen, real = load_log(tmp_path, *arguments), [], LinearEntry.fitted
+
+    def fitted(self: LinearEntry, name: str, choice: State, context: FitContext) -> TrainedLearner:
+        seen.append(len(context.old))
+        return real(self, name, choice, context)
+
+    monkeypatch.setattr(LinearEntry, "fitted", fitted)
+    common = [f"--data_path={tmp_path}", f"--output_dir={tmp_path / 'output'}", "--use_gpu=False", "--topk=[5]"]
+    assert main(["Linear", "--dataset", "log", *common, *arguments]) == 0
+    assert seen == [len(dataset.past), len(dataset.users.old)]

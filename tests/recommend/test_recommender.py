@@ -7,6 +7,8 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,11 @@ from mml.data.items import Items
 from mml.data.moments import Followed
 from mml.errors import InputError
 from mml.evaluation.cases import rank_cases
+from mml.files.alone import alone_in
 from mml.files.bundle import read_about, read_state, write_state
+from mml.histories import Histories
 from mml.recommender import Recommender
-from mml.recommender.updates import _chance
+from mml.recommender.updates import FEWEST_JUDGES, _chance
 from mml.run.context import ranking_rules
 
 pytestmark = pytest.mark.slow
@@ -542,6 +546,62 @@ def test_a_log_that_has_grown_is_learned_where_it_has(
     last.update(early)
     said = "2 of 4 interactions are no later than the end of the log that the model was trained on"
     assert said in capsys.readouterr().err
+
+
+def test_who_returns_goes_on_and_few_judges_refuse_nothing(output: Path) -> None:
+    """A day on which everybody took one thing; who was there before is no newcomer, and is no neighbour of his own."""
+    model = mml.load(output / "tiny" / "latest")
+    dataset = MMLDataset(Config("tiny", [output / "tiny" / "latest" / "config.yaml"]))
+    end, n = float(model.counting[0].events.times[-1]), len(model.counting[0].events)
+    known, ids = [str(token) for token in dataset.user_tokens[:3]], list(model.items.index)
+    day = pd.DataFrame(
+        {"user_id": [*known, "new"], "item_id": ids[-4:], "timestamp": [end + 10.0 * k for k in range(4)]}
+    )
+    assert model.numbers_of([*known, "new"]).tolist() == [0, 1, 2, -1]
+    assert model.update(day)["kept"] == "new"
+    assert model.numbers_of([*known, "new"]).tolist() == [0, 1, 2, len(dataset.past)]
+    events = model.counting[0].events
+    assert events.users[n:].tolist() == [0, 1, 2, len(dataset.past)]
+    assert events.places[n:].tolist() == [*dataset.past.lengths[:3], 0]
+    assert model.log is not None
+    assert model.log.lengths[[0, 1, 2, -1]].tolist() == [*(dataset.past.lengths[:3] + 1), 1]
+    tasks = model.now(Histories.read({known[1]: ids[:2]}, model.vocabulary).tasks(np.array([0]), 5), np.array([1]))
+    assert tasks.moments is not None
+    assert tasks.moments.users.tolist() == [1]
+    again = pd.concat([day, day.assign(timestamp=day["timestamp"] + 1e-7, item_id=day["item_id"])])
+    assert model.update(again)["n_again"] == 8  # microseconds part times
+
+
+def test_two_who_lose_alike_do_not_refuse() -> None:
+    changes, users = np.full(4, -0.001), np.array([0, 0, 1, 1])
+    assert _chance(changes, users) == np.inf
+    many = np.arange(FEWEST_JUDGES)
+    assert _chance(np.full(len(many), -0.001), many) < 0.001
+
+
+def test_an_update_waits_for_another(output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two at once one was lost: both had read the same model."""
+    folder = tmp_path / "model"
+    shutil.copytree(output / "tiny" / "latest" / "model", folder)
+    ids, began = list(mml.load(folder).items.index), threading.Event()
+    for name in ("a", "b"):
+        pd.DataFrame({"user_id": [name] * 2, "item_id": ids[:2]}).to_csv(tmp_path / f"{name}.csv", index=False)
+
+    def other() -> None:
+        with alone_in(folder, "updates"):
+            began.set()
+            time.sleep(0.3)
+            model = mml.load(folder)
+            model.update(tmp_path / "a.csv")
+            model.save(folder)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    began.wait()
+    assert main(["update", str(folder), "--log", str(tmp_path / "b.csv")]) == 0
+    thread.join()
+    assert f"{folder}: another process updates this model; waiting for it." in capsys.readouterr().err
+    assert (mml.load(folder).numbers_of(["a", "b"]) >= 0).all()
 
 
 def test_what_training_may_not_learn_from_is_learned_afterwards(

@@ -18,6 +18,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from benchmarks.counter import Counter, CounterScorer, cases_of, choose_counter
 from benchmarks.measured import machine
 from mml.config.arguments import common_arguments
 from mml.config.config import Config
@@ -27,7 +28,6 @@ from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import Ranking, rank_targets
 from mml.evaluation.scorer import Scorer
 from mml.model.log.content import ContentNeighbours
-from mml.model.log.counter import Counter, CounterScorer, cases_of, choose_counter
 from mml.model.log.methods import METHODS
 from mml.model.log.prior import PriorMethod
 from mml.model.log.slot import LogMethod, LogModel, LogScorer, choose, described

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.counter import Counter, CounterScorer, cases_of, choose_counter
 from benchmarks.log_models import World
 from benchmarks.measured import machine
 from mml.config.arguments import common_arguments
@@ -28,7 +29,6 @@ from mml.data.rolling import Cases, blocks_in_time, cases_after
 from mml.errors import InputError
 from mml.evaluation.ranking import Ranking, rank_targets
 from mml.evaluation.scorer import ItemScores, Scorer, of_rows
-from mml.model.log.counter import Counter, CounterScorer, cases_of, choose_counter
 from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.launches import learned, untouched_weights
 from mml.model.newcomers.learner import LEARNERS, Chosen, Newcomers, choose

@@ -66,6 +66,8 @@ def _learn(model: Recommender, log: Path | pd.DataFrame, named: str) -> bool:
         return False
     report = model.update(log)
     skipped = f", {report['n_unknown']:,} with unknown items skipped" if report["n_unknown"] else ""
+    if report["n_unknown"] and isinstance(log, Path) and (posted := log.parent / "items.jsonl").is_file():
+        skipped += f" (those that were posted are in {posted}: give it as --items)"
     skipped += f", {report['n_again']:,} learned before" if report["n_again"] else ""
     n_judges = report["n_judges"]
     newest = "newest user" if n_judges == 1 else f"{n_judges} newest users"

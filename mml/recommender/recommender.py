@@ -169,9 +169,9 @@ class Recommender(TrainedParts):
     def update(self, log: Given) -> Updated:
         """Learn from what users did since the training, in seconds: no weight is trained by gradients.
 
-        Learners without an encoder are fitted again, all are corrected for the items' shares among the newer
-        interactions. The newest tenth of the users judge: if yesterday's model predicts them clearly better (a
-        t-test over these users, p < 0.05), that one is kept.
+        Users who are known go on. Events are counted, learners without an encoder are fitted again, the others are
+        corrected for the items' shares among the newer interactions. The newest tenth of the users judge: if
+        yesterday's model predicts them clearly better (a t-test over eight or more, p < 0.05), that one is kept.
 
         Args:
             log: of users, the oldest first; as for `recommend`. Unknown items are skipped; see `add_items`.

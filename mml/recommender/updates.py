@@ -49,7 +49,7 @@ class Updated(TypedDict):
 def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     """The parts after what users did since the training, or as they were if these predict the newest users better.
 
-    Better by a t-test over these users, p < 0.05: a few of them cannot tell, and what came since is evidence.
+    Better by a t-test over these users, p < 0.05: few of them cannot tell, and what came since is evidence.
 
     Raises:
         InputError: for a log from which nothing can be learned, or parts without their own log.

@@ -78,8 +78,8 @@ def learned(
     newer: Newer,
     settings: UpdateSettings,
 ) -> dict[str, TrainedLearner]:
-    """Learners without an encoder fitted again to all; all but those of the log corrected where predictions miss the
-    newer ones; those that count events go on counting.
+    """Learners that count events go on counting; those without an encoder are fitted again to all; of these the linear
+    one, and those with an encoder, are corrected where predictions miss the newer ones.
 
     Args:
         learners: by name.

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.counter import Counter, CounterScorer, choose_counter, old_arrivals
 from mml.data.events import EventLog
-from mml.model.log.counter import Counter, CounterScorer, DecayedCounts, choose_counter, histories_of, old_arrivals
+from mml.data.rolling import histories_before
+from mml.model.log.counter import DecayedCounts
 
 N_ITEMS = 9
 
@@ -93,7 +95,7 @@ def test_the_cases_that_settings_are_chosen_by() -> None:
     events = _events(3)
     for repeatable in (False, True):
         cases = old_arrivals(events, 8, [1, 3], 1000, repeatable)
-        histories = histories_of(events, cases, 50)
+        histories = histories_before(events, cases, 50)
         wanted = []
         for case in range(len(events)):
             before = events.items[:case][events.users[:case] == events.users[case]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
+from itertools import chain, compress
 from pathlib import Path
 
 import numpy as np
@@ -62,15 +62,20 @@ class Histories:
         users, known = [], []
         unknown: list[object] = []
         seconds: list[list[float]] | None = None if times is None else []
-        for user, own in lists.items():
+        seen: set[str] = set()
+        for name, own in lists.items():
+            user = str(name).strip()
+            if user in seen:
+                raise InputError(f"the histories name user '{user}' twice; join the two.")
+            seen.add(user)
             ids = listed(f"the history of '{user}'", own, ordered=True)
             numbers = items.known(ids)
-            users.append(str(user))
+            users.append(user)
             known.append(numbers)
             if len(numbers) < len(ids):
                 unknown += [one for one in ids if not items.known([one])]
             if seconds is not None and times is not None:
-                seconds.append([time for one, time in zip(ids, times[user], strict=True) if items.known([one])])
+                seconds.append([time for one, time in zip(ids, times[str(name)], strict=True) if items.known([one])])
         return cls(users, known, unknown, seconds)
 
     @property
@@ -91,12 +96,10 @@ class Histories:
 
         Times are told apart by microseconds, as files of logs hold them.
         """
-        rows = zip(self.users, self.items, self.seconds or (), strict=self.seconds is not None)
-        return keys_of(
-            f"{user}\0{item}\0{round(float(time), 6)!r}"
-            for user, own, times in rows
-            for item, time in zip(own, times, strict=True)
-        )
+        if self.seconds is None:
+            return np.zeros(0, dtype=np.uint64)
+        users = (user for user, own in zip(self.users, self.items, strict=True) for _ in own)
+        return row_keys(users, chain.from_iterable(self.items), chain.from_iterable(self.seconds))
 
     def of_rows(self, kept: np.ndarray) -> Histories:
         """Some of the interactions, bool [n_interactions], of the same users."""
@@ -129,6 +132,13 @@ class Histories:
         lengths = np.array([len(one) for one in own], dtype=np.int64)
         flat = np.concatenate([np.zeros(0, np.int64), *(np.asarray(one, dtype=np.int64) for one in own)])
         return PackedSequences(flat, np.concatenate(([0], np.cumsum(lengths))))
+
+
+def row_keys(users: Iterable[str], items: Iterable[int], times: Iterable[float]) -> np.ndarray:
+    """uint64 [n], by which interactions are known again; see Histories.keys."""
+    return keys_of(
+        f"{user}\0{item}\0{round(float(time), 6)!r}" for user, item, time in zip(users, items, times, strict=True)
+    )
 
 
 def keys_of(names: Iterable[str]) -> np.ndarray:

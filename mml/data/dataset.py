@@ -219,15 +219,16 @@ class MMLDataset(AtomicDataset):
         """str [n_items]; item_tokens[i] is the token of item id i, and item_tokens[0] the padding's."""
         return self.field2id_token[self.iid_field]
 
-    def rest(self) -> pd.DataFrame:
+    def rest(self, time: float | None) -> pd.DataFrame:
         """What no training may learn from: new users' interactions, and old users' after T.
 
         Columns user_id and item_id, and timestamp if the log has times; as the log's rows are.
+
+        Args:
+            time: T, of a row's number where there are no times; None where a file names the new users.
         """
-        whole, time = self.whole_log, self._split.time
-        is_rest = whole.users >= len(self.past)
-        if time is not None:
-            is_rest |= whole.times > time
+        whole = self.whole_log
+        is_rest = whole.users >= len(self.past) if time is None else whole.times > time
         rows = {"user_id": self.user_tokens[whole.users[is_rest]], "item_id": np.asarray(whole.items)[is_rest]}
         return pd.DataFrame(rows if not self.has_time else rows | {"timestamp": whole.times[is_rest]})
 

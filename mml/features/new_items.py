@@ -6,6 +6,7 @@ import logging
 import numbers
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -77,15 +78,19 @@ def _with_ids(table: pd.DataFrame | str | Path, layout: TableLayout) -> tuple[pd
     if not isinstance(table, pd.DataFrame):
         raise InputError(f"new items of type {type(table).__name__}: give a DataFrame, or the name of a file of one.")
     refuse_same_names("the table of new items", table)
-    is_numbered = isinstance(table.index, pd.RangeIndex)
     columns = [str(column) for column in table]
-    own = layout.item_id_in(columns, "the table of new items") if is_numbered else called(columns, layout.item_ids)
+    if isinstance(table.index, pd.RangeIndex):
+        return table, layout.item_id_in(columns, "the table of new items")
+    own = called(columns, layout.item_ids)
+    if own is None and table.index.name is None and pd.api.types.is_integer_dtype(table.index.dtype):
+        with suppress(InputError):  # the numbers of rows that were picked, unless there is no column of ids
+            own = layout.item_id_in(columns, "")
     return table, own
 
 
 def encode_new_items(
     fitted: Mapping[str, FittedFeatures],
-    table: pd.DataFrame | str | Path,
+    frame: pd.DataFrame,
     folders: str | Path | Mapping[str, str | Path] | None = None,
     device: str = "auto",
     progress: bool = False,
@@ -95,7 +100,7 @@ def encode_new_items(
 
     Args:
         fitted: modality -> how its vectors are made (`ItemFeatures.fitted`).
-        table: see read_new_items, with the columns of the sources. For a modality that came from a file of vectors
+        frame: of read_new_items, with the columns of the sources. For a modality that came from a file of vectors
             `<modality>_emb`, or `<modality>`: vectors, or numbers separated by spaces. An empty cell is nothing.
         folders: folder of files named by item id, such as pictures, for all modalities that have some; or modality
             -> folder. Items without a file, or without any folder, count as missing.
@@ -110,7 +115,6 @@ def encode_new_items(
         InputError: a column is missing, a vector has another length, an amount could be read in two ways, a folder
             cannot be read, or no item has anything to encode.
     """
-    frame = read_new_items(table, layout)
     _refuse_missing_columns(fitted, frame)
     result = {}
     for name, one in fitted.items():

@@ -123,19 +123,20 @@ def _lists(frame: pd.DataFrame, columns: Mapping[str, str], remarks: list[str]) 
             cells = cells.str.replace(BETWEEN, mark, regex=False)
             remarks.append(f"{own}: {int(lists.sum()):,} cells are lists, written with {mark} between their tokens.")
         else:
-            remarks += _may_be_several(cells, own)
+            remarks += _may_be_several(cells, own, mark)
         frame[name] = _one_line(cells)
     return {} if mark is None else {"separator": mark}
 
 
-def _may_be_several(cells: pd.Series, name: str) -> list[str]:
-    """A word about cells that look like several tokens and are taken for one."""
+def _may_be_several(cells: pd.Series, name: str, of_lists: str | None) -> list[str]:
+    """A word about cells that look like several tokens and are taken for one; `of_lists` parts those of lists."""
     filled = cells[cells.str.strip() != ""]
     for mark in ("|", ";", BETWEEN):
         several = filled[filled.str.contains(mark, regex=False)]
         if len(several) > _OFTEN * len(filled):
             example = several.iloc[0].replace(BETWEEN, " ")
             mend = f"if it is several, set learners.tokens.source.separator: '{mark}'" if mark != BETWEEN else ""
+            mend = "if it is several, write lists, as in the other columns" if of_lists is not None else mend
             mend = mend or f"leave one of {' '.join(_MARKS)} out of all cells, to stand between the lists' tokens"
             return [f"WARNING: {name}: a cell such as '{example}' is taken for one token; {mend}."]
     return []

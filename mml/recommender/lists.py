@@ -36,8 +36,7 @@ def of_histories(
     """The lists of the users `rows` [n] of some histories, of whom something is known, block by block."""
     if not len(rows):
         return
-    numbers = parts.numbers_of([found.users[row] for row in rows])
-    tasks = parts.now(found.tasks(rows, parts.rules.max_length), numbers)
+    tasks = parts.now(found.tasks(rows, parts.rules.max_length))
     outputs = parts.outputs(tasks)
     scorer, left_out = parts.fused(tasks, outputs), ~allowed.to(parts.device)
     for begin in range(0, len(rows), BLOCK):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import cast
@@ -30,6 +31,7 @@ from mml.recommender.lists import BLOCK, allowed_items, of_histories, of_popular
 from mml.recommender.parts import TrainedParts
 from mml.recommender.updates import Updated, digest, learned_before, updated
 from mml.tables.layout import TableLayout
+from mml.tables.times import COUNTER
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +53,8 @@ class Recommender(TrainedParts):
     @cached_property
     def layout(self) -> TableLayout:
         """What is known of the shop's tables."""
-        return TableLayout.of(self.values)
+        ends = [one.events.times[-1] for one in self.counting if len(one.events)]
+        return replace(TableLayout.of(self.values), counted=bool(ends) and ends[0] < COUNTER)
 
     @property
     def image_folder(self) -> Path | None:

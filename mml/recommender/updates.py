@@ -131,8 +131,8 @@ def _say_of_old(parts: TrainedParts, found: Histories) -> None:
     n_old = int((found.times <= ends[0]).sum())
     if n_old:
         logger.warning(
-            "%s of %s interactions are no later than the end of the log that the model was trained on (%s); those that "
-            "are in it count twice.",
+            "%s of %s interactions are no later than the end of the log that the model was trained on (%s), and not in "
+            "it; they are learned as if they had come then.",
             f"{n_old:,}",
             f"{len(found.times):,}",
             as_date(ends[0]),

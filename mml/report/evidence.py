@@ -137,6 +137,13 @@ class Evidence:
             self.missing["model"] = str(error)
             return None
 
+    @property
+    def model_is_as_trained(self) -> bool:
+        """Whether it has neither learned nor been given items since the run."""
+        model = self.model
+        n_items = self.result["data"]["items"]
+        return model is not None and not model.learned_logs and len(model.vocabulary) == n_items + 1
+
     @cached_property
     def log(self) -> RunLog | None:
         """The log."""

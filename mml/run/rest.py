@@ -9,7 +9,6 @@ import pandas as pd
 
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
-from mml.data.settings import SplitSettings
 from mml.errors import InputError
 from mml.model.learner.slot import MAIN
 
@@ -35,7 +34,4 @@ def rest_of(run: str | Path) -> pd.DataFrame:
     files = [str(folder / "config.yaml")]
     config = Config(dataset, files)
     nothing_to_encode = {name: None for name in config.learners if name != MAIN}
-    given: dict[str, object] = {"learners": nothing_to_encode}
-    if time is not None and config.part(SplitSettings).new_users_file is None:
-        given["data_split_time"] = time  # the log may have grown
-    return MMLDataset(Config(dataset, files, given)).rest()
+    return MMLDataset(Config(dataset, files, {"learners": nothing_to_encode})).rest(time)

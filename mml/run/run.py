@@ -6,13 +6,15 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from mml import distributed
 from mml.checking.dataset import check_dataset
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.items import Items
 from mml.evaluation.measured import measured
-from mml.histories import keys_of
+from mml.histories import keys_of, row_keys
 from mml.method_names import FLOOR, FULL, ONLINE
 from mml.model.encoder.settings import EncoderSettings
 from mml.model.fusion.slot import FusionSettings
@@ -100,8 +102,15 @@ class Run:
         catalogue, values = self.context.catalogue, config.values()
         choices = {name: stages.choice for name, stages in learners.items() if stages.choice is not None}
         log = self.dataset.past
-        users = keys_of(str(token) for token in self.dataset.user_tokens[: len(log)])
-        return Recommender(vocabulary, catalogue, trained, generator, rules, values, config.device, log, users, choices)
+        names = [str(token) for token in self.dataset.user_tokens[: len(log)]]
+        whole = Recommender(
+            vocabulary, catalogue, trained, generator, rules, values, config.device, log, keys_of(names), choices
+        )
+        if self.dataset.past_times is not None:
+            whole.learned_rows = np.unique(
+                row_keys([names[user] for user in log.owners], log.items, self.dataset.past_times)
+            )
+        return whole
 
     def _save(self, recommender: Recommender) -> None:
         """Write the model, unless it is there and has learned since, and no stage was made anew."""

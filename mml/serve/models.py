@@ -12,7 +12,7 @@ import pandas as pd
 from mml.errors import InputError
 from mml.serve.errors import Unavailable
 from mml.serve.metrics import Metrics
-from mml.serve.model import Load, Served, last_written
+from mml.serve.model import Load, Recommender, Served, last_written
 from mml.serve.schemas import NewItem
 from mml.serve.worker import Worker
 
@@ -133,21 +133,25 @@ def _grown(served: Served, items: Sequence[NewItem]) -> tuple[Served, int]:
     """A model with items that were posted, and how many: one that does not fit takes no other with it."""
     if not items:
         return served, 0
-    refused: dict[str, InputError] = {}
-    try:
-        served.model.add_items(_table(items))
-    except InputError:
-        for item in items:
-            try:
-                served.model.add_items(_table([item]))
-            except InputError as error:
-                refused[item.item_id] = error
+    refused = _added(served.model, _table(items))
     if refused:
         name, why = next(iter(refused.items()))
         _LOGGER.warning("%d of %d posted items do not fit this model; '%s': %s", len(refused), len(items), name, why)
     served.model.prepare()
     grown = served.renewed()
     return grown, sum(item.item_id in grown.catalogue for item in items)
+
+
+def _added(model: Recommender, table: pd.DataFrame) -> dict[str, InputError]:
+    """Items that the model refuses, found by halves, and why; the others are added."""
+    try:
+        model.add_items(table)
+    except InputError as error:
+        if len(table) == 1:
+            return {str(table["item_id"].iat[0]): error}
+        half = len(table) // 2
+        return _added(model, table[:half]) | _added(model, table[half:].reset_index(drop=True))
+    return {}
 
 
 def _table(items: Sequence[NewItem]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from mml.serve.limits import MOST_CANDIDATES, MOST_HISTORY, MOST_LETTERS, MOST_ROWS, MOST_TOP, MOST_USERS
+from mml.tables.ids import is_no_id
 
 
 def _whole(value: object) -> object:
@@ -28,11 +29,20 @@ def _plain(value: str | int) -> str:
     return text
 
 
+def _of_something(value: str) -> str:
+    """An id that is kept; what stands for nothing is left out of tables, too."""
+    if is_no_id(value):
+        raise ValueError(f"'{value}' stands for nothing and is no id")
+    return value
+
+
 if TYPE_CHECKING:
     Id = str
+    KeptId = str
 else:  # what comes is one of two, what the code gets is always text
     Id = Annotated[_Text | _Number, AfterValidator(_plain)]
     """An id; a whole number is taken as its digits."""
+    KeptId = Annotated[Id, AfterValidator(_of_something)]
 Share = Annotated[float, Field(ge=0, le=1)]
 History = Annotated[
     list[Id], Field(max_length=MOST_HISTORY, description="item ids, oldest first", examples=[["50", "181"]])
@@ -129,7 +139,7 @@ class NewItem(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
     __pydantic_extra__: dict[str, str | int | float | bool | None]
 
-    item_id: Id
+    item_id: KeptId
     title: Annotated[str, Field(max_length=10_000)] | None = None
 
     def row(self) -> dict[str, object]:
@@ -161,8 +171,8 @@ class EventRow(TypedDict):
 class Event(_Request):
     """What a user did."""
 
-    user_id: Id
-    item_id: Id
+    user_id: KeptId
+    item_id: KeptId
     timestamp: float | None = Field(None, ge=0, le=1e11, description="seconds since 1970; null for now")
 
     def row(self, now: float) -> EventRow:

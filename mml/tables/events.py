@@ -76,7 +76,7 @@ def _seconds(cells: pd.Series, layout: TableLayout, where: str) -> np.ndarray:
                 return parse_times(cells, layout.time_format, layout.timezone).seconds
             except UnknownTimes:
                 pass  # the form of the imported log, which this table need not have
-        return parse_times(cells, None, layout.timezone).seconds
+        return parse_times(cells, None, layout.timezone, layout.counted).seconds
     except UnknownTimes as error:
         raise InputError(
             f"{where}: {error.what}; write the times as the log that was imported has them, or leave the column out."

@@ -19,6 +19,11 @@ def says_nothing(ids: pd.Series) -> np.ndarray:
     return ids.str.lower().isin(_NOTHING).to_numpy()
 
 
+def is_no_id(text: str) -> bool:
+    """Whether a text without spaces around is what a program writes where there is no value."""
+    return text.lower() in _NOTHING
+
+
 def broken(ids: pd.Series) -> np.ndarray:
     """bool [n], ids that hold what parts columns or rows of an atomic file."""
     return ids.str.contains(r"[\t\r\n\x1f]", regex=True).to_numpy(dtype=bool)

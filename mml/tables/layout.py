@@ -30,6 +30,7 @@ class TableLayout:
         timezone: of times that name none.
         separator: between a CSV's columns; it is found from the header where it is None or does not hold it.
         encoding: of a CSV.
+        counted: the log's times are the numbers of an order, not dates.
     """
 
     users: Sequence[str] = ("user_id",)
@@ -43,6 +44,7 @@ class TableLayout:
     timezone: str = "UTC"
     separator: str | None = None
     encoding: str = "utf-8"
+    counted: bool = False
 
     @classmethod
     def of(cls, settings: Mapping[str, object]) -> TableLayout:

@@ -18,7 +18,8 @@ _UNITS = (
     (np.inf, 1e9, "nanoseconds"),
 )
 _TOO_LARGE = 1e21  # nanoseconds of the year 33,000
-_COUNTER = 1e8  # smaller numbers are no dates: the second 100,000,000 is in 1973
+COUNTER = 1e8
+"""Smaller numbers are no dates: the second 100,000,000 is in 1973."""
 _NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 _COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _OFFSET = r"(?:Z|[+-]\d\d(?::?\d\d)?)$"  # +01:00, +0100, and +01 as PostgreSQL writes it
@@ -61,13 +62,16 @@ class Times:
     dates: bool = True
 
 
-def parse_times(column: pd.Series, time_format: str | None = None, timezone: str = "UTC") -> Times:
+def parse_times(
+    column: pd.Series, time_format: str | None = None, timezone: str = "UTC", counted: bool = False
+) -> Times:
     """Read dates, seconds, milliseconds and their like.
 
     Args:
         column: text, or pandas' dates.
         time_format: strptime's form of the cells, such as `%d/%m/%Y %H:%M`, where they are none of those known.
         timezone: where clocks went that say no time zone, such as Europe/Berlin.
+        counted: numbers are those of an order, and no dates.
 
     Raises:
         InputError: for cells of no known form, or dates whose day and month cannot be told apart.
@@ -82,6 +86,8 @@ def parse_times(column: pd.Series, time_format: str | None = None, timezone: str
     if time_format is not None:
         return _by_format(cells, time_format, zone, timezone)
     if filled.str.fullmatch(_NUMBER).mean() > 0.5:
+        if counted:
+            return _order_of(pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64))
         return _compact(cells, filled, zone, timezone) or _numbers(cells, zone, timezone)
     return _dates(cells, filled, zone, timezone)
 
@@ -107,12 +113,16 @@ def _numbers(cells: pd.Series, zone: zoneinfo.ZoneInfo, timezone: str) -> Times:
         return _excel_days(values, zone, timezone)
     typical = float(np.nanmedian(np.abs(values)))
     _, divisor, unit = next(row for row in _UNITS if typical < row[0])
-    if typical < _COUNTER:
-        return Times(values, "numbers too small for dates, kept as they are", dates=False)
+    if typical < COUNTER:
+        return _order_of(values)
     with np.errstate(invalid="ignore"):
         other = np.abs(np.log10(np.maximum(np.abs(values), 1e-9)) - np.log10(typical)) > 2  # of another unit
     values = np.where(other, np.nan, values)
     return Times(values / divisor, unit if divisor == 1 else f"{unit}, stored as seconds")
+
+
+def _order_of(values: np.ndarray) -> Times:
+    return Times(values, "numbers too small for dates, kept as they are", dates=False)
 
 
 def _are_excel_days(values: np.ndarray) -> bool:
@@ -158,7 +168,7 @@ def _other_clocks(form: str) -> list[str]:
         return []
     found = _CLOCK.search(form)
     date, between, half = (form, " ", None) if found is None else (form[: found.start()], found[1], found[2])
-    if "%H" in date or "%I" in date:
+    if re.search(r"%[HIMSXcrTpfR]", date):
         return []  # a form of its own
     clocks = ("%I:%M:%S", "%I:%M") if half is not None else ("%H:%M:%S", "%H:%M")
     ends = [between + clock + ("" if half is None else f"{half}%p") for clock in clocks]

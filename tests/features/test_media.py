@@ -16,10 +16,10 @@ from mml.errors import InputError
 from mml.features.encoders import BatchEncoder, Encoded
 from mml.features.files import read_features
 from mml.features.media import MEDIA, FolderMedium, FolderSource
-from mml.features.new_items import encode_new_items
 from mml.features.sources import ItemFile
 from mml.settings import setting
 from prepare_multimodal_information_file.cli import main
+from tests.features.new_items import encoded
 
 NOTES = "abcdefg"
 
@@ -86,7 +86,7 @@ def test_a_source_of_it(folder: Path, more: dict[str, Any], caplog: pytest.LogCa
     assert features.vectors.shape == (5, 7)
     assert "4.notes" in caplog.text
     (folder / "9.notes").write_text("aab")
-    vectors, _ = encode_new_items({"sound": features.fitted}, pd.DataFrame(index=["9"]), folder)["sound"]
+    vectors, _ = encoded({"sound": features.fitted}, pd.DataFrame(index=["9"]), folder)["sound"]
     np.testing.assert_array_equal(vectors[0], features.vectors[1])
 
 

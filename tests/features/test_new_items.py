@@ -16,9 +16,10 @@ from mml.data.item_features import Encoding, ItemFeatures, load_item_features
 from mml.errors import InputError
 from mml.features.files import FeatureTable, write_features
 from mml.features.fitted import FittedFeatures
-from mml.features.new_items import encode_new_items, read_new_items
+from mml.features.new_items import read_new_items
 from mml.features.sources import ItemFile
 from mml.tables.layout import TableLayout
+from tests.features.new_items import encoded
 
 ITEMS = [f"i{item}" for item in range(10)]
 LEARNERS: dict[str, Any] = {
@@ -79,7 +80,7 @@ def table(shop: Path) -> pd.DataFrame:
 def test_old_items_get_their_own_vectors_in_every_modality(shop: Path) -> None:
     first = features(shop)
     for fitted in ({name: one.fitted for name, one in first.items()}, kept(shop)):
-        new = encode_new_items(fitted, table(shop), shop / "images")  # type: ignore[arg-type]
+        new = encoded(fitted, table(shop), shop / "images")  # type: ignore[arg-type]
         assert set(new) == set(LEARNERS) - {"id"}
         for name, (vectors, present) in new.items():
             assert present.all(), name
@@ -125,12 +126,12 @@ def test_cells_of_any_type_are_taken(shop: Path) -> None:
         },
         index=["n1", "n2", "n3"],
     )
-    vectors, present = encode_new_items(fitted, frame)["tags"]
+    vectors, present = encoded(fitted, frame)["tags"]
     assert present.tolist() == [True, False, True]
     text = frame.assign(kind=["shoe sale1", "", "sale2 shoe"], price=["12", "", "15.0"])
     text.rename_axis("item_id").to_csv(shop / "new.csv")
-    for name, (other, here) in encode_new_items(fitted, shop / "new.csv").items():
-        mine, there = encode_new_items(fitted, frame)[name]
+    for name, (other, here) in encoded(fitted, shop / "new.csv").items():
+        mine, there = encoded(fitted, frame)[name]
         np.testing.assert_array_equal(mine, other)
         np.testing.assert_array_equal(there, here)
     assert vectors.any()
@@ -151,8 +152,8 @@ def test_amounts_are_read_as_the_import_reads_them(
     price = {"price": kept(shop)["price"]}
     ids = ["n1", "n2", "n3"]
     layout = TableLayout(decimals={"price": decimals} if decimals else {})
-    vectors, present = encode_new_items(price, pd.DataFrame({"price": cells}, index=ids), layout=layout)["price"]
-    expected, there = encode_new_items(price, pd.DataFrame({"price": numbers}, index=ids))["price"]
+    vectors, present = encoded(price, pd.DataFrame({"price": cells}, index=ids), layout=layout)["price"]
+    expected, there = encoded(price, pd.DataFrame({"price": numbers}, index=ids))["price"]
     np.testing.assert_array_equal(vectors, expected)
     assert present.tolist() == there.tolist() == [number != "" for number in numbers]
     warned = "price: 1 of 3 cells are no numbers and count as empty (item n3: 'on request')." in caplog.text
@@ -170,7 +171,7 @@ def test_amounts_that_cannot_be_told_are_refused(shop: Path) -> None:
 def test_what_is_missing_is_counted(shop: Path, caplog: pytest.LogCaptureFixture) -> None:
     frame = table(shop).set_index("item_id").rename(index=lambda token: f"n{token}")
     Image.open(shop / "images" / "i3.png").save(shop / "images" / "ni3.png")
-    new = encode_new_items(kept(shop), frame, {"img": shop / "images"})
+    new = encoded(kept(shop), frame, {"img": shop / "images"})
     assert new["img"][1].tolist() == [item == 3 for item in range(10)]
     assert "img: 9 of 10 new items have nothing that can be encoded and count as missing: ni0, ni1, " in caplog.text
     np.testing.assert_allclose(new["img"][0][3], features(shop)["img"].vectors[4], atol=1e-5)
@@ -179,7 +180,7 @@ def test_what_is_missing_is_counted(shop: Path, caplog: pytest.LogCaptureFixture
 
 def fails(shop: Path, frame: Any, match: str, folders: Any = None) -> None:
     with pytest.raises(InputError, match=match) as caught:
-        encode_new_items(kept(shop), frame, folders)
+        encoded(kept(shop), frame, folders)
     assert "\n" not in str(caught.value)
 
 
@@ -210,7 +211,7 @@ def test_vectors_as_text_and_by_the_short_name(shop: Path) -> None:
     frame = table(shop)
     expected = features(shop)["vec"].vectors[1:]
     frame["vec"] = [" ".join(map(repr, row.tolist())) for row in frame.pop("vec_emb")]
-    np.testing.assert_allclose(encode_new_items(kept(shop), frame)["vec"][0], expected, rtol=1e-6)
+    np.testing.assert_allclose(encoded(kept(shop), frame)["vec"][0], expected, rtol=1e-6)
 
 
 def test_nothing_to_encode_at_all(shop: Path) -> None:
@@ -231,6 +232,14 @@ def test_nothing_to_encode_at_all(shop: Path) -> None:
 def test_tables_of_new_items_that_are_refused(frame: Any, match: str) -> None:
     with pytest.raises(InputError, match=match):
         read_new_items(frame)
+
+
+def test_rows_that_were_picked_keep_their_ids() -> None:
+    """Their numbers in the whole table are no ids, unless it has no column of ids."""
+    table = pd.DataFrame({"id": ["a1", "a2", "a3"], "title": ["x", "y", "z"]})
+    assert read_new_items(table[table["title"] != "y"]).index.tolist() == ["a1", "a3"]
+    assert read_new_items(table[table["title"] != "y"].drop(columns="id")).index.tolist() == ["0", "2"]
+    assert read_new_items(table.set_index("id")).index.tolist() == ["a1", "a2", "a3"]
 
 
 def test_rows_that_an_import_leaves_out_are_left_out(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,13 +15,13 @@ import torch
 from mml.errors import InputError, MachineError, printable
 from mml.features.files import FeatureTable, read_features, refuse_to_write, write_features
 from mml.features.fitted import FittedFeatures
-from mml.features.new_items import encode_new_items
 from mml.files.atomic import read_atomic
 from mml.files.faults import reported
 from mml.importing import import_log
 from mml.logs import add_log, setup_logging
 from prepare_multimodal_information_file.cli import main as prepare
 from tests.data.small_log import load_log, small_rows, write_log
+from tests.features.new_items import encoded
 from tests.fuzz.outcome import a_folder, attempt, names
 from tests.fuzz.test_disk import file_size_limit
 from tests.fuzz.test_features import TOKENS, _array, _numpy, _torch, read
@@ -53,7 +53,7 @@ def test_numbers_too_large_of_new_items_warn_of_nothing() -> None:
     fitted = {"txt": FittedFeatures(np.zeros(2, dtype=np.float32), 1.0)}
     with a_folder() as folder:
         (folder / "new.csv").write_text("item_id,txt_emb\na,1e308 1\n")
-        found = attempt(folder, lambda: encode_new_items(fitted, folder / "new.csv"))
+        found = attempt(folder, lambda: encoded(fitted, folder / "new.csv"))
         assert "has NaN or infinite numbers" in str(found)
 
 

@@ -17,9 +17,9 @@ from mml.errors import InputError
 from mml.features.encoders import EncoderState
 from mml.features.files import FeatureTable, read_features, write_features
 from mml.features.fitted import FittedFeatures
-from mml.features.new_items import encode_new_items
 from mml.features.state import read_state, write_state
 from mml.files import bundle
+from tests.features.new_items import encoded
 from tests.fuzz.mutations import BINARY, TEXT, Damage, damaged, damages
 from tests.fuzz.outcome import a_folder, attempt, tries
 
@@ -134,7 +134,7 @@ def test_tables_of_new_items(how: list[Damage]) -> None:
     fitted = {"txt": FittedFeatures(np.zeros(3, dtype=np.float32), 1.0)}
     with a_folder() as folder:
         (folder / "new.csv").write_bytes(damaged(table.encode(), how))
-        found = attempt(folder, lambda: encode_new_items(fitted, folder / "new.csv"))
+        found = attempt(folder, lambda: encoded(fitted, folder / "new.csv"))
         assert isinstance(found, InputError) or np.isfinite(found["txt"][0]).all()
 
 

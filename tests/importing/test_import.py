@@ -15,11 +15,11 @@ from PIL import Image
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError
-from mml.features.new_items import encode_new_items
 from mml.files.atomic import read_atomic
 from mml.importing import import_log
 from mml.importing.command import main
 from tests.data.small_log import small_rows
+from tests.features.new_items import encoded
 
 
 def orders() -> pd.DataFrame:
@@ -173,7 +173,7 @@ def test_tokens_in_lists_are_tokens_one_by_one(shop: Path) -> None:
     assert fitted is not None
     frame = pd.DataFrame({"item_id": ["x", "y"], "tags": [["live", "hip hop"], "live|hip hop"], "category": "shirt"})
     frame[:1].to_json("new.jsonl", orient="records", lines=True)
-    vectors = [encode_new_items({"tokens": fitted}, one)["tokens"][0] for one in (frame, "new.jsonl")]
+    vectors = [encoded({"tokens": fitted}, one)["tokens"][0] for one in (frame, "new.jsonl")]
     np.testing.assert_array_equal(vectors[0][0], vectors[0][1])
     np.testing.assert_array_equal(vectors[0][0], vectors[1][0])
     assert (vectors[0][0] > 0).sum() >= 2

@@ -33,6 +33,7 @@ from mml.histories import Histories
 from mml.recommender import Recommender
 from mml.recommender.updates import FEWEST_JUDGES, _chance
 from mml.run.context import ranking_rules
+from tests.data.small_log import HEADER, small_rows, write_log
 
 pytestmark = pytest.mark.slow
 
@@ -570,6 +571,54 @@ def test_who_returns_goes_on_and_few_judges_refuse_nothing(output: Path) -> None
     assert tasks.moments.users.tolist() == [1]
     again = pd.concat([day, day.assign(timestamp=day["timestamp"] + 1e-7, item_id=day["item_id"])])
     assert model.update(again)["n_again"] == 8  # microseconds part times
+
+
+def test_of_a_whole_log_what_it_was_trained_on_is_passed_over(output: Path) -> None:
+    """Known users' histories were once repeated behind themselves."""
+    run = output / "tiny" / "latest"
+    dataset = MMLDataset(Config("tiny", [run / "config.yaml"]))
+    whole = dataset.whole_log
+    rows = pd.DataFrame(
+        {"user_id": dataset.user_tokens[whole.users], "item_id": np.asarray(whole.items), "timestamp": whole.times}
+    )
+    found = []
+    for log in (rows, mml.rest_of(run)):
+        model = mml.load(run)
+        report = model.update(log)
+        found.append((report["n_interactions"], model.counting[0].events))
+    assert found[0][0] == found[1][0] == len(dataset.event_log()) - len(dataset.past.items)
+    np.testing.assert_array_equal(found[0][1].items, found[1][1].items)
+    np.testing.assert_array_equal(found[0][1].places, found[1][1].places)
+    assert mml.load(run).update(rows)["n_again"] >= len(dataset.past.items)
+
+
+@pytest.mark.slow
+def test_what_a_log_without_times_has_after_t_is_learned_too(tmp_path: Path) -> None:
+    rows = sorted(small_rows(), key=lambda row: float(row[2]))
+    write_log(tmp_path, [row[:2] for row in rows], HEADER[:2])
+    given: dict[str, Any] = {"pretrain_epochs": 1, "eval_shots": [1, 2], "use_gpu": False, "show_progress": False}
+    given |= {"data_path": str(tmp_path), "output_dir": str(tmp_path / "output")}
+    result = mml.run("log", **given)
+    run, time = tmp_path / "output" / "log" / "latest", result["data"]["split_time"]
+    assert time is not None
+    rest = mml.rest_of(run)
+    assert rest["item_id"].tolist() == [row[1] for row in rows[int(time) + 1 :]]
+    assert list(rest) == ["user_id", "item_id"]
+    model = mml.load(run)
+    assert model.update(rest)["n_interactions"] == len(rest)
+    assert len(model.counting[0].events) == len(rows)
+    history = {"anna": [rows[0][1], rows[1][1]]}
+    dated = pd.DataFrame({"user_id": "anna", "item_id": history["anna"], "timestamp": [1.7e9, 1.7e9 + 1]})
+    lists = [model.recommend(one, top=24)["item_id"].tolist() for one in (history, dated)]
+    assert lists[0] == lists[1]  # seconds are not on the clock of its rows
+
+
+def test_users_are_named_once(model: Recommender) -> None:
+    ids = some_ids(model)
+    given: list[Any] = [{7: ids, "8 ": ids}, {7: ids, "7": ids}]
+    assert model.recommend(given[0], top=1)["user_id"].tolist() == ["7", "8"]
+    with pytest.raises(InputError, match="the histories name user '7' twice; join the two"):
+        model.recommend(given[1])
 
 
 def test_two_who_lose_alike_do_not_refuse() -> None:

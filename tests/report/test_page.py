@@ -182,6 +182,7 @@ def test_after_an_update_the_lists_are_those_of_the_run(run_copy: Path) -> None:
     rows = [re.findall(r"<tr><th scope=.row.>(\d+)</th><td>(.*?)</td>", own) for own in (before, after)]
     assert rows[0] == rows[1]
     assert rows[0]
+    assert not Evidence(run_copy).model_is_as_trained
     (run_copy / "recommendations.csv").unlink()
     assert "Left out" in section(write_report(run_copy).read_text(encoding="utf-8"), "Example users")
 

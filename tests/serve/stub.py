@@ -145,7 +145,7 @@ class Stub:
         return _list(order, [parts[token] for token in order])
 
     def add_items(self, table: pd.DataFrame, images: object = None) -> None:
-        if "colour" in table.columns:
+        if "colour" in table.columns and table["colour"].notna().any():
             raise InputError("the item table has no column 'colour': leave it out")
         for row in table.to_dict("records"):
             self._titles[str(row["item_id"])] = str(row.get("title") or "")

@@ -67,6 +67,10 @@ def test_ids_are_those_of_tables_which_have_no_spaces_around(client: TestClient)
         assert answer == ({"added": 1, "already_known": []} if name == "x1" else {"added": 0, "already_known": ["x1"]})
     assert client.post("/events", json={"events": [{"user_id": "a", "item_id": " x1 "}]}).json()["unknown_items"] == []
     assert client.post("/items", json={"items": [{"item_id": "  "}]}).status_code == 422
+    for path, row in (("items", {"item_id": "None"}), ("events", {"user_id": "null", "item_id": "001"})):
+        answer = client.post(f"/{path}", json={path: [row]})
+        assert answer.status_code == 422
+        assert "stands for nothing and is no id" in answer.json()["error"]
 
 
 def test_a_posted_item_that_does_not_fit_takes_no_other_with_it(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,6 +76,20 @@ def test_midnight_and_seconds_may_be_left_out(half: bool) -> None:
         parse_times(few)
 
 
+def test_a_form_of_its_own_has_no_other_clocks() -> None:
+    times = parse_times(pd.Series(["01.02.2023 10:00:01", "02.02.2023"]), "%d.%m.%Y %X")
+    assert np.isnan(times.seconds).tolist() == [False, True]
+
+
+def test_numbers_of_an_order_stay_numbers() -> None:
+    """A later part of such a log may look like days that Excel counts."""
+    part = pd.Series([40000, 40001, 45000, "x"])
+    assert parse_times(part[:3]).seconds[0] > 1e9
+    kept = parse_times(part, counted=True)
+    assert kept.seconds[:3].tolist() == [40000, 40001, 45000]
+    assert np.isnan(kept.seconds[3])
+
+
 def test_hours_that_clocks_skip_or_repeat() -> None:
     times = parse_times(pd.Series(["2023-03-26 02:30:00", "2023-10-29 02:30:00"]), timezone="Europe/Berlin")
     assert np.isfinite(times.seconds).all()
@@ -113,12 +129,13 @@ def test_no_option_is_named_that_was_not_given() -> None:
 def test_own_forms_and_refusals() -> None:
     cells = pd.Series(["31 Jan 2023", "13 Feb 2023"], name="when")
     assert parse_times(cells, "%d %b %Y").seconds.tolist() == [1675123200, 1676246400]
-    for column, options, message in [
+    wrong: list[tuple[pd.Series, dict[str, Any], str]] = [
         (cells, {}, "column 'when': '31 Jan 2023' is no date or number"),
         (pd.Series(["01/02/2023", "03/04/2023"], name="when"), {}, "the day could be the first number or the second"),
         (pd.Series(["", ""], name="when"), {}, "all cells are empty"),
         (cells, {"time_format": "%Y"}, "no cell is written so"),
         (cells, {"timezone": "Mars/Base"}, "no such time zone"),
-    ]:
+    ]
+    for column, options, message in wrong:
         with pytest.raises(InputError, match=message.replace("(", r"\(")):
             parse_times(column, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -94,6 +95,8 @@ class NewcomersLearner:
         at, protocol = tasks.moments, "online"
         if at is None:
             at, protocol = Moments(np.full(len(tasks), self.n_past), np.full(len(tasks), -1)), "frozen"
+        if not self._has_times:
+            tasks = replace(tasks, asked=None)  # seconds are not on its clock
         is_online = protocol == "online"
         return NewcomersOutput(self._models[protocol], tasks, n_items, self._warm, at, is_online=is_online)
 

@@ -45,7 +45,7 @@ def examples(evidence: Evidence) -> Section:
     if model is None or not histories:
         why = evidence.missing.get("model") or evidence.missing.get("log") or "no history is known"
         return Section("examples", _TITLE, left_out(f"{why}."))
-    as_trained = not model.learned_logs
+    as_trained = evidence.model_is_as_trained
     if not as_trained and evidence.lists is None:
         why = f"The model has learned since, and {evidence.missing['lists']}."
         return Section("examples", _TITLE, left_out(why))
@@ -69,7 +69,8 @@ def _examples(evidence: Evidence, model: Recommender) -> Iterator[_Example]:
     rows = [*order[found][:_FOUND], *order[~found][:_MISSED]]
     cases = {int(row): (str(frame["user_id"].iat[row]), int(evidence.cases.shots[row])) for row in rows}
     given = {str(row): evidence.histories[user][:shots] for row, (user, shots) in cases.items()}
-    lists = None if model.learned_logs else model.recommend(given, top=TOP, explain=True)
+    as_trained = evidence.model_is_as_trained
+    lists = model.recommend(given, top=TOP, explain=True) if as_trained else None
     for row, (user, shots) in cases.items():
         target = str(frame["target_item"].iat[row])
         listed = _written(evidence, user, shots) if lists is None else lists[lists["user_id"] == str(row)]
@@ -110,7 +111,7 @@ def _card(evidence: Evidence, one: _Example, model: Recommender, show: Show) -> 
         heading,
         paragraph(before, ":"),
         history,
-        _list(one, [] if model.learned_logs else list(model.learners), show),
+        _list(one, list(model.learners) if evidence.model_is_as_trained else [], show),
         paragraph("What they did next: ", show(one.target), class_="next"),
         _places(evidence, one, list(model.learners)),
         class_="card",

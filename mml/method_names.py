@@ -14,3 +14,10 @@ NO_GENERATOR = "_no_generator"
 """Ending of a learner that leaves new items out."""
 FUSION = "fusion_"
 """Beginning of another fusion than the default."""
+
+
+def learner_of(line: str) -> str:
+    """The learner that a line of a result is of, if it is of one: the line's name without its ending."""
+    for ending in (ONLINE, NO_ADAPT, NO_GENERATOR):
+        line = line.removesuffix(ending)
+    return line

@@ -11,6 +11,7 @@ from recbole.config import Config as RecBoleConfig
 from recbole.utils import ModelType
 
 from mml.config.config import Config, set_numpy_aliases
+from mml.config.sources import Loader
 from mml.files.safe import JSON
 
 TREATMENT = ("new_users", "trans_epochs")
@@ -75,5 +76,5 @@ class ModelConfig(RecBoleConfig):
 def model_defaults(name: str) -> dict[str, JSON]:
     """RecBole's defaults of a model's own keys."""
     path = Path(recbole.__file__).parent / "properties" / "model" / f"{name}.yaml"
-    defaults: dict[str, JSON] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    defaults: dict[str, JSON] = yaml.load(path.read_text(encoding="utf-8"), Loader) or {}
     return defaults

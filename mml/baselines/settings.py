@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 
@@ -14,12 +15,13 @@ from mml.baselines.recbole_config import model_defaults
 from mml.baselines.registry import check_name
 from mml.config import keys as config_keys
 from mml.config.config import Config
-from mml.config.sources import config_dir, parse_arguments
+from mml.config.sources import Loader, config_dir, parse_arguments, read_yaml
 from mml.errors import InputError, did_you_mean
 from mml.files.atomic import read_header
 from mml.model.learner.slot import MAIN
 from mml.settings import Key, keys_of, read
 
+_NAMED = "baseline"  # in a run's config.yaml, by which it is repeated
 _SHARED_STAGES = ("run", "data", "meta_test")
 
 
@@ -41,6 +43,11 @@ class Baseline:
     def is_own(self) -> bool:
         """Whether it is mml's own, not RecBole's."""
         return self.name in BASELINES
+
+    @property
+    def used(self) -> dict[str, object]:
+        """All settings of the model itself, RecBole's defaults among them."""
+        return dict(self.settings) if self.is_own else {**model_defaults(self.name), **self.settings}
 
     @property
     def new_users(self) -> str:
@@ -70,8 +77,17 @@ def declared_keys(name: str) -> dict[str, Key]:
     return keys_of(OwnSettings) | ({} if own is None else keys_of(own))
 
 
-def read_baseline(name: str, dataset: str, files: Sequence[str], arguments: Sequence[str]) -> Baseline:
-    """The baseline `name` on `dataset`, with config files of mml and `--key=value` arguments over the defaults.
+def read_baseline(
+    name: str, dataset: str, files: Sequence[str], arguments: Sequence[str], files_are_mmls: bool = False
+) -> Baseline:
+    """The baseline `name` on `dataset`, with config files and `--key=value` arguments over the defaults.
+
+    Args:
+        name: of the baseline.
+        dataset: of the dataset.
+        files: config files, such as the one that a run leaves.
+        arguments: over them.
+        files_are_mmls: whether the files' keys of models are mml's, as in a comparison.
 
     Raises:
         InputError: for an unknown model or key, or a wrong value.
@@ -79,12 +95,46 @@ def read_baseline(name: str, dataset: str, files: Sequence[str], arguments: Sequ
     check_name(name)
     given, keys = parse_arguments(arguments), declared_keys(name)
     defaults = {key: one.default for key, one in keys.items()} | _of_file(name, keys)
-    return (_own if name in BASELINES else _recbole)(name, dataset, files, given, defaults)
+    known = dict(defaults) if name in BASELINES else {**model_defaults(name), **defaults}
+    in_files = {} if files_are_mmls else _of_given_files(name, files, known)
+    sources = _Sources(dataset, files, in_files, (*known, _NAMED))
+    return (_own if name in BASELINES else _recbole)(name, sources, given, defaults)
 
 
-def _own(
-    name: str, dataset: str, files: Sequence[str], given: dict[str, object], defaults: Mapping[str, object]
-) -> Baseline:
+@dataclass(frozen=True)
+class _Sources:
+    """Config files of a baseline.
+
+    Args:
+        dataset: whose.
+        files: their names.
+        own: what they say of the baseline itself.
+        passed_over: keys that mml does not read in them.
+    """
+
+    dataset: str
+    files: Sequence[str]
+    own: Mapping[str, object]
+    passed_over: Sequence[str]
+
+    def config(self, given: Mapping[str, object]) -> Config:
+        """mml's part of them, and what is given over them."""
+        return Config(self.dataset, self.files, given, passed_over=self.passed_over)
+
+
+def _of_given_files(name: str, files: Sequence[str], known: Mapping[str, object]) -> dict[str, object]:
+    own: dict[str, object] = {}
+    for path in files:
+        settings = read_yaml(Path(path), Loader)
+        if settings.get(_NAMED, name) != name:
+            raise InputError(f"{path} is of {settings[_NAMED]}; it does not say how {name} is trained.")
+        found = {key: value for key, value in settings.items() if key in known}
+        _check_values(found, known, declared_keys(name), path)
+        own |= found
+    return own
+
+
+def _own(name: str, sources: _Sources, given: dict[str, object], defaults: Mapping[str, object]) -> Baseline:
     own = {key: given.pop(key) for key in list(given) if key in defaults}
     _check_values(own, defaults, declared_keys(name))
     entry = BASELINES[name]
@@ -92,33 +142,31 @@ def _own(
         if key in given:
             hint = did_you_mean(key, declared_keys(name), cutoff=0.5)
             raise InputError(f"command line: key '{key}' means nothing to {name}.{hint or ' Leave it out.'}")
-    return Baseline(name, Config(dataset, files, given), {**defaults, **own})
+    return Baseline(name, sources.config(given), {**defaults, **sources.own, **own})
 
 
-def _recbole(
-    name: str, dataset: str, files: Sequence[str], given: Mapping[str, object], defaults: Mapping[str, object]
-) -> Baseline:
+def _recbole(name: str, sources: _Sources, given: Mapping[str, object], defaults: Mapping[str, object]) -> Baseline:
     known = {**model_defaults(name), **defaults}
     own = {key: value for key, value in given.items() if key in known}
-    shared = {key: value for key, value in given.items() if key not in known}
-    _check_recbole_keys(name, shared, known)
+    rest = {key: value for key, value in given.items() if key not in known}
+    _check_recbole_keys(name, rest, known)
     _check_values(own, known, keys_of(RecBoleSettings))
     logging.disable(logging.WARNING)  # what it says will be said by the final one
     try:
-        config = Config(dataset, files, shared)
+        config = sources.config(rest)
     finally:
         logging.disable(logging.NOTSET)
-    settings, log = {**defaults, **own}, config.log
+    settings, log = {**defaults, **sources.own, **own}, config.log
     if settings["MAX_ITEM_LIST_LENGTH"] is None:
         settings["MAX_ITEM_LIST_LENGTH"] = log.MAX_ITEM_LIST_LENGTH
     if "selected_features" in model_defaults(name):
         columns = _item_columns(config, name, read(RecBoleSettings, settings).selected_features)
         settings["selected_features"] = columns
-        shared["load_col"] = {**(log.load_col or {}), "item": [log.ITEM_ID_FIELD, *columns]}
+        rest["load_col"] = {**(log.load_col or {}), "item": [log.ITEM_ID_FIELD, *columns]}
     else:
         del settings["selected_features"]
-    shared["learners"] = {learner: None for learner in config.learners if learner != MAIN}  # no features to encode
-    return Baseline(name, Config(dataset, files, shared), settings)
+    rest["learners"] = {learner: None for learner in config.learners if learner != MAIN}  # no features to encode
+    return Baseline(name, sources.config(rest), settings)
 
 
 def _of_file(name: str, keys: Mapping[str, Key]) -> dict[str, object]:
@@ -130,28 +178,34 @@ def _of_file(name: str, keys: Mapping[str, Key]) -> dict[str, object]:
     return own
 
 
-def _check_recbole_keys(name: str, shared: Mapping[str, object], known: Mapping[str, object]) -> None:
+def shared(key: str) -> bool:
+    """Whether a key of mml means something to RecBole's models: data, split, evaluation."""
+    is_of_training = key in config_keys.declared() and config_keys.stage_of(key) not in _SHARED_STAGES
+    return not is_of_training or key in ("learners", "valid_metric")
+
+
+def _check_recbole_keys(name: str, given: Mapping[str, object], known: Mapping[str, object]) -> None:
     """Keys of mml's training mean nothing to RecBole's models: refuse them rather than ignore them."""
-    for key in shared:
-        declared = config_keys.declared()
-        stage = config_keys.stage_of(key) if key in declared else "data"
-        if key in declared and stage not in _SHARED_STAGES and key not in ("learners", "valid_metric"):
+    for key in given:
+        if not shared(key):
             hint = did_you_mean(key, known)
             raise InputError(f"command line: key '{key}' means nothing to {name}.{hint} It has: {', '.join(known)}.")
 
 
-def _check_values(own: Mapping[str, object], known: Mapping[str, object], keys: Mapping[str, Key]) -> None:
+def _check_values(
+    own: Mapping[str, object], known: Mapping[str, object], keys: Mapping[str, Key], where: str = "command line"
+) -> None:
     """A declared value must be legal, and one of RecBole's of its default's kind."""
     if own.get("loss_type", "CE") not in ("CE", "BPR"):
-        raise InputError(f"command line: key 'loss_type' has the value {own['loss_type']!r}; it must be CE or BPR.")
+        raise InputError(f"{where}: key 'loss_type' has the value {own['loss_type']!r}; it must be CE or BPR.")
     for key, value in own.items():
         default = known[key]
         if isinstance(default, (int, float)) and not isinstance(default, bool):
             legal = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
             if not legal or (isinstance(default, int) and not isinstance(value, int)):
                 kind = "a whole number" if isinstance(default, int) else "a number"
-                raise InputError(f"command line: key '{key}' has the value {value!r}; it must be {kind}, at least 0.")
-    config_keys.check_values({key: value for key, value in own.items() if key in keys}, keys, "command line")
+                raise InputError(f"{where}: key '{key}' has the value {value!r}; it must be {kind}, at least 0.")
+    config_keys.check_values({key: value for key, value in own.items() if key in keys}, keys, where)
 
 
 def _item_columns(config: Config, name: str, wanted: Sequence[str] | None) -> list[str]:

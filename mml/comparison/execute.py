@@ -13,14 +13,15 @@ import numpy as np
 from mml.baselines.entries import BASELINES
 from mml.baselines.run import run_baseline
 from mml.baselines.settings import Baseline, read_baseline
-from mml.comparison.methods import Method
+from mml.comparison.methods import PROTOCOL, Method
 from mml.comparison.outcome import Outcome
 from mml.config.config import Config
 from mml.config.keys import log_learners, stage_of
 from mml.config.sources import config_dir, lay_over, parse_arguments
 from mml.data.dataset import MMLDataset
+from mml.errors import InputError
 from mml.logs import own_log
-from mml.method_names import FULL, FUSION
+from mml.method_names import FLOOR, FULL, FUSION, learner_of
 from mml.model.generator.slot import GeneratorSettings
 from mml.model.learner import entry_of
 from mml.model.learner.slot import StateEntry
@@ -33,22 +34,6 @@ from mml.tuning.arguments import Settings, as_arguments, flat
 from mml.tuning.subject import Subject
 
 logger = logging.getLogger(__name__)
-
-PROTOCOL = (
-    "data_split_time",
-    "data_split_quantile",
-    "new_users_file",
-    "valid_user_ratio",
-    "cold_user_max_inter",
-    "eval_shots",
-    "repeatable",
-    "moments",
-    "valid_metric",
-    "metrics",
-    "topk",
-    "metric_decimal_place",
-)
-"""Keys that are the same for all methods: those of the comparison's own config."""
 
 _FUSED = (FULL, FUSION)
 """What the names of fused lines of a result begin with."""
@@ -115,9 +100,10 @@ class Executor:
             _, _, learner = key.partition("learners.")
             if key.startswith("learners.") and value is None and learner not in self.config.learners:
                 return f"there is no learner {learner} to leave out"
-        is_learner = not method.method.startswith(_FUSED)
-        if method.run == FULL and is_learner and method.method not in self.config.learners:
-            return f"there is no learner {method.method}"
+        learner = learner_of(method.method)
+        is_learner = not learner.startswith(_FUSED) and learner != FLOOR
+        if method.run == FULL and is_learner and learner not in self.config.learners:
+            return f"there is no learner {learner}"
         return None
 
     def subject(self, method: Method, seed: int) -> Subject:
@@ -134,7 +120,12 @@ class Executor:
         if key not in self._done:
             self._done[key] = self._run(method, settings, seed)
         done = self._done[key]
-        return replace(done, method=method.method) if method.run == FULL else done
+        if method.run != FULL:
+            return done
+        lines = done.result["metrics"]
+        if method.method not in lines:
+            raise InputError(f"its run has no line '{method.method}', only {', '.join(lines)}")
+        return replace(done, method=method.method)
 
     def _run(self, method: Method, settings: Mapping[str, object], seed: int) -> Outcome:
         with own_log() as log:
@@ -174,7 +165,7 @@ class Executor:
     def baseline_of(self, method: Method, settings: Mapping[str, object], seed: int) -> Baseline:
         """A baseline, with all that it is told."""
         over = self._of_baseline(method, settings, seed)
-        baseline = read_baseline(method.run, self._dataset, self._files, as_arguments(over))
+        baseline = read_baseline(method.run, self._dataset, self._files, as_arguments(over), files_are_mmls=True)
         if self._epochs is None:
             return baseline
         if baseline.is_own:
@@ -182,7 +173,7 @@ class Executor:
         else:
             own = {"epochs": baseline.recbole.epochs}
         short = lay_over(over, {key: min(self._epochs, epochs) for key, epochs in own.items()})
-        return read_baseline(method.run, self._dataset, self._files, as_arguments(short))
+        return read_baseline(method.run, self._dataset, self._files, as_arguments(short), files_are_mmls=True)
 
     def _of_baseline(self, method: Method, settings: Mapping[str, object], seed: int) -> Settings:
         given = parse_arguments(self._data_arguments(), self.config.yaml_loader)

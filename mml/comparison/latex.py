@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mml.comparison.results import Results, Test
-from mml.comparison.tables import MAIN, groups, ordered, p_text, spread
+from mml.comparison.tables import groups, ordered, p_text, spread
 
 _GROUPS = {"all": "all", "warm_target": "warm targets", "cold_target": "cold targets"}
 _SPECIAL = {
@@ -47,14 +47,14 @@ def table(results: Results, tests: Sequence[Test], dataset: str) -> str:
         if results.families[name] != family:
             lines.append(r"\midrule")
             family = results.families[name]
-        cells = [_cell(results.values(name, group, MAIN), best[group]) for group in columns]
+        cells = [_cell(results.values(name, group, results.main), best[group]) for group in columns]
         shown = [f"${p[name]}$" if name in p else ""] if tests else []
         lines.append(" & ".join([escaped(name), *cells, *shown]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
 
 def _means(results: Results, group: str) -> list[float]:
-    values = [results.values(name, group, MAIN) for name in results.outcomes]
+    values = [results.values(name, group, results.main) for name in results.outcomes]
     return [round(float(np.mean(one)), 4) for one in values if one]
 
 
@@ -73,7 +73,7 @@ def _caption(results: Results, dataset: str, tested: bool) -> str:
     n = len(results.seeds)
     over = f"mean $\\pm$ standard deviation over {n} seeds" if n > 1 else f"seed {results.seeds[0]}"
     text = (
-        f"NDCG@10 on {escaped(dataset)}: {int(counts['n_users'])} new users, {int(counts['n_cases'])} cases, "
+        f"{escaped(results.main.upper())} on {escaped(dataset)}: {int(counts['n_users'])} new users, {int(counts['n_cases'])} cases, "
         f"full ranking; {over}. The best of each column is bold."
     )
     if tested:

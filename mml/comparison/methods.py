@@ -14,6 +14,31 @@ from mml.settings import inside
 from mml.tuning.arguments import flat
 from mml.tuning.space import default_file
 
+PROTOCOL = (
+    "data_split_time",
+    "data_split_quantile",
+    "new_users_file",
+    "valid_user_ratio",
+    "cold_user_max_inter",
+    "eval_shots",
+    "repeatable",
+    "moments",
+    "valid_metric",
+    "metrics",
+    "topk",
+    "metric_decimal_place",
+)
+"""Keys that are the same for all methods: those of the comparison's own config."""
+OF_ALL = (
+    *(key for key in PROTOCOL if key not in ("valid_metric", "moments")),
+    "val_interval",
+    "user_inter_num_interval",
+    "item_inter_num_interval",
+    "filter_inter_by_user_or_item",
+    "rm_dup_inter",
+    "benchmark_filename",
+)
+"""Keys that no method may set: they decide who is asked what, and among which items."""
 FAMILIES = (FULL, "ablation", "baseline")
 
 
@@ -123,6 +148,12 @@ def _names(value: object, where: str) -> list[str]:
 def _check(method: Method, methods: Mapping[str, Method], ranges: Mapping[str, object], path: Path) -> None:
     if method.run != FULL:
         check_name(method.run)
+    for key in flat(method.set):
+        if key.partition(".")[0] in OF_ALL:
+            raise InputError(
+                f"{path}: methods.{method.name}.set: key '{key}' says who is asked what, which is the same for all "
+                "methods that are compared; give it to the comparison."
+            )
     if method.tune is not None and method.tune not in ranges:
         raise InputError(f"{path}: methods.{method.name}.tune: there are no ranges of that name, here or in tune.yaml.")
     if method.like is not None and (method.like not in methods or methods[method.like].tune is None):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from mml.files.sheets import read_sheet, restored
+from mml.method_names import learner_of
 from mml.model.learner.slot import MAIN
 from mml.run.schema import Result
 
@@ -42,9 +43,10 @@ class Outcome:
         if stage == "meta_test":
             return False
         learners = self.result["learners"]
-        if self.method in learners:
+        learner = learner_of(self.method)
+        if learner in learners:
             with_generator = self.method == MAIN and stage == "generator"
-            return with_generator or stage.partition(".")[0] == self.method
+            return with_generator or stage.partition(".")[0] == learner
         return not (self.method == "fusion_mean" and stage == "fusion")
 
     def cases(self) -> pd.DataFrame:

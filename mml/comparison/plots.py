@@ -38,11 +38,11 @@ def _shots(results: Results, path: Path) -> Path:
     figure = matplotlib.figure.Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     for name in _shown(results)[:_MOST_LINES]:
-        values = [results.values(name, f"shots_{k}", "ndcg@10") for k in shots]
+        values = [results.values(name, f"shots_{k}", results.main) for k in shots]
         ours = results.families[name] == FULL
         means = [sum(v) / len(v) if v else float("nan") for v in values]
         axes.plot(shots, means, "o-", linewidth=2.5 if ours else 1.0, zorder=3 if ours else 2, label=name)
-    axes.set(xlabel="interactions of the new user", ylabel="NDCG@10", xticks=shots)
+    axes.set(xlabel="interactions of the new user", ylabel=results.main.upper(), xticks=shots)
     _finish(figure, axes, path)
     return path
 
@@ -59,7 +59,7 @@ def _time(results: Results, path: Path) -> Path:
         ours = results.families[name] == FULL
         marker, size, colour = "*" if ours else "osD^v"[place % 5], 180 if ours else 45, colormaps["tab20"](place % 20)
         axes.scatter(seconds, results.mean(name), size, color=colour, marker=marker, label=name)
-    axes.set(xlabel="CPU seconds of training (0.1 for none)", ylabel="NDCG@10", xscale="log")
+    axes.set(xlabel="CPU seconds of training (0.1 for none)", ylabel=results.main.upper(), xscale="log")
     _finish(figure, axes, path)
     return path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,11 @@ import numpy as np
 from mml.comparison.outcome import Outcome
 from mml.errors import InputError
 from mml.evaluation.significance import PairedDifference, per_case_ndcg
+
+_USUAL = "ndcg@10"
+_CASE = ("user_id", "shots", "target_item")
+COUNTS = ("n_users", "n_cases")
+"""Of a group, beside its metrics."""
 
 
 @dataclass
@@ -31,9 +37,40 @@ class Results:
         """One value per seed; none where the group is empty."""
         return [outcome.groups[group][metric] for outcome in self.outcomes[method] if group in outcome.groups]
 
-    def mean(self, method: str, group: str = "all", metric: str = "ndcg@10") -> float:
-        """Mean over the seeds."""
-        return float(np.mean(self.values(method, group, metric)))
+    @property
+    def main(self) -> str:
+        """What methods are ordered by: NDCG@10, or NDCG of the longest list, or the first metric."""
+        names = self.metrics
+        gains = [name for name in names if name.startswith("ndcg@")]
+        longest = max(gains, key=lambda name: int(name.partition("@")[2]), default=names[0])
+        return _USUAL if _USUAL in names else longest
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the metrics."""
+        first = next(iter(self.outcomes.values()))[0].groups["all"]
+        return [name for name in first if name not in COUNTS]
+
+    def mean(self, method: str, group: str = "all") -> float:
+        """Of the main metric, over the seeds."""
+        return float(np.mean(self.values(method, group, self.main)))
+
+    def other_cases(self, outcomes: Sequence[Outcome]) -> str | None:
+        """Why a method's runs cannot be compared with those that are there, or None.
+
+        A paired test is of the same users, targets and candidates.
+        """
+        if not self.outcomes:
+            return None
+        first = next(iter(self.outcomes.values()))[0]
+        n_items = first.result["data"]["items"]
+        for outcome in outcomes:
+            own = outcome.result["data"]["items"]
+            if own != n_items:
+                return f"it ranks {own:,} items, the others {n_items:,}"
+            if not outcome.cases()[list(_CASE)].equals(first.cases()[list(_CASE)]):
+                return "it was evaluated on other cases"
+        return None
 
     def case_values(self, method: str) -> tuple[np.ndarray, np.ndarray]:
         """NDCG@10 of each case [N], the mean over the seeds, and the cases' users [N]; in one order for all methods.
@@ -42,7 +79,7 @@ class Results:
             InputError: if the seeds' cases differ, which means that they were not made by the same protocol.
         """
         frames = [outcome.cases() for outcome in self.outcomes[method]]
-        keys = frames[0][["user_id", "shots", "target_item"]]
+        keys = frames[0][list(_CASE)]
         for frame in frames[1:]:
             if not frame[list(keys)].equals(keys):
                 raise InputError(f"compare: {method}: its seeds were evaluated on different cases.")

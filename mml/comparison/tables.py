@@ -6,18 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mml.comparison.results import Results, Test
+from mml.comparison.results import COUNTS, Results, Test
 from mml.files.sheets import csv_text
 from mml.method_names import FULL
 
-MAIN = "ndcg@10"
-_COUNTS = ("n_users", "n_cases")
 _ORDER = (FULL, "ablation", "baseline")
 
 
 def ordered(results: Results) -> list[str]:
     """Methods by family, the best first."""
-    return sorted(results.outcomes, key=lambda m: (_ORDER.index(results.families[m]), -results.mean(m, "all", MAIN)))
+    return sorted(results.outcomes, key=lambda m: (_ORDER.index(results.families[m]), -results.mean(m)))
 
 
 def groups(results: Results) -> list[str]:
@@ -36,11 +34,6 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean} ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else mean
 
 
-def _metrics(results: Results) -> list[str]:
-    first = next(iter(results.outcomes.values()))[0].groups["all"]
-    return [name for name in first if name not in _COUNTS]
-
-
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
@@ -49,7 +42,7 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def markdown(results: Results, tests: Sequence[Test], audit: Sequence[str], dataset: str) -> str:
     """results.md: all metrics, groups, tests, CPU seconds, the lines of the audit."""
     counts = next(iter(results.outcomes.values()))[0].groups
-    wanted = [name for name in _metrics(results) if name.endswith("@10")] or _metrics(results)
+    wanted = [name for name in results.metrics if name.endswith("@10")] or results.metrics
     names = ordered(results)
     parts = [
         f"# {dataset}",
@@ -69,14 +62,14 @@ def markdown(results: Results, tests: Sequence[Test], audit: Sequence[str], data
                 for m in names
             ],
         ),
-        f"## {MAIN} by group",
+        f"## {results.main} by group",
         _rows(
             ["method", *(f"{g} ({int(counts[g]['n_cases'])})" if g in counts else g for g in groups(results))],
-            [[m, *(spread(results.values(m, g, MAIN)) for g in groups(results))] for m in names],
+            [[m, *(spread(results.values(m, g, results.main)) for g in groups(results))] for m in names],
         ),
     ]
     if tests:
-        parts += [f"## Tests of mml, {MAIN}", _TESTS, _rows(_TEST_HEAD, [_test_row(test) for test in tests])]
+        parts += ["## Tests of mml, ndcg@10", _TESTS, _rows(_TEST_HEAD, [_test_row(test) for test in tests])]
     if results.skipped:
         parts += ["## Left out", "\n".join(f"- {name}: {why}" for name, why in results.skipped.items())]
     parts += ["## Audit", "\n".join(f"- {line}" for line in audit)]
@@ -108,13 +101,13 @@ def _seconds(results: Results, method: str) -> float:
 
 def as_csv(results: Results) -> str:
     """results.csv: one row per method, seed and group."""
-    metrics = _metrics(results)
-    rows: list[list[object]] = [["method", "kind", "seed", "group", *_COUNTS, *metrics, "cpu_seconds", "run"]]
+    metrics = results.metrics
+    rows: list[list[object]] = [["method", "kind", "seed", "group", *COUNTS, *metrics, "cpu_seconds", "run"]]
     for name in ordered(results):
         for seed, outcome in zip(results.seeds, results.outcomes[name], strict=True):
             of_run = [round(outcome.cpu_seconds, 1), outcome.path.name]
             for group, values in outcome.groups.items():
-                cells = [values[key] for key in (*_COUNTS, *metrics)]
+                cells = [values[key] for key in (*COUNTS, *metrics)]
                 rows.append([name, results.families[name], seed, group, *cells, *of_run])
     return csv_text(rows)
 

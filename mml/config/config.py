@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -67,6 +67,7 @@ class Config(RecBoleConfig):
         config_dict: settings over the files.
         arguments: `--key=value` arguments over all others; a dotted key reaches into a nested mapping.
         model: the model class, for RecBole's own classes; mml's whole method if None.
+        passed_over: keys of the files that are somebody else's, such as a baseline's.
 
     Raises:
         InputError: for an unknown key, a wrong type or value, an unreadable file or a malformed argument.
@@ -79,12 +80,14 @@ class Config(RecBoleConfig):
         config_dict: Mapping[str, object] | None = None,
         arguments: Sequence[str] = (),
         model: type | None = None,
+        passed_over: Collection[str] = (),
     ) -> None:
         if not dataset or Path(dataset).name != dataset or dataset == "..":
             name = Path(dataset).name or "ml-100k"
             raise InputError(f"dataset '{dataset}' is no name; give '{name}' alone, and where it is by --data_path.")
         self._arguments = list(arguments)
         self._dataset_name = dataset
+        self._passed_over = frozenset(passed_over)
         self._given = dict(config_dict or {})
         super().__init__(
             model=SequentialRecommender if model is None else model,  # whose keys RecBole's Config gives
@@ -106,7 +109,7 @@ class Config(RecBoleConfig):
     def _load_config_files(self, file_list: Sequence[Path]) -> Settings:
         name = self._dataset_name
         merged: Settings = config_keys.defaults()
-        given = [(path, self._read(path)) for path in file_list]
+        given = [(path, self._read(path, self._passed_over)) for path in file_list]
         for path in (config_dir() / "overall.yaml", config_dir() / f"{name}.yaml"):
             if path.is_file():
                 merged = self._over(merged, self._read(path))
@@ -118,8 +121,9 @@ class Config(RecBoleConfig):
             merged = self._over(merged, settings)
         return merged
 
-    def _read(self, path: Path) -> Settings:
+    def _read(self, path: Path, passed_over: Collection[str] = ()) -> Settings:
         settings = read_yaml(path, self.yaml_loader)
+        settings = {key: value for key, value in settings.items() if key not in passed_over}
         config_keys.check(settings, str(path))
         named = settings.get("dataset", self._dataset_name)
         if named != self._dataset_name:

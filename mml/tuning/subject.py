@@ -74,7 +74,7 @@ class Subject:
         return as_arguments(lay_over(parse_arguments(self.arguments), parse_arguments(as_arguments(settings))))
 
     def _baseline(self, settings: Mapping[str, object]) -> Baseline:
-        baseline = read_baseline(self.model, self.dataset, list(self.files), self._over(settings))
+        baseline = read_baseline(self.model, self.dataset, list(self.files), self._over(settings), files_are_mmls=True)
         if baseline.new_users != "none":
             raise InputError("a search is on validation users, with one model for all: leave new_users at none.")
         return baseline

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 import pandas as pd
 import pytest
+import yaml
 
 import run_meta
 from mml.baselines.__main__ import main
@@ -301,3 +302,33 @@ def test_models_of_the_log(model: str, tiny_data: Path, argv: Argv, tmp_path: Pa
     result = result_of(only_run(tmp_path, model))
     assert model in result["metrics"]
     assert main(argv(model, tiny_data, tmp_path, recbole=False, topk="[7]")) == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "keys"),
+    [
+        ("SASRec", {"hidden_size": 16, "loss_type": "BPR", "n_layers": 1, "epochs": 1, "new_users": "full_retrain"}),
+        ("Markov", {"online_fits": 3}),
+    ],
+)
+def test_what_a_file_says_of_a_model_is_what_is_trained(
+    model: str, keys: dict[str, object], tiny_data: Path, argv: Argv, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was passed over, and config.yaml said that it had been used; that file repeats the run."""
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(keys), encoding="utf-8")
+    common = [f"--data_path={tiny_data}", "--use_gpu=False", "--repeatable=True", "--topk=[5]"]
+    typed = [f"--{key}={value}" for key, value in keys.items()]
+    found = []
+    for place, more in enumerate((["--config_files", str(tmp_path / "s.yaml")], typed, ["--config_files", "config"])):
+        folder = tmp_path / f"output{place}"
+        if place == 2:
+            more[1] = str(next((tmp_path / "output0" / "tiny").glob(f"{model}*")) / "config.yaml")
+        assert main([model, "--dataset", "tiny", *common, f"--output_dir={folder}", *more]) == 0
+        (run,) = (folder / "tiny").glob(f"{model}*")
+        found.append((run.name, result_of(run)["metrics"]))
+        written = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        assert keys.items() <= written.items()
+        assert "meta_epochs" not in written or model == "Markov"  # nothing of mml's training
+    assert found[0] == found[1] == found[2]
+    assert main(["Pop", "--dataset", "tiny", *common, f"--output_dir={tmp_path}", "--config_files", more[1]]) == 2
+    assert f"config.yaml is of {model}; it does not say how Pop is trained" in capsys.readouterr().err

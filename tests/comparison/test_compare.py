@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -16,6 +19,7 @@ from mml.comparison.audit import main as audit_main
 from mml.comparison.execute import Executor
 from mml.comparison.methods import read_plan
 from mml.comparison.outcome import Outcome
+from mml.comparison.results import Results
 from mml.config.config import Config, parse_arguments
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError
@@ -124,6 +128,14 @@ def test_mistakes(
         ("methods: {a: {run: mml, family: mml, sett: 1}}", "unknown key 'sett'"),
         ("methods: {a: {run: SASRek, family: baseline}}", "no baseline 'SASRek'"),
         ("methods: {a: {run: mml, family: mml, tune: x}}", "there are no ranges of that name"),
+        (
+            "methods: {a: {run: Pop, family: baseline, set: {repeatable: True}}}",
+            r"methods\.a\.set: key 'repeatable' says who is asked what, .* give it to the comparison",
+        ),
+        (
+            "methods: {a: {run: mml, family: ablation, set: {item_inter_num_interval: '[4,inf)'}}}",
+            "a.set: key 'item_in",
+        ),
     ],
 )
 def test_a_wrong_plan(text: str, message: str, tmp_path: Path) -> None:
@@ -245,7 +257,8 @@ def test_settings_inside_a_learner_go_over_words_however_they_are_written(
         seen.append(config)
         raise InputError("far enough")
 
-    def read(name: str, dataset: str, files: list[str], given: list[str]) -> None:
+    def read(name: str, dataset: str, files: list[str], given: list[str], files_are_mmls: bool) -> None:
+        assert files_are_mmls
         stopped(Config(dataset, files, arguments=given))
 
     monkeypatch.setattr("mml.comparison.execute.Run", stopped)
@@ -267,6 +280,39 @@ def test_a_line_of_a_learner_that_is_left_out_is_left_out(tiny_data: Path, tmp_p
     assert executor.lacks(methods["linear_alone"]) == "there is no learner linear"
     assert executor.lacks(methods["no_linear"]) == "there is no learner linear to leave out"
     assert executor.lacks(methods["no_fusion"]) is None
+    assert executor.lacks(methods["newcomers_online"]) is None  # a line of a learner that is there
+    assert executor.lacks(replace(methods["no_fusion"], method="popularity")) is None
+
+
+def test_any_metrics_and_lines_that_a_run_has_not(tiny_data: Path, plan: Path, tmp_path: Path) -> None:
+    """Both ended in a traceback after the first run."""
+    lines = "  offline: {run: mml, family: ablation, method: mml_online}\n"
+    lines += "  typo: {run: mml, family: ablation, method: fusion_foo}\n"
+    plan.write_text(plan.read_text().replace("profiles:", lines + "profiles:"))
+    for place, metrics in enumerate((["--topk=[5]"], ["--metrics=[Recall, MRR]"])):
+        line = argv(tiny_data, tmp_path / "out", plan, "--online=False", *metrics)
+        assert main([*line, "--methods", "mml", "Pop", "offline", "typo", "--seeds", "1", "--trials", "1"]) == 0
+        text = (tmp_path / "out" / "tiny" / "compare" / "results.md").read_text()
+        assert re.search(("## ndcg@5 by group", "## (recall|mrr)@10 by group")[place], text)
+        assert "- offline: its run has no line 'mml_online', only " in text
+        assert "- typo: its run has no line 'fusion_foo', only " in text
+        assert "## Tests of mml, ndcg@10" in text
+
+
+def test_who_was_asked_something_else_is_left_out() -> None:
+    cases = pd.DataFrame({"user_id": ["a", "b"], "shots": 1, "target_item": ["x", "y"], "rank": 1})
+
+    def outcome(items: int, targets: list[str]) -> Outcome:
+        found = Mock(spec=Outcome, result={"data": {"items": items}})
+        found.cases.return_value = cases.assign(target_item=targets)
+        return found
+
+    results = Results({}, {}, {}, [1])
+    assert results.other_cases([outcome(9, ["x", "y"])]) is None
+    results.outcomes["mml"] = [outcome(9, ["x", "y"])]
+    assert results.other_cases([outcome(9, ["x", "y"])]) is None
+    assert results.other_cases([outcome(8, ["x", "y"])]) == "it ranks 8 items, the others 9"
+    assert results.other_cases([outcome(9, ["x", "z"])]) == "it was evaluated on other cases"
 
 
 def test_a_user_may_be_called_na(tmp_path: Path) -> None:

@@ -73,8 +73,8 @@ def _caption(results: Results, dataset: str, tested: bool) -> str:
     n = len(results.seeds)
     over = f"mean $\\pm$ standard deviation over {n} seeds" if n > 1 else f"seed {results.seeds[0]}"
     text = (
-        f"{escaped(results.main.upper())} on {escaped(dataset)}: {int(counts['n_users'])} new users, {int(counts['n_cases'])} cases, "
-        f"full ranking; {over}. The best of each column is bold."
+        f"{escaped(results.main.upper())} on {escaped(dataset)}: {int(counts['n_users'])} new users, "
+        f"{int(counts['n_cases'])} cases, full ranking; {over}. The best of each column is bold."
     )
     if tested:
         text += (

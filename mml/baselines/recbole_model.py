@@ -141,5 +141,6 @@ def new_model(name: str, model: type, config: ModelConfig, dataset: SequentialDa
     """
     try:
         return model(config, dataset).to(config["device"])
-    except (ValueError, NotImplementedError, AssertionError) as error:
-        raise InputError(f"baseline {name}: RecBole refuses its settings: {error}") from error
+    except (ValueError, NotImplementedError, AssertionError, KeyError, IndexError, TypeError) as error:
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise InputError(f"baseline {name}: RecBole refuses its settings: {kind}{error}") from error

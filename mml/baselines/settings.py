@@ -21,6 +21,14 @@ from mml.files.atomic import read_header
 from mml.model.learner.slot import MAIN
 from mml.settings import Key, keys_of, read
 
+_AT_LEAST_ONE = (
+    "n_layers",
+    "num_layers",
+    "n_heads",
+    "hidden_size",
+    "inner_size",
+    "embedding_size",
+)  # of RecBole's keys
 _NAMED = "baseline"  # in a run's config.yaml, by which it is repeated
 _SHARED_STAGES = ("run", "data", "meta_test")
 
@@ -198,6 +206,9 @@ def _check_values(
     """A declared value must be legal, and one of RecBole's of its default's kind."""
     if own.get("loss_type", "CE") not in ("CE", "BPR"):
         raise InputError(f"{where}: key 'loss_type' has the value {own['loss_type']!r}; it must be CE or BPR.")
+    for key in _AT_LEAST_ONE:
+        if own.get(key, 1) == 0:
+            raise InputError(f"{where}: key '{key}' has the value 0; it must be a whole number, at least 1.")
     for key, value in own.items():
         default = known[key]
         if isinstance(default, (int, float)) and not isinstance(default, bool):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -202,7 +202,7 @@ class Config(RecBoleConfig):
                 continue
             if not {"item_feat_emb", "source"} & spec.keys():
                 raise InputError(
-                    f"config: unknown learner '{name}': it has no features. Known: {', '.join(learners)}; for a new "
+                    f"config: unknown learner '{name}': it has no features. Known: {_other(learners, name)}; for a new "
                     f"modality set learners.{name}.item_feat_emb=FILE."
                 )
             source = spec.get("source")
@@ -323,3 +323,7 @@ def _with_home(settings: Settings) -> Settings:
         file = inside(own).get("item_feat_emb")
         learners[name] = {**inside(own), "item_feat_emb": os.path.expanduser(file)} if isinstance(file, str) else own
     return settings | {"learners": learners}
+
+
+def _other(learners: Iterable[str], name: str) -> str:
+    return ", ".join(one for one in learners if one != name)

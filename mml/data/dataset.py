@@ -172,7 +172,11 @@ class MMLDataset(AtomicDataset):
         listed = pd.Index([line.strip() for line in lines if line.strip()])
         unknown = listed.difference(tokens)
         if len(unknown) or listed.empty:
-            what = f"'{unknown[0]}' is not a user of the log" if len(unknown) else "it lists no user"
+            what = "it lists no user"
+            if len(unknown):
+                who = f"user '{unknown[0]}' has"
+                who = who if len(unknown) == 1 else f"{len(unknown):,} of its users, such as '{unknown[0]}', have"
+                what = f"{who} no row in the log, or none that its filters leave"
             raise InputError(f"{path}: {what}; write one user token of the .inter file per line.")
         return tokens.get_indexer(listed)
 

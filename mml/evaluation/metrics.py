@@ -13,6 +13,7 @@ from mml.evaluation.ranking import Ranking
 
 NEEDS_TOP_ITEMS = frozenset({"itemcoverage", "averagepopularity", "shannonentropy", "giniindex", "tailpercentage"})
 
+_PLACES = 15  # RecBole rounds each block; what is kept is rounded once, at the end
 _BLOCK = 4096  # cases at a time: RecBole's metrics hold [cases, k] several times over
 
 
@@ -36,14 +37,17 @@ class Metrics:
         n_users: int,
         item_counts: Mapping[int, int],
     ) -> None:
-        settings = {"metrics": metrics, "topk": topk, "metric_decimal_place": decimals, "tail_ratio": None}
+        settings = {"metrics": metrics, "topk": topk, "metric_decimal_place": _PLACES, "tail_ratio": None}
         self._evaluator = Evaluator(settings)
-        self._topk = max(topk)
+        self._topk, self._decimals = max(topk), decimals
         self._common = {"data.num_items": n_items, "data.num_users": n_users, "data.count_items": item_counts}
         self.top_items_needed = self._topk if NEEDS_TOP_ITEMS & set(self._evaluator.metrics) else 0
 
     def __call__(self, ranking: Ranking, cases: np.ndarray | slice = slice(None)) -> dict[str, float]:
         """Metric name (`ndcg@10`) -> mean over the cases."""
+        return {name: round(value, self._decimals) for name, value in self._means(ranking, cases).items()}
+
+    def _means(self, ranking: Ranking, cases: np.ndarray | slice) -> dict[str, float]:
         ranks, n_candidates = ranking.ranks[cases], ranking.n_candidates[cases]
         if ranking.top_items is not None or len(ranks) <= _BLOCK:
             return self._of(ranks, n_candidates, None if ranking.top_items is None else ranking.top_items[cases])

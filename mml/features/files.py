@@ -202,7 +202,7 @@ def _aligned(
     if tensor.ndim != 2 or tensor.shape[0] != len(item_tokens):
         raise InputError(
             f"{path}: holds {noun} of shape {list(tensor.shape)}, but the dataset has {len(item_tokens)} items (the "
-            f"padding item has no row); make it [n_items, dim] or {instead}"
+            f"padding item and those that filters leave out have no row); make it [n_items, dim] or {instead}"
         )
     tokens = list(item_tokens)
     return tokens, _matrix(path, tokens, tensor)

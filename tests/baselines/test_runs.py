@@ -332,3 +332,18 @@ def test_what_a_file_says_of_a_model_is_what_is_trained(
     assert found[0] == found[1] == found[2]
     assert main(["Pop", "--dataset", "tiny", *common, f"--output_dir={tmp_path}", "--config_files", more[1]]) == 2
     assert f"config.yaml is of {model}; it does not say how Pop is trained" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("--n_layers=0", "key 'n_layers' has the value 0; it must be a whole number, at least 1"),
+        ("--hidden_act=foo", "baseline SASRec: RecBole refuses its settings: KeyError: 'foo'"),
+    ],
+)
+def test_values_that_recbole_stumbles_over(
+    wrong: str, message: str, tiny_data: Path, argv: Argv, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["SASRec", "--dataset", "tiny", f"--data_path={tiny_data}", f"--output_dir={tmp_path}", "--use_gpu=False"]
+    assert main([*line, "--epochs=1", wrong]) == 2
+    assert message in capsys.readouterr().err

@@ -179,7 +179,9 @@ def test_listed_new_users(load: Load) -> None:
     assert tokens_of(dataset, dataset.users.new) == [["x", "y", "z"], ["z", "x", "u", "y"]]
     assert "late" in tokens_of(dataset, dataset.users.old)[0]  # all of an old user's rows are used
     assert dataset.summary()["split_time"] is None
-    with pytest.raises(InputError, match=r"new.txt: 'nobody' is not a user of the log"):
+    with pytest.raises(
+        InputError, match=r"new.txt: user 'nobody' has no row in the log, or none that its filters leave"
+    ):
         load(files={"new.txt": "a\nnobody\n"}, new_users_file="new.txt")
     with pytest.raises(InputError, match=r"'new_users_file': gone.txt does not exist"):
         load(new_users_file="gone.txt")

@@ -90,10 +90,11 @@ def rank_targets(
         known = target.new_zeros(len(target), 1) if history is None else torch.from_numpy(history[cases])
         n_candidates = n_items - 1 - _n_different(known)
         ranking = _rank_slice(item_scores, n_items, n_candidates - 1, target, known, item_block, topk)
-        ranks[cases] = (1 + ranking.above + (draws[cases] * (ranking.ties + 1)).long()).numpy()
+        own = 1 + ranking.above + (draws[cases] * (ranking.ties + 1)).long()
+        ranks[cases] = own.numpy()
         candidates[cases] = n_candidates.numpy()
         if topk:
-            tops[cases] = ranking.top_items.numpy()
+            tops[cases] = _with_target(ranking.others, target, own)[:, :topk].numpy()
     if shared:
         ranks, candidates, tops = map(distributed.add_array, (ranks, candidates, tops))
     return Ranking(ranks, candidates, tops if topk else None)
@@ -136,11 +137,11 @@ def _item_scores(scorer: Scorer, cases: slice, item_block: int) -> tuple[int, It
 
 @dataclass(frozen=True)
 class _Counts:
-    """Of c cases, on the CPU: items above the target [c], others equal to it [c], the best items [c, topk]."""
+    """Of c cases, on the CPU: items above the target [c], others equal to it [c], the best others [c, topk]."""
 
     above: Tensor
     ties: Tensor
-    top_items: Tensor
+    others: Tensor
 
 
 def _rank_slice(
@@ -158,7 +159,7 @@ def _rank_slice(
     margin = _TIE * (own.abs() + item_scores(slice(1, 1 + _SCALE_ITEMS)).abs().mean(1, keepdim=True))
     above = torch.zeros_like(target)
     level = torch.zeros_like(target)  # above or equal
-    best = _Best(target[:, None], own, topk)
+    best = _Best(target.new_zeros(len(target), 0), own[:, :0], topk)
     for begin in range(0, n_items, item_block):
         items = slice(begin, min(begin + item_block, n_items))
         scores = item_scores(items)
@@ -183,11 +184,22 @@ def _of_targets(item_scores: ItemScores, target: Tensor, block: int = 256) -> Te
     return torch.cat(own)[:, None]
 
 
-class _Best:
-    """The running best `k` items of c cases; it starts with the targets [c, 1] of scores [c, 1]."""
+def _with_target(others: Tensor, target: Tensor, rank: Tensor) -> Tensor:
+    """The best others [c, k] and each case's target [c] at its rank [c], from 1, as far as that is within: [c, k + 1].
 
-    def __init__(self, targets: Tensor, scores: Tensor, k: int) -> None:
-        self.items, self._scores, self._k = targets, scores, k
+    So lists tell no more of the target than its rank does: among equals it is not the first.
+    """
+    place = torch.arange(others.shape[1] + 1)[None]
+    row = torch.arange(len(others))[:, None]
+    from_others = others[row, (place - (place >= rank[:, None]).long()).clamp(max=others.shape[1] - 1)]
+    return torch.where(place == rank[:, None] - 1, target[:, None].cpu(), from_others)
+
+
+class _Best:
+    """The running best `k` items of c cases; it starts with some [c, m], of scores [c, m]."""
+
+    def __init__(self, items: Tensor, scores: Tensor, k: int) -> None:
+        self.items, self._scores, self._k = items, scores, k
 
     def add(self, scores: Tensor, first: int) -> None:
         """Take the items first.. of scores [c, n] into account; those that are no candidates have -inf."""

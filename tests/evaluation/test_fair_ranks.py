@@ -130,6 +130,21 @@ def test_a_tie_is_neither_best_nor_worst() -> None:
     assert counts.min() > 900
 
 
+@pytest.mark.parametrize("cells", [4, 10**6])
+def test_a_list_has_the_target_where_its_rank_is(cells: int) -> None:
+    """Among equals it once was the first, so that lists showed what ranks were drawn not to."""
+    rng = np.random.default_rng(0)
+    scores, targets = torch.from_numpy(rng.integers(0, 4, (300, 13))).float(), rng.integers(1, 13, 300)
+    history = np.where((drawn := rng.integers(0, 13, (300, 2))) == targets[:, None], 0, drawn)
+    ranking = rank_targets(MatrixScorer(scores), targets, history, seed=0, block=7, topk=6, cells=cells)
+    assert ranking.top_items is not None
+    for own, target, rank, had, row in zip(ranking.top_items, targets, ranking.ranks, history, scores, strict=True):
+        assert len(set(own)) == 6
+        assert not set(own) & {0, *had}
+        assert (np.diff(row[own]) <= 0).all()
+        assert np.flatnonzero(own == target).tolist() == ([rank - 1] if rank <= 6 else [])
+
+
 def test_history_is_no_candidate() -> None:
     scores = torch.tensor([[0.0, 9.0, 8.0, 7.0]])
     ranking = rank_targets(MatrixScorer(scores), np.array([3]), np.array([[1, 2, 0]]), seed=0, block=1)

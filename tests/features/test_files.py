@@ -131,7 +131,7 @@ def test_mistakes_in_text_name_the_line_or_the_item(tmp_path: Path, text: str, m
         ([1, 2], "holds a list; save {token: vector}"),
         ({"a": np.ones(2)}, r"holds pickled Python objects \(numpy\S+\), .*torch.as_tensor"),
         (torch.ones(2), r"tensor of shape \[2\]"),
-        (torch.ones(4, 2), r"shape \[4, 2\], but the dataset has 3 items \(the padding item has no row\)"),
+        (torch.ones(4, 2), r"shape \[4, 2\], but the dataset has 3 items \(the padding item and those"),
     ],
 )
 def test_mistakes_in_pth_are_named(tmp_path: Path, content: Any, match: str) -> None:

@@ -36,7 +36,7 @@ def among_untouched(measured: Measured, cases: Cases) -> tuple[int, float, float
         measured: the dataset.
         cases: at one moment of the log.
     """
-    past, content = measured.world.past, measured.content
+    past, content = measured.world.past, measured.known_content
     assert content is not None
     first = past.first_touches(len(content))
     known = int(cases.queries.known[0])

@@ -84,19 +84,24 @@ class Measured:
         features = world.dataset.item_features.values()
         self.content = unit_content([one.vectors[: world.n_items] for one in features])
 
+    @property
+    def known_content(self) -> np.ndarray | None:
+        """Of the items that were there up to T."""
+        return None if self.content is None else self.content[: self.world.dataset.n_known_items + 1]
+
     def choose(self) -> Chosen:
         """The choices on rolling newcomers; items that came after T are unknown to them."""
         limit = self.world.dataset.n_known_items + 1
-        content = None if self.content is None else self.content[:limit]
         past = self.world.past
-        untouched = untouched_weights(past, content, self.repeatable, self.how)[self.protocol]
+        untouched = untouched_weights(past, self.known_content, self.repeatable, self.how)[self.protocol]
         shares = Shares(past, limit, len(past), self.repeatable, how=self.how)
         return choose(past, shares, self.protocol, self.repeatable, untouched)
 
     def learner(self, chosen: Chosen) -> Newcomers:
         """With the choices, over the whole log."""
         world = self.world
-        launches = None if self.content is None else learned(world.past, self.content, self.repeatable, self.how)
+        content = self.known_content
+        launches = None if content is None else learned(world.past, content, self.repeatable, self.how)
         rest = self.repeatable, self.content, None, launches, self.how
         shares = Shares(world.events, world.n_items, len(world.past), *rest)
         return Newcomers(chosen, shares)

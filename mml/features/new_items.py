@@ -33,11 +33,11 @@ _TYPE = re.compile(r":(token|float)(_seq)?$")  # in the headers of RecBole's fil
 def read_new_items(table: pd.DataFrame | str | Path, layout: TableLayout | None = None) -> pd.DataFrame:
     """A table of new items with their ids, as str, for index, and the columns by their names in the dataset.
 
+    Rows without a usable id are left out, and of an item's rows all but the first, as an import does; it is said.
+
     Args:
         table: a file (CSV, TSV, parquet, lines of JSON), or a frame that has the ids in a column or as its index.
         layout: what is known of the shop's tables, such as the names of their columns.
-
-    Rows without a usable id are left out, and of an item's rows all but the first, as an import does; it is said.
 
     Raises:
         InputError: there is no such file or column, or no row with an id.
@@ -62,11 +62,11 @@ def _usable(frame: pd.DataFrame, named: str) -> pd.DataFrame:
     again = tokens.duplicated().to_numpy() & ~without
     if without.all():
         raise InputError(f"the table of new items: no row has a usable {named}")
-    for rows, what in ((without, f"without a usable {named}"), (again, "name an item again (the first is kept)")):
+    for rows, what in ((without, f"without a usable {named}"), (again, "of an item that an earlier row names")):
         if rows.any():
-            place = int(rows.argmax())
-            example = f"the first is row {place + 1}: {frame.index[place]!r}"
-            logger.warning("the table of new items: %d rows %s are left out; %s.", int(rows.sum()), what, example)
+            n, place = int(rows.sum()), int(rows.argmax())
+            said = "the table of new items: %d row%s %s left out; the first is row %d: %r."
+            logger.warning(said, n, "s" * (n > 1), what, place + 1, frame.index[place])
     return frame[~without & ~again]
 
 

@@ -247,8 +247,8 @@ def test_rows_that_an_import_leaves_out_are_left_out(caplog: pytest.LogCaptureFi
     found = read_new_items(pd.DataFrame({"item_id": ids, "title": list("12345678")}))
     assert found["title"].to_dict() == {"a": "1", "b": "3"}
     assert caplog.messages == [
-        "the table of new items: 4 rows without a usable item_id are left out; the first is row 2: ''.",
-        "the table of new items: 2 rows name an item again (the first is kept) are left out; the first is row 4: 'a'.",
+        "the table of new items: 4 rows without a usable item_id left out; the first is row 2: ''.",
+        "the table of new items: 2 rows of an item that an earlier row names left out; the first is row 4: 'a'.",
     ]
 
 

@@ -36,12 +36,13 @@ def among_untouched(measured: Measured, cases: Cases) -> tuple[int, float, float
         measured: the dataset.
         cases: at one moment of the log.
     """
-    past, content = measured.world.past, measured.known_content
+    past, content, known_content = measured.world.past, measured.content, measured.known_content
     assert content is not None
+    assert known_content is not None
     first = past.first_touches(len(content))
     known = int(cases.queries.known[0])
     cases = cases.take(first[cases.targets] >= known)
-    weights = learned(past.first(known), content, measured.repeatable, measured.how)
+    weights = learned(past.first(known), known_content, measured.repeatable, measured.how)
     taken = np.bincount(cases.targets, minlength=len(content)).astype(np.float64)
     gains = []
     for scores in (content @ weights, taken):

@@ -31,7 +31,7 @@ class Ranking:
     Args:
         ranks: int64 [N], from 1.
         n_candidates: int64 [N], how many items were ranked.
-        top_items: int64 [N, k], the best items, or None if they were not asked for.
+        top_items: int64 [N, k], the best items, 0 where a case has fewer candidates; None if they were not asked for.
     """
 
     ranks: np.ndarray
@@ -94,7 +94,8 @@ def rank_targets(
         ranks[cases] = own.numpy()
         candidates[cases] = n_candidates.numpy()
         if topk:
-            tops[cases] = _with_target(ranking.others, target, own)[:, :topk].numpy()
+            best = _with_target(ranking.others, target, own)[:, :topk].numpy()
+            tops[cases, : best.shape[1]] = best
     if shared:
         ranks, candidates, tops = map(distributed.add_array, (ranks, candidates, tops))
     return Ranking(ranks, candidates, tops if topk else None)
@@ -137,7 +138,10 @@ def _item_scores(scorer: Scorer, cases: slice, item_block: int) -> tuple[int, It
 
 @dataclass(frozen=True)
 class _Counts:
-    """Of c cases, on the CPU: items above the target [c], others equal to it [c], the best others [c, topk]."""
+    """Of c cases, on the CPU: items above the target [c], others equal to it [c], the best others [c, topk].
+
+    Of a small catalogue there are fewer columns; where a case has fewer others, they are 0.
+    """
 
     above: Tensor
     ties: Tensor
@@ -172,7 +176,7 @@ def _rank_slice(
         level += (scores >= own - margin).sum(1)
         best.add(scores, items.start)
     above, ties = _last_unless_finite(own + margin, above, level - above, n_others.to(device))
-    return _Counts(above.cpu(), ties.cpu(), best.items.cpu())
+    return _Counts(above.cpu(), ties.cpu(), best.candidates.cpu())
 
 
 def _of_targets(item_scores: ItemScores, target: Tensor, block: int = 256) -> Tensor:
@@ -199,16 +203,21 @@ class _Best:
     """The running best `k` items of c cases; it starts with some [c, m], of scores [c, m]."""
 
     def __init__(self, items: Tensor, scores: Tensor, k: int) -> None:
-        self.items, self._scores, self._k = items, scores, k
+        self._items, self._scores, self._k = items, scores, k
+
+    @property
+    def candidates(self) -> Tensor:
+        """The best items, int64 [c, up to k]; 0 for what is no candidate."""
+        return self._items.masked_fill(self._scores == -torch.inf, 0)
 
     def add(self, scores: Tensor, first: int) -> None:
         """Take the items first.. of scores [c, n] into account; those that are no candidates have -inf."""
         if not self._k:
             return
         value, place = scores.topk(min(self._k, scores.shape[1]), dim=1)
-        value, items = torch.cat([self._scores, value], 1), torch.cat([self.items, place + first], 1)
+        value, items = torch.cat([self._scores, value], 1), torch.cat([self._items, place + first], 1)
         self._scores, place = value.topk(min(self._k, value.shape[1]), dim=1)
-        self.items = items.gather(1, place)
+        self._items = items.gather(1, place)
 
 
 def _n_different(known: Tensor) -> Tensor:

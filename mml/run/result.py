@@ -55,20 +55,22 @@ def recommendations_csv(lists: np.ndarray, tasks: TaskSet, dataset: MMLDataset) 
     """One row per case and listed item: user_id, shots, rank, item_id; marked as in `predictions_csv`.
 
     Args:
-        lists: each case's best items by the whole method, int64 [N, k].
+        lists: each case's best items by the whole method, int64 [N, k]; 0 where it has fewer candidates.
         tasks, dataset: the cases.
     """
     first_new, k = len(dataset.users.old) + len(dataset.users.valid), lists.shape[1]
     users = neutral(pd.DataFrame({"id": dataset.user_tokens[first_new + tasks.users]}))["id"].to_numpy()
     items = neutral(pd.DataFrame({"id": dataset.item_tokens}))["id"].to_numpy()
-    return pd.DataFrame(
+    listed = lists.reshape(-1)
+    rows = pd.DataFrame(
         {
             "user_id": np.repeat(users, k),
             "shots": np.repeat(tasks.shots, k),
             "rank": np.tile(np.arange(1, k + 1), len(lists)),
-            "item_id": items[lists.reshape(-1)],
+            "item_id": items[listed],
         }
-    ).to_csv(index=False)
+    )
+    return rows[listed > 0].to_csv(index=False)
 
 
 def versions() -> dict[str, str]:

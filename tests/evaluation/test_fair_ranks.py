@@ -145,6 +145,19 @@ def test_a_list_has_the_target_where_its_rank_is(cells: int) -> None:
         assert np.flatnonzero(own == target).tolist() == ([rank - 1] if rank <= 6 else [])
 
 
+@pytest.mark.parametrize("cells", [4, 10**6])
+def test_a_list_holds_candidates_alone(cells: int) -> None:
+    """Of a case with fewer candidates than places it once went on with the history, or there was no list at all."""
+    scores = torch.tensor([[0.0, 9.0, 8.0, 7.0, 6.0]]).repeat(2, 1)
+    history = np.array([[1, 2], [3, 0]])
+    ranking = rank_targets(MatrixScorer(scores), np.array([4, 1]), history, seed=0, block=2, topk=6, cells=cells)
+    assert ranking.top_items is not None
+    assert ranking.top_items.tolist() == [[3, 4, 0, 0, 0, 0], [1, 2, 4, 0, 0, 0]]
+    counts = {1: 5, 2: 3}
+    found = Metrics(EVERY_METRIC, [6], 6, 5, 2, counts)(ranking)
+    assert np.isfinite(list(found.values())).all()
+
+
 def test_history_is_no_candidate() -> None:
     scores = torch.tensor([[0.0, 9.0, 8.0, 7.0]])
     ranking = rank_targets(MatrixScorer(scores), np.array([3]), np.array([[1, 2, 0]]), seed=0, block=1)

@@ -53,6 +53,15 @@ def test_predictions(dataset: MMLDataset, tmp_path: Path) -> None:
     }
 
 
+def test_short_lists_end_where_candidates_do(dataset: MMLDataset) -> None:
+    tasks, _ = dataset.test_tasks()
+    lists = np.ones((len(tasks), 4), dtype=np.int64)
+    lists[:, 2:] = 0
+    rows = pd.read_csv(io.StringIO(recommendations_csv(lists, tasks, dataset)), dtype=str)
+    assert rows["rank"].tolist() == ["1", "2"] * len(tasks)
+    assert not rows["item_id"].str.contains("PAD").any()
+
+
 def test_recommendations(dataset: MMLDataset, tmp_path: Path) -> None:
     tasks, _ = dataset.test_tasks()
     lists = np.random.default_rng(0).integers(1, dataset.item_num, (len(tasks), 3))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -94,10 +94,18 @@ def _ranking(cases: FusionCases, weights: Tensor, draws: Tensor) -> Ranking:
 def _simplex(n: int, n_points: int) -> list[Sequence[float]]:
     """Non-negative weights that sum to 1, on the finest grid of tenths or coarser with not too many points."""
     for parts in (10, 5, 4, 3, 2, 1):
-        points = [p for p in itertools.product(range(parts + 1), repeat=n) if sum(p) == parts]
-        if len(points) <= n_points:
-            return [[value / parts for value in point] for point in points]
+        if math.comb(parts + n - 1, n - 1) <= n_points:
+            return [[value / parts for value in point] for point in _compositions(parts, n)]
     return [[1.0 / n] * n]
+
+
+def _compositions(total: int, n: int) -> Iterator[tuple[int, ...]]:
+    """All n whole numbers from 0 on with this sum, in ascending order."""
+    if n == 1:
+        yield (total,)
+        return
+    for first in range(total + 1):
+        yield from ((first, *rest) for rest in _compositions(total - first, n - 1))
 
 
 FUSIONS.add(WeightEntry())

@@ -16,6 +16,7 @@ import numpy as np
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
+from mml.evaluation.cases import WholeHistories
 from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import Ranking, rank_targets
 from mml.evaluation.scorer import Scorer
@@ -85,17 +86,7 @@ class LeaveOneOut:
     def rank(self, scorer: Scorer, from_last: int, rules: RankingRules) -> Ranking:
         """The users' ranks among all items but those of their whole history."""
         whole = self.tasks(from_last)
-        return rank_targets(scorer, whole.target, _Histories(whole), rules.seed, rules.block)
-
-
-class _Histories:
-    """Whole histories, padded slice by slice."""
-
-    def __init__(self, tasks: TaskSet) -> None:
-        self._tasks = tasks
-
-    def __getitem__(self, cases: slice) -> np.ndarray:
-        return self._tasks.inputs(cases)
+        return rank_targets(scorer, whole.target, WholeHistories(whole), rules.seed, rules.block)
 
 
 class LeaveOneOutValidation(Validation):

@@ -78,7 +78,7 @@ def audit(config: Config, dataset: MMLDataset) -> Audit:
         cold_target_share=float((tasks.target > n_warm).mean()),
         history_items=len(history),
         unseen_history_items=int((history > n_warm).sum()),
-        targets_in_history=int(dataset.target_in_history(tasks).sum()),
+        targets_in_history=int(tasks.target_in_history.sum()),
         late_training_rows=dataset.n_late_interactions,
         users_on_both_sides=len(set(tokens[:n_before]) & set(tokens[n_before:])),
         copied_users=copied_users(dataset.users.old, dataset.users.new),

@@ -27,7 +27,6 @@ from mml.settings import read
 
 logger = logging.getLogger(__name__)
 
-_BLOCK = 65536  # tasks read together
 _GAPS = 10  # numbers up to so many times that of items are still numbers of rows
 
 
@@ -263,7 +262,7 @@ class MMLDataset(AtomicDataset):
         tasks = prefix_tasks(self.users.valid, self.max_item_list_len)
         if self.settings.repeatable:
             return tasks, 0
-        repeated = self.target_in_history(tasks)
+        repeated = tasks.target_in_history
         return tasks.take(~repeated), int(repeated.sum())
 
     def first_screens(self) -> TaskSet | None:
@@ -286,7 +285,7 @@ class MMLDataset(AtomicDataset):
             tasks = tasks.with_times(self.new_times)
         repeated = np.zeros(len(tasks), dtype=bool)
         if not settings.repeatable:
-            repeated = self.target_in_history(tasks)
+            repeated = tasks.target_in_history
         users = np.unique(tasks.users)
         tasks = tasks.take(~repeated)
         if not len(tasks) and repeated.any():
@@ -305,15 +304,6 @@ class MMLDataset(AtomicDataset):
         if repeated.any():
             skipped["new_user_repeats_only"] = len(np.setdiff1d(users, tasks.users))
         return tasks, skipped
-
-    @staticmethod
-    def target_in_history(tasks: TaskSet) -> np.ndarray:
-        """bool [N]: the target is already among the inputs, so that it is no candidate unless `repeatable`."""
-        target, found = tasks.target, np.zeros(len(tasks), dtype=bool)
-        for begin in range(0, len(tasks), _BLOCK):
-            rows = slice(begin, begin + _BLOCK)
-            found[rows] = (tasks.inputs(rows) == target[rows, None]).any(1)
-        return found
 
     @property
     def has_moments(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -155,10 +156,31 @@ class TaskSet:
 
     def inputs(self, rows: np.ndarray | slice) -> np.ndarray:
         """The padded inputs of the tasks `rows`, int64 [U, L]."""
-        start, length = self.start[rows, None], self.length[rows, None]
+        return self._padded(self.start[rows, None], self.length[rows, None])
+
+    def histories(self, rows: np.ndarray | slice) -> np.ndarray:
+        """All that the users of the tasks `rows` had before, padded, int64 [U, H]; their latest are the inputs."""
+        return self._padded(self._begin[rows, None], self.shots[rows, None])
+
+    @property
+    def _begin(self) -> np.ndarray:
+        """Place of the user's first interaction in `items`."""
+        return self.start + self.length - self.shots
+
+    def _padded(self, start: np.ndarray, length: np.ndarray) -> np.ndarray:
         steps = np.arange(int(length.max(initial=1)))[None]
         valid = steps < length
         return np.where(valid, self.items[np.where(valid, start + steps, 0)], 0)
+
+    @cached_property
+    def target_in_history(self) -> np.ndarray:
+        """bool [N]: the user had the target before, so that it is no candidate unless `repeatable`."""
+        order = np.argsort(self.items, kind="stable")
+        again = np.flatnonzero(self.items[order][1:] == self.items[order][:-1])
+        latest = np.full(len(self.items), -1)  # place before which the item stood last, whoever's it was
+        latest[order[again + 1]] = order[again]
+        found: np.ndarray = latest[self.start + self.length] >= self._begin
+        return found
 
     def batch(self, rows: np.ndarray) -> TaskBatch:
         """The padded batch of the tasks `rows` [U]."""

@@ -20,14 +20,14 @@ Part = tuple[np.ndarray, Scorer]
 """Some of the tasks, int64 places, and their scores."""
 
 
-class _Inputs:
-    """The tasks' inputs, padded slice by slice."""
+class WholeHistories:
+    """All that the tasks' users had before, padded slice by slice: what are no candidates."""
 
     def __init__(self, tasks: TaskSet) -> None:
         self._tasks = tasks
 
     def __getitem__(self, cases: slice) -> np.ndarray:
-        return self._tasks.inputs(cases)
+        return self._tasks.histories(cases)
 
 
 def rank_cases(
@@ -39,7 +39,7 @@ def rank_cases(
     shared: bool = False,
 ) -> Ranking:
     """`rank_targets` of the tasks' targets, by the rules."""
-    history = None if rules.repeatable else _Inputs(tasks)
+    history = None if rules.repeatable else WholeHistories(tasks)
     return rank_targets(scorer, tasks.target, history, rules.seed, rules.block, topk, draws=draws, shared=shared)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from mml.data.items import zeros_lost
 from mml.data.tasks import evaluation_tasks
 from mml.errors import InputError
+from mml.evaluation.cases import WholeHistories
 from mml.evaluation.measured import TOP, measured
 from mml.evaluation.ranking import rank_targets
 from mml.evaluation.scorer import Scorer
@@ -225,16 +226,14 @@ class Recommender(TrainedParts):
             return self._measured(top)
         found = Histories.read(log, self.vocabulary, self.layout)
         tasks, _ = evaluation_tasks(found.sequences(), self.rules.max_length, shots)
-        history = tasks.inputs(slice(None))
         if not self.rules.repeatable:
-            tasks = tasks.take(~(history == tasks.target[:, None]).any(1))
-            history = tasks.inputs(slice(None))
+            tasks = tasks.take(~tasks.target_in_history)
         if not len(tasks):
             raise InputError(
                 f"no user of the log has more than {min(shots)} known interactions, so nothing can be measured."
             )
         tasks = self.now(tasks, self.numbers_of(found.users)[tasks.users])
-        excluded = None if self.rules.repeatable else history
+        excluded = None if self.rules.repeatable else WholeHistories(tasks)
         rows = {}
         scorers: dict[str, Scorer] = {
             FULL: self.fused(tasks, self.outputs(tasks)),

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from scipy.special import stdtrit
 
-from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
+from mml.evaluation.cases import WholeHistories
 from mml.evaluation.ranking import rank_targets
 from mml.evaluation.significance import per_case_ndcg, per_user
 from mml.histories import Histories, keys_of
@@ -104,7 +104,7 @@ def _to_judge(parts: TrainedParts, newer: Newer) -> TaskSet:
     """What users took next, after all that they had done before."""
     assert parts.log is not None
     tasks = newer.tasks(parts.log, parts.rules.max_length)
-    return tasks if parts.rules.repeatable else tasks.take(~MMLDataset.target_in_history(tasks))
+    return tasks if parts.rules.repeatable else tasks.take(~tasks.target_in_history)
 
 
 def _with_new(parts: TrainedParts, found: Histories, numbers: np.ndarray) -> np.ndarray:
@@ -157,7 +157,7 @@ def _with_newer(parts: Parts, newer: Newer) -> Parts:
 
 @torch.no_grad()
 def _ndcg(parts: TrainedParts, tasks: TaskSet) -> np.ndarray:
-    excluded = None if parts.rules.repeatable else tasks.inputs(slice(None))
+    excluded = None if parts.rules.repeatable else WholeHistories(tasks)
     assert parts.log is not None
     tasks = parts.now(tasks, np.where(tasks.users < len(parts.log), tasks.users, -1))
     scorer = parts.fused(tasks, parts.outputs(tasks))

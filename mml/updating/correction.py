@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mml.data.dataset import MMLDataset
 from mml.data.popularity import prior_strength
 from mml.data.tasks import TaskSet
 from mml.evaluation.scorer import Scorer
@@ -36,7 +35,7 @@ class Correction:
 
     def __init__(self, tasks: TaskSet, n_items: int, repeatable: bool, settings: UpdateSettings) -> None:
         self._n_items, self._repeatable = n_items, repeatable
-        self._tasks = tasks if repeatable else tasks.take(~MMLDataset.target_in_history(tasks))
+        self._tasks = tasks if repeatable else tasks.take(~tasks.target_in_history)
         n = len(self._tasks)
         self._some_tasks = self._tasks.take(np.linspace(0, n - 1, min(n, settings.update_cases)).astype(np.int64))
 
@@ -82,7 +81,7 @@ class Correction:
             scores = scorer.of_cases(cases)(slice(0, self._n_items)).masked_fill(~known, -torch.inf)
             scores[:, 0] = -torch.inf
             if not self._repeatable:
-                scores.scatter_(1, torch.from_numpy(tasks.inputs(cases)).to(scores.device), -torch.inf)
+                scores.scatter_(1, torch.from_numpy(tasks.histories(cases)).to(scores.device), -torch.inf)
             shares = scores.softmax(1).nan_to_num()  # nan: all that is known is in the history
             total += shares.sum(0, dtype=torch.float64)
         expected: np.ndarray = total.cpu().numpy()

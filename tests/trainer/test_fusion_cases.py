@@ -55,7 +55,7 @@ def test_a_small_catalogue_is_taken_whole(repeatable: bool) -> None:
     whole = WeightedSum(z, WEIGHTS).of_cases(slice(None))(slice(None))
     torch.testing.assert_close(fused(cases), whole)
     known = np.zeros((len(own), N_ITEMS), dtype=bool)
-    known[np.arange(len(own))[:, None], own.inputs(slice(None))] = not repeatable
+    known[np.arange(len(own))[:, None], own.histories(slice(None))] = not repeatable
     known[:, 0] = True
     assert torch.equal(cases.offset == -torch.inf, torch.from_numpy(known))
     assert cases.target.tolist() == own.target.tolist()
@@ -68,7 +68,7 @@ def test_candidates_of_a_large_catalogue_hold_the_best_items(repeatable: bool, m
     z = scores(len(own))
     cases = fusion_cases(z, torch.zeros(len(own), 2), own, repeatable, 0, limits)
     assert cases.z.shape[2] == 1 + 3 * 20 + 60
-    history = None if repeatable else own.inputs(slice(None))
+    history = None if repeatable else own.histories(slice(None))
     ranking = rank_targets(WeightedSum(z, WEIGHTS), own.target, history, 0, 16)
     candidates = fused(cases).masked_fill(cases.offset == -torch.inf, -torch.inf)
     above, ties = above_and_ties(candidates, cases.target)
@@ -79,7 +79,7 @@ def test_candidates_of_a_large_catalogue_hold_the_best_items(repeatable: bool, m
     assert (ranks[near] >= 0.7 * ranking.ranks[near]).all()
     # exp(offset) counts the candidates: each item once, whether it is there or stands for others
     counted = cases.offset.exp().sum(1).numpy()
-    n_out = np.array([0 if repeatable else len(set(row) - {0}) for row in own.inputs(slice(None)).tolist()])
+    n_out = np.array([0 if repeatable else len(set(row) - {0}) for row in own.histories(slice(None)).tolist()])
     np.testing.assert_allclose(counted, N_ITEMS - 1 - n_out, rtol=1e-5)
 
 

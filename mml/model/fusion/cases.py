@@ -78,7 +78,7 @@ def fusion_cases(
     Args:
         scores: of the N tasks.
         context: [N, n_context], see `case_context`.
-        repeatable: whether the inputs are candidates too.
+        repeatable: whether the items of the history are candidates too.
         seed: of the draws.
         limits: of cases and candidates.
     """
@@ -90,8 +90,8 @@ def fusion_cases(
     for begin in range(0, len(rows), _BLOCK):
         own = rows[begin : begin + _BLOCK]
         cases = torch.from_numpy(own).to(scores.device)
-        inputs = torch.from_numpy(tasks.inputs(own)).to(scores.device)
-        excluded = torch.zeros_like(inputs[:, :1]) if repeatable else inputs
+        had = np.zeros((len(own), 1), dtype=np.int64) if repeatable else tasks.histories(own)
+        excluded = torch.from_numpy(had).to(scores.device)
         target = torch.from_numpy(tasks.target[own]).to(scores.device)
         if scores.n_items <= limits.fusion_all_items:
             parts.append(_all_items(scores, cases, excluded, target))
@@ -133,7 +133,7 @@ def _best_and_sampled(
     drawn = torch.randperm(scores.n_items - 1, generator=generator)
     sample = 1 + drawn[: limits.fusion_sampled_items].to(best.device)
     candidates = torch.cat([target[:, None], best, sample.expand(len(cases), -1)], 1)
-    out = (candidates == 0) | _repeated(candidates) | (candidates[..., None] == excluded[:, None]).any(2)
+    out = (candidates == 0) | _repeated(candidates) | _among(candidates, excluded)
     sampled = ~out
     sampled[:, : -len(sample)] = False
     n_others = scores.n_items - 1 - (~out & ~sampled).sum(1) - _n_different(excluded)
@@ -173,6 +173,13 @@ def _repeated(ids: Tensor) -> Tensor:
     again = torch.zeros_like(ids, dtype=torch.bool)
     again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
     return torch.zeros_like(again).scatter(1, order, again)
+
+
+def _among(ids: Tensor, others: Tensor) -> Tensor:
+    """Whether an id is among the others [c, H] of its row, bool like ids [c, C]."""
+    ordered = others.sort(1).values
+    place = torch.searchsorted(ordered, ids.contiguous()).clamp(max=ordered.shape[1] - 1)
+    return ordered.gather(1, place) == ids
 
 
 def _n_different(ids: Tensor) -> Tensor:

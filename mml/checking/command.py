@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mml.checking.dataset import check_dataset
 from mml.checking.finding import Finding, by_level
 from mml.checking.loading import warnings_kept
+from mml.checking.trainable import refuse_untrainable
 from mml.config.arguments import common_arguments, named_first
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
@@ -49,7 +50,10 @@ def check(name: str, config_files: Sequence[str] = (), settings: Sequence[str] =
     found: list[Finding] = []
     with warnings_kept() as warned:
         try:
-            found = check_dataset(MMLDataset(Config(name, config_files, arguments=settings)))
+            config = Config(name, config_files, arguments=settings)
+            dataset = MMLDataset(config)
+            refuse_untrainable(config, dataset)
+            found = check_dataset(dataset)
         except MachineError:
             raise
         except InputError as error:

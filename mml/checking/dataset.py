@@ -106,7 +106,9 @@ def _short(dataset: MMLDataset) -> list[Finding]:
     short = int((lengths < 3).sum())
     if not short:
         return []
-    text = f"{share(short, len(lengths))} old users have fewer than 3 interactions up to T and train nothing."
+    text = (
+        f"{share(short, len(lengths))} old users have fewer than 3 interactions up to T: encoders learn little of them."
+    )
     many = short > _MANY_SHORT * len(lengths)
     return [Finding("warning" if many else "note", text, "A later T gives them more." * many)]
 

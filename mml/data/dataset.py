@@ -235,6 +235,20 @@ class MMLDataset(AtomicDataset):
         rows = {"user_id": self.user_tokens[whole.users[is_rest]], "item_id": np.asarray(whole.items)[is_rest]}
         return pd.DataFrame(rows if not self.has_time else rows | {"timestamp": whole.times[is_rest]})
 
+    def trainable_users(self) -> np.ndarray:
+        """The old users of whom there is something to predict, int64 [n].
+
+        Raises:
+            InputError: if there is none.
+        """
+        users = np.flatnonzero(self.users.old.lengths >= 2)
+        if not len(users):
+            raise InputError(
+                f"{self.dataset_name}: no old user has 2 interactions up to T, so there is nothing to train on; set a "
+                "later data_split_time."
+            )
+        return users
+
     def training_tasks(self, rng: np.random.Generator | None = None) -> TaskSet:
         """The tasks of the old users, one each; see `task_max_inter` and `query_inter_num`.
 
@@ -249,8 +263,8 @@ class MMLDataset(AtomicDataset):
         tasks = training_tasks(self.users.old, length, self.task_settings.query_inter_num, rng if limit else None)
         if not len(tasks):
             raise InputError(
-                f"{self.dataset_name}: no old user has 3 interactions up to T, so there is no support to train on; "
-                "set a later data_split_time."
+                f"{self.dataset_name}: no old user has 3 interactions up to T, so there is no support to meta-train "
+                "on; set a later data_split_time, or meta_epochs: 0 and no trained generator."
             )
         return tasks
 

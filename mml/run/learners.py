@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from mml.checking.trainable import is_meta_trained, of_encoders
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.logs import IN_SUMMARY
@@ -75,9 +76,9 @@ def stage_settings(context: RunContext, name: str, stage: str) -> State:
 
 def warn_of_unread(config: Config) -> None:
     """Name the keys of meta-training that have other values than by default, if nothing is meta-trained."""
-    encoders = [config.values(name) for name in config.learners if isinstance(entry_of(name), StateEntry)]
-    if any(values["meta_epochs"] for values in encoders):
+    if is_meta_trained(config):
         return
+    encoders = of_encoders(config)
     generator = config.part(GeneratorSettings).generator
     elsewhere = _OF_ADAPTATION + (_OF_GENERATOR if generator and GENERATORS[generator].is_trained else ())
     keys = {**keys_of(MetaSettings), **keys_of(InnerLoopSettings)}
@@ -167,11 +168,11 @@ class _WithEncoder:
         settings = context.config.part(PretrainSettings, self._name)
         trainer = PretrainTrainer(context.trainer_frame, learner, settings, seed)
         trainer.train(context.dataset, context.validation)
-        state, n_tasks = self._trained(trainer, None)
+        state = self._trained(trainer, None)
         # which algorithm comes next is not what this stage depends on, so it leaves no learned rates
         rates = learner.initial_rates()
         plain = {key: value for key, value in state["weights"].items() if key not in rates}
-        return state | {"weights": plain}, n_tasks
+        return state | {"weights": plain}, trainer.n_trained * len(context.dataset.trainable_users())
 
     def _meta(self, seed: int, weights: State) -> tuple[State, int]:
         context, learner = self._context, self._at(weights)
@@ -180,9 +181,9 @@ class _WithEncoder:
         trainer = MetaTrainer(context.trainer_frame, learner, settings, inner, seed)
         trainer.start_from(context.validation)
         trainer.train(context.dataset, context.validation)
-        return self._trained(trainer, trainer.start_score)
+        return self._trained(trainer, trainer.start_score), trainer.n_trained * len(context.dataset.training_tasks())
 
-    def _trained(self, trainer: StageTrainer, before: float | None) -> tuple[State, int]:
+    def _trained(self, trainer: StageTrainer, before: float | None) -> State:
         validated = bool(len(self._context.validation)) and trainer.epochs > 0
         best = trainer.best_epoch if validated else trainer.n_trained - 1
         report = {
@@ -199,8 +200,7 @@ class _WithEncoder:
                 trainer.stage,
                 extra=IN_SUMMARY,
             )
-        n_tasks = trainer.n_trained * len(self._context.dataset.training_tasks())
-        return {"weights": dict(trainer.model.state_dict()), "training": report}, n_tasks
+        return {"weights": dict(trainer.model.state_dict()), "training": report}
 
     def _choose(self, learner: Learner) -> tuple[State, int]:
         settings = self._context.config.part(AdaptationSettings, self._name)

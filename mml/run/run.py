@@ -10,6 +10,7 @@ import numpy as np
 
 from mml import distributed
 from mml.checking.dataset import check_dataset
+from mml.checking.trainable import refuse_untrainable
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.items import Items
@@ -55,7 +56,7 @@ class Run:
         self.summary = self.dataset.summary()
         self.stages = Stages(folder, config.run.seed, config.device)
         self.context = RunContext.of(config, self.dataset, self.stages, folder.path)
-        self.dataset.training_tasks()  # refuses old users that are all too short
+        refuse_untrainable(config, self.dataset)
         self._build_once()
         folder.create()
         on_start()

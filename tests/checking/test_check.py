@@ -57,6 +57,18 @@ def test_what_a_run_would_refuse(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "error: " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("most", "keys", "said"), [(1, (), "2"), (2, (), None), (2, ("--meta_epochs=1",), "3")])
+def test_old_users_that_are_all_too_short(most: int, keys: tuple[str, ...], said: str | None, tmp_path: Path) -> None:
+    """Plain training needs two interactions of somebody, meta-training three; once three were always asked for."""
+    write_log(tmp_path, [row for row in small_rows() if row[0] >= "u032" or _place(row) < most])
+    wanted = f"no old user has {said} interactions up to T"
+    assert found(texts(tmp_path, *keys), "error: ", wanted) == (said is not None)
+
+
+def _place(row: list[str]) -> int:
+    return (int(row[2]) - 1_600_000_000) % 3600 // 60
+
+
 def test_a_fault_of_the_machine_is_none_of_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

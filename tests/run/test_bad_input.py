@@ -271,7 +271,18 @@ BARE: dict[str, Any] = {"learners.txt.item_feat_emb": "DROP", "data_split_time":
 
 def test_no_support_to_train_on(world: World) -> None:
     write_log(world, old=2, new=5)
-    assert "no old user has 3 interactions up to T" in world.refused(**BARE)
+    assert "no old user has 3 interactions up to T" in world.refused(**BARE, meta_epochs=1)
+
+
+def test_nothing_to_train_on(world: World) -> None:
+    write_log(world, old=1, new=5)
+    assert "no old user has 2 interactions up to T" in world.refused(**BARE, meta_epochs=0)
+
+
+@pytest.mark.slow
+def test_two_interactions_are_enough_for_plain_training(world: World) -> None:
+    write_log(world, old=2, new=5)
+    assert run_meta.main(world.argv(**BARE, pretrain_epochs=1, meta_epochs=0)) == 0
 
 
 def test_no_new_user_is_long_enough(world: World) -> None:

@@ -92,14 +92,15 @@ def _require_both(is_new: np.ndarray, arrival: np.ndarray, time: float) -> None:
     if is_new.any() and n_old >= 2:
         return
     what = "no user arrives after it" if not is_new.any() else f"only {n_old} user(s) arrive before it"
-    usual = next((t for t in np.quantile(arrival, [0.8, 0.5, 0.2, 0.0]) if (arrival > t).any()), None)
+    found = f"data_split_time {time:.15g}: {what}"
+    arrive = f"users arrive from {arrival.min():.15g} to {arrival.max():.15g}"
+    if arrival.min() == arrival.max():
+        arrive = f"all users arrive at {arrival.max():.15g}"
+    quantiles = np.quantile(arrival, [0.8, 0.5, 0.2, 0.0], method="lower")
+    usual = next((t for t in quantiles if (arrival > t).any() and (arrival <= t).sum() >= 2), None)
     if usual is None:
         raise InputError(
-            f"data_split_time {time:.0f}: {what}; all users arrive at {arrival.max():.0f}, so no time parts old from "
-            "new. List the new users in new_users_file."
+            f"{found}; {arrive}, so no time parts old from new with two old ones. List the new users in new_users_file."
         )
     n_usual = int((arrival > usual).sum())
-    raise InputError(
-        f"data_split_time {time:.0f}: {what} (users arrive from {arrival.min():.0f} to {arrival.max():.0f}). "
-        f"data_split_time={usual:.0f} would give {n_usual} new users."
-    )
+    raise InputError(f"{found} ({arrive}). data_split_time={usual:.15g} would give {n_usual} new users.")

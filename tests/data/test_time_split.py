@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields
 
@@ -164,3 +165,19 @@ def test_negatives_are_warm_and_never_the_target() -> None:
         assert bool((batch.negatives != batch.targets).all())
         assert int(batch.negatives.min()) >= 1
         assert int(batch.negatives.max()) <= 3
+
+
+@pytest.mark.parametrize("arrivals", [[0.0, 0.25, 0.5, 0.75, 1.0], [1e9 + 0.6 * k for k in range(7)], [1.0, 1.0, 2.0]])
+def test_a_useless_t_names_one_that_works_as_it_stands(arrivals: list[float]) -> None:
+    """Times were shown as whole numbers, and what they were rounded to parted the users otherwise, or not at all."""
+    users = list(range(len(arrivals)))
+    with pytest.raises(InputError) as caught:
+        split(users, arrivals, split_time=2e9)
+    named = re.search(r"data_split_time=(\S+) would give (\d+) new users", str(caught.value))
+    assert named is not None
+    assert split(users, arrivals, split_time=float(named[1])).n_new == int(named[2])
+
+
+def test_no_t_is_named_where_none_works() -> None:
+    with pytest.raises(InputError, match=r"from 1 to 2, so no time parts old from new.* new_users_file"):
+        split([0, 1], [1, 2], split_time=5)

@@ -101,8 +101,10 @@ def _times(log: Log) -> list[Finding]:
         mend = "Set TIME_FIELD to the column with the time, or make sure that rows are in the order of time."
         return [Finding("warning", "There is no time column: the order of the rows is taken for time.", mend)]
     if times.min() == times.max():
-        mend = "Without times nobody is new: give real times, or list the new users in new_users_file."
-        return [Finding("error", f"Every row has the same time, {as_date(times[0])}.", mend)]
+        text = f"Every row has the same time, {as_date(times[0])}: a user's rows are in the file's order."
+        return [
+            Finding("warning", text, "Give real times, if there are any.")
+        ]  # no T could part this, a list of users does
     if np.median(np.abs(times)) >= MILLISECONDS_FROM:
         mend = "Divide them by 1000 (mml import does so); settings in days would be wrong by that."
         return [Finding("warning", f"Times look like milliseconds (the median is {np.median(times):.0f}).", mend)]

@@ -104,10 +104,20 @@ def test_times(tmp_path: Path) -> None:
     assert found(odd, "warning: 2 of 4 (50 %) times are before 1990 or more than a year from now, such as 2099-01-01")
     assert found(check_texts(np.array([0, 1.6e9, 1.6e9, 1.7e9])), "warning: 1 of 4 ", "such as 1970-01-01 00:00.")
     assert found(check_texts(np.array([0.0, 1.0, 2.0, 3.0])), "note: Times run from 0 to 3.")
-    assert found(check_texts(np.full(4, 7.0)), "error: Every row has the same time")
+    assert found(check_texts(np.full(4, 7.0)), "warning: Every row has the same time")
     tied = check_texts(np.array([3.0, 1.0, 1.0, 2.0]))
     assert found(tied, "note: 2 of 2 (100 %) users arrive at the same time as another")
     assert not any("arrive at the same" in line for line in check_texts(np.array([3.0, 1.0, 2.0, 2.0])))
+
+
+def test_one_time_for_all_is_an_error_only_without_a_list_of_new_users(tmp_path: Path) -> None:
+    """With one a run trains; the check refused it."""
+    write_log(tmp_path, [[user, item, "1600000000"] for user, item, _ in small_rows()])
+    (tmp_path / "users.txt").write_text("u039\n")
+    assert found(texts(tmp_path), "error: ", "no time parts old from new", "new_users_file")
+    lines = texts(tmp_path, f"--new_users_file={tmp_path / 'users.txt'}")
+    assert found(lines, "warning: Every row has the same time, 2020-09-13 12:26")
+    assert not found(lines, "error: ")
 
 
 @pytest.mark.parametrize(("gap", "said"), [(1.0, ""), (90.0, ""), (110.0, "53%"), (1e7, "100%")])

@@ -87,16 +87,16 @@ def _cases(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
 
 
 def _ties(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
-    """Targets in the same second as a neighbour: which of them comes next is decided by the file."""
+    """Targets at the same time as a neighbour: which of them comes next is decided by the file."""
     if not dataset.has_time:
         return []
-    users, seconds = dataset.users.new.owners, np.floor(dataset.new_times)
-    equal = (users[1:] == users[:-1]) & (seconds[1:] == seconds[:-1])
+    users, times = dataset.users.new.owners, dataset.new_times
+    equal = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
     tied = np.append(equal, False) | np.append(False, equal)
     number = int(tied[tasks.start + tasks.length].sum())
     if not number:
         return []
-    text = f"{share(number, len(tasks))} targets are in the same second as their neighbour: the file's order decides."
+    text = f"{share(number, len(tasks))} targets are at the same time as their neighbour: the file's order decides."
     many = number > _MANY_SHORT * len(tasks)
     return [Finding("warning" if many else "note", text, "Finer times, if there are any, would help." * many)]
 

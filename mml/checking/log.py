@@ -67,12 +67,12 @@ def same_arrival(log: Log) -> np.ndarray:
 
 
 def same_moment(log: Log) -> np.ndarray:
-    """bool [n], rows in the same second as another row of the same user; none without times."""
+    """bool [n], rows at the same time as another row of the same user; none without times."""
     if log.times is None:
         return np.zeros(len(log.users), dtype=bool)
     order = log.in_order()
-    users, seconds = log.users[order], np.floor(log.times[order])
-    equal = (users[1:] == users[:-1]) & (seconds[1:] == seconds[:-1])
+    users, times = log.users[order], log.times[order]
+    equal = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
     tied = np.zeros(len(order), dtype=bool)
     tied[order] = np.append(equal, False) | np.append(False, equal)
     return tied
@@ -136,7 +136,7 @@ def _ties(log: Log) -> list[Finding]:
     for tied, what in (
         (
             same_moment(log),
-            "rows are in the same second as another of their user (a basket): in the file's order",
+            "rows are at the same time as another of their user (a basket): in the file's order",
         ),
         (same_arrival(log), "users arrive at the same time as another: in the order of their ids, as text"),
     ):

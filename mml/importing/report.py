@@ -72,7 +72,7 @@ def describe_log(rows: LogRows, n_users: int, n_items: int) -> list[str]:
         tied = same_moment(Log(users, users, times))
         if tied.any():
             said.append(
-                f"Baskets: {share(tied.sum(), len(tied))} rows are in the same second as another of their user; "
+                f"Baskets: {share(tied.sum(), len(tied))} rows are at the same time as another of their user; "
                 "inside a basket the order of the rows is kept."
             )
     if rows.n_stripped:

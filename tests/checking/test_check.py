@@ -98,7 +98,7 @@ def test_times(tmp_path: Path) -> None:
     assert found(texts(tmp_path), "warning: There is no time column")
     write_log(tmp_path, [[user, item, str(int(time) // 3600 * 3600)] for user, item, time in rows])
     lines = texts(tmp_path)
-    assert found(lines, "targets are in the same second as their neighbour", "warning")
+    assert found(lines, "targets are at the same time as their neighbour", "warning")
     odd = check_texts(np.array([4070908800, 1.6e9, -2209161600, 1.7e9]))
     assert found(odd, "note: Times run from 1899-12-30 00:00 to 2099-01-01 00:00.")
     assert found(odd, "warning: 2 of 4 (50 %) times are before 1990 or more than a year from now, such as 2099-01-01")
@@ -118,6 +118,15 @@ def test_one_time_for_all_is_an_error_only_without_a_list_of_new_users(tmp_path:
     lines = texts(tmp_path, f"--new_users_file={tmp_path / 'users.txt'}")
     assert found(lines, "warning: Every row has the same time, 2020-09-13 12:26")
     assert not found(lines, "error: ")
+
+
+def test_times_within_a_second_are_no_ties(tmp_path: Path) -> None:
+    """They were said to be, though the log is sorted by them."""
+    rows = [
+        [user, item, f"{1_600_000_000 + (int(time) - 1_600_000_000) / 1e6:.6f}"] for user, item, time in small_rows()
+    ]
+    write_log(tmp_path, rows)
+    assert not found(texts(tmp_path), "at the same time")
 
 
 @pytest.mark.parametrize(("gap", "said"), [(1.0, ""), (90.0, ""), (110.0, "53%"), (1e7, "100%")])
@@ -143,10 +152,10 @@ def test_times_are_those_of_the_file_where_columns_are_scaled(tmp_path: Path) ->
     assert scaled(tmp_path) == plain
     assert found(plain, "note: Times run from 2020-09-13 12:26 to 2020-09-15 0")
     assert found(plain, "2 rows are of old users after T")
-    assert not found(plain, "in the same second")  # the two late rows are left out by the split
+    assert not found(plain, "at the same time as another of their")  # the two late rows are left out by the split
     (tmp_path / "users.txt").write_text("u039\n")
     listed = scaled(tmp_path, f"--new_users_file={tmp_path / 'users.txt'}")
-    assert found(listed, f"2 of {len(rows) + 2} (", "rows are in the same second as another of their user")
+    assert found(listed, f"2 of {len(rows) + 2} (", "rows are at the same time as another of their user")
 
 
 @pytest.mark.parametrize(("log", "item"), [("000{}", "{}"), ("{}", "000{}")])

@@ -65,6 +65,10 @@ def _split(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
     n_valid = len(users.valid) - summary["skipped_users"]["valid_user_too_short"]
     if len(users.valid) and n_valid < _FEW_USERS:
         text = f"Only {n_valid} validation users choose epochs, rates and weights."
+        if not n_valid:
+            text = (
+                "No validation user has two interactions: all epochs and steps of adaptation are taken, none is chosen."
+            )
         found.append(Finding("warning", text, "Raise valid_user_ratio, or take a later T."))
     return found
 

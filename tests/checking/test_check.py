@@ -69,6 +69,12 @@ def _place(row: list[str]) -> int:
     return (int(row[2]) - 1_600_000_000) % 3600 // 60
 
 
+def test_validation_users_who_can_choose_nothing(tmp_path: Path) -> None:
+    write_log(tmp_path, [row for row in small_rows() if not "u029" <= row[0] < "u032" or _place(row) < 1])
+    assert found(texts(tmp_path), "warning: No validation user has two interactions: all epochs", "valid_user_ratio")
+    assert not found(texts(tmp_path), "Only 0")
+
+
 def test_a_fault_of_the_machine_is_none_of_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

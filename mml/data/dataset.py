@@ -27,6 +27,7 @@ from mml.settings import read
 
 logger = logging.getLogger(__name__)
 
+_FEW = 5  # a usual length of lists
 _GAPS = 10  # numbers up to so many times that of items are still numbers of rows
 
 
@@ -95,7 +96,7 @@ class MMLDataset(AtomicDataset):
         if self.item_num - 1 < self.longest_list:
             raise InputError(
                 f"config: key 'topk' asks for {self.longest_list} items, but {self.dataset_name} has only "
-                f"{self.item_num - 1}."
+                f"{self.item_num - 1}. Set topk to no more, such as topk: [{min(self.item_num - 1, _FEW)}]."
             )
         self.test_tasks()  # refuses new users that are all too short, before features are encoded and kept
         self.item_features: dict[str, ItemFeatures] = load_item_features(

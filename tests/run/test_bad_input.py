@@ -295,7 +295,7 @@ def test_no_new_user_is_long_enough(world: World) -> None:
 
 def test_topk_beyond_the_catalogue(world: World) -> None:
     message = world.refused(topk="[5, 100]")
-    assert "key 'topk' asks for 100 items, but tiny has only 60." in message
+    assert "key 'topk' asks for 100 items, but tiny has only 60. Set topk to no more, such as topk: [5]." in message
 
 
 # --- features -------------------------------------------------------------------------------------------------------

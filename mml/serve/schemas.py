@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypedDict
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from mml.serve.limits import MOST_CANDIDATES, MOST_HISTORY, MOST_LETTERS, MOST_ROWS, MOST_TOP, MOST_USERS
 from mml.tables.ids import is_no_id
+
+_NULL = "\0"
+_BREAKS = frozenset("\t\r\n\x1f" + _NULL)
+"""What no table's cell of ids holds: it parts columns, rows or a list, or ends the cell."""
+_OF_ID: JsonDict = {"pattern": r"\S"}  # for the specification; refusals have words of their own
+_OF_KEPT_ID: JsonDict = {"pattern": r"^[^\t\r\n\u001f\u0000]*[^\s\u001f\u0000][^\t\r\n\u001f\u0000]*$"}
+_OF_KEPT_TEXT: JsonDict = {"pattern": r"^[^\u0000]*$"}
 
 
 def _whole(value: object) -> object:
@@ -16,6 +24,9 @@ def _whole(value: object) -> object:
 
 
 _Text = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]
+_IdText = Annotated[_Text, Field(json_schema_extra=_OF_ID)]
+_KeptIdText = Annotated[_Text, Field(json_schema_extra=_OF_KEPT_ID)]
+_KeptText = Annotated[str, Field(json_schema_extra=_OF_KEPT_TEXT)]
 _Whole = Annotated[int, BeforeValidator(_whole)]
 # beyond these bounds JSON's readers round
 _Number = Annotated[int, Field(ge=1 - 2**53, le=2**53 - 1), BeforeValidator(_whole)]
@@ -30,9 +41,11 @@ def _plain(value: str | int) -> str:
 
 
 def _of_something(value: str) -> str:
-    """An id that is kept; what stands for nothing is left out of tables, too."""
+    """An id that is kept; what stands for nothing, or would break a table, is left out of tables, too."""
     if is_no_id(value):
         raise ValueError(f"'{value}' stands for nothing and is no id")
+    if not _BREAKS.isdisjoint(value):
+        raise ValueError("an id that is kept has no tab, line's end or other control character of tables in it")
     return value
 
 
@@ -40,9 +53,9 @@ if TYPE_CHECKING:
     Id = str
     KeptId = str
 else:  # what comes is one of two, what the code gets is always text
-    Id = Annotated[_Text | _Number, AfterValidator(_plain)]
+    Id = Annotated[_IdText | _Number, AfterValidator(_plain)]
     """An id; a whole number is taken as its digits."""
-    KeptId = Annotated[Id, AfterValidator(_of_something)]
+    KeptId = Annotated[_KeptIdText | _Number, AfterValidator(_plain), AfterValidator(_of_something)]
 Share = Annotated[float, Field(ge=0, le=1)]
 History = Annotated[
     list[Id], Field(max_length=MOST_HISTORY, description="item ids, oldest first", examples=[["50", "181"]])
@@ -136,11 +149,23 @@ class ItemList(BaseModel):
 class NewItem(BaseModel):
     """An item with the columns that the dataset's item table has."""
 
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
-    __pydantic_extra__: dict[str, str | int | float | bool | None]
+    model_config = ConfigDict(
+        extra="allow", strict=True, allow_inf_nan=False, json_schema_extra={"propertyNames": _OF_KEPT_TEXT}
+    )
+    __pydantic_extra__: dict[str, _KeptText | int | float | bool | None]
 
     item_id: KeptId
-    title: Annotated[str, Field(max_length=10_000)] | None = None
+    title: Annotated[_KeptText, Field(max_length=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _can_be_read_again(self) -> Self:
+        """What is kept is read as a table later, which one null character would make unreadable."""
+        texts = [text for pair in self.row().items() for text in pair if isinstance(text, str)]
+        if any(_NULL in text for text in texts):
+            raise ValueError("it holds a null character, which no table can")
+        if any("\ud800" <= letter <= "\udfff" for text in texts for letter in text):
+            raise ValueError("it holds half of a surrogate pair, which no table can")
+        return self
 
     def row(self) -> dict[str, object]:
         """The columns that have a value."""

@@ -15,6 +15,7 @@ from mml.errors import InputError
 from mml.serve.errors import Unavailable
 from mml.serve.histories import Histories
 from mml.serve.journal import Journal
+from mml.tables.reading import read_table
 from tests.serve.server import TestClient
 
 
@@ -71,6 +72,24 @@ def test_ids_are_those_of_tables_which_have_no_spaces_around(client: TestClient)
         answer = client.post(f"/{path}", json={path: [row]})
         assert answer.status_code == 422
         assert "stands for nothing and is no id" in answer.json()["error"]
+
+
+def test_what_is_kept_can_be_read_as_a_table(client: TestClient, tmp_path: Path) -> None:
+    """One null character in an event made the whole journal unreadable for an update."""
+    sound = {"user_id": "a", "item_id": "001", "timestamp": 5.0}
+    assert client.post("/events", json={"events": [sound]}).status_code == 200
+    for broken in ("a\0b", "a\tb", "a\nb", "a\rb", "a\x1fb"):
+        for name in ("user_id", "item_id"):
+            answer = client.post("/events", json={"events": [sound, {**sound, name: broken}]})
+            assert answer.status_code == 422
+            assert answer.json()["error"].startswith(f"body.events.1.{name}: ")
+        assert client.post("/items", json={"items": [{"item_id": broken, "title": "Cup"}]}).status_code == 422
+    for wrong in ({"title": "Cup\0"}, {"title": "Cup", "maker\0": "A"}, {"title": "Cup", "maker": "A\0"}):
+        answer = client.post("/items", json={"items": [{"item_id": "x1", **wrong}]})
+        assert (answer.status_code, "null character" in answer.json()["error"]) == (422, True)
+    assert client.post("/items", json={"items": [{"item_id": "x1", "title": "Cup\n\tof tea"}]}).status_code == 200
+    assert read_table(tmp_path / "served" / "events.jsonl")["user_id"].tolist() == ["a"]
+    assert read_table(tmp_path / "served" / "items.jsonl")["item_id"].tolist() == ["x1"]
 
 
 def test_a_posted_item_that_does_not_fit_takes_no_other_with_it(

@@ -35,7 +35,7 @@ class Models:
         self.path = path
         self._load = load
         self._metrics = metrics
-        self._posted: dict[str, NewItem] = {}
+        self._posted: dict[str, NewItem] = {}  # all of them, as the next model may lack what this one has
         self._reloading = asyncio.Lock()
         self._said: Path | None = None
         self.reloads = 0
@@ -66,9 +66,10 @@ class Models:
         return added
 
     def take_up(self, items: Sequence[NewItem]) -> int:
-        """Add items that were posted to an earlier server, before the worker starts; how many fit."""
-        fresh, n = _grown(self.current, items)
-        self._posted.update({item.item_id: item for item in items if item.item_id in fresh.catalogue})
+        """Add items that were posted to an earlier server, before the worker starts; how many were lacking and fit."""
+        for item in items:
+            self._posted.setdefault(item.item_id, item)
+        fresh, n = _grown(self.current, self.missing(items))
         self._take(fresh)
         return n
 
@@ -101,7 +102,6 @@ class Models:
         """In the worker's thread: posted items that the new model lacks are added to it, then it answers."""
         late = [item for token, item in self._posted.items() if token not in fresh.catalogue]
         fresh, _ = _grown(fresh, late)
-        self._posted = {item.item_id: item for item in late if item.item_id in fresh.catalogue}
         self._take(fresh)
         self.reloads += 1
         self._metrics.reloads.inc()

@@ -64,7 +64,7 @@ class Service:
         """Take up what was posted before the last stop."""
         events = list(self.events.rows(kept_event))
         self.histories.add(events)
-        n_items = self.models.take_up(self.models.missing(list(self.new_items.rows(NewItem.model_validate))))
+        n_items = self.models.take_up(list(self.new_items.rows(NewItem.model_validate)))
         if events or n_items:
             _LOGGER.info("taken up from %s: %d events, %d new items", self.events.path.parent, len(events), n_items)
 

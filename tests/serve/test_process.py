@@ -113,6 +113,26 @@ def test_a_new_model_by_request(process: Callable[..., Process], latest: Path, t
         assert httpx.post(f"{server.url}/reload", trust_env=False).status_code == 401
 
 
+def test_posted_items_outlive_a_model_that_has_them(tmp_path: Path) -> None:
+    """An update takes them in; when the model from before comes back, it lacked them until the next start."""
+    generations = [dict.fromkeys(ids, "a cup") for ids in (["001"], ["001", "x1"], ["001"], ["001"])]
+    stubs = iter([Stub(titles=titles) for titles in generations])
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "items.jsonl").write_text('{"item_id": "x0", "title": "a mug"}\n', encoding="utf-8")
+    service = Service("shop", tmp_path, lambda _: next(stubs), tmp_path / "served")
+
+    async def scene() -> list[list[str]]:
+        async with running(service) as client:
+            await client.post("/items", json={"items": [{"item_id": "x1", "title": "a cup"}]})
+            found = [service.current.catalogue.ids]
+            for _ in range(3):
+                await service.models.reload(service.worker)
+                found.append(service.current.catalogue.ids)
+        return found
+
+    assert [sorted(ids) for ids in asyncio.run(scene())] == [["001", "x0", "x1"]] * 4
+
+
 def test_without_a_token_nobody_reloads_by_request(serve: Callable[..., Any]) -> None:
     with serve() as served:
         answer = served.client.post("/reload")

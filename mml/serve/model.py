@@ -17,7 +17,8 @@ from mml.serve.pictures import list_pictures
 class Recommender(Protocol):
     """The part of the trained whole that is served.
 
-    A model may also have `image_folder`, the folder of its items' pictures, or None.
+    A model may also have `image_folder`, the folder of its items' pictures, or None, and `layout`, how tables of the
+    shop are read.
     """
 
     @property

@@ -15,6 +15,8 @@ from mml.serve.metrics import Metrics
 from mml.serve.model import Load, Recommender, Served, last_written
 from mml.serve.schemas import NewItem
 from mml.serve.worker import Worker
+from mml.tables.columns import called
+from mml.tables.layout import TableLayout
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -58,7 +60,9 @@ class Models:
         Raises:
             InputError: if the model cannot encode them.
         """
-        self.current.model.add_items(_table(items))
+        table = _table(items)
+        _refuse_other_ids(self.current.model, table)
+        self.current.model.add_items(table)
         self.current.model.prepare()
         self._take(self.current.renewed())
         added = [item for item in items if item.item_id in self.current.catalogue]
@@ -145,6 +149,7 @@ def _grown(served: Served, items: Sequence[NewItem]) -> tuple[Served, int]:
 def _added(model: Recommender, table: pd.DataFrame) -> dict[str, InputError]:
     """Items that the model refuses, found by halves, and why; the others are added."""
     try:
+        _refuse_other_ids(model, table)
         model.add_items(table)
     except InputError as error:
         if len(table) == 1:
@@ -152,6 +157,18 @@ def _added(model: Recommender, table: pd.DataFrame) -> dict[str, InputError]:
         half = len(table) // 2
         return _added(model, table[:half]) | _added(model, table[half:].reset_index(drop=True))
     return {}
+
+
+def _refuse_other_ids(model: Recommender, table: pd.DataFrame) -> None:
+    """The model would read the ids from the column that the shop's tables have them in.
+
+    Raises:
+        InputError: there is such a column beside item_id.
+    """
+    layout: TableLayout | None = getattr(model, "layout", None)
+    own = None if layout is None else called([str(column) for column in table], layout.item_ids)
+    if own not in (None, "item_id"):
+        raise InputError(f"an item's id is its item_id here; leave out {own}, which the ids are called in tables")
 
 
 def _table(items: Sequence[NewItem]) -> pd.DataFrame:

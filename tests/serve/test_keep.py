@@ -15,8 +15,10 @@ from mml.errors import InputError
 from mml.serve.errors import Unavailable
 from mml.serve.histories import Histories
 from mml.serve.journal import Journal
+from mml.tables.layout import TableLayout
 from mml.tables.reading import read_table
 from tests.serve.server import TestClient
+from tests.serve.stub import Stub
 
 
 def _as_it_is(row: Any) -> dict[str, Any]:
@@ -50,6 +52,22 @@ def test_what_the_model_cannot_encode_is_refused(client: TestClient) -> None:
     assert answer.status_code == 422
     assert answer.json() == {"error": "the item table has no column 'colour': leave it out"}
     assert client.get("/ready").json()["items"] == 24
+
+
+def test_an_item_has_one_id(serve: Callable[..., Any], tmp_path: Path) -> None:
+    """A second one, by the name that the ids have in tables, was added in place of item_id, and never kept."""
+    model = Stub()
+    model.layout = TableLayout(item_ids=("product_id", "item_id"))  # type: ignore[attr-defined]
+    row = {"item_id": "x1", "title": "Espresso machine"}
+    (tmp_path / "served").mkdir()
+    line = json.dumps({**row, "item_id": "x2", "product_id": "9"}) + "\n"  # as an earlier server kept it
+    (tmp_path / "served" / "items.jsonl").write_text(line, encoding="utf-8")
+    with serve(model) as served:
+        assert served.client.get("/ready").json()["items"] == 24
+        answer = served.client.post("/items", json={"items": [{**row, "product_id": "9"}]})
+        assert answer.status_code == 422
+        assert answer.json()["error"].startswith("an item's id is its item_id here; leave out product_id")
+        assert served.client.post("/items", json={"items": [row]}).json() == {"added": 1, "already_known": []}
 
 
 def test_a_restart_takes_up_what_was_posted(serve: Callable[..., Any]) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,13 +33,25 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = plain_opener(str(path), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            self._file = self._opened()
         except OSError as error:
             raise InputError(
                 f"{path} cannot be written ({error.strerror}): give another folder with --journal."
             ) from None
         self._end_line()
+
+    def _opened(self) -> int:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return plain_opener(str(self.path), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def _follow(self) -> None:
+        """Open a new file where the old one was moved or removed, or what is written into that would be lost."""
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.lstat(self.path), os.fstat(self._file)):
+                return
+        fresh = self._opened()
+        os.close(self._file)
+        self._file = fresh
 
     def _end_line(self) -> None:
         """A line that a crash has cut short must not swallow the next one."""
@@ -54,6 +67,11 @@ class Journal:
         """
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
         with self._lock:
+            try:
+                self._follow()
+            except (OSError, InputError) as error:
+                _LOGGER.error("%s: %s", self.path, error)
+                raise Unavailable("it could not be kept: the journal cannot be opened") from None
             size = os.fstat(self._file).st_size
             try:
                 written = os.write(self._file, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,29 @@ def test_damaged_lines_of_journals_are_counted(
         f"{folder / 'events.jsonl'}: {len(wrong)} lines are damaged and were passed over",
         f"{folder / 'items.jsonl'}: {len(ids)} lines are damaged and were passed over",
     ]
+
+
+def test_a_journal_that_is_moved_or_removed_is_begun_anew(client: TestClient, tmp_path: Path) -> None:
+    """It went on in the old file, so that a removed one took all that came after with it."""
+    path = tmp_path / "served" / "events.jsonl"
+
+    def post(item: str) -> int:
+        answer = client.post("/events", json={"events": [{"user_id": "a", "item_id": item, "timestamp": 1}]})
+        return answer.status_code
+
+    assert post("001") == 200
+    path.rename(tmp_path / "yesterday.jsonl")
+    assert post("002") == 200
+    assert [json.loads(line)["item_id"] for line in path.read_text(encoding="utf-8").splitlines()] == ["002"]
+    assert len((tmp_path / "yesterday.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+    shutil.rmtree(path.parent)
+    assert post("003") == 200
+    assert [json.loads(line)["item_id"] for line in path.read_text(encoding="utf-8").splitlines()] == ["003"]
+    path.unlink()
+    path.symlink_to(tmp_path / "yesterday.jsonl")
+    assert post("004") == 503
+    path.unlink()
+    assert post("005") == 200
 
 
 def test_a_journal_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from mml.command_line import CommandParser
 from mml.errors import InputError
 from mml.extras import install_line
 from mml.files.faults import in_one_line
-from mml.files.runs import named_folder
+from mml.files.runs import MODEL, named_folder
 from mml.logs import setup_logging
 from mml.serve.limits import Limits
 from mml.serve.model import Load, Recommender
@@ -54,13 +54,20 @@ def _serve(options: argparse.Namespace, load: Load) -> int:
     except ImportError as error:
         raise InputError(f"serving needs further packages ({error.name} is missing): {install_line('serve')}") from None
     with open_socket(options.host, options.port) as opened:
-        journal = options.journal or path.parent / "served"
+        journal = options.journal or _journal_of(path)
         limits = Limits(window=options.window / 1000, batch=options.batch, queue=options.queue)
         service = Service(Path(options.model).name, path, load, journal, limits, options.watch)
         about = f"{options.model}: {len(service.current.catalogue)} items, model {service.current.source}"
         server = Server(service, token, lambda: _say(about, address(opened), options.host, token))
         server.run(sockets=[opened])
     return _end(options.model, server.stopped_by, bool(server.started))
+
+
+def _journal_of(path: Path) -> Path:
+    """Where what is posted is kept: beside the runs of a dataset; of a saved model by its name, as its neighbours may
+    be of other shops."""
+    of_runs = path.parent / "served"
+    return of_runs if (path / MODEL).is_dir() else of_runs / path.name
 
 
 def _say(about: str, url: str, host: str, token: str | None) -> None:
@@ -100,7 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)")
     add("--port", type=_whole(0, 65535), default=8000, help="port (default: 8000; 0 takes any free one)")
     add("--token", help="bearer token that requests must have; better set MML_TOKEN, which `ps` does not show")
-    add("--journal", type=Path, metavar="DIR", help="folder for posted events and items (default: beside the run)")
+    add(
+        "--journal",
+        type=Path,
+        metavar="DIR",
+        help="folder for posted events and items (default: served, beside the run)",
+    )
     add(
         "--watch",
         type=number,

@@ -133,6 +133,22 @@ def test_posted_items_outlive_a_model_that_has_them(tmp_path: Path) -> None:
     assert [sorted(ids) for ids in asyncio.run(scene())] == [["001", "x0", "x1"]] * 4
 
 
+def test_saved_models_side_by_side_keep_their_own_journals(process: Callable[..., Process], tmp_path: Path) -> None:
+    """They wrote into one, so that a shop took up the users and items of the other."""
+    event = {"user_id": "1", "item_id": "001", "timestamp": 1}
+    folders = [stub_folder(tmp_path / "models" / name) for name in ("shop", "books")]
+    stub_folder(tmp_path / "output" / "shop" / "run1" / "model")
+    for folder in (*folders, tmp_path / "output" / "shop" / "run1"):
+        stub_folder(folder)
+        server = process(folder, "--watch", "0")
+        answer = httpx.post(f"{server.url}/events", json={"events": [event]}, trust_env=False)
+        assert answer.status_code == 200
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("events.jsonl")}
+    kept = ("models/served/shop", "models/served/books", "output/shop/served")
+    assert found == {f"{folder}/events.jsonl" for folder in kept}
+    assert all(len(path.read_text(encoding="utf-8").splitlines()) == 1 for path in tmp_path.rglob("events.jsonl"))
+
+
 def test_without_a_token_nobody_reloads_by_request(serve: Callable[..., Any]) -> None:
     with serve() as served:
         answer = served.client.post("/reload")

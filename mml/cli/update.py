@@ -36,6 +36,8 @@ def main(arguments: Sequence[str]) -> int:
     setup_logging("WARNING")
     if options.log is None and options.items is None and not options.rest:
         raise InputError("give --rest, --log or --items, or several: there is nothing to learn from.")
+    if options.images is not None and options.items is None:
+        raise InputError("--images are pictures of new items: give the table of these as --items.")
     folder = named_folder(options.model, options.output_dir)
     own = folder / MODEL if (folder / MODEL).is_dir() else folder
     with alone_in(own, "updates this model"):  # of two at once, one would be lost
@@ -44,30 +46,42 @@ def main(arguments: Sequence[str]) -> int:
 
 def _update(folder: Path, options: argparse.Namespace, target: Path) -> int:
     model = Recommender.load(folder)
+    said: list[str] = []
     changed = False
-    if options.items is not None:
-        n_new = model.add_items(options.items, options.images)
-        print(f"{n_new} new items can be recommended.")
+    items, log = (_filled(path, said) for path in (options.items, options.log))
+    if items is not None:
+        n_new = model.add_items(items, options.images)
+        said.append(f"{n_new} new items can be recommended.")
         changed |= n_new > 0
     if options.rest:
         from mml.run.rest import rest_of
 
-        changed |= _learn(model, rest_of(folder), "The rest of the run's log")
-    if options.log is not None:
-        changed |= _learn(model, options.log, str(options.log))
-    print(f"Written to {model.save(target)}" if changed or options.output else f"{target} is left as it was.")
+        changed |= _learn(model, rest_of(folder), "The rest of the run's log", items, said)
+    if log is not None:
+        changed |= _learn(model, log, str(log), items, said)
+    said.append(f"Written to {model.save(target)}" if changed or options.output else f"{target} is left as it was.")
+    print("\n".join(said))  # not before it is written: a mistake in one of the files leaves the model as it was
     return 0
 
 
-def _learn(model: Recommender, log: Path | pd.DataFrame, named: str) -> bool:
-    """Whether the model has learned it now."""
+def _filled(path: Path | None, said: list[str]) -> Path | None:
+    """The file; None where it is empty, as the server's journals are until something is posted."""
+    if path is None or path.suffix != ".jsonl" or not path.is_file() or path.stat().st_size:
+        return path
+    said.append(f"{path} is empty: nothing has come.")
+    return None
+
+
+def _learn(model: Recommender, log: Path | pd.DataFrame, named: str, items: Path | None, said: list[str]) -> bool:
+    """Whether the model has learned it now; `said` takes how that went, `items` were added before."""
     if model.has_learned(log):
-        print(f"{named} has been learned before, and is not learned twice.")
+        said.append(f"{named} has been learned before, and is not learned twice.")
         return False
     report = model.update(log)
     skipped = f", {report['n_unknown']:,} with unknown items skipped" if report["n_unknown"] else ""
-    if report["n_unknown"] and isinstance(log, Path) and (posted := log.parent / "items.jsonl").is_file():
-        skipped += f" (those that were posted are in {posted}: give it as --items)"
+    if report["n_unknown"] and isinstance(log, Path) and (posted := log.parent / "items.jsonl") != items:
+        is_there = posted.is_file() and posted.stat().st_size
+        skipped += f" (those that were posted are in {posted}: give it as --items)" if is_there else ""
     skipped += f", {report['n_again']:,} learned before" if report["n_again"] else ""
     n_judges = report["n_judges"]
     newest = "newest user" if n_judges == 1 else f"{n_judges} newest users"
@@ -78,7 +92,7 @@ def _learn(model: Recommender, log: Path | pd.DataFrame, named: str) -> bool:
     chance = ", too few to judge by" if n_judges < FEWEST_JUDGES else chance
     judged = f"{change}{chance}" if n_judges else "too little to judge by"
     n = report["n_interactions"]
-    print(f"{n:,} interaction{'s' * (n != 1)} {what}{skipped}: {judged}.")
+    said.append(f"{n:,} interaction{'s' * (n != 1)} {what}{skipped}: {judged}.")
     return is_kept
 
 

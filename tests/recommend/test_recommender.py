@@ -722,6 +722,50 @@ def test_the_command_that_updates(
     assert f"no list can be made: {tmp_path / 'none.csv'} has no row with a user" in capsys.readouterr().err
 
 
+def test_journals_that_nobody_has_posted_to_are_nothing_to_learn_from(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty one of the two that the server begins was refused for its columns, and the other with it."""
+    folder = tmp_path / "model"
+    shutil.copytree(output / "tiny" / "latest" / "model", folder)
+    ids = list(mml.load(folder).items.index)
+    events, items = tmp_path / "events.jsonl", tmp_path / "items.jsonl"
+    line = ["update", str(folder), "--log", str(events), "--items", str(items)]
+    events.touch()
+    items.touch()
+    assert main(line) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{items} is empty: nothing has come.",
+        f"{events} is empty: nothing has come.",
+        f"{folder} is left as it was.",
+    ]
+    rows = [{"user_id": "a", "item_id": one} for one in (*ids[:2], "unknown")]
+    events.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    assert main(line) == 0
+    out = capsys.readouterr().out
+    assert f"{items} is empty: nothing has come." in out
+    assert "2 interactions learned, 1 with unknown items skipped: " in out  # there is nothing in items.jsonl
+
+
+def test_what_is_not_written_is_not_said_to_be_learned(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, table = tmp_path / "model", tmp_path / "new.csv"
+    shutil.copytree(output / "tiny" / "latest" / "model", folder)
+    model = mml.load(folder)
+    dims = {name: len(one.vectors[0]) for name, one in model.catalogue.features.items()}
+    cells = [" ".join(["0.5"] * dim) for dim in dims.values()]
+    table.write_text("\n".join([",".join(["item_id", *dims]), ",".join(["x1", *cells])]), encoding="utf-8")
+    (tmp_path / "none.csv").write_text("user_id,item_id\n", encoding="utf-8")
+    assert main(["update", str(folder), "--items", str(table), "--log", str(tmp_path / "none.csv")]) == 2
+    assert capsys.readouterr().out == ""
+    assert "x1" not in mml.load(folder).items.index
+    assert main(["update", str(folder), "--items", str(table)]) == 0
+    assert "1 new items can be recommended." in capsys.readouterr().out
+    assert main(["update", str(folder), "--log", str(tmp_path / "none.csv"), "--images", str(tmp_path)]) == 2
+    assert "--images are pictures of new items" in capsys.readouterr().err
+
+
 def test_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert main(["--help"]) == 0

@@ -56,8 +56,8 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     """
     if parts.log is None:
         raise InputError("this model was saved without its log, so it cannot be updated; train again.")
-    given, again = digest(found), learned_before(parts, found)
-    found = found.of_rows(~again)
+    given, again, twice = digest(found), learned_before(parts, found), _repeats(found)
+    found = found.of_rows(~(again | twice))
     numbers = parts.numbers_of(found.users)
     newer = Newer.of(found.sequences(), found.times, numbers, len(parts.log))
     if not len(newer.users) and not again.any():
@@ -121,6 +121,19 @@ def learned_before(parts: TrainedParts, found: Histories) -> np.ndarray:
     if found.seconds is None:
         return np.zeros(sum(map(len, found.items)), dtype=bool)
     return np.isin(found.keys, parts.learned_rows)
+
+
+def _repeats(found: Histories) -> np.ndarray:
+    """bool [n_interactions], those of a user, item and time that an earlier row has, as when it was sent again: an
+    import counts them once, too. Without times they cannot be told."""
+    repeats = np.zeros(sum(map(len, found.items)), dtype=bool)
+    if found.seconds is not None:
+        repeats[:] = True
+        repeats[np.unique(found.keys, return_index=True)[1]] = False
+        if repeats.any():
+            said = "%s of %s interactions repeat user, item and time of another one, and count once."
+            logger.warning(said, f"{int(repeats.sum()):,}", f"{len(repeats):,}")
+    return repeats
 
 
 def _say_of_old(parts: TrainedParts, found: Histories) -> None:

@@ -549,6 +549,22 @@ def test_a_log_that_has_grown_is_learned_where_it_has(
     assert said in capsys.readouterr().err
 
 
+def test_what_a_log_has_twice_counts_once(output: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As in an import, and as on two days: a client that sends again what it has sent moved the counts."""
+    once, twice = (mml.load(output / "tiny" / "latest") for _ in range(2))
+    ids, end = list(once.items.index), once.counting[0].events.times[-1]
+    rows = [(f"n{user}", ids[(user + 3 * k) % 30], end + 10 * user + k + 1) for user in range(20) for k in range(3)]
+    day = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
+    report = once.update(day)
+    assert "count once" not in caplog.text
+    assert twice.update(pd.concat([day, day[::2]])) == report
+    assert "30 of 90 interactions repeat user, item and time of another one, and count once." in caplog.text
+    assert twice.items.equals(once.items)
+    asked = {"a": ids[:2], "b": []}
+    pd.testing.assert_frame_equal(twice.recommend(asked), once.recommend(asked))
+    assert twice.update(day)["n_again"] == 60
+
+
 def test_who_returns_goes_on_and_few_judges_refuse_nothing(output: Path) -> None:
     """A day on which everybody took one thing; who was there before is no newcomer, and is no neighbour of his own."""
     model = mml.load(output / "tiny" / "latest")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from dataclasses import replace
 from itertools import compress
 from typing import TypedDict
@@ -30,6 +31,7 @@ from mml.updating.settings import UpdateSettings
 logger = logging.getLogger(__name__)
 
 _CHANCE = 0.05  # of refusing what does no harm
+_YEAR = 366 * 86400.0  # clocks that go ahead a little are common, and harm nothing
 FEWEST_JUDGES = 8
 """Fewer, who may be alike by chance, refuse nothing."""
 
@@ -63,6 +65,7 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     if not len(newer.users) and not again.any():
         raise InputError("nothing can be learned from this log: it has no interaction with a known item.")
     _say_of_old(parts, found)
+    _say_of_future(found)
     tasks = _to_judge(parts, newer)
     able = newer.users[np.isin(newer.users, tasks.users)]
     judges = able[len(able) - max(1, len(able) // read(UpdateSettings, parts.values).update_judges) :]
@@ -149,6 +152,22 @@ def _say_of_old(parts: TrainedParts, found: Histories) -> None:
             f"{n_old:,}",
             f"{len(found.times):,}",
             as_date(ends[0]),
+        )
+
+
+def _say_of_future(found: Histories) -> None:
+    """Of times that no clock shows yet: the log's end moves there with one of them, and stays."""
+    times = found.times
+    if times is None or not len(times):
+        return
+    late = times > time.time() + _YEAR
+    if late.any():
+        logger.warning(
+            "%s of %s interactions are more than a year from now, such as on %s, and all that comes later counts as of "
+            "then: mend or remove these rows.",
+            f"{int(late.sum()):,}",
+            f"{len(times):,}",
+            as_date(float(times[late][0])),
         )
 
 

@@ -565,6 +565,18 @@ def test_what_a_log_has_twice_counts_once(output: Path, caplog: pytest.LogCaptur
     assert twice.update(day)["n_again"] == 60
 
 
+def test_a_wrong_clock_is_said(output: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What comes after an event of another century counts as of then, without a word."""
+    model = mml.load(output / "tiny" / "latest")
+    ids, now = list(model.items.index), time.time()
+    day = pd.DataFrame({"user_id": list("aabb"), "item_id": ids[:4], "timestamp": [now, now + 1, now + 86400, now]})
+    model.update(day)
+    assert "from now" not in caplog.text
+    day["timestamp"] = [now, now + 1, now + 2, 4102444800.0]
+    model.update(day)
+    assert "1 of 2 interactions are more than a year from now, such as on 2100-01-01 00:00" in caplog.text
+
+
 def test_who_returns_goes_on_and_few_judges_refuse_nothing(output: Path) -> None:
     """A day on which everybody took one thing; who was there before is no newcomer, and is no neighbour of his own."""
     model = mml.load(output / "tiny" / "latest")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mml.errors import InputError
 from mml.tables.ids import about_rounded, broken, says_nothing
+from mml.tables.reading import BETWEEN
 from mml.tables.times import Times, parse_times
 
 _EXAMPLES = 3
@@ -88,6 +89,8 @@ def clean_log(
     for name, column in ((user, "user_id"), (item, "item_id")):
         drop(f"have no {name}", frame[column] == "")
         drop(f"have NULL, NaN, None or N/A for {name}", says_nothing(frame[column]))
+        is_list = frame[column].str.contains(BETWEEN, regex=False)
+        drop(f"have a list for {name} (give each of its parts a row of its own)", is_list)
     drop("have an id with a tab or a line's end in it", broken(frame["user_id"]) | broken(frame["item_id"]))
     if time is not None:
         unread = frame["timestamp"].isna().to_numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,14 @@ def test_what_is_left_out_is_said_by_reason(shop: Path) -> None:
     assert "Left out: rows that have no customer_id: 1 (row 6)." in said
     assert "Ids: 1 had spaces around them" in said
     assert len(read_atomic(made.folder / "shop.inter")) == len(frame) - 5
+
+
+def test_baskets_in_one_row_are_called_lists(shop: Path) -> None:
+    """They were said to have a tab or a line's end in their id."""
+    rows = [{"user": user, "items": ["a", "b"] if user else ["a"], "ts": 1e9 + user} for user in range(3)]
+    (shop / "log.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    made = import_log("log.jsonl", name="baskets", user="user", item="items", time="ts")
+    assert made.dropped == {"have a list for items (give each of its parts a row of its own)": 2}
 
 
 def test_tokens_in_lists_are_tokens_one_by_one(shop: Path) -> None:

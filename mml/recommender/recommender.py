@@ -105,6 +105,8 @@ class Recommender(TrainedParts):
         if not lists:
             return pd.DataFrame(columns=["user_id", "rank", "item_id", "score", "by"])
         whole = ListedItems.joined(lists)
+        if not isinstance(histories, Mapping):  # whoever writes a mapping has its users at hand
+            _say_without_list(len(found.users) - len(np.unique(whole.users)), len(found.users))
         columns = {"user_id": np.array(found.users, dtype=object)[whole.users], "rank": whole.ranks}
         columns |= self.vocabulary.named(whole.items)
         columns |= {"score": whole.scores.astype(np.float64), "by": whole.by, **whole.contributions}
@@ -284,6 +286,12 @@ class Recommender(TrainedParts):
 def _as_table(rows: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     """A row per method."""
     return pd.DataFrame(rows).T.astype({"n_users": int, "n_cases": int})
+
+
+def _say_without_list(n: int, n_users: int) -> None:
+    if n:
+        said = "histories: %s of %s users have no list, as items, exclude and what they have had leave nothing."
+        logger.warning(said, f"{n:,}", f"{n_users:,}")
 
 
 def _describe_known(ids: Sequence[str]) -> str:

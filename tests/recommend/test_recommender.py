@@ -159,6 +159,16 @@ def test_nobody_known_gets_what_is_popular(model: Recommender) -> None:
     assert list(counted.score) == list(model.popular(3).score)
 
 
+def test_users_of_a_table_who_get_no_list_are_counted(model: Recommender, caplog: pytest.LogCaptureFixture) -> None:
+    """They were left out of a file of lists without a word."""
+    one, two, three = some_ids(model)
+    table = pd.DataFrame({"user_id": ["a", "b", "b"], "item_id": [one, two, three]})
+    assert model.recommend(table, top=1)["user_id"].tolist() == ["a", "b"]
+    assert "have no list" not in caplog.text
+    assert model.recommend(table, items=[two, three])["user_id"].unique().tolist() == ["a"]
+    assert "1 of 2 users have no list" in caplog.text
+
+
 def test_candidates_can_be_chosen_and_excluded(model: Recommender) -> None:
     own, others = some_ids(model, 2), list(model.items.index[2:6])
     assert set(model.recommend({"a": own}, top=10, items=others).item_id) == set(others)

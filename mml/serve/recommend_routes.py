@@ -33,7 +33,8 @@ def recommend_routes(service: Service) -> APIRouter:
     async def recommend(request: RecommendRequest) -> Recommendation:
         """Items for one person, after their history. An unknown or empty history gets the popular items."""
         remembered = service.histories.of(request.user_id) if request.user_id is not None else []
-        history = (*remembered, *request.history)[-MOST_HISTORY:]
+        known = (item for item in remembered if item in service.current.catalogue)  # unknown ones nobody asked for
+        history = (*known, *request.history)[-MOST_HISTORY:]
         return (await _asked(service, [Ask(history, _wanted(request))]))[0]
 
     @router.post("/recommend/batch", responses=documented(400, 401, 408, 413, 422, 429, 503))

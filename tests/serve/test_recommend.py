@@ -74,6 +74,8 @@ def test_a_user_is_known_by_their_events(client: TestClient) -> None:
     assert client.post("/events", json={"events": events}).json() == {"kept": 3, "unknown_items": []}
     assert _recommend(client, user_id="anna", history=["007"]) == _recommend(client, history=["001", "011", "007"])
     assert _recommend(client, user_id="carl") == _recommend(client)
+    client.post("/events", json={"events": [{"user_id": "anna", "item_id": "later", "timestamp": 300}]})
+    assert _recommend(client, user_id="anna", history=["gone"])["unknown_items"] == ["gone"]  # of the request alone
 
 
 def _bodies(n: int) -> list[dict[str, Any]]:

@@ -94,12 +94,14 @@ class Models:
         async with self._reloading:
             try:
                 fresh = await asyncio.to_thread(self._read)
+                await worker.call(lambda: self._change(fresh), bounded=False)
+            except Unavailable:  # the server is stopping
+                raise
             except Exception as error:  # whatever is wrong with the new model, the old one is there
                 self._metrics.failed_reloads.inc()
                 if not isinstance(error, InputError):
                     _LOGGER.exception("the new model cannot be read")
                 raise Unavailable(f"the new model cannot be read, the old one goes on: {error}") from None
-            await worker.call(lambda: self._change(fresh), bounded=False)
         _LOGGER.info("a new model answers: %s, %d items", fresh.source, len(self.current.catalogue))
 
     def _change(self, fresh: Served) -> None:
@@ -127,6 +129,7 @@ class Models:
                 continue
             try:
                 await self.reload(worker)
+                self._said = None
             except Unavailable as error:
                 if self._said != target:
                     _LOGGER.warning("%s (tried again every %g s)", error, seconds)

@@ -149,6 +149,33 @@ def test_saved_models_side_by_side_keep_their_own_journals(process: Callable[...
     assert all(len(path.read_text(encoding="utf-8").splitlines()) == 1 for path in tmp_path.rglob("events.jsonl"))
 
 
+def test_a_model_that_stumbles_over_posted_items_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ended the watch in silence, so that no later model was taken either."""
+    wrong, right = (Stub(titles={"001": f"{name} cup"}) for name in ("wrong", "right"))
+    stubs = {"old": Stub(titles={"001": "old cup"}), "wrong": wrong, "right": right}
+    monkeypatch.setattr(wrong, "add_items", lambda table: 1 / 0)
+    for name in stubs:
+        stub_folder(tmp_path / name)
+    link = tmp_path / "latest"
+    link.symlink_to("old")
+    service = Service("shop", link, lambda folder: stubs[folder.name], tmp_path / "served", watch=0.01)
+
+    async def scene() -> list[str | None]:
+        found = []
+        async with running(service) as client:
+            await client.post("/items", json={"items": [{"item_id": "x1", "title": "mug"}]})
+            for name in ("wrong", "right"):
+                _point(link, tmp_path / name)
+                await asyncio.sleep(0.3)
+                found.append(service.current.catalogue.title("001"))
+        return found
+
+    assert asyncio.run(scene()) == ["old cup", "right cup"]
+    assert "the new model cannot be read, the old one goes on: division by zero" in caplog.text
+
+
 def test_without_a_token_nobody_reloads_by_request(serve: Callable[..., Any]) -> None:
     with serve() as served:
         answer = served.client.post("/reload")
@@ -173,10 +200,13 @@ def test_a_target_that_is_not_complete_is_tried_again(tmp_path: Path, caplog: py
             stub_folder(tmp_path / "new")
             for _ in range(200):
                 await asyncio.sleep(0.01)
-            return service.models.reloads
+            reloads = service.models.reloads
+            (tmp_path / "new" / "stub.json").write_text("{", encoding="utf-8")  # later, in the same place
+            await asyncio.sleep(0.2)
+            return reloads
 
     assert asyncio.run(scene()) == 1
-    assert len([record for record in caplog.records if "tried again" in record.message]) == 1
+    assert len([record for record in caplog.records if "tried again" in record.message]) == 2
 
 
 def test_a_model_that_is_updated_where_it_is_is_taken(tmp_path: Path) -> None:

@@ -96,6 +96,13 @@ def _learn(model: Recommender, log: Path | pd.DataFrame, named: str, items: Path
     return is_kept
 
 
+def _folder(text: str) -> Path:
+    """An argument type: a path; an empty one, as of a variable that is not set, would be the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name of a folder is empty")
+    return Path(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="mml update",
@@ -123,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of their pictures, named by item id")
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="folder to write the model to (default: where it was)"
+        "--output", type=_folder, metavar="DIR", help="folder to write the model to (default: where it was)"
     )
     parser.add_argument(
         "--output_dir", type=Path, default=Path("output"), metavar="DIR", help="where the runs are (default: output)"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import first_screens
+from mml.errors import InputError
 from mml.histories import Histories, listed
 from mml.method_names import FLOOR, FULL
 from mml.model.fusion.slot import ExplainedScorer, FusedScorer
@@ -81,6 +83,8 @@ def allowed_items(parts: TrainedParts, items: Iterable[object] | None, exclude: 
 
 def _numbers(parts: TrainedParts, argument: str, ids: Iterable[object]) -> list[int]:
     """Of the ids that are known; the others are counted in the log."""
+    if isinstance(ids, (Mapping, pd.DataFrame)):  # what these give one by one are names of users or columns
+        raise InputError(f"{argument} is a {type(ids).__name__}; give a list of item ids, the same for all users.")
     own = listed(argument, ids)
     known = parts.vocabulary.known(own)
     if len(known) < len(own):

@@ -31,7 +31,13 @@ _NAME = "recommender"  # of its files
 
 
 def save(parts: TrainedParts, folder: str | Path) -> Path:
-    """Write all of it into a folder that is complete in itself, safetensors and JSON; an older one is replaced."""
+    """Write all of it into a folder that is complete in itself, safetensors and JSON; an older one is replaced.
+
+    Raises:
+        InputError: if it cannot be written, or what is given is no path.
+    """
+    if not isinstance(folder, (str, os.PathLike)) or not str(folder).strip():
+        raise InputError(f"{folder!r} is no path of a folder; name one to write the model into.")
     place = Path(folder).expanduser()
     make_folder(place, named="")
     versions = {"mml": __version__, "torch": torch.__version__, "numpy": np.__version__}

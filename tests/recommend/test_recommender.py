@@ -215,6 +215,8 @@ def test_a_list_of_new_items_alone(model: Recommender, share: float, history: st
         ({"exclude": "181"}, "exclude is the text '181'; give a list of item ids"),
         ({"items": "181"}, "items is the text '181'; give a list of item ids"),
         ({"items": 5}, "items is 5; give a list of item ids"),
+        ({"items": pd.DataFrame({"item_id": ["181"]})}, "items is a DataFrame; give a list of item ids"),
+        ({"exclude": {"a": ["181"]}}, "exclude is a dict; give a list of item ids, the same for all users"),
     ],
 )
 def test_wrong_arguments(model: Recommender, wrong: dict[str, Any], message: str) -> None:
@@ -421,6 +423,9 @@ def test_items_that_came_after_the_training_are_recommended_at_once(
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"^[^:]*file: cannot be written"):
         model.save(tmp_path / "file")
+    for wrong in ("", None):
+        with pytest.raises(InputError, match="is no path of a folder; name one to write the model into"):
+            model.save(wrong)  # type: ignore[arg-type]
     model = mml.load(model.save(tmp_path / "saved"))
     ids, vectors = model.item_vectors()
     np.testing.assert_allclose(vectors[ids.index("twin")], vectors[ids.index(twin)], atol=1e-4)
@@ -802,6 +807,9 @@ def test_what_is_not_written_is_not_said_to_be_learned(
     assert "1 new items can be recommended." in capsys.readouterr().out
     assert main(["update", str(folder), "--log", str(tmp_path / "none.csv"), "--images", str(tmp_path)]) == 2
     assert "--images are pictures of new items" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["update", str(folder), "--items", str(table), "--output", ""])
+    assert "the name of a folder is empty" in capsys.readouterr().err
 
 
 def test_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from mml.errors import InputError
 from mml.files.alone import alone_in
 from mml.files.faults import in_one_line
 from mml.files.runs import named_folder
+from mml.histories import Histories
 from mml.logs import setup_logging
 from mml.recommender import MODEL, Recommender
 from mml.recommender.updates import FEWEST_JUDGES
@@ -74,10 +75,11 @@ def _filled(path: Path | None, said: list[str]) -> Path | None:
 
 def _learn(model: Recommender, log: Path | pd.DataFrame, named: str, items: Path | None, said: list[str]) -> bool:
     """Whether the model has learned it now; `said` takes how that went, `items` were added before."""
-    if model.has_learned(log):
+    found = Histories.read(log, model.vocabulary, model.layout)  # once, as what is left out is said each time
+    if model.has_learned(found):
         said.append(f"{named} has been learned before, and is not learned twice.")
         return False
-    report = model.update(log)
+    report = model.update(found)
     skipped = f", {report['n_unknown']:,} with unknown items skipped" if report["n_unknown"] else ""
     if report["n_unknown"] and isinstance(log, Path) and (posted := log.parent / "items.jsonl") != items:
         is_there = posted.is_file() and posted.stat().st_size

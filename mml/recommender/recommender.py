@@ -172,7 +172,7 @@ class Recommender(TrainedParts):
         self.__dict__.update(Recommender.from_state(state).__dict__)
         return len(frame)
 
-    def update(self, log: Given) -> Updated:
+    def update(self, log: Given | Histories) -> Updated:
         """Learn from what users did since the training, in seconds: no weight is trained by gradients.
 
         Users who are known go on. Events are counted, learners without an encoder are fitted again, the others are
@@ -180,7 +180,8 @@ class Recommender(TrainedParts):
         yesterday's model predicts them clearly better (a t-test over eight or more, p < 0.05), that one is kept.
 
         Args:
-            log: of users, the oldest first; as for `recommend`. Unknown items are skipped; see `add_items`.
+            log: of users, the oldest first; as for `recommend`, or read already. Unknown items are skipped; see
+                `add_items`.
 
         Returns:
             kept (`new` or `old`), ndcg_before and ndcg_after (NDCG@10 for the newest users), n_judges (how many
@@ -191,19 +192,22 @@ class Recommender(TrainedParts):
             InputError: for a log that cannot be read or from which nothing can be learned, or a model that was saved
                 without its log.
         """
-        whole, report = updated(self, Histories.read(log, self.vocabulary, self.layout))
+        whole, report = updated(self, self._read(log))
         self.__dict__.update(whole.__dict__)
         return report
 
-    def has_learned(self, log: Given) -> bool:
+    def has_learned(self, log: Given | Histories) -> bool:
         """Whether updates have learned all of this log: what a command does twice, once more after a kill, counts once.
 
         Raises:
             InputError: for a log that cannot be read.
         """
-        found = Histories.read(log, self.vocabulary, self.layout)
+        found = self._read(log)
         again = learned_before(self, found)
         return digest(found) in self.learned_logs or bool(len(again) and again.all())
+
+    def _read(self, log: Given | Histories) -> Histories:
+        return log if isinstance(log, Histories) else Histories.read(log, self.vocabulary, self.layout)
 
     @torch.no_grad()
     def evaluate(self, log: Given | None = None, shots: Sequence[int] = (1, 3, 5, 9), top: int = 10) -> pd.DataFrame:

@@ -749,10 +749,11 @@ def test_the_command_that_updates(
     shutil.copytree(output / "tiny" / "latest" / "model", tmp_path / "model")
     ids = list(model.items.index)
     rows = [{"user_id": f"n{user}", "item_id": ids[(user + k) % 30]} for user in range(40) for k in range(3)]
-    pd.DataFrame(rows).to_csv(tmp_path / "today.csv", index=False)
+    pd.DataFrame([*rows, {"user_id": "", "item_id": ids[0]}]).to_csv(tmp_path / "today.csv", index=False)
     line = ["update", str(tmp_path / "model"), "--log", str(tmp_path / "today.csv"), "--output", str(tmp_path / "new")]
     assert main(line) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert err.count("today.csv: 1 rows with no user_id were left out") == 1  # it was read, and said, twice
     assert "120 interactions" in out
     assert "NDCG@10 for the 4 newest users" in out
     assert mml.load(tmp_path / "new").recommend({"a": ids[:2]}, top=3)["rank"].tolist() == [1, 2, 3]

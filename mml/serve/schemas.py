@@ -168,8 +168,8 @@ class NewItem(BaseModel):
         return self
 
     def row(self) -> dict[str, object]:
-        """The columns that have a value."""
-        return self.model_dump(exclude_none=True)
+        """The columns that were given; a null is an empty cell."""
+        return self.model_dump(exclude_unset=True)
 
 
 class NewItems(_Request):

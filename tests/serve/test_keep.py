@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 pytest.importorskip("fastapi", reason="serving's packages are not installed")
 
 from mml.errors import InputError
+from mml.features.new_items import read_new_items
 from mml.serve.errors import Unavailable
 from mml.serve.histories import Histories
 from mml.serve.journal import Journal
@@ -69,6 +71,26 @@ def test_an_item_has_one_id(serve: Callable[..., Any], tmp_path: Path) -> None:
         assert answer.status_code == 422
         assert answer.json()["error"].startswith("an item's id is its item_id here; leave out product_id")
         assert served.client.post("/items", json={"items": [row]}).json() == {"added": 1, "already_known": []}
+
+
+def test_a_null_is_an_empty_cell(serve: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column whose cells were all null was said to be missing, with the advice to leave the cells empty."""
+    row = {"item_id": "x1", "title": "Espresso machine", "description": None, "price": None}
+    tables: list[pd.DataFrame] = []
+    add_items = Stub.add_items
+
+    def noted(stub: Stub, table: pd.DataFrame) -> None:
+        tables.append(table)
+        add_items(stub, table)
+
+    monkeypatch.setattr(Stub, "add_items", noted)
+    for _ in range(2):  # once more after a restart
+        with serve() as served:
+            served.client.post("/items", json={"items": [row]})
+    assert [list(table) for table in tables] == [list(row)] * 2
+    assert all(table["description"].isna().all() for table in tables)
+    found = read_new_items(tmp_path / "served" / "items.jsonl")
+    assert found.loc["x1"].to_dict() == {"title": "Espresso machine", "description": "", "price": ""}
 
 
 def test_a_restart_takes_up_what_was_posted(serve: Callable[..., Any]) -> None:

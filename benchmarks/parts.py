@@ -42,7 +42,7 @@ of."""
 
 def parts() -> list[Method]:
     """mml, and what it is compared with."""
-    methods = [one for one in read_plan().methods.values() if one.run == one.method == FULL]
+    methods = [one for one in read_plan().methods.values() if one.run == FULL and one.method is None]
     return [one for one in methods if one.name in (FULL, ADAPTIVE) or one.name.startswith("no_") or META in one.set]
 
 

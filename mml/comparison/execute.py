@@ -17,7 +17,7 @@ from mml.comparison.methods import PROTOCOL, Method
 from mml.comparison.outcome import Outcome
 from mml.config.config import Config
 from mml.config.keys import log_learners, stage_of
-from mml.config.sources import config_dir, lay_over, parse_arguments
+from mml.config.sources import lay_over, parse_arguments
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError
 from mml.logs import own_log
@@ -100,7 +100,7 @@ class Executor:
             _, _, learner = key.partition("learners.")
             if key.startswith("learners.") and value is None and learner not in self.config.learners:
                 return f"there is no learner {learner} to leave out"
-        learner = learner_of(method.method)
+        learner = learner_of(method.method or FULL)
         is_learner = not learner.startswith(_FUSED) and learner != FLOOR
         if method.run == FULL and is_learner and learner not in self.config.learners:
             return f"there is no learner {learner}"
@@ -120,12 +120,10 @@ class Executor:
         if key not in self._done:
             self._done[key] = self._run(method, settings, seed)
         done = self._done[key]
-        if method.run != FULL:
-            return done
-        lines = done.result["metrics"]
-        if method.method not in lines:
-            raise InputError(f"its run has no line '{method.method}', only {', '.join(lines)}")
-        return replace(done, method=method.method)
+        line, lines = method.method or done.method, done.result["metrics"]
+        if line not in lines:
+            raise InputError(f"its run has no line '{line}', only {', '.join(lines)}")
+        return replace(done, method=line)
 
     def _run(self, method: Method, settings: Mapping[str, object], seed: int) -> Outcome:
         with own_log() as log:
@@ -134,7 +132,7 @@ class Executor:
                 set_up_torch(config)
                 folder = QuietFolder(config)
                 run = Run(config, folder, lambda: log(folder.path))
-                return Outcome(run.run(), folder.path, method.method)
+                return Outcome(run.run(), folder.path, FULL)
             baseline = self.baseline_of(method, settings, seed)
             result, path = run_baseline(baseline, log)
             return Outcome(result, path, baseline.method)
@@ -155,7 +153,7 @@ class Executor:
 
     def _of_mml(self, method: Method, settings: Mapping[str, object], seed: int) -> tuple[list[str], Settings]:
         """Config files and settings of a run of mml."""
-        files = [*self._files, *(str(config_dir() / name) for name in method.files)]
+        files = [*self._files, *method.files]
         given = parse_arguments(self._data_arguments() if method.alone else self._arguments, self.config.yaml_loader)
         learners = inside(given.get("learners"))
         if method.alone and learners:  # the arguments must not bring back what its files leave out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mml.baselines.registry import check_name
@@ -40,6 +40,18 @@ OF_ALL = (
 )
 """Keys that no method may set: they decide who is asked what, and among which items."""
 FAMILIES = (FULL, "ablation", "baseline")
+_NAME = (str, "a name")
+_KINDS: Mapping[str, tuple[type, str]] = {
+    "run": _NAME,
+    "family": _NAME,
+    "set": (dict, "a mapping of keys to values"),
+    "files": (list, "a list of files"),
+    "method": _NAME,
+    "tune": _NAME,
+    "like": _NAME,
+    "alone": (bool, "True or False"),
+}
+"""What a plan says of a method: key -> kind of its value, and in words."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +63,8 @@ class Method:
         run: `mml`, or a baseline's name.
         family: mml, ablation or baseline.
         set: settings over the defaults.
-        files: config files over the defaults.
-        method: whose line of the run's result counts.
+        files: config files over the defaults, of a run of mml.
+        method: whose line of the run's result counts; None for the run's own, mml's or the baseline's.
         tune: whose ranges its settings are searched in, or None.
         like: the method whose chosen settings it takes.
         alone: takes nobody's settings, though it is an ablation.
@@ -63,7 +75,7 @@ class Method:
     family: str
     set: Mapping[str, object] = field(default_factory=dict)
     files: Sequence[str] = ()
-    method: str = FULL
+    method: str | None = None
     tune: str | None = None
     like: str | None = None
     alone: bool = False
@@ -103,14 +115,16 @@ class Plan:
         Raises:
             InputError: for a name that is not in the file.
         """
+        where = "--methods"
         if not names:
+            where = f"{self.path}: profiles.{profile}"
             if profile != "full" and profile not in self.profiles:
                 raise InputError(f"--profile {profile}: there are {', '.join([*self.profiles, 'full'])}.")
             names = list(self.methods) if profile == "full" else self.profiles[profile]
         for name in names:
             if name not in self.methods:
                 hint = did_you_mean(name, self.methods)
-                raise InputError(f"--methods: there is no method '{name}'.{hint} Known: {', '.join(self.methods)}.")
+                raise InputError(f"{where}: there is no method '{name}'.{hint} Known: {', '.join(self.methods)}.")
         return [method for name, method in self.methods.items() if name in set(names)]
 
 
@@ -125,18 +139,37 @@ def read_plan(path: Path | None = None) -> Plan:
         raise InputError(f"--plan: {path} does not exist.")
     content = read_yaml(path, Loader)
     ranges = {**read_yaml(default_file(), Loader), **inside(content.get("ranges"))}
-    methods: dict[str, Method] = {}
-    for name, own in inside(content.get("methods")).items():
-        spec = own if isinstance(own, dict) else {}
-        unknown = set(spec) - set(Method.__dataclass_fields__)
-        if unknown or "run" not in spec or spec.get("family") not in FAMILIES:
-            what = f"unknown key '{min(unknown)}'" if unknown else f"it needs run, and a family of {FAMILIES}"
-            raise InputError(f"{path}: methods.{name}: {what}.")
-        methods[str(name)] = Method(name=str(name), **spec)
+    listed = content.get("methods")
+    if not isinstance(listed, dict) or not listed:
+        raise InputError(f"{path}: there are no methods; write some below 'methods', as in configs/compare.yaml.")
+    methods = {str(name): _method(str(name), own, path) for name, own in listed.items()}
     for method in methods.values():
         _check(method, methods, ranges, path)
     profiles = {name: _names(own, f"{path}: profiles.{name}") for name, own in inside(content.get("profiles")).items()}
     return Plan(path, methods, profiles, {name: inside(own) for name, own in ranges.items()})
+
+
+def _method(name: str, spec: object, path: Path) -> Method:
+    where, own = f"{path}: methods.{name}", spec if isinstance(spec, dict) else {}
+    unknown = sorted(map(str, own.keys() - _KINDS.keys()))
+    if unknown:
+        raise InputError(f"{where}: unknown key '{unknown[0]}'.{did_you_mean(unknown[0], _KINDS)}")
+    if "run" not in own or own.get("family") not in FAMILIES:
+        raise InputError(f"{where}: it needs run, and a family of {', '.join(FAMILIES)}.")
+    for key, value in own.items():
+        kind, wanted = _KINDS[key]
+        if not isinstance(value, kind):
+            raise InputError(f"{where}.{key} is {value!r}; it must be {wanted}.")
+    found = Method(name=name, **own)
+    return replace(found, files=[_file(one, f"{where}.files", path.parent) for one in found.files])
+
+
+def _file(name: object, where: str, beside: Path) -> str:
+    """A config file beside the plan, or a shipped one."""
+    for folder in (beside, config_dir()):
+        if (folder / str(name)).is_file():
+            return str(folder / str(name))
+    raise InputError(f"{where}: there is no {name} in {beside}, nor among the shipped files in {config_dir()}.")
 
 
 def _names(value: object, where: str) -> list[str]:
@@ -148,6 +181,8 @@ def _names(value: object, where: str) -> list[str]:
 def _check(method: Method, methods: Mapping[str, Method], ranges: Mapping[str, object], path: Path) -> None:
     if method.run != FULL:
         check_name(method.run)
+        if method.files:
+            raise InputError(f"{path}: methods.{method.name}.files: they are of runs of mml; give a baseline 'set'.")
     for key in flat(method.set):
         if key.partition(".")[0] in OF_ALL:
             raise InputError(

@@ -37,7 +37,7 @@ methods:
   Pop: {run: Pop, family: baseline}
   SASRec: {run: SASRec, family: baseline, tune: SASRec,
            set: {hidden_size: 16, inner_size: 16, n_layers: 1, epochs: 1}}
-profiles: {small: [mml, no_fusion, no_sound, Pop, SASRec], quick: [Pop]}
+profiles: {small: [mml, no_fusion, no_sound, Pop, SASRec], quick: [Pop], odd: [Popp]}
 ranges:
   mml: {hidden_dropout_prob: [0.1, 0.2]}
   SASRec: {learning_rate: [0.001, 0.01]}
@@ -106,11 +106,12 @@ def test_choices(tiny_data: Path, plan: Path, tmp_path: Path) -> None:
     ("more", "message"),
     [
         (["--methods", "SASRek"], "there is no method 'SASRek'. Did you mean 'SASRec'?"),
-        (["--profile", "slow"], "there are small, quick, full"),
+        (["--profile", "slow"], "there are small, quick, odd, full"),
         (["--seeds", "0"], "--seeds is 0"),
         (["--run_name=mine"], "--run_name is for one run"),
         (["--seed=3"], "--seed is for one run, and a comparison has many; give --seeds N and --first_seed S."),
         (["--plan", "nowhere.yaml"], "nowhere.yaml does not exist"),
+        (["--profile", "odd"], "plan.yaml: profiles.odd: there is no method 'Popp'. Did you mean 'Pop'?"),
     ],
 )
 def test_mistakes(
@@ -125,7 +126,22 @@ def test_mistakes(
     ("text", "message"),
     [
         ("methods: {a: {run: mml}}", "methods.a: it needs run, and a family"),
-        ("methods: {a: {run: mml, family: mml, sett: 1}}", "unknown key 'sett'"),
+        ("methods: {a: {run: mml, family: mml, sett: 1}}", "unknown key 'sett'. Did you mean 'set'?"),
+        ("methods: {a: {run: mml, family: mml, name: b}}", "methods.a: unknown key 'name'"),
+        ("methods: [a]", "there are no methods"),
+        ("method: {a: {run: mml, family: mml}}", "there are no methods"),
+        ("methods: {a: {run: 5, family: baseline}}", "methods.a.run is 5; it must be a name"),
+        ("methods: {a: {run: mml, family: [mml]}}", "it needs run, and a family of mml, ablation, baseline"),
+        ("methods: {a: {run: mml, family: mml, method: 5}}", "methods.a.method is 5; it must be a name"),
+        ("methods: {a: {run: mml, family: mml, tune: [x]}}", r"methods.a.tune is \['x'\]; it must be a name"),
+        ("methods: {a: {run: mml, family: mml, set: [1]}}", r"methods.a.set is \[1\]; it must be a mapping"),
+        ("methods: {a: {run: mml, family: mml, files: paper.yaml}}", "files is 'paper.yaml'; it must be a list of"),
+        ("methods: {a: {run: mml, family: mml, files: [mine.yaml]}}", "methods.a.files: there is no mine.yaml in"),
+        ("methods: {a: {run: mml, family: mml, alone: 'no'}}", "methods.a.alone is 'no'; it must be True or False"),
+        (
+            "methods: {a: {run: Pop, family: baseline, files: [paper.yaml]}}",
+            "methods.a.files: they are of runs of mml",
+        ),
         ("methods: {a: {run: SASRek, family: baseline}}", "no baseline 'SASRek'"),
         ("methods: {a: {run: mml, family: mml, tune: x}}", "there are no ranges of that name"),
         (
@@ -298,6 +314,30 @@ def test_any_metrics_and_lines_that_a_run_has_not(tiny_data: Path, plan: Path, t
         assert "- offline: its run has no line 'mml_online', only " in text
         assert "- typo: its run has no line 'fusion_foo', only " in text
         assert "## Tests of mml, ndcg@10" in text
+
+
+def test_a_baselines_other_line_and_a_file_beside_the_plan(tiny_data: Path, plan: Path, tmp_path: Path) -> None:
+    """The line was passed over: SLIST_online had SLIST's figures."""
+    lines = "  SLIST: {run: SLIST, family: baseline}\n"
+    lines += "  SLIST_online: {run: SLIST, family: baseline, method: SLIST_online}\n"
+    lines += "  SLIST_late: {run: SLIST, family: baseline, method: SLIST_late}\n"
+    lines += "  short: {run: mml, family: ablation, files: [short.yaml], method: id}\n"
+    plan.write_text(plan.read_text().replace("profiles:", lines + "profiles:"))
+    (tmp_path / "short.yaml").write_text("weight_decay: 0.01\n")
+    names = ("mml", "SLIST", "SLIST_online", "SLIST_late", "short")
+    assert main([*argv(tiny_data, tmp_path / "out", plan, "--methods", *names), "--seeds", "1", "--trials", "1"]) == 0
+    folder = tmp_path / "out" / "tiny" / "compare"
+    rows = pd.read_csv(folder / "results.csv").query("group == 'all'").set_index("method")
+    (run,) = set(rows.loc[["SLIST", "SLIST_online"], "run"])
+    found = json.loads((folder.parent / run / "result.json").read_text())["metrics"]
+    for name in ("SLIST", "SLIST_online"):
+        assert rows.loc[name, "mrr@10"] == pytest.approx(found[name]["all"]["mrr@10"])
+    assert (
+        "- SLIST_late: its run has no line 'SLIST_late', only SLIST, SLIST_online"
+        in (folder / "results.md").read_text()
+    )
+    config = (folder.parent / str(rows.loc["short", "run"]) / "config.yaml").read_text()
+    assert "weight_decay: 0.01" in config
 
 
 def test_who_was_asked_something_else_is_left_out() -> None:

@@ -111,9 +111,13 @@ class Evidence:
 
     @cached_property
     def baselines(self) -> dict[str, np.ndarray]:
-        """Baselines that ranked the same cases, the best frozen and the best other ones: name -> ranks int64 [N]."""
+        """Baselines that ranked the same cases, the best frozen and the best other ones: name -> ranks int64 [N].
+
+        Of several runs of one it is the newest.
+        """
         found: dict[str, np.ndarray] = {}
-        for path in sorted(self.folder.parent.glob("*/predictions.csv")):
+        paths = self.folder.parent.glob("*/predictions.csv")
+        for path in sorted(paths, key=lambda one: (one.stat().st_mtime_ns, one)):
             if path.parent.is_symlink() or path.parent == self.folder:
                 continue
             try:
@@ -148,9 +152,9 @@ class Evidence:
     def log(self) -> RunLog | None:
         """The log."""
         try:
-            return read_log(self.config)
-        except (InputError, KeyError) as error:
-            self.missing["log"] = f"the log is not where the run found it ({error})"
+            return read_log(self.folder, self.dataset)
+        except InputError as error:
+            self.missing["log"] = f"the log is not as the run found it ({error})"
             return None
 
     @cached_property
@@ -167,7 +171,8 @@ class Evidence:
         }
         if wrong:
             logger.debug("%d users' interactions are not those of the log today.", len(wrong))
-            self.missing["log"] = f"the log has changed: {len(wrong)} users' interactions are not those of the run"
+            who = "1 user's" if len(wrong) == 1 else f"{len(wrong):,} users'"
+            self.missing["log"] = f"the log has changed: {who} interactions are not those of the run"
         return {user: items for user, items in found.items() if user not in wrong}
 
     @cached_property

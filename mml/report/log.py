@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import recbole
 
-from mml.config.run_settings import RunSettings
-from mml.data.settings import LogSettings
-from mml.errors import InputError
-from mml.files.atomic import read_atomic
-from mml.files.presplit import log_files
-from mml.settings import read
+from mml.config.config import Config
+from mml.data.recbole_dataset import AtomicDataset
 from mml.tables.dates import as_date
 
 _FIRST_DATE, _LAST_DATE = 3e8, 4.2e9  # seconds since 1970 that can be dates of a log: 1979 to 2103
@@ -44,36 +40,28 @@ class RunLog:
         return {str(user): [str(item) for item in items] for user, items in own.groupby("user", observed=True)["item"]}
 
 
-def read_log(written: Mapping[str, object]) -> RunLog:
-    """The log that a run was made of.
+def read_log(run: Path, dataset: str) -> RunLog:
+    """The log that a run was made of, as it is today, with what the run's settings leave of it.
 
     Args:
-        written: the content of the run's config.yaml.
+        run: the run's folder.
+        dataset: its name.
 
     Raises:
-        InputError: if it is not where the run found it, or has other columns.
+        InputError: if it is not where the run found it, or the settings do not fit it any more.
     """
-    folder, name = dataset_folder(written), str(written.get("dataset"))
-    own = read(LogSettings, written)
-    user, item, time = own.USER_ID_FIELD, own.ITEM_ID_FIELD, own.TIME_FIELD
-    separator = str(written.get("field_separator") or "\t")
-    paths = log_files(folder, name, own.benchmark_filename)
-    frames = [read_atomic(path, [user, item, time], separator) for path in paths]
-    rows = pd.concat(frames, ignore_index=True).rename(columns={user: "user", item: "item", time: "time"})
-    missing = [name for name, column in ((user, "user"), (item, "item")) if column not in rows]
-    if missing:
-        raise InputError(f"{paths[0]} has no column {missing[0]} any more.")
-    rows["user"], rows["item"] = rows["user"].astype(str), rows["item"].astype(str)
-    if "time" not in rows:
+    logging.disable(logging.WARNING)  # what there is to say of it, the run has said
+    try:
+        data = AtomicDataset(Config(dataset, [run / "config.yaml"]))
+    finally:
+        logging.disable(logging.NOTSET)
+    log, tokens = data.inter_feat, data.field2id_token
+    columns = {"user": data.uid_field, "item": data.iid_field}
+    rows = pd.DataFrame({name: tokens[field][log[field]].astype(object) for name, field in columns.items()})
+    if data.time_field not in log:
         return RunLog(rows, False)
-    return RunLog(rows.dropna(subset=["time"]).sort_values("time", kind="stable", ignore_index=True), True)
-
-
-def dataset_folder(written: Mapping[str, object]) -> Path:
-    """Where the dataset's files are; RecBole takes ml-100k from its own package."""
-    name = str(written.get("dataset"))
-    shipped = Path(recbole.__file__).parent / "dataset_example" / name
-    return shipped if shipped.is_dir() else Path(read(RunSettings, written).data_path).expanduser() / name
+    rows["time"] = log[data.time_field].to_numpy()
+    return RunLog(rows.sort_values("time", kind="stable", ignore_index=True), True)
 
 
 def is_dates(times: np.ndarray) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import shutil
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pandas as pd
 import pytest
 
 import mml
+import run_meta
 from mml.report.evidence import Evidence
 from mml.report.page import SECTIONS
 from mml.report.write import NAME, try_report, write_report
@@ -156,7 +159,7 @@ def test_what_is_missing_is_left_out_with_a_word(run_copy: Path, tmp_path: Path)
     assert "Left out" in section(text, "Fusion weights")
     assert "Left out" in section(text, "Example users")
     assert "left no learning curves" in section(text, "Training")
-    assert "the log is not where the run found it" in section(text, "The data")
+    assert "the log is not as the run found it" in section(text, "The data")
     assert "how often they are shown" in section(text, "New items")
     Page(text)
 
@@ -169,6 +172,50 @@ def test_a_changed_log_is_told(run_copy: Path, hostile_data: Path, tmp_path: Pat
     config = run_copy / "config.yaml"
     config.write_text(re.sub("data_path: .*", f"data_path: {data}", config.read_text()))
     assert "the log has changed" in section(write_report(run_copy).read_text(encoding="utf-8"), "Example users")
+
+
+def test_of_a_log_that_changed_a_little_the_rest_is_shown(run_copy: Path, hostile_data: Path, tmp_path: Path) -> None:
+    """Who was left out was not said."""
+    data = tmp_path / "data"
+    shutil.copytree(hostile_data / "tiny", data / "tiny", ignore=shutil.ignore_patterns("images"))
+    log = pd.read_csv(data / "tiny" / "tiny.inter", sep="\t", dtype=str)
+    gone = Evidence(run_copy).cases.users[0]
+    log[log["user_id:token"] != gone].to_csv(data / "tiny" / "tiny.inter", sep="\t", index=False)
+    config = run_copy / "config.yaml"
+    config.write_text(re.sub("data_path: .*", f"data_path: {data}", config.read_text()))
+    text = write_report(run_copy).read_text(encoding="utf-8")
+    for title in ("Example users", "Fusion weights"):
+        assert "Left out: the log has changed: 1 user&#x27;s interactions" in section(text, title)
+
+
+def test_the_log_is_what_the_settings_leave_of_it(
+    tiny_data: Path, arguments: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    """Rows that `val_interval` left out were in the histories of the report, so that most users had none."""
+    data = tmp_path / "data"
+    shutil.copytree(tiny_data / "tiny", data / "tiny", ignore=shutil.ignore_patterns("images"))
+    path = data / "tiny" / "tiny.inter"
+    log = pd.read_csv(path, sep="\t", dtype=str)
+    rejected = log.assign(**{"rating:float": "1"})
+    pd.concat([rejected, log.assign(**{"rating:float": "5"})]).to_csv(path, sep="\t", index=False)
+    assert run_meta.main([*arguments(data, tmp_path / "out"), "--val_interval.rating=[4,inf)"]) == 0
+    evidence = Evidence(tmp_path / "out" / "tiny" / "latest")
+    assert set(evidence.histories) == set(evidence.cases.users)
+    assert evidence.log is not None
+    assert len(evidence.log.rows) == len(log)
+
+
+def test_ml_100k_is_the_users_own_where_there_is_one(
+    tiny_data: Path, arguments: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    """The report read the log that RecBole ships."""
+    data = tmp_path / "data"
+    (data / "ml-100k").mkdir(parents=True)
+    shutil.copy(tiny_data / "tiny" / "tiny.inter", data / "ml-100k" / "ml-100k.inter")
+    line = [one for one in arguments(data, tmp_path / "out", dataset="ml-100k") if "learners" not in one]
+    assert run_meta.main([*line, "--learners.txt=~", "--learners.img=~"]) == 0
+    evidence = Evidence(tmp_path / "out" / "ml-100k" / "latest")
+    assert set(evidence.histories) == set(evidence.cases.users)
 
 
 def test_after_an_update_the_lists_are_those_of_the_run(run_copy: Path) -> None:
@@ -210,6 +257,17 @@ def test_baselines_of_the_same_cases_are_in_the_chart(run_copy: Path) -> None:
     assert "GRU (baseline)" not in text
     assert "No baseline was run" not in text
     assert "Against the best of the others, SASRec: " in text
+
+
+def test_of_a_baselines_runs_the_newest_is_shown(run_copy: Path) -> None:
+    """The run that `mml baseline` has just announced for the chart may come first by its name."""
+    frame = Evidence(run_copy).cases.frame
+    for place, name in enumerate(("SASRec-z", "SASRec-a")):
+        path = run_copy.parent / name / "predictions.csv"
+        path.parent.mkdir()
+        frame.assign(method="SASRec", rank=place + 1).to_csv(path, index=False)
+        os.utime(path, (place, place))
+    assert set(Evidence(run_copy).baselines["SASRec"]) == {2}
 
 
 def test_mml_is_compared_with_others_that_know_as_much(run_copy: Path) -> None:

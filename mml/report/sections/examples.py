@@ -57,7 +57,8 @@ def examples(evidence: Evidence) -> Section:
         "that nobody had touched at T."
     )
     cards = [_card(evidence, one, model, show) for one in chosen]
-    return Section("examples", _TITLE, joined(intro, *cards))
+    without = left_out(f"{evidence.missing['log']}.") if "log" in evidence.missing else ""
+    return Section("examples", _TITLE, joined(intro, without, *cards))
 
 
 def _examples(evidence: Evidence, model: Recommender) -> Iterator[_Example]:

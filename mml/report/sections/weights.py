@@ -60,6 +60,7 @@ def fusion_weights(evidence: Evidence) -> Section:
             f"How much each learner counts for a user, on average; the weights of a user sum to 1. {said} "
             f"{len(found.values):,} cases, fusion_method {_method(evidence)}."
         ),
+        left_out(f"{evidence.missing['log']}.") if "log" in evidence.missing else "",
         table("Mean fusion weights", ["cases", "number", *found.learners], rows),
     )
     return Section("weights", _TITLE, body, _charts(found, groups))

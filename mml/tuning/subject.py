@@ -15,7 +15,7 @@ from mml.baselines.own import OwnRun
 from mml.baselines.recbole_config import model_defaults
 from mml.baselines.recbole_run import RecBoleRun
 from mml.baselines.registry import check_name
-from mml.baselines.settings import Baseline, read_baseline
+from mml.baselines.settings import Baseline, declared_keys, read_baseline
 from mml.config import keys as config_keys
 from mml.config.config import Config
 from mml.config.sources import lay_over, parse_arguments
@@ -109,13 +109,17 @@ class Subject:
                     self.config_of({key: value})
 
     def _check_key(self, key: str, source: str) -> None:
-        top = key.partition(".")[0]
-        if self.model != FULL and key in self._own_defaults and key != "new_users":
-            return
+        top, *inner = key.split(".")
+        if top == "learners" and inner and inner[0] not in self.config.learners:
+            raise InputError(f"{source}: key '{key}': there is no learner {inner[0]}. Leave it out.")
         declared = config_keys.declared()
+        if self.model != FULL and key in self._own_defaults and key != "new_users":
+            declared = declared_keys(self.model)
+            if key != "trans_epochs" and (key not in declared or declared[key].stage not in _LATER):
+                return
         part = next((part.__name__ for part in config_keys.PARTS if top in keys_of(part)), "")
         stage = declared[top].stage if top in declared else "data"
-        if stage in _LATER:
+        if stage in _LATER or top == "trans_epochs":
             why = "what it acts on is fitted to the validation users, or comes after them"
         elif stage == "run" or top in _CASES or part == "SplitSettings":
             why = "it says what is judged or where, not how good it is"
@@ -139,14 +143,13 @@ class Subject:
     def defaults(self, keys: Iterable[str]) -> Settings:
         """What the keys are without a search."""
         own = {} if self.model == FULL else self._own_defaults
-        found, declared = {}, config_keys.declared()
+        found: Settings = {}
         for key in keys:
-            _, _, inner = key.rpartition(".")
             if key in own:
                 found[key] = own[key]
             elif key.startswith("learners."):
-                learner = self.config.learners.get(key.split(".")[1]) or {}
-                found[key] = learner.get(inner, declared[inner].default if inner in declared else None)
+                _, learner, *inner = key.split(".")
+                found[key] = self.config.values(learner).get(".".join(inner))
             else:
                 found[key] = self.config.value(key)
         return found

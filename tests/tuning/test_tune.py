@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from mml.cli.main import main
+from mml.errors import InputError
 from mml.trainer.watching import watched
 from mml.tuning.space import default_file, read_ranges
 from mml.tuning.subject import Subject
@@ -212,6 +213,7 @@ def wait_for(folder: Path, n: int) -> None:
         ("fusion_epochs: [8, 16]", (), "key 'fusion_epochs' cannot be searched: what it acts on is fitted to the"),
         ("data_split_quantile: [0.5, 0.8]", (), "key 'data_split_quantile' cannot be searched: it says what is judged"),
         ("seed: [1, 2]", (), "key 'seed' cannot be searched"),
+        ("learners.tone.learning_rate: [1, 2]", (), "key 'learners.tone.learning_rate': there is no learner tone."),
         (RANGES, ("--model", "SASRek"), "there is no baseline 'SASRek'. Did you mean 'SASRec'?"),
         (RANGES, ("--trials", "0"), "--trials is 0; it must be at least 1"),
         (RANGES, ("--jobs=0",), "--jobs is 0; it must be at least 1"),
@@ -287,6 +289,29 @@ def test_the_watched_training_is_one_that_is_told(tiny_data: Path, tmp_path: Pat
     assert mml.watched(["learners.txt.learning_rate", "learners.txt.meta_epochs"]) == "txt.pretrain"
     assert mml.watched(["learners.txt.learning_rate", "hidden_size"]) == "id.pretrain"
     assert Subject("tiny", (), (), "SumFive").watched(["hidden_size"]) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "values"),
+    [("Markov", "online_fits", "[4, 16]"), ("IDGRU", "trans_epochs", "[1, 2]"), ("SASRec", "trans_epochs", "[1, 2]")],
+)
+def test_what_acts_after_validation_is_refused_of_baselines_too(
+    model: str, key: str, values: str, tiny_data: Path, tmp_path: Path
+) -> None:
+    """Their trials all had one score."""
+    subject = Subject("tiny", (), (f"--data_path={tiny_data}", "--use_gpu=False"), model)
+    (tmp_path / "r.yaml").write_text(f"{key}: {values}")
+    with pytest.raises(InputError, match=f"r.yaml: key '{key}' cannot be searched"):
+        subject.check(read_ranges(tmp_path / "r.yaml", model, subject.is_float), "r.yaml")
+
+
+def test_a_learners_default_is_what_the_run_has(tiny_data: Path) -> None:
+    """It was the declared one, so that trial 0 was not the run without a search."""
+    own = ("--learners.txt.item_feat_emb=txt_emb.pth", "--pretrain_learning_rate=0.003", f"--data_path={tiny_data}")
+    subject = Subject("tiny", (), (*own, "--use_gpu=False", "--learners.linear.penalty=7"))
+    wanted = {"learners.txt.pretrain_learning_rate": 0.003, "learners.linear.penalty": 7}
+    assert subject.defaults(wanted) == wanted
+    assert subject.defaults(["learners.newcomers.depth"]) == {"learners.newcomers.depth": 30}
 
 
 def test_the_shipped_ranges_are_legal(tiny_data: Path, tmp_path: Path) -> None:

@@ -29,11 +29,11 @@ from mml.baselines.recbole_model import ModelScorer
 from mml.baselines.registry import recbole_class
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
+from mml.data.recbole_dataset import AtomicDataset
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.evaluation.metrics import Metrics
 from mml.evaluation.ranking import rank_targets
-from mml.files.atomic import read_header
 from mml.files.faults import in_one_line
 from mml.files.safe import read_kept, write_text
 from mml.precision import set_up_torch
@@ -43,6 +43,7 @@ from mml.version import __version__
 EPOCHS = 3
 MOST_USERS = 2000
 _METRICS = ["Recall", "MRR", "NDCG"]
+_OF_FILES = ("field_separator", "seq_separator", "benchmark_filename")
 _TOLERANCE = 1e-3  # RecBole and we part equal scores differently
 
 
@@ -81,15 +82,16 @@ def check_wiring(config: Config, epochs: int = EPOCHS, most_users: int = MOST_US
     Raises:
         InputError: for a log without a time column, which RecBole's sequential models need.
     """
-    path = config.data_file(".inter")
-    if config.log.TIME_FIELD not in read_header(path, config.field_separator):
-        raise InputError(f"RecBole's own split needs a time column, and {path} has none.")
     model_class = recbole_class("SASRec")
-    settings = {"epochs": epochs, "train_batch_size": 256, "metrics": _METRICS, "metric_decimal_place": 6}
+    settings: dict[str, object] = {key: config.value(key) for key in _OF_FILES}
+    settings |= {"epochs": epochs, "train_batch_size": 256, "metrics": _METRICS, "metric_decimal_place": 6}
     with tempfile.TemporaryDirectory() as folder, _silent():
         own = ModelConfig(model_class, config, {**settings, "checkpoint_dir": folder})
         init_seed(config.run.seed, reproducibility=True)
-        dataset = SequentialDataset(own)
+        dataset = AtomicDataset(own)
+        own["benchmark_filename"] = None  # its parts are one log now; RecBole would take them for its split
+        if dataset.time_field not in dataset.inter_feat:
+            raise InputError(f"RecBole's own split needs a time column, and the log of {config.dataset_name} has none.")
         dataset.inter_feat = dataset.inter_feat[dataset.inter_feat[dataset.uid_field] <= most_users]
         train_data, _, test_data = data_preparation(own, dataset)
         model = model_class(own, train_data.dataset).to(own["device"])

@@ -46,6 +46,22 @@ def test_our_figures_are_recboles(small: Callable[..., Config]) -> None:
     assert check_wiring(small(), epochs=1, most_users=50).cases == 50
 
 
+def test_a_log_in_parts_and_one_with_another_separator(small: Callable[..., Config], tmp_path: Path) -> None:
+    """The comparison ended in the check of the first, and in a traceback of the second."""
+    whole = check_wiring(small(), epochs=1)
+    path = tmp_path / "small" / "small.inter"
+    log = pd.read_csv(path, sep="\t")
+    given = [f"--data_path={tmp_path}", "--use_gpu=False", "--MAX_ITEM_LIST_LENGTH=6"]
+    log.to_csv(path, sep=",", index=False)
+    assert check_wiring(Config("small", arguments=[*given, "--field_separator=,"]), epochs=1) == whole
+    path.unlink()
+    for part, rows in zip(("train", "valid", "test"), np.array_split(np.arange(len(log)), 3), strict=True):
+        log.iloc[rows].to_csv(tmp_path / "small" / f"small.{part}.inter", sep="\t", index=False)
+    assert check_wiring(Config("small", arguments=given), epochs=1) == whole
+    named = Config("small", arguments=[*given, "--benchmark_filename=[train, valid, test]"])
+    assert check_wiring(named, epochs=1) == whole
+
+
 def test_it_is_kept(small: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = small()
     dataset = MMLDataset(config)

@@ -64,6 +64,9 @@ class ModelScorer:
         batch = Interaction(
             {
                 config["USER_ID_FIELD"]: torch.from_numpy(self._first_user + self._tasks.users[rows]),
+                config["ITEM_ID_FIELD"]: torch.zeros(
+                    len(rows), dtype=torch.int64
+                ),  # some take a loss; no target is told
                 config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]: history,
                 config["ITEM_LIST_LENGTH_FIELD"]: lengths,
             }
@@ -141,6 +144,8 @@ def new_model(name: str, model: type, config: ModelConfig, dataset: SequentialDa
     """
     try:
         return model(config, dataset).to(config["device"])
+    except SystemExit:  # of exit code 0
+        raise InputError(f"baseline {name}: RecBole refuses its settings, as it says above.") from None
     except (ValueError, NotImplementedError, AssertionError, KeyError, IndexError, TypeError) as error:
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise InputError(f"baseline {name}: RecBole refuses its settings: {kind}{error}") from error

@@ -256,6 +256,7 @@ def test_no_validation_users(tiny_data: Path, argv: Argv, tmp_path: Path) -> Non
         ("SASRec", {"hiden_size": 8}, "Did you mean 'hidden_size'?"),
         ("SASRec", {"loss_type": "MSE"}, "it must be CE or BPR"),
         ("SASRec", {"n_heads": 3}, "RecBole refuses its settings"),
+        ("SASRecCPR", {"loss_type": "BPR"}, "RecBole refuses its settings, as it says above."),
         ("SASRecF", {"selected_features": "[colour]"}, "has no column 'colour'"),
         ("SASRec", {"data_split_time": 9e11}, "no user arrives after it"),
         ("EASE", {"recbole": False, "data_split_time": 9e11}, "no user arrives after it"),
@@ -293,6 +294,16 @@ def test_own_baselines_say_what_they_lack(
 def test_the_registry_has_the_models() -> None:
     assert {"GRU4Rec", "SASRec", "SASRecF", "BERT4Rec", "FDSA"} <= recbole_names().keys()
     assert not CANNOT.keys() & recbole_names().keys()
+
+
+@pytest.mark.parametrize("model", ["GRU4RecCPR", "SASRecCPR"])
+def test_models_that_take_a_loss_as_they_predict(model: str, tiny_data: Path, argv: Argv, tmp_path: Path) -> None:
+    """They asked for a target, which nobody is told, and ended in a traceback."""
+    few: dict[str, Any] = {"epochs": 1, "reranker_CAN_NUM": 20}
+    few |= {"inner_size": "DROP", "n_layers": "DROP", "n_heads": "DROP"} if model == "GRU4RecCPR" else {}
+    assert main(argv(model, tiny_data, tmp_path, **few)) == 0
+    metrics = result_of(only_run(tmp_path, model))["metrics"][model]["all"]
+    assert 0 < metrics["recall@20"] < 1
 
 
 @pytest.mark.parametrize("model", ["VSTAN", "SumLog", "EASE"])

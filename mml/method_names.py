@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 FULL = "mml"
 """The whole method."""
 FLOOR = "popularity"
 """Every user gets what most old users took."""
 ONLINE = "_online"
 """Ending of a method whose evidence is every event before the target; without it, those up to T."""
+TRANS, FULL_RETRAIN, DOWN = AT_MOMENTS = ("_trans", "_full_retrain", "_down")
+"""Endings of baselines that are trained on what new users did until some moment."""
 NO_ADAPT = "_no_adapt"
 """Ending of a learner that has not been adapted to the user."""
 NO_GENERATOR = "_no_generator"
 """Ending of a learner that leaves new items out."""
 FUSION = "fusion_"
 """Beginning of another fusion than the default."""
+
+
+def protocol_of(line: str) -> str:
+    """What a line's evidence is, `frozen`, `online` or `at moments`; figures of two of them must not be compared."""
+    if line.endswith(ONLINE):
+        return "online"
+    return "at moments" if line.endswith(AT_MOMENTS) else "frozen"
+
+
+def best_of_each_protocol(lines: Sequence[str], values: Sequence[float]) -> list[int]:
+    """The places of the lines that are the best of their protocol; a line that is alone in its own is none.
+
+    Args:
+        lines: names.
+        values: of each, more is better.
+    """
+    kinds = [protocol_of(line) for line in lines]
+    found = []
+    for kind in dict.fromkeys(kinds):
+        own = [place for place, other in enumerate(kinds) if other == kind]
+        if len(own) > 1:
+            found.append(max(own, key=lambda place: values[place]))
+    return found
 
 
 def learner_of(line: str) -> str:

@@ -13,18 +13,17 @@ def label_of(name: str) -> str:
 
 
 def latex_table(
-    head: Sequence[str], names: Sequence[str], values: Sequence[Sequence[float]], caption: str, label: str
+    head: Sequence[str], blocks: Sequence[Sequence[tuple[str, Sequence[float]]]], caption: str, label: str
 ) -> str:
-    """A table environment of booktabs, the best value of each column in bold.
+    """A table environment of booktabs, a rule between its blocks, the best value of each block's columns in bold.
 
     Args:
         head: the columns' names, the first one of the names'.
-        names: the rows'.
-        values: of each row, one per further column; nan where there is none.
+        blocks: of rows that may be compared with one another: a name, and a value per further column, nan where
+            there is none. A row that is alone is no best.
         caption: below it; text.
         label: without `tab:`.
     """
-    best = [max((value for value in column if value == value), default=None) for column in zip(*values, strict=True)]
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",
@@ -34,11 +33,14 @@ def latex_table(
         rf"  \begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
         r"    \toprule",
         "    " + " & ".join(map(escaped, head)) + r" \\",
-        r"    \midrule",
     ]
-    for name, row in zip(names, values, strict=True):
-        cells = [_cell(value, top) for value, top in zip(row, best, strict=True)]
-        lines.append("    " + " & ".join([escaped(name), *cells]) + r" \\")
+    for rows in blocks:
+        columns = list(zip(*(values for _, values in rows), strict=True))
+        best = [max((one for one in own if one == one), default=None) if len(rows) > 1 else None for own in columns]
+        lines.append(r"    \midrule")
+        for name, row in rows:
+            cells = [_cell(value, top) for value, top in zip(row, best, strict=True)]
+            lines.append("    " + " & ".join([escaped(name), *cells]) + r" \\")
     return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]) + "\n"
 
 

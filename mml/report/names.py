@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mml.method_names import FLOOR, FULL, FUSION, NO_ADAPT, NO_GENERATOR, ONLINE
+from mml.baselines.entries import BASELINES
+from mml.baselines.meanings import MEANINGS
+from mml.method_names import (
+    DOWN,
+    FLOOR,
+    FULL,
+    FULL_RETRAIN,
+    FUSION,
+    NO_ADAPT,
+    NO_GENERATOR,
+    ONLINE,
+    TRANS,
+    protocol_of,
+)
 from mml.model.fusion import FUSIONS
 from mml.model.learner import LEARNERS
 from mml.model.learner.slot import MAIN
@@ -29,7 +42,8 @@ TERMS = {
     "M@10": "mean reciprocal rank: 1 if first, 1/2 if second, 0 beyond the tenth place",
     "T": "the moment that parts old users from new ones; all is learned from what was there up to T",
     "old users": "users with an interaction up to T; the learners are trained on them",
-    "validation users": "the old users that arrived last; trained on by the fusion only, and used to choose",
+    "validation users": "the old users that arrived last; they choose and train the fusion; what has no "
+    "encoder is fitted to them too, once all is chosen",
     "new users": "users whose first interaction is after T; nothing is learned from them but their own history",
     "case": "a new user after so many interactions, whose next item is to be found among all items",
     "shots": "the number of the new user's interactions that are known",
@@ -40,6 +54,13 @@ TERMS = {
     "95 % interval": "where the value would lie for 95 of 100 samples of such users; whole users are the sample",
 }
 """Terms of tables and charts."""
+_LATER = {
+    ONLINE: "fitted anew at moments of the new users' time to every event before",
+    TRANS: "fine-tuned at moments on what new users had done before",
+    FULL_RETRAIN: "trained anew at moments on the old users and what new users had done before",
+    DOWN: "trained at moments on what new users had done before alone",
+}
+"""Ending of a baseline -> what it learns from after T."""
 
 PALETTE = (
     ("#0b63a5", "#63b1ee"),
@@ -55,8 +76,6 @@ PALETTE = (
 GREY = ("#6b6b6b", "#a6a6a6")
 _DEEPER = 0.45
 _FIXED = {FULL: 0, MAIN: 1, "txt": 2, "text": 2, "img": 3, "image": 3, "linear": 4}
-_AT_MOMENTS = ("_trans", "_full_retrain", "_down")
-"""Endings of baselines that are trained on what new users did until some moment."""
 
 
 def deeper(colours: tuple[str, str]) -> tuple[str, str]:
@@ -77,7 +96,7 @@ def label(method: str) -> str:
 
 def knows_later_events(method: str) -> bool:
     """Whether its evidence includes what others did after T, all of it or until some moment; others are frozen."""
-    return method.endswith((ONLINE, *_AT_MOMENTS))
+    return protocol_of(method) != "frozen"
 
 
 def learner_of(method: str) -> str:
@@ -101,6 +120,9 @@ def meaning(method: str) -> str:
     """What a method is, in a line."""
     if method in _METHODS:
         return _METHODS[method]
+    baseline = _of_baseline(method)
+    if baseline is not None:
+        return baseline
     if method.endswith(ONLINE):
         return f"{method.removesuffix(ONLINE)}, where every event before the next item is known"
     if method.endswith(NO_ADAPT):
@@ -111,6 +133,19 @@ def meaning(method: str) -> str:
         fusion = method.removeprefix(FUSION)
         return FUSIONS[fusion].meaning if fusion in FUSIONS else f"all learners, fused by {fusion}"
     return LEARNERS[method].meaning if method in LEARNERS else _MODALITIES.get(method, f"{method} alone")
+
+
+def _of_baseline(method: str) -> str | None:
+    """What a baseline is, None if it is none: `SLIST`, `SASRec-BPR_trans`, ..."""
+    ending = next((one for one in _LATER if method.endswith(one)), "")
+    name = method.removesuffix(ending)
+    model, _, loss = name.partition("-")
+    known = BASELINES[name].meaning if name in BASELINES else MEANINGS.get(model)
+    if known is None:
+        return None
+    if ending:
+        return f"{name}, {_LATER[ending]}"
+    return f"the baseline {model}: {known}{f', by the loss {loss}' if loss else ''}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mml.evaluation.cases import GroupMetrics
 from mml.files.runs import LATEST
-from mml.method_names import FLOOR, FULL, FUSION, NO_ADAPT, NO_GENERATOR, ONLINE
+from mml.method_names import FLOOR, FULL, FUSION, NO_ADAPT, NO_GENERATOR, ONLINE, best_of_each_protocol
 from mml.run.printing import aligned, result_table
 from mml.run.schema import Result, read_result
 from mml.styled import COMMAND, DIM, GOOD, STRONG, Line
@@ -126,19 +126,21 @@ def _table(method: str, metrics: Mapping[str, GroupMetrics], k: int) -> Iterator
     groups = [group for group in ("warm_target", "cold_target") if group in metrics[method]]
     titles = {"warm_target": f"N@{k} warm", "cold_target": f"N@{k} new"}
     names = _shown(method, metrics, k)
-    best = max(names, key=lambda name: metrics[name]["all"][ndcg])
+    best = {names[place] for place in best_of_each_protocol(names, [metrics[name]["all"][ndcg] for name in names])}
     rows = [["method", f"in top {k}", f"N@{k}", *(titles[group] for group in groups)]]
     for name in names:
         of = metrics[name]
         values = [of[group][ndcg] for group in groups]
         hit = f"{100 * of['all'][f'recall@{k}']:.1f} %"
-        mark = " *" if name == best else ""
+        mark = " *" if name in best else ""
         rows.append([f"{name}{mark}", hit, f"{of['all'][ndcg]:.4f}", *(f"{value:.4f}" for value in values)])
-    styles = [STRONG, *(GOOD if name == best else "" for name in names)]
+    styles = [STRONG, *(GOOD if name in best else "" for name in names)]
     yield from map(Line, aligned(rows).splitlines(), styles)
     second = "0.63 if second, " if k > 1 else ""
     beyond = "ten" if k == _USUAL else k
-    yield Line(f"N@{k}: NDCG, 1 if the next item is first, {second}0 beyond {beyond}. * best.", DIM)
+    yield Line(f"N@{k}: NDCG, 1 if the next item is first, {second}0 beyond {beyond}.{' * best.' if best else ''}", DIM)
+    if any(name.endswith(ONLINE) for name in names):
+        yield Line("Lines _online know what others did after T: compare them with one another alone.", DIM)
 
 
 def _new_items(metrics: Mapping[str, GroupMetrics], k: int) -> Iterator[str]:

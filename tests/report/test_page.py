@@ -278,7 +278,8 @@ def test_mml_is_compared_with_others_that_know_as_much(run_copy: Path) -> None:
         folder = run_copy.parent / f"{name}-seed1"
         folder.mkdir()
         cases.frame.assign(method=name, rank=rank).to_csv(folder / "predictions.csv", index=False)
-    own = section(write_report(run_copy).read_text(encoding="utf-8"), "What was learned")
+    text = write_report(run_copy).read_text(encoding="utf-8")
+    own = section(text, "What was learned")
     frozen, online = re.findall(r"the best of the others, (\w+): ", own)
     assert frozen in ("popularity", "id", "txt", "img", "linear", "newcomers")
     assert online == "SLIST"
@@ -289,6 +290,15 @@ def test_mml_is_compared_with_others_that_know_as_much(run_copy: Path) -> None:
         *labels
     }
     assert "mml_online" not in own
+    whole = section(text, "The whole table")
+    marked = re.findall(r'<th scope="row">([\w-]+) <span class="best">', whole)
+    assert [name for name in marked if name.endswith("_online")] == ["SLIST_online"]
+    assert len(marked) == 2  # SASRec_trans is alone in its protocol
+    frozen_rows, online_rows, at_moments = html.unescape(whole).split(r"\midrule")[1:]
+    assert "mml &" in frozen_rows
+    assert r"SLIST\_online & \textbf{1.0000}" in online_rows
+    assert r"mml\_online &" in online_rows
+    assert r"SASRec\_trans &" in at_moments
 
 
 def test_what_to_type_has_items_of_the_run(run_copy: Path, text: str) -> None:

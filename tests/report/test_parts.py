@@ -65,7 +65,7 @@ def test_text_stays_text(given_text: str) -> None:
 def test_markup_is_escaped_once() -> None:
     assert tag("p", Markup("<b>1</b>"), "<i>", class_='a"b') == '<p class="a&quot;b"><b>1</b>&lt;i&gt;</p>'
     assert isolated("<x>") == "<bdi>&lt;x&gt;</bdi>"
-    assert '<span class="best">best</span>' in table("c", ["", "a"], [["x", 1]], best=0)
+    assert '<span class="best">best</span>' in table("c", ["", "a"], [["x", 1]], best=[0])
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-4, 1e6))
@@ -172,14 +172,33 @@ def test_entries_say_what_they_are() -> None:
     assert [meaning(f"fusion_{entry.name}") for entry in FUSIONS] == [entry.meaning for entry in FUSIONS]
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("SLIST", "the baseline SLIST: item similarities and transitions"),
+        ("SLIST_online", "SLIST, fitted anew at moments"),
+        ("SASRec", "the baseline SASRec: causal attention"),
+        ("SASRec-BPR", "the baseline SASRec: causal attention (Kang and McAuley 2018), by the loss BPR"),
+        ("SASRec-BPR_full_retrain", "SASRec-BPR, trained anew at moments on the old users and"),
+        ("SumAll_trans", "SumAll, fine-tuned at moments"),
+        ("GRU4Rec_down", "GRU4Rec, trained at moments on what new users had done before alone"),
+        ("newcomers_online", "newcomers, where every event before the next item is known"),
+    ],
+)
+def test_baselines_have_a_meaning(name: str, words: str) -> None:
+    assert meaning(name).startswith(words)
+
+
 def test_latex_is_escaped_and_marks_the_best() -> None:
     assert escaped("a_b & 50% {x} \\ $1 #2 ~^") == (
         r"a\_b \& 50\% \{x\} \textbackslash{} \$1 \#2 \textasciitilde{}\textasciicircum{}"
     )
     nan = float("nan")
-    made = latex_table(["Method", "N@10", "new"], ["my_a", "b"], [[0.2, nan], [0.1, nan]], "100% of it", "a b_ä")
+    blocks = [[("my_a", [0.2, nan]), ("b", [0.1, nan])], [("b_online", [0.3, 0.4])]]
+    made = latex_table(["Method", "N@10", "new"], blocks, "100% of it", "a b_ä")
     assert r"my\_a & \textbf{0.2000} & -- \\" in made
     assert r"b & 0.1000 & -- \\" in made
+    assert made.splitlines()[-5:-3] == [r"    \midrule", r"    b\_online & 0.3000 & 0.4000 \\"]
     assert r"\caption{100\% of it}" in made
     assert r"\label{tab:a-b--}" in made
     assert label_of("ml-100k") == "ml-100k"

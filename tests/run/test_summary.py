@@ -75,7 +75,9 @@ def test_any_length_of_list_has_its_sentence(ks: tuple[int, ...], k: int, where:
     assert f"in top {k}  " in head
     assert f"N@{k}: NDCG, {note} * best." in lines
     assert [line.split()[0] for line in lines if line.endswith(f"{0.35 + k / 100:.4f}")] == ["mml_online"]
-    assert "mml_online *" in text
+    assert "mml *" in text
+    assert "mml_online *" not in text
+    assert "Lines _online know what others did after T" in text
     assert "id_no_adapt" not in text
     assert f"{30 + k:.1f} % of these are {where}, {35 + k:.1f} % online." in text
     assert f"{30 + k} % find their first item {where}, {35 + k} % online; by popularity {10 + k} %." in text
@@ -135,7 +137,8 @@ def test_a_baseline_has_a_sentence_and_popularity_beside_it(tmp_path: Path) -> N
     assert "(online); by popularity 20." in text
     names = [line.split()[0] for line in lines[lines.index("") + 2 :][:3]]
     assert names == ["popularity", "SLIST", "SLIST_online"]
-    assert "SLIST_online *" in text
+    assert "SLIST *" in text
+    assert "SLIST_online *" not in text  # alone with what it knows
     assert "* best." in text
     assert lines[-1].startswith("Next:  mml report shop ")
 
@@ -195,3 +198,12 @@ def test_result_says_what_its_titles_mean(
     assert lines[1].startswith("shop ")
     assert lines[2:] == ["", legend]
     assert len(legend) <= WIDTH
+
+
+def test_each_protocol_has_a_best_line() -> None:
+    levels = {"id": 0.2, "mml": 0.3, "newcomers_online": 0.5, "mml_online": 0.4}
+    lines = joined(summary(result_of(levels, 10, popular_items=["p1", "p2"]))).splitlines()
+    assert [line.split("  ")[0] for line in lines if " * " in line and "best" not in line] == [
+        "newcomers_online *",
+        "mml *",
+    ]

@@ -11,6 +11,7 @@ import pytest
 from mml.baselines.entries import BASELINES
 from mml.comparison.methods import read_plan
 from mml.model.fusion import FUSIONS
+from mml.model.fusion.slot import FusionSettings
 from mml.model.learner import LEARNERS
 from mml.run import result
 
@@ -24,6 +25,12 @@ def test_lines_of_a_result(glossary: str) -> None:
     lines = [entry.name for entry in LEARNERS if entry.by_default]
     lines += [f"fusion_{entry.name}" for entry in FUSIONS if entry.is_compared]
     assert not [name for name in lines if f"`{name}`" not in glossary]
+
+
+def test_the_picture_has_the_parts_of_the_default(repo_root: Path) -> None:
+    picture = (repo_root / "docs/method.svg").read_text(encoding="utf-8")
+    assert not [entry.name for entry in LEARNERS if entry.by_default and f">{entry.name}</text>" not in picture]
+    assert f"a {FusionSettings().fusion_method}:" in picture
 
 
 def test_baselines_and_ablations(glossary: str) -> None:

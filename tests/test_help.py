@@ -99,3 +99,21 @@ def test_help_as_a_word(capsys: pytest.CaptureFixture[str]) -> None:
         main(["help", "train"])
     assert end.value.code == 0
     assert capsys.readouterr().out.startswith("usage: mml train")
+
+
+@pytest.mark.parametrize(
+    "command", ["check shp", "train shp", "baseline SLIST shp", "recommend shp --items 1", "report shp"]
+)
+def test_a_misspelt_dataset_has_its_nearest(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dataset" / "shop").mkdir(parents=True)
+    (tmp_path / "dataset" / "shop" / "shop.inter").write_text("user_id:token\titem_id:token\n")
+    (tmp_path / "output" / "shop" / "latest").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 2
+    shown = capsys.readouterr()
+    assert "Did you mean 'shop'?" in shown.err + shown.out
+    assert main(command.replace("shp", "cinema").split()) == 2
+    shown = capsys.readouterr()
+    assert "Did you mean" not in shown.err + shown.out

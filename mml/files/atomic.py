@@ -32,7 +32,9 @@ def read_header(path: Path, separator: str = "\t") -> dict[str, str]:
         InputError: if the file is missing or empty, or a column is not written `name:type`.
     """
     if not path.is_file():
-        raise InputError(f"{path} does not exist; see dataset/README.md for the files a dataset needs.")
+        raise InputError(
+            f"{path} does not exist; a dataset needs NAME.inter, and perhaps NAME.item, as `mml import` makes them."
+        )
     with reading(path), path.open("rb") as file:
         first = file.readline(_LONGEST_HEADER)
     try:

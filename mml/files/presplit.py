@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mml.errors import InputError
+from mml.errors import InputError, did_you_mean
 
 _USUAL = (("train", "valid", "test"), ("train", "val", "test"), ("train", "test"))
 
@@ -52,9 +52,10 @@ def _nothing(whole: Path, name: str) -> list[str]:
             f"{whole} does not exist.{there} Rename the log, or put its parts together in {whole.name} with "
             "one header, or name them, as in benchmark_filename: [train, valid, test]."
         ]
+    others = [path.parent.name for path in whole.parent.parent.glob("*/*.inter")]
     return [
-        f"{whole} does not exist.",
+        f"{whole} does not exist.{did_you_mean(name, others)}",
         f"Put the log there: a tab-separated file with the columns user_id:token, item_id:token and, if "
-        f"there is one, timestamp:float (dataset/README.md); or make it from a CSV: mml import FILE.csv --name {name}",
+        f"there is one, timestamp:float; or make it from a CSV: mml import FILE.csv --name {name}",
         f"Or make a stand-in with known ground truth: python -m mml.synthetic {name}",
     ]

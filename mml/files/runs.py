@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mml.errors import InputError
+from mml.errors import InputError, did_you_mean
 
 LATEST = "latest"
 """The link beside a dataset's runs that points to the newest."""
@@ -27,6 +27,8 @@ def named_folder(named: str, output_dir: Path) -> Path:
             return folder
     name = Path(named).name or "NAME"
     mend = f"name it as {name}" if (output_dir / name / LATEST).is_dir() else f"train first: mml train {name}"
+    hint = did_you_mean(name, (path.parent.name for path in output_dir.glob(f"*/{LATEST}")))
     raise InputError(
         f"{named or 'an empty name'} is neither a run's folder nor a dataset with a run in {output_dir}; {mend}"
+        + (f".{hint}" if hint and not mend.startswith("name") else "")
     )

@@ -35,7 +35,7 @@ def usage() -> str:
     lines = [f"  {name:<10} {text}" for name, (_, text) in _COMMANDS.items()]
     commands = "\n".join(lines)
     return (
-        f"usage: mml COMMAND ...\n\n{commands}\n\n`mml COMMAND --help` says more. First steps:\n"
+        f"usage: mml COMMAND ...\n\n{commands}\n\n`mml COMMAND --help` says more; `mml --version` is the version. First steps:\n"
         "  mml demo\n  mml recommend ml-100k --items 50,181\n"
     )
 

@@ -52,7 +52,7 @@ def _update(folder: Path, options: argparse.Namespace, target: Path) -> int:
     items, log = (_filled(path, said) for path in (options.items, options.log))
     if items is not None:
         n_new = model.add_items(items, options.images)
-        said.append(f"{n_new} new items can be recommended.")
+        said.append(f"{n_new} new {'item' if n_new == 1 else 'items'} can be recommended.")
         changed |= n_new > 0
     if options.rest:
         from mml.run.rest import rest_of

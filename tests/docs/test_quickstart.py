@@ -47,7 +47,7 @@ def test_the_day_after(shop: Shop, quickstart: str, with_mml: dict[str, str], tm
     shutil.copytree(shop.folder, folder, symlinks=True)
     lines = commands(quickstart)[len(shop.printed) :]
     assert [line.split()[1] for line in lines] == ["update", "recommend", "update", "serve"]
-    assert "1 new items can be recommended." in exec_in(folder, with_mml, lines[0])
+    assert "1 new item can be recommended." in exec_in(folder, with_mml, lines[0])
     listed = exec_in(folder, with_mml, lines[1])
     assert form(listed) == form(blocks(quickstart, "text")[3])
     assert "Matcha, organic" in listed

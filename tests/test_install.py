@@ -1,6 +1,7 @@
 """What an installation needs: enough packages, none of RecBole's heavy ones, and the two commands of the README."""
 
 import ast
+import os
 import re
 import shlex
 import subprocess
@@ -180,3 +181,26 @@ def test_nobody_is_told_to_install_a_strangers_package(repo_root: Path) -> None:
     texts = {path: path.read_text(encoding="utf-8") for path in paths}
     assert len(texts) > 300
     assert [str(path) for path, text in texts.items() if wrong.search(text)] == []
+
+
+@pytest.mark.parametrize("command", ["train shop", "check shop", "recommend shop --items 1", "result"])
+def test_missing_packages_are_told_in_one_line(command: str, repo_root: Path) -> None:
+    bare = [sys.executable, "-S", "-m", "mml", *command.split()]  # without site-packages
+    done = subprocess.run(bare, capture_output=True, text=True, check=False, cwd=repo_root)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: mml needs the package ")
+    assert "make install" in line
+
+
+@pytest.mark.parametrize("script", ["run_meta.sh ml-100k", "print_result.sh", "compare.sh ml-100k --dry-run"])
+def test_scripts_without_packages_say_so(script: str, repo_root: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S "$@"\n')
+    bare.chmod(0o755)
+    name, *rest = script.split()
+    line = ["bash", str(repo_root / "script" / name), *rest]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env={**os.environ, "PYTHON": str(bare)})
+    assert done.returncode == 2
+    (said,) = done.stderr.splitlines()
+    assert said.startswith(f"error: {bare} does not run, or has not what mml needs: make install")

@@ -35,7 +35,8 @@ def usage() -> str:
     lines = [f"  {name:<10} {text}" for name, (_, text) in _COMMANDS.items()]
     commands = "\n".join(lines)
     return (
-        f"usage: mml COMMAND ...\n\n{commands}\n\n`mml COMMAND --help` says more; `mml --version` is the version. First steps:\n"
+        f"usage: mml COMMAND ...\n\n{commands}\n\n"
+        "`mml COMMAND --help` says more; `mml --version` is the version. First steps:\n"
         "  mml demo\n  mml recommend ml-100k --items 50,181\n"
     )
 
@@ -43,6 +44,16 @@ def usage() -> str:
 def _without_help(given: list[str]) -> list[str]:
     """`help train` as `train --help`."""
     return [*given[1:2], "--help"] if given[:1] == ["help"] else given
+
+
+def _lacks(package: str) -> str:
+    """What is said where mml's packages were not installed with it."""
+    if package == "recbole":
+        return _RECBOLE
+    return (
+        f"mml needs the package {package}, which {sys.executable} does not have: in a clone make install, then "
+        ". .venv/bin/activate; without make pip install FOLDER_OF_THE_CLONE"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,9 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command: Callable[[Sequence[str]], int] = importlib.import_module(_COMMANDS[given[0]][0]).main
             return command(given[1:])
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != "recbole":
+            if not error.name or "." in error.name or error.name == "mml":
                 raise
-            print(f"error: {_RECBOLE}", file=sys.stderr)
+            print(f"error: {_lacks(error.name)}", file=sys.stderr)
             return 2
         except KeyboardInterrupt as stop:
             return report_stop(stop)

@@ -14,7 +14,9 @@ from mml.stopping import in_order
 EXIT_PEER_LOST = 3
 
 
-DESCRIPTION = "Train sequential recommenders on users who came up to T, fuse them, and evaluate on those who came later."
+DESCRIPTION = (
+    "Train sequential recommenders on users who came up to T, fuse them, and evaluate on those who came later."
+)
 EPILOG = """\
 Examples:
   mml train ml-100k                                   NAME is a folder below data_path (default: ml-100k)

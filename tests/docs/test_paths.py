@@ -41,3 +41,5 @@ def test_where_things_are_is_answered(repo_root: Path) -> None:
     for init in sorted((repo_root / "mml").glob("*/__init__.py")):
         assert init.read_text(encoding="utf-8").startswith('"""')
         assert f"mml/{init.parent.name}/" in text or f"`{init.parent.name}`" in text, init.parent.name
+    for module in sorted((repo_root / "mml").glob("[a-z]*.py")):
+        assert f"`mml/{module.name}`" in text or f"`{module.stem}`" in text, module.name

@@ -117,3 +117,12 @@ def test_a_misspelt_dataset_has_its_nearest(
     assert main(command.replace("shp", "cinema").split()) == 2
     shown = capsys.readouterr()
     assert "Did you mean" not in shown.err + shown.out
+
+
+def test_windows_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def absent(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'fcntl'", name="fcntl")
+
+    monkeypatch.setattr("mml.cli.main.importlib.import_module", absent)
+    assert main(["train", "shop"]) == 2
+    assert "WSL" in capsys.readouterr().err

@@ -50,6 +50,8 @@ def _lacks(package: str) -> str:
     """What is said where mml's packages were not installed with it."""
     if package == "recbole":
         return _RECBOLE
+    if package == "fcntl":
+        return "mml locks files by fcntl, which Windows does not have: run it in WSL, or on Linux"
     return (
         f"mml needs the package {package}, which {sys.executable} does not have: in a clone make install, then "
         ". .venv/bin/activate; without make pip install FOLDER_OF_THE_CLONE"

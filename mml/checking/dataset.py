@@ -85,7 +85,11 @@ def _cases(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
     none = [str(k) for k in sorted(set(shots)) if not counts[k]]
     if none:
         found.append(
-            Finding("warning", f"There are no cases after {', '.join(none)} interactions.", "Use smaller shots.")
+            Finding(
+                "warning",
+                f"There are no cases after {', '.join(none)} interactions: nobody is judged after so many.",
+                "Take smaller eval_shots, or leave it so.",
+            )
         )
     return found
 

@@ -41,7 +41,8 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     with replacing(output) as path:
         neutral(frame).to_csv(path, index=False)
-    print(f"{frame['user_id'].nunique()} users, {len(frame)} rows written to {output}")
+    n = frame["user_id"].nunique()
+    print(f"{n:,} user{'s' * (n != 1)}, {len(frame):,} row{'s' * (len(frame) != 1)} written to {output}")
     return 0
 
 

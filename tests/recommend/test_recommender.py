@@ -306,6 +306,15 @@ def test_the_command_writes_the_lists_of_a_file(model: Recommender, output: Path
     assert list(written.item_id) == list(model.recommend({"a": own}, top=3).item_id)
 
 
+@pytest.mark.parametrize(("top", "said"), [("1", "1 user, 1 row written to "), ("2", "1 user, 2 rows written to ")])
+def test_the_command_counts_what_it_writes(
+    top: str, said: str, output: Path, tmp_path: Path, model: Recommender, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["recommend", "tiny", "--output_dir", str(output), "--items", some_ids(model)[0], "--top", top]
+    assert main([*line, "--output", str(tmp_path / "one.csv")]) == 0
+    assert capsys.readouterr().out.startswith(said)
+
+
 def test_the_command_prints_a_list(output: Path, model: Recommender, capsys: pytest.CaptureFixture[str]) -> None:
     items = ",".join(some_ids(model))
     assert main(["recommend", str(output / "tiny" / "latest"), "--items", items, "--top", "2"]) == 0

@@ -126,3 +126,15 @@ def test_windows_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.setattr("mml.cli.main.importlib.import_module", absent)
     assert main(["train", "shop"]) == 2
     assert "WSL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["recommend shop --items 1", "import orders.csv --name shop", "check shop"])
+def test_a_command_without_stages_promises_none(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mml.cli.main.importlib.import_module", stopped)
+    assert main(command.split()) == 130
+    assert capsys.readouterr().err == "\nStopped. Nothing is half written: give the same command again.\n"

@@ -27,6 +27,8 @@ _COMMANDS = {
     "keys": ("mml.cli.keys", "list the configuration keys"),
     "features": ("prepare_multimodal_information_file.cli", "make and check feature files"),
 }
+_STOPPED = "Stopped. Nothing is half written: give the same command again."
+"""Of commands that keep no state to go on from; the others say it themselves."""
 _RECBOLE = "mml needs RecBole 1.2.1, which is not installed: pip install --no-deps recbole==1.2.1"
 
 
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {_lacks(error.name)}", file=sys.stderr)
             return 2
         except KeyboardInterrupt as stop:
-            return report_stop(stop)
+            return report_stop(stop, _STOPPED)
         except (MemoryError, RuntimeError, ImportError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -131,33 +131,22 @@ def _product(
 
 
 def _youth(shares: Shares, cases: Cases, product: Tensor) -> float:
-    """The largest exponent of 1 / presence whose NDCG@top is not clearly below the best; product [N, n_items], -inf for
+    """The largest exponent of 1 / presence whose NDCG@top is hardly below the best; product [N, n_items], -inf for
     what is no candidate.
 
-    The largest, as new items come late in lists else: a rule of standard errors (Breiman et al., Classification and
-    Regression Trees, 1984, section 3.4.3).
+    The largest, as new items come late in lists else. How far below it may be is a share of the best, not a number of
+    standard errors: of few cases these are wide, and the largest exponents hide the warm items.
     """
     how = shares.how
     tried = sorted(how.youths)
-    gains = np.zeros((len(cases), len(tried)))
+    gains = np.zeros(len(tried))
     for rows in blocks_in_time(cases.queries, _BLOCK):
         own, logs = cases.take(rows), product[torch.from_numpy(rows)].numpy()
         presence = shares.log_presence(own.queries)
         for column, exponent in enumerate(tried):
             scores = logs - exponent * presence
-            gains[rows, column] = gains_of(scores, scores[np.arange(len(rows)), own.targets], how.top)
-    lost = gains[:, [gains.mean(0).argmax()]] - gains
-    allowed = how.youth_errors * _standard_errors(lost, cases.queries.users)
-    return tried[int(np.flatnonzero(lost.mean(0) <= allowed)[-1])]
-
-
-def _standard_errors(values: np.ndarray, users: np.ndarray) -> np.ndarray:
-    """Of the means of values [N, n], over the users [N] whose values they are; float64 [n]."""
-    _, user = np.unique(users, return_inverse=True)
-    of_users = np.zeros((int(user.max()) + 1, values.shape[1]))
-    np.add.at(of_users, user, values - values.mean(0))
-    found: np.ndarray = np.sqrt((of_users**2).sum(0)) / len(values)
-    return found
+            gains[column] += gains_of(scores, scores[np.arange(len(rows)), own.targets], how.top).sum()
+    return tried[int(np.flatnonzero(gains >= (1 - how.youth_loss) * gains.max())[-1])]
 
 
 @dataclass(frozen=True)

@@ -36,15 +36,15 @@ class NewcomersSettings:
     youths: tuple[float, ...] = setting(
         [0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0],
         "Online, exponents of 1 / presence in the product, the share of the log for which an item has been there; "
-        "the largest whose NDCG is not clearly below the best is taken. The larger, the more recent items are listed. "
+        "the largest whose NDCG is hardly below the best is taken. The larger, the more recent items are listed. "
         "Without a history it is 0.",
         low=0.0,
     )
-    youth_errors: float = setting(
-        2.0,
-        "An exponent of `youths` is clearly below the best one where it is by more than so many standard errors, over "
-        "users, of the difference.",
+    youth_loss: float = setting(
+        0.01,
+        "An exponent of `youths` may be taken whose NDCG is below the best one's by up to this share of it.",
         low=0.0,
+        high=1.0,
     )
     least_weight: float = setting(
         0.001, "Parts of less weight in a mixture are left out, which saves time.", low=0.0, high=0.03

@@ -18,13 +18,24 @@ NO_GENERATOR = "_no_generator"
 """Ending of a learner that leaves new items out."""
 FUSION = "fusion_"
 """Beginning of another fusion than the default."""
+PROTOCOLS = ("frozen", "online", "at moments")
+"""What a line's evidence can be; figures of two of them must not be compared."""
 
 
 def protocol_of(line: str) -> str:
-    """What a line's evidence is, `frozen`, `online` or `at moments`; figures of two of them must not be compared."""
+    """Which of `PROTOCOLS` a line is of."""
+    frozen, online, at_moments = PROTOCOLS
     if line.endswith(ONLINE):
-        return "online"
-    return "at moments" if line.endswith(AT_MOMENTS) else "frozen"
+        return online
+    return at_moments if line.endswith(AT_MOMENTS) else frozen
+
+
+def full_beside(protocol: str) -> str:
+    """The line of the whole method that lines of a protocol are set beside.
+
+    There is none at moments: the online one has more evidence than those, and no other has as much.
+    """
+    return FULL if protocol == PROTOCOLS[0] else FULL + ONLINE
 
 
 def best_of_each_protocol(lines: Sequence[str], values: Sequence[float]) -> list[int]:

@@ -19,7 +19,8 @@ _DESCRIPTION = """\
 Compare mml, its parts and baselines on a dataset: the same split, cases, features and number of trials for all.
 
 First it says what it would do and about how long that takes, from a short measurement. Then each method is tuned on
-the validation users of the first seed (as by mml tune), run on all seeds, and tested against mml over users."""
+the validation users of the first seed (as by mml tune), run on all seeds, and tested against mml over users: frozen
+lines against mml, those that know later events against mml_online, if that is among the methods."""
 _EPILOG = """\
 The methods are those of configs/compare.yaml; ten of them by default (profile small), each answering one question:
   mml                        the whole method

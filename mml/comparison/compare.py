@@ -16,7 +16,6 @@ from mml.comparison.results import Results, Test
 from mml.errors import InputError, MachineError
 from mml.evaluation.significance import PairedDifference, holm, paired_difference
 from mml.files.safe import write_text
-from mml.method_names import FULL
 from mml.progress import each
 from mml.tuning.arguments import Settings
 from mml.tuning.screen import signs_of_life
@@ -60,21 +59,28 @@ def _run(executor: Executor, method: Method, settings: Settings, seed: int) -> O
 
 
 def tests(results: Results) -> list[Test]:
-    """mml against every baseline, and against every ablation; Holm's correction within each of the two families."""
-    if FULL not in results.outcomes:
-        return []
-    values, users = results.case_values(FULL)
+    """mml against every baseline and every ablation of its protocol: frozen ones, and those that know later events.
+
+    Holm's correction is within a family of one protocol.
+    """
     found: list[Test] = []
-    for family in ("baseline", "ablation"):
-        paired: dict[str, PairedDifference] = {}
-        for name, own in results.families.items():
-            if own != family:
-                continue
+    for protocol in results.protocols:
+        reference = results.reference(protocol)
+        if reference is not None:
+            for family in ("baseline", "ablation"):
+                found += _tests_of(results, reference, family, protocol)
+    return found
+
+
+def _tests_of(results: Results, reference: str, family: str, protocol: str) -> list[Test]:
+    values, users = results.case_values(reference)
+    paired: dict[str, PairedDifference] = {}
+    for name, own in results.families.items():
+        if own == family and name != reference and results.protocol(name) == protocol:
             theirs, _ = results.case_values(name)
             paired[name] = paired_difference(values, theirs, users)
-        corrected: Mapping[str, float] = holm({name: difference.p for name, difference in paired.items()})
-        found += [Test(FULL, name, family, paired[name], corrected[name]) for name in paired]
-    return found
+    corrected: Mapping[str, float] = holm({name: difference.p for name, difference in paired.items()})
+    return [Test(reference, name, family, protocol, paired[name], corrected[name]) for name in paired]
 
 
 def write_all(results: Results, audit: Sequence[str], dataset: str, folder: Path) -> str:

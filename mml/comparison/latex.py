@@ -8,6 +8,7 @@ import numpy as np
 
 from mml.comparison.results import Results, Test
 from mml.comparison.tables import groups, ordered, p_text, spread
+from mml.method_names import best_of_each_protocol
 
 _GROUPS = {"all": "all", "warm_target": "warm targets", "cold_target": "cold targets"}
 _SPECIAL = {
@@ -26,10 +27,11 @@ def escaped(text: str) -> str:
 def table(results: Results, tests: Sequence[Test], dataset: str) -> str:
     """results.tex: a `table` of the main metric over all, warm and cold targets, with Holm-corrected p; by booktabs.
 
-    The best mean of a column is bold, with all that show the same digits.
+    A protocol's best mean of a column is bold, with all that show the same digits. Protocols are under titles of their
+    own where there are several.
     """
     columns = [group for group in _GROUPS if group in groups(results)]
-    best = {group: max(_means(results, group)) for group in columns}
+    best = {group: _best(results, group) for group in columns}
     p = {test.second: p_text(test.p_holm) for test in tests}
     head = ["Method", *(_GROUPS[group] for group in columns), *(["$p$"] if tests else [])]
     lines = [
@@ -42,28 +44,39 @@ def table(results: Results, tests: Sequence[Test], dataset: str) -> str:
         r"\toprule",
         " & ".join(head) + r" \\",
     ]
-    family = None
+    protocol = family = None
     for name in ordered(results):
-        if results.families[name] != family:
+        if (results.protocol(name), results.families[name]) != (protocol, family):
             lines.append(r"\midrule")
-            family = results.families[name]
-        cells = [_cell(results.values(name, group, results.main), best[group]) for group in columns]
+        if results.protocol(name) != protocol and len(results.protocols) > 1:
+            lines.append(rf"\multicolumn{{{len(head)}}}{{l}}{{\emph{{{results.protocol(name).capitalize()}}}}} \\")
+        protocol, family = results.protocol(name), results.families[name]
+        cells = [_cell(results.values(name, group, results.main), best[group].get(protocol)) for group in columns]
         shown = [f"${p[name]}$" if name in p else ""] if tests else []
         lines.append(" & ".join([escaped(name), *cells, *shown]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
 
-def _means(results: Results, group: str) -> list[float]:
-    values = [results.values(name, group, results.main) for name in results.outcomes]
-    return [round(float(np.mean(one)), 4) for one in values if one]
+def _best(results: Results, group: str) -> dict[str, float]:
+    """Protocol -> the best mean of its lines, where there are several."""
+    values = {name: results.values(name, group, results.main) for name in results.outcomes}
+    means = {name: _mean(own) for name, own in values.items() if own}
+    names, protocols = list(means), list(map(results.protocol, means))
+    lines = [results.outcomes[name][0].method for name in names]
+    return {protocols[place]: means[names[place]] for place in best_of_each_protocol(lines, list(means.values()))}
 
 
-def _cell(values: Sequence[float], best: float) -> str:
+def _mean(values: Sequence[float]) -> float:
+    """As the table shows it."""
+    return round(float(np.mean(values)), 4)
+
+
+def _cell(values: Sequence[float], best: float | None) -> str:
     text = spread(values)
     if not values:
         return text
     mean, _, deviation = text.partition(" ± ")
-    is_best = 0 < best == round(float(np.mean(values)), 4)  # where nobody finds anything, nobody is
+    is_best = best is not None and 0 < best == _mean(values)  # where nobody finds anything, nobody is
     shown = rf"\textbf{{{mean}}}" if is_best else mean
     return rf"{shown} $\pm$ {deviation}" if deviation else shown
 
@@ -74,12 +87,15 @@ def _caption(results: Results, dataset: str, tested: bool) -> str:
     over = f"mean $\\pm$ standard deviation over {n} seeds" if n > 1 else f"seed {results.seeds[0]}"
     text = (
         f"{escaped(results.main.upper())} on {escaped(dataset)}: {int(counts['n_users'])} new users, "
-        f"{int(counts['n_cases'])} cases, full ranking; {over}. The best of each column is bold."
+        f"{int(counts['n_cases'])} cases, full ranking; {over}. "
     )
+    several = len(results.protocols) > 1
+    text += f"The best of each column{' and protocol' if several else ''} is bold."
     if tested:
+        whole = r"mml, or mml\_online for lines that are not frozen," if several else "mml"
         text += (
-            " $p$: mml against the method, two-sided permutation test over users, Holm's correction within baselines "
-            "and within ablations."
+            f" $p$: {whole} against the method, two-sided permutation test over users, Holm's correction within "
+            f"baselines and within ablations{' of a protocol' if several else ''}."
         )
     return text
 

@@ -10,6 +10,7 @@ import numpy as np
 from mml.comparison.outcome import Outcome
 from mml.errors import InputError
 from mml.evaluation.significance import PairedDifference, per_case_ndcg
+from mml.method_names import PROTOCOLS, full_beside, protocol_of
 
 _USUAL = "ndcg@10"
 _CASE = ("user_id", "shots", "target_item")
@@ -55,6 +56,31 @@ class Results:
         """Of the main metric, over the seeds."""
         return float(np.mean(self.values(method, group, self.main)))
 
+    def protocol(self, method: str) -> str:
+        """Which protocol the method's line is of, whatever the plan calls it."""
+        return protocol_of(self.outcomes[method][0].method)
+
+    @property
+    def protocols(self) -> list[str]:
+        """Those that there are lines of."""
+        found = set(map(self.protocol, self.outcomes))
+        return [protocol for protocol in PROTOCOLS if protocol in found]
+
+    def reference(self, protocol: str) -> str | None:
+        """The method that a protocol's lines are tested against, mml frozen or online; None if it was not run."""
+        name = full_beside(protocol)
+        there = name in self.outcomes and self.protocol(name) == protocol_of(name)
+        return name if there else None
+
+    def untested(self) -> dict[str, list[str]]:
+        """What was not run, of `mml` and `mml_online` -> the methods that have no test for want of it."""
+        found: dict[str, list[str]] = {}
+        for method in self.outcomes:
+            protocol = self.protocol(method)
+            if self.reference(protocol) is None:
+                found.setdefault(full_beside(protocol), []).append(method)
+        return found
+
     def other_cases(self, outcomes: Sequence[Outcome]) -> str | None:
         """Why a method's runs cannot be compared with those that are there, or None.
 
@@ -93,7 +119,8 @@ class Test:
 
     Args:
         first, second: methods.
-        family: tests corrected together.
+        family: of `second`.
+        protocol: of `second`; tests of one family and one protocol are corrected together.
         paired: the difference first - second.
         p_holm: corrected p.
     """
@@ -101,5 +128,6 @@ class Test:
     first: str
     second: str
     family: str
+    protocol: str
     paired: PairedDifference
     p_holm: float

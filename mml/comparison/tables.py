@@ -8,14 +8,20 @@ import numpy as np
 
 from mml.comparison.results import COUNTS, Results, Test
 from mml.files.sheets import csv_text
-from mml.method_names import FULL
+from mml.method_names import FULL, PROTOCOLS
 
 _ORDER = (FULL, "ablation", "baseline")
 
 
 def ordered(results: Results) -> list[str]:
-    """Methods by family, the best first."""
-    return sorted(results.outcomes, key=lambda m: (_ORDER.index(results.families[m]), -results.mean(m)))
+    """Methods by protocol: mml's line, then by family, the best first."""
+
+    def place(method: str) -> tuple[int, bool, int, float]:
+        protocol, family = results.protocol(method), results.families[method]
+        is_other = method != results.reference(protocol)
+        return PROTOCOLS.index(protocol), is_other, _ORDER.index(family), -results.mean(method)
+
+    return sorted(results.outcomes, key=place)
 
 
 def groups(results: Results) -> list[str]:
@@ -51,11 +57,12 @@ def markdown(results: Results, tests: Sequence[Test], audit: Sequence[str], data
         "stages up to the evaluation, mean over seeds; lines of the same run share theirs.",
         "## All new users",
         _rows(
-            ["method", "kind", *wanted, "CPU s"],
+            ["method", "kind", "protocol", *wanted, "CPU s"],
             [
                 [
                     m,
                     results.families[m],
+                    results.protocol(m),
                     *(spread(results.values(m, "all", w)) for w in wanted),
                     f"{_seconds(results, m):.0f}",
                 ]
@@ -64,12 +71,21 @@ def markdown(results: Results, tests: Sequence[Test], audit: Sequence[str], data
         ),
         f"## {results.main} by group",
         _rows(
-            ["method", *(f"{g} ({int(counts[g]['n_cases'])})" if g in counts else g for g in groups(results))],
-            [[m, *(spread(results.values(m, g, results.main)) for g in groups(results))] for m in names],
+            [
+                "method",
+                "protocol",
+                *(f"{g} ({int(counts[g]['n_cases'])})" if g in counts else g for g in groups(results)),
+            ],
+            [
+                [m, results.protocol(m), *(spread(results.values(m, g, results.main)) for g in groups(results))]
+                for m in names
+            ],
         ),
     ]
-    if tests:
-        parts += ["## Tests of mml, ndcg@10", _TESTS, _rows(_TEST_HEAD, [_test_row(test) for test in tests])]
+    untested = [f"Without a test, as {of} was not run: {', '.join(own)}." for of, own in results.untested().items()]
+    tested = [_TESTS, _rows(_TEST_HEAD, [_test_row(test) for test in tests])] if tests else []
+    if tested or untested:
+        parts += ["## Tests of mml, ndcg@10", *tested, *untested]
     if results.skipped:
         parts += ["## Left out", "\n".join(f"- {name}: {why}" for name, why in results.skipped.items())]
     parts += ["## Audit", "\n".join(f"- {line}" for line in audit)]
@@ -77,17 +93,18 @@ def markdown(results: Results, tests: Sequence[Test], audit: Sequence[str], data
 
 
 _TESTS = (
-    "Difference of mml to each method, mean over seeds and cases, with a 95 percent interval (bootstrap of users), and "
-    "p of a two-sided permutation test that swaps the two methods user by user; Holm's correction within baselines and "
-    "within ablations."
+    "Difference of mml to each frozen method, and of mml_online to each that knows later events; mean over seeds and "
+    "cases, with a 95 percent interval (bootstrap of users), and p of a two-sided permutation test that swaps the two "
+    "methods user by user; Holm's correction within the baselines and within the ablations of a protocol."
 )
-_TEST_HEAD = ("mml against", "kind", "difference", "95 %", "p", "p, Holm")
+_TEST_HEAD = ("of", "against", "kind", "protocol", "difference", "95 %", "p", "p, Holm")
 
 
 def _test_row(test: Test) -> list[str]:
     paired = test.paired
     interval = f"{paired.low:+.4f} to {paired.high:+.4f}"
-    return [test.second, test.family, f"{paired.difference:+.4f}", interval, p_text(paired.p), p_text(test.p_holm)]
+    found = [f"{paired.difference:+.4f}", interval, p_text(paired.p), p_text(test.p_holm)]
+    return [test.first, test.second, test.family, test.protocol, *found]
 
 
 def p_text(p: float) -> str:
@@ -102,23 +119,25 @@ def _seconds(results: Results, method: str) -> float:
 def as_csv(results: Results) -> str:
     """results.csv: one row per method, seed and group."""
     metrics = results.metrics
-    rows: list[list[object]] = [["method", "kind", "seed", "group", *COUNTS, *metrics, "cpu_seconds", "run"]]
+    rows: list[list[object]] = [
+        ["method", "kind", "protocol", "seed", "group", *COUNTS, *metrics, "cpu_seconds", "run"]
+    ]
     for name in ordered(results):
         for seed, outcome in zip(results.seeds, results.outcomes[name], strict=True):
             of_run = [round(outcome.cpu_seconds, 1), outcome.path.name]
             for group, values in outcome.groups.items():
                 cells = [values[key] for key in (*COUNTS, *metrics)]
-                rows.append([name, results.families[name], seed, group, *cells, *of_run])
+                rows.append([name, results.families[name], results.protocol(name), seed, group, *cells, *of_run])
     return csv_text(rows)
 
 
 def tests_csv(tests: Sequence[Test]) -> str:
     """tests.csv: one row per test."""
     rows: list[list[object]] = [
-        ["first", "second", "family", "difference", "low", "high", "p", "p_holm", "n_users"],
+        ["first", "second", "family", "protocol", "difference", "low", "high", "p", "p_holm", "n_users"],
     ]
     for test in tests:
         paired = test.paired
         row = [paired.difference, paired.low, paired.high, paired.p, test.p_holm, paired.n_users]
-        rows.append([test.first, test.second, test.family, *row])
+        rows.append([test.first, test.second, test.family, test.protocol, *row])
     return csv_text(rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from io import StringIO
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 
 from mml.cli.main import main
-from mml.comparison import estimate, latex
+from mml.comparison import compare, estimate, latex, plots, tables
 from mml.comparison.audit import Audit, audit_lines, copied_by_chance, copied_users, copies_matter
 from mml.comparison.execute import Executor
 from mml.comparison.methods import read_plan
@@ -225,8 +226,8 @@ def made_up(tmp_path: Path) -> Results:
 
 def test_the_latex_table(tmp_path: Path) -> None:
     tests = [
-        Paired("mml", "Base_1", "baseline", PairedDifference(0.1, 0.0, 0.2, 0.0004, 7), 0.0004),
-        Paired("mml", "no_a", "ablation", PairedDifference(0.1, 0.0, 0.2, 0.02, 7), 0.02),
+        Paired("mml", "Base_1", "baseline", "frozen", PairedDifference(0.1, 0.0, 0.2, 0.0004, 7), 0.0004),
+        Paired("mml", "no_a", "ablation", "frozen", PairedDifference(0.1, 0.0, 0.2, 0.02, 7), 0.02),
     ]
     text = latex.table(made_up(tmp_path), tests, "ml_100%")
     assert r"\caption{NDCG@10 on ml\_100\%: 7 new users, 9 cases, full ranking; mean $\pm$ standard" in text
@@ -239,6 +240,109 @@ def test_the_latex_table(tmp_path: Path) -> None:
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 1
     without = latex.table(made_up(tmp_path), [], "x")
     assert "$p$" not in without
+
+
+def of_several_protocols(folder: Path, *left_out: str) -> Results:
+    """Ranks of four users by frozen and online lines, and by some trained at moments; `offline` is what a plan said."""
+    plan = {
+        "mml": ("mml", "mml", [1, 2, 1, 3]),
+        "id": ("id", "ablation", [2, 3, 2, 4]),
+        "SLIST": ("SLIST", "baseline", [1, 3, 4, 4]),
+        "EASE": ("EASE", "baseline", [5, 5, 5, 5]),
+        "mml_online": ("mml_online", "ablation", [1, 1, 1, 2]),
+        "offline": ("newcomers_online", "ablation", [1, 2, 1, 2]),
+        "SLIST_online": ("SLIST_online", "baseline", [1, 1, 1, 1]),
+        "SASRec_down": ("SASRec_down", "baseline", [4, 4, 4, 4]),
+        "SASRec_trans": ("SASRec_trans", "baseline", [4, 4, 4, 9]),
+    }
+    shown = {name: own for name, own in plan.items() if name not in left_out}
+    rows = [(f"u{user}", "i", 0, 1, line, rank) for line, _, ranks in shown.values() for user, rank in enumerate(ranks)]
+    head = ["user_id", "target_item", "target_is_cold", "shots", "method", "rank"]
+    pd.DataFrame(rows, columns=head).to_csv(folder / "predictions.csv", index=False)
+    values = {line: float(np.mean(1 / np.log2(np.array(ranks) + 1))) for line, _, ranks in shown.values()}
+    metrics = {
+        line: {key: {"ndcg@10": value, "n_users": 4, "n_cases": 4} for key in ("all", "shots_1")}
+        for line, value in values.items()
+    }
+    result = cast("Result", {"metrics": metrics, "stages": {}, "learners": {}})
+    outcomes = {name: [Outcome(result, folder, line)] for name, (line, _, _) in shown.items()}
+    return Results(outcomes, {name: family for name, (_, family, _) in shown.items()}, {}, [1])
+
+
+def test_each_protocol_has_its_tests_and_its_best(tmp_path: Path) -> None:
+    """mml, frozen, was tested against lines that know more, in one family, and there was one best of all."""
+    results = of_several_protocols(tmp_path)
+    found = compare.tests(results)
+    assert [(test.first, test.second, test.family, test.protocol) for test in found] == [
+        ("mml", "SLIST", "baseline", "frozen"),
+        ("mml", "EASE", "baseline", "frozen"),
+        ("mml", "id", "ablation", "frozen"),
+        ("mml_online", "SLIST_online", "baseline", "online"),
+        ("mml_online", "offline", "ablation", "online"),
+        ("mml_online", "SASRec_down", "baseline", "at moments"),
+        ("mml_online", "SASRec_trans", "baseline", "at moments"),
+    ]
+    by_name = {test.second: test for test in found}
+    assert by_name["id"].p_holm == by_name["id"].paired.p
+    assert by_name["SLIST_online"].p_holm == by_name["SLIST_online"].paired.p
+    assert by_name["SASRec_down"].paired.difference == pytest.approx(
+        results.mean("mml_online") - results.mean("SASRec_down")
+    )
+
+    text = tables.markdown(results, found, [], "shop")
+    order = [row.split(" | ")[:3] for row in text.split("## ")[1].splitlines() if row.startswith("| ")][2:]
+    assert [(name.strip("| "), protocol) for name, _, protocol in order] == [
+        *((name, "frozen") for name in ("mml", "id", "SLIST", "EASE")),
+        *((name, "online") for name in ("mml_online", "offline", "SLIST_online")),
+        *((name, "at moments") for name in ("SASRec_down", "SASRec_trans")),
+    ]
+    assert "Without a test" not in text
+    assert set(pd.read_csv(StringIO(tables.tests_csv(found)))["protocol"]) == {"frozen", "online", "at moments"}
+    rows = pd.read_csv(StringIO(tables.as_csv(results))).drop_duplicates("method").set_index("method")
+    assert rows.loc["offline", "protocol"] == "online"
+
+    lines = latex.table(results, found, "shop").splitlines()
+    bold = [line.split(" & ")[0] for line in lines if r"\textbf" in line]
+    assert bold == ["mml", r"SLIST\_online", r"SASRec\_down"]
+    assert [line.split("emph{")[1][:-5] for line in lines if "emph" in line] == ["Frozen", "Online", "At moments"]
+    caption = next(line for line in lines if "caption" in line)
+    assert "The best of each column and protocol is bold. $p$: mml, or mml\\_online for lines that are not" in caption
+
+
+def test_lines_without_their_mml_are_shown_without_a_test(tmp_path: Path) -> None:
+    results = of_several_protocols(tmp_path, "mml_online", "SASRec_trans")
+    found = compare.tests(results)
+    assert [test.second for test in found] == ["SLIST", "EASE", "id"]
+    text = tables.markdown(results, found, [], "shop")
+    assert "Without a test, as mml_online was not run: offline, SLIST_online, SASRec_down." in text
+    assert "| SLIST_online | baseline | online |" in text
+    assert r"SLIST\_online & \textbf{1.0000} &  \\" in latex.table(results, found, "shop")
+    alone = of_several_protocols(tmp_path, "mml")
+    assert "Without a test, as mml was not run: id, SLIST, EASE." in tables.markdown(
+        alone, compare.tests(alone), [], "shop"
+    )
+
+
+def test_each_protocol_is_drawn_by_itself(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    drawn: list[dict[str, list[str]]] = []
+
+    def seen(figure: Figure, path: Path, **_: object) -> None:
+        drawn.append({axes.get_title(): axes.get_legend_handles_labels()[1] for axes in figure.axes})
+        path.write_bytes(b"")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", seen)
+        plots.draw(of_several_protocols(tmp_path), tmp_path)
+        plots.draw(made_up(tmp_path), tmp_path)
+    several = {
+        "frozen": ["mml", "SLIST", "EASE"],
+        "online": ["mml_online", "SLIST_online"],
+        "at moments": ["SASRec_down", "SASRec_trans"],
+    }
+    assert drawn == [several, several, *[{"": ["mml", "Base_1"]}] * 2]
 
 
 def test_p_values_in_words() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 
 class Markup(str):
@@ -45,19 +45,22 @@ def isolated(value: object) -> Markup:
     return tag("bdi", value)
 
 
-def table(caption: str, head: Sequence[object], rows: Sequence[Sequence[object]], best: Collection[int] = ()) -> Markup:
+def table(
+    caption: str, head: Sequence[object], rows: Sequence[Sequence[object]], marks: Mapping[int, str] | None = None
+) -> Markup:
     """A table that scrolls by itself where it is wider than the screen.
 
     Args:
         caption: what it shows.
         head: the columns' names.
         rows: cells; each row's first one names it.
-        best: the rows that are marked as the best ones.
+        marks: row -> the words that mark it, such as `best N@10`.
     """
     top = tag("tr", *(tag("th", cell, scope="col") for cell in head))
     lines = []
     for place, (first, *cells) in enumerate(rows):
-        name = joined(first, Markup(' <span class="best">best</span>')) if place in best else first
+        mark = None if marks is None else marks.get(place)
+        name = first if mark is None else joined(first, " ", tag("span", mark, class_="best"))
         lines.append(tag("tr", tag("th", name, scope="row"), *(tag("td", cell) for cell in cells)))
     inner = tag("table", tag("caption", caption), tag("thead", top), tag("tbody", *lines))
     return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)

@@ -127,13 +127,13 @@ def _table(method: str, metrics: Mapping[str, GroupMetrics], k: int) -> Iterator
     titles = {"warm_target": f"N@{k} warm", "cold_target": f"N@{k} new"}
     names = _shown(method, metrics, k)
     best = {names[place] for place in best_of_each_protocol(names, [metrics[name]["all"][ndcg] for name in names])}
-    rows = [["method", f"in top {k}", f"N@{k}", *(titles[group] for group in groups)]]
+    rows = [["method", f"in top {k}", f"N@{k}{'  ' if best else ''}", *(titles[group] for group in groups)]]
     for name in names:
         of = metrics[name]
         values = [of[group][ndcg] for group in groups]
         hit = f"{100 * of['all'][f'recall@{k}']:.1f} %"
-        mark = " *" if name in best else ""
-        rows.append([f"{name}{mark}", hit, f"{of['all'][ndcg]:.4f}", *(f"{value:.4f}" for value in values)])
+        mark = "" if not best else " *" if name in best else "  "  # beside the value that is the best
+        rows.append([name, hit, f"{of['all'][ndcg]:.4f}{mark}", *(f"{value:.4f}" for value in values)])
     styles = [STRONG, *(GOOD if name in best else "" for name in names)]
     yield from map(Line, aligned(rows).splitlines(), styles)
     second = "0.63 if second, " if k > 1 else ""

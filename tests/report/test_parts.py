@@ -65,7 +65,7 @@ def test_text_stays_text(given_text: str) -> None:
 def test_markup_is_escaped_once() -> None:
     assert tag("p", Markup("<b>1</b>"), "<i>", class_='a"b') == '<p class="a&quot;b"><b>1</b>&lt;i&gt;</p>'
     assert isolated("<x>") == "<bdi>&lt;x&gt;</bdi>"
-    assert '<span class="best">best</span>' in table("c", ["", "a"], [["x", 1]], best=[0])
+    assert '<span class="best">best N@10</span>' in table("c", ["", "a"], [["x", 1]], {0: "best N@10"})
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-4, 1e6))

@@ -75,8 +75,8 @@ def test_any_length_of_list_has_its_sentence(ks: tuple[int, ...], k: int, where:
     assert f"in top {k}  " in head
     assert f"N@{k}: NDCG, {note} * best." in lines
     assert [line.split()[0] for line in lines if line.endswith(f"{0.35 + k / 100:.4f}")] == ["mml_online"]
-    assert "mml *" in text
-    assert "mml_online *" not in text
+    assert [line.split()[0] for line in lines if f"{0.3 + k / 100:.4f} *" in line] == ["mml"]
+    assert text.count(" * ") == 2  # mml_online is alone with what it knows; the other star is in the legend
     assert "Lines _online know what others did after T" in text
     assert "id_no_adapt" not in text
     assert f"{30 + k:.1f} % of these are {where}, {35 + k:.1f} % online." in text
@@ -137,8 +137,9 @@ def test_a_baseline_has_a_sentence_and_popularity_beside_it(tmp_path: Path) -> N
     assert "(online); by popularity 20." in text
     names = [line.split()[0] for line in lines[lines.index("") + 2 :][:3]]
     assert names == ["popularity", "SLIST", "SLIST_online"]
-    assert "SLIST *" in text
-    assert "SLIST_online *" not in text  # alone with what it knows
+    assert [line.split()[0] for line in lines if " *  " in line] == [
+        "SLIST"
+    ]  # SLIST_online is alone with what it knows
     assert "* best." in text
     assert lines[-1].startswith("Next:  mml report shop ")
 
@@ -203,7 +204,18 @@ def test_result_says_what_its_titles_mean(
 def test_each_protocol_has_a_best_line() -> None:
     levels = {"id": 0.2, "mml": 0.3, "newcomers_online": 0.5, "mml_online": 0.4}
     lines = joined(summary(result_of(levels, 10, popular_items=["p1", "p2"]))).splitlines()
-    assert [line.split("  ")[0] for line in lines if " * " in line and "best" not in line] == [
-        "newcomers_online *",
-        "mml *",
+    assert [line.split()[0] for line in lines if " * " in line and "best" not in line] == ["newcomers_online", "mml"]
+
+
+def test_the_star_stands_beside_the_value_that_is_the_best() -> None:
+    """It stood beside the name, and so for columns in which another line is the best."""
+    result = result_of({"id": 0.2, "mml": 0.3}, 10, popular_items=["p1", "p2"])
+    result["metrics"]["id"]["all"]["recall@10"] = result["metrics"]["id"]["cold_target"]["ndcg@10"] = 0.9
+    head, of_id, of_mml_ = [
+        line for line in joined(summary(result)).splitlines() if line.startswith(("method", "id", "mml"))
     ]
+    place = head.index("N@10")
+    assert of_id[place - 2 : place + 6] == "0.3000  "
+    assert of_mml_[place - 2 : place + 6] == "0.4000 *"
+    assert "*" not in of_id
+    assert of_mml_.count("*") == 1

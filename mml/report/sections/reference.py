@@ -24,7 +24,7 @@ _APART = (
 def everything(evidence: Evidence) -> Section:
     """All methods in one table, and the same for a paper."""
     names, values = _values(evidence)
-    best = best_of_each_protocol(names, [ndcg for _, ndcg, *_ in values])
+    best = dict.fromkeys(best_of_each_protocol(names, [ndcg for _, ndcg, *_ in values]), "best N@10")
     rows = [
         [name, *("-" if value != value else f"{value:.4f}" for value in row)]
         for name, row in zip(names, values, strict=True)

@@ -39,9 +39,10 @@ Examples:
 Afterwards:
   mml train ml-100k --config_files output/ml-100k/tune/best.yaml
 
-Everything is in output/NAME/tune/: best.yaml, trials.csv, tune.log, a folder with a run.log for each trial, and
-journal.log, in which Optuna keeps the search. A search that was stopped, by Ctrl-C or otherwise, goes on when the same
-command is started again; with other ranges, settings or data it is another search, and the first one is kept.
+Everything is in output/NAME/tune/: best.yaml and trials.csv (of a baseline best-MODEL.txt, its command, and
+trials-MODEL.csv), tune.log, a folder with a run.log for each trial, and journal.log, in which Optuna keeps the search.
+A search that was stopped, by Ctrl-C or otherwise, goes on when the same command is started again; with other ranges,
+settings or data it is another search, which begins anew and writes its own table and best settings.
 Exit codes: 0, 2 for a mistake in the input, 4 for a fault of the machine, 130 after Ctrl-C, 143 after SIGTERM."""
 
 

@@ -1,4 +1,4 @@
-"""What a search leaves for people: the table of trials, trials.csv, and the best settings as a config file."""
+"""What a search leaves for people: the table of trials, also as CSV, and the best settings as a config file."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _short(key: str, space: Space) -> str:
 
 
 def trials_csv(trials: Sequence[Trial], space: Space, metric: str) -> str:
-    """One row per trial."""
+    """trials.csv: one row per trial."""
     rows: list[list[object]] = [["trial", "state", metric, "cpu_seconds", *space, "why"]]
     for trial in trials:
         score = "" if trial.score is None else f"{trial.score:.6f}"

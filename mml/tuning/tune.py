@@ -46,7 +46,9 @@ class Tuning:
         self._judges = f"{len(np.unique(validation.tasks.users))} validation users ({len(validation)} cases)"
         self._metric = subject.config.valid_metric
         self._search = Search(folder, space, subject.problem(), n_trials, self._defaults, subject.config.run.seed)
-        self._file = folder / ("best.yaml" if subject.model == FULL else f"best-{subject.model}.txt")
+        whose = "" if subject.model == FULL else f"-{subject.model}"
+        self._table = folder / f"trials{whose}.csv"
+        self._file = folder / ("best.yaml" if subject.model == FULL else f"best{whose}.txt")
 
     def run(self, jobs: int, prune: bool) -> None:
         """Run the trials that are missing, `jobs` at a time, stopping those early that fall behind if so wanted."""
@@ -74,7 +76,7 @@ class Tuning:
         if before:
             lines.append(f"{before} of them are there from before.")
         elif search.earlier_searches:
-            lines.append("An earlier search had other ranges, settings or data; this one begins anew.")
+            lines.append("An earlier search had other ranges, settings, data or model; this one begins anew.")
         return "\n".join(lines)
 
     def _over(self, trial: Trial, outcome: Outcome) -> None:
@@ -86,7 +88,7 @@ class Tuning:
     def _write(self) -> None:
         """The files that are whole after each trial, so that one can stop at any."""
         trials = self._search.trials()
-        write_text(self._folder / "trials.csv", report.trials_csv(trials, self._space, self._metric))
+        write_text(self._table, report.trials_csv(trials, self._space, self._metric))
         best = self._search.best()
         if best is None:
             return

@@ -107,7 +107,7 @@ def test_more_trials_keep_those_that_are_there(line: Argv, capsys: pytest.Captur
     assert "Trial 0:" not in err
     assert "Trial 1:" in err
     assert main(line("--trials", "1", ranges="hidden_dropout_prob: [0.1, 0.3]")) == 0
-    assert "An earlier search had other ranges, settings or data" in capsys.readouterr().err
+    assert "An earlier search had other ranges, settings, data or model" in capsys.readouterr().err
 
 
 def test_few_combinations(line: Argv, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +151,10 @@ def test_a_baseline(tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main([*argv, *(f"--{key}={value}" for key, value in given.items())]) == 0
     out = capsys.readouterr().out
     assert "Next: mml baseline SASRec --dataset tiny" in out
-    command = (tmp_path / "out" / "tiny" / "tune" / "best-SASRec.txt").read_text().split()
+    folder = tmp_path / "out" / "tiny" / "tune"
+    assert list(pd.read_csv(folder / "trials-SASRec.csv")["trial"]) == [0, 1]
+    assert not (folder / "trials.csv").exists()  # mml's, which it replaced
+    command = (folder / "best-SASRec.txt").read_text().split()
     assert main(command[1:]) == 0
     assert "Stage SASRec: finished before" in capsys.readouterr().err
 

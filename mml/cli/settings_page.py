@@ -98,9 +98,10 @@ def _recbole() -> Iterator[str]:
     )
     yield f"## RecBole's keys\n\nThese act on loading and filtering as they do in RecBole: {legal}.\n"
     yield f"These name columns that RecBole makes itself; they are legal, and no result hangs on them: {inside}.\n"
-    yield "These have no effect here and are refused, all at once, with what to use instead:\n"
+    yield "Those of the two tables have no effect here. They are legal as long as they ask for nothing: switched off"
+    yield "(`~`, `False`), or at the default of RecBole's own files. Others are refused, with what to use:\n"
     yield _by_text("use", config_keys.USE_INSTEAD)
-    yield "These have none either, and nothing stands for them; switched off (`False`, `~`) they are legal:\n"
+    yield "Nothing stands for these:\n"
     yield _by_text("why", config_keys.NOTHING_TO_USE)
 
 

@@ -124,7 +124,7 @@ class Config(RecBoleConfig):
     def _read(self, path: Path, passed_over: Collection[str] = ()) -> Settings:
         settings = read_yaml(path, self.yaml_loader)
         settings = {key: value for key, value in settings.items() if key not in passed_over}
-        config_keys.check(settings, str(path))
+        _check(settings, str(path))
         named = settings.get("dataset", self._dataset_name)
         if named != self._dataset_name:
             logger.warning("%s: key 'dataset' is %s and is not read: this is %s.", path, named, self._dataset_name)
@@ -143,19 +143,20 @@ class Config(RecBoleConfig):
         return Path(paths[-1]).expanduser()
 
     def _load_variable_config_dict(self, config_dict: Settings) -> Settings:
-        config_keys.check(config_dict, "config_dict")
+        _check(config_dict, "config_dict")
         return config_dict
 
     def _load_cmd_line(self) -> Settings:
         settings = parse_arguments(self._arguments, self.yaml_loader)
-        config_keys.check(settings, "command line")
+        _check(settings, "command line")
         return settings
 
     def _merge_external_config_dict(self) -> None:
         merged: Settings = self.file_config_dict
         for settings in (self.variable_config_dict, self.cmd_config_dict):
             merged = lay_over(merged, settings)
-        self.external_config_dict = _with_home(merged)
+        idle = [key for key, value in merged.items() if config_keys.asks_for_nothing(key, value)]
+        self.external_config_dict = _with_home({key: value for key, value in merged.items() if key not in idle})
 
     # -- final values ----------------------------------------------------------------------------------------------
 
@@ -309,6 +310,14 @@ class Config(RecBoleConfig):
     @staticmethod
     def _up_to(stage: str) -> tuple[str, ...]:
         return config_keys.STAGES[: config_keys.STAGES.index(stage) + 1]
+
+
+def _check(settings: Mapping[str, object], source: str) -> None:
+    """Refuse what cannot be of a source, and say what of it has no effect."""
+    config_keys.check(settings, source)
+    instead = [f"{name} (use {config_keys.USE_INSTEAD[name]})" for name in config_keys.passed_over(settings)]
+    if instead:
+        logger.warning("%s: without effect in mml, at RecBole's defaults: %s.", source, ", ".join(instead))
 
 
 def _with_home(settings: Settings) -> Settings:

@@ -2,7 +2,7 @@
 
 The declarations are the settings classes of the parts (`PARTS`) and of the slots' entries; `configs/overall.yaml` is
 written from them. Keys of RecBole that act on loading and filtering data are legal too; keys of RecBole without effect
-here are refused with the key to use instead.
+here are legal as long as they ask for nothing, off or at RecBole's default, and refused with the key to use if not.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from recbole.utils import dataset_arguments
 from torch import nn
 
+from mml.config.recbole_defaults import is_default, is_off
 from mml.config.run_settings import ChosenLearners, PresetSettings, RunSettings
 from mml.data.settings import LogSettings, PopularitySettings, SplitSettings, TaskSettings
 from mml.errors import InputError, did_you_mean
@@ -179,8 +180,7 @@ NAMES_INSIDE = frozenset(
     ("RATING_FIELD", "LABEL_FIELD", "NEG_PREFIX", "ITEM_LIST_LENGTH_FIELD", "LIST_SUFFIX", "POSITION_FIELD")
 )
 """RecBole's names of columns that it makes itself: legal, since its files have them; no result hangs on them."""
-_OFF: tuple[object, ...] = (None, False, [], {})
-_SWITCHES = ("normalize_field", "normalize_all", "numerical_features", "discretization", "unused_col")
+_LIKE_HERE = ("reproducibility", "learner", "wandb_project")  # keys whose default in RecBole is what mml does
 _GONE = {
     "amp": "bfloat16 gained nothing over tf32; use tf32: True on CUDA",
     "compile": "compiled encoders gained nothing over the written-out passes; leave it out",
@@ -208,8 +208,20 @@ def recbole_data_keys() -> frozenset[str]:
 
 
 def changes_nothing(key: str, value: object) -> bool:
-    """Whether RecBole's key is legal though nothing hangs on it: a name inside, or what is off here anyhow."""
-    return key in NAMES_INSIDE or (value in _OFF and key in (*_SWITCHES, *NOTHING_TO_USE))
+    """Whether RecBole's key is legal though nothing hangs on it: a name inside, or what asks for nothing."""
+    return key in NAMES_INSIDE or asks_for_nothing(key, value)
+
+
+def asks_for_nothing(key: str, value: object) -> bool:
+    """Whether a key of RecBole's that has no effect here is switched off, or what it is if nobody sets it."""
+    is_idle = key in USE_INSTEAD or key in NOTHING_TO_USE
+    return is_idle and (is_off(key, value) or is_default(key, value))
+
+
+def passed_over(settings: Mapping[str, object]) -> list[str]:
+    """RecBole's keys that are at its defaults, though mml has something else in their place."""
+    other = [key for key in settings if key in USE_INSTEAD and key not in _LIKE_HERE]
+    return [key for key in other if is_default(key, settings[key]) and not is_off(key, settings[key])]
 
 
 def check(settings: Mapping[str, object], source: str) -> None:

@@ -333,7 +333,7 @@ MISTAKES = [
     ("fusion_hidden_size: [64, wide]", "key 'fusion_hidden_size'"),
     ("epochs: 3", "key 'epochs' has no effect in mml; use pretrain_epochs and meta_epochs."),
     ("train_batch_size: 3", "key 'train_batch_size' has no effect in mml"),
-    ("eval_args: {}", "key 'eval_args' has no effect in mml"),
+    ("eval_args: {split: {LS: valid_and_test}}", "key 'eval_args' has no effect in mml"),
     ("threshold: {rating: 3}", "key 'threshold' has no effect in mml; use val_interval"),
 ]
 
@@ -429,7 +429,7 @@ def test_stages_see_their_own_keys_and_those_before() -> None:
 
 
 def test_all_refused_keys_of_a_file_are_named_at_once(write_yaml: WriteYaml) -> None:
-    path = write_yaml("epochs: 5\nreproducibility: True\nlog_wandb: False\neval_args: {}\ntopk: [0]\n")
+    path = write_yaml("epochs: 5\nreproducibility: 3\nlog_wandb: True\neval_args: {split: {}}\ntopk: [0]\n")
     with pytest.raises(InputError) as caught:
         config(path)
     lines = str(caught.value).splitlines()

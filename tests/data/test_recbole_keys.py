@@ -16,7 +16,9 @@ import mml
 from mml.cli.main import main
 from mml.config import keys as config_keys
 from mml.config.config import Config
+from mml.config.recbole_defaults import recbole_defaults
 from mml.data import dataset as dataset_module
+from mml.data.dataset import MMLDataset
 from mml.data.filters import parse_intervals, within
 from mml.data.recbole_dataset import AtomicDataset
 from mml.data.settings import LogSettings
@@ -308,7 +310,8 @@ def test_each_key_of_recbole_acts_or_is_refused_or_changes_nothing(name: str, tm
             named = Config("log", arguments=[f"--data_path={tmp_path}", f"--{name}={value}"])
             assert named.of_stage("meta_test") == plain.of_stage("meta_test")
     elif name not in config_keys.declared():
-        for wrong in (True, "[1,2]", ["x"], {"a": 1}):
+        switch = recbole_defaults().get(name) is not True  # what is on by default asks for something where it is off
+        for wrong in (switch, "[1,2]", ["x"], {"a": 1}):
             with pytest.raises(InputError, match=rf"^here: key '{name}' has no effect in mml[;:] "):
                 config_keys.check({name: wrong}, "here")
 
@@ -332,9 +335,39 @@ def test_what_is_off_anyhow_is_legal_and_no_other_run(tmp_path: Path) -> None:
     write_log(tmp_path, small_rows())
     plain = Config("log", arguments=[f"--data_path={tmp_path}"])
     off = ["--normalize_all=False", "--normalize_field=~", "--unused_col=~", "--alias_of_user_id=~", "--transform=~"]
-    assert Config("log", arguments=[f"--data_path={tmp_path}", *off]).of_stage("meta_test") == plain.of_stage(
-        "meta_test"
-    )
+    off += ["--threshold=~", "--train_neg_sample_args=~", "--save_dataset=False", "--enable_amp=False", "--epochs=~"]
+    off += ["--preload_weight=~", "--eval_args={}", "--log_wandb=False", "--dataset_save_path=~", "--worker=0"]
+    given = Config("log", arguments=[f"--data_path={tmp_path}", *off])
+    assert given.of_stage("meta_test") == plain.of_stage("meta_test")
+    assert given.external_config_dict == plain.external_config_dict | {"data_path": str(tmp_path)}
+
+
+@pytest.mark.parametrize("name", ["overall.yaml", "dataset/sample.yaml"])
+def test_recboles_own_files_load(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_log(tmp_path, small_rows())
+    file = Path(recbole.__file__).parent / "properties" / name
+    config = Config("log", [str(file)], arguments=[f"--data_path={tmp_path}"])
+    MMLDataset(config)
+    idle = config_keys.USE_INSTEAD.keys() | config_keys.NOTHING_TO_USE.keys()
+    assert not idle & config.external_config_dict.keys()
+    said = [
+        f"{file}: without effect in mml, at RecBole's defaults: checkpoint_dir (use output_dir), epochs (use "
+        "pretrain_epochs and meta_epochs), train_batch_size (use pretrain_batch_size and meta_batch_size), "
+        "train_neg_sample_args (use loss_type), eval_args (use data_split_time, valid_user_ratio and eval_shots)."
+    ]
+    assert [one for one in caplog.messages if "without effect" in one] == (said if name == "overall.yaml" else [])
+
+
+def test_what_a_file_of_recbole_asks_for_is_refused_at_once(tmp_path: Path) -> None:
+    own = Path(recbole.__file__).parent / "properties" / "overall.yaml"
+    text = own.read_text().replace("epochs: 300 ", "epochs: 50 ").replace("shuffle: True ", "shuffle: False ")
+    text = text.replace("log_wandb: False ", "log_wandb: True ").replace("order: RO ", "order: TO ")
+    file = tmp_path / "mine.yaml"
+    file.write_text(text.replace("valid_metric_bigger: True ", "valid_metric_bigger: False "))
+    with pytest.raises(InputError) as refused:
+        Config("log", [str(file)], arguments=[f"--data_path={tmp_path}"])
+    keys = ["log_wandb", "shuffle", "epochs", "eval_args", "valid_metric_bigger"]
+    assert [line.split("'")[1] for line in str(refused.value).splitlines()] == keys
 
 
 def test_every_declared_key_is_read_somewhere() -> None:

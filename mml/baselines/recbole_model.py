@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,12 @@ from recbole.data.transform import InverseItemSequence
 from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor
 
-from mml.baselines.recbole_config import ModelConfig
+from mml.baselines.recbole_config import ModelConfig, model_defaults
 from mml.data.tasks import TaskSet
 from mml.errors import InputError
 from mml.evaluation.scorer import ItemScores, Scorer, of_rows
 from mml.evaluation.validation import Validation
+from mml.memory import is_out_of_memory
 from mml.trainer.base import StageTrainer, TrainerFrame, Valid
 from mml.trainer.settings import TrainingSettings
 
@@ -74,7 +77,8 @@ class ModelScorer:
         if config["transform"] == "inverse_itemseq":
             batch = InverseItemSequence(config)(None, batch)
         self._model.eval()
-        scores: Tensor = self._model.full_sort_predict(batch.to(config["device"]))
+        with told_of(type(self._model).__name__, config, self._model.n_items, "fails as it scores"):
+            scores: Tensor = self._model.full_sort_predict(batch.to(config["device"]))
         return scores.view(len(rows), -1)[:, : self._n]
 
 
@@ -126,14 +130,45 @@ class BaselineTrainer(StageTrainer):
         return generator
 
     def train_epoch(self, train_data: TrainDataLoader, epoch_idx: int) -> float | tuple[float, ...]:
-        loss: float | tuple[float, ...] = super(StageTrainer, self)._train_epoch(
-            train_data, epoch_idx, show_progress=False
-        )
+        with told_of(type(self.model).__name__, self.config, self.model.n_items, "fails in training"):
+            loss: float | tuple[float, ...] = super(StageTrainer, self)._train_epoch(
+                train_data, epoch_idx, show_progress=False
+            )
         self.show((sum(loss) if isinstance(loss, tuple) else loss) / max(len(train_data), 1))
         return loss
 
     def validate(self, valid_data: Validation) -> Valid:
         return valid_data.score(valid_data.rank(self.scorer(valid_data.tasks)))
+
+
+@contextmanager
+def told_of(name: str, config: ModelConfig, n_items: int, what: str) -> Iterator[None]:
+    """Where RecBole's own code stumbles within this context, a line says over what, and which keys the model has.
+
+    Args:
+        name: the model's.
+        config: the model's.
+        n_items: of the log, the padding among them.
+        what: is said of RecBole then.
+
+    Raises:
+        InputError: instead of what RecBole raised, but for faults of the machine.
+    """
+    own = ", ".join(f"{key}={config[key]}" for key in model_defaults(name))
+    fit = f"{n_items - 1:,} items and histories of up to {config['MAX_ITEM_LIST_LENGTH']}"
+    mend = f"Look for a key that does not fit {fit}: {own}."
+    try:
+        yield
+    except InputError:
+        raise
+    except SystemExit:  # of exit code 0
+        raise InputError(f"baseline {name}: RecBole {what}, as it says above. {mend}") from None
+    except (ValueError, RuntimeError, AssertionError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        if is_out_of_memory(error) or "CUDA error" in str(error):
+            raise
+        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        said = f"{kind}{' '.join(str(error).split())}".removesuffix(".")
+        raise InputError(f"baseline {name}: RecBole {what}: {said}. {mend}") from error
 
 
 def new_model(name: str, model: type, config: ModelConfig, dataset: SequentialDataset) -> SequentialRecommender:
@@ -142,10 +177,5 @@ def new_model(name: str, model: type, config: ModelConfig, dataset: SequentialDa
     Raises:
         InputError: where RecBole's model refuses its settings.
     """
-    try:
+    with told_of(name, config, dataset.item_num, "refuses its settings"):
         return model(config, dataset).to(config["device"])
-    except SystemExit:  # of exit code 0
-        raise InputError(f"baseline {name}: RecBole refuses its settings, as it says above.") from None
-    except (ValueError, NotImplementedError, AssertionError, KeyError, IndexError, TypeError) as error:
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        raise InputError(f"baseline {name}: RecBole refuses its settings: {kind}{error}") from error

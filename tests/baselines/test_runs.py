@@ -9,12 +9,14 @@ from typing import Any, get_type_hints
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 import run_meta
 from mml.baselines.__main__ import main
 from mml.baselines.registry import CANNOT, recbole_names
 from mml.data.summary import Summary
+from mml.errors import InputError
 from mml.run.printing import result_table
 from mml.run.schema import AdaptationFacts, LearnerFacts, NewUsers, Result, StageFacts, TrainingFacts
 
@@ -304,6 +306,47 @@ def test_models_that_take_a_loss_as_they_predict(model: str, tiny_data: Path, ar
     assert main(argv(model, tiny_data, tmp_path, **few)) == 0
     metrics = result_of(only_run(tmp_path, model))["metrics"][model]["all"]
     assert 0 < metrics["recall@20"] < 1
+
+
+def test_what_recbole_stumbles_over_as_it_trains(
+    tiny_data: Path, argv: Argv, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It takes the first thousand of fewer items; that ended in a traceback."""
+    few: dict[str, Any] = {"epochs": 1, "reranker_CAN_NUM": 1000, "MAX_ITEM_LIST_LENGTH": 9}
+    few |= {"inner_size": "DROP", "n_layers": "DROP", "n_heads": "DROP"}
+    assert main(argv("GRU4RecCPR", tiny_data, tmp_path, **few)) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    stumbled = "error: baseline GRU4RecCPR: RecBole fails in training: RuntimeError: selected index k out of range. "
+    assert line.startswith(stumbled + "Look for a key that does not fit ")
+    assert " items and histories of up to 9: embedding_size=64, " in line
+    assert ", reranker_CAN_NUM=1000, " in line
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (IndexError("row 3"), "baseline SASRec: RecBole fails as it scores: IndexError: row 3. Look for a key that "),
+        (InputError("the user's own"), "the user's own"),
+        (torch.OutOfMemoryError("CUDA out of memory"), None),
+    ],
+)
+def test_what_recbole_stumbles_over_as_it_scores(
+    error: Exception,
+    told: str | None,
+    tiny_data: Path,
+    argv: Argv,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("recbole.model.sequential_recommender.sasrec.SASRec.full_sort_predict", fails)
+    code = main(argv("SASRec", tiny_data, tmp_path, epochs=1))
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert code == (4 if told is None else 2)
+    assert last.startswith("error: memory has run out" if told is None else f"error: {told}")
 
 
 @pytest.mark.parametrize("model", ["VSTAN", "SumLog", "EASE"])

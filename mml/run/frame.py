@@ -82,7 +82,7 @@ class Stages:
             return
         self._is_alone = True
         try:
-            with alone_in(self._folder.checkpoints, "works on this run"):
+            with alone_in(self._folder.checkpoints, "works on this run", self._said):
                 yield
         finally:
             self._is_alone = False

@@ -271,16 +271,19 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 def test_who_waits_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with alone_in(tmp_path, "counts"):
-            os.write(writing, b"x")
-            time.sleep(0.5)
-            os._exit(0)
-    os.read(reading, 1)
-    with alone_in(tmp_path, "works on this run"):
-        assert caplog.messages == [f"{tmp_path}: another process works on this run; waiting for it."]
-    os.waitpid(child, 0)
+    said: set[str] = set()
+    for stages in (said, said, set[str]()):  # two stages of a run, and another run
+        child = os.fork()
+        if child == 0:
+            with alone_in(tmp_path, "counts"):
+                os.write(writing, b"x")
+                time.sleep(0.5)
+                os._exit(0)
+        os.read(reading, 1)
+        with alone_in(tmp_path, "works on this run", stages):
+            line = f"{tmp_path}: another process works on this run; waiting for it."
+            assert caplog.messages == ([line] if stages is said else [line, line])
+        os.waitpid(child, 0)
     with alone_in(tmp_path / "nothing", "counts"):
         pass
 

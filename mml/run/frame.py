@@ -111,7 +111,9 @@ class Stages:
         self.built.add(stage)
         keeper.clean()
         self.records[stage] = record
-        logger.info("Stage %s: %.1f s, %.0f users/s.", stage, record.seconds, record.users_per_second)
+        rate = record.users_per_second
+        at = "" if not n_tasks else f", {rate:,.0f} users/s" if rate >= 1 else f", {rate:.1g} users/s"
+        logger.info("Stage %s: %.1f s%s.", stage, record.seconds, at)
         return state
 
     def _fingerprint(self, stage: str, depends_on: Sequence[object], after: Sequence[str], code: str) -> str:

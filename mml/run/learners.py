@@ -217,8 +217,7 @@ def _say(name: str, report: LearnerFacts) -> None:
     """One line on what was kept."""
     meta, how = report.get("meta_training"), report["adaptation"]
     said = "" if meta is None else f"meta-training {_kept(meta)}; "
-    steps = f"{how['steps']} steps at rate {how['rate']:g}"
-    logger.info("%s: %sadaptation of %s, %s.", name, said, steps, _kept(how))
+    logger.info("%s: %sadaptation of %s, %s.", name, said, Adaptation(how["rate"], how["steps"]), _kept(how))
 
 
 def _kept(report: TrainingFacts | AdaptationFacts) -> str:

@@ -51,6 +51,14 @@ def test_the_state_is_the_one_before(learner: Learner, dataset: MMLDataset, capl
     torch.testing.assert_close(found, plain)  # those of one interaction have nothing to adapt to
 
 
+def test_one_step_is_no_steps() -> None:
+    assert [str(Adaptation(0.1, steps)) for steps in (0, 1, 2)] == [
+        "0 steps at rate 0.1",
+        "1 step at rate 0.1",
+        "2 steps at rate 0.1",
+    ]
+
+
 def test_steps_that_diverge_are_not_chosen(
     config: Config, learner: Learner, dataset: MMLDataset, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,6 +16,7 @@ from mml.files.bundle import State
 from mml.precision import deterministic, set_precision, set_up_torch
 from mml.run.folder import RunFolder
 from mml.run.frame import Stages
+from mml.trainer.keeping import Keeper
 
 
 def test_only_for_cuda(caplog: pytest.LogCaptureFixture) -> None:
@@ -80,6 +81,28 @@ def test_a_callers_own_choice_stays() -> None:
         assert torch.get_deterministic_debug_mode() == 2
     finally:
         torch.set_deterministic_debug_mode("default")
+
+
+@pytest.mark.parametrize(
+    ("n_tasks", "seconds", "said"),
+    [(0, 0.0, "0.0 s."), (3, 8.0, "8.0 s, 0.4 users/s."), (4800, 2.0, "2.0 s, 2,400 users/s.")],
+)
+def test_a_stage_says_how_many_users_it_worked_on(
+    n_tasks: int,
+    seconds: float,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One that works on none, such as a generator that trains nothing, had `0 users/s`."""
+    caplog.set_level("INFO")
+    config = Config("x", arguments=[f"--output_dir={tmp_path}", "--use_gpu=False"])
+    stages = Stages(RunFolder(config), 1, torch.device("cpu"))
+    stages._folder.create()
+    monkeypatch.setattr(Keeper, "seconds", seconds)
+    stages("stage", [], [], [__name__], lambda _: ({}, n_tasks))
+    assert caplog.messages[-1] == f"Stage stage: {said}"
 
 
 def test_a_stage_is_deterministic(tmp_path: Path) -> None:

@@ -59,6 +59,9 @@ class Adaptation:
     rate: float
     steps: int
 
+    def __str__(self) -> str:
+        return f"{self.steps} step{'s' * (self.steps != 1)} at rate {self.rate:g}"
+
 
 def chunk_size(learner: Learner, configured: int, max_length: int) -> int:
     """Tasks of at most `max_length` inputs per chunk: `configured`, or if that is 0 what suits the cache or memory."""
@@ -160,11 +163,10 @@ def _where_it_diverges(
         return states
     rows = (~states.isfinite().all(1)).nonzero()[:, 0]
     logger.warning(
-        "%s: adaptation of %d steps at rate %g diverges for %d of %d histories, which are taken unadapted; "
+        "%s: adaptation of %s diverges for %d of %d histories, which are taken unadapted; "
         "use a smaller adapt_learning_rate.",
         learner.name,
-        how.steps,
-        how.rate,
+        how,
         len(rows),
         len(tasks),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mml.evaluation.significance import per_case_ndcg
+from mml.model.learner.adaptation import Adaptation
 from mml.report.charts import Bar, BarChart, interval, number
 from mml.report.estimates import estimate
 from mml.report.evidence import Evidence
@@ -47,4 +48,4 @@ def _steps(evidence: Evidence, learner: str) -> Markup | str:
         return "-"
     if not how["steps"]:
         return "no steps"
-    return f"{how['steps']} {'step' if how['steps'] == 1 else 'steps'} at rate {how['rate']:g}"
+    return str(Adaptation(how["rate"], how["steps"]))

@@ -30,7 +30,8 @@ def training(evidence: Evidence) -> Section:
     rows = []
     for stage, record in evidence.result.get("stages", {}).items():
         memory = f"{record['peak_memory_mb']:,.0f}" if "peak_memory_mb" in record else "-"
-        rows.append([stage, f"{record['seconds']:,.1f}", f"{record['users_per_second']:,.0f}", memory])
+        rate = f"{record['users_per_second']:,.0f}" if record["users_per_second"] else "-"
+        rows.append([stage, f"{record['seconds']:,.1f}", rate, memory])
     parts += list(_kept(evidence.result.get("learners", {})))
     if rows:
         parts.append(table("The stages", ["stage", "time, s", "user tasks per s", "peak memory, MB"], rows))

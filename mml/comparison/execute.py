@@ -17,7 +17,7 @@ from mml.comparison.methods import PROTOCOL, Method
 from mml.comparison.outcome import Outcome
 from mml.config.config import Config
 from mml.config.keys import log_learners, stage_of
-from mml.config.sources import lay_over, parse_arguments
+from mml.config.sources import lay_over, parse_arguments, read_yaml
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError
 from mml.logs import own_log
@@ -72,7 +72,8 @@ class QuietFolder(RunFolder):
 class Executor:
     """Runs methods on one dataset.
 
-    A method's own settings, those chosen by its trials and the seed go over the arguments.
+    What the plan says of a method, its files and its settings, goes over the arguments, and so do the settings chosen
+    by its trials and the seed.
 
     Args:
         dataset: its name.
@@ -158,7 +159,17 @@ class Executor:
         learners = inside(given.get("learners"))
         if method.alone and learners:  # the arguments must not bring back what its files leave out
             given["learners"] = {name: keys for name, keys in learners.items() if name not in log_learners()}
+        given = lay_over(given, self._of_files(method))
         return files, lay_over(given, lay_over(_merged(method, settings, seed), self._protocol))
+
+    def _of_files(self, method: Method) -> Settings:
+        """What a method's own files say for this dataset, but for where and how a run is run."""
+        found: Settings = {}
+        for path in method.files:
+            settings = read_yaml(Path(path), self.config.yaml_loader)
+            here = inside(settings.pop("dataset_overrides", None)).get(self._dataset)
+            found = lay_over(lay_over(found, settings), inside(here))
+        return {key: value for key, value in found.items() if key != "dataset" and stage_of(key) != "run"}
 
     def baseline_of(self, method: Method, settings: Mapping[str, object], seed: int) -> Baseline:
         """A baseline, with all that it is told."""

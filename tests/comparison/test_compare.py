@@ -256,6 +256,44 @@ def test_a_methods_own_settings_go_over_the_arguments(
     assert seen[0]["learners"]["txt"]["learning_rate"] == 0.001
 
 
+def test_a_methods_own_files_go_over_the_arguments(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They went under them, though what the plan sets itself goes over."""
+    seen: list[Config] = []
+
+    def stopped(config: Config, *_: object) -> None:
+        seen.append(config)
+        raise InputError("far enough")
+
+    monkeypatch.setattr("mml.comparison.execute.Run", stopped)
+    (tmp_path / "own.yaml").write_text(
+        "weight_decay: 0.01\npretrain_epochs: 7\noutput_dir: elsewhere\neval_shots: [9]\n"
+        "learners: {linear: ~, txt: {learning_rate: 0.02}}\n"
+        "dataset_overrides: {tiny: {n_heads: 1}, other: {n_heads: 4}}\n"
+    )
+    (tmp_path / "plan.yaml").write_text(
+        "methods:\n  mml: {run: mml, family: mml}\n"
+        "  own: {run: mml, family: ablation, files: [own.yaml], set: {pretrain_epochs: 5}}\n"
+    )
+    settings = {"use_gpu": False, "data_path": tiny_data, "output_dir": tmp_path, "eval_shots": "[1, 2]", "n_heads": 2}
+    settings |= {"weight_decay": 0.1, "learners.txt.item_feat_emb": "txt_emb.pth", "learners.txt.learning_rate": 0.5}
+    settings |= {"learners.linear.penalty": 5, "pretrain_epochs": 3}
+    executor = Executor("tiny", [], [f"--{key}={value}" for key, value in settings.items()])
+    methods = read_plan(tmp_path / "plan.yaml").methods
+    for name in ("mml", "own"):
+        with pytest.raises(InputError, match="far enough"):
+            executor.run(methods[name], {}, 1)
+    plain, own = seen
+    assert [config["weight_decay"] for config in seen] == [0.1, 0.01]
+    assert [config["pretrain_epochs"] for config in seen] == [3, 5]
+    assert [config["n_heads"] for config in seen] == [2, 1]
+    assert ["linear" in config.learners for config in seen] == [True, False]
+    assert own.learners["txt"] == {"item_feat_emb": "txt_emb.pth", "learning_rate": 0.02}
+    assert own["eval_shots"] == plain["eval_shots"] == [1, 2]  # who is asked what is the comparison's
+    assert own["output_dir"] == str(tmp_path)
+
+
 @pytest.mark.parametrize(
     "learners",
     [

@@ -70,8 +70,8 @@ def fit(
     """Train, and return the recommender.
 
     Args:
-        data: the name of a dataset below `data_path`; or a log as a table or the file of one (CSV, TSV, parquet), which
-            is imported first.
+        data: the name of a dataset below `data_path`; or a log as a table or the file of one (CSV, TSV, parquet, JSON),
+            which is imported first.
         items: a table of items, or its file: texts, tokens and numbers become modalities.
         images: a folder of pictures named by item id.
         name: of the dataset that a table becomes; that of its file if None, `shop` for a DataFrame.

@@ -102,9 +102,9 @@ def _parser() -> argparse.ArgumentParser:
         "--users-from",
         type=Path,
         metavar="FILE",
-        help="table of users, items and perhaps times: CSV, TSV, parquet, .jsonl; its columns are called as in the log "
-        "that was imported, or user_id, item_id and timestamp; it must hold a user's whole history, as a model "
-        "does not know the log's users by name",
+        help="table of users, items and perhaps times: CSV, TSV, parquet, .jsonl or .json; its columns are called as "
+        "in the log that was imported, or user_id, item_id and timestamp; it must hold a user's whole history, as a "
+        "model does not know the log's users by name",
     )
     parser.add_argument("--top", type=int, default=10, metavar="K", help="length of a list (default: 10)")
     parser.add_argument(

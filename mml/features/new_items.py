@@ -19,6 +19,7 @@ from mml.features.encoders import Encoded
 from mml.features.fitted import FittedFeatures, FittedSource
 from mml.features.media import MEDIA, AnyTable, FolderMedium, TableMedium
 from mml.features.raw import expanded
+from mml.tables.cells import decoded
 from mml.tables.columns import called
 from mml.tables.ids import broken, says_nothing
 from mml.tables.layout import TableLayout
@@ -36,7 +37,7 @@ def read_new_items(table: pd.DataFrame | str | Path, layout: TableLayout | None 
     Rows without a usable id are left out, and of an item's rows all but the first, as an import does; it is said.
 
     Args:
-        table: a file (CSV, TSV, parquet, lines of JSON), or a frame that has the ids in a column or as its index.
+        table: a file (CSV, TSV, parquet, JSON), or a frame that has the ids in a column or as its index.
         layout: what is known of the shop's tables, such as the names of their columns.
 
     Raises:
@@ -79,6 +80,8 @@ def _with_ids(table: pd.DataFrame | str | Path, layout: TableLayout) -> tuple[pd
         raise InputError(f"new items of type {type(table).__name__}: give a DataFrame, or the name of a file of one.")
     refuse_same_names("the table of new items", table)
     columns = [str(column) for column in table]
+    if not columns and isinstance(table.index, pd.RangeIndex):
+        raise InputError("the table of new items is empty; add a row for each item.")
     if isinstance(table.index, pd.RangeIndex):
         return table, layout.item_id_in(columns, "the table of new items")
     own = called(columns, layout.item_ids)
@@ -185,13 +188,14 @@ def _dataset_cells(
     medium: AnyTable, encoder: str, column: pd.Series, separator: str | None, decimals: str
 ) -> pd.Series:
     """A column's cells as str, those that somebody wrote as the dataset's own would be."""
+    given = [decoded(cell) for cell in column]
     cells = pd.Series(
-        [_as_text(cell, separator or " ").replace(BETWEEN, separator or " ") for cell in column],
+        [_as_text(cell, separator or " ").replace(BETWEEN, separator or " ") for cell in given],
         column.index,
         dtype=object,
         name=column.name,
     )
-    written = np.array([isinstance(cell, str) for cell in column], dtype=np.bool_)  # a number is one already
+    written = np.array([isinstance(cell, str) for cell in given], dtype=np.bool_)  # a number is one already
     if separator is None and written.any():
         cells[written] = medium.dataset_cells(encoder, cells[written], decimals)
     return cells
@@ -258,6 +262,7 @@ def _vector(name: str, token: object, cell: object, dim: int) -> NDArray[np.floa
 
 def _as_text(cell: object, separator: str = " ") -> str:
     """A cell of any type as a file would have it: nothing as "", whole numbers without a point."""
+    cell = decoded(cell)
     if isinstance(cell, str):
         return cell
     if isinstance(cell, Iterable):

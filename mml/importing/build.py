@@ -75,7 +75,7 @@ def import_log(
     """Write RecBole's atomic files and a config for a log of who took what when.
 
     Args:
-        log: a CSV, TSV or parquet file, or a DataFrame, with a row for each interaction.
+        log: a CSV, TSV, parquet or JSON file, or a DataFrame, with a row for each interaction.
         name: of the dataset, a folder below `data_path`.
         user: its column of users; guessed where only one can be meant.
         item: its column of items; guessed likewise.

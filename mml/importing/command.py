@@ -46,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    made.add_argument("log", metavar="FILE", help="CSV, TSV, parquet or .jsonl file with a row for each interaction")
+    made.add_argument(
+        "log", metavar="FILE", help="CSV, TSV, parquet, .jsonl or .json file with a row for each interaction"
+    )
     made.add_argument("--name", required=True, help="name of the dataset, a folder below --data_path")
     made.add_argument("--user", metavar="COLUMN", help="users' ids; guessed from names such as customer_id")
     made.add_argument("--item", metavar="COLUMN", help="items' ids; guessed from names such as product_id")

@@ -39,7 +39,7 @@ def read_events(table: str | Path | pd.DataFrame, layout: TableLayout) -> Events
     Rows without a user, or with a time that cannot be read, are left out, which the log says.
 
     Args:
-        table: CSV, TSV, parquet, lines of JSON, or a DataFrame.
+        table: CSV, TSV, parquet, JSON, or a DataFrame.
         layout: names of its columns, form of its times.
 
     Raises:

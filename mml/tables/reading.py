@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import re
 from pathlib import Path
@@ -16,11 +15,12 @@ from mml.errors import InputError
 from mml.extras import install_line
 from mml.files.faults import cannot_read
 from mml.files.kinds import other_than_plain
-from mml.tables.lines import LINE, Csv, numbered
+from mml.tables.cells import decoded
+from mml.tables.lines import Csv, numbered
+from mml.tables.objects import ARRAY, LINES, read_objects
 from mml.tables.packed import refuse_packed
 
 _PARQUET = (".parquet", ".pq")
-_LINES = (".jsonl", ".ndjson")
 _ATOMIC = (".inter", ".item", ".user")  # RecBole's, without quotes
 _TABS = (".tsv", ".tab", *_ATOMIC)
 BETWEEN = "\x1f"
@@ -40,7 +40,8 @@ def read_table(
     The index, `line` or `row`, says where each row stands in the file, or among the rows of what has no lines.
 
     Args:
-        source: a CSV or TSV with a header, a parquet file, lines of JSON (`.jsonl`), or a DataFrame.
+        source: a CSV or TSV with a header, a parquet file, JSON (`.jsonl`: an object a line; `.json`: an array
+            of them), or a DataFrame.
         separator: between the columns of a CSV; None: the one of , ; tab | that the header has most of.
         encoding: of a CSV.
         later: a table that came after the import, which separator and encoding are known of: it may have no rows,
@@ -50,7 +51,7 @@ def read_table(
         InputError: there is no such file, or it is damaged.
     """
     if isinstance(source, pd.DataFrame):
-        return numbered(_as_text(source, later))
+        return numbered(_as_text(source, "the table", later))
     if str(source) in ("", "."):
         raise InputError("the name of a table is empty; give a file.")
     if re.match(r"[a-z][a-z0-9]+:/", str(source)):  # one slash is what a Path leaves
@@ -63,10 +64,10 @@ def read_table(
         )
         raise InputError(f"{path}: {why}.")
     if path.suffix.lower() in _PARQUET:
-        return numbered(_as_text(_read_parquet(path), later))
-    if path.suffix.lower() in _LINES:
-        rows, lines = _read_lines(path)
-        return _as_text(rows, later).set_axis(pd.Index(lines, dtype=np.int64, name=LINE))
+        return numbered(_as_text(_read_parquet(path), str(path), later))
+    if path.suffix.lower() in (*LINES, ARRAY):
+        rows = read_objects(path)
+        return _as_text(rows.reset_index(drop=True), str(path), later).set_axis(rows.index)
     refuse_packed(path)
     frame = _read_csv(path, separator, _encoding_of(path, encoding, later), later)
     if frame.empty and not later:
@@ -92,29 +93,6 @@ def _is_utf8(path: Path) -> bool:
     return True
 
 
-def _read_lines(path: Path) -> tuple[pd.DataFrame, list[int]]:
-    """Lines of JSON, as the server's journal has them, and their numbers."""
-    rows, lines = [], []
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    row = json.loads(line)
-                    if "\\ud" in line.lower() or "\\u0000" in line:
-                        _refuse_odd_characters(row)
-                    if not isinstance(row, dict):
-                        raise InputError(f"{path}, line {number}: is no JSON object; mend or remove it.")
-                    rows.append(row)
-                    lines.append(number)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not utf-8 text ({error.reason}).") from None
-    except (ValueError, RecursionError):  # also a whole number of thousands of digits
-        raise InputError(f"{path}, line {number}: is no JSON object; mend or remove it.") from None
-    except OSError as error:
-        raise cannot_read(path, error) from None
-    return pd.DataFrame(rows, dtype=object), lines
-
-
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         import pyarrow  # noqa: F401
@@ -131,6 +109,8 @@ def _read_csv(path: Path, separator: str | None, encoding: str, later: bool) -> 
         _refuse_nul(path, encoding)
         with path.open(encoding=encoding, newline="") as file:
             header = file.readline()
+        if not header:
+            raise InputError(f"{path}: is empty; the first line must name the columns.")
         if later and separator is not None and separator not in header:
             separator = None
         between = separator or ("\t" if path.suffix.lower() in _TABS else _separator_of(header))
@@ -151,18 +131,6 @@ def _read_csv(path: Path, separator: str | None, encoding: str, later: bool) -> 
     except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:  # pandas' own errors are ValueErrors
         raise InputError(f"{path}: cannot be read as a table ({' '.join(str(error).split())[:200]}).") from None
     return frame.fillna("").rename(columns=lambda name: str(name).strip())
-
-
-def _refuse_odd_characters(row: object) -> None:
-    """Half of a surrogate pair, and a null character, cannot be written into a table again.
-
-    Raises:
-        ValueError: there is one.
-    """
-    text = json.dumps(row, ensure_ascii=False)
-    text.encode("utf-8")
-    if "\\u0000" in text:
-        raise ValueError("a null character")
 
 
 def _refuse_nul(path: Path, encoding: str) -> None:
@@ -220,13 +188,21 @@ def _separator_of(header: str) -> str:
     return max(_SEPARATORS, key=plain.count)
 
 
-def _as_text(frame: pd.DataFrame, later: bool) -> pd.DataFrame:
-    if frame.empty and not later:
-        raise InputError("The table has no rows.")
-    refuse_same_names("the table", frame)
+def _as_text(frame: pd.DataFrame, where: str, later: bool) -> pd.DataFrame:
+    refuse_same_names(where, frame)
     own = [name for name in frame.index.names if name is not None and name not in frame.columns]
     frame = (frame.reset_index(level=own) if own else frame).reset_index(drop=True)  # set_index() takes no column away
-    return pd.DataFrame({str(name): _column_as_text(frame[name]) for name in frame}, index=frame.index)
+    if not len(frame.columns):
+        raise InputError(f"{where}: {'has rows without columns' if len(frame) else 'is empty'}; check how it was made.")
+    if frame.empty and not later:
+        raise InputError(f"{where}: has columns but no rows.")
+    columns: dict[str, pd.Series] = {}
+    for name in frame:
+        try:
+            columns[str(name)] = _column_as_text(frame[name])
+        except InputError as error:
+            raise error.said_of(f"{where}, column '{name}'") from None
+    return pd.DataFrame(columns, index=frame.index)
 
 
 def _column_as_text(column: pd.Series) -> pd.Series:
@@ -238,5 +214,11 @@ def _column_as_text(column: pd.Series) -> pd.Series:
         whole = bool((numbers[~missing] % 1 == 0).all())  # whole numbers with gaps are floats in pandas
         cells = [f"{number:.0f}" if whole else repr(float(number)) for number in np.where(missing, 0, numbers)]
     else:
-        cells = [BETWEEN.join(map(str, cell)) if isinstance(cell, (list, np.ndarray)) else str(cell) for cell in column]
+        cells = [_cell_as_text(cell) for cell in column]
     return pd.Series(np.where(missing, "", np.array(cells, dtype=object)), dtype=object)
+
+
+def _cell_as_text(cell: object) -> str:
+    if isinstance(cell, (list, np.ndarray)):
+        return BETWEEN.join(str(decoded(one)) for one in cell)
+    return str(decoded(cell))

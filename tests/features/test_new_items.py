@@ -225,6 +225,8 @@ def test_nothing_to_encode_at_all(shop: Path) -> None:
     ("frame", "match"),
     [
         (pd.DataFrame({"item_id": []}), "has no rows"),
+        (pd.DataFrame(), "the table of new items is empty; add a row for each item"),
+        (pd.DataFrame({"item_id": [b"\xff"]}), "are no UTF-8 text; decode them first"),
         (pd.DataFrame({"item_id": ["", None, "NULL", "a\tb"]}), "no row has a usable item_id"),
         ("nowhere.csv", "nowhere.csv: no such table"),
     ],
@@ -232,6 +234,10 @@ def test_nothing_to_encode_at_all(shop: Path) -> None:
 def test_tables_of_new_items_that_are_refused(frame: Any, match: str) -> None:
     with pytest.raises(InputError, match=match):
         read_new_items(frame)
+
+
+def test_ids_in_bytes_are_the_text_that_they_are() -> None:
+    assert list(read_new_items(pd.DataFrame({"item_id": [b"c000"], "name": ["x"]})).index) == ["c000"]
 
 
 def test_rows_that_were_picked_keep_their_ids() -> None:

@@ -81,7 +81,9 @@ def test_workbooks(tmp_path: Path) -> None:
         ('a\tb\n"1\t2\n\n3\t4"\n', "a.inter", [2, 4], "line"),
         ("a,b\r1,2\r3,4\r", "a.csv", [2, 3], "line"),
         ('{"a": 1}\n\n{"a": 2}\n', "a.jsonl", [1, 3], "line"),
-        ("{}\n{}\n", "a.jsonl", [1, 2], "line"),
+        ('{"a": 1}\n{}\n', "a.jsonl", [1, 2], "line"),
+        ('{"a": 1}\n\n{"a": 2}\n', "a.json", [1, 3], "line"),
+        ('\n[{"a": 1},\n\n{"a": 2}]\n', "a.json", [1, 2], "row"),
         ('a,b\n1,2\n\n""\n3,4\n', "a.csv", [1, 2, 3], "data row"),
     ],
 )
@@ -100,8 +102,64 @@ def test_rows_of_a_frame_are_numbered_from_one() -> None:
 def test_what_is_not_there_or_empty() -> None:
     with pytest.raises(InputError, match="no such table; check the path"):
         read_table("nowhere.csv")
-    with pytest.raises(InputError, match="The table has no rows"):
+    with pytest.raises(InputError, match="the table: has columns but no rows"):
         read_table(pd.DataFrame({"a": []}))
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json", "a.inter"])
+def test_an_empty_file_is_called_so(name: str, later: bool, tmp_path: Path) -> None:
+    for content in ("",) if name in ("a.csv", "a.inter") else ("", "\n", "\n\n"):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(InputError, match=rf"{name}: is empty; "):
+            read_table(tmp_path / name, later=later)
+    (tmp_path / "a.json").write_text("[]")
+    with pytest.raises(InputError, match=r"a\.json: is empty; "):
+        read_table(tmp_path / "a.json", later=later)
+    with pytest.raises(InputError, match="the table: is empty; "):
+        read_table(pd.DataFrame(), later=later)
+    with pytest.raises(InputError, match="the table: has rows without columns"):
+        read_table(pd.DataFrame(index=[0, 1]), later=later)
+
+
+def test_an_array_of_objects_is_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    frame = pd.DataFrame({"user": ["007", "b"], "item": [1, 2], "tags": [["x", "y"], None]})
+    frame.to_json(path, orient="records", indent=2)
+    found = read_table(path)
+    assert {name: found[name].tolist() for name in found} == {
+        "user": ["007", "b"],
+        "item": ["1", "2"],
+        "tags": [f"x{BETWEEN}y", ""],
+    }
+    frame.to_json(path, orient="records", lines=True)
+    assert read_table(path)["user"].tolist() == ["007", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[{"a": 1}, 2]', "row 2: is no JSON object; mend or remove it"),
+        ('[{"a": 1},', r"is no array of JSON objects \(.*line 1 column \d+"),
+        ('{"a": {"0": 1}, "b": {"0": 2}}', "is one object of columns; write one for each row"),
+        ('{\n"a": 1}', "line 1: is no JSON object"),
+        ('[{"a": "x\\u0000"}]', "row 1: holds a null character"),
+        ('[{"a": "\\ud83d"}]', "row 1: holds half of a surrogate pair"),
+    ],
+)
+def test_json_that_is_no_table_is_told(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError, match=rf"a\.json(, |: ){said}"):
+        read_table(tmp_path / "a.json")
+
+
+def test_bytes_are_the_text_that_they_are() -> None:
+    frame = pd.DataFrame({"user": [b"c000", "Ä".encode()], "tags": [[b"x", "y"], None]})
+    found = read_table(frame)
+    assert found["user"].tolist() == ["c000", "Ä"]
+    assert found["tags"].tolist() == [f"x{BETWEEN}y", ""]
+    with pytest.raises(InputError, match=r"the table, column 'user': the bytes b'\\xff' are no UTF-8 text"):
+        read_table(pd.DataFrame({"user": [b"\xff"]}))
 
 
 def test_a_null_character_is_refused(tmp_path: Path) -> None:
@@ -111,12 +169,26 @@ def test_a_null_character_is_refused(tmp_path: Path) -> None:
         read_table(path)
 
 
-@pytest.mark.parametrize("cell", ['"\\ud800"', "1" * 5000, '"a\\u0000b"'])
-def test_what_no_table_can_hold_is_refused_in_lines_of_json(tmp_path: Path, cell: str) -> None:
+@pytest.mark.parametrize(
+    ("cell", "why"),
+    [
+        ('"\\ud800"', r"holds half of a surrogate pair \(\\ud800 to \\udfff\), which no table can; remove it"),
+        ("1" * 5000, "is no JSON object; mend or remove it"),
+        ('"a\\u0000b"', r"holds a null character \(\\u0000\), which no table can; remove it, or the line"),
+        ('"a\0b"', "holds a null character"),
+    ],
+)
+def test_what_no_table_can_hold_is_refused_in_lines_of_json(tmp_path: Path, cell: str, why: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(f'{{"user_id": "u", "item_id": "i"}}\n{{"user_id": {cell}, "item_id": "i"}}\n')
-    with pytest.raises(InputError, match=r"a\.jsonl, line 2: is no JSON object; mend or remove it"):
+    with pytest.raises(InputError, match=rf"a\.jsonl, line 2: {why}"):
         read_table(path)
+
+
+def test_a_backslash_before_the_letters_of_an_escape_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(r'{"a": "C:\\u0000"}')
+    assert read_table(path)["a"].tolist() == [r"C:\u0000"]
 
 
 def test_a_frame_with_two_columns_of_one_name_is_refused() -> None:

@@ -30,6 +30,7 @@ def encode_table(args: Namespace, medium: TableMedium[Any]) -> None:
     separators = medium.separators(dict.fromkeys(columns, ""), args.encoder, separator, None)
     tokens, frame = read_columns(args.input, args.id_col, list(separators))
     items = medium.rows(frame, separators)
+    medium.check_cells(args.encoder, args.input, list(separators), dict(zip(tokens, items, strict=True)))
     table, present = _encode(
         args, encoder, tokens, items, [item if isinstance(item, str) else repr(item) for item in items]
     )

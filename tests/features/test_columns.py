@@ -1,5 +1,7 @@
 """Columns as features: tokens and numbers."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,16 @@ def test_numeric_of_a_constant_column_is_zero() -> None:
 def test_numeric_takes_means_and_scales_from_the_fitted_rows() -> None:
     vectors, _ = get_column_encoder("numeric").encode(cells(("1",), ("3",), ("100",)), fit_on=np.array([0, 1]))
     np.testing.assert_allclose(vectors[:, 0], [-1, 1, 98])
+
+
+def test_numeric_is_quiet_about_what_is_refused_later() -> None:
+    """A number beyond float32 becomes infinite, which the reader of the vectors refuses by the item's name."""
+    rows = cells(("1",), ("3",), ("1e300",), ("-1e308",))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vectors, _ = get_column_encoder("numeric").encode(rows, fit_on=np.array([0, 1]))
+        get_column_encoder("numeric").encode(rows)
+    assert np.isinf(vectors[2:, 0]).all()
 
 
 @pytest.mark.parametrize(

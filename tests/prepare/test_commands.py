@@ -70,6 +70,16 @@ def test_texts_are_written_in_any_form(shop: Path, output: str) -> None:
     assert not list(shop.glob(".*"))
 
 
+def test_a_number_beside_which_all_others_vanish_is_refused(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prices = [f"i{item},{item + 0.5 if item else 1e300}" for item in range(N_ITEMS)]
+    (shop / "prices.csv").write_text("\n".join(["item_id,price", *prices]) + "\n")
+    options = ("--columns", "price", "--encoder", "numeric", "--output", shop / "price_emb.pth")
+    assert run("columns", "--input", shop / "prices.csv", *options) == 2
+    said = capsys.readouterr().err
+    assert "prices.csv: column 'price': item 'i0' has 1e+300, beside which the other items' numbers are all the" in said
+    assert not (shop / "price_emb.pth").exists()
+
+
 def test_pictures_of_a_folder_with_unreadable_ones(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (shop / "images" / "i0.png").write_text("oops")
     assert run("image", "--input", shop / "images", "--output", shop / "img_emb.pth", "--modality", "pic") == 0

@@ -88,11 +88,12 @@ class NumericEncoder(FittedEncoder[Cells, Blocks]):
         """The columns side by side [n, d]; an item whose cells are all empty is not present."""
         lengths = state.values["lengths"]
         means = np.split(state.tensors["means"], np.cumsum(lengths)[:-1])
-        blocks = [
-            _standardised(_of_length(block, length), mean, scale)
-            for block, length, mean, scale in zip(raw, lengths, means, state.tensors["scales"], strict=True)
-        ]
-        return np.where(present[:, None], np.concatenate(blocks, axis=1), 0).astype(np.float32), present
+        with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite, and is refused as that
+            blocks = [
+                _standardised(_of_length(block, length), mean, scale)
+                for block, length, mean, scale in zip(raw, lengths, means, state.tensors["scales"], strict=True)
+            ]
+            return np.where(present[:, None], np.concatenate(blocks, axis=1), 0).astype(np.float32), present
 
 
 def _numbers(cells: Sequence[tuple[str, ...]]) -> NDArray[np.float64]:
@@ -126,7 +127,8 @@ def _mean_and_scale(known: NDArray[np.float64]) -> tuple[NDArray[np.float64], fl
     known = known[~np.isnan(known[:, 0])]
     if not len(known):
         return np.zeros(known.shape[1]), 0.0
-    scale = float(np.sqrt(np.square(known - known.mean(axis=0)).mean()))
+    with np.errstate(over="ignore", invalid="ignore"):  # then nothing is left to learn from, which is refused
+        scale = float(np.sqrt(np.square(known - known.mean(axis=0)).mean()))
     return known.mean(axis=0), scale if scale > 1e-12 * np.abs(known).max(initial=0) else 0.0
 
 

@@ -15,7 +15,7 @@ from mml.data.items import Items
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet, tasks_after
 from mml.errors import InputError
-from mml.tables.events import Events, read_events
+from mml.tables.events import Events, joined, read_events
 from mml.tables.layout import TableLayout
 
 Given = Mapping[str, Iterable[object]] | pd.DataFrame | str | Path
@@ -51,14 +51,24 @@ class Histories:
         Raises:
             InputError: if the columns are not there, or the file cannot be read.
         """
-        lists: Mapping[str, Iterable[object]]
-        times: _Times | None = None
         if isinstance(given, (str, Path, pd.DataFrame)):
-            lists, times = _by_user(read_events(given, layout or TableLayout()))
-        elif isinstance(given, Mapping):
-            lists = given
-        else:
-            raise InputError(_no_histories(given))
+            return cls._known(*_by_user(read_events(given, layout or TableLayout())), items)
+        if isinstance(given, Mapping):
+            return cls._known(given, None, items)
+        raise InputError(_no_histories(given))
+
+    @classmethod
+    def read_together(cls, files: Sequence[Path], items: Items, layout: TableLayout) -> Histories:
+        """Histories from the files of several tables, such as those of two servers, as one log in the order of time.
+
+        Raises:
+            InputError: as `read`; or some of them have times and others none.
+        """
+        return cls._known(*_by_user(joined([read_events(file, layout) for file in files])), items)
+
+    @classmethod
+    def _known(cls, lists: Mapping[str, Iterable[object]], times: _Times | None, items: Items) -> Histories:
+        """Histories of those items that are known; `times` as `lists`, which has no user twice then."""
         users, known = [], []
         unknown: list[object] = []
         seconds: list[list[float]] | None = None if times is None else []

@@ -63,7 +63,8 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     numbers = parts.numbers_of(found.users)
     newer = Newer.of(found.sequences(), found.times, numbers, len(parts.log))
     if not len(newer.users) and not again.any():
-        raise InputError("nothing can be learned from this log: it has no interaction with a known item.")
+        skipped = f", {found.n_unknown:,} with unknown ones" if found.n_unknown else ""
+        raise InputError(f"nothing can be learned from this log: it has no interaction with a known item{skipped}.")
     _say_of_old(parts, found)
     _say_of_future(found)
     tasks = _to_judge(parts, newer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,26 @@ def read_events(table: str | Path | pd.DataFrame, layout: TableLayout) -> Events
     if seconds is not None:
         kept = kept[np.argsort(seconds[kept], kind="stable")]
     return Events(events.iloc[kept].reset_index(drop=True), None if seconds is None else seconds[kept])
+
+
+def joined(parts: Sequence[Events]) -> Events:
+    """Several logs as one: by time, where they have times; else one after the other.
+
+    Raises:
+        InputError: some have times and others have none.
+    """
+    filled = [part for part in parts if len(part.frame)]
+    if not filled:
+        return parts[0]
+    frame = pd.concat([part.frame for part in filled], ignore_index=True)
+    times = [part.times for part in filled if part.times is not None]
+    if not times:
+        return Events(frame, None)
+    if len(times) < len(filled):
+        raise InputError("of the logs some have times and others have none, so they are not one; give them apart.")
+    seconds = np.concatenate(times)
+    order = np.argsort(seconds, kind="stable")
+    return Events(frame.iloc[order].reset_index(drop=True), seconds[order])
 
 
 def _seconds(cells: pd.Series, layout: TableLayout, where: str) -> np.ndarray:

@@ -775,6 +775,55 @@ def test_the_command_that_updates(
     assert f"no list can be made: {tmp_path / 'none.csv'} has no row with a user" in capsys.readouterr().err
 
 
+def test_journals_of_several_servers_are_one_log(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last of them alone was learned."""
+    first = mml.load(output / "tiny" / "latest")
+    ids, end = list(first.items.index), first.counting[0].events.times[-1]
+    rows = [
+        {"user_id": f"n{user}", "item_id": ids[(user + 3 * k) % 30], "timestamp": end + 10 * user + k + 1}
+        for user in range(40)
+        for k in range(4)
+    ]
+    whole, one, two = (tmp_path / f"{name}.jsonl" for name in ("whole", "one", "two"))
+    for path, own in ((whole, rows), (one, rows[::2]), (two, rows[1::2])):
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in own), encoding="utf-8")
+    learned = []
+    for number, logs in enumerate(([whole], [one, two], [two, one])):
+        folder = tmp_path / f"model{number}"
+        shutil.copytree(output / "tiny" / "latest" / "model", folder)
+        line = ["update", str(folder), *(word for log in logs for word in ("--log", str(log)))]
+        assert main(line) == 0
+        assert "160 interactions learned: NDCG@10 for the 4 newest users" in capsys.readouterr().out
+        learned.append(mml.load(folder).recommend({"a": ids[:2], "b": ids[5:9]}, top=10, explain=True))
+    pd.testing.assert_frame_equal(learned[0], learned[1])
+    pd.testing.assert_frame_equal(learned[0], learned[2])
+    assert main(line) == 0
+    assert f"{two} with {one} has been learned before" in capsys.readouterr().out
+    untimed = tmp_path / "untimed.csv"
+    untimed.write_text(f"user_id,item_id\nz,{ids[0]}\n")
+    assert main([*line, "--log", str(untimed)]) == 2
+    assert "some have times and others have none, so they are not one; give them apart" in capsys.readouterr().err
+    assert main([*line, "--log", str(one)]) == 2
+    assert "--log names a file twice; leave one out" in capsys.readouterr().err
+
+
+def test_a_log_of_posted_items_alone_says_where_they_are(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, log, posted = (tmp_path / name for name in ("model", "events.jsonl", "items.jsonl"))
+    shutil.copytree(output / "tiny" / "latest" / "model", folder)
+    log.write_text('{"user_id": "a", "item_id": "posted"}\n{"user_id": "b", "item_id": "posted"}\n', encoding="utf-8")
+    assert main(["update", str(folder), "--log", str(log)]) == 2
+    said = capsys.readouterr().err
+    assert "it has no interaction with a known item, 2 with unknown ones." in said
+    posted.write_text('{"item_id": "posted"}\n', encoding="utf-8")
+    assert main(["update", str(folder), "--log", str(log)]) == 2
+    said = capsys.readouterr().err
+    assert f"{log}: all items are unknown (those that were posted are in {posted}: give it as --items)" in said
+
+
 def test_journals_that_nobody_has_posted_to_are_nothing_to_learn_from(
     output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

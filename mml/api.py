@@ -12,6 +12,7 @@ import pandas as pd
 from mml.config.config import Config
 from mml.config.sources import nested
 from mml.errors import InputError
+from mml.files.given import given_folder
 from mml.importing.from_python import COLUMNS, import_tables
 from mml.logs import own_log
 from mml.recommender import Recommender
@@ -53,6 +54,10 @@ def run(
         InputError: for a mistake in data or settings; it says where, and the mend.
     """
     files = [config_files] if isinstance(config_files, (str, Path)) else config_files
+    if not isinstance(files, Sequence) or not all(map(_is_name, files)):
+        raise InputError(f"config_files is {config_files!r}; give the name of a YAML file, or a list of names.")
+    if config_dict is not None and not isinstance(config_dict, Mapping):
+        raise InputError(f"config_dict is {config_dict!r}; give a mapping of keys to values, such as {{'seed': 1}}.")
     result, path = _trained(dataset, files, {**(config_dict or {}), **settings})
     return {**result, "path": str(path)}
 
@@ -86,10 +91,8 @@ def fit(
         InputError: for a mistake in data or settings; it says where, and the mend.
     """
     _refuse_roles(settings)
-    if not isinstance(data, (str, Path, pd.DataFrame)):
-        raise InputError(
-            f"data of type {type(data).__name__}: give the name of a dataset, the file of a log, or a DataFrame."
-        )
+    _refuse_types(data, items, images, name)
+    data_path = given_folder(data_path, "data_path is where the datasets are, such as dataset")
     if isinstance(data, str) and _names_dataset(data, data_path):
         of_tables = {"items": items, "images": images, "name": name, "columns": columns}
         given = [argument for argument, value in of_tables.items() if value is not None]
@@ -110,6 +113,22 @@ def _refuse_roles(settings: Mapping[str, object]) -> None:
     if own:
         example = ", ".join(f"{key!r}: {settings[key]!r}" for key in own)
         raise InputError(f"{', '.join(own)}: say what the tables' columns are by columns={{{example}}}.")
+
+
+def _is_name(file: object) -> bool:
+    return isinstance(file, (str, Path)) and bool(str(file).strip())
+
+
+def _refuse_types(data: object, items: object, images: object, name: object) -> None:
+    if not isinstance(data, (str, Path, pd.DataFrame)) or (isinstance(data, str) and not data.strip()):
+        what = "is empty" if isinstance(data, str) else f"of type {type(data).__name__}"
+        raise InputError(f"data {what}: give the name of a dataset, the file of a log, or a DataFrame.")
+    if items is not None and not isinstance(items, (str, Path, pd.DataFrame)):
+        raise InputError(f"items of type {type(items).__name__}: give the file of a table of items, or a DataFrame.")
+    if images is not None and not isinstance(images, (str, Path)):
+        raise InputError(f"images of type {type(images).__name__}: give a folder of pictures named by item id.")
+    if name is not None and not (isinstance(name, str) and name.strip()):
+        raise InputError(f"name is {name!r}; give the dataset a name, such as 'shop'.")
 
 
 def _names_dataset(data: str, data_path: str | Path) -> bool:

@@ -82,9 +82,11 @@ class Config(RecBoleConfig):
         model: type | None = None,
         passed_over: Collection[str] = (),
     ) -> None:
-        if not dataset or Path(dataset).name != dataset or dataset == "..":
+        if not isinstance(dataset, str) or not dataset.strip():
+            raise InputError(f"dataset {dataset!r} is no name; give that of a folder below data_path, such as ml-100k.")
+        if Path(dataset).name != dataset or dataset == "..":
             name = Path(dataset).name or "ml-100k"
-            raise InputError(f"dataset '{dataset}' is no name; give '{name}' alone, and where it is by --data_path.")
+            raise InputError(f"dataset '{dataset}' is no name; give '{name}' alone, and where it is as data_path.")
         self._arguments = list(arguments)
         self._dataset_name = dataset
         self._passed_over = frozenset(passed_over)

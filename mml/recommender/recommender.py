@@ -22,6 +22,7 @@ from mml.evaluation.measured import TOP, measured
 from mml.evaluation.ranking import rank_targets
 from mml.evaluation.scorer import Scorer
 from mml.features.new_items import SHOWN, encode_new_items, read_new_items
+from mml.files.given import given_folder
 from mml.histories import Given, Histories
 from mml.method_names import FLOOR, FULL, ONLINE
 from mml.model.learner.adapted import AdaptedLearner
@@ -155,6 +156,7 @@ class Recommender(TrainedParts):
         Raises:
             InputError: a column is missing, there is nothing to encode, or the model has no content to make vectors of.
         """
+        _check_images(images)
         frame = read_new_items(table, self.layout)
         fitted = {name: one.fitted for name, one in self.catalogue.features.items() if one.fitted is not None}
         if not fitted:
@@ -305,6 +307,12 @@ def _describe_known(ids: Sequence[str]) -> str:
         else f"{len(ids):,} items are known already and left as they are"
     )
     return f"{what}: {', '.join(map(repr, ids[:SHOWN]))}{' and more' * (len(ids) > SHOWN)}."
+
+
+def _check_images(images: object) -> None:
+    for folder in images.values() if isinstance(images, Mapping) else [images]:
+        if folder is not None:
+            given_folder(folder, "images is a folder of pictures named by item id, or modality -> folder")
 
 
 def _check_top(top: object) -> None:

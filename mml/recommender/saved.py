@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from mml.data.items import Items
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError
 from mml.files.bundle import finish_write, read_about, read_state, write_state
+from mml.files.given import given_folder
 from mml.files.runs import LATEST, MODEL
 from mml.files.safe import make_folder, plain
 from mml.model.fusion import FUSIONS
@@ -36,9 +36,7 @@ def save(parts: TrainedParts, folder: str | Path) -> Path:
     Raises:
         InputError: if it cannot be written, or what is given is no path.
     """
-    if not isinstance(folder, (str, os.PathLike)) or not str(folder).strip():
-        raise InputError(f"{folder!r} is no path of a folder; name one to write the model into.")
-    place = Path(folder).expanduser()
+    place = given_folder(folder, "name one to write the model into")
     make_folder(place, named="")
     versions = {"mml": __version__, "torch": torch.__version__, "numpy": np.__version__}
     write_state(place, _NAME, state_of(parts), format=_FORMAT, versions=versions)
@@ -51,17 +49,15 @@ def load(kind: type[Parts], path: str | Path) -> Parts:
     Raises:
         InputError: if there is none, or it is damaged, or of another version's format or code.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise InputError(f"{path!r} is no path of a folder; name a finished run's, or one that save() wrote.")
-    folder = Path(path).expanduser()
+    folder = given_folder(path, "name a finished run's, or one that save() wrote")
     inside = folder / MODEL
     if _is_model(inside):
         folder = inside
     if not _is_model(folder):
         of_runs = [place / LATEST for place in (folder, Path("output") / folder) if _is_model(place / LATEST)]
-        example = of_runs[0] if str(path) and of_runs else "output/ml-100k/latest"
+        example = of_runs[0] if of_runs else "output/ml-100k/latest"
         raise InputError(
-            f"{path or 'an empty name'} holds no trained recommender; name a finished run's folder such as {example}, "
+            f"{path} holds no trained recommender; name a finished run's folder such as {example}, "
             "or a folder that save() wrote."
         )
     finish_write(folder, _NAME)

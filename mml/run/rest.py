@@ -10,6 +10,7 @@ import pandas as pd
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError
+from mml.files.given import given_folder
 from mml.model.learner.slot import MAIN
 
 
@@ -25,7 +26,7 @@ def rest_of(run: str | Path) -> pd.DataFrame:
     Raises:
         InputError: if it is no run's folder, or its data are not there any more.
     """
-    folder = Path(run).expanduser()
+    folder = given_folder(run, "name a finished run's, such as output/shop/latest")
     try:
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         dataset, time = str(result["dataset"]), result["data"]["split_time"]

@@ -52,7 +52,7 @@ def read_table(
     """
     if isinstance(source, pd.DataFrame):
         return numbered(_as_text(source, "the table", later))
-    if str(source) in ("", "."):
+    if str(source).strip() in ("", "."):
         raise InputError("the name of a table is empty; give a file.")
     if re.match(r"[a-z][a-z0-9]+:/", str(source)):  # one slash is what a Path leaves
         raise InputError(f"{source}: is an address; download the table first.")

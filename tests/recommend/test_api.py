@@ -121,6 +121,27 @@ def test_settings_are_checked(tmp_path: Path) -> None:
         mml.fit("orders.csv", user="who", item="what")
     with pytest.raises(InputError, match="data of type NoneType: give the name of a dataset"):
         mml.fit(None)  # type: ignore[arg-type]
+    for nothing in ("", " "):
+        with pytest.raises(InputError, match=r"^data is empty: give the name of a dataset"):
+            mml.fit(nothing)
+    log = pd.DataFrame({"user": ["a"], "item": ["x"]})
+    for argument, value, said in (
+        ("items", 3, "items of type int: give the file of a table of items"),
+        ("images", [], "images of type list: give a folder of pictures"),
+        ("name", "", "name is ''; give the dataset a name"),
+        ("data_path", None, "None is no path of a folder; data_path is where the datasets are"),
+    ):
+        with pytest.raises(InputError, match=said):
+            mml.fit(log, **{"name": "shop", "data_path": tmp_path, argument: value})  # type: ignore[arg-type]
+    for name in (None, 3, " "):
+        with pytest.raises(InputError, match=f"dataset {name!r} is no name; give that of a folder below data_path"):
+            mml.run(name)  # type: ignore[arg-type]
+    for files in (None, 3, "", ["a.yaml", None]):
+        with pytest.raises(InputError, match=r"config_files is .*; give the name of a YAML file, or a list of names"):
+            mml.run("ml-100k", files)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="config_dict is 'seed=1'; give a mapping of keys to values"):
+        mml.run("ml-100k", config_dict="seed=1")  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match=r"config file nowhere\.yaml does not exist"):
         mml.run("ml-100k", "nowhere.yaml")
     with pytest.raises(InputError, match="dataset '' is no name"):

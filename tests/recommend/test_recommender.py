@@ -362,8 +362,10 @@ def test_a_dataset_in_the_place_of_a_run_points_to_its_latest(
 def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="holds no trained recommender; name a finished run's folder"):
         mml.load(tmp_path)
-    with pytest.raises(InputError, match="None is no path of a folder"):
-        mml.load(None)  # type: ignore[arg-type]
+    for nothing in (None, "", 3):
+        for ask in (mml.load, mml.rest_of):
+            with pytest.raises(InputError, match=f"{nothing!r} is no path of a folder; name a finished run's"):
+                ask(nothing)  # type: ignore[arg-type]
     (tmp_path / "nothing2" / "latest").mkdir(parents=True)
     assert main(["recommend", "dataset/nothing2/", "--items", "1", "--output_dir", str(tmp_path)]) == 2
     assert "name it as nothing2" in capsys.readouterr().err
@@ -863,7 +865,7 @@ def test_what_is_not_written_is_not_said_to_be_learned(
     assert capsys.readouterr().out == ""
     assert "x1" not in mml.load(folder).items.index
     assert main(["update", str(folder), "--items", str(table)]) == 0
-    assert "1 new items can be recommended." in capsys.readouterr().out
+    assert "1 new item can be recommended." in capsys.readouterr().out
     assert main(["update", str(folder), "--log", str(tmp_path / "none.csv"), "--images", str(tmp_path)]) == 2
     assert "--images are pictures of new items" in capsys.readouterr().err
     with pytest.raises(SystemExit):
@@ -880,7 +882,20 @@ def test_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_missing_recbole_is_said_with_its_install_line(repo_root: Path) -> None:
-    code = "import sys; sys.modules['recbole'] = None; from mml.cli.main import main; sys.exit(main(['train', 'shop']))"
+    code = """
+import sys
+
+
+class Without:
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "recbole":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Without())
+from mml.cli.main import main
+sys.exit(main(["train", "shop"]))
+"""
     done = subprocess.run([sys.executable, "-c", code], cwd=repo_root, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.strip().endswith("pip install --no-deps recbole==1.2.1")

@@ -32,6 +32,18 @@ _PLAIN = {
     "Method Not Allowed": "this path does not take this method; /docs lists what there is",
     "There was an error parsing the body": "the body is not JSON",
 }
+_WORDS = {
+    "missing": "it is missing",
+    "string_too_short": "it is empty",
+    "string_too_long": "it has more than {max_length} characters",
+    "too_short": "it is empty",
+    "too_long": "it has more than {max_length} entries",
+    "dict_type": "it should be an object",
+    "model_attributes_type": "it should be an object",
+    "value_error": "{error}",
+}
+"""Kinds of problems that pydantic tells in its own terms -> plain words."""
+_KEY = "[key]"
 _BRANCHES = ("constrained-", "function-", "list[", "nullable", "str", "int", "float", "bool")
 
 
@@ -110,7 +122,8 @@ def described(problems: Sequence[Problem]) -> tuple[int, str]:
 
 
 def _place(location: Sequence[str | int]) -> str:
-    """`body.events.3.item_id`, without the names of a union's branches."""
+    """`body.events.3.item_id`, without the names of a union's branches; of a key the mapping that it is in."""
+    location = location[:-2] if location[-1] == _KEY else location
     kept = [str(part) for part in location[1:] if isinstance(part, int) or not str(part).startswith(_BRANCHES)]
     return ".".join([str(location[0]), *kept])
 
@@ -120,9 +133,18 @@ def _reason(problem: Problem, problems: Sequence[Problem]) -> str:
         return "there is no such key; see /docs"
     if problem["type"] in ("model_attributes_type", "missing") and len(problem["loc"]) == 1:
         return "a JSON object is needed, with the header 'Content-Type: application/json'"
+    if problem["loc"][-1] == _KEY:
+        return _in_words(problem).replace("it ", "a user id ", 1)
     place = _place(problem["loc"])
-    texts = dict.fromkeys(str(other["msg"]) for other in problems if _place(other["loc"]) == place)
-    return ", or ".join(text.replace("Input should", "it should", 1) for text in texts)
+    here = [other for other in problems if _place(other["loc"]) == place and other["loc"][-1] != _KEY]
+    typed = [other for other in here if not other["type"].endswith("_type")]  # of a union the branch that it is of
+    return ", or ".join(dict.fromkeys(map(_in_words, typed or here)))
+
+
+def _in_words(problem: Problem) -> str:
+    if problem["type"] in _WORDS:
+        return _WORDS[problem["type"]].format(**problem.get("ctx", {}))
+    return str(problem["msg"]).replace("Input should", "it should", 1)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

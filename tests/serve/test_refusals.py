@@ -62,22 +62,46 @@ def test_a_parameter_that_would_not_act(client: TestClient, path: str, message: 
 
 
 @pytest.mark.parametrize(
-    ("path", "body"),
+    ("path", "body", "message"),
     [
-        ("/recommend", {"history": ["1"] * 1001}),
-        ("/recommend", {"history": ["1" * 201]}),
-        ("/recommend/batch", {"histories": {str(user): [] for user in range(257)}}),
-        ("/recommend/batch", {"histories": {}}),
-        ("/events", {"events": [{"user_id": "a", "item_id": "b"}] * 1001}),
-        ("/events", {"events": [{"user_id": "a", "item_id": "b", "timestamp": 1e15}]}),
-        ("/items", {"items": [{"item_id": "a", "price": [1]}]}),
-        ("/items", {"items": []}),
+        ("/recommend", {"history": ["1"] * 1001}, "body.history: it has more than 1000 entries"),
+        ("/recommend", {"history": ["1" * 201]}, "body.history.0: it has more than 200 characters"),
+        ("/recommend", {"history": [""]}, "body.history.0: it is empty"),
+        ("/recommend", {"history": [" "]}, "body.history.0: an id is empty"),
+        (
+            "/recommend/batch",
+            {"histories": {str(user): [] for user in range(257)}},
+            "body.histories: it has more than 256 entries",
+        ),
+        ("/recommend/batch", {"histories": {}}, "body.histories: it is empty"),
+        ("/recommend/batch", {"histories": []}, "body.histories: it should be an object"),
+        ("/recommend/batch", {"histories": {"": ["1"]}}, "body.histories: a user id is empty"),
+        ("/recommend/batch", {"histories": {"u" * 201: []}}, "body.histories: a user id has more than 200 characters"),
+        (
+            "/recommend/batch",
+            {"histories": {"": "x", "a": [""]}},
+            "body.histories: a user id is empty (and 2 more)",
+        ),
+        (
+            "/events",
+            {"events": [{"user_id": "a", "item_id": "b"}] * 1001},
+            "body.events: it has more than 1000 entries",
+        ),
+        (
+            "/events",
+            {"events": [{"user_id": "a", "item_id": "b", "timestamp": 1e15}]},
+            "body.events.0.timestamp: it should be less than or equal to 100000000000",
+        ),
+        ("/events", {"events": [{"user_id": "a"}]}, "body.events.0.item_id: it is missing"),
+        ("/events", {"events": ["a"]}, "body.events.0: it should be an object"),
+        ("/items", {"items": [{"item_id": "a", "price": [1]}]}, "body.items.0.price: it should be a valid string, or "),
+        ("/items", {"items": []}, "body.items: it is empty"),
     ],
 )
-def test_more_than_one_request_may_ask_for(client: TestClient, path: str, body: Any) -> None:
+def test_what_a_request_may_not_ask_for(client: TestClient, path: str, body: Any, message: str) -> None:
     answer = client.post(path, json=body)
     assert answer.status_code == 422
-    assert answer.json()["error"].startswith("body.")
+    assert answer.json()["error"].startswith(message)
 
 
 def test_another_kind_of_body_and_path_and_method(client: TestClient) -> None:

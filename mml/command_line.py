@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from mml.errors import did_you_mean, printable
+from mml.help_page import HelpPage
 
 
 class _StoredOnce(argparse.Action):
@@ -37,7 +38,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.values: dict[str, object] = {}
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{"formatter_class": HelpPage, **kwargs})
         for name in (None, "store"):
             self.register("action", name, _StoredOnce)
 

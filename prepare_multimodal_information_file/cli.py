@@ -1,7 +1,7 @@
 """The command line: one sub-command per job."""
 
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
@@ -16,9 +16,8 @@ from prepare_multimodal_information_file.check import catalogue, check
 from prepare_multimodal_information_file.encode import config_lines, encode_folder, encode_table
 
 MODELS = """  timm:resnet18    pictures: any model of timm, or timm:FOLDER
-  NAME or FOLDER   any text or image model of the Hugging Face hub, such as bert-base-uncased,
-                   sentence-transformers/all-MiniLM-L6-v2, openai/clip-vit-base-patch32,
-                   facebook/dinov2-base, microsoft/resnet-50
+  NAME or FOLDER   any text or image model of the Hugging Face hub, such as bert-base-uncased, \
+sentence-transformers/all-MiniLM-L6-v2, openai/clip-vit-base-patch32, facebook/dinov2-base, microsoft/resnet-50
 
 Models need further packages; a command that lacks one says how to install it.
 """
@@ -48,7 +47,6 @@ def build_parser() -> ArgumentParser:
         prog="mml features",
         description="From raw texts, pictures and columns to the feature files that `item_feat_emb` names.",
         epilog=encoders(),
-        formatter_class=RawDescriptionHelpFormatter,
     )
     names = "|".join([*MEDIA.names(), "convert", "check"])
     commands = parser.add_subparsers(required=True, metavar=names)
@@ -118,9 +116,7 @@ def _add_check(commands: Any) -> None:
 
 
 def _command(commands: Any, name: str, run: Callable[[Namespace], None], help_text: str) -> ArgumentParser:
-    parser: ArgumentParser = commands.add_parser(
-        name, help=help_text, description=help_text, epilog=encoders(), formatter_class=RawDescriptionHelpFormatter
-    )
+    parser: ArgumentParser = commands.add_parser(name, help=help_text, description=help_text, epilog=encoders())
     parser.set_defaults(run=run)
     return parser
 

@@ -7,18 +7,63 @@ from pathlib import Path
 import pytest
 
 from mml.cli.main import _COMMANDS, main
+from mml.help_page import laid_out
+
+_OF_FEATURES = [f"features {name}" for name in ("text", "image", "columns", "convert", "check")]
 
 
-@pytest.mark.parametrize("command", _COMMANDS)
-def test_help_names_the_command_and_shows_it(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def _page(command: str, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.setenv("COLUMNS", str(width))
     with pytest.raises(SystemExit) as left:
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     assert left.value.code == 0
-    page = capsys.readouterr().out
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("command", [*_COMMANDS, *_OF_FEATURES])
+def test_help_names_the_command_and_shows_it(
+    command: str, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = _page(command, width, monkeypatch, capsys)
     assert page.startswith(f"usage: mml {command}")
-    assert max(map(len, page.splitlines())) <= 120
-    if command != "features":  # whose sub-commands have their own pages
+    assert max(map(len, page.splitlines())) <= width
+    if not command.startswith("features"):  # whose sub-commands have their own pages
         assert f"mml {command} " in page.split("\n\n", 1)[1].replace("`mml baseline ", "mml baselines ")
+
+
+def test_help_of_all_fits_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_an_example_can_be_pasted(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = _page("import", width, monkeypatch, capsys).replace(" \\\n     ", "")
+    line = "  mml import orders.csv --user customer_id --item product_id --time ordered_at --name shop"
+    assert line in page.splitlines()
+
+
+def test_what_examples_do_stands_beside_or_below_them() -> None:
+    text = "Prose that goes\non here.\n  mml one --option value   what it does, in words\n  mml two"
+    assert list(laid_out(text, 80)) == [
+        "Prose that goes on here.",
+        "  mml one --option value   what it does, in words",
+        "  mml two",
+    ]
+    assert list(laid_out(text, 40)) == [
+        "Prose that goes on here.",
+        "  mml one --option value",
+        "      what it does, in words",
+        "  mml two",
+    ]
+
+
+def test_the_demo_offers_no_dataset(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--dataset" not in _page("demo", 80, monkeypatch, capsys)
+    assert "--dataset NAME" in _page("train", 80, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -68,7 +67,6 @@ def main(arguments: Sequence[str]) -> int:
         prog="mml baselines",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("kind", nargs="?", choices=("log", "own", "recbole"), help="only this kind")

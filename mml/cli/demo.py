@@ -28,7 +28,9 @@ Exit codes are those of `mml train`."""
 @in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Train, print the table and a list; returns the exit code."""
-    options, files, settings = common_arguments(arguments, _DESCRIPTION, epilog=_EPILOG, command="mml demo")
+    options, files, settings = common_arguments(
+        arguments, _DESCRIPTION, epilog=_EPILOG, command="mml demo", takes_dataset=False
+    )
     strange = [one for one in settings if not one.startswith("--")]
     if strange or options.dataset != _DATASET:
         name = strange[0] if strange else options.dataset

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 import textwrap
@@ -24,7 +23,7 @@ Every key can be set in a YAML file (--config_files my.yaml), in <data_path>/NAM
 A part is any name of the first column of `mml keys`, a stage, or (a part of) a key's name:
   mml keys                 the parts
   mml keys fusion          all keys of the fusions
-  mml keys learners.linear the keys inside learners.linear
+  mml keys learners.linear   the keys inside learners.linear
   mml keys learning_rate   all keys with that in their names
 """
 
@@ -157,7 +156,6 @@ def main(arguments: Sequence[str]) -> int:
         prog="mml keys",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("part", nargs="?", help="a part, a stage, or (a part of) a key's name")

@@ -11,7 +11,7 @@ from mml.memory import is_out_of_memory, report_out_of_memory
 from mml.stopping import report_stop, stoppable
 
 _COMMANDS = {
-    "demo": ("mml.cli.demo", "train on MovieLens-100K and list films: the whole way, without a file of yours"),
+    "demo": ("mml.cli.demo", "train on MovieLens-100K and list films; needs no file"),
     "import": ("mml.importing.command", "make a dataset of CSV files"),
     "check": ("mml.checking.command", "say what is wrong or odd with a dataset"),
     "train": ("mml.cli.train", "train and evaluate on a dataset"),

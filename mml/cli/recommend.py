@@ -23,7 +23,7 @@ _EPILOG = """\
 Examples:
   mml recommend shop --items 50,181                                      a list for somebody who took these two
   mml recommend shop --users-from today.csv --top 10 --output recs.csv   a list for each user of a table
-  mml recommend shop --users-from today.csv --only stock.csv --output recs.csv   of what is in stock
+  mml recommend shop --users-from today.csv --only stock.csv             of what is in stock
   mml recommend models/shop --items 50 --new-items-share 0.2             a saved model; a fifth new items
 Users without an item that is known get what is popular (`by` says so). Exit codes: 0, 2 for a mistake in the input,
 4 for a fault of the machine."""
@@ -90,7 +90,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="mml recommend",
         description="List the best items for users, whether the log has them or not.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("run", metavar="NAME", help="a dataset (its latest run), a run's folder, or a saved model's")

@@ -129,7 +129,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="mml update",
         description="Let a trained model learn from what came since, in seconds: new interactions and new items.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("model", metavar="NAME", help="a dataset (its latest run), a run's folder, or a saved model's")

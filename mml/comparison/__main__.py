@@ -24,9 +24,12 @@ lines against mml, those that know later events against mml_online, if that is a
 _EPILOG = """\
 The methods are those of configs/compare.yaml; ten of them by default (profile small), each answering one question:
   mml                        the whole method
-  no_fusion                  its ID learner alone       linear_alone, text_alone   its other learners
-  mean_fusion                the learners' plain sum    PositionPopularity         counting by position
-  SLIST                      a model of the log         SASRec                     RecBole's, unmodified
+  no_fusion                  its ID learner alone
+  linear_alone, text_alone   its other learners
+  mean_fusion                the learners' plain sum
+  PositionPopularity         counting by position
+  SLIST                      a model of the log
+  SASRec                     RecBole's, unmodified
   ContentInitSASRec          one plain model that knows content
   SumFive                    the plain sum of five plain models
 
@@ -57,7 +60,6 @@ def options_of(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str],
         usage="mml compare NAME [options] [--key=value ...]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--dataset", default="ml-100k", help="NAME, a folder below data_path (default: ml-100k)")

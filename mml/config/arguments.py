@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mml.command_line import CommandParser
 from mml.errors import InputError
 
-_WIDTH = 100
 _OPTIONS = ("config_files", "dataset", "device", "gpu_id", "help")
 
 
@@ -21,6 +19,7 @@ def common_arguments(
     positional: Mapping[str, str] | None = None,
     epilog: str | None = None,
     command: str | None = None,
+    takes_dataset: bool = True,
 ) -> tuple[argparse.Namespace, list[str], list[str]]:
     """Options, config files, and the `--key=value` arguments for the Config.
 
@@ -30,19 +29,20 @@ def common_arguments(
         positional: name -> help of what comes first.
         epilog: what the help ends with, lines that are kept as they are.
         command: how it is called, up to its options, such as `mml train NAME`; as the process is if None.
+        takes_dataset: whether any dataset can be named, so that the help says how.
     """
     parser = CommandParser(
         prog=None if command is None else " ".join(command.split()[:2]),
-        usage=None if command is None else f"{command} [--config_files FILE ...] [--device D] [--key=value ...]",
-        description=textwrap.fill(description, _WIDTH),
+        usage=None if command is None else f"{command} [options] [--key=value ...]",
+        description=description,
         epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     for name, text in (positional or {}).items():
         parser.add_argument(name, help=text)
     add = parser.add_argument
-    add("--dataset", metavar="NAME", default="ml-100k", help="a folder below data_path (default: ml-100k)")
+    dataset_help = "a folder below data_path (default: ml-100k)" if takes_dataset else argparse.SUPPRESS
+    add("--dataset", metavar="NAME", default="ml-100k", help=dataset_help)
     files_help = "YAML files over the defaults, separated by spaces or commas"
     add("--config_files", nargs="*", action="extend", default=[], metavar="FILE", help=files_help)
     add_device(parser)

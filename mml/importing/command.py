@@ -15,8 +15,8 @@ _EPILOG = """\
 Examples:
   mml import orders.csv --name shop
   mml import orders.csv --user customer_id --item product_id --time ordered_at --name shop
-  mml import orders.csv --items products.csv --item-id id --text title,description --tokens category --numbers price \\
-      --images photos/ --name shop --overwrite
+  mml import orders.csv --items products.csv --item-id id --text title,description --tokens category \
+--numbers price --images photos/ --name shop --overwrite
 It prints what it understood and what it leaves out, and writes dataset/shop/. Later tables, as for `mml recommend` and
 `mml update`, are read by the same names of columns. Then: mml check shop, mml train shop."""
 
@@ -43,7 +43,6 @@ def parser() -> argparse.ArgumentParser:
         prog="mml import",
         description="Make a dataset of a log (who took what when), a table of items and pictures, as far as there are.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     made.add_argument(

@@ -41,7 +41,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="mml report",
         description="Write the report of a finished run: one HTML file that opens from disk, in any browser.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("run", metavar="NAME", help="a dataset (its latest run), or a run's folder")

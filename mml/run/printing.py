@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -157,7 +156,6 @@ def main(arguments: Sequence[str]) -> int:
         prog="mml result",
         description="Print the results of the latest runs.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("datasets", nargs="*", metavar="NAME", help="datasets; all with a result if none is named")

@@ -28,7 +28,8 @@ The ranges are a YAML file's, one line per key (default: configs/tune.yaml, with
   pretrain_learning_rate: {low: 0.0003, high: 0.003, log: True}     numbers, evenly in their logarithm
   pretrain_batch_size: {low: 32, high: 128, step: 32}               whole numbers, by a step
   learners.txt.pretrain_learning_rate: [0.001, 0.003]               of one learner alone
-or a file as RecBole's HyperTuning reads (any other suffix): learning_rate choice [0.01,0.001]
+or a file as RecBole's HyperTuning reads (any other suffix):
+  learning_rate choice [0.01,0.001]
 `mml keys` lists the keys. Any of them can be fixed with --key=value, for all trials.
 
 Examples:
@@ -58,7 +59,6 @@ def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str], lis
         prog="mml tune",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("dataset", metavar="NAME", help="of the dataset")

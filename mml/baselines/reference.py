@@ -13,7 +13,7 @@ from mml.config.reference import described
 from mml.settings import Key, keys_of
 
 _HEAD = """\
-# Defaults of bash script/run_baseline.sh NAME MODEL [GPU] [--key=value ...], written from the declarations by
+# Defaults of mml baseline MODEL NAME [--key=value ...], written from the declarations by
 # python -m mml.baselines.reference > configs/baselines.yaml. Keys of the split, of the features and of the evaluation
 # are those of overall.yaml and of the dataset's file; they are the same for mml and for every baseline. What follows is
 # how a baseline is trained."""

@@ -17,7 +17,7 @@ from mml.settings import Key, keys_of
 _HEAD = """\
 # Defaults of every key, written by python -m mml.config.reference from the parts' own declarations. The files that go
 # over them are configs/<dataset>.yaml, <data_path>/<dataset>/<dataset>.yaml and --config_files; then --key=value.
-# bash script/run_meta.sh ml-100k 0 --key=value
+# mml train ml-100k --key=value
 """
 _COLUMN = 32  # where meanings begin
 _WIDTH = 120

@@ -118,7 +118,7 @@ def import_log(
     read_by |= {"timezone": None if timezone == "UTC" else timezone}
     read_by |= {"encoding": None if encoding.lower() in ("utf-8", "utf8") else encoding}
     config["imported"] = _layout({"user": who, "item": what, "time": when, **read_by}, catalogue)
-    lines = f"Made by {made_by}.\nbash script/run_meta.sh NAME 0, or mml train NAME".replace("NAME", name)
+    lines = f"Made by {made_by}.\nmml train {name}"
     if catalogue is not None:
         said += describe_items(rows.frame, catalogue)
     frame, types = (None, {}) if catalogue is None else (catalogue.frame, catalogue.types)

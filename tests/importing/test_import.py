@@ -100,7 +100,9 @@ def test_the_command(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     items = read_atomic(shop / "dataset/shop/shop.item")
     assert items["title"].tolist() == products()["title"].tolist()
     assert set(items["description"]) == {"soft and warm"}
-    config = yaml.safe_load((shop / "dataset/shop/shop.yaml").read_text())
+    text = (shop / "dataset/shop/shop.yaml").read_text()
+    assert text.startswith("# Made by mml import.\n# mml train shop\n")  # there need be no clone with scripts
+    config = yaml.safe_load(text)
     assert config["repeatable"] is False
     assert config["learners"]["img"]["source"]["folder"] == str(shop / "photos")
     assert not list((shop / "dataset/shop").glob("*.png"))

@@ -13,7 +13,6 @@ from mml.checking.log import Log, check_log
 from mml.checking.matching import written_twice
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
-from mml.tables.dates import as_date
 
 _FEW_USERS = 30  # fewer give intervals too wide to compare methods
 _MANY_SHORT = 0.5
@@ -55,7 +54,7 @@ def _split(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
     users, summary = dataset.users, dataset.summary()
     n_new, n_all = len(users.new), len(users.new) + len(users.valid) + len(users.old)
     time = summary["split_time"]
-    when = "By the list of new users" if time is None else f"With T = {as_date(time)}"
+    when = "By the list of new users" if time is None else f"With T = {summary.get('split_at')}"
     found = [
         Finding("note", f"{when}, {share(n_new, n_all)} users are new; {summary['evaluated_users']:,} have cases.")
     ]

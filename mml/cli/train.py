@@ -49,7 +49,6 @@ def _main(arguments: Sequence[str]) -> int:
     from mml.run.run import run_meta
     from mml.run.summary import summary
     from mml.styled import print_lines
-    from mml.tables.dates import as_date
 
     is_main = int(os.environ.get("RANK", "0")) == 0  # one of torchrun's processes speaks for all
     setup_logging("INFO" if is_main else "ERROR")
@@ -73,12 +72,10 @@ def _main(arguments: Sequence[str]) -> int:
         report, why = try_report(path)
         note = f"; there is no report: {why}" if report is None else f", the report to {report.name}"
         print(f"\nWritten to {path}{note}")
-        time = result["data"]["split_time"]
-        if time is not None:
+        end = result["data"].get("split_at")
+        if end is not None:
             where = "" if config.run.output_dir == "output" else f" --output_dir={config.run.output_dir}"
-            print(
-                f"Its model knows the log up to {as_date(time)}; the rest: mml update {result['dataset']} --rest{where}"
-            )
+            print(f"Its model knows the log up to {end}; the rest: mml update {result['dataset']} --rest{where}")
     return 0
 
 

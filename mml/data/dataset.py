@@ -24,6 +24,7 @@ from mml.data.tasks import TaskSet, evaluation_tasks, first_screens, prefix_task
 from mml.errors import InputError
 from mml.logs import IN_SUMMARY
 from mml.settings import read
+from mml.tables.dates import as_place
 
 logger = logging.getLogger(__name__)
 
@@ -223,6 +224,14 @@ class MMLDataset(AtomicDataset):
         """str [n_items]; item_tokens[i] is the token of item id i, and item_tokens[0] the padding's."""
         return self.field2id_token[self.iid_field]
 
+    def _other_split(self, when: str) -> str:
+        """How to move T to an earlier or a later time, by the key that has set it."""
+        if self.settings.new_users_file is not None:
+            return "list other users in new_users_file"
+        if self.settings.data_split_time is not None:
+            return f"set {'a later' if when == 'later' else 'an earlier'} data_split_time"
+        return f"set a {'larger' if when == 'later' else 'smaller'} data_split_quantile"
+
     def rest(self, time: float | None) -> pd.DataFrame:
         """What no training may learn from: new users' interactions, and old users' after T.
 
@@ -245,8 +254,8 @@ class MMLDataset(AtomicDataset):
         users = np.flatnonzero(self.users.old.lengths >= 2)
         if not len(users):
             raise InputError(
-                f"{self.dataset_name}: no old user has 2 interactions up to T, so there is nothing to train on; set a "
-                "later data_split_time."
+                f"{self.dataset_name}: no old user has 2 interactions up to T, so there is nothing to train on; "
+                f"{self._other_split('later')}."
             )
         return users
 
@@ -265,7 +274,7 @@ class MMLDataset(AtomicDataset):
         if not len(tasks):
             raise InputError(
                 f"{self.dataset_name}: no old user has 3 interactions up to T, so there is no support to meta-train "
-                "on; set a later data_split_time, or meta_epochs: 0 and no trained generator."
+                f"on; {self._other_split('later')}, or set meta_epochs: 0 and no trained generator."
             )
         return tasks
 
@@ -312,7 +321,7 @@ class MMLDataset(AtomicDataset):
         if not len(tasks):
             raise InputError(
                 f"{self.dataset_name}: none of the {len(self.users.new)} new users has enough interactions for "
-                f"eval_shots={_shown(settings.eval_shots)}; use smaller shots or an earlier data_split_time."
+                f"eval_shots={_shown(settings.eval_shots)}; use smaller shots, or {self._other_split('earlier')}."
             )
         self._n_repeated_targets = int(repeated.sum())
         skipped = {"new_user_too_short": len(short)}
@@ -372,6 +381,7 @@ class MMLDataset(AtomicDataset):
             "cold_items": self.item_num - 1 - self.n_warm_items,
             "interactions": self._n_interactions,
             "split_time": split.time,
+            "split_at": None if split.time is None else as_place(split.time, self.has_time),
             "dropped_rows": dict(self.dropped_rows),
             "skipped_cases": {
                 "target_in_history": self._n_repeated_targets,

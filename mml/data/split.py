@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def split_users(
     if new_users is None:
         time = float(np.quantile(arrival, split_quantile)) if split_time is None else float(split_time)
         is_new = arrival > time
-        _require_both(is_new, arrival, time)
+        _require_both(is_new, arrival, time, None if split_time is not None else split_quantile)
         kept = is_new[users] | (times <= time)
     else:
         time = None
@@ -87,20 +88,26 @@ def split_users(
     return UserSplit(rows, rank[users[rows]], times[rows], n_before - n_valid, n_valid, int(is_new.sum()), time)
 
 
-def _require_both(is_new: np.ndarray, arrival: np.ndarray, time: float) -> None:
+def _require_both(is_new: np.ndarray, arrival: np.ndarray, time: float, quantile: float | None) -> None:
+    """Refuse a T, named by the key that has set it, which does not part the users; `quantile`: of it, if it is one."""
     n_old = int((~is_new).sum())
     if is_new.any() and n_old >= 2:
         return
     what = "no user arrives after it" if not is_new.any() else f"only {n_old} user(s) arrive before it"
-    found = f"data_split_time {time:.15g}: {what}"
+    key = "data_split_time" if quantile is None else "data_split_quantile"
+    value = f"{time:.15g}" if quantile is None else f"{quantile:g}, T = {time:.15g}"
     arrive = f"users arrive from {arrival.min():.15g} to {arrival.max():.15g}"
     if arrival.min() == arrival.max():
         arrive = f"all users arrive at {arrival.max():.15g}"
-    quantiles = np.quantile(arrival, [0.8, 0.5, 0.2, 0.0], method="lower")
-    usual = next((t for t in quantiles if (arrival > t).any() and (arrival <= t).sum() >= 2), None)
+    tried = [0.8, 0.5, 0.2, 0.0]
+    method: Literal["lower", "linear"] = "lower" if quantile is None else "linear"
+    quantiles = np.quantile(arrival, tried, method=method)
+    usual = next((i for i, t in enumerate(quantiles) if (arrival > t).any() and (arrival <= t).sum() >= 2), None)
     if usual is None:
         raise InputError(
-            f"{found}; {arrive}, so no time parts old from new with two old ones. List the new users in new_users_file."
+            f"{key} {value}: {what}; {arrive}, so no time parts old from new with two old ones. List the new users in "
+            "new_users_file."
         )
-    n_usual = int((arrival > usual).sum())
-    raise InputError(f"{found} ({arrive}). data_split_time={usual:.15g} would give {n_usual} new users.")
+    n_usual = int((arrival > quantiles[usual]).sum())
+    mend = quantiles[usual] if quantile is None else tried[usual]
+    raise InputError(f"{key} {value}: {what} ({arrive}). {key}={mend:.15g} would give {n_usual} new users.")

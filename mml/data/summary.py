@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class Summary(TypedDict):
@@ -19,6 +19,7 @@ class Summary(TypedDict):
     cold_items: int
     interactions: int
     split_time: float | None
+    split_at: NotRequired[str | None]
     dropped_rows: dict[str, int]
     skipped_cases: dict[str, int]
     ignored_columns: list[str]

@@ -33,7 +33,6 @@ from mml.run.learners import LearnerStages, fitted_to_all, learner_stages, warn_
 from mml.run.meta_test import meta_test_stage
 from mml.run.result import predictions_csv, recommendations_csv, result_of, to_json
 from mml.run.schema import Result
-from mml.tables.dates import as_date
 from mml.trainer.loggers import tell_result
 
 logger = logging.getLogger(__name__)
@@ -61,7 +60,9 @@ class Run:
         folder.create()
         on_start()
         warn_of_unread(config)
-        logger.info("Data: %s", ", ".join(f"{key} {_said(key, value)}" for key, value in self.summary.items()))
+        logger.info(
+            "Data: %s", ", ".join(f"{key} {_said(value)}" for key, value in self.summary.items() if key != "split_time")
+        )
         for finding in check_dataset(self.dataset):
             if finding.level != "note":
                 logger.warning("%s", finding)
@@ -144,10 +145,8 @@ class Run:
         return result
 
 
-def _said(key: str, value: object) -> object:
-    """A count, the counts of a mapping that are not 0, or T."""
-    if key == "split_time" and isinstance(value, float):
-        return as_date(value)
+def _said(value: object) -> object:
+    """A count, the counts of a mapping that are not 0, or a text."""
     if isinstance(value, Mapping):
         return "; ".join(f"{name} {count}" for name, count in value.items() if count) or "none"
     return (", ".join(map(str, value)) or "none") if isinstance(value, (list, tuple)) else value

@@ -17,8 +17,8 @@ from mml.tables.ids import typed_ids
 
 WIDTH = 80
 _USUAL = 10
-_NO_SPLIT = ("ignored_columns", "modality_coverage")
-"""Counts of the data that say what was read of the items, not who is evaluated on what."""
+_NO_SPLIT = ("ignored_columns", "modality_coverage", "split_at")
+"""What of the data says what was read of the items, or T once more, not who is evaluated on what."""
 
 
 def summary(result: Result, output_dir: str = "output") -> list[Line]:

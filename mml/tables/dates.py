@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 
 _DATES_FROM = 1e8  # seconds, March 1973 (or 1966): what is nearer to 1970 is a counter, no date
 _DATES = (-62135596800, 253402300799)  # the years 1 to 9999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def as_place(time: float, has_times: bool) -> str:
+    """Where in a log a time is, in words: a date, `time 531.6` of a counter, or `row 1594`, the last row up to it.
+
+    Args:
+        time: seconds since 1970 or a count; a row's number from 0 where there are no times.
+        has_times: whether the log has some.
+    """
+    if not has_times:
+        return f"row {math.floor(time) + 1}"
+    said = as_date(time)
+    return said if " " in said else f"time {said}"
 
 
 def as_date(seconds: float, among_dates: bool = False) -> str:
@@ -17,5 +31,5 @@ def as_date(seconds: float, among_dates: bool = False) -> str:
         among_dates: whether others of its column are dates, so that a small number is one too.
     """
     if not (among_dates or abs(seconds) >= _DATES_FROM) or not _DATES[0] <= seconds <= _DATES[1]:
-        return f"{seconds:g}"
+        return f"{seconds:.15g}"
     return f"{_EPOCH + timedelta(seconds=float(seconds)):%Y-%m-%d %H:%M}"

@@ -142,7 +142,9 @@ def test_a_stretch_without_anybody(gap: float, said: str) -> None:
     lines = [str(one) for one in check_log(rows, False) if "nobody did anything" in one.text]
     assert len(lines) == bool(said)
     if said:
-        assert lines[0].startswith(f"warning: From 59 to {60 + gap:g}, {said} of the log's time, nobody did anything.")
+        assert lines[0].startswith(
+            f"warning: From 59 to {60 + gap:.15g}, {said} of the log's time, nobody did anything."
+        )
     few = Log(rows.users[:99], rows.items[:99], times[:99])
     assert not any("nobody did anything" in one.text for one in check_log(few, False))
 

@@ -178,6 +178,16 @@ def test_a_useless_t_names_one_that_works_as_it_stands(arrivals: list[float]) ->
     assert split(users, arrivals, split_time=float(named[1])).n_new == int(named[2])
 
 
+def test_a_useless_quantile_is_named_as_that_and_another_one() -> None:
+    """It was refused as a data_split_time, which nobody had set."""
+    arrivals = [float(k) for k in range(10)]
+    with pytest.raises(InputError, match=r"^data_split_quantile 1, T = 9: no user arrives after it") as caught:
+        split(list(range(10)), arrivals, split_quantile=1.0)
+    named = re.search(r"data_split_quantile=(\S+) would give (\d+) new users", str(caught.value))
+    assert named is not None
+    assert split(list(range(10)), arrivals, split_quantile=float(named[1])).n_new == int(named[2]) == 2
+
+
 def test_no_t_is_named_where_none_works() -> None:
     with pytest.raises(InputError, match=r"from 1 to 2, so no time parts old from new.* new_users_file"):
         split([0, 1], [1, 2], split_time=5)

@@ -390,7 +390,9 @@ def test_algorithms_share_the_training_before_them(tiny_data: Path, arguments: A
     assert shared == alone | plain
 
 
-def test_a_log_without_time_and_without_features(tiny_data: Path, arguments: Arguments, tmp_path: Path) -> None:
+def test_a_log_without_time_and_without_features(
+    tiny_data: Path, arguments: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     log = (tiny_data / "tiny" / "tiny.inter").read_text().splitlines()
     folder = tmp_path / "data" / "bare"
     folder.mkdir(parents=True)
@@ -402,6 +404,8 @@ def test_a_log_without_time_and_without_features(tiny_data: Path, arguments: Arg
     assert run_meta.main(argv) == 0
     result = json.loads((tmp_path / "output" / "bare" / "latest" / "result.json").read_text())
     assert result["synthetic"] is False
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"Its model knows the log up to row {int(result['data']['split_time']) + 1}; the rest: mml ")
     methods = {"id", "id_no_adapt", "linear", "fusion_mean", "fusion_weight", "mml", "popularity"}
     assert set(result["metrics"]) == methods | {"newcomers", "newcomers_online", "mml_online"}
 

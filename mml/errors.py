@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from contextlib import suppress
 
 _LONGEST = 1200
 _HEAD, _TAIL = 800, 300  # of a longer line: what is wrong stands at its beginning, the mend at its end
@@ -13,10 +14,12 @@ def visible(text: str) -> str:
     """The text as one line of characters that are seen.
 
     What a stranger's file holds may end a line, steer a terminal or turn the direction of writing; such characters are
-    written as Python writes them.
+    written as Python writes them, and bytes of a name that are no text as bytes.
     """
     if text.isprintable():
         return text
+    with suppress(UnicodeEncodeError):  # half of a surrogate pair that stands for no byte
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from mml.cli.main import _COMMANDS, main
+from mml.errors import visible
 from mml.help_page import laid_out
 
 _OF_FEATURES = [f"features {name}" for name in ("text", "image", "columns", "convert", "check")]
@@ -167,6 +171,27 @@ def test_a_misspelt_dataset_has_its_nearest(
     assert main(command.replace("shp", "cinema").split()) == 2
     shown = capsys.readouterr()
     assert "Did you mean" not in shown.err + shown.out
+
+
+def test_names_are_shown_as_typed_in_a_locale_of_ascii(tmp_path: Path, repo_root: Path) -> None:
+    ascii_alone = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONPATH": str(repo_root)}
+    line = [sys.executable, "-m", "mml", "lädchen"]
+    done = subprocess.run(line, cwd=tmp_path, env={**os.environ, **ascii_alone}, capture_output=True)
+    assert done.returncode == 2
+    assert "there is no command 'lädchen'" in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("l\udcc3\udca4dchen", "lädchen"),  # as Python has bytes that its locale cannot read
+        ("l\udcffd", r"l\xffd"),
+        ("l\ud800d", r"l\ud800d"),
+        ("l\udcc3\udca4\n", r"lä\n"),
+    ],
+)
+def test_bytes_of_a_name_are_shown_as_what_they_are(typed: str, shown: str) -> None:
+    assert visible(typed) == shown == visible(shown)
 
 
 def test_windows_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

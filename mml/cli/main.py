@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -60,9 +61,24 @@ def _lacks(package: str) -> str:
     )
 
 
+def _in_utf8() -> None:
+    """Begin anew in Python's UTF-8 mode where the locale knows ASCII alone, which cannot write names and titles.
+
+    Python does so by itself, but where it is told not to.
+    """
+    if sys.getfilesystemencoding() == "ascii" and not sys.flags.utf8_mode:
+        os.execv(sys.executable, [sys.orig_argv[0], "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def _own() -> list[str]:
+    """The process's arguments."""
+    _in_utf8()
+    return sys.argv[1:]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns its exit code, 2 for a mistake in the input, 130 after Ctrl-C, 143 after SIGTERM."""
-    given = _without_help(list(sys.argv[1:] if arguments is None else arguments))
+    given = _without_help(_own() if arguments is None else list(arguments))
     if not given or given[0] in ("-h", "--help"):
         print(usage(), end="")
         return 0 if given else 2

@@ -28,6 +28,7 @@ _NAMING = (
     "line ",
     "encoder ",
     "data_split_time",
+    "data_split_quantile",
     "log: ",
     "Left out: ",
     "new items",

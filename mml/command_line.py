@@ -11,41 +11,13 @@ from mml.errors import did_you_mean, printable
 from mml.help_page import HelpPage
 
 
-class _StoredOnce(argparse.Action):
-    """argparse's `store`, which of two values would take the last without a word."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        assert isinstance(parser, CommandParser)
-        if option_string is not None and parser.values.setdefault(self.dest, values) != values:
-            raise argparse.ArgumentError(self, "is given twice with different values; leave one out")
-        setattr(namespace, self.dest, values)
-
-
 class CommandParser(argparse.ArgumentParser):
-    """argparse's, but a mistake is told in one line with the nearest option, instead of below the whole usage.
-
-    Attributes:
-        values: destination -> value of the options that have been read so far.
-    """
+    """argparse's, but a mistake is told in one line with the nearest option, instead of below the whole usage."""
 
     _given: Sequence[str] = ()  # where all options are its own
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.values: dict[str, object] = {}
         super().__init__(*args, **{"formatter_class": HelpPage, **kwargs})
-        for name in (None, "store"):
-            self.register("action", name, _StoredOnce)
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        """As argparse's."""
-        self.values.clear()
-        return super().parse_known_args(args, namespace)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """As argparse's."""

@@ -130,11 +130,6 @@ def test_likely_mistakes(
         ("serve shop --port x", "argument --port: "),
         ("features chek", "mml features --help"),
         ("baselines logs", "invalid choice: 'logs'"),
-        ("recommend shop --items 1 --items=2", "--items: is given twice with different values; leave one out"),
-        ("train shop --device cpu --device=cuda", "--device: is given twice with different values; leave one out"),
-        ("compare shop --seeds 1 --seeds 2", "--seeds: is given twice"),
-        ("serve shop --output_dir a --output b", "--output_dir/--output: is given twice"),
-        ("features check --input a --dataset d --input b", "--input: is given twice"),
     ],
 )
 def test_a_wrong_option_is_told_in_one_line(line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,12 +30,14 @@ class Histories:
         items: numbers of the items that are known, of each user.
         unknown: items that were skipped because nobody knows them.
         seconds: when these were taken; None where there are no times.
+        rows: of the table, that these were; None where there is no table.
     """
 
     users: list[str]
     items: list[list[int]]
     unknown: Sequence[object]
     seconds: list[list[float]] | None = None
+    rows: list[list[int]] | None = None
 
     @classmethod
     def read(cls, given: Given, items: Items, layout: TableLayout | None = None) -> Histories:
@@ -52,9 +54,9 @@ class Histories:
             InputError: if the columns are not there, or the file cannot be read.
         """
         if isinstance(given, (str, Path, pd.DataFrame)):
-            return cls._known(*_by_user(read_events(given, layout or TableLayout())), items)
+            return cls._known(items, *_by_user(read_events(given, layout or TableLayout())))
         if isinstance(given, Mapping):
-            return cls._known(given, None, items)
+            return cls._known(items, given)
         raise InputError(_no_histories(given))
 
     @classmethod
@@ -64,14 +66,21 @@ class Histories:
         Raises:
             InputError: as `read`; or some of them have times and others none.
         """
-        return cls._known(*_by_user(joined([read_events(file, layout) for file in files])), items)
+        return cls._known(items, *_by_user(joined([read_events(file, layout) for file in files])))
 
     @classmethod
-    def _known(cls, lists: Mapping[str, Iterable[object]], times: _Times | None, items: Items) -> Histories:
-        """Histories of those items that are known; `times` as `lists`, which has no user twice then."""
+    def _known(
+        cls,
+        items: Items,
+        lists: Mapping[str, Iterable[object]],
+        numbers_of_rows: _Rows | None = None,
+        times: _Times | None = None,
+    ) -> Histories:
+        """Histories of those items that are known; rows and times as `lists`, which has no user twice then."""
         users, known = [], []
         unknown: list[object] = []
         seconds: list[list[float]] | None = None if times is None else []
+        rows: list[list[int]] | None = None if numbers_of_rows is None else []
         seen: set[str] = set()
         for name, own in lists.items():
             user = str(name).strip()
@@ -84,9 +93,12 @@ class Histories:
             known.append(numbers)
             if len(numbers) < len(ids):
                 unknown += [one for one in ids if not items.known([one])]
+            is_known = [bool(items.known([one])) for one in ids] if numbers_of_rows is not None else []
             if seconds is not None and times is not None:
-                seconds.append([time for one, time in zip(ids, times[str(name)], strict=True) if items.known([one])])
-        return cls(users, known, unknown, seconds)
+                seconds.append(list(compress(times[str(name)], is_known)))
+            if rows is not None and numbers_of_rows is not None:
+                rows.append(list(compress(numbers_of_rows[str(name)], is_known)))
+        return cls(users, known, unknown, seconds, rows)
 
     @property
     def n_unknown(self) -> int:
@@ -99,6 +111,13 @@ class Histories:
         if self.seconds is None:
             return None
         return np.array([time for own in self.seconds for time in own], dtype=np.float64)
+
+    @property
+    def order(self) -> np.ndarray | None:
+        """float64 [n_interactions], rows of the table, of all users' `sequences`; they ascend with time."""
+        if self.rows is None:
+            return None
+        return np.array([row for own in self.rows for row in own], dtype=np.float64)
 
     @property
     def keys(self) -> np.ndarray:
@@ -116,13 +135,12 @@ class Histories:
         ends = np.cumsum([len(own) for own in self.items])
         masks = [one.tolist() for one in np.split(kept, ends[:-1])] if len(ends) else []
         items = [list(compress(own, mask)) for own, mask in zip(self.items, masks, strict=True)]
-        if self.seconds is None:
-            return replace(self, items=items)
-        return replace(
-            self,
-            items=items,
-            seconds=[list(compress(own, mask)) for own, mask in zip(self.seconds, masks, strict=True)],
-        )
+        seconds, rows = self.seconds, self.rows
+        if seconds is not None:
+            seconds = [list(compress(own, mask)) for own, mask in zip(seconds, masks, strict=True)]
+        if rows is not None:
+            rows = [list(compress(own, mask)) for own, mask in zip(rows, masks, strict=True)]
+        return replace(self, items=items, seconds=seconds, rows=rows)
 
     def tasks(self, rows: np.ndarray, max_length: int) -> TaskSet:
         """The tasks of the users `rows` [n], whose next item is to be predicted; each has one known item at least."""
@@ -186,17 +204,20 @@ def _no_histories(given: object) -> str:
 
 
 _Times = dict[str, list[float]]
+_Rows = dict[str, list[int]]
 
 
-def _by_user(events: Events) -> tuple[dict[str, list[str]], _Times | None]:
-    """Each user's items, and when they took them, if there are times."""
+def _by_user(events: Events) -> tuple[dict[str, list[str]], _Rows, _Times | None]:
+    """Each user's items, their rows, and when they took them, if there are times."""
     frame = events.frame if events.times is None else events.frame.assign(_time=events.times)
     kept = frame[frame["item_id"] != ""]
     groups = kept.groupby("user_id", sort=False)
     everybody = [str(name) for name in frame["user_id"].unique()]
     items: dict[str, list[str]] = {name: [] for name in everybody}
     items |= {str(name): list(own) for name, own in groups["item_id"]}
+    rows: _Rows = {name: [] for name in everybody}
+    rows |= {str(name): list(own.index) for name, own in groups["item_id"]}
     if events.times is None:
-        return items, None
+        return items, rows, None
     times: _Times = {name: [] for name in everybody}
-    return items, times | {str(name): list(own) for name, own in groups["_time"]}
+    return items, rows, times | {str(name): list(own) for name, own in groups["_time"]}

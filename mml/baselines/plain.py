@@ -138,6 +138,7 @@ def _linear(moment: Moment, to_all: bool = True) -> TrainedLearner:
         values=values,
         old=data.users.old,
         times=data.old_times,
+        has_times=data.has_time,
         n_items=data.item_num,
         catalogue=catalogue_of(config, data),
         max_length=data.max_item_list_len,

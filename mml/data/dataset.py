@@ -62,8 +62,8 @@ class MMLDataset(AtomicDataset):
         item_features: one per modality, joined by item token.
         past: old and validation users' interactions up to T, packed.
         past_times: float64 [n_interactions], when each of these came, as `old_times`.
-        old_times: float64 [n_interactions], when each of the old users' came; None without a time column, and at a
-            later moment (`after`).
+        old_times: float64 [n_interactions], when each of the old users' came, or its row without a time column; None
+            at a later moment (`after`) of which no times are given.
         new_times: float64 [n_interactions], when each of the new users' came, or its row without a time column.
         tokens_in_file_order: str [n_items - 1], the items as `.item`, or else the log, first names them; ids that are
             numbers from 0 on are in their order where there is no `.item`.
@@ -193,9 +193,9 @@ class MMLDataset(AtomicDataset):
             groups.append(PackedSequences.from_sorted(split.users[rows] - begin, items[rows], end - begin))
         self.users = UserGroups(groups[0], groups[1].head(limit), groups[2].head(limit))
         times = split.times[split.users >= bounds[2]]
-        self.old_times = split.times[: len(groups[0].items)] if self.has_time else None
+        self.old_times = split.times[: len(groups[0].items)]
         self.past = PackedSequences.joined(groups[:2])
-        self.past_times = split.times[: len(self.past.items)] if self.has_time else None
+        self.past_times = split.times[: len(self.past.items)]
         self.new_times = times if limit is None else times[groups[2].places < limit]
         self.n_warm_items = int(groups[0].items.max())
         self.n_known_items = max(self.n_warm_items, int(groups[1].items.max(initial=0)))
@@ -294,8 +294,7 @@ class MMLDataset(AtomicDataset):
         shots = self.settings.eval_shots
         if isinstance(shots, str) or 0 not in shots:
             return None
-        tasks = first_screens(self.users.new)
-        return tasks.with_times(self.new_times) if self.has_time else tasks
+        return first_screens(self.users.new).with_times(self.new_times)
 
     def test_tasks(self) -> tuple[TaskSet, dict[str, int]]:
         """The tasks of the new users, and how many users have none by reason.
@@ -305,8 +304,7 @@ class MMLDataset(AtomicDataset):
         """
         settings = self.settings
         tasks, short = evaluation_tasks(self.users.new, self.max_item_list_len, settings.eval_shots)
-        if self.has_time:
-            tasks = tasks.with_times(self.new_times)
+        tasks = tasks.with_times(self.new_times)
         repeated = np.zeros(len(tasks), dtype=bool)
         if not settings.repeatable:
             repeated = tasks.target_in_history

@@ -103,9 +103,13 @@ class EventLog:
         return found
 
     def followed_by(
-        self, newer: PackedSequences, times: np.ndarray | None = None, users: np.ndarray | None = None
+        self,
+        newer: PackedSequences,
+        times: np.ndarray | None = None,
+        users: np.ndarray | None = None,
+        order: np.ndarray | None = None,
     ) -> EventLog:
-        """These events and then newer ones, in order of their times; without times as if all began at once.
+        """These events and then newer ones, in order of their times; without any order as if all began at once.
 
         None comes before the last of these.
 
@@ -114,8 +118,10 @@ class EventLog:
             times: float64 [n_interactions], when they came; None where that is not known: each a second after the last.
             users: int64 [n_users], the users' arrival ranks, of whom some may be among these, and go on; None for
                 others, who come after them.
+            order: float64 [n_interactions], what ascends with time where times are not given; None for nothing.
         """
-        order = np.argsort(newer.places if times is None else times, kind="stable")
+        by_time = order if times is None else times
+        order = np.argsort(newer.places if by_time is None else by_time, kind="stable")
         n_before = int(self.users.max(initial=-1)) + 1
         if users is None:
             users = n_before + np.arange(len(newer))

@@ -177,11 +177,15 @@ class TrainedParts:
     def now(self, tasks: TaskSet, numbers: np.ndarray | None = None) -> TaskSet:
         """The tasks, asked after all events that are known; at T if nothing has come since.
 
+        When they came is told on a clock, which a log without times has not.
+
         Args:
             tasks: N of them.
             numbers: int64 [N], the tasks' users in the log, -1 for who is not in it; None for nobody.
         """
         counting = self.counting
+        if not all(one.has_times for one in counting):
+            tasks = replace(tasks, asked=None)
         if not any(len(one.events) > one.n_past for one in counting):
             return tasks
         n = len(tasks)

@@ -61,7 +61,7 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     given, again, twice = digest(found), learned_before(parts, found), _repeats(found)
     found = found.of_rows(~(again | twice))
     numbers = parts.numbers_of(found.users)
-    newer = Newer.of(found.sequences(), found.times, numbers, len(parts.log))
+    newer = Newer.of(found.sequences(), found.times, numbers, len(parts.log), found.order)
     if not len(newer.users) and not again.any():
         skipped = f", {found.n_unknown:,} with unknown ones" if found.n_unknown else ""
         raise InputError(f"nothing can be learned from this log: it has no interaction with a known item{skipped}.")
@@ -142,7 +142,7 @@ def _repeats(found: Histories) -> np.ndarray:
 
 def _say_of_old(parts: TrainedParts, found: Histories) -> None:
     """Of interactions from before the end of the log that the parts were trained on, who may be in it."""
-    ends = [float(one.events.times[one.n_past - 1]) for one in parts.counting if one.n_past]
+    ends = [float(one.events.times[one.n_past - 1]) for one in parts.counting if one.n_past and one.has_times]
     if found.times is None or not ends:
         return
     n_old = int((found.times <= ends[0]).sum())

@@ -243,6 +243,7 @@ def fit_context(context: RunContext, name: str, to_all: bool = False) -> FitCont
         values=context.config.values(name),
         old=data.past if to_all else data.users.old,
         times=data.past_times if to_all else data.old_times,
+        has_times=data.has_time,
         n_items=data.item_num,
         catalogue=context.catalogue,
         max_length=data.max_item_list_len,

@@ -108,7 +108,8 @@ class Run:
         whole = Recommender(
             vocabulary, catalogue, trained, generator, rules, values, config.device, log, keys_of(names), choices
         )
-        if self.dataset.past_times is not None:
+        if self.dataset.has_time:
+            assert self.dataset.past_times is not None
             whole.learned_rows = np.unique(
                 row_keys([names[user] for user in log.owners], log.items, self.dataset.past_times)
             )

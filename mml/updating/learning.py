@@ -60,6 +60,7 @@ class Training:
             values=own_values(self.values, name),
             old=log,
             times=None,
+            has_times=False,
             n_items=n_items,
             catalogue=self.catalogue,
             max_length=self.max_length,
@@ -93,7 +94,7 @@ def learned(
     found: dict[str, TrainedLearner] = {}
     for name, learner in learners.items():
         if isinstance(learner, (EventLearner, LogFollower)):
-            found[name] = learner.followed_by(newer.log, newer.times, newer.users)
+            found[name] = learner.followed_by(newer.log, newer.times, newer.users, newer.order)
         else:
             fitted = training.fitted(name, whole) if name in training.choices else learner
             found[name] = correction.corrected(fitted)

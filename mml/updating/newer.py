@@ -17,6 +17,7 @@ class Newer:
     Args:
         log: the newer ones of each user who has any.
         times: float64 [n_interactions], when they came; None if they are not known.
+        order: float64 [n_interactions], what ascends with time, such as rows of a table; None if that is not known.
         users: int64 [n_users], the users' numbers in the older log; those who are not in it are numbered from its
             number of users on, one after the other.
         n_old: users of the older log.
@@ -24,24 +25,36 @@ class Newer:
 
     log: PackedSequences
     times: np.ndarray | None
+    order: np.ndarray | None
     users: np.ndarray
     n_old: int
 
     @classmethod
-    def of(cls, log: PackedSequences, times: np.ndarray | None, numbers: np.ndarray, n_old: int) -> Newer:
-        """Of sequences, some of them empty, and the users' numbers in the older log, -1 for who is not in it."""
+    def of(
+        cls,
+        log: PackedSequences,
+        times: np.ndarray | None,
+        numbers: np.ndarray,
+        n_old: int,
+        order: np.ndarray | None = None,
+    ) -> Newer:
+        """Of sequences, some of them empty, and the users' numbers in the older log, -1 for who is not in it.
+
+        Where there are times, they are the order.
+        """
         some = log.lengths > 0
         users = numbers[some]
         is_new = users < 0
         users[is_new] = n_old + np.arange(int(is_new.sum()))
-        return cls(PackedSequences(log.items, np.unique(log.offsets)), times, users, n_old)
+        by_time = order if times is None else times
+        return cls(PackedSequences(log.items, np.unique(log.offsets)), times, by_time, users, n_old)
 
     def without(self, left_out: np.ndarray) -> Newer:
         """What the other users did; bool [n_users]."""
         kept = ~left_out[self.log.owners]
-        times = None if self.times is None else self.times[kept]
+        times, order = (None if one is None else one[kept] for one in (self.times, self.order))
         numbers = np.where(self.users < self.n_old, self.users, -1)
-        return Newer.of(self.log.only(kept), times, numbers, self.n_old)
+        return Newer.of(self.log.only(kept), times, numbers, self.n_old, order)
 
     def after(self, old: PackedSequences) -> PackedSequences:
         """All sequences: those of the older log, of which some go on, and those of users who are new."""

@@ -36,7 +36,8 @@ def _context(times: bool = True, features: np.ndarray | None = None) -> FitConte
     return FitContext(
         values={"repeatable": False, "cases": 400, "product_cases": 100, "launch_penalty": 0.01},
         old=log,
-        times=seconds[order] if times else None,
+        times=seconds[order] if times else np.argsort(np.argsort(seconds))[order].astype(float),
+        has_times=times,
         n_items=N_ITEMS,
         catalogue=catalogue,
         max_length=10,

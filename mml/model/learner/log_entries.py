@@ -69,14 +69,22 @@ class LogLearner:
         log: the old users' sequences.
         times: float64 [n_interactions], or None.
         n_items: number of items, the padding item included.
+        has_times: whether these are times; if not, they only order the interactions.
     """
 
     adapts = False
 
     def __init__(
-        self, name: str, method: LogMethod, log: PackedSequences, times: np.ndarray | None, n_items: int
+        self,
+        name: str,
+        method: LogMethod,
+        log: PackedSequences,
+        times: np.ndarray | None,
+        n_items: int,
+        has_times: bool = True,
     ) -> None:
         self.name, self._method, self._log, self._times, self._n_items = name, method, log, times, n_items
+        self._has_times = has_times and times is not None
 
     @cached_property
     def _model(self) -> LogModel:
@@ -89,17 +97,23 @@ class LogLearner:
         self._model  # noqa: B018 - made when it is first asked for
 
     def followed_by(
-        self, newer: PackedSequences, times: np.ndarray | None, users: np.ndarray | None = None
+        self,
+        newer: PackedSequences,
+        times: np.ndarray | None,
+        users: np.ndarray | None = None,
+        order: np.ndarray | None = None,
     ) -> LogLearner:
         """Fitted to its log and what came since; lengths of time among its settings stay as long as they were.
 
         A log without times goes on without any: seconds would not go with its order.
         """
-        own, has_times = even_times(self._log, self._times), self._times is not None
-        events = EventLog.of_sequences(self._log, own).followed_by(newer, times if has_times else None, users)
+        own = even_times(self._log, self._times)
+        since = times if self._has_times else None
+        events = EventLog.of_sequences(self._log, own).followed_by(newer, since, users, order)
         past = Past.of(events, len(events))
         method = self._method.in_longer(span_of(past.times) / span_of(own))
-        return LogLearner(self.name, method, past.log, past.times if has_times else None, self._n_items)
+        kept = None if self._times is None else past.times
+        return LogLearner(self.name, method, past.log, kept, self._n_items, self._has_times)
 
     def expectations(self, tasks: TaskSet) -> LogOutput:
         return self.output(tasks, self._n_items)
@@ -111,7 +125,7 @@ class LogLearner:
     def state(self) -> State:
         log = {"items": torch.from_numpy(self._log.items), "offsets": torch.from_numpy(self._log.offsets)}
         times = None if self._times is None else torch.from_numpy(self._times)
-        return {"chosen": chosen(self._method), "log": log, "times": times}
+        return {"chosen": chosen(self._method), "log": log, "times": times, "has_times": self._has_times}
 
 
 class LogEntry:
@@ -144,13 +158,13 @@ class LogEntry:
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
         method = replace(self._start(context.values), **choice)
-        return LogLearner(name, method, context.old, context.times, context.n_items)
+        return LogLearner(name, method, context.old, context.times, context.n_items, context.has_times)
 
     def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
         method = replace(self._start(values), **state["chosen"])
         log = PackedSequences(state["log"]["items"].numpy(), state["log"]["offsets"].numpy())
         times = None if state["times"] is None else state["times"].numpy()
-        return LogLearner(name, method, log, times, context.catalogue.n_items)
+        return LogLearner(name, method, log, times, context.catalogue.n_items, state.get("has_times", True))
 
     def _start(self, values: Values) -> LogMethod:
         return start_of(self._method, read(settings_of(self._method), values))

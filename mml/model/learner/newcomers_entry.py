@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -62,7 +61,7 @@ class NewcomersLearner:
     ) -> None:
         self.name, self.events, self._chosen, self.n_past = name, events, chosen, n_past
         self._catalogue, self._repeatable, self._counted = catalogue, repeatable, counted
-        self._launches, self._how, self._has_times = launches, how, has_times
+        self._launches, self._how, self.has_times = launches, how, has_times
 
     @cached_property
     def _shares(self) -> Shares:
@@ -82,21 +81,23 @@ class NewcomersLearner:
         return warm
 
     def over(self, events: EventLog) -> NewcomersLearner:
-        rest = self._catalogue, self._repeatable, self._counted, self._launches, self._how, self._has_times
+        rest = self._catalogue, self._repeatable, self._counted, self._launches, self._how, self.has_times
         return NewcomersLearner(self.name, self._chosen, events, self.n_past, *rest)
 
     def followed_by(
-        self, newer: PackedSequences, times: np.ndarray | None, users: np.ndarray | None = None
+        self,
+        newer: PackedSequences,
+        times: np.ndarray | None,
+        users: np.ndarray | None = None,
+        order: np.ndarray | None = None,
     ) -> NewcomersLearner:
         """It and what came since; a log without times goes on without any: seconds would not go with its order."""
-        return self.over(self.events.followed_by(newer, times if self._has_times else None, users))
+        return self.over(self.events.followed_by(newer, times if self.has_times else None, users, order))
 
     def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> NewcomersOutput:
         at, protocol = tasks.moments, "online"
         if at is None:
             at, protocol = Moments(np.full(len(tasks), self.n_past), np.full(len(tasks), -1)), "frozen"
-        if not self._has_times:
-            tasks = replace(tasks, asked=None)  # seconds are not on its clock
         is_online = protocol == "online"
         return NewcomersOutput(self._models[protocol], tasks, n_items, self._warm, at, is_online=is_online)
 
@@ -114,7 +115,7 @@ class NewcomersLearner:
         kept = {name: torch.from_numpy(np.ascontiguousarray(getattr(self.events, name))) for name in _ARRAYS}
         chosen = {protocol: state_of(one) for protocol, one in self._chosen.items()}
         state = {"chosen": chosen, "log": kept, "n_past": self.n_past, "counted": self._counted}
-        state["has_times"] = self._has_times
+        state["has_times"] = self.has_times
         return state if self._launches is None else state | {"launches": torch.from_numpy(self._launches)}
 
 
@@ -151,7 +152,7 @@ class NewcomersEntry:
         catalogue, n_items = context.catalogue, context.catalogue.n_items
         content, how = content_of(catalogue, context.n_candidates), read(NewcomersSettings, context.values)
         launches = None if content is None else learned(events, content, repeatable, how)
-        rest = catalogue, repeatable, n_items, launches, how, context.times is not None
+        rest = catalogue, repeatable, n_items, launches, how, context.has_times
         return NewcomersLearner(name, chosen, events, len(events), *rest)
 
     def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
@@ -174,7 +175,7 @@ def content_of(catalogue: Catalogue, n_items: int) -> np.ndarray | None:
 
 
 def events_of(context: FitContext) -> EventLog:
-    """The old users' interactions in order of time; without times, as if users had come one after the other."""
+    """The old users' interactions in order of time; where that is not known, user after user."""
     return EventLog.of_sequences(context.old, even_times(context.old, context.times))
 
 

@@ -57,7 +57,9 @@ class EventLearner(TrainedLearner, Protocol):
     def over(self, events: EventLog) -> EventLearner:
         """The same over another log, that up to T and what came since."""
 
-    def followed_by(self, newer: PackedSequences, times: np.ndarray | None, users: np.ndarray | None) -> EventLearner:
+    def followed_by(
+        self, newer: PackedSequences, times: np.ndarray | None, users: np.ndarray | None, order: np.ndarray | None
+    ) -> EventLearner:
         """The same over its log and what came since; arguments as for `EventLog.followed_by`."""
 
     @property
@@ -68,12 +70,18 @@ class EventLearner(TrainedLearner, Protocol):
     def n_past(self) -> int:
         """How many of its events came up to T."""
 
+    @property
+    def has_times(self) -> bool:
+        """Whether the log's times are times; if not, they only order its events."""
+
 
 @runtime_checkable
 class LogFollower(TrainedLearner, Protocol):
     """A learner that is fitted to its log and what came since by itself; it is not corrected."""
 
-    def followed_by(self, newer: PackedSequences, times: np.ndarray | None, users: np.ndarray | None) -> LogFollower:
+    def followed_by(
+        self, newer: PackedSequences, times: np.ndarray | None, users: np.ndarray | None, order: np.ndarray | None
+    ) -> LogFollower:
         """The same over its log and what came since; arguments as for `EventLog.followed_by`."""
 
 
@@ -162,6 +170,7 @@ class FitContext:
         values: all settings, those of `learners.<name>` over the common ones.
         old: the old users' sequences.
         times: float64 [n_interactions], when each of their interactions came; None where that is not known.
+        has_times: whether these are times; if not, they are the numbers of the log's rows.
         n_items: number of items, the padding item included.
         catalogue: the items.
         max_length: longest history.
@@ -175,6 +184,7 @@ class FitContext:
     values: Values
     old: PackedSequences
     times: np.ndarray | None
+    has_times: bool
     n_items: int
     catalogue: Catalogue
     max_length: int

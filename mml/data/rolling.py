@@ -21,12 +21,14 @@ class Queries:
         users: int64 [N], whose events in the log are the user's own; -1 for none.
         asked: float64 [N], when the user took the latest item of the history, on the log's clock; NaN if that is not
             known.
+        shots: int64 [N], how many interactions the user had before; histories may hold the latest of them only.
     """
 
     histories: np.ndarray
     known: np.ndarray
     users: np.ndarray
     asked: np.ndarray
+    shots: np.ndarray
 
     def __len__(self) -> int:
         return len(self.known)
@@ -60,8 +62,8 @@ class Cases:
 
     @property
     def shots(self) -> np.ndarray:
-        """int64 [N], items in the histories."""
-        return self.queries.lengths
+        """int64 [N], interactions that the users had before."""
+        return self.queries.shots
 
     def take(self, rows: np.ndarray | slice) -> Cases:
         """The cases `rows`, an index [k], a mask [N] or a slice."""
@@ -84,7 +86,8 @@ def cases_at(events: EventLog, numbers: np.ndarray, known: np.ndarray, longest: 
         longest: histories are the latest so many interactions.
     """
     histories = histories_before(events, numbers, longest)
-    queries = Queries(histories, known, events.users[numbers], _latest_times(events, numbers))
+    shots = _places(events)[numbers]
+    queries = Queries(histories, known, events.users[numbers], _latest_times(events, numbers), shots)
     return Cases(queries, events.items[numbers], numbers)
 
 

@@ -24,4 +24,5 @@ def random_events(seed: int, n_users: int = 30, n_items: int = 15, n: int = 300)
 def strangers(histories: list[list[int]], known: list[int], asked: float = np.nan) -> Queries:
     """Queries of nobody in the log."""
     n = len(known)
-    return Queries(np.array(histories), np.array(known), np.full(n, -1), np.full(n, asked))
+    own = np.array(histories)
+    return Queries(own, np.array(known), np.full(n, -1), np.full(n, asked), (own > 0).sum(1))

@@ -247,7 +247,7 @@ def test_youth_weighs_touched_items_by_how_long_they_have_been_there() -> None:
         torch.testing.assert_close(young[row, touched], expected, atol=1e-4, rtol=1e-4)
     both = chosen, replace(chosen, youth=0.7)
     torch.testing.assert_close(*(Newcomers(one, shares).scores(queries, "present") for one in both))
-    nobody = replace(queries, histories=np.zeros_like(queries.histories))
+    nobody = replace(queries, histories=np.zeros_like(queries.histories), shots=np.zeros_like(queries.shots))
     torch.testing.assert_close(*(Newcomers(one, shares).scores(nobody) for one in both))
 
 
@@ -257,7 +257,8 @@ def _of_pairs(is_newest: np.ndarray, **how: object) -> tuple[Shares, Cases, Tens
     n = 60
     events = EventLog.from_rows(np.arange(n), 1 + np.arange(n) // 2, np.arange(float(n)))
     known = np.arange(20, 50)
-    queries = Queries(np.zeros((len(known), 1), dtype=np.int64), known, np.arange(len(known)), known * 1.0)
+    nothing = np.zeros(len(known), dtype=np.int64)
+    queries = Queries(nothing[:, None], known, np.arange(len(known)), known * 1.0, nothing)
     shares = Shares(events, 31, n, True, how=read(NewcomersSettings, how))
     product = torch.zeros(len(known), 31)
     product[torch.from_numpy(shares.untouched.at(known, slice(None)))] = -torch.inf

@@ -44,8 +44,11 @@ class LinearModel:
         own[self.place[known]] = ratios.to(own)[known]
         return LinearModel(self.weights * own, self.floor * own, self.place, self.decay)
 
-    def scores(self, items: np.ndarray) -> Tensor:
-        """Scores [c, k + 1] after histories int64 [c, L], 0 padded at the end."""
+    def scores(self, items: np.ndarray, shots: np.ndarray | None = None) -> Tensor:
+        """Scores [c, k + 1] after histories int64 [c, L], 0 padded at the end.
+
+        They are the latest of `shots` interactions, int64 [c]; all of them if None.
+        """
         n = (items > 0).sum(1)
         age = n[:, None] - 1 - np.arange(items.shape[1])[None]
         weights = np.where(age >= 0, self.decay ** np.maximum(age, 0.0), 0.0)
@@ -53,8 +56,8 @@ class LinearModel:
         rows = self.place[torch.from_numpy(items).to(self.place.device)]
         x = torch.from_numpy(weights).to(self.weights)
         predicted = embedding_bag(rows, self.weights, per_sample_weights=x, mode="sum")
-        lengths = torch.from_numpy(n).to(rows.device)
-        return (predicted.clamp(min=0) + self.floor[(lengths - 1).clamp(0, len(self.floor) - 1)]).log()
+        numbers = torch.from_numpy(n if shots is None else shots).to(rows.device)
+        return (predicted.clamp(min=0) + self.floor[(numbers - 1).clamp(0, len(self.floor) - 1)]).log()
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ class LinearOutput:
         return lambda items: scores[:, place[items]]
 
     def _scores(self, cases: slice | Tensor) -> Tensor:
-        return self.model.scores(self.tasks.inputs(cases if isinstance(cases, slice) else cases.cpu().numpy()))
+        rows = cases if isinstance(cases, slice) else cases.cpu().numpy()
+        return self.model.scores(self.tasks.inputs(rows), self.tasks.shots[rows])
 
 
 class LinearRegression:

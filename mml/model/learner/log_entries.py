@@ -57,7 +57,8 @@ class LogOutput:
 
     def _scores(self, cases: slice | Tensor) -> Tensor:
         rows = cases.cpu().numpy() if isinstance(cases, Tensor) else cases
-        return self._model.scores(self._tasks.inputs(rows)).float()[:, : self._n_items]
+        tasks = self._tasks
+        return self._model.scores(tasks.inputs(rows), shots=tasks.shots[rows]).float()[:, : self._n_items]
 
 
 class LogLearner:

@@ -138,7 +138,7 @@ class EarlierNewcomers:
         total = 0.0
         for begin in range(0, len(cases), _BLOCK):
             own = cases.take(slice(begin, begin + _BLOCK))
-            scores = model.scores(own.queries.histories).numpy()
+            scores = model.scores(own.queries.histories, shots=own.shots).numpy()
             target = scores[np.arange(len(own)), own.targets]
             scores[:, 0] = -np.inf
             if not self._repeatable:

@@ -24,7 +24,7 @@ class ContentNeighbours:
         self.known = (vectors != 0).any(1)
         self.known[0] = False
 
-    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None, shots: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
         weights = torch.from_numpy(decayed(histories, self._decay)).float()
         states = torch.einsum("cl,cld->cd", weights, self._vectors[torch.from_numpy(histories)])

@@ -98,7 +98,7 @@ class IALSModel:
         self.items, self.known, self._settings = items, known, settings
         self._gram = settings.unobserved * (items.T @ items)
 
-    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None, shots: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
         weights = torch.from_numpy(decayed(histories, self._settings.decay))
         rows, n_known = torch.from_numpy(histories), int(self.known.sum())

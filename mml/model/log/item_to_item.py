@@ -34,7 +34,7 @@ class ItemToItem:
         """bool [n_items], the items that take part."""
         return self.catalogue.known
 
-    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None, shots: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
         rows, weights = self.catalogue.place[histories], decayed(histories, self.decay)
         place = torch.from_numpy(self.catalogue.place)

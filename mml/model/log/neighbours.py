@@ -93,7 +93,7 @@ class NeighbourModel:
         counts = np.bincount(log.items, minlength=n_items)
         self._backoff = kernels.backoff * counts / max(counts.max(initial=0), 1)
 
-    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None, shots: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
         if not len(self._idf) or not self.known.any():
             return torch.zeros(len(histories), self._n_items)

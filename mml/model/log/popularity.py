@@ -34,9 +34,9 @@ class Shares:
         """Their shares after so many interactions, int64 [c] -> float64 [c, n_items]."""
         return self.shares[torch.from_numpy(np.clip(lengths - 1, 0, len(self.shares) - 1))]
 
-    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None, shots: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
-        return behind(self.of((histories > 0).sum(1)).float(), self.known)
+        return behind(self.of((histories > 0).sum(1) if shots is None else shots).float(), self.known)
 
 
 @dataclass(frozen=True)

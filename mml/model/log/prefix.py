@@ -63,7 +63,7 @@ class PrefixModel:
         n_each = np.maximum(first.lengths - 1, 0)
         self._users = np.repeat(np.arange(len(first)), n_each)
 
-    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None, shots: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
         step = max(_CELLS // max(len(self._next), self._n_items, 1), 1)
         own = np.full(len(histories), -1) if own is None else own

@@ -58,7 +58,7 @@ class PriorMethod(LogMethod):
 class WithPrior:
     """score(i) = log( max(0, s_i) / sum_j max(0, s_j) + prior p_ni ), s a model's scores.
 
-    p_ni is i's share of what the old users took after n interactions, as many as the history has.
+    p_ni is i's share of what the old users took after n interactions, as many as the user had.
 
     Args:
         model: whose scores.
@@ -75,9 +75,9 @@ class WithPrior:
         """bool [n_items], the items that the model can tell anything about."""
         return self.model.known
 
-    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None, shots: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
-        mixed = self.model.scores(histories, own).clamp(min=0).mul_(self.known)
+        mixed = self.model.scores(histories, own, shots).clamp(min=0).mul_(self.known)
         mixed /= mixed.sum(1, keepdim=True).clamp(min=1e-12)
-        mixed += self.prior * self.shares.of((histories > 0).sum(1)).float()
+        mixed += self.prior * self.shares.of((histories > 0).sum(1) if shots is None else shots).float()
         return mixed.clamp_(min=_LEAST).log_().masked_fill_(~self.known, 2 * math.log(_LEAST))

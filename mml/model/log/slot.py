@@ -25,7 +25,7 @@ class LogModel(Protocol):
     def known(self) -> Tensor:
         """bool [n_items], the items that it can tell anything about; never the padding item."""
 
-    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None, shots: np.ndarray | None = None) -> Tensor:
         """Scores [c, n_items] after histories int64 [c, L], oldest first, 0 pads at the end.
 
         Unknown items of a history are passed over, and unknown items' scores are below all others.
@@ -34,6 +34,8 @@ class LogModel(Protocol):
             histories: see above.
             own: int64 [c], which sequence of the log is the case's own user's, -1 for none; none is if None. It is no
                 neighbour of its own history, and its prefixes are none. Counts and regressions are of everybody.
+            shots: int64 [c], how many interactions the users had, of which the histories may be the latest; as many
+                as these hold if None.
         """
 
 
@@ -139,7 +141,7 @@ class LogScorer:
     def scores(self, cases: slice) -> Tensor:
         """[c, n_items]."""
         own = None if self.own is None else self.own[cases]
-        return self.model.scores(self.tasks.inputs(cases), own)[:, : self.limit]
+        return self.model.scores(self.tasks.inputs(cases), own, self.tasks.shots[cases])[:, : self.limit]
 
 
 def behind(scores: Tensor, known: Tensor) -> Tensor:

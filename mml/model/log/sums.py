@@ -29,11 +29,11 @@ class SumOfScores:
         self._weights = [1.0 / len(models)] * len(models) if weights is None else list(weights)
         self.known = torch.stack([model.known for model in models]).any(0)
 
-    def scores(self, histories: np.ndarray, own: np.ndarray | None = None) -> Tensor:
+    def scores(self, histories: np.ndarray, own: np.ndarray | None = None, shots: np.ndarray | None = None) -> Tensor:
         """[c, n_items] after histories [c, L] (see LogModel)."""
         total = torch.zeros(len(histories), len(self.known))
         for model, weight in zip(self._models, self._weights, strict=True):
-            total += weight * standardised(model.scores(histories, own).float(), model.known, self._warm)
+            total += weight * standardised(model.scores(histories, own, shots).float(), model.known, self._warm)
         return total
 
 

@@ -215,7 +215,7 @@ class Newcomers:
             for exponent, one in zip(exponents[1:], others, strict=True):
                 logs += np.multiply(one, exponent, out=one)
             if only is None and self.chosen.youth:
-                has_history = own.lengths[:, None] > 0  # youth was chosen on cases that have one
+                has_history = own.shots[:, None] > 0  # youth was chosen on cases that have one
                 logs -= self.chosen.youth * has_history * self._shares.log_presence(own)
             found[rows] = self._with_untouched(logs, own)
         return torch.from_numpy(found)

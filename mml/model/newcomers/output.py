@@ -78,7 +78,6 @@ class NewcomersOutput:
 
     def _computed(self, cases: slice | Tensor) -> Tensor:
         rows = cases.cpu().numpy() if isinstance(cases, Tensor) else cases
-        queries = Queries(
-            self._tasks.inputs(rows), self._at.known[rows], self._at.users[rows], self._tasks.asked_at(rows)
-        )
+        tasks, at = self._tasks, self._at
+        queries = Queries(tasks.inputs(rows), at.known[rows], at.users[rows], tasks.asked_at(rows), tasks.shots[rows])
         return self._model.scores(queries, self._only)[:, : self._n_items]

@@ -205,7 +205,7 @@ class Shares:
         What was said at the latest moment is kept: a service is asked again and again at the end of its log.
         """
         known = int(queries.known[0])
-        moment, places = self._moment, np.minimum(queries.lengths, self.how.furthest)
+        moment, places = self._moment, np.minimum(queries.shots, self.how.furthest)
         if moment[0] != known or len(moment[1]) * len(parts) * self.n_items > _KEPT:
             self._moment = moment = known, {}
         for place in np.unique(places):
@@ -308,7 +308,7 @@ class Shares:
                 queries.known, queries.known.astype(np.float64)
             )
         found = np.zeros((len(queries), self.n_items))
-        places = np.minimum(queries.lengths, self.how.furthest)
+        places = np.minimum(queries.shots, self.how.furthest)
         for place in np.unique(places):
             rows = np.flatnonzero(places == place)
             known = queries.known[rows]

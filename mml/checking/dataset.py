@@ -16,6 +16,8 @@ from mml.data.tasks import TaskSet
 
 _FEW_USERS = 30  # fewer give intervals too wide to compare methods
 _MANY_SHORT = 0.5
+_BUSY_SHARE = 0.01  # of the log: a user with more moves what is counted
+_BUSY_TIMES = 100  # as many rows as the median user: with fewer it is a small log, not a busy user
 _REASONS = {
     "of_old_users_after_T": "are of old users after T; only online are they counted",
     "beyond_cold_user_max_inter": "are beyond cold_user_max_inter, so that new users are cold",
@@ -30,6 +32,7 @@ def check_dataset(dataset: MMLDataset) -> list[Finding]:
     found = [
         *check_log(_log_of(dataset), dataset.settings.repeatable),
         *_split(dataset, tasks),
+        *_busiest(dataset),
         *_cases(dataset, tasks),
         *_ties(dataset, tasks),
         *_short(dataset),
@@ -48,6 +51,25 @@ def _log_of(dataset: MMLDataset) -> Log:
     kept = (log.users >= n_before) | (time is None or log.times <= time)
     items = pd.factorize(log.items)[0]  # type: ignore[call-overload]
     return Log(log.users[kept], items[kept], log.times[kept] if dataset.has_time else None)
+
+
+def _busiest(dataset: MMLDataset) -> list[Finding]:
+    """Users who have much of the log, such as bots: online what they do after T is counted, too."""
+    log = dataset.whole_log
+    counts = np.bincount(log.users)
+    median = float(np.median(counts[counts > 0]))
+    busy = np.flatnonzero((counts > _BUSY_SHARE * len(log.users)) & (counts > _BUSY_TIMES * median))
+    if not len(busy):
+        return []
+    first = busy[counts[busy].argmax()]
+    n_on_one = int(pd.Series(log.items)[log.users == first].value_counts().iloc[0])
+    who = "1 user has" if len(busy) == 1 else f"{len(busy)} users have"
+    text = (
+        f"{who} more than {_BUSY_SHARE:.0%} of the log and {_BUSY_TIMES} times as many rows as the median user, such "
+        f"as '{dataset.user_tokens[first]}' with {share(counts[first], len(log.users))}, {n_on_one:,} of them of one "
+        "item."
+    )
+    return [Finding("warning", text, "If that is a bot or a test, remove its rows: they count as anybody's.")]
 
 
 def _split(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:

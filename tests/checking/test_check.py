@@ -178,6 +178,20 @@ def test_zeros_that_the_log_or_the_item_file_has_lost(log: str, item: str, tmp_p
         assert found(texts(tmp_path, *more), f"warning: 0 of 24 (0 %) of the log's items are in log.item. {said}")
 
 
+@pytest.mark.parametrize(("clicks", "is_said"), [(4000, True), (500, False)])
+@pytest.mark.parametrize("user", ["u001", "robot"])
+def test_a_user_with_much_of_the_log(user: str, clicks: int, is_said: bool, tmp_path: Path) -> None:
+    """An old user, whose clicks come after T, and a new one."""
+    clicked = [[user, "i003", str(1_600_000_000 + 3600 * 35 + step)] for step in range(clicks)]
+    rows = small_rows()
+    write_log(tmp_path, [*rows, *clicked])
+    n = clicks + sum(row[0] == user for row in rows)
+    n_on_one = clicks + sum(row[:2] == [user, "i003"] for row in rows)
+    said = f"such as '{user}' with {n:,} of {len(rows) + clicks:,}"
+    assert found(texts(tmp_path), "warning: 1 user has", said, f"{n_on_one:,} of them of one item.") == is_said
+    assert not found(texts(tmp_path, "--data_split_quantile=0.5"), "2 users have")
+
+
 def test_repeats_and_ties_against_a_plain_loop() -> None:
     random = np.random.default_rng(3)
     users, items, times = (random.integers(0, high, 300) for high in (20, 9, 40))

@@ -12,6 +12,7 @@ from torch import Tensor
 from mml.data.events import EventLog
 from mml.data.rolling import Cases, Queries, cases_after, rolling_newcomers
 from mml.data.tasks import Moments, evaluation_tasks
+from mml.model.newcomers import launches, learner, pool
 from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.launches import UNTOUCHED, learned, untouched_weights
 from mml.model.newcomers.learner import (
@@ -56,6 +57,39 @@ def test_choices_are_weights_and_follow_from_the_past_alone(protocol: str) -> No
     other = _chosen(later, protocol)
     for name in LEARNERS:
         np.testing.assert_array_equal(chosen.weights[name], other.weights[name])
+
+
+@pytest.mark.parametrize("protocol", ["frozen", "online"])
+def test_choices_in_a_large_catalogue_are_made_in_small_blocks(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = random_events(0, n_items=N_ITEMS)
+    past, weights, content = events.first(200), [], np.random.default_rng(0).normal(size=(N_ITEMS, 3))
+    chosen, queries = [], strangers([[2, 5, 0], [3, 0, 0], [4, 6, 7]], [120, 150, 200])
+    for cells in (2**23, 3 * N_ITEMS):
+        monkeypatch.setattr(learner, "_CELLS", cells)
+        monkeypatch.setattr(launches, "_CELLS", cells)
+        chosen.append(_chosen(events, protocol))
+        weights.append(untouched_weights(past, content, False, HOW)[protocol])
+    np.testing.assert_allclose(weights[0], weights[1], atol=1e-9)
+    one, other = chosen
+    for name in LEARNERS:
+        np.testing.assert_allclose(one.weights[name], other.weights[name], atol=1e-9)
+        np.testing.assert_allclose(one.exponents[name], other.exponents[name], rtol=1e-4)
+    shares = Shares(events, N_ITEMS, 200, False)
+    torch.testing.assert_close(*(Newcomers(one, shares).scores(queries) for one in chosen), atol=1e-4, rtol=1e-4)
+
+
+def test_the_product_is_fitted_to_fewer_cases_where_they_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def fitted(mixtures: pool.Mixtures, targets: Tensor, floor: float, shrinkage: float) -> Tensor:
+        asked.append(len(targets))
+        return pool.product_weights(mixtures, targets, floor, shrinkage)
+
+    monkeypatch.setattr(learner, "product_weights", fitted)
+    _chosen(random_events(0, n_items=N_ITEMS), "frozen")
+    monkeypatch.setattr(learner, "_MOST", 11 * len(LEARNERS) * N_ITEMS)
+    _chosen(random_events(0, n_items=N_ITEMS), "frozen")
+    assert asked == [13, 11]  # of 13 touched targets
 
 
 def test_as_if_the_log_ended_at_each_query() -> None:

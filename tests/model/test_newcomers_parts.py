@@ -10,12 +10,14 @@ import torch
 
 from mml.data.events import EventLog
 from mml.data.rolling import Cases, cases_after
+from mml.model.newcomers import content as module_of_content
+from mml.model.newcomers import pool
 from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.following import Following
 from mml.model.newcomers.launches import UNTOUCHED, Unseen, learned, untouched_weights
 from mml.model.newcomers.nearness import Nearness
 from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Counts, Part, Rate, Shares
-from mml.model.newcomers.pool import mixture_weights, product_weights
+from mml.model.newcomers.pool import Mixtures, mixture_weights, product_weights
 from mml.model.newcomers.settings import NewcomersSettings
 from mml.settings import read
 from tests.data.random_events import random_events
@@ -187,10 +189,11 @@ def test_product_weights_find_the_part_that_knows() -> None:
     rng = np.random.default_rng(1)
     logs = rng.normal(size=(400, 12, 2))
     targets = np.array([rng.choice(12, p=np.exp(row) / np.exp(row).sum()) for row in logs[:, :, 0]])
-    found = product_weights(torch.from_numpy(logs).float(), torch.from_numpy(targets), 0.0, 1e-4)
+    mixtures = _candidates(torch.from_numpy(logs).float())
+    found = product_weights(mixtures, torch.from_numpy(targets), 0.0, 1e-4)
     assert found[0] == pytest.approx(1.0, abs=0.2)
     assert found[1] == pytest.approx(0.0, abs=0.1)
-    shrunk = product_weights(torch.from_numpy(logs).float(), torch.from_numpy(targets), 0.0, 1e4)
+    shrunk = product_weights(mixtures, torch.from_numpy(targets), 0.0, 1e4)
     np.testing.assert_allclose(shrunk, 0.5, atol=1e-2)
 
 
@@ -198,9 +201,42 @@ def test_products_leave_out_what_is_no_candidate() -> None:
     rng = np.random.default_rng(2)
     logs = torch.from_numpy(rng.normal(size=(50, 6, 2))).float()
     targets = torch.from_numpy(rng.integers(1, 5, 50))
-    without = product_weights(logs[:, :5], targets, 0.01, 0.01)
-    logs[:, 5] = -torch.inf
-    np.testing.assert_allclose(product_weights(logs, targets, 0.01, 0.01), without, atol=1e-4)
+    without = product_weights(_candidates(logs[:, :5]), targets, 0.01, 0.01)
+    logs[:, 5], excluded = 0.0, torch.zeros(50, 6, dtype=torch.bool)
+    excluded[:, 5] = True
+    np.testing.assert_allclose(product_weights(Mixtures(logs, excluded), targets, 0.01, 0.01), without, atol=1e-4)
+
+
+@pytest.mark.parametrize("numbers", [1, 6 * 2 * 7, 6 * 2 * 50])
+def test_products_of_large_catalogues_are_made_block_by_block(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    logs, targets = torch.from_numpy(rng.normal(size=(50, 6, 2))).float(), torch.from_numpy(rng.integers(1, 5, 50))
+    excluded = torch.zeros(50, 6, dtype=torch.bool)
+    excluded[:, 0] = excluded[7, 5] = True
+    whole = product_weights(Mixtures(logs, excluded), targets, 0.01, 0.01)
+    expected = (logs @ whole).masked_fill(excluded, -torch.inf)
+    monkeypatch.setattr(pool, "_NUMBERS", numbers)
+    in_blocks = Mixtures(logs, excluded)
+    sizes = [some.stop - some.start for some in in_blocks.blocks()]
+    assert (max(sizes), sum(sizes)) == (max(numbers // 12, 1), 50)
+    torch.testing.assert_close(product_weights(in_blocks, targets, 0.01, 0.01), whole, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(in_blocks.replaced_by_product(whole), expected, rtol=1e-5, atol=1e-6)
+
+
+def _candidates(logs: torch.Tensor) -> Mixtures:
+    return Mixtures(logs, torch.zeros(logs.shape[:2], dtype=torch.bool))
+
+
+def test_content_is_made_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    features = [rng.normal(size=(20, d)).astype(np.float32) for d in (3, 5)]
+    features[0][4] = 0.0
+    whole = unit_content(features)
+    assert whole is not None
+    np.testing.assert_allclose(np.linalg.norm(whole[:, 3:], axis=1), 1.0)
+    assert not whole[4, :3].any()
+    monkeypatch.setattr(module_of_content, "_BLOCK", 7)
+    np.testing.assert_array_equal(unit_content(features), whole)
 
 
 def test_no_features_are_no_content() -> None:

@@ -16,6 +16,7 @@ from mml.model.log.histories import decayed
 from mml.model.newcomers.pool import mixture_weights
 from mml.model.newcomers.settings import NewcomersSettings
 
+_CELLS = 2**23  # cases times items at a time
 _STEPS = 100  # more than the fit has been seen to take: it ends where nothing changes
 
 
@@ -143,14 +144,19 @@ def _shares(
     cases = cases.take(kept[cases.targets])
     items = np.flatnonzero(kept)
     items = items[items > 0]
-    untouched = first[items][None] >= cases.queries.known[:, None]
-    columns = np.searchsorted(items, cases.targets)
-    s, p = (content[items] @ weights)[None], likeness(cases.queries, content, content[items], decay)
+    own_content = content[items]
+    s, step = (own_content @ weights)[None], max(_CELLS // max(len(items), 1), 1)
     found = np.empty((len(cases), len(UNTOUCHED)))
-    for column, part in enumerate(UNTOUCHED):
-        scores = np.where(untouched, part.scores(s, p), -np.inf)
-        shares = np.exp(scores - scores.max(1, keepdims=True, initial=-np.inf))
-        found[:, column] = shares[np.arange(len(cases)), columns] * untouched.sum(1) / shares.sum(1)
+    for begin in range(0, len(cases), step):
+        rows = slice(begin, begin + step)
+        own = cases.take(rows)
+        untouched = first[items][None] >= own.queries.known[:, None]
+        columns = np.searchsorted(items, own.targets)
+        p = likeness(own.queries, content, own_content, decay)
+        for column, part in enumerate(UNTOUCHED):
+            scores = np.where(untouched, part.scores(s, p), -np.inf)
+            shares = np.exp(scores - scores.max(1, keepdims=True, initial=-np.inf))
+            found[rows, column] = shares[np.arange(len(own)), columns] * untouched.sum(1) / shares.sum(1)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -16,14 +16,16 @@ from mml.files.bundle import State
 from mml.model.newcomers.launches import UNTOUCHED
 from mml.model.newcomers.newness import Newness, learned_newness
 from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Part, Shares
-from mml.model.newcomers.pool import mixture_weights, product_weights
+from mml.model.newcomers.pool import Mixtures, mixture_weights, product_weights
 
 LEARNERS: dict[str, tuple[Part, ...]] = {"present": (), "neighbours": NEIGHBOURS, "followers": FOLLOWERS}
 """Each is a mixture of the present's parts and one of these."""
 
 _ALL: tuple[Part, ...] = PRESENT + NEIGHBOURS + FOLLOWERS
 _COLUMN = {part: column for column, part in enumerate(_ALL)}
-_BLOCK = 64  # queries scored at a time
+_BLOCK = 64  # queries scored at a time, of a large catalogue fewer
+_CELLS = 2**23  # queries times items
+_MOST = 2**30  # numbers that the product's exponents are fitted to: 4 GB
 _SMALLEST = 1e-9  # share of an item that no part knows, so that its logarithm is finite
 _SEED = 0  # of the draw of the cases: the choices are the same whatever the run's seed is
 
@@ -76,7 +78,7 @@ def choose(past: EventLog, shares: Shares, protocol: str, repeatable: bool, unto
         weights[name] = np.zeros(len(_ALL))
         weights[name][columns] = mixture_weights(found[:, columns], floor)
         weights[name] = (1 - how.backing) * weights[name] + how.backing * weights["present"]
-    few = touched.at_random(how.product_cases, _SEED)
+    few = touched.at_random(min(how.product_cases, max(_MOST // (len(weights) * shares.n_items), 1)), _SEED)
     exponents, product = _product(shares, few, weights, floor, repeatable)
     youth = _youth(shares, few, product) if protocol == "online" else 0.0
     return Chosen(weights, exponents, youth, untouched, newness, len(cases))
@@ -96,14 +98,14 @@ def _of_targets(shares: Shares, cases: Cases) -> tuple[np.ndarray, np.ndarray, f
     and the mean share of the item at place `depth` of the present's parts."""
     how = shares.how
     found, gains, level = np.zeros((len(cases), len(_ALL))), np.zeros(len(_ALL)), 0.0
-    for rows in blocks_in_time(cases.queries, _BLOCK):
+    for rows in _blocks(cases.queries, shares.n_items):
         own = cases.take(rows)
         found[rows, : len(PRESENT)] = shares.of_items(own.queries, PRESENT, own.targets)
         for column, part in enumerate(shares.of(own.queries, _ALL[len(PRESENT) :]), len(PRESENT)):
             found[rows, column] = part[np.arange(len(rows)), own.targets]
             gains[column] += gains_of(part, found[rows, column], how.top).sum() / len(cases)
     few, depth = cases.at_random(how.depth_cases, _SEED), min(how.depth, shares.n_items - 1)
-    for rows in blocks_in_time(few.queries, _BLOCK):
+    for rows in _blocks(few.queries, shares.n_items):
         for part in shares.of(few.queries.take(rows), PRESENT):
             level += np.partition(part, -depth, axis=1)[:, -depth].sum() / len(PRESENT)
     return found, gains, level / len(few)
@@ -115,19 +117,18 @@ def _product(
     """The exponents of the mixtures, and the product, float32 [N, n_items]; -inf for what is no candidate."""
     mixtures = _Mixtures.of(weights.values(), shares.how.least_weight)
     logs = torch.empty(len(cases), shares.n_items, len(weights))
-    for rows in blocks_in_time(cases.queries, _BLOCK):
-        own = cases.take(rows)
+    excluded = torch.empty(len(cases), shares.n_items, dtype=torch.bool)
+    for rows in _blocks(cases.queries, shares.n_items):
+        own, places = cases.take(rows), torch.from_numpy(rows)
+        out = torch.from_numpy(shares.untouched.at(own.queries.known, slice(None)))
+        out[:, 0] = True
+        if not repeatable:
+            out.scatter_(1, torch.from_numpy(own.queries.histories), True)
         mixed = torch.from_numpy(np.stack(mixtures.logs(shares, own.queries), 2)).float()
-        mixed[torch.from_numpy(shares.untouched.at(own.queries.known, slice(None)))] = -torch.inf
-        logs[torch.from_numpy(rows)] = mixed
-    logs[:, 0] = -torch.inf
-    if not repeatable:
-        histories = torch.from_numpy(cases.queries.histories)
-        logs[torch.arange(len(cases))[:, None], histories] = -torch.inf
-    found = product_weights(logs, torch.from_numpy(cases.targets), floor, shares.how.shrinkage)
-    excluded = torch.isinf(logs).any(2)
-    product = (logs.masked_fill(excluded[..., None], 0.0) @ found).masked_fill(excluded, -torch.inf)
-    return {name: float(value) for name, value in zip(weights, found, strict=True)}, product
+        logs[places], excluded[places] = mixed.masked_fill_(out[..., None], 0.0), out
+    made = Mixtures(logs, excluded)
+    found = product_weights(made, torch.from_numpy(cases.targets), floor, shares.how.shrinkage)
+    return {name: float(value) for name, value in zip(weights, found, strict=True)}, made.replaced_by_product(found)
 
 
 def _youth(shares: Shares, cases: Cases, product: Tensor) -> float:
@@ -139,14 +140,20 @@ def _youth(shares: Shares, cases: Cases, product: Tensor) -> float:
     """
     how = shares.how
     tried = sorted(how.youths)
-    gains = np.zeros(len(tried))
-    for rows in blocks_in_time(cases.queries, _BLOCK):
+    gains = np.zeros((len(cases), len(tried)))
+    for rows in _blocks(cases.queries, shares.n_items):
         own, logs = cases.take(rows), product[torch.from_numpy(rows)].numpy()
         presence = shares.log_presence(own.queries)
         for column, exponent in enumerate(tried):
             scores = logs - exponent * presence
-            gains[column] += gains_of(scores, scores[np.arange(len(rows)), own.targets], how.top).sum()
-    return tried[int(np.flatnonzero(gains >= (1 - how.youth_loss) * gains.max())[-1])]
+            gains[rows, column] = gains_of(scores, scores[np.arange(len(rows)), own.targets], how.top)
+    of_all = gains.sum(0)  # at last, so that blocks of another size give the same
+    return tried[int(np.flatnonzero(of_all >= (1 - how.youth_loss) * of_all.max())[-1])]
+
+
+def _blocks(queries: Queries, n_items: int) -> Iterator[np.ndarray]:
+    """The queries' places, some at a time, so that arrays of a block's queries and all items stay small."""
+    return blocks_in_time(queries, max(min(_BLOCK, _CELLS // n_items), 1))
 
 
 @dataclass(frozen=True)
@@ -208,7 +215,7 @@ class Newcomers:
         """
         exponents, mixtures = self._asked(only)
         found = np.empty((len(queries), self._shares.n_items), dtype=np.float32)
-        for rows in blocks_in_time(queries, _BLOCK):
+        for rows in _blocks(queries, self._shares.n_items):
             own = queries.take(rows)
             first, *others = mixtures.logs(self._shares, own)
             logs = np.multiply(first, exponents[0], out=first)

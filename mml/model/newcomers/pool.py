@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,6 +12,7 @@ from torch import Tensor
 # Where the iteration ends: arithmetic, no settings.
 _STEPS = 500  # a bound on time: what the weights still gain by then moves no list
 _ENOUGH = 1e-6  # change of a weight
+_NUMBERS = 2**26  # that are multiplied at a time
 
 
 def mixture_weights(shares: np.ndarray, floor: float, start: np.ndarray | None = None) -> np.ndarray:
@@ -37,33 +41,65 @@ def mixture_weights(shares: np.ndarray, floor: float, start: np.ndarray | None =
     return weights
 
 
-def product_weights(logs: Tensor, targets: Tensor, floor: float, shrinkage: float) -> Tensor:
+class Mixtures(NamedTuple):
+    """Mixtures' shares at N cases.
+
+    Args:
+        logs: float32 [N, n_items, K], their logs, 0 for what is no candidate.
+        excluded: bool [N, n_items], what is none.
+    """
+
+    logs: Tensor
+    excluded: Tensor
+
+    def blocks(self) -> Iterator[slice]:
+        """Cases, so many at a time that what is made of them is small beside a large catalogue."""
+        n, size = len(self.logs), max(_NUMBERS // max(self.logs[0].numel(), 1), 1)
+        yield from (slice(begin, min(begin + size, n)) for begin in range(0, n, size))
+
+    def product(self, some: slice, weights: Tensor) -> Tensor:
+        """Logs of the product of their powers, float32 [c, n_items], -inf for what is no candidate; weights [K]."""
+        return (self.logs[some] @ weights).masked_fill(self.excluded[some], -torch.inf)
+
+    def replaced_by_product(self, weights: Tensor) -> Tensor:
+        """The same of all cases, [N, n_items], in the memory of their logs: these are gone."""
+        for some in self.blocks():
+            self.logs[some, :, 0] = self.product(some, weights)
+        return self.logs[:, :, 0]
+
+
+def product_weights(mixtures: Mixtures, targets: Tensor, floor: float, shrinkage: float) -> Tensor:
     """The exponents b >= 0 of a product of mixtures, float32 [K].
 
     They make the mean of log(floor + q_n) less shrinkage |b - 1/K|^2 largest, q_n the target's share of
     exp(sum_k b_k log p_nik) over the items i.
 
     Args:
-        logs: float32 [N, n_items, K], log p; -inf for what is no candidate.
+        mixtures: p.
         targets: int64 [N].
         floor: not negative.
         shrinkage: the larger, the nearer to equal exponents.
     """
-    n_parts = logs.shape[2]
+    n_parts = mixtures.logs.shape[2]
     equal = torch.full((n_parts,), 1.0 / n_parts)
-    excluded = torch.isinf(logs).any(2)
-    logs = torch.where(excluded[..., None], torch.zeros_like(logs), logs)
     root = equal.sqrt().clone().requires_grad_(True)  # b = root^2
     optimiser = torch.optim.LBFGS([root], max_iter=50, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimiser.zero_grad()
         weights = root**2
-        share = (logs @ weights).masked_fill(excluded, -torch.inf).log_softmax(1)
-        own = share.gather(1, targets[:, None])[:, 0].exp()
-        loss = -(own + floor).log().mean() + shrinkage * ((weights - equal) ** 2).sum()
-        loss.backward()
-        return loss
+        free = weights.detach().requires_grad_(True)
+        whole = torch.zeros(())
+        for some in mixtures.blocks():  # each block's graph is gone before the next one is made
+            share = mixtures.product(some, free).log_softmax(1)
+            own = share.gather(1, targets[some, None])[:, 0].exp()
+            loss = -(own + floor).log().sum() / len(targets)
+            loss.backward()
+            whole += loss.detach()
+        penalty = shrinkage * ((free - equal) ** 2).sum()
+        penalty.backward()
+        weights.backward(free.grad)
+        return whole + penalty.detach()
 
     optimiser.step(closure)
     return (root**2).detach()

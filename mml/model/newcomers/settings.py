@@ -25,7 +25,12 @@ class NewcomersSettings:
         high=1.0,
     )
     cases: int = setting(2500, "Cases of these newcomers that mixtures are fitted to, at most.", low=1)
-    product_cases: int = setting(1000, "Cases that the product's exponents are fitted to, at most.", low=1)
+    product_cases: int = setting(
+        1000,
+        "Cases that the product's exponents are fitted to, at most; of more than 350,000 items fewer, so that their "
+        "scores take 4 GB.",
+        low=1,
+    )
     depth: int = setting(30, "Targets further down a list than about this place count for nothing in the fits.", low=1)
     depth_cases: int = setting(200, "Cases from which the share of an item at that depth is estimated, at most.", low=1)
     top: int = setting(10, "The kernels of neighbours and of followers are chosen by NDCG at this place.", low=1)

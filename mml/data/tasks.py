@@ -103,6 +103,9 @@ class Moments:
         return Moments(self.known[rows], self.users[rows])
 
 
+_LOOKED_UP = ("target_in_history", "n_different")
+
+
 @dataclass(frozen=True)
 class TaskSet:
     """N tasks over packed sequences; arrays are [N] int64.
@@ -143,12 +146,14 @@ class TaskSet:
         return self.items[self.start + self.length]
 
     def take(self, rows: np.ndarray) -> TaskSet:
-        """The tasks `rows`, an index int64 [n] or a mask bool [N]."""
+        """The tasks `rows`, an index int64 [n] or a mask bool [N]; what has been looked up of all is not again."""
         own = [f.name for f in fields(self) if f.name not in ("items", "moments", "asked")]
         moments = None if self.moments is None else self.moments.take(rows)
         asked = None if self.asked is None else self.asked[rows]
         chosen = {name: getattr(self, name)[rows] for name in own}
-        return TaskSet(items=self.items, **chosen, moments=moments, asked=asked)
+        found = TaskSet(items=self.items, **chosen, moments=moments, asked=asked)
+        found.__dict__.update({name: self.__dict__[name][rows] for name in _LOOKED_UP if name in self.__dict__})
+        return found
 
     def with_times(self, times: np.ndarray) -> TaskSet:
         """The same with `asked`, given when each of the packed interactions came, float64 [n_interactions]."""
@@ -175,12 +180,26 @@ class TaskSet:
     @cached_property
     def target_in_history(self) -> np.ndarray:
         """bool [N]: the user had the target before, so that it is no candidate unless `repeatable`."""
+        found: np.ndarray = self._latest[self.start + self.length] >= self._begin
+        return found
+
+    @cached_property
+    def n_different(self) -> np.ndarray:
+        """int64 [N]: different items of all that the users had before; at the cost of the log, not of the histories."""
+        begins = np.unique(self._begin)
+        of_place = np.searchsorted(begins, np.arange(len(self.items)), side="right") - 1
+        is_first = self._latest < begins[np.maximum(of_place, 0)] if len(begins) else np.zeros(len(self.items), bool)
+        before = np.concatenate(([0], np.cumsum(is_first)))
+        return np.asarray(before[self._begin + self.shots] - before[self._begin])
+
+    @cached_property
+    def _latest(self) -> np.ndarray:
+        """int64 [n_interactions], the place before which the item stood last, whoever's it was; -1 for none."""
         order = np.argsort(self.items, kind="stable")
         again = np.flatnonzero(self.items[order][1:] == self.items[order][:-1])
-        latest = np.full(len(self.items), -1)  # place before which the item stood last, whoever's it was
+        latest = np.full(len(self.items), -1)
         latest[order[again + 1]] = order[again]
-        found: np.ndarray = latest[self.start + self.length] >= self._begin
-        return found
+        return latest
 
     def batch(self, rows: np.ndarray) -> TaskBatch:
         """The padded batch of the tasks `rows` [U]."""

@@ -29,6 +29,11 @@ class WholeHistories:
     def __getitem__(self, cases: slice) -> np.ndarray:
         return self._tasks.histories(cases)
 
+    @property
+    def n_different(self) -> np.ndarray:
+        """int64 [N], different items of each."""
+        return self._tasks.n_different
+
 
 def rank_cases(
     rules: RankingRules,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,12 +16,22 @@ from mml.evaluation.scorer import ItemScores, Scorer, of_rows
 _TIE = 1e-6  # relative; scores of equal vectors differ by rounding only
 _SCALE_ITEMS = 8192  # so many items tell how large a case's scores are
 _CELLS = 2**22  # scores held at a time
+_WHOLE_CELLS = 2**26  # by scorers that make all items' scores at once, 256 MB an array
 
 
 class CaseHistories(Protocol):
     """int64 [c, H] of a slice of the cases: item ids that are no candidates, 0 pads. An array [N, H] is one."""
 
     def __getitem__(self, cases: slice, /) -> np.ndarray: ...
+
+
+@runtime_checkable
+class CountedHistories(CaseHistories, Protocol):
+    """Those that know how many different items each has."""
+
+    @property
+    def n_different(self) -> np.ndarray:
+        """int64 [N]."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +82,16 @@ def rank_targets(
         targets: int64 [N].
         history: what are no candidates, or None.
         seed: of the draws.
-        block: cases scored at a time.
+        block: cases scored at a time, at most.
         topk: how many best items to return.
         cells: scores held at a time, `block` times a block of items.
         draws: float64 [N], taken instead of the seed's, for cases that are part of others.
         shared: whether the processes of a run share the cases; then all must call this with the same cases.
     """
     draws = tie_draws(len(targets), seed) if draws is None else draws
+    block = cases_at_a_time(scorer.n_items, block)
     item_block = max(cells // block, 1)
+    counted = torch.from_numpy(history.n_different) if isinstance(history, CountedHistories) else None
     ranks = np.zeros(len(targets), dtype=np.int64)
     candidates, tops = np.zeros_like(ranks), np.zeros((len(targets), topk), dtype=np.int64)
     blocks = range(0, len(targets), block)
@@ -88,7 +100,8 @@ def rank_targets(
         n_items, item_scores = _item_scores(scorer, cases, item_block)
         target = torch.from_numpy(targets[cases])
         known = target.new_zeros(len(target), 1) if history is None else torch.from_numpy(history[cases])
-        n_candidates = n_items - 1 - _n_different(known)
+        n_different = _n_different(known) if counted is None else counted[cases]
+        n_candidates = n_items - 1 - n_different
         ranking = _rank_slice(item_scores, n_items, n_candidates - 1, target, known, item_block, topk)
         own = 1 + ranking.above + (draws[cases] * (ranking.ties + 1)).long()
         ranks[cases] = own.numpy()
@@ -99,6 +112,11 @@ def rank_targets(
     if shared:
         ranks, candidates, tops = map(distributed.add_array, (ranks, candidates, tops))
     return Ranking(ranks, candidates, tops if topk else None)
+
+
+def cases_at_a_time(n_items: int, most: int) -> int:
+    """How many cases are scored at a time: of a large catalogue fewer, as some scorers score all items at once."""
+    return max(min(most, _WHOLE_CELLS // n_items), 1)
 
 
 def tie_draws(n: int, seed: int) -> Tensor:
@@ -164,12 +182,16 @@ def _rank_slice(
     above = torch.zeros_like(target)
     level = torch.zeros_like(target)  # above or equal
     best = _Best(target.new_zeros(len(target), 0), own[:, :0], topk)
+    is_whole = n_items <= item_block and int(excluded.max()) < n_items  # then there is nothing to look for
     for begin in range(0, n_items, item_block):
         items = slice(begin, min(begin + item_block, n_items))
         scores = item_scores(items)
-        inside = (excluded >= items.start) & (excluded < items.stop)
-        rows, columns = inside.nonzero(as_tuple=True)
-        scores[rows, excluded[rows, columns] - items.start] = -torch.inf
+        if is_whole:
+            scores.scatter_(1, excluded, -torch.inf)
+        else:
+            inside = (excluded >= items.start) & (excluded < items.stop)
+            rows, columns = inside.nonzero(as_tuple=True)
+            scores[rows, excluded[rows, columns] - items.start] = -torch.inf
         if begin == 0:
             scores[:, 0] = -torch.inf
         above += (scores > own + margin).sum(1)

@@ -13,6 +13,7 @@ from torch import Tensor
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import first_screens
 from mml.errors import InputError
+from mml.evaluation.ranking import cases_at_a_time
 from mml.histories import Histories, listed
 from mml.method_names import FLOOR, FULL
 from mml.model.fusion.slot import ExplainedScorer, FusedScorer
@@ -23,7 +24,7 @@ from mml.recommender.parts import TrainedParts
 logger = logging.getLogger(__name__)
 
 BLOCK = 256
-"""Users scored at a time."""
+"""Users scored at a time, at most."""
 
 
 def of_histories(
@@ -41,8 +42,9 @@ def of_histories(
     tasks = parts.now(found.tasks(rows, parts.rules.max_length))
     outputs = parts.outputs(tasks)
     scorer, left_out = parts.fused(tasks, outputs), ~allowed.to(parts.device)
-    for begin in range(0, len(rows), BLOCK):
-        cases = slice(begin, min(begin + BLOCK, len(rows)))
+    block = cases_at_a_time(parts.catalogue.n_items, BLOCK)
+    for begin in range(0, len(rows), block):
+        cases = slice(begin, min(begin + block, len(rows)))
         scores = scorer.of_cases(cases)(slice(0, parts.catalogue.n_items)).masked_fill_(left_out, -torch.inf)
         if not parts.rules.repeatable:
             places, had = found.pairs(rows[cases])

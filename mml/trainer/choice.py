@@ -86,6 +86,8 @@ class LearnerValidation:
     def _scores_along(self, learner: Learner, rate: float, max_steps: int) -> list[float]:
         """Of each number of steps; -inf where some have led to states that are no numbers."""
         tasks, rules = self.validation.tasks, self.validation.rules
+        if not rules.repeatable:
+            tasks.n_different  # noqa: B018 - looked up once, not for each chunk
         ranks = np.zeros((max_steps + 1, len(tasks)), dtype=np.int64)
         candidates = np.zeros(len(tasks), dtype=np.int64)
         diverged = np.zeros(max_steps + 1, dtype=np.int64)

@@ -11,8 +11,9 @@ from recbole.evaluator import Collector, Evaluator
 
 from mml.config.config import set_numpy_aliases
 from mml.data.item_features import ItemFeatures
+from mml.evaluation import ranking as module
 from mml.evaluation.metrics import Metrics
-from mml.evaluation.ranking import Ranking, above_and_ties, rank_targets
+from mml.evaluation.ranking import Ranking, above_and_ties, cases_at_a_time, rank_targets
 from mml.evaluation.scorer import ItemScores, of_rows
 from mml.model.learner.outputs import StateOutput
 from tests.model.stubs import feature_learner, stub_catalogue
@@ -222,3 +223,21 @@ def test_a_fused_score_without_an_order_comes_last() -> None:
     above, ties = above_and_ties(scores, torch.tensor([2, 2]))
     assert above.tolist() == [2, 2]
     assert ties.tolist() == [0, 0]
+
+
+def test_fewer_cases_of_a_large_catalogue_are_scored_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [cases_at_a_time(n, 256) for n in (1_000, 262_144, 1_000_000, 10**9)] == [256, 256, 67, 1]
+    asked: list[int] = []
+
+    class Counting(MatrixScorer):
+        def of_cases(self, cases: slice) -> ItemScores:
+            asked.append(cases.stop - cases.start)
+            return super().of_cases(cases)
+
+    scores = torch.rand(10, 30)
+    found = []
+    for cells in (2**26, 4 * 30):
+        monkeypatch.setattr(module, "_WHOLE_CELLS", cells)
+        found.append(rank_targets(Counting(scores.clone()), np.full(10, 3), None, seed=0, block=256).ranks.tolist())
+    assert found[0] == found[1]
+    assert asked == [10, 4, 4, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 from mml.data.dataset import MMLDataset
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import prefix_tasks
-from mml.evaluation.cases import rank_cases
+from mml.evaluation.cases import WholeHistories, rank_cases
+from mml.evaluation.ranking import rank_targets
 from mml.evaluation.settings import RankingRules
 from mml.model.learner.outputs import StateOutput
 from tests.data.small_log import load_log, small_rows, write_log
@@ -57,3 +59,25 @@ def test_targets_are_looked_up_in_the_own_history_alone(seed: int) -> None:
         begin = sequences.offsets[tasks.users[row]]
         assert had.tolist() == sequences.items[begin : begin + tasks.shots[row]].tolist()
         assert found == (tasks.target[row] in had)
+        assert tasks.n_different[row] == len(set(had.tolist()))
+    few, every = replace(tasks).take(np.arange(len(tasks))[::3]), tasks.take(np.arange(len(tasks))[::3])
+    assert few.n_different.tolist() == every.n_different.tolist() == tasks.n_different[::3].tolist()
+    assert few.target_in_history.tolist() == every.target_in_history.tolist()
+
+
+@pytest.mark.parametrize("cells", [64, 4096])
+def test_whole_histories_rank_as_padded_arrays_do(cells: int) -> None:
+    rng = np.random.default_rng(4)
+    lengths = rng.integers(0, 12, 20)
+    sequences = PackedSequences(rng.integers(1, 15, lengths.sum()), np.concatenate(([0], np.cumsum(lengths))))
+    tasks = prefix_tasks(sequences, 3)
+    tasks = tasks.take(~tasks.target_in_history)
+    scores = StateOutput(torch.from_numpy(rng.normal(size=(len(tasks), 2))).float(), torch.randn(16, 2))
+    for histories in (WholeHistories(tasks), tasks.histories(slice(None))):
+        found = rank_targets(scores, tasks.target, histories, seed=0, block=8, topk=4, cells=cells)
+        plain = scores.of_cases(slice(0, len(tasks)))(slice(0, 16)).clone()
+        plain[:, 0] = -torch.inf
+        plain.scatter_(1, torch.from_numpy(tasks.histories(slice(None))), -torch.inf)
+        own = plain[torch.arange(len(tasks)), torch.from_numpy(tasks.target)][:, None]
+        assert found.ranks.tolist() == (1 + (plain > own).sum(1)).tolist()
+        assert found.n_candidates.tolist() == plain.isfinite().sum(1).tolist()

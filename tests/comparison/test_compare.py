@@ -224,16 +224,20 @@ def test_chosen_settings_reach_the_ablations(tiny_data: Path, plan: Path, tmp_pa
     assert len(pd.read_csv(folder / "trials.csv")) == 2
 
 
-def test_a_methods_own_settings_go_over_the_arguments(
-    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[Config] = []
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """The configs of runs, which end where they would begin."""
+    found: list[Config] = []
 
     def stopped(config: Config, *_: object) -> None:
-        seen.append(config)
+        found.append(config)
         raise InputError("far enough")
 
     monkeypatch.setattr("mml.comparison.execute.Run", stopped)
+    return found
+
+
+def test_a_methods_own_settings_go_over_the_arguments(tiny_data: Path, tmp_path: Path, seen: list[Config]) -> None:
     settings = {**SMALL, "use_gpu": False, "data_path": tiny_data, "output_dir": tmp_path, "seed": 7}
     settings |= {"learners.txt.item_feat_emb": "txt_emb.pth", "learners.txt.learning_rate": "1e-3"}
     settings |= {"learners.img.item_feat_emb": "img_emb.pth", "meta_epochs": 3, "hidden_dropout_prob": 0.3}
@@ -256,17 +260,8 @@ def test_a_methods_own_settings_go_over_the_arguments(
     assert seen[0]["learners"]["txt"]["learning_rate"] == 0.001
 
 
-def test_a_methods_own_files_go_over_the_arguments(
-    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_methods_own_files_go_over_the_arguments(tiny_data: Path, tmp_path: Path, seen: list[Config]) -> None:
     """They went under them, though what the plan sets itself goes over."""
-    seen: list[Config] = []
-
-    def stopped(config: Config, *_: object) -> None:
-        seen.append(config)
-        raise InputError("far enough")
-
-    monkeypatch.setattr("mml.comparison.execute.Run", stopped)
     (tmp_path / "own.yaml").write_text(
         "weight_decay: 0.01\npretrain_epochs: 7\noutput_dir: elsewhere\neval_shots: [9]\n"
         "learners: {linear: ~, txt: {learning_rate: 0.02}}\n"

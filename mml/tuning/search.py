@@ -121,7 +121,10 @@ class Search:
         waiting = {trial.user_attrs["place"] for trial in self._trials(TrialState.WAITING)}
         for trial in self._trials(TrialState.RUNNING):
             if "place" in trial.user_attrs and trial.user_attrs["place"] not in waiting:
-                self._study.enqueue_trial(trial.params, user_attrs=dict(trial.user_attrs))
+                whole = all(key in trial.params for key in self.space)
+                # a part of a proposal is drawn again: the sampler would go on at another number
+                settings = trial.params if whole else trial.system_attrs.get("fixed_params", {})
+                self._study.enqueue_trial(settings, user_attrs=dict(trial.user_attrs))
             self._forget(trial)
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:

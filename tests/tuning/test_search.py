@@ -89,6 +89,22 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been(stop_at: int, tmp_path: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "space", [SPACE, {"size": Choice((8, 16, None)), "n": Choice(tuple(range(5)))}], ids=["endless", "with repeats"]
+)
+def test_killed_after_any_line_of_its_journal(space: Space, tmp_path: Path) -> None:
+    """Between two settings of a proposal, too, and between a repeated proposal and the one in its place."""
+    whole = as_rows(run(search(tmp_path / "whole", 12, space)))
+    lines = (tmp_path / "whole" / "journal.log").read_text().splitlines(keepends=True)
+    assert len(lines) > 60
+    for n in range(len(lines)):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        (folder / "journal.log").write_text("".join(lines[:n]))
+        assert as_rows(run(search(folder, 12, space))) == whole, lines[n]
+
+
+@pytest.mark.slow
 def test_more_trials_go_on_from_fewer(tmp_path: Path) -> None:
     whole = as_rows(run(search(tmp_path / "whole", 12)))
     run(search(tmp_path / "parts", 5))

@@ -39,7 +39,8 @@ def of_histories(
     """The lists of the users `rows` [n] of some histories, of whom something is known, block by block."""
     if not len(rows):
         return
-    tasks = parts.now(found.tasks(rows, parts.rules.max_length))
+    numbers = parts.numbers_of([found.users[row] for row in rows])  # of nobody are they themselves like-minded
+    tasks = parts.now(found.tasks(rows, parts.rules.max_length), numbers)
     outputs = parts.outputs(tasks)
     scorer, left_out = parts.fused(tasks, outputs), ~allowed.to(parts.device)
     block = cases_at_a_time(parts.catalogue.n_items, BLOCK)

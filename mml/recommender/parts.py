@@ -85,6 +85,7 @@ class TrainedParts:
         self.choices = dict(choices or {})
         self.learned_logs: tuple[str, ...] = ()
         self.learned_rows = np.zeros(0, dtype=np.uint64)  # of updates: Histories.keys
+        self.is_ahead = False  # whether events are counted that no update has learned
         self.measured: dict[str, dict[str, float]] = {}  # by method: how well new users were predicted after training
         self.use_generated(generator is not None)
 
@@ -168,11 +169,13 @@ class TrainedParts:
 
     def numbers_of(self, users: Sequence[str]) -> np.ndarray:
         """int64 [n], the users' numbers in the log; -1 for who is not in it."""
-        if not len(self.users):
+        keys = keys_of(users)
+        places = np.flatnonzero(np.isin(self.users, keys))  # few are asked for, and the log's are not sorted for them
+        if not len(places):
             return np.full(len(users), -1)
-        order, keys = np.argsort(self.users, kind="stable"), keys_of(users)
-        place = order[np.minimum(np.searchsorted(self.users, keys, sorter=order), len(order) - 1)]
-        return np.where(self.users[place] == keys, place, -1)
+        places = places[np.argsort(self.users[places], kind="stable")]
+        found = places[np.minimum(np.searchsorted(self.users[places], keys), len(places) - 1)]
+        return np.where(self.users[found] == keys, found, -1)
 
     def now(self, tasks: TaskSet, numbers: np.ndarray | None = None) -> TaskSet:
         """The tasks, asked after all events that are known; at T if nothing has come since.

@@ -29,6 +29,7 @@ from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.slot import MAIN, State
 from mml.ranked_lists import ListedItems, best_items, popular_items
 from mml.recommender import saved
+from mml.recommender.counting import with_events
 from mml.recommender.lists import BLOCK, allowed_items, of_histories, of_popularity
 from mml.recommender.parts import TrainedParts
 from mml.recommender.updates import Updated, digest, learned_before, updated
@@ -171,7 +172,7 @@ class Recommender(TrainedParts):
         state = self.state()
         state["items"] = self.vocabulary.with_new(frame).state()
         state["catalogue"] = self.catalogue.with_new(encoded, len(frame)).state()
-        self.__dict__.update(Recommender.from_state(state).__dict__)
+        self.__dict__.update(Recommender.from_state(state).__dict__ | {"is_ahead": self.is_ahead})
         return len(frame)
 
     def update(self, log: Given | Histories) -> Updated:
@@ -194,9 +195,26 @@ class Recommender(TrainedParts):
             InputError: for a log that cannot be read or from which nothing can be learned, or a model that was saved
                 without its log.
         """
+        self._refuse_ahead("updated")
         whole, report = updated(self, self._read(log))
         self.__dict__.update(whole.__dict__)
         return report
+
+    def with_events(self, log: Given | Histories) -> Recommender:
+        """The same model where what users have just done counts at once, as `online` is measured.
+
+        What is popular now, who is like-minded and what follows what goes by these events too, and users who are
+        known go on; nothing is fitted to them, so it takes milliseconds. This model stays as it was. The new one
+        answers, and can be given more events; it is neither saved nor updated.
+
+        Args:
+            log: of users, the oldest first; as for `update`. What was learned or counted before is passed over, told
+                by user, item and time; so is what is no later than T, by its time. Unknown items are skipped.
+
+        Raises:
+            InputError: for a log that cannot be read, or a model without a learner that counts events.
+        """
+        return with_events(self, self._read(log))
 
     def has_learned(self, log: Given | Histories) -> bool:
         """Whether updates have learned all of this log: what a command does twice, once more after a kill, counts once.
@@ -268,7 +286,15 @@ class Recommender(TrainedParts):
 
     def save(self, folder: str | Path) -> Path:
         """Write all of it into a folder that is complete in itself, safetensors and JSON; an older one is replaced."""
+        self._refuse_ahead("saved")
         return saved.save(self, folder)
+
+    def _refuse_ahead(self, what: str) -> None:
+        if self.is_ahead:
+            raise InputError(
+                f"this model counts events that it has not learned, and is not {what}: update the one that "
+                "with_events() was called of, with these events, and save that."
+            )
 
     @classmethod
     def load(cls, path: str | Path) -> Recommender:

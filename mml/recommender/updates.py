@@ -58,7 +58,7 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     """
     if parts.log is None:
         raise InputError("this model was saved without its log, so it cannot be updated; train again.")
-    given, again, twice = digest(found), learned_before(parts, found), _repeats(found)
+    given, again, twice = digest(found), learned_before(parts, found), repeated(found)
     found = found.of_rows(~(again | twice))
     numbers = parts.numbers_of(found.users)
     newer = Newer.of(found.sequences(), found.times, numbers, len(parts.log), found.order)
@@ -85,7 +85,7 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
         counts = parts.vocabulary.counts + np.bincount(newer.log.items, minlength=len(parts.vocabulary))
         whole.vocabulary = replace(parts.vocabulary, counts=counts)
         whole.log = newer.after(parts.log)
-        whole.users = _with_new(parts, found, numbers)
+        whole.users = with_new_users(parts.users, found, numbers, len(parts.log))
         whole.learned_logs = (*parts.learned_logs, given)
         whole.learned_rows = np.union1d(parts.learned_rows, found.keys)
     said = "too little to judge by"
@@ -111,12 +111,18 @@ def _to_judge(parts: TrainedParts, newer: Newer) -> TaskSet:
     return tasks if parts.rules.repeatable else tasks.take(~tasks.target_in_history)
 
 
-def _with_new(parts: TrainedParts, found: Histories, numbers: np.ndarray) -> np.ndarray:
-    """`TrainedParts.users` and then those who are new."""
+def with_new_users(known: np.ndarray, found: Histories, numbers: np.ndarray, n_old: int) -> np.ndarray:
+    """`TrainedParts.users` and then those who are new.
+
+    Args:
+        known: uint64 [n], of the log's users; fewer than these are of a model that was saved without them.
+        found: what some users did since.
+        numbers: int64 [n_users], these users in the log, -1 for who is not in it.
+        n_old: how many users the log has.
+    """
     some = np.array([bool(items) for items in found.items], dtype=bool)
-    known = parts.users
-    if parts.log is not None and len(known) < len(parts.log):  # of a model that was saved without them
-        known = np.zeros(len(parts.log), dtype=np.uint64)
+    if len(known) < n_old:
+        known = np.zeros(n_old, dtype=np.uint64)
     return np.concatenate([known, keys_of(compress(found.users, some & (numbers < 0)))])
 
 
@@ -127,7 +133,7 @@ def learned_before(parts: TrainedParts, found: Histories) -> np.ndarray:
     return np.isin(found.keys, parts.learned_rows)
 
 
-def _repeats(found: Histories) -> np.ndarray:
+def repeated(found: Histories) -> np.ndarray:
     """bool [n_interactions], those of a user, item and time that an earlier row has, as when it was sent again: an
     import counts them once, too. Without times they cannot be told."""
     repeats = np.zeros(sum(map(len, found.items)), dtype=bool)

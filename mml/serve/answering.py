@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -48,10 +49,17 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Ask:
-    """One person's request."""
+    """One person's request.
+
+    Args:
+        history: item ids, the oldest first.
+        wanted: how the list is wanted.
+        user: their id; None for somebody who is not named. Their own events are no like-minded user's.
+    """
 
     history: tuple[str, ...]
     wanted: Wanted
+    user: str | None = None
 
 
 Answer = Recommendation | Exception
@@ -60,9 +68,11 @@ Answer = Recommendation | Exception
 
 def answers(served: Served, asks: Sequence[Ask]) -> list[Answer]:
     """Answers in the order of `asks`, each the same as if it had been asked alone."""
-    groups: dict[Wanted, list[int]] = {}
+    groups: dict[tuple[Wanted, int], list[int]] = {}
+    times_asked: Counter[tuple[Wanted, str]] = Counter()
     for place, ask in enumerate(asks):
-        groups.setdefault(ask.wanted, []).append(place)
+        times_asked[again := (ask.wanted, _name(ask, place))] += 1
+        groups.setdefault((ask.wanted, times_asked[again]), []).append(place)  # in one call each user is once
     found: dict[int, Answer] = {}
     for places in groups.values():
         found.update(zip(places, _group(served, [asks[place] for place in places]), strict=True))
@@ -83,17 +93,19 @@ def _together(served: Served, asks: Sequence[Ask]) -> list[Recommendation]:
     known = [[item for item in ask.history if item in served.catalogue] for ask in asks]
     wanted = asks[0].wanted
     candidates = None if wanted.items is None else [item for item in wanted.items if item in served.catalogue]
+    places = {_name(ask, place): place for place, ask in enumerate(asks)}
     rows: list[list[RecommendedItem]] = [[] for _ in asks]
     if candidates is None or candidates:
         table = served.model.recommend(
-            {str(place): history for place, history in enumerate(known)},
+            dict(zip(places, known, strict=True)),
             top=wanted.top,
             items=candidates,
             exclude=[item for item in wanted.exclude if item in served.catalogue] or None,
             new_items_share=wanted.new_items_share,
             explain=wanted.explain,
         )
-        for place, item in _recommended(served, table, wanted.explain):
+        for user, item in _recommended(served, table, wanted.explain):
+            place = places[user]
             # nobody contributes to popularity; a table for others too has cells of learners there
             rows[place].append(item if known[place] else item.model_copy(update={"contributions": {}}))
     return [_recommendation(served, *one) for one in zip(asks, known, rows, strict=True)]
@@ -108,14 +120,20 @@ def _recommendation(served: Served, ask: Ask, known: list[str], rows: list[Recom
     )
 
 
-def _recommended(served: Served, table: pd.DataFrame, explain: bool) -> list[tuple[int, RecommendedItem]]:
+def _name(ask: Ask, place: int) -> str:
+    """What the model is told that the person is called; no id of a log has a null character."""
+    user = "" if ask.user is None else ask.user.strip()
+    return f"\0{place}" if not user or "\0" in user else user
+
+
+def _recommended(served: Served, table: pd.DataFrame, explain: bool) -> list[tuple[str, RecommendedItem]]:
     learners = [str(name) for name in table.columns if name not in _NOT_LEARNERS] if explain else []
     columns = {name: table[name].tolist() for name in ("user_id", "rank", "item_id", "score", *learners)}
     result = []
     for place, user in enumerate(columns["user_id"]):
         facts = _ranked(served, columns, place)
         contributions = {name: _finite(columns[name][place]) for name in learners}
-        result.append((int(user), RecommendedItem(**facts, contributions=contributions)))
+        result.append((str(user), RecommendedItem(**facts, contributions=contributions)))
     return result
 
 

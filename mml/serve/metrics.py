@@ -27,6 +27,9 @@ class Metrics:
         self.refused = Counter("mml_refused", "Requests refused because too much waited.", registry=registry)
         self.unknown = Counter("mml_unknown_items", "Item ids of requests that the model lacks.", registry=registry)
         self.events = Counter("mml_events", "Events kept.", registry=registry)
+        self.uncounted = Gauge(
+            "mml_uncounted_events", "Events that wait to be counted by the model.", registry=registry
+        )
         self.items = Gauge("mml_items", "Items that can be recommended.", registry=registry)
         self.reloads = Counter("mml_reloads", "New models taken.", registry=registry)
         self.failed_reloads = Counter("mml_failed_reloads", "New models that could not be read.", registry=registry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import pandas as pd
 
@@ -47,6 +47,9 @@ class Recommender(Protocol):
 
     def add_items(self, table: pd.DataFrame) -> object:
         """Make the items of a table with the column item_id recommendable."""
+
+    def with_events(self, log: pd.DataFrame) -> Self:
+        """The same where events count that are not counted yet: columns user_id, item_id, timestamp."""
 
 
 Load = Callable[[Path], Recommender]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from mml.errors import InputError
 from mml.serve.errors import Unavailable
 from mml.serve.metrics import Metrics
 from mml.serve.model import Load, Recommender, Served, last_written
-from mml.serve.schemas import NewItem
+from mml.serve.schemas import EventRow, NewItem
 from mml.serve.worker import Worker
 from mml.tables.columns import called
 from mml.tables.layout import TableLayout
@@ -28,18 +29,21 @@ class Models:
         path: the model's folder, or a link to it.
         load: reads it.
         metrics: what is counted.
+        events: all that were posted.
 
     Raises:
         InputError: if it cannot be read.
     """
 
-    def __init__(self, path: Path, load: Load, metrics: Metrics) -> None:
+    def __init__(self, path: Path, load: Load, metrics: Metrics, events: Callable[[], Sequence[EventRow]]) -> None:
         self.path = path
         self._load = load
         self._metrics = metrics
+        self._events = events
         self._posted: dict[str, NewItem] = {}  # all of them, as the next model may lack what this one has
-        self._reloading = asyncio.Lock()
+        self._changing = asyncio.Lock()  # one reload or count at a time
         self._said: Path | None = None
+        self._uncounted: Path | None = None
         self.reloads = 0
         self.current = self._read()
         self._metrics.items.set(len(self.current.catalogue))
@@ -77,6 +81,40 @@ class Models:
         self._take(fresh)
         return n
 
+    def take_up_events(self, rows: Sequence[EventRow]) -> None:
+        """Count what was posted to an earlier server, after its items are taken up, before the worker starts."""
+        self._take(self._counted(self.current, rows))
+
+    async def count(self, worker: Worker, rows: Sequence[EventRow]) -> None:
+        """Let a model answer that counts these events, too. The old one answers meanwhile.
+
+        Raises:
+            Unavailable: the server is stopping.
+        """
+        async with self._changing:
+            before = self.current
+            counted = await asyncio.to_thread(self._counted, before, rows)
+
+            def change() -> None:
+                # items that were added meanwhile are in the model, but not in the one that counts
+                self._take(counted if self.current is before else self._counted(self.current, rows))
+
+            await worker.call(change, bounded=False)
+
+    def _counted(self, served: Served, rows: Sequence[EventRow]) -> Served:
+        """The model with events; as it is where it cannot count them, which is said once."""
+        if not rows:
+            return served
+        try:
+            model = served.model.with_events(pd.DataFrame(rows))
+        except InputError as error:
+            if self._uncounted != served.source:
+                _LOGGER.warning("events are kept, and move no list until the model is updated: %s", error)
+            self._uncounted = served.source
+            return served
+        model.prepare()
+        return replace(served, model=model)
+
     def missing(self, items: Sequence[NewItem]) -> list[NewItem]:
         """Items that the catalogue lacks, the first of each id."""
         first: dict[str, NewItem] = {}
@@ -91,9 +129,9 @@ class Models:
         Raises:
             Unavailable: if it cannot be read; the old one goes on.
         """
-        async with self._reloading:
+        async with self._changing:
             try:
-                fresh = await asyncio.to_thread(self._read)
+                fresh = await asyncio.to_thread(self._read_with_posted)
                 await worker.call(lambda: self._change(fresh), bounded=False)
             except Unavailable:  # the server is stopping
                 raise
@@ -104,11 +142,17 @@ class Models:
                 raise Unavailable(f"the new model cannot be read, the old one goes on: {error}") from None
         _LOGGER.info("a new model answers: %s, %d items", fresh.source, len(self.current.catalogue))
 
+    def _read_with_posted(self) -> Served:
+        """The model with what was posted; what it has learned of that is not counted twice."""
+        return self._counted(self._with_posted(self._read()), self._events())
+
+    def _with_posted(self, served: Served) -> Served:
+        late = [item for token, item in list(self._posted.items()) if token not in served.catalogue]
+        return _grown(served, late)[0]
+
     def _change(self, fresh: Served) -> None:
-        """In the worker's thread: posted items that the new model lacks are added to it, then it answers."""
-        late = [item for token, item in self._posted.items() if token not in fresh.catalogue]
-        fresh, _ = _grown(fresh, late)
-        self._take(fresh)
+        """In the worker's thread: items that were posted meanwhile are added to the new model, then it answers."""
+        self._take(self._with_posted(fresh))
         self.reloads += 1
         self._metrics.reloads.inc()
 

@@ -35,13 +35,14 @@ def recommend_routes(service: Service) -> APIRouter:
         remembered = service.histories.of(request.user_id) if request.user_id is not None else []
         known = (item for item in remembered if item in service.current.catalogue)  # unknown ones nobody asked for
         history = (*known, *request.history)[-MOST_HISTORY:]
-        return (await _asked(service, [Ask(history, _wanted(request))]))[0]
+        return (await _asked(service, [Ask(history, _wanted(request), request.user_id)]))[0]
 
     @router.post("/recommend/batch", responses=documented(400, 401, 408, 413, 422, 429, 503))
     async def recommend_batch(request: BatchRequest) -> BatchRecommendation:
         """Items for several persons; each list is the one that the person would get alone."""
         wanted = _wanted(request)
-        found = await _asked(service, [Ask(tuple(history), wanted) for history in request.histories.values()])
+        asks = [Ask(tuple(history), wanted, user) for user, history in request.histories.items()]
+        found = await _asked(service, asks)
         return BatchRecommendation(users=dict(zip(request.histories, found, strict=True)))
 
     @router.get("/similar/{item_id:path}", responses=documented(401, 404, 422, 429, 503))

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from mml.serve.answering import Answer, Ask, answers
+from mml.serve.counting import Counting
 from mml.serve.histories import Histories
 from mml.serve.journal import Journal
 from mml.serve.limits import MOST_HISTORY, Limits
@@ -44,8 +45,9 @@ class Service:
         self.metrics = Metrics()
         self.events = Journal(journal / "events.jsonl")
         self.new_items = Journal(journal / "items.jsonl")
-        self.models = Models(path, load, self.metrics)
+        self.models = Models(path, load, self.metrics, lambda: list(self.events.rows(kept_event)))
         self.worker = Worker(self._answer, limits, self.metrics)
+        self.counting = Counting(self.models, self.worker, self.metrics)
         self.histories = Histories(limits.remembered_users, MOST_HISTORY)
         self.unwritten: list[NewItem] = []  # posted items that are recommendable and not in the journal yet
         self.is_stopping = False
@@ -65,6 +67,7 @@ class Service:
         events = list(self.events.rows(kept_event))
         self.histories.add(events)
         n_items = self.models.take_up(list(self.new_items.rows(NewItem.model_validate)))
+        self.models.take_up_events(events)
         if events or n_items:
             _LOGGER.info("taken up from %s: %d events, %d new items", self.events.path.parent, len(events), n_items)
 
@@ -72,13 +75,15 @@ class Service:
     async def running(self, _: object = None) -> AsyncIterator[None]:
         """While it answers. At the end, what waits is answered."""
         self.worker.start()
-        watch = asyncio.create_task(self.models.watch(self.worker, self._watch)) if self._watch else None
+        tasks = [asyncio.create_task(self.counting.run())]
+        if self._watch:
+            tasks.append(asyncio.create_task(self.models.watch(self.worker, self._watch)))
         try:
             yield
         finally:
             self.is_stopping = True
-            if watch is not None:
-                watch.cancel()
+            for task in tasks:
+                task.cancel()
             await self.worker.close()
             self.events.close()
             self.new_items.close()

@@ -68,6 +68,7 @@ class Stub:
         self.seconds = seconds
         self.calls: list[int] = []
         self.prepared = 0
+        self.events: list[tuple[str, str]] = []
         self._titles = dict(TITLES if titles is None else titles)
         self._added: list[str] = []
 
@@ -143,6 +144,11 @@ class Stub:
         parts = {token: sum(self._parts([item], token)) for token in self._titles if token != item}
         order = sorted(parts, key=lambda token: (-parts[token], token))[:top]
         return _list(order, [parts[token] for token in order])
+
+    def with_events(self, log: pd.DataFrame) -> Stub:
+        """Events move no list, and are kept."""
+        self.events += [(row["user_id"], row["item_id"]) for row in log.to_dict("records")]
+        return self
 
     def add_items(self, table: pd.DataFrame, images: object = None) -> None:
         if "colour" in table.columns and table["colour"].notna().any():

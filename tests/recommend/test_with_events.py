@@ -1,0 +1,151 @@
+"""Events that count at once: lists are those of the run's online lines, and nothing is counted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mml
+import run_meta
+from mml.config.config import Config
+from mml.data.dataset import MMLDataset
+from mml.data.moments import Followed
+from mml.errors import InputError
+from mml.histories import keys_of
+from mml.recommender import Recommender
+from mml.recommender.parts import TrainedParts
+from mml.run.rest import rest_of
+
+
+@pytest.fixture(scope="module")
+def run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory, arguments: Callable[..., list[str]]) -> Path:
+    """A run of `tiny`."""
+    folder = tmp_path_factory.mktemp("output")
+    assert run_meta.main(arguments(tiny_data, folder, repeatable=False, use_gpu=False)) == 0
+    return folder / "tiny" / "latest"
+
+
+@pytest.fixture
+def model(run: Path) -> Recommender:
+    return mml.load(run)
+
+
+@pytest.fixture(scope="module")
+def rest(run: Path) -> pd.DataFrame:
+    """What came after T, in order of time."""
+    return rest_of(run).sort_values("timestamp", kind="stable", ignore_index=True)
+
+
+def histories(model: Recommender) -> dict[str, list[str]]:
+    ids = list(model.items.index)
+    return {"anna": ids[:2], "ben": ids[5:6], "nobody": []}
+
+
+def assert_same_lists(found: Recommender, wanted: Recommender) -> None:
+    lists = [one.recommend(histories(found), top=20, explain=True) for one in (found, wanted)]
+    pd.testing.assert_frame_equal(lists[0], lists[1], check_exact=False, rtol=1e-5, atol=1e-5)
+
+
+def n_events(model: Recommender) -> int:
+    return len(model.counting[0].events)
+
+
+@pytest.mark.slow
+def test_lists_are_those_of_the_runs_online_line(model: Recommender, rest: pd.DataFrame, run: Path) -> None:
+    dataset = MMLDataset(Config("tiny", [run / "config.yaml"]))
+    followed = Followed(dataset.event_log(), dataset.users.new, len(dataset.users.old) + len(dataset.users.valid))
+    before = n_events(model)
+    for share in (0.1, 0.5, 1.0):
+        cut = float(rest["timestamp"].quantile(share))
+        found = model.with_events(rest[rest["timestamp"] <= cut])
+        wanted = model.over(followed.events.before(cut))
+        assert n_events(found) == n_events(wanted) > before
+        assert_same_lists(found, wanted)
+    assert n_events(model) == before  # it stays as it was
+
+
+@pytest.mark.slow
+def test_in_parts_and_sent_again_it_is_the_same(model: Recommender, rest: pd.DataFrame) -> None:
+    whole = model.with_events(rest)
+    middle = len(rest) // 2
+    parts = model.with_events(rest[:middle]).with_events(rest[middle - 10 :]).with_events(rest)
+    for name in ("users", "items", "times", "places"):
+        found, wanted = (getattr(one.counting[0].events, name) for one in (parts, whole))
+        np.testing.assert_array_equal(found, wanted)
+    assert_same_lists(parts, whole)
+
+
+@pytest.mark.slow
+def test_what_the_model_knows_is_not_counted(model: Recommender, rest: pd.DataFrame) -> None:
+    n = n_events(model)
+    end = model.counting[0].events.times[-1]
+    item = model.items.index[0]
+    old = pd.DataFrame({"user_id": ["x", "x"], "item_id": [item, item], "timestamp": [end - 5, end]})
+    assert n_events(model.with_events(old)) == n
+    assert n_events(model.with_events(old.assign(timestamp=[end - 5, end + 1]))) == n + 1
+    assert n_events(model.with_events({"x": ["no such item"]})) == n
+    model.update(rest[:50])  # whatever it learns is not counted again
+    assert n_events(model.with_events(rest[:60])) == n_events(model) + 10
+
+
+@pytest.mark.slow
+def test_dates_do_not_enter_a_log_that_only_counts(model: Recommender) -> None:
+    """A server's clock is that of dates; a log's may be the numbers of an order."""
+    events = model.counting[0].events
+    item, other = model.items.index[:2]
+    for name in ("times", "has_times"):  # the same log, its times the numbers of its rows; and one without times
+        counted = mml.recommender.Recommender.from_state(model.state())
+        learner = counted.counting[0]
+        object.__setattr__(learner.events, "times", np.arange(len(events), dtype=float))
+        learner.has_times = name == "times"  # type: ignore[misc]
+        both = pd.DataFrame({"user_id": ["y", "x"], "item_id": [other, item], "timestamp": [1.8e9, 1.7e9]})
+        found = counted.with_events(both).counting[0].events
+        assert found.times[-2:].tolist() == [len(events), len(events) + 1]
+        assert found.items[-2:].tolist() == [1, 2]  # x came first
+        number = pd.DataFrame({"user_id": ["x"], "item_id": [item], "timestamp": [len(events) + 50.0]})
+        last = counted.with_events(number).counting[0].events.times[-1]
+        assert last == (len(events) + 50 if name == "times" else len(events))
+
+
+@pytest.mark.slow
+def test_known_users_go_on(model: Recommender) -> None:
+    events, item = model.counting[0].events, model.items.index[0]
+    known = model.with_events({"new": [item]}).with_events({"new": [model.items.index[1]]}).counting[0].events
+    assert known.users[-2:].tolist() == [events.users.max() + 1] * 2
+    assert known.places[-2:].tolist() == [0, 1]
+
+
+@pytest.mark.slow
+def test_it_is_neither_saved_nor_updated(model: Recommender, rest: pd.DataFrame, tmp_path: Path) -> None:
+    ahead = model.with_events(rest[:5])
+    with pytest.raises(InputError, match=r"counts events that it has not learned, and is not saved: update the one"):
+        ahead.save(tmp_path / "model")
+    with pytest.raises(InputError, match=r"and is not updated: update the one that with_events\(\) was called of"):
+        ahead.update(rest)
+    with pytest.raises(InputError, match="is not saved"):
+        ahead.with_events(rest[:5]).save(tmp_path / "model")  # nothing new
+    assert not (tmp_path / "model").exists()
+    model.save(tmp_path / "model")
+
+
+@pytest.mark.slow
+def test_a_model_that_counts_nothing(
+    tiny_data: Path, tmp_path: Path, arguments: Callable[..., list[str]], rest: pd.DataFrame
+) -> None:
+    assert run_meta.main(arguments(tiny_data, tmp_path, use_gpu=False, **{"learners.newcomers": "~"})) == 0
+    with pytest.raises(InputError, match="has no learner that counts events, such as newcomers"):
+        mml.load(tmp_path / "tiny" / "latest").with_events(rest)
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), max_size=8), st.lists(st.sampled_from("abcdefghijk"), max_size=12))
+def test_numbers_of_users_against_a_plain_search(known: list[str], asked: list[str]) -> None:
+    parts = object.__new__(TrainedParts)
+    parts.users = keys_of(known)
+    wanted = [known.index(name) if name in known else -1 for name in asked]
+    assert parts.numbers_of(asked).tolist() == wanted

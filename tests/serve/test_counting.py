@@ -150,7 +150,7 @@ def test_items_that_are_posted_while_events_are_counted_stay(
 
 def test_a_user_who_asks_twice_at_once_gets_the_same_list_twice(serve: Callable[..., Any]) -> None:
     wanted = Wanted(3, None, (), None, False)
-    asks = [Ask(("001",), wanted, user) for user in ("anna", None, "anna", " anna ", "\01", "0", "")]
+    asks = [Ask(("001",), wanted, user) for user in ("anna", None, "anna", " anna ", "\x001", "0", "")]
     with serve() as served:
         found = answers(served.service.current, asks)
         assert len({str(answer) for answer in found}) == 1
@@ -171,7 +171,7 @@ def test_batches_are_asked_by_their_users(serve: Callable[..., Any], monkeypatch
         served.client.post("/recommend/batch", json={"histories": {"anna": ["001"], "ben": []}})
         served.client.post("/recommend", json={"user_id": "carl", "history": ["001"]})
         served.client.post("/recommend", json={"history": ["001"]})
-    assert asked == ["anna", "ben", "carl", "\00"]
+    assert asked == ["anna", "ben", "carl", "\x000"]
 
 
 # --- a trained model --------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ Examples:
   mml recommend shop --items 50,181                                      a list for somebody who took these two
   mml recommend shop --users-from today.csv --top 10 --output recs.csv   a list for each user of a table
   mml recommend shop --users-from today.csv --only stock.csv             of what is in stock
+  mml recommend shop --users anna,ben                                    of two whom the model's log has
   mml recommend models/shop --items 50 --new-items-share 0.2             a saved model; a fifth new items
 Users without an item that is known get what is popular (`by` says so). Exit codes: 0, 2 for a mistake in the input,
 4 for a fault of the machine."""
@@ -56,14 +57,18 @@ def _output(named: str) -> Path:
 
 
 def _lists(options: argparse.Namespace) -> pd.DataFrame:
+    users = None if options.users is None else listed_ids(options.users)
+    if users is not None and not users:
+        raise InputError("--users names nobody; give users' ids, with commas between them.")
     model = Recommender.load(named_folder(options.run, options.output_dir))
     lists = model.recommend(
-        {"you": listed_ids(options.items)} if options.users_from is None else options.users_from,
+        None if users is not None else _histories(options),
         top=options.top,
         items=None if options.only is None else _ids_of(model, options.only),
         exclude=None if options.exclude is None else listed_ids(options.exclude),
         new_items_share=options.new_items_share,
         explain=options.explain,
+        users=users,
     )
     if lists.empty and options.users_from is not None:
         raise InputError(
@@ -72,7 +77,12 @@ def _lists(options: argparse.Namespace) -> pd.DataFrame:
         )
     if lists.empty:
         raise InputError("no item is left to list: --only, --exclude and what users have had leave none.")
-    return lists.drop(columns="user_id") if options.users_from is None and options.output is None else lists
+    return lists.drop(columns="user_id") if options.items is not None and options.output is None else lists
+
+
+def _histories(options: argparse.Namespace) -> Path | dict[str, list[str]]:
+    found: Path | None = options.users_from
+    return {"you": listed_ids(options.items)} if found is None else found
 
 
 def _ids_of(model: Recommender, path: Path) -> list[str]:
@@ -102,8 +112,10 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="table of users, items and perhaps times: CSV, TSV, parquet, .jsonl or .json; its columns are called as "
-        "in the log that was imported, or user_id, item_id and timestamp; it must hold a user's whole history, as a "
-        "model does not know the log's users by name",
+        "in the log that was imported, or user_id, item_id and timestamp; it must hold a user's whole history",
+    )
+    wanted.add_argument(
+        "--users", metavar="ID,ID", help="users whom the model's log has, that up to T and of updates, by their ids"
     )
     parser.add_argument("--top", type=int, default=10, metavar="K", help="length of a list (default: 10)")
     parser.add_argument(

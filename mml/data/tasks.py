@@ -93,14 +93,16 @@ class Moments:
     Args:
         known: int64 [N], the events of the log before this number are known.
         users: int64 [N], arrival ranks, by which a user's own events are told from others'; -1 for none in the log.
+        is_online: whether events after T are counted; if not, all tasks are asked as of T.
     """
 
     known: np.ndarray
     users: np.ndarray
+    is_online: bool = True
 
     def take(self, rows: np.ndarray | slice) -> Moments:
         """Those of the tasks `rows` [k]."""
-        return Moments(self.known[rows], self.users[rows])
+        return Moments(self.known[rows], self.users[rows], self.is_online)
 
 
 _LOOKED_UP = ("target_in_history", "n_different")

@@ -29,6 +29,8 @@ def with_events(parts: Parts, found: Histories) -> Parts:
         raise InputError("this model has no learner that counts events, such as newcomers; update it, or train again.")
     fits = _fits(counting, found.times)
     known = learned_before(parts, found) | repeated(found)
+    if found.seconds is not None:
+        known |= np.isin(found.keys, parts.counted_rows)
     if fits and found.times is not None:
         known |= found.times <= max(_end_of_training(one) for one in counting)
     found = found.of_rows(~known)
@@ -45,7 +47,7 @@ def with_events(parts: Parts, found: Histories) -> Parts:
         name: one.followed_by(*added) if isinstance(one, EventLearner) else one for name, one in parts.learners.items()
     }
     whole.users = with_new_users(parts.users, found, numbers, n_users)
-    whole.learned_rows = np.union1d(parts.learned_rows, found.keys)
+    whole.counted_rows = np.union1d(parts.counted_rows, found.keys)
     return whole
 
 

@@ -86,6 +86,7 @@ class TrainedParts:
         self.learned_logs: tuple[str, ...] = ()
         self.learned_rows = np.zeros(0, dtype=np.uint64)  # of updates: Histories.keys
         self.is_ahead = False  # whether events are counted that no update has learned
+        self.counted_rows = np.zeros(0, dtype=np.uint64)  # of these: Histories.keys
         self.measured: dict[str, dict[str, float]] = {}  # by method: how well new users were predicted after training
         self.use_generated(generator is not None)
 
@@ -177,6 +178,15 @@ class TrainedParts:
         found = places[np.minimum(np.searchsorted(self.users[places], keys), len(places) - 1)]
         return np.where(self.users[found] == keys, found, -1)
 
+    def had_by(self, users: Sequence[str]) -> list[np.ndarray]:
+        """What the log's users have taken, item numbers, the oldest first; nothing for who is not in it."""
+        log, nothing = self.log, np.zeros(0, dtype=np.int64)
+        if log is None:
+            return [nothing for _ in users]
+        numbers = self.numbers_of(users)
+        numbers[numbers >= len(log)] = -1  # of users whose events count, and of whom nothing has been learned
+        return [nothing if n < 0 else log.items[log.offsets[n] : log.offsets[n + 1]] for n in numbers]
+
     def now(self, tasks: TaskSet, numbers: np.ndarray | None = None) -> TaskSet:
         """The tasks, asked after all events that are known; at T if nothing has come since.
 
@@ -189,11 +199,11 @@ class TrainedParts:
         counting = self.counting
         if not all(one.has_times for one in counting):
             tasks = replace(tasks, asked=None)
-        if not any(len(one.events) > one.n_past for one in counting):
+        if not counting:
             return tasks
-        n = len(tasks)
-        own = np.full(n, -1) if numbers is None else numbers
-        return replace(tasks, moments=Moments(np.full(n, len(counting[0].events)), own))
+        n, own = len(counting[0].events), np.full(len(tasks), -1) if numbers is None else numbers
+        is_online = any(len(one.events) > one.n_past for one in counting)
+        return replace(tasks, moments=Moments(np.full(len(tasks), n), own, is_online))
 
 
 Parts = TypeVar("Parts", bound=TrainedParts)

@@ -23,7 +23,7 @@ from mml.evaluation.ranking import rank_targets
 from mml.evaluation.scorer import Scorer
 from mml.features.new_items import SHOWN, encode_new_items, read_new_items
 from mml.files.given import given_folder
-from mml.histories import Given, Histories
+from mml.histories import Given, Histories, listed, row_keys
 from mml.method_names import FLOOR, FULL, ONLINE
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.slot import MAIN, State
@@ -68,12 +68,13 @@ class Recommender(TrainedParts):
     @torch.no_grad()
     def recommend(
         self,
-        histories: Given,
+        histories: Given | None = None,
         top: int = 10,
         items: Iterable[object] | None = None,
         exclude: Iterable[object] | None = None,
         new_items_share: float | None = None,
         explain: bool = False,
+        users: Iterable[object] | None = None,
     ) -> pd.DataFrame:
         """The best items for each user.
 
@@ -86,17 +87,19 @@ class Recommender(TrainedParts):
             exclude: these are none.
             new_items_share: at least this share of each list is new items, where there are enough; 0 to 1.
             explain: add what each learner contributed to an item's score, a column each.
+            users: instead of histories, the ids of users whom the model's log has, that up to T and of updates.
 
         Returns:
             user_id, rank (from 1), item_id, title if known, score, by (`mml`, or `popularity` for users without any
-            known item), and the learners' columns if asked for. Unknown items are skipped and counted in the log.
+            known item), and the learners' columns if asked for. Unknown items are skipped and counted in the log, and
+            so are users whom the log has not.
 
         Raises:
-            InputError: for histories that cannot be read, or a wrong number.
+            InputError: for histories that cannot be read, a wrong number, or histories and users at once.
         """
         _check_top(top)
         _check_share(new_items_share)
-        found = Histories.read(histories, self.vocabulary, self.layout)
+        found = self._histories(histories, users)
         if found.n_unknown:
             logger.warning("histories: %s", self.vocabulary.describe_unknown(found.unknown))
         allowed = allowed_items(self, items, exclude)
@@ -113,6 +116,43 @@ class Recommender(TrainedParts):
         columns |= self.vocabulary.named(whole.items)
         columns |= {"score": whole.scores.astype(np.float64), "by": whole.by, **whole.contributions}
         return pd.DataFrame(columns, copy=False)
+
+    def _histories(self, given: Given | None, users: Iterable[object] | None) -> Histories:
+        if (given is None) == (users is None):
+            raise InputError("give histories, or the ids of users whom the model's log has.")
+        if given is not None:
+            return Histories.read(given, self.vocabulary, self.layout)
+        names = list(dict.fromkeys(str(user).strip() for user in listed("users", users)))
+        found = Histories(names, [own.tolist() for own in self.had_by(names)], [])
+        missed = [name for name, own in zip(names, found.items, strict=True) if not own]
+        if missed:
+            logger.warning("%s; it has those up to T, and later ones after an update.", _describe_missed(missed, names))
+        return found
+
+    def history(self, user: object) -> list[str]:
+        """What a user of the model's log has taken, that up to T and of updates, the oldest first; empty for others."""
+        return self.histories({str(user).strip(): []})[str(user).strip()]
+
+    def histories(self, since: Mapping[str, Sequence[tuple[str, float]]]) -> dict[str, list[str]]:
+        """What users have taken, the oldest first: what the model's log has of them, and what they did since.
+
+        Args:
+            since: user id -> items and when they took them, in order of time; what an update has learned of these is
+                in the log, and is not there twice.
+        """
+        found = {}
+        for (user, rows), own in zip(since.items(), self.had_by(list(since)), strict=True):
+            learned = self._are_learned(user, rows)
+            newer = [item for (item, _), known in zip(rows, learned, strict=True) if not known]
+            found[user] = [*(self.vocabulary.tokens[number] for number in own), *newer]
+        return found
+
+    def _are_learned(self, user: str, rows: Sequence[tuple[str, float]]) -> np.ndarray:
+        """bool [n], whether an update has learned these."""
+        if not len(self.learned_rows) or not rows:
+            return np.zeros(len(rows), dtype=bool)
+        numbers = [self.vocabulary.numbers.get(item, 0) for item, _ in rows]
+        return np.isin(row_keys([user] * len(rows), numbers, [time for _, time in rows]), self.learned_rows)
 
     def popular(self, top: int = 10) -> pd.DataFrame:
         """The items that most old users took: rank, item_id, title if known, score (how often)."""
@@ -172,7 +212,8 @@ class Recommender(TrainedParts):
         state = self.state()
         state["items"] = self.vocabulary.with_new(frame).state()
         state["catalogue"] = self.catalogue.with_new(encoded, len(frame)).state()
-        self.__dict__.update(Recommender.from_state(state).__dict__ | {"is_ahead": self.is_ahead})
+        counted = {"is_ahead": self.is_ahead, "counted_rows": self.counted_rows}
+        self.__dict__.update(Recommender.from_state(state).__dict__ | counted)
         return len(frame)
 
     def update(self, log: Given | Histories) -> Updated:
@@ -324,6 +365,16 @@ def _say_without_list(n: int, n_users: int) -> None:
     if n:
         said = "histories: %s of %s users have no list, as items, exclude and what they have had leave nothing."
         logger.warning(said, f"{n:,}", f"{n_users:,}")
+
+
+def _describe_missed(missed: Sequence[str], users: Sequence[str]) -> str:
+    if len(users) == 1:
+        return f"user '{missed[0]}' is not in the model's log, and gets what newcomers take first"
+    is_one = len(missed) == 1
+    return (
+        f"{len(missed):,} of {len(users):,} users {'is' if is_one else 'are'} not in the model's log, such as "
+        f"'{missed[0]}', and {'gets' if is_one else 'get'} what newcomers take first"
+    )
 
 
 def _describe_known(ids: Sequence[str]) -> str:

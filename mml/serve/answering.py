@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 from urllib.parse import quote
 
 import pandas as pd
 
+from mml.serve.limits import MOST_HISTORY
 from mml.serve.model import Served
 from mml.serve.schemas import ItemAnswer, RankedItem, Recommendation, RecommendedItem
 
@@ -55,11 +56,14 @@ class Ask:
         history: item ids, the oldest first.
         wanted: how the list is wanted.
         user: their id; None for somebody who is not named. Their own events are no like-minded user's.
+        posted: what was posted of them, items and times, the oldest first: it, and what the model's log has of them,
+            comes before the history. None for the history alone.
     """
 
     history: tuple[str, ...]
     wanted: Wanted
     user: str | None = None
+    posted: tuple[tuple[str, float], ...] | None = None
 
 
 Answer = Recommendation | Exception
@@ -90,7 +94,9 @@ def _group(served: Served, asks: Sequence[Ask]) -> list[Answer]:
 
 
 def _together(served: Served, asks: Sequence[Ask]) -> list[Recommendation]:
-    known = [[item for item in ask.history if item in served.catalogue] for ask in asks]
+    remembered = served.model.histories({ask.user: ask.posted for ask in asks if ask.user and ask.posted is not None})
+    whole = [(*_remembered(ask, remembered), *ask.history)[-MOST_HISTORY:] for ask in asks]
+    known = [[item for item in history if item in served.catalogue] for history in whole]
     wanted = asks[0].wanted
     candidates = None if wanted.items is None else [item for item in wanted.items if item in served.catalogue]
     places = {_name(ask, place): place for place, ask in enumerate(asks)}
@@ -118,6 +124,10 @@ def _recommendation(served: Served, ask: Ask, known: list[str], rows: list[Recom
         basis="history" if known else "popularity",
         unknown_items=served.catalogue.unknown(named),
     )
+
+
+def _remembered(ask: Ask, found: Mapping[str, list[str]]) -> list[str]:
+    return [] if ask.user is None or ask.posted is None else found[ask.user]
 
 
 def _name(ask: Ask, place: int) -> str:

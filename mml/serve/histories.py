@@ -33,6 +33,6 @@ class Histories:
             if len(self._events) > self._users:
                 self._events.popitem(last=False)
 
-    def of(self, user: str) -> list[str]:
-        """A user's items, oldest first."""
-        return [item for _, item in self._events.get(user, [])]
+    def of(self, user: str) -> tuple[tuple[str, float], ...]:
+        """A user's items and when they took them, oldest first."""
+        return tuple((item, time) for time, item in self._events.get(user, []))

@@ -36,6 +36,9 @@ class Recommender(Protocol):
     ) -> pd.DataFrame:
         """Columns user_id, rank, item_id, score [, title] [, one per learner]."""
 
+    def histories(self, since: Mapping[str, Sequence[tuple[str, float]]]) -> dict[str, list[str]]:
+        """What the model's log has of users, and then what they did since (item, time) that it has not learned."""
+
     def popular(self, top: int = 10) -> pd.DataFrame:
         """Columns rank, item_id, score [, title]."""
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query
 from mml.data.items import zeros_lost
 from mml.serve.answering import Ask, Wanted, item_answer, ranked
 from mml.serve.errors import documented, known_query
-from mml.serve.limits import MOST_HISTORY, MOST_LETTERS, MOST_TOP
+from mml.serve.limits import MOST_LETTERS, MOST_TOP
 from mml.serve.schemas import (
     BatchRecommendation,
     BatchRequest,
@@ -32,10 +32,9 @@ def recommend_routes(service: Service) -> APIRouter:
     @router.post("/recommend", responses=documented(400, 401, 408, 413, 422, 429, 503))
     async def recommend(request: RecommendRequest) -> Recommendation:
         """Items for one person, after their history. An unknown or empty history gets the popular items."""
-        remembered = service.histories.of(request.user_id) if request.user_id is not None else []
-        known = (item for item in remembered if item in service.current.catalogue)  # unknown ones nobody asked for
-        history = (*known, *request.history)[-MOST_HISTORY:]
-        return (await _asked(service, [Ask(history, _wanted(request), request.user_id)]))[0]
+        posted = None if request.user_id is None else service.histories.of(request.user_id)
+        ask = Ask(tuple(request.history), _wanted(request), request.user_id, posted)
+        return (await _asked(service, [ask]))[0]
 
     @router.post("/recommend/batch", responses=documented(400, 401, 408, 413, 422, 429, 503))
     async def recommend_batch(request: BatchRequest) -> BatchRecommendation:

@@ -82,7 +82,9 @@ class RecommendRequest(Wishes):
     """One person."""
 
     history: History = []
-    user_id: Id | None = Field(None, description="put the events that were posted of this user before the history")
+    user_id: Id | None = Field(
+        None, description="put what is known of this user, by the model's log and by posted events, before the history"
+    )
 
 
 class BatchRequest(Wishes):

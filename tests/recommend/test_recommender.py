@@ -232,7 +232,7 @@ def test_wrong_arguments(model: Recommender, wrong: dict[str, Any], message: str
     ("given", "message"),
     [
         (["50"], "histories of type list: give a mapping"),
-        (None, "histories of type NoneType: give a mapping"),
+        (None, "give histories, or the ids of users whom"),
         ({"me": None}, "the history of 'me' is None; give a list of item ids"),
         ({"me": "50"}, "the history of 'me' is the text '50'; give a list of item ids"),
         ({"me": {"50", "181"}}, "the history of 'me' is a set, which has no order; give a list, the oldest first"),

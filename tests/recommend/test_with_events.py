@@ -143,6 +143,49 @@ def test_a_model_that_counts_nothing(
         mml.load(tmp_path / "tiny" / "latest").with_events(rest)
 
 
+@pytest.mark.slow
+def test_users_of_the_log_are_known_by_their_ids(
+    model: Recommender, rest: pd.DataFrame, run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = Config("tiny", [run / "config.yaml"])
+    log = pd.read_csv(Path(config["data_path"]) / "tiny.inter", sep="\t", dtype=str)
+    log.columns = [name.partition(":")[0] for name in log.columns]
+    log = log.assign(timestamp=log["timestamp"].astype(float)).sort_values("timestamp", kind="stable")
+    end = model.counting[0].events.times[-1]
+    before = log[log["timestamp"] <= end].groupby("user_id")["item_id"].agg(list)
+    for user in before.index[:40]:
+        assert model.history(user) == before[user]
+    later = next(user for user in rest["user_id"] if user not in before.index)
+    assert model.history(later) == []
+    whole = model.recommend(users=[*before.index[:5], later], top=4)
+    assert (
+        f"1 of 6 users is not in the model's log, such as '{later}', and gets what newcomers take first" in caplog.text
+    )
+    wanted = model.recommend({user: before.get(user, []) for user in [*before.index[:5], later]}, top=4)
+    pd.testing.assert_frame_equal(whole, wanted)
+    for wrong in ({}, {"users": ["x"], "histories": {"x": []}}):
+        with pytest.raises(InputError, match="give histories, or the ids of users whom the model's log has"):
+            model.recommend(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="users is the text 'x'; give a list"):
+        model.recommend(users="x")
+
+
+@pytest.mark.slow
+def test_what_an_update_has_learned_is_once_in_a_history(model: Recommender) -> None:
+    ids = list(model.items.index)
+    posted = [(item, 1.8e9 + n) for n, item in enumerate(ids[:4])]
+    assert model.histories({"new": posted}) == {"new": ids[:4]}
+    table = pd.DataFrame(posted[:2], columns=["item_id", "timestamp"]).assign(user_id="new")
+    assert model.with_events(table).histories({"new": posted, "other": posted[:1]}) == {
+        "new": ids[:4],
+        "other": ids[:1],
+    }
+    model.update(table)
+    assert model.history("new") == ids[:2]
+    assert model.histories({"new": posted}) == {"new": ids[:4]}
+    assert model.histories({"new": [*posted, posted[0]]})["new"] == ids[:4]
+
+
 @given(st.lists(st.sampled_from("abcdefgh"), max_size=8), st.lists(st.sampled_from("abcdefghijk"), max_size=12))
 def test_numbers_of_users_against_a_plain_search(known: list[str], asked: list[str]) -> None:
     parts = object.__new__(TrainedParts)

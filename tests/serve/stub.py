@@ -145,6 +145,9 @@ class Stub:
         order = sorted(parts, key=lambda token: (-parts[token], token))[:top]
         return _list(order, [parts[token] for token in order])
 
+    def histories(self, since: Mapping[str, Sequence[tuple[str, float]]]) -> dict[str, list[str]]:
+        return {user: [item for item, _ in rows] for user, rows in since.items()}
+
     def with_events(self, log: pd.DataFrame) -> Stub:
         """Events move no list, and are kept."""
         self.events += [(row["user_id"], row["item_id"]) for row in log.to_dict("records")]

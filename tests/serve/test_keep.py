@@ -238,11 +238,11 @@ def test_memory_has_an_end() -> None:
     histories = Histories(users=2, items=3)
     for user in ("a", "b", "c"):
         histories.add({"user_id": user, "item_id": str(item), "timestamp": -item} for item in range(5))
-    assert histories.of("a") == []
-    assert histories.of("c") == ["2", "1", "0"]
+    assert histories.of("a") == ()
+    assert histories.of("c") == (("2", -2), ("1", -1), ("0", 0))
 
 
 def test_events_of_one_time_keep_their_order() -> None:
     histories = Histories(users=2, items=3)
     histories.add({"user_id": "a", "item_id": item, "timestamp": 5} for item in "xyz")
-    assert histories.of("a") == ["x", "y", "z"]
+    assert [item for item, _ in histories.of("a")] == ["x", "y", "z"]

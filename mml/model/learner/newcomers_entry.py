@@ -95,11 +95,11 @@ class NewcomersLearner:
         return self.over(self.events.followed_by(newer, times if self.has_times else None, users, order))
 
     def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> NewcomersOutput:
-        at, protocol = tasks.moments, "online"
+        at = tasks.moments
         if at is None:
-            at, protocol = Moments(np.full(len(tasks), self.n_past), np.full(len(tasks), -1)), "frozen"
-        is_online = protocol == "online"
-        return NewcomersOutput(self._models[protocol], tasks, n_items, self._warm, at, is_online=is_online)
+            at = Moments(np.full(len(tasks), self.n_past), np.full(len(tasks), -1), is_online=False)
+        model = self._models["online" if at.is_online else "frozen"]
+        return NewcomersOutput(model, tasks, n_items, self._warm, at, is_online=at.is_online)
 
     def prepare(self) -> None:
         self._models  # noqa: B018 - made when it is first asked for

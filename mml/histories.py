@@ -169,6 +169,13 @@ def row_keys(users: Iterable[str], items: Iterable[int], times: Iterable[float])
     )
 
 
+def among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """bool [n], which keys are among others, uint64 [n], [m], the latter ascending: few are looked up in many."""
+    if not len(known):
+        return np.zeros(len(keys), dtype=bool)
+    return known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
+
+
 def keys_of(names: Iterable[str]) -> np.ndarray:
     """uint64 [n], by which names are known again."""
     digests = b"".join(hashlib.blake2b(one.encode(), digest_size=8).digest() for one in names)

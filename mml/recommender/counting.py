@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mml.errors import InputError
-from mml.histories import Histories
+from mml.histories import Histories, among
 from mml.model.learner.slot import EventLearner
 from mml.recommender.parts import Parts
 from mml.recommender.updates import learned_before, repeated, with_new_users
@@ -30,7 +30,7 @@ def with_events(parts: Parts, found: Histories) -> Parts:
     fits = _fits(counting, found.times)
     known = learned_before(parts, found) | repeated(found)
     if found.seconds is not None:
-        known |= np.isin(found.keys, parts.counted_rows)
+        known |= among(found.keys, parts.counted_rows)
     if fits and found.times is not None:
         known |= found.times <= max(_end_of_training(one) for one in counting)
     found = found.of_rows(~known)

@@ -84,9 +84,10 @@ class TrainedParts:
         self.users = np.zeros(0, dtype=np.uint64) if users is None else users
         self.choices = dict(choices or {})
         self.learned_logs: tuple[str, ...] = ()
-        self.learned_rows = np.zeros(0, dtype=np.uint64)  # of updates: Histories.keys
+        self.learned_rows = np.zeros(0, dtype=np.uint64)  # of the log: Histories.keys, ascending
         self.is_ahead = False  # whether events are counted that no update has learned
-        self.counted_rows = np.zeros(0, dtype=np.uint64)  # of these: Histories.keys
+        self.counted_rows = np.zeros(0, dtype=np.uint64)  # of these: Histories.keys, ascending
+        self._by_key: tuple[np.ndarray, np.ndarray] | None = None  # users, and their order
         self.measured: dict[str, dict[str, float]] = {}  # by method: how well new users were predicted after training
         self.use_generated(generator is not None)
 
@@ -164,19 +165,20 @@ class TrainedParts:
 
     def prepare(self) -> None:
         """Make now what is made when it is first asked, so that the first who asks does not wait."""
+        self.numbers_of([])
         for learner in self.learners.values():
             if isinstance(learner, LazyLearner):
                 learner.prepare()
 
     def numbers_of(self, users: Sequence[str]) -> np.ndarray:
         """int64 [n], the users' numbers in the log; -1 for who is not in it."""
-        keys = keys_of(users)
-        places = np.flatnonzero(np.isin(self.users, keys))  # few are asked for, and the log's are not sorted for them
-        if not len(places):
+        if not len(self.users):
             return np.full(len(users), -1)
-        places = places[np.argsort(self.users[places], kind="stable")]
-        found = places[np.minimum(np.searchsorted(self.users[places], keys), len(places) - 1)]
-        return np.where(self.users[found] == keys, found, -1)
+        if self._by_key is None or self._by_key[0] is not self.users:
+            self._by_key = self.users, np.argsort(self.users, kind="stable")
+        order, keys = self._by_key[1], keys_of(users)
+        place = order[np.minimum(np.searchsorted(self.users, keys, sorter=order), len(order) - 1)]
+        return np.where(self.users[place] == keys, place, -1)
 
     def had_by(self, users: Sequence[str]) -> list[np.ndarray]:
         """What the log's users have taken, item numbers, the oldest first; nothing for who is not in it."""

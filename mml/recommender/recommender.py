@@ -23,7 +23,7 @@ from mml.evaluation.ranking import rank_targets
 from mml.evaluation.scorer import Scorer
 from mml.features.new_items import SHOWN, encode_new_items, read_new_items
 from mml.files.given import given_folder
-from mml.histories import Given, Histories, listed, row_keys
+from mml.histories import Given, Histories, among, listed, row_keys
 from mml.method_names import FLOOR, FULL, ONLINE
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.slot import MAIN, State
@@ -149,10 +149,8 @@ class Recommender(TrainedParts):
 
     def _are_learned(self, user: str, rows: Sequence[tuple[str, float]]) -> np.ndarray:
         """bool [n], whether an update has learned these."""
-        if not len(self.learned_rows) or not rows:
-            return np.zeros(len(rows), dtype=bool)
         numbers = [self.vocabulary.numbers.get(item, 0) for item, _ in rows]
-        return np.isin(row_keys([user] * len(rows), numbers, [time for _, time in rows]), self.learned_rows)
+        return among(row_keys([user] * len(rows), numbers, [time for _, time in rows]), self.learned_rows)
 
     def popular(self, top: int = 10) -> pd.DataFrame:
         """The items that most old users took: rank, item_id, title if known, score (how often)."""

@@ -19,7 +19,7 @@ from mml.errors import InputError
 from mml.evaluation.cases import WholeHistories
 from mml.evaluation.ranking import rank_targets
 from mml.evaluation.significance import per_case_ndcg, per_user
-from mml.histories import Histories, keys_of
+from mml.histories import Histories, among, keys_of
 from mml.recommender.lists import BLOCK
 from mml.recommender.parts import Parts, TrainedParts
 from mml.settings import read
@@ -130,7 +130,7 @@ def learned_before(parts: TrainedParts, found: Histories) -> np.ndarray:
     """bool [n_interactions], which of a log's an update has learned already; without times that cannot be told."""
     if found.seconds is None:
         return np.zeros(sum(map(len, found.items)), dtype=bool)
-    return np.isin(found.keys, parts.learned_rows)
+    return among(found.keys, parts.learned_rows)
 
 
 def repeated(found: Histories) -> np.ndarray:

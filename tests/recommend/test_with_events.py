@@ -17,7 +17,7 @@ from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.moments import Followed
 from mml.errors import InputError
-from mml.histories import keys_of
+from mml.histories import among, keys_of
 from mml.recommender import Recommender
 from mml.recommender.parts import TrainedParts
 from mml.run.rest import rest_of
@@ -189,6 +189,12 @@ def test_what_an_update_has_learned_is_once_in_a_history(model: Recommender) -> 
 @given(st.lists(st.sampled_from("abcdefgh"), max_size=8), st.lists(st.sampled_from("abcdefghijk"), max_size=12))
 def test_numbers_of_users_against_a_plain_search(known: list[str], asked: list[str]) -> None:
     parts = object.__new__(TrainedParts)
-    parts.users = keys_of(known)
+    parts.users, parts._by_key = keys_of(known), None
     wanted = [known.index(name) if name in known else -1 for name in asked]
     assert parts.numbers_of(asked).tolist() == wanted
+
+
+@given(st.lists(st.integers(0, 20)), st.lists(st.integers(0, 20)))
+def test_what_is_among_others_against_a_plain_search(keys: list[int], known: list[int]) -> None:
+    found = among(np.array(keys, dtype=np.uint64), np.unique(np.array(known, dtype=np.uint64)))
+    assert found.tolist() == [key in known for key in keys]

@@ -16,6 +16,7 @@ from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet, tasks_after
 from mml.errors import InputError
 from mml.tables.events import Events, joined, read_events
+from mml.tables.ids import is_no_id
 from mml.tables.layout import TableLayout
 
 Given = Mapping[str, Iterable[object]] | pd.DataFrame | str | Path
@@ -200,6 +201,22 @@ def listed(what: str, ids: object, ordered: bool = False) -> list[object]:
     if ordered and isinstance(ids, (set, frozenset)):
         raise InputError(f"{what} is a set, which has no order; give a list, the oldest first.")
     return list(ids)
+
+
+def user_ids(users: object) -> list[str]:
+    """Ids of users, each once; a float that is a whole number, as a column with gaps has them, stands for that.
+
+    Raises:
+        InputError: for what is no list, or has nothing in the place of an id.
+    """
+    if isinstance(users, (Mapping, pd.DataFrame)):
+        raise InputError(f"users is a {type(users).__name__}; give a list of user ids, or these as histories.")
+    whole = [int(one) if isinstance(one, float) and one.is_integer() else one for one in listed("users", users)]
+    names = [str(one).strip() for one in whole]
+    for one, name in zip(whole, names, strict=True):
+        if not name or is_no_id(name):
+            raise InputError(f"users has {one!r} in the place of an id; leave it out.")
+    return list(dict.fromkeys(names))
 
 
 def _no_histories(given: object) -> str:

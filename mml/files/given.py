@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 from mml.errors import InputError
+
+_SHOWN = 40  # letters of a path that is too long
 
 
 def given_folder(path: object, mend: str) -> Path:
@@ -13,7 +16,7 @@ def given_folder(path: object, mend: str) -> Path:
 
     Args:
         path: a text or a path.
-        mend: what to do where it is neither, or empty, which would be the current folder.
+        mend: what to do where it is neither, longer than names may be, or empty, which would be the current folder.
 
     Raises:
         InputError: it is so.
@@ -21,6 +24,14 @@ def given_folder(path: object, mend: str) -> Path:
     if not isinstance(path, (str, os.PathLike)) or not str(path).strip():
         raise InputError(f"{path!r} is no path of a folder; {mend}.")
     try:
-        return Path(path).expanduser()
+        found = Path(path).expanduser()
     except RuntimeError:  # there is no such user
-        return Path(path)
+        found = Path(path)
+    try:
+        found.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"'{str(path)[:_SHOWN]}...' is longer than a path can be; {mend}.") from None
+    except ValueError:  # a null character: there is no such folder
+        pass
+    return found

@@ -23,7 +23,7 @@ from mml.evaluation.ranking import rank_targets
 from mml.evaluation.scorer import Scorer
 from mml.features.new_items import SHOWN, encode_new_items, read_new_items
 from mml.files.given import given_folder
-from mml.histories import Given, Histories, among, listed, row_keys
+from mml.histories import Given, Histories, among, row_keys, user_ids
 from mml.method_names import FLOOR, FULL, ONLINE
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.slot import MAIN, State
@@ -122,7 +122,7 @@ class Recommender(TrainedParts):
             raise InputError("give histories, or the ids of users whom the model's log has.")
         if given is not None:
             return Histories.read(given, self.vocabulary, self.layout)
-        names = list(dict.fromkeys(str(user).strip() for user in listed("users", users)))
+        names = user_ids(users)
         found = Histories(names, [own.tolist() for own in self.had_by(names)], [])
         missed = [name for name, own in zip(names, found.items, strict=True) if not own]
         if missed:

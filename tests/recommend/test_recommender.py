@@ -366,6 +366,9 @@ def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         for ask in (mml.load, mml.rest_of):
             with pytest.raises(InputError, match=f"{nothing!r} is no path of a folder; name a finished run's"):
                 ask(nothing)  # type: ignore[arg-type]
+    for ask in (mml.load, mml.rest_of):
+        with pytest.raises(InputError, match=r"^'x{40}\.\.\.' is longer than a path can be; name a finished run's"):
+            ask("x" * 5000)
     (tmp_path / "nothing2" / "latest").mkdir(parents=True)
     assert main(["recommend", "dataset/nothing2/", "--items", "1", "--output_dir", str(tmp_path)]) == 2
     assert "name it as nothing2" in capsys.readouterr().err

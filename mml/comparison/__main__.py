@@ -22,8 +22,9 @@ First it says what it would do and about how long that takes, from a short measu
 the validation users of the first seed (as by mml tune), run on all seeds, and tested against mml over users: frozen
 lines against mml, those that know later events against mml_online, if that is among the methods."""
 _EPILOG = """\
-The methods are those of configs/compare.yaml; ten of them by default (profile small), each answering one question:
-  mml                        the whole method
+The methods are those of configs/compare.yaml; thirteen of them by default (profile small), each answering one question:
+  mml                        the whole method, as of T
+  mml_online                 the same where every event before a target counts
   no_fusion                  its ID learner alone
   linear_alone, text_alone   its other learners
   mean_fusion                the learners' plain sum
@@ -32,6 +33,8 @@ The methods are those of configs/compare.yaml; ten of them by default (profile s
   SASRec                     RecBole's, unmodified
   ContentInitSASRec          one plain model that knows content
   SumFive                    the plain sum of five plain models
+  SLIST_online, RecentPositionPopularity_online
+                             a model of the log, and counting, as time goes on
 
 Examples:
   mml compare ml-100k --dry-run                      what it would do and cost; leaves nothing

@@ -20,6 +20,7 @@ from mml.comparison.methods import Method
 from mml.data.dataset import MMLDataset
 from mml.errors import InputError, MachineError
 from mml.files.safe import read_kept, write_text
+from mml.method_names import FULL
 from mml.trainer.watching import watched
 
 USUAL_EPOCHS = 20
@@ -39,7 +40,8 @@ class Cost:
     Args:
         fixed: reading, fitting, evaluating.
         training: of all trainings, of as many epochs as is usual.
-        at_least: whether it may be any time more: what was measured had come to no end and no training.
+        at_least: whether it may be any time more: what was measured had come to no end and, but for mml, which has
+            more stages, no training.
     """
 
     fixed: float
@@ -66,7 +68,8 @@ def measure(
 ) -> dict[str, Cost]:
     """Name of a method -> cost of its run; those that cannot run are left out.
 
-    Runs of mml share stages, as they do in the comparison: an ablation costs what it changes.
+    Runs of mml share stages, as they do in the comparison: an ablation costs what it changes. They come last, with what
+    time the others have left: their costs are in many stages, which baselines' are not.
 
     Args:
         executor: of the comparison.
@@ -76,17 +79,20 @@ def measure(
         features: folder of the features that were encoded before, if there are some.
     """
     costs: dict[str, Cost] = {}
-    limit = max(_SECONDS / max(len(methods), 1), _LEAST_SECONDS)
+    left = _SECONDS
     with tempfile.TemporaryDirectory() as name:
         first, short = (
             executor.in_folder(_output(Path(name) / place, executor.config.dataset_name, features), epochs)
             for place, epochs in (("first", 1), ("short", _EPOCHS))
         )
-        for place, method in enumerate(methods):
+        for place, method in enumerate(sorted(methods, key=lambda one: one.run == FULL)):
+            limit = max(left / (len(methods) - place), _LEAST_SECONDS)
             try:
                 if not place:  # takes what is done once in a process
                     _Measured(first, method, dataset).run(seed, limit)
+                begin = time.process_time()
                 costs[method.name] = _Measured(short, method, dataset).run(seed, limit)
+                left -= time.process_time() - begin
             except MachineError:
                 raise
             except InputError:  # it is said when the comparison comes to it
@@ -158,7 +164,8 @@ class _Measured:
             return Cost(total, 0.0, at_least=True)
         per_step = float(np.median(np.diff(self.steps)))
         n_steps, n_trainings = self.executor.steps_per_epoch(self.method, self.dataset)
-        return Cost(self.first_step - begin, per_step * n_steps * n_trainings * self._usual_epochs)
+        training = per_step * n_steps * n_trainings * self._usual_epochs
+        return Cost(self.first_step - begin, training, at_least=self.method.run == FULL)  # whose later stages are long
 
     @property
     def _usual_epochs(self) -> int:

@@ -19,11 +19,14 @@ from mml.config.config import Config
 from mml.config.keys import log_learners, stage_of
 from mml.config.sources import lay_over, parse_arguments, read_yaml
 from mml.data.dataset import MMLDataset
+from mml.data.settings import SplitSettings
 from mml.errors import InputError
+from mml.evaluation.settings import EvaluationSettings
 from mml.logs import own_log
-from mml.method_names import FLOOR, FULL, FUSION, learner_of
+from mml.method_names import FLOOR, FULL, FUSION, ONLINE, learner_of
 from mml.model.generator.slot import GeneratorSettings
 from mml.model.learner import entry_of
+from mml.model.learner.newcomers_entry import NewcomersEntry
 from mml.model.learner.slot import StateEntry
 from mml.precision import set_up_torch
 from mml.run.folder import RunFolder
@@ -105,6 +108,18 @@ class Executor:
         is_learner = not learner.startswith(_FUSED) and learner != FLOOR
         if method.run == FULL and is_learner and learner not in self.config.learners:
             return f"there is no learner {learner}"
+        return self._lacks_online(method) if (method.method or "").endswith(ONLINE) else None
+
+    def _lacks_online(self, method: Method) -> str | None:
+        """Why there is no line of what knows later events, or None."""
+        if self.config.part(SplitSettings).new_users_file is not None:
+            return "with new_users_file there is no T, after which events would count"
+        if not self.config.part(EvaluationSettings).online:
+            return "online lines are switched off (online: False)"
+        if method.method == FULL + ONLINE and not any(
+            isinstance(entry_of(name), NewcomersEntry) for name in self.config.learners
+        ):
+            return "no learner counts events"
         return None
 
     def subject(self, method: Method, seed: int) -> Subject:

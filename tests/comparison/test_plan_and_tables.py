@@ -22,6 +22,7 @@ from mml.comparison.outcome import Outcome
 from mml.comparison.results import Results
 from mml.comparison.results import Test as Paired
 from mml.comparison.tables import p_text
+from mml.data.dataset import MMLDataset
 from mml.data.sequences import PackedSequences
 from mml.evaluation.significance import PairedDifference
 from mml.run.schema import Result
@@ -129,7 +130,7 @@ def test_ctrl_c_and_on_again(
 def test_a_measurement_that_ends_in_a_training(
     tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The steps that were made tell."""
+    """The steps that were made tell; of mml more stages come after its trainings, so that it is said to take more."""
     original = estimate._Measured._step
 
     def step(measured: estimate._Measured) -> None:
@@ -141,10 +142,28 @@ def test_a_measurement_that_ends_in_a_training(
     monkeypatch.setattr(estimate, "_LEAST_SECONDS", 600.0)
     argv = line(tiny_data, tmp_path, "--methods", "mml", "--trials", "1", "--seeds", "1", use_gpu=False)
     assert main(argv) == 0
-    assert " > " not in capsys.readouterr().out.split("In all")[0]
+    assert " > " in capsys.readouterr().out.split("In all")[0]
     cost = json.loads((tmp_path / "out" / "tiny" / "compare" / "estimate.json").read_text())["costs"]["mml"]
     assert cost["training"] > 0
-    assert not cost["at_least"]
+    assert cost["at_least"]
+
+
+def test_time_that_is_left_goes_to_mml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has many stages, and was cut short in its first training where many methods were measured."""
+    limits: dict[str, float] = {}
+
+    def run(measured: estimate._Measured, seed: int, limit: float) -> estimate.Cost:
+        limits[measured.method.name] = limit
+        return estimate.Cost(0.1, 0.0)
+
+    monkeypatch.setattr(estimate._Measured, "run", run)
+    methods = [read_plan().methods[name] for name in ("mml", "no_text", "Pop", "SASRec", "SLIST")]
+    nothing = cast("MMLDataset", None)
+    executor = Executor("ml-100k", [], [f"--output_dir={tmp_path}", "--use_gpu=False"])
+    estimate.measure(executor, methods, 0, nothing, tmp_path)
+    assert list(limits) == ["Pop", "SASRec", "SLIST", "mml", "no_text"]
+    assert min(limits.values()) == limits["Pop"] == estimate._SECONDS / 5
+    assert limits["no_text"] > 0.95 * estimate._SECONDS  # the others took next to nothing
 
 
 def test_a_measurement_that_comes_to_no_training(
@@ -192,13 +211,37 @@ def test_own_lines_and_each_warning_once(tmp_path: Path) -> None:
 def test_the_default_is_small_and_all_is_all(tiny_data: Path, tmp_path: Path) -> None:
     plan = read_plan()
     small = plan.chosen([], "small")
-    assert len(small) == 10
+    assert len(small) == 13
     assert {"mml", "SASRec", "SLIST", "PositionPopularity"} <= {method.name for method in small}
     assert len(plan.chosen([], "full")) == len(plan.methods) > 50
     executor = Executor("tiny", [], [f"--data_path={tiny_data}", f"--output_dir={tmp_path}", "--use_gpu=False"])
     assert executor.lacks(plan.methods["text_alone"]) == "there is no learner txt"
     assert executor.lacks(plan.methods["mean_fusion"]) is None
+    assert [executor.lacks(method) for method in small if method.name != "text_alone"] == [None] * 12
     assert executor.most_epochs(plan.methods["SASRec"]) == executor.most_epochs(plan.methods["mml"]) == 100
+
+
+@pytest.mark.parametrize(
+    ("settings", "said", "of_all"),
+    [
+        ({"new_users_file": "new.txt"}, "with new_users_file there is no T, after which events would count", True),
+        ({"online": False}, "online lines are switched off (online: False)", True),
+        ({"learners.newcomers": "~"}, "no learner counts events", False),
+    ],
+)
+def test_online_lines_that_there_are_not(
+    settings: dict[str, object], said: str, of_all: bool, tiny_data: Path, tmp_path: Path
+) -> None:
+    """They are left out before anything is run, and do not fail."""
+    (tmp_path / "new.txt").write_text("1\n")
+    given = {"data_path": tiny_data, "output_dir": tmp_path, "use_gpu": False, **settings}
+    if "new_users_file" in given:
+        given["new_users_file"] = tmp_path / "new.txt"
+    executor = Executor("tiny", [], [f"--{key}={value}" for key, value in given.items()])
+    methods = read_plan().methods
+    assert executor.lacks(methods["mml_online"]) == said
+    assert executor.lacks(methods["SLIST_online"]) == (said if of_all else None)
+    assert executor.lacks(methods["SLIST"]) is None
 
 
 def test_costs_are_of_the_lines_own_stages(tmp_path: Path) -> None:

@@ -38,9 +38,12 @@ def save(parts: TrainedParts, folder: str | Path) -> Path:
     """
     place = given_folder(folder, "name one to write the model into")
     make_folder(place, named="")
-    versions = {"mml": __version__, "torch": torch.__version__, "numpy": np.__version__}
-    write_state(place, _NAME, state_of(parts), format=_FORMAT, versions=versions)
+    write_state(place, _NAME, state_of(parts), format=_FORMAT, versions=_versions())
     return place
+
+
+def _versions() -> dict[str, str]:
+    return {"mml": __version__, "torch": torch.__version__, "numpy": np.__version__}
 
 
 def load(kind: type[Parts], path: str | Path) -> Parts:
@@ -77,6 +80,18 @@ def load(kind: type[Parts], path: str | Path) -> Parts:
             f"{folder} was saved by other code, of mml {made}, and has not all that this mml {__version__} reads "
             f"({type(error).__name__}: {error}): train again, or load it with that code."
         ) from error
+
+
+def is_saved(parts: TrainedParts, folder: Path) -> bool:
+    """Whether the parts of a run whose stages were all there are in a folder, by this code, undamaged."""
+    try:
+        about = read_about(folder, _NAME)
+        if about is None or (about.get("format"), about.get("versions")) != (_FORMAT, _versions()):
+            return False
+        kept = read_state(folder, _NAME)
+    except InputError:
+        return False
+    return bool(kept.get("settings") == plain(parts.values) and kept.get("measured") == parts.measured)
 
 
 def has_learned_since(folder: Path, n_items: int) -> bool:

@@ -23,7 +23,7 @@ from mml.model.learner import entry_of
 from mml.model.learner.slot import MAIN, StateEntry
 from mml.precision import set_up_torch
 from mml.recommender import MODEL, Recommender, Rules
-from mml.recommender.saved import has_learned_since
+from mml.recommender.saved import has_learned_since, is_saved
 from mml.run.context import RunContext, curves_logged
 from mml.run.folder import RunFolder
 from mml.run.frame import Stages, State
@@ -116,13 +116,13 @@ class Run:
         return whole
 
     def _save(self, recommender: Recommender) -> None:
-        """Write the model, unless it is there and has learned since, and no stage was made anew."""
+        """Write the model, unless no stage was made anew and it is there, or one that has learned since."""
         place = self.folder.path / MODEL
         if not self.stages.built and has_learned_since(place, len(recommender.vocabulary)):
             logger.warning(
                 "%s has learned since the training and is left as it is; without it, it is written anew.", place
             )
-        else:
+        elif self.stages.built or not is_saved(recommender, place):
             recommender.save(place)
 
     def _written(self, recommender: Recommender, learners: dict[str, LearnerStages], state: State) -> Result:

@@ -31,6 +31,7 @@ from mml.meta.algorithms import ALGORITHMS
 from mml.model.learner.adaptation import Adaptation, adapted_states
 from mml.model.learner.base import InnerLoopSettings, Learner
 from mml.model.learner.episode import Episode
+from mml.model.learner.linear import LinearModel, LinearRegression
 from mml.run import printing
 from mml.run.context import trainer_frame, validation_of
 from mml.run.learners import untrained_learner
@@ -178,6 +179,36 @@ def test_finished_stages_are_skipped(
     assert run_meta.main(arguments(tiny_data, output, topk="[5]")) == 0
     assert capsys.readouterr().err.count("skipped.") == 13
     assert set(result_of(output)["metrics"]["mml"]["all"]) == {"recall@5", "mrr@5", "ndcg@5", "n_users", "n_cases"}
+
+
+def test_a_finished_run_fits_and_writes_nothing_again(
+    finished: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The linear learner took minutes on ten thousand items; a model that is damaged or lost is made again."""
+    output = tmp_path / "output"
+    shutil.copytree(finished, output, symlinks=True)
+    fits: list[int] = []
+    plain = LinearRegression.solve
+
+    def solve(regression: LinearRegression, penalty: float) -> LinearModel:
+        fits.append(1)
+        return plain(regression, penalty)
+
+    monkeypatch.setattr(LinearRegression, "solve", solve)
+    assert run_meta.main(arguments(tiny_data, output)) == 0  # here its model says where it was made
+    assert len(fits) == 1
+    fits.clear()
+    weights = output / "tiny" / "latest" / "model" / "recommender.safetensors"
+    whole, written = weights.read_bytes(), weights.stat().st_mtime_ns
+    assert run_meta.main(arguments(tiny_data, output)) == 0
+    assert not fits
+    assert weights.stat().st_mtime_ns == written
+    for damage in (lambda: weights.write_bytes(whole[:-9]), weights.unlink):
+        damage()
+        assert run_meta.main(arguments(tiny_data, output)) == 0
+        assert weights.read_bytes() == whole
+        assert len(fits) == 1
+        fits.clear()
 
 
 @pytest.mark.parametrize(

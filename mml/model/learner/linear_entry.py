@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -44,14 +46,23 @@ class LinearLearner:
 
     Args:
         name: the learner's.
-        model: the model.
+        fit: makes the model, when it is first asked: of a run that was finished before nobody asks.
         n_items: number of items, the padding item included.
     """
 
     adapts = False
 
-    def __init__(self, name: str, model: LinearModel, n_items: int) -> None:
-        self.name, self.model, self._n_items = name, model, n_items
+    def __init__(self, name: str, fit: Callable[[], LinearModel], n_items: int) -> None:
+        self.name, self._fit, self._n_items = name, fit, n_items
+
+    @cached_property
+    def model(self) -> LinearModel:
+        """The model."""
+        fit = self.__dict__.pop("_fit")  # what it is made of is large, and needed once
+        return fit()
+
+    def prepare(self) -> None:
+        self.model  # noqa: B018 - made when it is first asked for
 
     def output(self, tasks: TaskSet, n_items: int, adapted: bool = True) -> LinearOutput:
         return LinearOutput(self.model, tasks, n_items)
@@ -60,7 +71,8 @@ class LinearLearner:
         return LinearOutput(self.model, tasks, self._n_items)
 
     def corrected(self, log_ratios: Tensor) -> LinearLearner:
-        return LinearLearner(self.name, self.model.corrected(log_ratios.exp()), self._n_items)
+        corrected = self.model.corrected(log_ratios.exp())
+        return LinearLearner(self.name, lambda: corrected, self._n_items)
 
     def state(self) -> State:
         model = self.model
@@ -110,17 +122,20 @@ class LinearEntry:
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
         last, self._last = self._last, None  # large, and needed once
-        if last is not None and last[0] is context and last[1].decay == choice["decay"]:
-            regression = last[1]
-        else:
-            regression = _regression(context, choice["decay"])
-        return LinearLearner(name, regression.solve(choice["penalty"]), context.n_items)
+
+        def fit() -> LinearModel:
+            is_last = last is not None and last[0] is context and last[1].decay == choice["decay"]
+            regression = last[1] if last is not None and is_last else _regression(context, choice["decay"])
+            return regression.solve(choice["penalty"])
+
+        return LinearLearner(name, fit, context.n_items)
 
     def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
         own = {key: state[key].to(context.device) for key in ("weights", "floor", "place")}
         new = own["place"].new_zeros(context.catalogue.n_items - len(own["place"]))  # items since: it abstains
         own["place"] = torch.cat([own["place"], new])
-        return LinearLearner(name, LinearModel(**own, decay=state["decay"]), context.catalogue.n_items)
+        model = LinearModel(**own, decay=state["decay"])
+        return LinearLearner(name, lambda: model, context.catalogue.n_items)
 
 
 def _regression(context: FitContext, decay: float) -> LinearRegression:

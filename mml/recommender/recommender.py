@@ -253,7 +253,10 @@ class Recommender(TrainedParts):
         Raises:
             InputError: for a log that cannot be read, or a model without a learner that counts events.
         """
-        return with_events(self, self._read(log))
+        found = self._read(log)
+        if found.n_unknown:
+            logger.warning("events: %s", self.vocabulary.describe_unknown(found.unknown))
+        return with_events(self, found)
 
     def has_learned(self, log: Given | Histories) -> bool:
         """Whether updates have learned all of this log: what a command does twice, once more after a kill, counts once.

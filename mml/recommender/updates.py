@@ -59,6 +59,7 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     if parts.log is None:
         raise InputError("this model was saved without its log, so it cannot be updated; train again.")
     given, again, twice = digest(found), learned_before(parts, found), repeated(found)
+    _say_of_repeats(twice)
     found = found.of_rows(~(again | twice))
     numbers = parts.numbers_of(found.users)
     newer = Newer.of(found.sequences(), found.times, numbers, len(parts.log), found.order)
@@ -140,10 +141,13 @@ def repeated(found: Histories) -> np.ndarray:
     if found.seconds is not None:
         repeats[:] = True
         repeats[np.unique(found.keys, return_index=True)[1]] = False
-        if repeats.any():
-            said = "%s of %s interactions repeat user, item and time of another one, and count once."
-            logger.warning(said, f"{int(repeats.sum()):,}", f"{len(repeats):,}")
     return repeats
+
+
+def _say_of_repeats(repeats: np.ndarray) -> None:
+    if repeats.any():
+        said = "%s of %s interactions repeat user, item and time of another one, and count once."
+        logger.warning(said, f"{int(repeats.sum()):,}", f"{len(repeats):,}")
 
 
 def _say_of_old(parts: TrainedParts, found: Histories) -> None:

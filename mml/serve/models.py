@@ -103,6 +103,7 @@ class Models:
 
     def _counted(self, served: Served, rows: Sequence[EventRow]) -> Served:
         """The model with events; as it is where it cannot count them, which is said once."""
+        rows = [row for row in rows if row["item_id"] in served.catalogue]  # the answer to whoever posted them said so
         if not rows:
             return served
         try:

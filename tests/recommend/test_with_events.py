@@ -83,7 +83,9 @@ def test_in_parts_and_sent_again_it_is_the_same(model: Recommender, rest: pd.Dat
 
 
 @pytest.mark.slow
-def test_what_the_model_knows_is_not_counted(model: Recommender, rest: pd.DataFrame) -> None:
+def test_what_the_model_knows_is_not_counted(
+    model: Recommender, rest: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
     n = n_events(model)
     end = model.counting[0].events.times[-1]
     item = model.items.index[0]
@@ -91,6 +93,7 @@ def test_what_the_model_knows_is_not_counted(model: Recommender, rest: pd.DataFr
     assert n_events(model.with_events(old)) == n
     assert n_events(model.with_events(old.assign(timestamp=[end - 5, end + 1]))) == n + 1
     assert n_events(model.with_events({"x": ["no such item"]})) == n
+    assert "events: 1 item is unknown and skipped: 'no such item'." in caplog.text
     model.update(rest[:50])  # whatever it learns is not counted again
     assert n_events(model.with_events(rest[:60])) == n_events(model) + 10
 

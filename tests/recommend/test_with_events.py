@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import mml
 import run_meta
+from benchmarks import live
 from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.moments import Followed
@@ -69,6 +70,21 @@ def test_lists_are_those_of_the_runs_online_line(model: Recommender, rest: pd.Da
         assert n_events(found) == n_events(wanted) > before
         assert_same_lists(found, wanted)
     assert n_events(model) == before  # it stays as it was
+
+
+@pytest.mark.slow
+def test_a_replay_ranks_as_the_runs_online_line(model: Recommender, rest: pd.DataFrame, run: Path) -> None:
+    """benchmarks.live, one moment's events at a time, so that as much is known as in the evaluation."""
+    cases = live.cases_of(run, rest)
+    found, _ = live.replayed(model, rest, cases, every=1)
+    assert len(found) == len(cases) > 30
+    ranked = {name: np.minimum(found[name], live.TOP + 1).tolist() for name in ("mml", "frozen", "mml_online", "live")}
+    assert ranked["live"] == ranked["mml_online"]
+    assert ranked["live"] != ranked["frozen"]
+    with_ties = rest.assign(timestamp=rest["timestamp"] // 100000)
+    for own, _asked in live.blocks(with_ties, cases, every=7):
+        others = with_ties.drop(index=own.index)
+        assert not set(own["timestamp"]) & set(others["timestamp"])
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def test_events_come_to_the_model(serve: Callable[..., Any]) -> None:
         served.client.post("/events", json={"events": [event("anna", "002")]})
         until(lambda: len(served.model.events) == 2)
         assert served.model.events == [("anna", "001"), ("anna", "002")]
-        assert "mml_uncounted_events 0.0" in served.client.get("/metrics").text
+        until(lambda: "mml_uncounted_events 0.0" in served.client.get("/metrics").text)
 
 
 def test_all_of_the_journal_counts_after_a_start_and_a_reload(serve: Callable[..., Any]) -> None:
@@ -144,7 +144,7 @@ def test_items_that_are_posted_while_events_are_counted_stay(
             listed = (await client.post("/recommend", json={"history": ["001"], "top": 40})).json()["items"]
             assert "x1" in [one["item_id"] for one in listed]
 
-    asyncio.run(both())
+    asyncio.run(asyncio.wait_for(both(), PATIENCE))
     assert counts == [False, True]
 
 

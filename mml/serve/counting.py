@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterable
 
 from mml.serve.errors import Unavailable
@@ -46,12 +45,10 @@ class Counting:
             await asyncio.sleep(max(_PAUSE, _MULTIPLE * took))
             rows, self._rows = self._rows, []
             self._arrival.clear()
-            begin = time.perf_counter()
             try:
-                await self._models.count(self._worker, rows)
+                took = await self._models.count(self._worker, rows)
             except Unavailable:  # the server is stopping
                 return
             except Exception:  # they are in the journal, and the next model or start counts them
                 _LOGGER.exception("%d events could not be counted", len(rows))
-            took = time.perf_counter() - begin
             self._metrics.uncounted.set(len(self._rows))

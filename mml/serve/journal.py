@@ -89,7 +89,11 @@ class Journal:
             kept: the row that a line's content stands for; raises ValueError where it is none.
         """
         broken = 0
-        with open(self.path, encoding="utf-8", errors="replace", opener=plain_opener) as file:
+        try:
+            file = open(self.path, encoding="utf-8", errors="replace", opener=plain_opener)  # noqa: SIM115
+        except FileNotFoundError:  # it was moved away, and nothing has come since
+            return
+        with file:
             for line in file:
                 try:
                     row = kept(json.loads(line))

@@ -19,8 +19,8 @@ def keep_routes(service: Service) -> APIRouter:
 
     @router.post("/events", responses=documented(400, 401, 408, 413, 422, 503))
     async def events(request: Events) -> EventsKept:
-        """Keep what users did: `user_id` in /recommend uses it at once, all lists within a second or so, as what is
-        popular and what follows what is counted anew, and a later update learns from it."""
+        """Keep what users did: `user_id` in /recommend uses it at once, everybody's list within a second or so, as
+        what is popular and what follows what is counted anew, and a later update learns from it."""
         now = round(time.time(), 3)
         rows = [event.row(now) for event in request.events]
         await asyncio.to_thread(service.events.append, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -85,21 +86,29 @@ class Models:
         """Count what was posted to an earlier server, after its items are taken up, before the worker starts."""
         self._take(self._counted(self.current, rows))
 
-    async def count(self, worker: Worker, rows: Sequence[EventRow]) -> None:
+    async def count(self, worker: Worker, rows: Sequence[EventRow]) -> float:
         """Let a model answer that counts these events, too. The old one answers meanwhile.
+
+        Returns:
+            CPU seconds that it took.
 
         Raises:
             Unavailable: the server is stopping.
         """
         async with self._changing:
             before = self.current
-            counted = await asyncio.to_thread(self._counted, before, rows)
+            counted, seconds = await asyncio.to_thread(self._timed, before, rows)
 
             def change() -> None:
                 # items that were added meanwhile are in the model, but not in the one that counts
                 self._take(counted if self.current is before else self._counted(self.current, rows))
 
             await worker.call(change, bounded=False)
+        return seconds
+
+    def _timed(self, served: Served, rows: Sequence[EventRow]) -> tuple[Served, float]:
+        begin = time.thread_time()
+        return self._counted(served, rows), time.thread_time() - begin
 
     def _counted(self, served: Served, rows: Sequence[EventRow]) -> Served:
         """The model with events; as it is where it cannot count them, which is said once."""

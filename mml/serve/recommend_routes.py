@@ -51,7 +51,7 @@ def recommend_routes(service: Service) -> APIRouter:
 
     @router.get("/popular", responses=documented(401, 422, 429, 503))
     async def popular(top: Top = 10) -> RankedList:
-        """The items that most people take."""
+        """The items that most people took, in the log and in what updates have learned."""
         return await service.worker.call(lambda: _popular(service, top))
 
     @router.get("/items", responses=documented(401, 422))

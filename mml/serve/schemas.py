@@ -205,7 +205,8 @@ class Event(_Request):
     def row(self, now: float) -> EventRow:
         """The event as it is kept."""
         time = now if self.timestamp is None else self.timestamp
-        return {"user_id": self.user_id, "item_id": self.item_id, "timestamp": time}
+        # to microseconds, by which events are known again: more digits are not read from a file as they were written
+        return {"user_id": self.user_id, "item_id": self.item_id, "timestamp": round(time, 6)}
 
 
 def kept_event(line: object) -> EventRow:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,6 +20,9 @@ import run_meta
 from mml.errors import InputError
 from mml.serve.answering import Ask, Wanted, answers
 from mml.serve.app import create_app
+from mml.serve.histories import Histories as Remembered
+from mml.serve.model import Served
+from mml.serve.schemas import Event
 from mml.serve.service import Service
 from tests.serve.server import TestClient, running
 from tests.serve.stub import Stub
@@ -57,6 +61,43 @@ def test_all_of_the_journal_counts_after_a_start_and_a_reload(serve: Callable[..
         until(lambda: len(served.model.events) == 2)
         assert served.client.post("/reload").status_code == 200
         assert served.model.events == [("anna", "001"), ("ben", "002")] * 2  # of one stub, which is read again
+
+
+def test_a_reload_after_the_journal_was_moved_away(serve: Callable[..., Any]) -> None:
+    with serve(token="t") as served:
+        served.client.headers["Authorization"] = "Bearer t"
+        served.client.post("/events", json={"events": [event("anna", "001")]})
+        until(lambda: len(served.model.events) == 1)
+        served.service.events.path.rename(served.service.events.path.with_name("learned.jsonl"))
+        assert served.client.post("/reload").status_code == 200
+        assert served.model.events == [("anna", "001")]
+        served.client.post("/events", json={"events": [event("ben", "002")]})
+        until(lambda: len(served.model.events) == 2)
+
+
+def test_who_waited_for_a_reload_does_not_wait_twenty_times_as_long_again(
+    service_of: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Stub()
+    service = service_of(model)
+    read = service.models._read
+
+    def slow() -> Served:
+        time.sleep(2 * PATIENCE / 20)
+        return read()
+
+    async def both() -> None:
+        async with running(service) as client:
+            monkeypatch.setattr(service.models, "_read", slow)
+            reload = asyncio.create_task(service.models.reload(service.worker))
+            await asyncio.sleep(0)
+            for n in (1, 2):
+                await client.post("/events", json={"events": [event("anna", f"00{n}", 1.8e9 + n)]})
+                while len(set(model.events)) < n:
+                    await asyncio.sleep(0.01)
+            await reload
+
+    asyncio.run(asyncio.wait_for(both(), PATIENCE))
 
 
 def test_events_of_posted_items_come_after_these(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +223,19 @@ def trained(tiny_data: Path, tmp_path: Path, arguments: Callable[..., list[str]]
     """A saved model of `tiny`."""
     assert run_meta.main(arguments(tiny_data, tmp_path / "out", repeatable=False, use_gpu=False)) == 0
     return mml.load(tmp_path / "out" / "tiny" / "latest").save(tmp_path / "model")
+
+
+@pytest.mark.slow
+def test_what_was_learned_is_once_in_a_history_whatever_the_times_digits(trained: Path) -> None:
+    model = mml.load(trained)
+    ids = list(model.items.index)
+    times = 1.8e9 + np.random.default_rng(1).random(400) * 1e6
+    rows = [Event(user_id="u", item_id=ids[n % 40], timestamp=float(time)).row(0.0) for n, time in enumerate(times)]
+    model.update(pd.DataFrame(rows))
+    posted = Remembered(1, 1000)
+    posted.add(rows)
+    assert len(model.history("u")) == len(rows)
+    assert len(model.histories({"u": posted.of("u")})["u"]) == len(rows)
 
 
 @pytest.mark.slow

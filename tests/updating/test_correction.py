@@ -247,9 +247,7 @@ def test_linear_is_corrected_as_by_a_slow_reference(
     strength = prior_strength(counts, shares)
     ratios = (counts + strength * shares) / ((counts.sum() + strength) * shares)
     assert ratios.max() > 1.1 > 0.95 > ratios.min()
-    learner = correction_by(newer, dataset, repeatable).corrected(
-        LinearLearner("linear", lambda: model, dataset.item_num)
-    )
+    learner = correction_by(newer, dataset, repeatable).corrected(LinearLearner("linear", model, dataset.item_num))
     assert isinstance(learner, LinearLearner)
     corrected = learner.model
     history = dataset.users.new.items[:3]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -46,20 +45,22 @@ class LinearLearner:
 
     Args:
         name: the learner's.
-        fit: makes the model, when it is first asked: of a run that was finished before nobody asks.
+        made: the model, or what makes it when it is first asked: of a run that was finished before nobody asks.
         n_items: number of items, the padding item included.
     """
 
     adapts = False
 
-    def __init__(self, name: str, fit: Callable[[], LinearModel], n_items: int) -> None:
-        self.name, self._fit, self._n_items = name, fit, n_items
+    def __init__(self, name: str, made: LinearModel | Callable[[], LinearModel], n_items: int) -> None:
+        self.name, self._made, self._n_items = name, made, n_items
 
-    @cached_property
+    @property
     def model(self) -> LinearModel:
         """The model."""
-        fit = self.__dict__.pop("_fit")  # what it is made of is large, and needed once
-        return fit()
+        made = self._made
+        if not isinstance(made, LinearModel):
+            made = self._made = made()
+        return made
 
     def prepare(self) -> None:
         self.model  # noqa: B018 - made when it is first asked for
@@ -71,8 +72,7 @@ class LinearLearner:
         return LinearOutput(self.model, tasks, self._n_items)
 
     def corrected(self, log_ratios: Tensor) -> LinearLearner:
-        corrected = self.model.corrected(log_ratios.exp())
-        return LinearLearner(self.name, lambda: corrected, self._n_items)
+        return LinearLearner(self.name, self.model.corrected(log_ratios.exp()), self._n_items)
 
     def state(self) -> State:
         model = self.model
@@ -122,20 +122,17 @@ class LinearEntry:
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
         last, self._last = self._last, None  # large, and needed once
-
-        def fit() -> LinearModel:
-            is_last = last is not None and last[0] is context and last[1].decay == choice["decay"]
-            regression = last[1] if last is not None and is_last else _regression(context, choice["decay"])
-            return regression.solve(choice["penalty"])
-
-        return LinearLearner(name, fit, context.n_items)
+        if last is not None and last[0] is context and last[1].decay == choice["decay"]:
+            return LinearLearner(name, last[1].solve(choice["penalty"]), context.n_items)
+        return LinearLearner(
+            name, lambda: _regression(context, choice["decay"]).solve(choice["penalty"]), context.n_items
+        )
 
     def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
         own = {key: state[key].to(context.device) for key in ("weights", "floor", "place")}
         new = own["place"].new_zeros(context.catalogue.n_items - len(own["place"]))  # items since: it abstains
         own["place"] = torch.cat([own["place"], new])
-        model = LinearModel(**own, decay=state["decay"])
-        return LinearLearner(name, lambda: model, context.catalogue.n_items)
+        return LinearLearner(name, LinearModel(**own, decay=state["decay"]), context.catalogue.n_items)
 
 
 def _regression(context: FitContext, decay: float) -> LinearRegression:

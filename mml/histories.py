@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,9 +94,8 @@ class Histories:
             numbers = items.known(ids)
             users.append(user)
             known.append(numbers)
-            if len(numbers) < len(ids):
-                unknown += [one for one in ids if not items.known([one])]
-            is_known = [bool(items.known([one])) for one in ids] if numbers_of_rows is not None else []
+            is_known = [True] * len(ids) if len(numbers) == len(ids) else [bool(items.known([one])) for one in ids]
+            unknown += [one for one, some in zip(ids, is_known, strict=True) if not some]
             if seconds is not None and times is not None:
                 seconds.append(list(compress(times[str(name)], is_known)))
             if rows is not None and numbers_of_rows is not None:
@@ -120,7 +121,7 @@ class Histories:
             return None
         return np.array([row for own in self.rows for row in own], dtype=np.float64)
 
-    @property
+    @cached_property
     def keys(self) -> np.ndarray:
         """uint64 [n_interactions], by which an interaction is known again: user, item and time; none without times.
 
@@ -179,7 +180,7 @@ def among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def keys_of(names: Iterable[str]) -> np.ndarray:
     """uint64 [n], by which names are known again."""
-    digests = b"".join(hashlib.blake2b(one.encode(), digest_size=8).digest() for one in names)
+    digests = b"".join(hashlib.blake2b(one.encode(errors="surrogatepass"), digest_size=8).digest() for one in names)
     return np.frombuffer(bytearray(digests), dtype=np.uint64)
 
 
@@ -233,15 +234,15 @@ _Rows = dict[str, list[int]]
 
 def _by_user(events: Events) -> tuple[dict[str, list[str]], _Rows, _Times | None]:
     """Each user's items, their rows, and when they took them, if there are times."""
-    frame = events.frame if events.times is None else events.frame.assign(_time=events.times)
-    kept = frame[frame["item_id"] != ""]
-    groups = kept.groupby("user_id", sort=False)
-    everybody = [str(name) for name in frame["user_id"].unique()]
-    items: dict[str, list[str]] = {name: [] for name in everybody}
-    items |= {str(name): list(own) for name, own in groups["item_id"]}
-    rows: _Rows = {name: [] for name in everybody}
-    rows |= {str(name): list(own.index) for name, own in groups["item_id"]}
-    if events.times is None:
-        return items, rows, None
-    times: _Times = {name: [] for name in everybody}
-    return items, rows, times | {str(name): list(own) for name, own in groups["_time"]}
+    frame = events.frame
+    codes, names = pd.factorize(frame["user_id"])
+    kept = np.flatnonzero((frame["item_id"] != "").to_numpy(dtype=bool))
+    kept = kept[np.argsort(codes[kept], kind="stable")]
+    ends = np.cumsum(np.bincount(codes[kept], minlength=len(names))).tolist()
+
+    def of_each(cells: np.ndarray) -> dict[str, list[Any]]:
+        own = cells[kept].tolist()
+        return {str(name): own[begin:end] for name, begin, end in zip(names, [0, *ends], ends, strict=False)}
+
+    items, rows = of_each(frame["item_id"].to_numpy(dtype=object)), of_each(np.arange(len(frame)))
+    return items, rows, None if events.times is None else of_each(events.times)

@@ -174,11 +174,12 @@ class TrainedParts:
         """int64 [n], the users' numbers in the log; -1 for who is not in it."""
         if not len(self.users):
             return np.full(len(users), -1)
-        if self._by_key is None or self._by_key[0] is not self.users:
-            self._by_key = self.users, np.argsort(self.users, kind="stable")
-        order, keys = self._by_key[1], keys_of(users)
-        place = order[np.minimum(np.searchsorted(self.users, keys, sorter=order), len(order) - 1)]
-        return np.where(self.users[place] == keys, place, -1)
+        by_key = self._by_key  # which another thread may change
+        if by_key is None or by_key[0] is not self.users:
+            by_key = self._by_key = self.users, np.argsort(self.users, kind="stable")
+        (known, order), keys = by_key, keys_of(users)
+        place = order[np.minimum(np.searchsorted(known, keys, sorter=order), len(order) - 1)]
+        return np.where(known[place] == keys, place, -1)
 
     def had_by(self, users: Sequence[str]) -> list[np.ndarray]:
         """What the log's users have taken, item numbers, the oldest first; nothing for who is not in it."""

@@ -122,9 +122,8 @@ def with_new_users(known: np.ndarray, found: Histories, numbers: np.ndarray, n_o
         n_old: how many users the log has.
     """
     some = np.array([bool(items) for items in found.items], dtype=bool)
-    if len(known) < n_old:
-        known = np.zeros(n_old, dtype=np.uint64)
-    return np.concatenate([known, keys_of(compress(found.users, some & (numbers < 0)))])
+    unnamed = np.zeros(max(n_old - len(known), 0), dtype=np.uint64)
+    return np.concatenate([known, unnamed, keys_of(compress(found.users, some & (numbers < 0)))])
 
 
 def learned_before(parts: TrainedParts, found: Histories) -> np.ndarray:

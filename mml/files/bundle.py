@@ -100,6 +100,18 @@ def read_state(folder: Path, name: str, device: torch.device | str = "cpu") -> S
     return state
 
 
+def is_same_state(kept: object, now: object) -> bool:
+    """Whether what was read of a state, or of a part of it, is what would be written now."""
+    if isinstance(now, Tensor):
+        return isinstance(kept, Tensor) and kept.dtype == now.dtype and torch.equal(kept, now.detach().cpu())
+    if isinstance(now, Mapping):
+        names = {str(name): value for name, value in now.items()}
+        if not isinstance(kept, Mapping) or kept.keys() != names.keys():
+            return False
+        return all(is_same_state(kept[name], value) for name, value in names.items())
+    return bool(kept == plain(now))
+
+
 def finish_write(folder: Path, name: str) -> None:
     """Finish a `write_state` over an older state whose process was killed between the two renames.
 

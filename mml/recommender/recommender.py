@@ -210,8 +210,7 @@ class Recommender(TrainedParts):
         state = self.state()
         state["items"] = self.vocabulary.with_new(frame).state()
         state["catalogue"] = self.catalogue.with_new(encoded, len(frame)).state()
-        counted = {"is_ahead": self.is_ahead, "counted_rows": self.counted_rows}
-        self.__dict__.update(Recommender.from_state(state).__dict__ | counted)
+        self.__dict__.update(Recommender.from_state(state).__dict__)
         return len(frame)
 
     def update(self, log: Given | Histories) -> Updated:

@@ -14,7 +14,7 @@ from mml.data.catalogue import Catalogue
 from mml.data.items import Items
 from mml.data.sequences import PackedSequences
 from mml.errors import InputError
-from mml.files.bundle import finish_write, read_about, read_state, write_state
+from mml.files.bundle import finish_write, is_same_state, read_about, read_state, write_state
 from mml.files.given import given_folder
 from mml.files.runs import LATEST, MODEL
 from mml.files.safe import make_folder, plain
@@ -83,7 +83,10 @@ def load(kind: type[Parts], path: str | Path) -> Parts:
 
 
 def is_saved(parts: TrainedParts, folder: Path) -> bool:
-    """Whether the parts of a run whose stages were all there are in a folder, by this code, undamaged."""
+    """Whether the parts of a run whose stages were all there are in a folder, by this code, undamaged.
+
+    What stages made is not compared: it is the same.
+    """
     try:
         about = read_about(folder, _NAME)
         if about is None or (about.get("format"), about.get("versions")) != (_FORMAT, _versions()):
@@ -91,7 +94,7 @@ def is_saved(parts: TrainedParts, folder: Path) -> bool:
         kept = read_state(folder, _NAME)
     except InputError:
         return False
-    return bool(kept.get("settings") == plain(parts.values) and kept.get("measured") == parts.measured)
+    return all(name in kept and is_same_state(kept[name], own) for name, own in _unfitted(parts).items())
 
 
 def has_learned_since(folder: Path, n_items: int) -> bool:
@@ -116,19 +119,26 @@ def state_of(parts: TrainedParts) -> State:
         if generator is None
         else {"kind": read(GeneratorSettings, parts.values).generator, "weights": generator.state_dict()}
     )
-    return {
+    return _unfitted(parts) | {
+        "learners": {name: learner.state() for name, learner in parts.learners.items()},
+        "generator": made,
+        "fusions": {name: fusion.state() for name, fusion in parts.fusions.items()},
+    }
+
+
+def _unfitted(parts: TrainedParts) -> State:
+    """What no stage makes."""
+    ahead = {"counted_rows": torch.from_numpy(parts.counted_rows.view(np.int64))} if parts.is_ahead else {}
+    return ahead | {
         "settings": plain(parts.values),
         "rules": asdict(parts.rules),
         "items": parts.vocabulary.state(),
         "catalogue": parts.catalogue.state(),
         "order": list(parts.learners),
-        "learners": {name: learner.state() for name, learner in parts.learners.items()},
-        "generator": made,
         "methods": list(parts.fusions),
         "log": None if parts.log is None else _log_state(parts.log),
         "users": torch.from_numpy(parts.users.view(np.int64)),
         "choices": parts.choices,
-        "fusions": {name: fusion.state() for name, fusion in parts.fusions.items()},
         "learned_logs": list(parts.learned_logs),
         "learned_rows": torch.from_numpy(parts.learned_rows.view(np.int64)),
         "measured": parts.measured,
@@ -157,6 +167,8 @@ def from_state(kind: type[Parts], state: State) -> Parts:
     whole.learned_logs = tuple(state.get("learned_logs", ()))
     if "learned_rows" in state:
         whole.learned_rows = state["learned_rows"].numpy().view(np.uint64)
+    if "counted_rows" in state:
+        whole.is_ahead, whole.counted_rows = True, state["counted_rows"].numpy().view(np.uint64)
     whole.measured = state.get("measured", {})
     return whole
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,31 @@ def test_it_is_neither_saved_nor_updated(model: Recommender, rest: pd.DataFrame,
         ahead.with_events(rest[:5]).save(tmp_path / "model")  # nothing new
     assert not (tmp_path / "model").exists()
     model.save(tmp_path / "model")
+
+
+@pytest.mark.slow
+def test_its_state_says_what_it_counts(model: Recommender, rest: pd.DataFrame, tmp_path: Path) -> None:
+    ahead = model.with_events(rest[:50])
+    again = Recommender.from_state(ahead.state())
+    assert_same_lists(again, ahead)
+    with pytest.raises(InputError, match="is not saved"):
+        again.save(tmp_path / "model")
+    assert n_events(again.with_events(rest[:60])) == n_events(ahead) + 10
+
+
+@pytest.mark.slow
+def test_it_can_be_sent_to_another_process(model: Recommender, rest: pd.DataFrame) -> None:
+    for one in (model, model.with_events(rest[:50])):
+        assert_same_lists(pickle.loads(pickle.dumps(one)), one)
+
+
+@pytest.mark.slow
+def test_any_text_is_a_users_id(model: Recommender) -> None:
+    """Half of a surrogate pair, too, as names of files have."""
+    ids = list(model.items.index)
+    lists = model.recommend({"\udc80": ids[:2], "ben": ids[:2]}, top=3)
+    assert lists["item_id"][:3].tolist() == lists["item_id"][3:].tolist()
+    assert n_events(model.with_events({"\udc80": ids[:2]})) == n_events(model) + 2
 
 
 @pytest.mark.slow

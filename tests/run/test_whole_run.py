@@ -19,6 +19,7 @@ import pytest
 import torch
 import yaml
 
+import mml
 import run_meta
 from mml.cli.main import main
 from mml.config.arguments import common_arguments, split_names
@@ -26,7 +27,7 @@ from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.summary import Summary
 from mml.evaluation.ranking import Ranking
-from mml.files.bundle import read_state
+from mml.files.bundle import read_about, read_state, write_state
 from mml.meta.algorithms import ALGORITHMS
 from mml.model.learner.adaptation import Adaptation, adapted_states
 from mml.model.learner.base import InnerLoopSettings, Learner
@@ -209,6 +210,30 @@ def test_a_finished_run_fits_and_writes_nothing_again(
         assert weights.read_bytes() == whole
         assert len(fits) == 1
         fits.clear()
+
+
+@pytest.mark.slow
+def test_a_finished_run_writes_its_model_again_where_that_would_have_other_parts(
+    finished: Path, tiny_data: Path, arguments: Arguments, tmp_path: Path
+) -> None:
+    """Titles were mended, which no stage depends on; or earlier code wrote it, which did not keep the users' keys."""
+    data, output = tmp_path / "data", tmp_path / "output"
+    shutil.copytree(tiny_data, data)
+    shutil.copytree(finished, output, symlinks=True)
+    assert run_meta.main(arguments(data, output)) == 0
+    table, place = data / "tiny" / "tiny.item", output / "tiny" / "latest" / "model"
+    model = mml.load(place)
+    token, title = model.items.index[0], model.items["title"].iloc[0]
+    table.write_text(table.read_text(encoding="utf-8").replace(title, "Mended"), encoding="utf-8")
+    assert run_meta.main(arguments(data, output)) == 0
+    assert mml.load(place).items["title"][token] == "Mended"
+    state = read_state(place, "recommender")
+    del state["users"]
+    about = read_about(place, "recommender")
+    assert about is not None
+    write_state(place, "recommender", state, format=about["format"], versions=about["versions"])
+    assert run_meta.main(arguments(data, output)) == 0
+    np.testing.assert_array_equal(mml.load(place).users, model.users)
 
 
 @pytest.mark.parametrize(

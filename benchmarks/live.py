@@ -57,9 +57,9 @@ def blocks(rest: pd.DataFrame, cases: pd.DataFrame, every: int) -> Iterator[tupl
 
 
 def rank_of(lists: pd.DataFrame, cases: pd.DataFrame) -> np.ndarray:
-    """int64 [n], the targets' ranks in the lists, by case; TOP + 1 where they are not there."""
+    """int64 [n], the targets' ranks in their users' lists, one case of each; TOP + 1 where they are not there."""
     found = lists.set_index(["user_id", "item_id"])["rank"]
-    keys = pd.MultiIndex.from_arrays([cases.index.astype(str), cases["target_item"]])
+    keys = pd.MultiIndex.from_arrays([cases["user_id"], cases["target_item"]])
     return found.reindex(keys).fillna(TOP + 1).to_numpy(dtype=np.int64)
 
 
@@ -68,13 +68,12 @@ def replayed(model: Recommender, rest: pd.DataFrame, cases: pd.DataFrame, every:
     own = dict(list(rest.groupby("user_id")["item_id"]))
     live, seconds, n, parts = model, 0.0, 0, []
     for events, asked in blocks(rest, cases, every):
-        if len(asked):
+        for _, once in asked.groupby(asked.groupby("user_id").cumcount()):  # by their ids, as a server's users ask
             histories = {
-                str(case): list(own[user][:shots])
-                for case, user, shots in zip(asked.index, asked["user_id"], asked["shots"], strict=True)
+                user: list(own[user][:shots]) for user, shots in zip(once["user_id"], once["shots"], strict=True)
             }
-            ranks = [rank_of(one.recommend(histories, top=TOP), asked) for one in (model, live)]
-            parts.append(asked.assign(frozen=ranks[0], live=ranks[1]))
+            ranks = [rank_of(one.recommend(histories, top=TOP), once) for one in (model, live)]
+            parts.append(once.assign(frozen=ranks[0], live=ranks[1]))
         begin = time.process_time()
         live = live.with_events(events)
         live.prepare()

@@ -117,6 +117,22 @@ def test_events_of_posted_items_come_after_these(serve: Callable[..., Any], monk
         assert known == [True]
 
 
+def test_events_that_came_before_their_item_count_with_the_next_ones(serve: Callable[..., Any]) -> None:
+    item = {"item_id": "x1", "title": "Espresso machine"}
+    with serve() as served:
+        served.client.post("/events", json={"events": [event("anna", "x1"), event("anna", "x2")]})
+        served.client.post("/events", json={"events": [event("ben", "001")]})
+        until(lambda: served.model.events == [("ben", "001")])
+        served.client.post("/items", json={"items": [item]})
+        served.client.post("/events", json={"events": [event("ben", "002")]})
+        until(lambda: len(served.model.events) == 3)
+        assert served.model.events[1:] == [("anna", "x1"), ("ben", "002")]
+    with serve() as served:
+        served.client.post("/items", json={"items": [item | {"item_id": "x2"}]})
+        served.client.post("/events", json={"events": [event("ben", "003")]})
+        until(lambda: served.model.events[-2:] == [("anna", "x2"), ("ben", "003")])
+
+
 def test_a_model_that_cannot_count_says_so_once(
     serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

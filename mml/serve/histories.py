@@ -23,12 +23,16 @@ class Histories:
         self._events: OrderedDict[str, list[tuple[float, str]]] = OrderedDict()
 
     def add(self, rows: Iterable[EventRow]) -> None:
-        """Remember events. Of one time, the later one in order is the later one."""
+        """Remember events. Of one time, the later one in order is the later one; what is sent again is there once."""
         for row in rows:
             user = row["user_id"]
             events = self._events.setdefault(user, [])
             self._events.move_to_end(user)
-            bisect.insort_right(events, (row["timestamp"], row["item_id"]), key=lambda event: event[0])
+            event = (row["timestamp"], row["item_id"])
+            begin = bisect.bisect_left(events, event[0], key=_time)
+            end = bisect.bisect_right(events, event[0], begin, key=_time)
+            if event not in events[begin:end]:
+                events.insert(end, event)
             del events[: -self._items]
             if len(self._events) > self._users:
                 self._events.popitem(last=False)
@@ -36,3 +40,7 @@ class Histories:
     def of(self, user: str) -> tuple[tuple[str, float], ...]:
         """A user's items and when they took them, oldest first."""
         return tuple((item, time) for time, item in self._events.get(user, []))
+
+
+def _time(event: tuple[float, str]) -> float:
+    return event[0]

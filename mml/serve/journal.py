@@ -17,6 +17,7 @@ from mml.serve.errors import Unavailable
 
 T = TypeVar("T")
 _LOGGER = logging.getLogger(__name__)
+_LONGEST = 2**23  # bytes of a line: more than a request may have
 
 
 class Journal:
@@ -54,10 +55,18 @@ class Journal:
         self._file = fresh
 
     def _end_line(self) -> None:
-        """A line that a crash has cut short must not swallow the next one."""
+        """A line that a crash has cut short must not swallow the next one, nor stop an update that reads the file."""
         size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
+        begin = max(0, size - _LONGEST)
+        read = os.pread(self._file, size - begin, begin)
+        line = read[read.rfind(b"\n") + 1 :]
+        if not line:
+            return
+        if len(line) == _LONGEST or _is_whole(line):
             os.write(self._file, b"\n")
+            return
+        os.ftruncate(self._file, size - len(line))
+        _LOGGER.warning("%s: the last line was cut short, as by a crash, and is removed", self.path)
 
     def append(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Add rows, all or none.
@@ -107,3 +116,11 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True

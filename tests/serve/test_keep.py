@@ -164,13 +164,26 @@ def _full(file: int, text: bytes) -> int:
     raise OSError(28, "No space left on device")
 
 
-def test_a_journal_survives_a_line_that_was_cut_short(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("cut", ['{"a": ', '{"a": 3', "\0\0\0", '{"a": "\u00e4'])
+def test_a_line_that_was_cut_short_is_removed(cut: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An update, which takes no damaged line, reads what the server reads."""
     path = tmp_path / "events.jsonl"
-    path.write_text('{"a": 1}\n{"a": ', encoding="utf-8")
+    for whole in ('{"a": 1}\n', ""):
+        path.write_bytes((whole + cut).encode()[: -1 if cut.endswith("\u00e4") else None])
+        journal = Journal(path)
+        journal.append([{"a": 2}])
+        assert path.read_text(encoding="utf-8") == whole + '{"a": 2}\n'
+        assert f"{path}: the last line was cut short, as by a crash, and is removed" in caplog.text
+        journal.close()
+
+
+def test_a_last_line_without_an_end_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"a": 1}\n{"a": 3}', encoding="utf-8")  # as some editors write it
     journal = Journal(path)
     journal.append([{"a": 2}])
-    assert list(journal.rows(_as_it_is)) == [{"a": 1}, {"a": 2}]
-    assert "1 lines are damaged and were passed over" in caplog.text
+    assert list(journal.rows(_as_it_is)) == [{"a": 1}, {"a": 3}, {"a": 2}]
+    assert not caplog.messages
     journal.close()
 
 
@@ -246,3 +259,10 @@ def test_events_of_one_time_keep_their_order() -> None:
     histories = Histories(users=2, items=3)
     histories.add({"user_id": "a", "item_id": item, "timestamp": 5} for item in "xyz")
     assert [item for item, _ in histories.of("a")] == ["x", "y", "z"]
+
+
+def test_what_is_sent_again_is_there_once() -> None:
+    histories = Histories(users=2, items=4)
+    rows = [("x", 5.0), ("y", 5.0), ("x", 6.0), ("x", 5.0), ("y", 5.0), ("y", 4.0), ("x", 6.0)]
+    histories.add({"user_id": "a", "item_id": item, "timestamp": time} for item, time in rows)
+    assert histories.of("a") == (("y", 4.0), ("x", 5.0), ("y", 5.0), ("x", 6.0))

@@ -87,6 +87,7 @@ class TrainedParts:
         self.learned_rows = np.zeros(0, dtype=np.uint64)  # of the log: Histories.keys, ascending
         self.is_ahead = False  # whether events are counted that no update has learned
         self.counted_rows = np.zeros(0, dtype=np.uint64)  # of these: Histories.keys, ascending
+        self.counted_at = np.zeros(0)  # of these, the log's last: what ascends with time, ascending
         self._by_key: tuple[np.ndarray, np.ndarray] | None = None  # users, and their order
         self.measured: dict[str, dict[str, float]] = {}  # by method: how well new users were predicted after training
         self.use_generated(generator is not None)
@@ -189,6 +190,18 @@ class TrainedParts:
         numbers = self.numbers_of(users)
         numbers[numbers >= len(log)] = -1  # of users whose events count, and of whom nothing has been learned
         return [nothing if n < 0 else log.items[log.offsets[n] : log.offsets[n + 1]] for n in numbers]
+
+    def counted_of(self, users: Sequence[str]) -> list[np.ndarray]:
+        """What users have taken of what is counted and not learned, item numbers, the oldest first."""
+        n = len(self.counted_at)
+        if not n:
+            return [np.zeros(0, dtype=np.int64) for _ in users]
+        events = self.counting[0].events
+        owners, items = events.users[-n:], events.items[-n:]
+        order = np.argsort(owners, kind="stable")
+        numbers = self.numbers_of(users)
+        begin, end = (np.searchsorted(owners, numbers, side, sorter=order) for side in ("left", "right"))
+        return [items[order[first:last]] for first, last in zip(begin, end, strict=True)]
 
     def now(self, tasks: TaskSet, numbers: np.ndarray | None = None) -> TaskSet:
         """The tasks, asked after all events that are known; at T if nothing has come since.

@@ -87,7 +87,8 @@ class Recommender(TrainedParts):
             exclude: these are none.
             new_items_share: at least this share of each list is new items, where there are enough; 0 to 1.
             explain: add what each learner contributed to an item's score, a column each.
-            users: instead of histories, the ids of users whom the model's log has, that up to T and of updates.
+            users: instead of histories, the ids of users whom the model's log has, that up to T, of updates and of
+                `with_events`.
 
         Returns:
             user_id, rank (from 1), item_id, title if known, score, by (`mml`, or `popularity` for users without any
@@ -123,15 +124,25 @@ class Recommender(TrainedParts):
         if given is not None:
             return Histories.read(given, self.vocabulary, self.layout)
         names = user_ids(users)
-        found = Histories(names, [own.tolist() for own in self.had_by(names)], [])
+        found = Histories(names, self._taken_by(names), [])
         missed = [name for name, own in zip(names, found.items, strict=True) if not own]
         if missed:
             logger.warning("%s; it has those up to T, and later ones after an update.", _describe_missed(missed, names))
         return found
 
     def history(self, user: object) -> list[str]:
-        """What a user of the model's log has taken, that up to T and of updates, the oldest first; empty for others."""
-        return self.histories({str(user).strip(): []})[str(user).strip()]
+        """What a user of the model's log has taken, that up to T, of updates and of `with_events`, the oldest first;
+        empty for others.
+
+        Raises:
+            InputError: for what is no id.
+        """
+        return [str(self.vocabulary.tokens[number]) for number in self._taken_by(user_ids([user]))[0]]
+
+    def _taken_by(self, users: Sequence[str]) -> list[list[int]]:
+        """What users have taken, numbers of items, the oldest first: learned, and then counted."""
+        pairs = zip(self.had_by(users), self.counted_of(users), strict=True)
+        return [[*learned.tolist(), *counted.tolist()] for learned, counted in pairs]
 
     def histories(self, since: Mapping[str, Sequence[tuple[str, float]]]) -> dict[str, list[str]]:
         """What users have taken, the oldest first: what the model's log has of them, and what they did since.

@@ -128,8 +128,8 @@ def state_of(parts: TrainedParts) -> State:
 
 def _unfitted(parts: TrainedParts) -> State:
     """What no stage makes."""
-    ahead = {"counted_rows": torch.from_numpy(parts.counted_rows.view(np.int64))} if parts.is_ahead else {}
-    return ahead | {
+    rows, at = torch.from_numpy(parts.counted_rows.view(np.int64)), torch.from_numpy(parts.counted_at)
+    return ({"counted_rows": rows, "counted_at": at} if parts.is_ahead else {}) | {
         "settings": plain(parts.values),
         "rules": asdict(parts.rules),
         "items": parts.vocabulary.state(),
@@ -169,6 +169,7 @@ def from_state(kind: type[Parts], state: State) -> Parts:
         whole.learned_rows = state["learned_rows"].numpy().view(np.uint64)
     if "counted_rows" in state:
         whole.is_ahead, whole.counted_rows = True, state["counted_rows"].numpy().view(np.uint64)
+        whole.counted_at = state["counted_at"].numpy()
     whole.measured = state.get("measured", {})
     return whole
 

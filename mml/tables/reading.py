@@ -211,7 +211,8 @@ def _column_as_text(column: pd.Series) -> pd.Series:
     missing = column.isna().to_numpy()
     if pd.api.types.is_float_dtype(column.dtype):
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        whole = bool((numbers[~missing] % 1 == 0).all())  # whole numbers with gaps are floats in pandas
+        with np.errstate(invalid="ignore"):  # of infinity
+            whole = bool((numbers[~missing] % 1 == 0).all())  # whole numbers with gaps are floats in pandas
         cells = [f"{number:.0f}" if whole else repr(float(number)) for number in np.where(missing, 0, numbers)]
     else:
         cells = [_cell_as_text(cell) for cell in column]

@@ -100,6 +100,57 @@ def test_in_parts_and_sent_again_it_is_the_same(model: Recommender, rest: pd.Dat
 
 
 @pytest.mark.slow
+def test_what_comes_late_counts_as_of_its_time(model: Recommender, rest: pd.DataFrame) -> None:
+    """As of one read of all of it, such as a server's after a start; also where the log has no dates."""
+    ordinal = Recommender.from_state(model.state())
+    ordinal.counting[0].has_times = False  # type: ignore[misc]
+    hours = rest.assign(timestamp=rest["timestamp"] // 100_000 * 100_000)
+    for own in (model, ordinal):
+        n, middle = n_events(own), len(hours) // 2
+        whole = own.with_events(hours)
+        for first, then in ((hours[middle:], hours[:middle]), (hours[::2], hours[1::2])):
+            found = own.with_events(first).with_events(then)
+            assert n_events(found) == n_events(whole) > n
+            assert found.counting[0].events.times.tolist() == whole.counting[0].events.times.tolist()
+            by_time = [one.counting[0].events for one in (found, whole)]
+            blocks = [pd.Series(one.items[n:]).groupby(found.counted_at).agg(sorted).tolist() for one in by_time]
+            assert blocks[0] == blocks[1]
+            for user in hours["user_id"].unique():
+                assert sorted(found.history(user)) == sorted(whole.history(user))
+
+
+@pytest.mark.slow
+def test_events_of_one_time_are_in_the_same_order_in_parts(model: Recommender) -> None:
+    ids = list(model.items.index)
+    rows = [(user, ids[n], 1.8e9 + n // 6) for n, user in enumerate("bacabcdacbdabdca")]
+    table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
+    whole, parts = model.with_events(table), model.with_events(table[:6]).with_events(table[6:])
+    parts = parts.with_events(table)
+    for name in ("users", "items", "times", "places"):
+        found, wanted = (getattr(one.counting[0].events, name) for one in (parts, whole))
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.slow
+def test_users_go_on_with_what_is_counted(model: Recommender, rest: pd.DataFrame) -> None:
+    events, ids = model.counting[0].events, list(model.items.index)
+    posted = {"new": ids[3:5], "other": ids[:1]}
+    now = model.with_events(posted)
+    assert {user: now.history(user) for user in posted} == posted
+    assert not any(model.history(user) for user in posted)
+    pd.testing.assert_frame_equal(now.recommend(users=list(posted)), now.recommend(posted))
+    more = now.with_events({"new": ids[:1]})
+    assert more.history("new") == [*ids[3:5], ids[0]]
+    assert more.history("nobody") == []
+    assert len(more.counting[0].events) == len(events) + 4
+    later = model.with_events(rest)
+    for user in rest["user_id"].unique():
+        assert later.history(user) == [*model.history(user), *rest["item_id"][rest["user_id"] == user]]
+    with pytest.raises(InputError, match="users has nan in the place of an id"):
+        model.history(np.nan)
+
+
+@pytest.mark.slow
 def test_what_the_model_knows_is_not_counted(
     model: Recommender, rest: pd.DataFrame, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -108,8 +159,12 @@ def test_what_the_model_knows_is_not_counted(
     item = model.items.index[0]
     old = pd.DataFrame({"user_id": ["x", "x"], "item_id": [item, item], "timestamp": [end - 5, end]})
     assert n_events(model.with_events(old)) == n
+    said = "events: all 2 are no later than the end of the log that the model was trained on (20"
+    assert said in caplog.text
+    assert caplog.text.count("none counts") == 1
     assert n_events(model.with_events(old.assign(timestamp=[end - 5, end + 1]))) == n + 1
     assert n_events(model.with_events({"x": ["no such item"]})) == n
+    assert caplog.text.count("none counts") == 1
     assert "events: 1 item is unknown and skipped: 'no such item'." in caplog.text
     model.update(rest[:50])  # whatever it learns is not counted again
     assert n_events(model.with_events(rest[:60])) == n_events(model) + 10

@@ -33,8 +33,12 @@ def keep_routes(service: Service) -> APIRouter:
 
     @router.post("/items", responses=documented(400, 401, 408, 413, 422, 429, 503))
     async def add_items(request: NewItems) -> ItemsAdded:
-        """Make new items recommendable at once; columns as in the dataset's item table."""
-        return await service.worker.call(lambda: _add(service, request.items))
+        """Make new items recommendable at once; columns as in the dataset's item table. Events of them that came before
+        count within a second or so."""
+        try:
+            return await service.worker.call(lambda: _add(service, request.items))
+        finally:  # they may be recommendable, and not written
+            service.counting.look_again()
 
     return router
 

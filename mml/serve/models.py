@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,6 @@ from mml.tables.columns import called
 from mml.tables.layout import TableLayout
 
 _LOGGER = logging.getLogger(__name__)
-_MOST_EARLY = 10_000
 
 
 class Models:
@@ -43,7 +41,6 @@ class Models:
         self._load = load
         self._metrics = metrics
         self._events = events
-        self._early: deque[EventRow] = deque()  # the latest events of items that nobody has posted yet
         self._posted: dict[str, NewItem] = {}  # all of them, as the next model may lack what this one has
         self._changing = asyncio.Lock()  # one reload or count at a time
         self._said: Path | None = None
@@ -87,7 +84,7 @@ class Models:
 
     def take_up_events(self, rows: Sequence[EventRow]) -> None:
         """Count what was posted to an earlier server, after its items are taken up, before the worker starts."""
-        self._take(self._counted(self.current, self._with_early(rows)))
+        self._take(self._counted(self.current, rows))
 
     async def count(self, worker: Worker, rows: Sequence[EventRow]) -> float:
         """Let a model answer that counts these events, too. The old one answers meanwhile.
@@ -99,7 +96,7 @@ class Models:
             Unavailable: the server is stopping.
         """
         async with self._changing:
-            before, rows = self.current, self._with_early(rows)
+            before = self.current
             counted, seconds = await asyncio.to_thread(self._timed, before, rows)
 
             def change() -> None:
@@ -108,12 +105,6 @@ class Models:
 
             await worker.call(change, bounded=False)
         return seconds
-
-    def _with_early(self, rows: Sequence[EventRow]) -> list[EventRow]:
-        """Events of items that were not known when they were posted, and then these; those still unknown are kept."""
-        whole = [*self._early, *rows]
-        self._early = deque((row for row in whole if row["item_id"] not in self.current.catalogue), _MOST_EARLY)
-        return whole
 
     def _timed(self, served: Served, rows: Sequence[EventRow]) -> tuple[Served, float]:
         begin = time.thread_time()

@@ -68,6 +68,7 @@ class Service:
         self.histories.add(events)
         n_items = self.models.take_up(list(self.new_items.rows(NewItem.model_validate)))
         self.models.take_up_events(events)
+        self.counting.add(row for row in events if row["item_id"] not in self.current.catalogue)
         if events or n_items:
             _LOGGER.info("taken up from %s: %d events, %d new items", self.events.path.parent, len(events), n_items)
 

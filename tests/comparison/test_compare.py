@@ -344,7 +344,7 @@ def test_any_metrics_and_lines_that_a_run_has_not(tiny_data: Path, plan: Path, t
         text = (tmp_path / "out" / "tiny" / "compare" / "results.md").read_text()
         (heading,) = re.findall("## .* by group", text)
         assert heading in (["## ndcg@5 by group"], ["## recall@5 by group", "## mrr@5 by group"])[place]
-        assert "- offline: its run has no line 'mml_online', only " in text
+        assert "- offline: online lines are switched off (online: False)" in text
         assert "- typo: its run has no line 'fusion_foo', only " in text
         assert "## Tests of mml, ndcg@10" in text
 

@@ -22,6 +22,7 @@ import pandas as pd
 
 import mml
 from benchmarks.measured import machine_line
+from mml.errors import InputError
 from mml.evaluation.significance import per_case_ndcg
 from mml.files.faults import in_one_line
 from mml.method_names import FULL, ONLINE
@@ -39,6 +40,8 @@ def cases_of(folder: Path, rest: pd.DataFrame) -> pd.DataFrame:
     """
     wide = pd.read_csv(folder / "predictions.csv", dtype={"user_id": str, "target_item": str})
     wide = wide[wide["method"].isin([FULL, FULL + ONLINE])]
+    if FULL + ONLINE not in set(wide["method"]):
+        raise InputError(f"{folder} has no line {FULL + ONLINE}, beside which lists could be set.")
     wide = wide.pivot(index=["user_id", "shots", "target_item"], columns="method", values="rank").reset_index()
     place = rest.groupby("user_id").cumcount()
     times = rest.assign(shots=place)[["user_id", "shots", "timestamp"]]
@@ -88,7 +91,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("run", type=Path, help="a finished run's folder")
     parser.add_argument("--every", type=int, default=500, help="events that are counted at once (500)")
     options = parser.parse_args(arguments)
-    rest = rest_of(options.run).sort_values("timestamp", kind="stable")
+    rest = rest_of(options.run)
+    if "timestamp" not in rest:
+        raise InputError(f"{options.run}: its log has no times, by which events could be told one after the other.")
+    rest = rest.sort_values("timestamp", kind="stable")
     cases, seconds = replayed(mml.load(options.run), rest, cases_of(options.run, rest), options.every)
     print(machine_line())
     print(

@@ -95,8 +95,8 @@ def _group(served: Served, asks: Sequence[Ask]) -> list[Answer]:
 
 def _together(served: Served, asks: Sequence[Ask]) -> list[Recommendation]:
     remembered = served.model.histories({ask.user: ask.posted for ask in asks if ask.user and ask.posted is not None})
-    whole = [(*_remembered(ask, remembered), *ask.history)[-MOST_HISTORY:] for ask in asks]
-    known = [[item for item in history if item in served.catalogue] for history in whole]
+    whole = [(*_remembered(ask, remembered), *ask.history) for ask in asks]
+    known = [[item for item in history if item in served.catalogue][-MOST_HISTORY:] for history in whole]
     wanted = asks[0].wanted
     candidates = None if wanted.items is None else [item for item in wanted.items if item in served.catalogue]
     places = {_name(ask, place): place for place, ask in enumerate(asks)}

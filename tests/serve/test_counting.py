@@ -214,6 +214,24 @@ def test_a_user_who_asks_twice_at_once_gets_the_same_list_twice(serve: Callable[
         assert calls == [5, 1, 1]
 
 
+def test_unknown_items_take_no_place_of_a_long_history(
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    plain = Stub.recommend
+
+    def noted(model: Stub, histories: dict[str, list[str]], **rest: Any) -> pd.DataFrame:
+        asked.extend(list(history) for history in histories.values())
+        return plain(model, histories, **rest)
+
+    monkeypatch.setattr(Stub, "recommend", noted)
+    monkeypatch.setattr("mml.serve.answering.MOST_HISTORY", 2)
+    posted = (("001", 1.0), ("002", 2.0), ("gone", 3.0), ("lost", 4.0))
+    with serve() as served:
+        answers(served.service.current, [Ask((), Wanted(3, None, (), None, False), "anna", posted)])
+    assert asked == [["001", "002"]]
+
+
 def test_batches_are_asked_by_their_users(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     plain = Stub.recommend

@@ -30,7 +30,7 @@ from mml.errors import InputError
 from mml.evaluation.ranking import Ranking, rank_targets
 from mml.evaluation.scorer import ItemScores, Scorer, of_rows
 from mml.model.newcomers.content import unit_content
-from mml.model.newcomers.launches import learned, untouched_weights
+from mml.model.newcomers.launches import learned, learned_ages, untouched_weights
 from mml.model.newcomers.learner import LEARNERS, Chosen, Newcomers, choose
 from mml.model.newcomers.parts import Shares
 from mml.model.newcomers.settings import NewcomersSettings
@@ -82,6 +82,7 @@ class Measured:
         self.repeatable = bool(world.config["repeatable"])
         self.how = read(NewcomersSettings, world.config.values("newcomers"))
         features = world.dataset.item_features.values()
+        self.launched = world.dataset.launch_times
         self.content = unit_content([one.vectors[: world.n_items] for one in features])
 
     @property
@@ -93,16 +94,19 @@ class Measured:
         """The choices on rolling newcomers; items that came after T are unknown to them."""
         limit = self.world.dataset.n_known_items + 1
         past = self.world.past
-        untouched = untouched_weights(past, self.known_content, self.repeatable, self.how)[self.protocol]
-        shares = Shares(past, limit, len(past), self.repeatable, how=self.how)
-        return choose(past, shares, self.protocol, self.repeatable, untouched)
+        launched = None if self.launched is None else self.launched[:limit]
+        ages = learned_ages(past, launched, self.repeatable, self.how)
+        untouched = untouched_weights(past, self.known_content, self.repeatable, self.how, ages)[self.protocol]
+        shares = Shares(past, limit, len(past), self.repeatable, how=self.how, launched=launched)
+        curve = None if ages is None else ages.curves[self.protocol]
+        return choose(past, shares, self.protocol, self.repeatable, untouched, curve)
 
     def learner(self, chosen: Chosen) -> Newcomers:
         """With the choices, over the whole log."""
         world = self.world
         content = self.known_content
         launches = None if content is None else learned(world.past, content, self.repeatable, self.how)
-        rest = self.repeatable, self.content, None, launches, self.how
+        rest = self.repeatable, self.content, None, launches, self.how, self.launched
         shares = Shares(world.events, world.n_items, len(world.past), *rest)
         return Newcomers(chosen, shares)
 

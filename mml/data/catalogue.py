@@ -33,6 +33,7 @@ class Catalogue:
             `mml.data.popularity.log_popularity`); None where no users are known.
         untouched: bool [n_warm_items + 1], warm items that nobody has touched yet and that are no candidates in
             training; None for none.
+        launched: float64 [n_items], when the items came, NaN where that is not known; None if it never is.
     """
 
     n_items: int
@@ -40,6 +41,7 @@ class Catalogue:
     features: Mapping[str, ItemFeatures] = field(default_factory=dict)
     log_popularity: Tensor | None = None
     untouched: Tensor | None = None
+    launched: np.ndarray | None = None
 
     @classmethod
     def of(cls, dataset: MMLDataset, popularity: PopularitySettings) -> Catalogue:
@@ -57,10 +59,17 @@ class Catalogue:
             dataset.item_features,
             log_popularity(dataset.users.old, dataset.item_num, popularity),
             untouched if untouched.any() else None,
+            dataset.launch_times,
         )
 
-    def with_new(self, encoded: Mapping[str, Encoded], n: int) -> Catalogue:
-        """These and n cold items more, with vectors and presence by modality; where there are none they are missing."""
+    def with_new(self, encoded: Mapping[str, Encoded], n: int, launched: np.ndarray | None = None) -> Catalogue:
+        """These and n cold items more.
+
+        Args:
+            encoded: vectors and presence by modality; where there are none they are missing.
+            n: how many.
+            launched: float64 [n], when they came; None where that is not known.
+        """
         features = {}
         for name, one in self.features.items():
             nothing = np.zeros((n, one.vectors.shape[1]), np.float32), np.zeros(n, bool)
@@ -71,7 +80,10 @@ class Catalogue:
         logs = self.log_popularity
         if logs is not None:
             logs = torch.cat([logs, logs.new_zeros(n, logs.shape[1])])  # as popular as the mean of the warm ones
-        return Catalogue(self.n_items + n, self.n_warm_items, features, logs, self.untouched)
+        when = self.launched
+        if when is not None:
+            when = np.concatenate([when, np.full(n, np.nan) if launched is None else launched])
+        return Catalogue(self.n_items + n, self.n_warm_items, features, logs, self.untouched, when)
 
     def state(self) -> State:
         """All of it as tensors and numbers."""
@@ -83,15 +95,15 @@ class Catalogue:
             "features": features,
             "log_popularity": self.log_popularity,
             "untouched": self.untouched,
-        }
+        } | ({} if self.launched is None else {"launched": torch.from_numpy(self.launched)})
 
     @classmethod
     def from_state(cls, state: State) -> Catalogue:
         """The catalogue that `state` is of."""
         features = {name: _feature_of(state["features"][name]) for name in state["modalities"]}
-        return cls(
-            state["n_items"], state["n_warm_items"], features, state.get("log_popularity"), state.get("untouched")
-        )
+        launched = np.asarray(state["launched"]) if "launched" in state else None
+        known = state.get("log_popularity"), state.get("untouched")
+        return cls(state["n_items"], state["n_warm_items"], features, *known, launched)
 
 
 def _feature_state(one: ItemFeatures) -> State:

@@ -15,9 +15,10 @@ from recbole.config import Config as RecBoleConfig
 
 from mml.data.events import EventLog, WholeLog, event_log
 from mml.data.item_features import ItemFeatures, load_item_features
+from mml.data.launch_times import believed, read_launch_times
 from mml.data.recbole_dataset import AtomicDataset
 from mml.data.sequences import PackedSequences
-from mml.data.settings import SplitSettings, TaskSettings
+from mml.data.settings import LogSettings, SplitSettings, TaskSettings
 from mml.data.split import UserSplit, split_users
 from mml.data.summary import Summary
 from mml.data.tasks import TaskSet, evaluation_tasks, first_screens, prefix_tasks, training_tasks
@@ -60,6 +61,7 @@ class MMLDataset(AtomicDataset):
         n_known_items: items up to this id have been touched by an old or a validation user, up to T. Validation
             ranks these only, so that nothing after T can sway it.
         item_features: one per modality, joined by item token.
+        launch_times: float64 [n_items], when the items came, NaN where that is not known; None if it never is.
         past: old and validation users' interactions up to T, packed.
         past_times: float64 [n_interactions], when each of these came, as `old_times`.
         old_times: float64 [n_interactions], when each of the old users' came, or its row without a time column; None
@@ -103,6 +105,7 @@ class MMLDataset(AtomicDataset):
         self.item_features: dict[str, ItemFeatures] = load_item_features(
             self.learners, list(self.item_tokens), self.n_warm_items, list(self.tokens_in_file_order), self.encoding
         )
+        self.launch_times: np.ndarray | None = self._launch_times(read(LogSettings, config.final_config_dict))
 
     # -- the split --------------------------------------------------------------------------------------------------
 
@@ -180,6 +183,15 @@ class MMLDataset(AtomicDataset):
                 what = f"{who} no row in the log, or none that its filters leave"
             raise InputError(f"{path}: {what}; write one user token of the .inter file per line.")
         return tokens.get_indexer(listed)
+
+    def _launch_times(self, settings: LogSettings) -> np.ndarray | None:
+        if settings.LAUNCH_FIELD is None or not self.has_time:
+            return None
+        path, column = Path(self.dataset_path) / f"{self.dataset_name}.item", settings.LAUNCH_FIELD
+        tokens = [str(token) for token in self.item_tokens]
+        found = read_launch_times(path, tokens, self.iid_field, column, self.field_separator)
+        assert self.past_times is not None
+        return believed(found, self.past.items, self.past_times, column)
 
     # -- what the split gives --------------------------------------------------------------------------------------
 
@@ -419,6 +431,13 @@ class MMLDataset(AtomicDataset):
         if self.past_times is not None:
             digest.update((self.past_times - self.past_times.min()).tobytes())
         return digest.hexdigest()[:16]
+
+    def launches_fingerprint(self, n_items: int) -> str:
+        """Hash of when the items below `n_items` came, counted from the first interaction; empty if it is not known."""
+        if self.launch_times is None or self.past_times is None:
+            return ""
+        since = self.launch_times[:n_items] - self.past_times.min()
+        return hashlib.sha256(since.tobytes()).hexdigest()[:16]
 
     def attributes_fingerprint(self) -> str:
         """Hash of the .item file's columns, as ids and tokens: what RecBole's feature models read."""

@@ -26,6 +26,9 @@ class LogSettings:
     USER_ID_FIELD: str = setting("user_id", "Column of the users.")
     ITEM_ID_FIELD: str = setting("item_id", "Column of the items.")
     TIME_FIELD: str = setting("timestamp", "Column of the times; a log without it is in time order row by row.")
+    LAUNCH_FIELD: str | None = setting(
+        "launch", "Column of .item with the time an item came, on the log's clock; read if it is there."
+    )
     load_col: Mapping[str, object] | None = setting(
         {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id"]},
         "Columns to read; .item is read for its ids (items that nobody has touched yet).",

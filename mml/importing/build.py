@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from mml.checking.finding import share
 from mml.checking.log import REPEATS_FROM, Log, repeats
 from mml.errors import InputError, printable
-from mml.importing.items import ItemRows, clean_items
+from mml.importing.items import ItemColumns, ItemRows, Launches, clean_items
 from mml.importing.log import LogRows, clean_log
 from mml.importing.pictures import pictured_items
 from mml.importing.report import (
@@ -26,7 +26,10 @@ from mml.importing.report import (
 from mml.importing.writing import new_target, write_dataset
 from mml.model.learner.slot import MAIN
 from mml.tables.columns import ITEM, USER, called, guess_id, guess_text, guess_time, require
+from mml.tables.launches import guess_launch, parse_launches
+from mml.tables.layout import TableLayout
 from mml.tables.reading import read_table
+from mml.tables.times import UnknownTimes
 
 Table = str | Path | pd.DataFrame
 _USUAL_TOPK = (5, 10, 20)
@@ -63,6 +66,7 @@ def import_log(
     text: Sequence[str] | None = None,
     tokens: Sequence[str] = (),
     numbers: Sequence[str] = (),
+    launch: str | None = None,
     images: str | Path | None = None,
     data_path: str | Path = "dataset",
     time_format: str | None = None,
@@ -85,6 +89,7 @@ def import_log(
         text: its columns of texts; guessed if None.
         tokens: its columns of categories and the like.
         numbers: its columns of numbers.
+        launch: its column of when items came, or will; guessed where only one can be meant.
         images: a folder of pictures named by item id, also in subfolders; it is referenced, not copied.
         data_path: where datasets are.
         time_format: strptime's form of times that are not recognised.
@@ -111,13 +116,16 @@ def import_log(
     rows = clean_log(table, who, what, when, time_format, timezone)
     repeatable = _repeatable(rows, said)
     said += describe_new_users(rows.frame)
-    catalogue = _catalogue(items, what, item_id, text, tokens, numbers, separator, encoding, said)
-    folder = _pictures(images, rows.frame, said)
-    config = _config(rows.frame, catalogue, folder, repeatable)
     read_by = {"time_format": time_format or rows.time_format, "separator": separator}
     read_by |= {"timezone": None if timezone == "UTC" else timezone}
     read_by |= {"encoding": None if encoding.lower() in ("utf-8", "utf8") else encoding}
-    config["imported"] = _layout({"user": who, "item": what, "time": when, **read_by}, catalogue)
+    of_log = {"user": who, "item": what, "time": when, **read_by}
+    asked = ItemColumns(item_id, text, tokens, numbers, launch)
+    layout = replace(TableLayout.of({"imported": of_log}), counted=not rows.has_dates)
+    catalogue = _catalogue(items, what, asked, layout, when is not None, said)
+    folder = _pictures(images, rows.frame, said)
+    config = _config(rows.frame, catalogue, folder, repeatable)
+    config["imported"] = _layout(of_log, catalogue)
     lines = f"Made by {made_by}.\nmml train {name}"
     if catalogue is not None:
         said += describe_items(rows.frame, catalogue)
@@ -146,7 +154,7 @@ def _layout(of_log: Mapping[str, object], catalogue: ItemRows | None) -> dict[st
     of_items: dict[str, object] = {}
     if catalogue is not None:
         of_items = {"item_id": catalogue.item_id, "title": catalogue.title, "columns": catalogue.renamed}
-        of_items["decimals"] = catalogue.decimals
+        of_items |= {"decimals": catalogue.decimals, "launch": catalogue.launch}
     return {name: value for name, value in {**of_log, **of_items}.items() if value}
 
 
@@ -168,44 +176,58 @@ def _repeatable(rows: LogRows, said: list[str]) -> bool:
 
 
 def _catalogue(
-    items: Table | None,
-    in_log: str,
-    item_id: str | None,
-    text: Sequence[str] | None,
-    tokens: Sequence[str],
-    numbers: Sequence[str],
-    separator: str | None,
-    encoding: str,
-    said: list[str],
+    items: Table | None, in_log: str, asked: ItemColumns, layout: TableLayout, has_times: bool, said: list[str]
 ) -> ItemRows | None:
     """The items' table; its ids are guessed to be called as in the log, where they are `in_log`."""
     if items is None:
-        if item_id or text or tokens or numbers:
+        if any((asked.item_id, asked.text, asked.tokens, asked.numbers, asked.launch)):
             raise InputError(
-                "--item-id, --text, --tokens and --numbers are columns of a table of items; name it by --items."
+                "--item-id, --text, --tokens, --numbers and --launch are columns of a table of items; name it by "
+                "--items."
             )
         return None
     where = "the table of items" if isinstance(items, pd.DataFrame) else str(items)
-    table = read_table(items, separator, encoding)
+    table = read_table(items, layout.separator, layout.encoding)
     columns = [str(column) for column in table]
-    for option, asked in (("--item-id", [item_id] if item_id else []), ("--text", text or ())):
-        require(columns, asked, option, where)
-    require(columns, tokens, "--tokens", where)
-    require(columns, numbers, "--numbers", where)
+    for option, names in asked.by_option().items():
+        require(columns, names, option, where)
     own = (
-        item_id
+        asked.item_id
         or called(columns, [in_log])
         or ("id" if "id" in columns else guess_id(columns, ITEM, "--item-id", where))
     )
-    free = [column for column in columns if column not in (own, *tokens, *numbers)]
-    texts = guess_text(free) if text is None else list(text)
-    left = [column for column in free if column not in texts]
+    free = [column for column in columns if column not in (own, *asked.tokens, *asked.numbers, asked.launch)]
+    texts = guess_text(free) if asked.text is None else list(asked.text)
+    came = _launches(table, asked.launch, [one for one in free if one not in texts], layout, has_times)
+    left = [column for column in free if column not in (*texts, None if came is None else came.column)]
     said.append(
         f"Items' table: {where}, {len(table):,} rows; ids in {own}"
         + (f"; texts in {', '.join(texts)}" if texts else "")
+        + (f"; when they came in {came.column}" if came else "")
         + (f"; not used: {', '.join(left)} (name them by --text, --tokens or --numbers)." if left else ".")
     )
-    return clean_items(table, own, texts, tokens, numbers)
+    return clean_items(table, own, texts, asked.tokens, asked.numbers, came)
+
+
+def _launches(
+    table: pd.DataFrame, asked: str | None, free: Sequence[str], layout: TableLayout, has_times: bool
+) -> Launches | None:
+    """When the items came: the column that is asked for, or one of the free ones that is called so and can be read.
+
+    Raises:
+        InputError: for a column that is asked for and cannot be read, or a log without times.
+    """
+    column = asked or guess_launch(free)
+    if column is None or (asked is None and not has_times):
+        return None
+    if not has_times:
+        raise InputError("--launch says when items came on the log's clock, but the log has no times; name its --time.")
+    try:
+        return Launches(column, parse_launches(table[column], layout))
+    except UnknownTimes as error:
+        if asked is None:
+            return None
+        raise InputError(f"--launch {column}: {error.what}; write them as the log's times are.") from None
 
 
 def _pictures(images: str | Path | None, log: pd.DataFrame, said: list[str]) -> Path | None:

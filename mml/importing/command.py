@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--tokens", type=_names, default=[], metavar="COLUMNS", help="its categories and the like")
     made.add_argument("--numbers", type=_names, default=[], metavar="COLUMNS", help="its prices and the like")
+    made.add_argument("--launch", metavar="COLUMN", help="when items came, or will; guessed: launch_date, ...")
     made.add_argument("--images", metavar="FOLDER", help="pictures named by item id, also in subfolders; not copied")
     made.add_argument("--data_path", default="dataset", metavar="FOLDER", help="default: dataset")
     made.add_argument(

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mml.checking.finding import share
+from mml.data.launch_times import LAUNCH
 from mml.errors import InputError
 from mml.importing.log import LeftOut, clean_ids
 from mml.tables.columns import atomic_names
+from mml.tables.dates import as_date
 from mml.tables.ids import about_rounded, broken, says_nothing
 from mml.tables.numbers import parse_numbers
 from mml.tables.reading import BETWEEN
@@ -19,6 +22,44 @@ _KINDS = {"text": "token_seq", "tokens": "token", "numbers": "float"}
 _LEARNERS = {"text": ("txt", "tfidf"), "tokens": ("tokens", "multihot"), "numbers": ("numbers", "numeric")}
 _MARKS = ("|", ";", "~", "^", "/")
 _OFTEN = 0.2  # share of cells that have a mark, from which on it seems to be one
+
+
+@dataclass(frozen=True)
+class ItemColumns:
+    """The columns of a table of items that are asked for.
+
+    Args:
+        item_id: its ids; None to guess.
+        text: its texts; None to guess.
+        tokens: its categories and the like.
+        numbers: its prices and the like.
+        launch: when the items came; None to guess.
+    """
+
+    item_id: str | None
+    text: Sequence[str] | None
+    tokens: Sequence[str]
+    numbers: Sequence[str]
+    launch: str | None
+
+    def by_option(self) -> dict[str, Sequence[str]]:
+        """Option of the command -> the columns that it names."""
+        own = {"--item-id": [self.item_id or ""], "--text": self.text or (), "--tokens": self.tokens}
+        own |= {"--numbers": self.numbers, "--launch": [self.launch or ""]}
+        return {option: [name for name in names if name] for option, names in own.items()}
+
+
+@dataclass(frozen=True)
+class Launches:
+    """When items came.
+
+    Args:
+        column: of the table.
+        times: float64 [n], of its rows, on the log's clock; NaN where it is not known.
+    """
+
+    column: str
+    times: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -35,6 +76,7 @@ class ItemRows:
         title: the frame's column that an item is shown by, the first of texts; None without texts.
         renamed: the table's columns that have another name in the frame -> that name.
         decimals: the frame's columns of amounts that were not written plainly -> what their decimals follow.
+        launch: the table's column of when they came; None without.
     """
 
     frame: pd.DataFrame
@@ -46,10 +88,16 @@ class ItemRows:
     title: str | None
     renamed: dict[str, str]
     decimals: dict[str, str]
+    launch: str | None = None
 
 
 def clean_items(
-    table: pd.DataFrame, item_id: str, text: Sequence[str], tokens: Sequence[str], numbers: Sequence[str]
+    table: pd.DataFrame,
+    item_id: str,
+    text: Sequence[str],
+    tokens: Sequence[str],
+    numbers: Sequence[str],
+    launches: Launches | None = None,
 ) -> ItemRows:
     """Take the columns that are asked for; an item that has two rows keeps the first.
 
@@ -58,17 +106,19 @@ def clean_items(
     """
     asked = {"text": list(text), "tokens": list(tokens), "numbers": list(numbers)}
     columns = [name for names in asked.values() for name in names]
+    others = (item_id, None if launches is None else launches.column)
     for name in columns:
-        if columns.count(name) > 1 or name == item_id:
+        if columns.count(name) > 1 or name in others:
             raise InputError(
-                f"column '{name}' is asked for twice; name it in one of --item-id, --text, --tokens, --numbers."
+                f"column '{name}' is asked for twice; name it in one of --item-id, --text, --tokens, --numbers, "
+                "--launch."
             )
     ids, _ = clean_ids(table, [item_id])
     frame, left_out = pd.DataFrame({"item_id": ids[item_id]}), LeftOut(table.index)
     remarks: list[str] = []
     sources: dict[str, dict[str, object]] = {}
     decimals: dict[str, str] = {}
-    names, types = atomic_names(columns, ["item_id"]), {"item_id": "token"}
+    names, types = atomic_names(columns, ["item_id", LAUNCH]), {"item_id": "token"}
     for kind, wanted in asked.items():
         for name in wanted:
             cells = table[name].astype(str)
@@ -83,6 +133,8 @@ def clean_items(
             sources[learner] = {"columns": [names[name] for name in wanted], "encoder": encoder}
             if kind == "tokens":
                 sources[learner] |= _lists(frame, {names[name]: name for name in wanted}, remarks)
+    if launches is not None:
+        frame[LAUNCH], types[LAUNCH] = _written(launches, table, remarks), "float"
     nothing = says_nothing(frame["item_id"])
     bad = (frame["item_id"] == "") | broken(frame["item_id"]) | nothing
     left_out.add(f"have no usable {item_id}", np.flatnonzero(bad & ~nothing))
@@ -95,7 +147,26 @@ def clean_items(
     again = frame["item_id"].duplicated() & ~bad
     left_out.add("name an item again (the first is kept)", np.flatnonzero(again))
     kept = frame[~bad & ~again].reset_index(drop=True)
-    return ItemRows(kept, types, sources, left_out, remarks, item_id, title, renamed, decimals)
+    launch = None if launches is None else launches.column
+    return ItemRows(kept, types, sources, left_out, remarks, item_id, title, renamed, decimals, launch)
+
+
+def _written(launches: Launches, table: pd.DataFrame, remarks: list[str]) -> list[str]:
+    """The times as a file has them, empty where they are not known; a remark says how many are."""
+    known = np.isfinite(launches.times)
+    if known.any():
+        first, last = (as_date(float(one)) for one in (launches.times[known].min(), launches.times[known].max()))
+        remarks.append(
+            f"Launches: {share(int(known.sum()), len(known))} items came, or will come, from {first} to {last}."
+        )
+    cells = table[launches.column].astype(str).str.strip()
+    wrong = cells[~known & (cells != "").to_numpy() & ~says_nothing(cells)]
+    if len(wrong):
+        remarks.append(
+            f"WARNING: {launches.column}: {len(wrong):,} cells are no times, left empty "
+            f"({wrong.index.name} {wrong.index[0]}: '{wrong.iloc[0]}')."
+        )
+    return [f"{time:.15g}" if np.isfinite(time) else "" for time in launches.times.tolist()]
 
 
 def _by_title(text: Sequence[str]) -> list[str]:

@@ -33,6 +33,7 @@ from mml.recommender.counting import with_events
 from mml.recommender.lists import BLOCK, allowed_items, of_histories, of_popularity
 from mml.recommender.parts import TrainedParts
 from mml.recommender.updates import Updated, digest, learned_before, updated
+from mml.tables.launches import launches_in
 from mml.tables.layout import TableLayout
 from mml.tables.times import COUNTER
 
@@ -196,8 +197,9 @@ class Recommender(TrainedParts):
 
         Args:
             table: one row per item, a frame or a file: its id, what the modalities are encoded from (texts,
-                columns), and a title if the others have some, by the names that the imported table has or those of
-                the dataset. Known items are passed over, with a line in the log.
+                columns), a title if the others have some, and when it came if that is known of the others, by the
+                names that the imported table has or those of the dataset. Items that do not say so came at the
+                log's end. Known items are passed over, with a line in the log.
             images: folder of pictures named by item id.
 
         Returns:
@@ -220,7 +222,10 @@ class Recommender(TrainedParts):
         encoded = encode_new_items(fitted, frame, images, layout=self.layout)
         state = self.state()
         state["items"] = self.vocabulary.with_new(frame).state()
-        state["catalogue"] = self.catalogue.with_new(encoded, len(frame)).state()
+        launched = None
+        if self.catalogue.launched is not None and self.counting:
+            launched = launches_in(frame, self.layout, float(self.counting[0].events.times.max(initial=0.0)))
+        state["catalogue"] = self.catalogue.with_new(encoded, len(frame), launched).state()
         self.__dict__.update(Recommender.from_state(state).__dict__)
         return len(frame)
 

@@ -63,6 +63,7 @@ def meta_test_stage(context: RunContext, recommender: Recommender, after: Sequen
 
     depends_on = [config.of_stage(STAGE), dataset.fingerprint(with_new_users=True), dataset.past_fingerprint()]
     depends_on += context.known_features(context.catalogue.features, dataset.item_num)
+    depends_on.append(dataset.launches_fingerprint(dataset.item_num))
     if settings.online and dataset.has_moments and recommender.follows_events:
         depends_on.append(dataset.event_log().fingerprint())
     return context.stages(STAGE, depends_on, after, [*_CODE, __name__], build)

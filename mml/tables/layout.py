@@ -9,7 +9,7 @@ from mml.errors import InputError
 from mml.settings import inside
 from mml.tables.columns import ITEM, TIME, USER, called, guess_id
 
-NAMES = ("user", "item", "time", "item_id", "title", "time_format", "timezone", "separator", "encoding")
+NAMES = ("user", "item", "time", "item_id", "title", "launch", "time_format", "timezone", "separator", "encoding")
 """Inside the key `imported`; each is a text. `columns` and `decimals` are mappings of texts."""
 MARKS = (".", ",")
 
@@ -24,6 +24,7 @@ class TableLayout:
         times: its column of times.
         item_ids: the column of ids in a table of items.
         columns: other columns of a table of items -> their names in the dataset.
+        launches: what a table of items may call the column of when they came.
         title: the dataset's column that an item is shown by; a later table may call it `title`.
         decimals: the dataset's columns of amounts that were not written plainly -> what their decimals follow.
         time_format: strptime's form of times; they are recognised where it is None or does not fit.
@@ -37,6 +38,7 @@ class TableLayout:
     items: Sequence[str] = ("item_id",)
     times: Sequence[str] = ("timestamp",)
     item_ids: Sequence[str] = ("item_id",)
+    launches: Sequence[str] = ("launch",)
     columns: Mapping[str, str] = field(default_factory=dict)
     title: str | None = None
     decimals: Mapping[str, str] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class TableLayout:
             items=_distinct(item, fields[1], "item_id"),
             times=_distinct(time, fields[2], "timestamp"),
             item_ids=_distinct(own.get("item_id"), fields[1], "item_id", item),
+            launches=_distinct(own.get("launch"), settings.get("LAUNCH_FIELD"), "launch"),
             columns={name: str(other) for name, other in inside(own.get("columns")).items()},
             title=given.get("title"),
             decimals={name: str(mark) for name, mark in inside(own.get("decimals")).items()},

@@ -14,7 +14,7 @@ from mml.data.rolling import Cases, Queries, cases_after, rolling_newcomers
 from mml.data.tasks import Moments, evaluation_tasks
 from mml.model.newcomers import launches, learner, pool
 from mml.model.newcomers.content import unit_content
-from mml.model.newcomers.launches import UNTOUCHED, learned, untouched_weights
+from mml.model.newcomers.launches import UNTOUCHED, learned, learned_ages, untouched_weights
 from mml.model.newcomers.learner import (
     LEARNERS,
     Chosen,
@@ -344,6 +344,8 @@ CHANGED: dict[str, object] = {
     "launch_cases": 10,
     "launch_folds": 2,
     "launch_penalty": 1.0,
+    "age_penalty": 100.0,
+    "age_bend_penalty": 100.0,
     "likeness_decay": 0.1,
     "newness_least": 0.45,
     "newness_soon": 0.5,
@@ -375,8 +377,12 @@ def _said(how: NewcomersSettings, protocol: str) -> torch.Tensor:
     n_items, n = int(items.max()) + 11, len(events)
     content = unit_content([rng.normal(size=(n_items, 3))])
     assert content is not None
-    untouched = untouched_weights(events, content, False, how)[protocol]
+    launched = np.concatenate([[np.nan], 9.0 * np.arange(n_items - 1)])
+    ages = learned_ages(events, launched, False, how)
+    assert ages is not None
+    untouched = untouched_weights(events, content, False, how, ages)[protocol]
     launches = learned(events, content, False, how)
-    chosen = choose(events, Shares(events, n_items, n, False, how=how), protocol, False, untouched)
+    shares = Shares(events, n_items, n, False, how=how, launched=launched)
+    chosen = choose(events, shares, protocol, False, untouched, ages.curves[protocol])
     queries = strangers([[60, 70, 80], [97, 0, 0]], [n, n], 1000.0)
-    return Newcomers(chosen, Shares(events, n_items, n, False, content, None, launches, how)).scores(queries)
+    return Newcomers(chosen, Shares(events, n_items, n, False, content, None, launches, how, launched)).scores(queries)

@@ -36,6 +36,7 @@ class Shares:
     known = None
     n_items = N_ITEMS
     is_online: bool = False
+    knows_launches: bool = False
 
     def __len__(self) -> int:
         return len(self.logs)
@@ -107,10 +108,36 @@ def test_the_others_have_weights_of_their_own() -> None:
     torch.testing.assert_close(found[:, WARM], (0.5 * own + 0.3 * a + 0.2 * b)[:, WARM])
 
 
-def test_online_the_others_are_alike() -> None:
+def test_online_the_others_have_the_same_weights_among_each_other() -> None:
     outputs = _online(_outputs())
-    pool = _pool(outputs, usual=torch.ones(N_WARM + 1))
-    torch.testing.assert_close(_of(replace(pool, weights=(0.3, 0.5, 0.2)), outputs), _of(pool, outputs))
+    own, _, deviation = _parts(outputs)
+    a, b = (outputs[name].standardised(slice(None))(slice(None)) for name in ("a", "b"))
+    pool = replace(_pool(outputs, usual=torch.ones(N_WARM + 1)), weights=(0.3, 0.5, 0.2))
+    gain = (_of(pool, outputs) - own - 0.2 * (0.6 * a + 0.4 * b - 1) / deviation)[:, WARM]
+    torch.testing.assert_close(gain, gain[:, :1].expand(-1, N_WARM))
+
+
+def test_online_a_share_of_what_is_usual_is_taken_off() -> None:
+    outputs, usual = _online(_outputs()), torch.randn(N_WARM + 1)
+    half = replace(_pool(outputs, usual=usual), usual_online=0.5)
+    torch.testing.assert_close(_of(half, outputs), _of(_pool(outputs, usual=0.5 * usual), outputs))
+
+
+@pytest.mark.parametrize("is_online", [False, True])
+def test_where_launches_are_known_the_others_order_untouched_items_whose_share_stays(is_online: bool) -> None:
+    outputs = _online(_outputs()) if is_online else _outputs()
+    shares = outputs["counts"]
+    assert isinstance(shares, Shares)
+    z, deviation = _parts(outputs)[1:]
+    scale = 1 / deviation if is_online else torch.tensor([[TEMPERATURE]])
+    usual = torch.zeros(N_ITEMS) if is_online else None
+    plain = _of(_pool(outputs, usual=usual), outputs) / scale
+    knowing = outputs | {"counts": replace(shares, knows_launches=True)}
+    found = _of(replace(_pool(knowing, untouched=5.0, usual=usual), launched=0.7), knowing) / scale
+    torch.testing.assert_close(found[:, ~UNTOUCHED], plain[:, ~UNTOUCHED])
+    moved = (found - plain - 0.7 * z)[:, UNTOUCHED]
+    torch.testing.assert_close(moved, moved[:, :1].expand_as(moved))
+    torch.testing.assert_close(*(one[:, UNTOUCHED].logsumexp(1) for one in (found, plain)))
 
 
 @pytest.mark.parametrize("untouched", [0.0, 0.7, 5.0])
@@ -159,17 +186,21 @@ def test_online_without_users_that_tell_what_is_usual_it_is_as_frozen() -> None:
 
 def test_what_is_usual_is_the_mean_over_cases() -> None:
     outputs = _outputs()
-    usual = usual_scores(StandardisedScores(outputs))
+    usual = usual_scores(StandardisedScores(outputs), torch.tensor([0.4, 0.2, 0.4]))
     assert usual is not None
     torch.testing.assert_close(usual, _parts(outputs)[1].mean(0))
-    assert usual_scores(StandardisedScores({"a": outputs["a"], "b": outputs["b"]})) is None
+    assert usual_scores(StandardisedScores({"a": outputs["a"], "b": outputs["b"]}), torch.ones(2)) is None
 
 
 @pytest.mark.parametrize("usual", [None, torch.ones(N_WARM + 1)])
 @pytest.mark.parametrize("untouched", [0.0, 5.0])
-def test_contributions_sum_to_the_scores(usual: Tensor | None, untouched: float) -> None:
+@pytest.mark.parametrize("knows", [False, True])
+def test_contributions_sum_to_the_scores(usual: Tensor | None, untouched: float, knows: bool) -> None:
     outputs = _online(_outputs())
-    pool = _pool(outputs, untouched=untouched, usual=usual)
+    shares = outputs["counts"]
+    assert isinstance(shares, Shares)
+    outputs = outputs | {"counts": replace(shares, knows_launches=knows)}
+    pool = replace(_pool(outputs, untouched=untouched, usual=usual), launched=0.7)
     scorer = pool.scorer(StandardisedScores(outputs), torch.zeros(N_CASES, 1))
     assert isinstance(scorer, ExplainedScorer)
     items, places = torch.arange(1, N_ITEMS), torch.arange(N_ITEMS - 1) % N_CASES
@@ -208,6 +239,7 @@ def test_online_weights_are_on_the_scale_of_the_shares() -> None:
 def test_its_settings_survive() -> None:
     shape = FusionShape(["a", "b"], 0, 3, 1, torch.device("cpu"))
     values = {"fusion_others": 0.7, "fusion_untouched": 0.2, "fusion_temperature": 0.3, "fusion_untouched_online": 0.1}
+    values |= {"fusion_usual_online": 0.4, "fusion_launched": 0.9}
     fusion = FUSIONS["pool"].fit(shape, None, values)
     assert FUSIONS["pool"].restored(shape, fusion.state(), {}) == fusion
     assert isinstance(fusion, Pool)

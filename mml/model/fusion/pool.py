@@ -59,12 +59,25 @@ class PoolSettings:
         low=0.001,
     )
     fusion_others_online: float = setting(
-        0.8,
+        1.0,
         "fusion_method pool: online, what an item's log share gains for each standard deviation by which the other "
         "learners say more of it for this user than for users at large.",
         low=0.0,
     )
+    fusion_usual_online: float = setting(
+        0.75,
+        "fusion_method pool: online, how much of what the other learners say of an item for users at large is taken "
+        "off what they say of it for this user; 1 all of it.",
+        low=0.0,
+        high=1.0,
+    )
     fusion_untouched_online: float = setting(0.5, "fusion_method pool: fusion_untouched online.", low=0.0)
+    fusion_launched: float = setting(
+        0.25,
+        "fusion_method pool: in place of fusion_untouched where it is known when items come: what an untouched item's "
+        "log share gains, among these, for each standard deviation of the other learners' score.",
+        low=0.0,
+    )
 
 
 @dataclass(frozen=True)
@@ -83,14 +96,16 @@ class Pool:
     nothing of how likely these are. Weights and t are what makes the validation users' next items likeliest, drawn
     towards what is expected of them the more, the fewer these users are. An item that nobody has touched has the score
     c z where that is above 0 and more: the others may have evidence that it fits this user.
-    Online p has seen what is popular by now, the others what was when they were trained: only what they say of this
-    user more than of all counts, and it is little, all alike. An item has the score
+    Online p has seen what is popular by now, the others what was when they were trained: of what they say of a user
+    most of what they say of all is taken off. An item has the score
 
-        x + a (z - u) / s + g  if it is warm, u the mean of z over users at large
-        x                      if somebody has touched it since, or no other learner has a score for it
-        max(x, c' z + g)       if nobody has touched it and z > 0
+        x + a (z - v u) / s + g  if it is warm, u the mean of z over users at large
+        x                        if somebody has touched it since, or no other learner has a score for it
+        max(x, c' z + g)         if nobody has touched it and z > 0
 
-    with g such that the warm items together keep their share. Where no learner has shares it is the mean.
+    with g such that the warm items together keep their share. Where p knows when items come, z only orders those that
+    nobody has touched, whose shares are then in proportion to p exp(k z) and together what they are by p. Where no
+    learner has shares it is the mean.
 
     Args:
         names: of the learners.
@@ -102,6 +117,8 @@ class Pool:
         usual: u of the first items, all warm ones among them, float32 [n]; None where there were no users to fit it to,
             then online is as frozen.
         weights: of the learners, of sum 1; None where there were no users to fit them to, then those expected.
+        usual_online: v.
+        launched: k.
     """
 
     names: tuple[str, ...]
@@ -112,25 +129,32 @@ class Pool:
     untouched_online: float = 0.0
     usual: Tensor | None = None
     weights: tuple[float, ...] | None = None
+    usual_online: float = 1.0
+    launched: float = 0.0
     needs_context: ClassVar[bool] = False
 
     def scorer(self, scores: StandardisedScores, context: Tensor) -> FusedScorer:
         found = scores.shares
         if found is None or len(self.names) == 1:
             return FixedWeights(dict.fromkeys(self.names, 1.0 / len(self.names))).scorer(scores, context)
-        if self.usual is not None and found[1].is_online:
-            return OnlinePoolScorer(scores, *found, self.others_online, self.untouched_online, self.usual)
         weights = expected_weights(len(self.names), self.names.index(found[0]), self.others)
         if self.weights is not None:
             weights = torch.tensor(self.weights)
-        return FrozenPoolScorer(scores, *found, weights, self.untouched, self.temperature)
+        if self.usual is not None and found[1].is_online:
+            off = self.usual_online * self.usual
+            return OnlinePoolScorer(
+                scores, *found, weights, self.others_online, self.untouched_online, off, self.launched
+            )
+        return FrozenPoolScorer(scores, *found, weights, self.untouched, self.temperature, self.launched)
 
     def state(self) -> State:
         weights = None if self.weights is None else list(self.weights)
         return {name: getattr(self, name) for name in (*_NUMBERS, "usual")} | {"weights": weights}
 
 
-_NUMBERS = ("others", "untouched", "temperature", "others_online", "untouched_online")
+_NUMBERS = (*("others", "untouched", "temperature", "others_online", "untouched_online", "usual_online", "launched"),)
+_LATER = {"usual_online": 1.0, "launched": 0.0}
+"""Numbers that pools of earlier versions lack, as they were then."""
 
 
 class PoolEntry:
@@ -150,6 +174,8 @@ class PoolEntry:
             own.fusion_temperature,
             own.fusion_others_online,
             own.fusion_untouched_online,
+            usual_online=own.fusion_usual_online,
+            launched=own.fusion_launched,
         )
         if data is None or data.scores.shares is None or len(names) == 1:
             return pool
@@ -167,14 +193,13 @@ class PoolEntry:
             pool,
             weights=tuple(found.weights.tolist()),
             temperature=found.temperature,
-            usual=usual_scores(data.scores),
+            usual=usual_scores(data.scores, found.weights),
         )
 
     def restored(self, shape: FusionShape, state: State, values: Mapping[str, object]) -> TrainedFusion:
-        others, untouched, temperature, online, untouched_online = (float(state[name]) for name in _NUMBERS)
+        numbers = {name: float(state.get(name, _LATER.get(name, 0.0))) for name in _NUMBERS}
         weights = None if state["weights"] is None else tuple(state["weights"])
-        names = tuple(shape.names)
-        return Pool(names, others, untouched, temperature, online, untouched_online, state["usual"], weights)
+        return Pool(tuple(shape.names), **numbers, usual=state["usual"], weights=weights)
 
 
 FUSIONS.add(PoolEntry())

@@ -27,12 +27,20 @@ class _PoolScorer(ABC):
         mean: the others' weights in their mean, [M], of sum 1, and 0 for the anchor.
         others: exponent of the others for warm items.
         own: the anchor's.
+        launched: k, where it is known when items come.
     """
 
     def __init__(
-        self, scores: StandardisedScores, anchor: str, shares: ShareOutput, mean: Tensor, others: float, own: float
+        self,
+        scores: StandardisedScores,
+        anchor: str,
+        shares: ShareOutput,
+        mean: Tensor,
+        others: float,
+        own: float,
+        launched: float,
     ) -> None:
-        self._scores, self._shares = scores, shares
+        self._scores, self._shares, self._launched = scores, shares, launched
         self._anchor = scores.names.index(anchor)
         self._mean = mean.to(scores.device)
         self._weights = others * self._mean
@@ -85,8 +93,20 @@ class _PoolScorer(ABC):
         return (logs - warm.mean(1, keepdim=True)) / deviation, deviation
 
     def _untouched(self, cases: slice) -> Tensor:
-        """bool [c, n_items], items that nobody has touched."""
-        return self._shares.untouched(cases).to(self._scores.device)
+        """bool [c, n_items], items that nobody has touched, of which one of the others knows something."""
+        return self._shares.untouched(cases).to(self._scores.device) & self._is_known
+
+    def _ordered(
+        self, exponent: Tensor, others: Tensor, own: Tensor, scale: Tensor, cases: slice
+    ) -> tuple[Tensor, Tensor]:
+        """The exponent and the scores [c, n_items], those of untouched items so that the others' word orders them, and
+        their share as a whole stays; `scale` is what a log share is times to be a score, [c, 1]."""
+        untouched = self._untouched(cases)
+        moved = own + self._launched * scale * others
+        before, after = ((one / scale).masked_fill(~untouched, -torch.inf).logsumexp(1, True) for one in (own, moved))
+        gain = torch.where(after > -torch.inf, before - after, 0.0) * scale
+        own = torch.where(untouched, own + gain, own)
+        return torch.where(untouched, self._launched * scale, exponent), own
 
 
 class FrozenPoolScorer(_PoolScorer):
@@ -99,6 +119,7 @@ class FrozenPoolScorer(_PoolScorer):
         weights: of all learners, [M], of sum 1.
         untouched: c.
         temperature: t.
+        launched: k.
     """
 
     def __init__(
@@ -109,10 +130,11 @@ class FrozenPoolScorer(_PoolScorer):
         weights: Tensor,
         untouched: float,
         temperature: float,
+        launched: float = 0.0,
     ) -> None:
         own = float(weights[scores.names.index(anchor)])
         mean = mean_of_others(scores, anchor, weights)
-        super().__init__(scores, anchor, shares, mean, 1 - own, own)
+        super().__init__(scores, anchor, shares, mean, 1 - own, own, launched)
         self._of_untouched, self._temperature = untouched, temperature
 
     def _parts(self, cases: slice) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,8 +145,11 @@ class FrozenPoolScorer(_PoolScorer):
         above = (pooled / self._temperature).logsumexp(1, keepdim=True) - logs[:, self._warm].logsumexp(1, keepdim=True)
         own = self._temperature * (logs + above)
         own[:, self._warm] = kept[:, self._warm]
+        if self._shares.knows_launches:
+            exponent, own = self._ordered(self._exponent, others, own, logs.new_full((1, 1), self._temperature), cases)
+            return exponent, others, own
         fits = self._of_untouched * others
-        by_others = self._untouched(cases) & self._is_known & (fits > own.clamp(min=0.0))
+        by_others = self._untouched(cases) & (fits > own.clamp(min=0.0))
         exponent = torch.where(by_others, self._of_untouched, self._exponent)
         return exponent, others, torch.where(by_others, 0.0, own)
 
@@ -136,9 +161,11 @@ class OnlinePoolScorer(_PoolScorer):
         scores: of all learners, for N cases.
         anchor: the name of the learner that has shares.
         shares: what it says.
+        weights: of all learners, [M].
         others: a, in log shares for each deviation of the others' scores.
         untouched: c.
-        usual: u, float32 [n].
+        usual: what is taken off them, float32 [n].
+        launched: k.
     """
 
     def __init__(
@@ -146,11 +173,13 @@ class OnlinePoolScorer(_PoolScorer):
         scores: StandardisedScores,
         anchor: str,
         shares: ShareOutput,
+        weights: Tensor,
         others: float,
         untouched: float,
         usual: Tensor,
+        launched: float = 0.0,
     ) -> None:
-        super().__init__(scores, anchor, shares, mean_of_others(scores, anchor), others, 1.0)
+        super().__init__(scores, anchor, shares, mean_of_others(scores, anchor, weights), others, 1.0, launched)
         self._of_untouched, self._usual = untouched, usual
 
     def weights(self, cases: slice) -> Tensor:
@@ -169,8 +198,12 @@ class OnlinePoolScorer(_PoolScorer):
         gain = (of_own - of_pool) / deviation
         kept = own.clone()
         kept[:, self._warm] += gain
+        if self._shares.knows_launches:
+            untouched = self._untouched(cases)
+            exponent, kept = self._ordered(exponent, whole, kept, 1 / deviation, cases)
+            return exponent, torch.where(untouched, whole, others), kept
         fits = self._of_untouched * whole
-        by_others = self._untouched(cases) & self._is_known & (fits > 0) & (fits + gain > own)
+        by_others = self._untouched(cases) & (fits > 0) & (fits + gain > own)
         exponent = torch.where(by_others, self._of_untouched, exponent)
         return exponent, torch.where(by_others, whole, others), torch.where(by_others, gain, kept)
 
@@ -183,19 +216,22 @@ class OnlinePoolScorer(_PoolScorer):
         return torch.where(self._exponent > 0, usual, 0.0)
 
 
-def mean_of_others(scores: StandardisedScores, anchor: str, weights: Tensor | None = None) -> Tensor:
-    """[M] of sum 1, the weights [M] of all learners but one in their mean; equal ones if None, or if all are 0."""
+def mean_of_others(scores: StandardisedScores, anchor: str, weights: Tensor) -> Tensor:
+    """[M] of sum 1, the weights [M] of all learners but one in their mean; equal ones if all are 0."""
     is_other = torch.tensor([float(name != anchor) for name in scores.names])
-    chosen = is_other if weights is None else is_other * weights.to(is_other)
+    chosen = is_other * weights.to(is_other)
     chosen = chosen if bool(chosen.any()) else is_other
     return (chosen / chosen.sum()).to(scores.device)
 
 
-def usual_scores(scores: StandardisedScores) -> Tensor | None:
-    """u [n_items], the mean over cases of the other learners' mean; None without cases, or if no learner has shares."""
+def usual_scores(scores: StandardisedScores, of_all: Tensor) -> Tensor | None:
+    """u [n_items], the mean over cases of the other learners' mean, by the weights of all learners [M].
+
+    None without cases, or if no learner has shares.
+    """
     if scores.shares is None or len(scores.names) == 1 or not len(scores):
         return None
-    weights, total = mean_of_others(scores, scores.shares[0]), torch.zeros(scores.n_items, device=scores.device)
+    weights, total = mean_of_others(scores, scores.shares[0], of_all), torch.zeros(scores.n_items, device=scores.device)
     for start in range(0, len(scores), _BLOCK):
         total += common_mean(scores, slice(start, min(start + _BLOCK, len(scores))), weights).sum(0)
     return total / len(scores)

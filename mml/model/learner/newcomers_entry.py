@@ -17,8 +17,9 @@ from mml.data.settings import SplitSettings
 from mml.data.tasks import Moments, TaskSet
 from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
 from mml.model.log.slot import even_times
+from mml.model.newcomers.ages import AgeCurve
 from mml.model.newcomers.content import unit_content
-from mml.model.newcomers.launches import learned, untouched_weights
+from mml.model.newcomers.launches import learned, learned_ages, untouched_weights
 from mml.model.newcomers.learner import Chosen, Newcomers, choose, chosen_of, state_of
 from mml.model.newcomers.output import NewcomersOutput
 from mml.model.newcomers.parts import Shares
@@ -66,7 +67,8 @@ class NewcomersLearner:
     @cached_property
     def _shares(self) -> Shares:
         n_items = self._catalogue.n_items
-        rest = content_of(self._catalogue, n_items), self._counted, self._launches, self._how
+        launched = self._catalogue.launched
+        rest = content_of(self._catalogue, n_items), self._counted, self._launches, self._how, launched
         return Shares(self.events, n_items, self.n_past, self._repeatable, *rest)
 
     @cached_property
@@ -142,9 +144,13 @@ class NewcomersEntry:
         events, n_items = events_of(context), context.n_candidates
         content, repeatable = content_of(context.catalogue, n_items), context.repeatable
         how = read(NewcomersSettings, context.values)
-        shares = Shares(events, n_items, len(events), repeatable, how=how)
-        untouched = untouched_weights(events, content, repeatable, how)
-        return {"chosen": {one: state_of(choose(events, shares, one, repeatable, untouched[one])) for one in PROTOCOLS}}
+        launched = None if context.catalogue.launched is None else context.catalogue.launched[:n_items]
+        shares = Shares(events, n_items, len(events), repeatable, how=how, launched=launched)
+        ages = learned_ages(events, launched, repeatable, how)
+        untouched = untouched_weights(events, content, repeatable, how, ages)
+        curves: Mapping[str, AgeCurve] = {} if ages is None else ages.curves
+        chosen = {one: choose(events, shares, one, repeatable, untouched[one], curves.get(one)) for one in PROTOCOLS}
+        return {"chosen": {protocol: state_of(one) for protocol, one in chosen.items()}}
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
         events, chosen = events_of(context), _chosen_of(choice["chosen"])

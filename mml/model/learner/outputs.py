@@ -49,6 +49,10 @@ class ShareOutput(Output, Protocol):
     def is_online(self) -> bool:
         """Whether it knows of events that came after the learners were trained."""
 
+    @property
+    def knows_launches(self) -> bool:
+        """Whether it knows when untouched items come, so that others only order those that are there."""
+
     def untouched(self, cases: slice | Tensor) -> Tensor:
         """bool [c, n_items], items of which it knows no event."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from mml.data.events import EventLog
 from mml.data.moments import PROTOCOLS
 from mml.data.rolling import Cases, Queries, rolling_newcomers
 from mml.model.log.histories import decayed
+from mml.model.newcomers.ages import AgeCurve, AgedCases, ages_at, fitted_curve
 from mml.model.newcomers.pool import mixture_weights
 from mml.model.newcomers.settings import NewcomersSettings
 
@@ -62,8 +64,21 @@ def learned(past: EventLog, content: np.ndarray, repeatable: bool, how: Newcomer
     return _fitted(_cuts(past, len(content), repeatable, how), content, kept, how.launch_penalty)
 
 
+@dataclass(frozen=True)
+class Ages:
+    """What is known of the items' launches, and learned of them.
+
+    Args:
+        launched: float64 [n_items], when the items came, NaN where that is not known.
+        curves: protocol -> what is taken of untouched items by their age.
+    """
+
+    launched: np.ndarray
+    curves: Mapping[str, AgeCurve]
+
+
 def untouched_weights(
-    past: EventLog, content: np.ndarray | None, repeatable: bool, how: NewcomersSettings
+    past: EventLog, content: np.ndarray | None, repeatable: bool, how: NewcomersSettings, ages: Ages | None = None
 ) -> dict[str, np.ndarray]:
     """Protocol -> the weights of `UNTOUCHED` in a mixture, float64 [parts], that make what newcomers took likeliest.
 
@@ -76,6 +91,7 @@ def untouched_weights(
         content: float64 [n_items, d]; None where there is none.
         repeatable: whether an item that the user had already may be a target.
         how: the settings.
+        ages: of the items; None where no launch is known.
     """
     if content is None:
         return dict.fromkeys(PROTOCOLS, np.eye(len(UNTOUCHED))[0])
@@ -87,10 +103,44 @@ def untouched_weights(
     latest["online"] = [_online(past, first, repeatable, how).take(slice(-most * len(how.launch_cuts), None))]
     found = {}
     for protocol, groups in latest.items():
-        shares = [_shares(one, first, content, own, kept, how.likeness_decay) for one in groups for kept, own in folds]
+        by_age = None if ages is None else partial(_by_age, past, ages.launched, ages.curves[protocol])
+        rest = how.likeness_decay, by_age
+        shares = [_shares(one, first, content, own, kept, *rest) for one in groups for kept, own in folds]
         of_cases = np.concatenate([np.zeros((0, len(UNTOUCHED))), *shares])
         found[protocol] = mixture_weights(of_cases, 0.0) if len(of_cases) else np.eye(len(UNTOUCHED))[0]
     return found
+
+
+def learned_ages(past: EventLog, launched: np.ndarray | None, repeatable: bool, how: NewcomersSettings) -> Ages | None:
+    """What is taken of untouched items by their age, as newcomers of earlier moments say; None without launches.
+
+    Args:
+        past: the log; nothing else is used.
+        launched: float64 [n_items], when the items came, NaN where that is not known; None if it never is.
+        repeatable: whether an item that the user had already may be a target.
+        how: the settings.
+    """
+    if launched is None:
+        return None
+    n_items = len(launched)
+    first, most = past.first_touches(n_items), how.launch_cases
+    groups = {"frozen": [one.cases.at_random(most, 0) for one in _cuts(past, n_items, repeatable, how)]}
+    groups["online"] = [_online(past, first, repeatable, how).at_random(most * len(how.launch_cuts), 0)]
+    curves = {
+        protocol: fitted_curve([_aged(past, first, one, launched) for one in found if len(one)], how)
+        for protocol, found in groups.items()
+    }
+    return Ages(launched, curves)
+
+
+def _aged(past: EventLog, first: np.ndarray, cases: Cases, launched: np.ndarray) -> AgedCases:
+    """The cases, whose targets were untouched, and all items that were at one of them."""
+    items = np.flatnonzero(first >= cases.queries.known.min())
+    items = items[items > 0]
+    cases = cases.at_random(max(_CELLS // max(len(items), 1), 1), 0)
+    untouched = first[items][None] >= cases.queries.known[:, None]
+    ages = ages_at(past, len(past), cases.queries, launched[items])
+    return AgedCases(ages, untouched, np.searchsorted(items, cases.targets))
 
 
 def likeness(queries: Queries, content: np.ndarray, items: np.ndarray, decay: float) -> np.ndarray:
@@ -127,8 +177,19 @@ class _Cut:
         return (torch.from_numpy(items), torch.from_numpy(counts / counts.sum())) if counts.any() else None
 
 
+def _by_age(past: EventLog, launched: np.ndarray, curve: AgeCurve, queries: Queries, items: np.ndarray) -> np.ndarray:
+    """What the ages of items [k] say, float64 [c, k]."""
+    return curve.of(ages_at(past, len(past), queries, launched[items]))
+
+
 def _shares(
-    cases: Cases, first: np.ndarray, content: np.ndarray, weights: np.ndarray, kept: np.ndarray, decay: float
+    cases: Cases,
+    first: np.ndarray,
+    content: np.ndarray,
+    weights: np.ndarray,
+    kept: np.ndarray,
+    decay: float,
+    by_age: Callable[[Queries, np.ndarray], np.ndarray] | None,
 ) -> np.ndarray:
     """The parts' shares of the targets among the items of `kept` that were untouched then, times their number: float64
     [c, parts].
@@ -140,6 +201,7 @@ def _shares(
         weights: float64 [d], of the logit.
         kept: bool [n_items].
         decay: see `likeness`.
+        by_age: what is added by the items' ages; None for nothing.
     """
     cases = cases.take(kept[cases.targets])
     items = np.flatnonzero(kept)
@@ -153,8 +215,9 @@ def _shares(
         untouched = first[items][None] >= own.queries.known[:, None]
         columns = np.searchsorted(items, own.targets)
         p = likeness(own.queries, content, own_content, decay)
+        added = 0.0 if by_age is None else by_age(own.queries, items)
         for column, part in enumerate(UNTOUCHED):
-            scores = np.where(untouched, part.scores(s, p), -np.inf)
+            scores = np.where(untouched, part.scores(s, p) + added, -np.inf)
             shares = np.exp(scores - scores.max(1, keepdims=True, initial=-np.inf))
             found[rows, column] = shares[np.arange(len(own)), columns] * untouched.sum(1) / shares.sum(1)
     return found

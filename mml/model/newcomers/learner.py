@@ -13,6 +13,7 @@ from mml.data.events import EventLog
 from mml.data.rolling import Cases, Queries, blocks_in_time, rolling_newcomers
 from mml.evaluation.gains import gains_of
 from mml.files.bundle import State
+from mml.model.newcomers.ages import AgeCurve
 from mml.model.newcomers.launches import UNTOUCHED
 from mml.model.newcomers.newness import Newness, learned_newness
 from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Part, Shares
@@ -40,6 +41,7 @@ class Chosen:
         youth: exponent of 1 / presence in the product, the share of the log that an item has been there for; 0 frozen.
         untouched: float64 [parts], weights of the mixture of the items that nobody had touched.
         newness: how often the next item is one of these, by the time that has passed.
+        ages: what is taken of them by the time since their launch; None where that is not known.
         n_cases: number of rolling newcomers' cases.
     """
 
@@ -49,9 +51,17 @@ class Chosen:
     untouched: np.ndarray
     newness: Newness
     n_cases: int
+    ages: AgeCurve | None = None
 
 
-def choose(past: EventLog, shares: Shares, protocol: str, repeatable: bool, untouched: np.ndarray) -> Chosen:
+def choose(
+    past: EventLog,
+    shares: Shares,
+    protocol: str,
+    repeatable: bool,
+    untouched: np.ndarray,
+    ages: AgeCurve | None = None,
+) -> Chosen:
     """The weights that suit the newcomers of earlier moments of the log best; nothing but `past` is used.
 
     Args:
@@ -60,15 +70,17 @@ def choose(past: EventLog, shares: Shares, protocol: str, repeatable: bool, unto
         protocol: under which they will be asked, one of `mml.data.moments.PROTOCOLS`.
         repeatable: whether an item that the user had already may be a target.
         untouched: float64 [parts], weights of the mixture of untouched items (`untouched_weights`).
+        ages: what is taken of these by their age (`age_curves`); None where no launch is known.
     """
     how = shares.how
     everybody = rolling_newcomers(past, protocol, how.shots, how.cuts, repeatable)
-    newness = learned_newness(past, everybody, shares.is_untouched(everybody.queries.known, everybody.targets), how)
+    is_new = shares.is_untouched(everybody.queries.known, everybody.targets)
+    newness = learned_newness(past, everybody, is_new, how, _offer(shares, everybody.queries, ages))
     cases = everybody.at_random(how.cases, _SEED)
     is_new = shares.is_untouched(cases.queries.known, cases.targets)
     touched = cases.take(~is_new)
     if not len(touched):
-        return _without_cases(untouched, newness)
+        return _without_cases(untouched, newness, ages)
     found, gains, floor = _of_targets(shares, touched)
     weights: dict[str, np.ndarray] = {}
     for name, parts in LEARNERS.items():
@@ -81,16 +93,26 @@ def choose(past: EventLog, shares: Shares, protocol: str, repeatable: bool, unto
     few = touched.at_random(min(how.product_cases, max(_MOST // (len(weights) * shares.n_items), 1)), _SEED)
     exponents, product = _product(shares, few, weights, floor, repeatable)
     youth = _youth(shares, few, product) if protocol == "online" else 0.0
-    return Chosen(weights, exponents, youth, untouched, newness, len(cases))
+    return Chosen(weights, exponents, youth, untouched, newness, len(cases), ages)
 
 
-def _without_cases(untouched: np.ndarray, newness: Newness) -> Chosen:
+def _without_cases(untouched: np.ndarray, newness: Newness, ages: AgeCurve | None) -> Chosen:
     """All alike, as nothing speaks for one or the other."""
     weights = {}
     for name, parts in LEARNERS.items():
         own = (*PRESENT, *parts[:1])
         weights[name] = np.array([float(part in own) for part in _ALL]) / len(own)
-    return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), 0.0, untouched, newness, 0)
+    return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), 0.0, untouched, newness, 0, ages)
+
+
+def _offer(shares: Shares, queries: Queries, ages: AgeCurve | None) -> np.ndarray | None:
+    """What untouched items weigh by their ages, float64 [N]; None where no launch is known."""
+    if ages is None:
+        return None
+    found = np.zeros(len(queries))
+    for rows in _blocks(queries, shares.n_items):
+        found[rows] = shares.untouched.offer(queries.take(rows), ages)
+    return found
 
 
 def _of_targets(shares: Shares, cases: Cases) -> tuple[np.ndarray, np.ndarray, float]:
@@ -230,8 +252,9 @@ class Newcomers:
     def _with_untouched(self, logs: np.ndarray, queries: Queries) -> np.ndarray:
         """The same with the shares of untouched items, and of sum 1 over the counted ones; [c, n_items]."""
         shares = self._shares
-        share = self.chosen.newness.share(shares.passed(queries))[:, None]
-        items, new = shares.mixed_untouched(queries, self._untouched, self._untouched_weights)
+        offer = shares.untouched.offer(queries, self.chosen.ages)
+        share = self.chosen.newness.share(shares.passed(queries), offer)[:, None]
+        items, new = shares.mixed_untouched(queries, self._untouched, self._untouched_weights, self.chosen.ages)
         is_new = shares.untouched.at(queries.known, items)
         touched = np.where(is_new, -np.inf, logs[:, items])
         logs[:, items] = touched
@@ -263,7 +286,8 @@ def state_of(chosen: Chosen) -> State:
     weights = {name: torch.from_numpy(one) for name, one in chosen.weights.items()}
     of_new = {"untouched": torch.from_numpy(chosen.untouched), "newness": asdict(chosen.newness)}
     numbers = {"youth": chosen.youth, "n_cases": chosen.n_cases}
-    return {"weights": weights, "exponents": dict(chosen.exponents)} | numbers | of_new
+    state = {"weights": weights, "exponents": dict(chosen.exponents)} | numbers | of_new
+    return state if chosen.ages is None else state | {"ages": torch.from_numpy(chosen.ages.weights)}
 
 
 def chosen_of(state: State) -> Chosen:
@@ -271,4 +295,5 @@ def chosen_of(state: State) -> Chosen:
     weights = {name: np.asarray(one) for name, one in state["weights"].items()}
     untouched, newness = np.asarray(state["untouched"]), Newness(**state["newness"])
     exponents, youth = dict(state["exponents"]), float(state["youth"])
-    return Chosen(weights, exponents, youth, untouched, newness, int(state["n_cases"]))
+    ages = AgeCurve(np.asarray(state["ages"])) if "ages" in state else None
+    return Chosen(weights, exponents, youth, untouched, newness, int(state["n_cases"]), ages)

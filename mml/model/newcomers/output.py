@@ -46,6 +46,11 @@ class NewcomersOutput:
         return len(self._tasks)
 
     @property
+    def knows_launches(self) -> bool:
+        """Whether it knows when untouched items come."""
+        return self._model.chosen.ages is not None
+
+    @property
     def n_items(self) -> int:
         """Number of items that are scored, the padding item included."""
         return self._n_items

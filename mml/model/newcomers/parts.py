@@ -10,6 +10,7 @@ import numpy as np
 from mml.data.events import EventLog
 from mml.data.rolling import Queries
 from mml.model.log.counter import DecayedCounts
+from mml.model.newcomers.ages import AgeCurve
 from mml.model.newcomers.following import Following
 from mml.model.newcomers.launches import Unseen
 from mml.model.newcomers.memory import Memory
@@ -97,6 +98,7 @@ class Shares:
             change no other's; all if None.
         launches: float64 [d], what those of the log up to T tell of content; None for nothing.
         how: the settings; the defaults if None.
+        launched: float64 [n_items], when the items came, NaN where that is not known; None if it never is.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Shares:
         counted: int | None = None,
         launches: np.ndarray | None = None,
         how: NewcomersSettings | None = None,
+        launched: np.ndarray | None = None,
     ) -> None:
         self.how = read(NewcomersSettings, {}) if how is None else how
         self.counted = n_items if counted is None else counted
@@ -117,7 +120,8 @@ class Shares:
         self._places = np.minimum(events.places, self.how.furthest)
         self._counts: dict[Hashable, DecayedCounts] = {}
         self._moment: tuple[int, dict[tuple[tuple[Part, ...], int], np.ndarray]] = -1, {}
-        self.untouched = Untouched(events, n_items, content, self.counted, launches, self.how.likeness_decay)
+        rest = launches, self.how.likeness_decay, span, launched
+        self.untouched = Untouched(events, n_items, content, self.counted, *rest)
         self._first = self.untouched.first
 
     def of(self, queries: Queries, parts: Sequence[Part], limit: int | None = None) -> Iterator[np.ndarray]:
@@ -159,7 +163,7 @@ class Shares:
         return mixtures
 
     def mixed_untouched(
-        self, queries: Queries, parts: Sequence[Unseen], weights: np.ndarray
+        self, queries: Queries, parts: Sequence[Unseen], weights: np.ndarray, curve: AgeCurve | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """A mixture of the parts' shares, of the items alone that are untouched at one of the queries.
 
@@ -167,6 +171,7 @@ class Shares:
             queries: c of them.
             parts: P of them.
             weights: float64 [P].
+            curve: what is added by the items' ages.
 
         Returns:
             The items, int64 [k], and float64 [c, k].
@@ -179,8 +184,9 @@ class Shares:
         allowed[rows[there], places[there]] = 0
         kept: dict[Unseen, np.ndarray] = {}
         mixture, n_counted = np.zeros_like(allowed), self.untouched.n_counted(items)
+        by_age = self.untouched.logits(queries, curve, items)
         for part, weight in zip(parts, weights, strict=True):
-            found = allowed * self.untouched.counts(queries, part, items, kept)
+            found = allowed * self.untouched.counts(queries, part, items, kept, by_age)
             sums = found[:, :n_counted].sum(1)
             if not sums.all():
                 sums = np.where(sums > 0, sums, found.sum(1))

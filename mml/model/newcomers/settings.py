@@ -67,6 +67,13 @@ class NewcomersSettings:
     launch_cases: int = setting(200, "Cases of each of these moments by which their mixture is fitted, at most.", low=1)
     launch_folds: int = setting(5, "Folds of the items, each predicted by what was learned from the others.", low=2)
     launch_penalty: float = setting(0.01, "On the squared weights of the logit of untouched items.", low=0.0)
+    age_penalty: float = setting(
+        0.5,
+        "On the squared logits of untouched items by their age, where launches are known, beside the likelihood of all "
+        "cases.",
+        low=0.0,
+    )
+    age_bend_penalty: float = setting(0.5, "On the squared bends of these logits over the ages.", low=0.0)
     likeness_decay: float = setting(
         0.8, "Weight of each earlier item of a history in its mean content, against the next.", low=0.0, high=1.0
     )

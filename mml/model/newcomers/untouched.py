@@ -6,6 +6,7 @@ import numpy as np
 
 from mml.data.events import EventLog
 from mml.data.rolling import Queries
+from mml.model.newcomers.ages import AgeCurve, ages_at
 from mml.model.newcomers.launches import Unseen, likeness
 
 Some = slice | np.ndarray
@@ -22,6 +23,8 @@ class Untouched:
         counted: scores are told from the best of the items below this one.
         launches: float64 [d], what those of the log up to T tell of content; None for nothing.
         decay: of a history's items, see `likeness`.
+        n_past: how many of the events came up to T; ages are counted in spans of these.
+        launched: float64 [n_items], when the items came, NaN where that is not known; None if it never is.
     """
 
     def __init__(
@@ -32,8 +35,10 @@ class Untouched:
         counted: int,
         launches: np.ndarray | None,
         decay: float,
+        n_past: int,
+        launched: np.ndarray | None = None,
     ) -> None:
-        self._decay = decay
+        self._decay, self._events, self._n_past, self._launched = decay, events, n_past, launched
         self._n_events, self._content, self._counted, self._launches = len(events), content, counted, launches
         self.first = events.first_touches(n_items)
         """int64 [n_items], the number of the event that was each item's first."""
@@ -58,7 +63,31 @@ class Untouched:
         """How many of some items [k], ascending, are counted: the first ones."""
         return int(np.searchsorted(items, self._counted))
 
-    def counts(self, queries: Queries, part: Unseen, items: Some, kept: dict[Unseen, np.ndarray]) -> np.ndarray:
+    def logits(self, queries: Queries, curve: AgeCurve | None, items: Some) -> np.ndarray | None:
+        """What the items' ages say, float64 [c, k]; None where no launch is known."""
+        if curve is None or self._launched is None:
+            return None
+        return curve.of(ages_at(self._events, self._n_past, queries, self._launched[items]))
+
+    def offer(self, queries: Queries, curve: AgeCurve | None) -> np.ndarray | None:
+        """The log of the sum of what the counted untouched items weigh by their ages, float64 [c]; None where no launch
+        is known."""
+        items = self.ever(queries.known)
+        items = items[: self.n_counted(items)]
+        logits = self.logits(queries, curve, items)
+        if logits is None:
+            return None
+        weights = np.where(self.at(queries.known, items), np.exp(logits), 0.0)
+        return np.log(weights.sum(1) + 1.0)
+
+    def counts(
+        self,
+        queries: Queries,
+        part: Unseen,
+        items: Some,
+        kept: dict[Unseen, np.ndarray],
+        by_age: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Not normalised, float64 [c, k]; 0 for what somebody has touched.
 
         Args:
@@ -66,17 +95,18 @@ class Untouched:
             part: what is asked.
             items: k of them.
             kept: what several parts need of these queries and items, counted once.
+            by_age: float64 [c, k], what is added to the scores; None for nothing.
         """
         unseen = self.at(queries.known, items)
         if self._content is None or part == Unseen():
-            return unseen.astype(np.float64)
+            return unseen.astype(np.float64) if by_age is None else np.where(unseen, np.exp(by_age), 0.0)
         content, plain = self._latest[2] if items is self._latest[1] else self._content[items], Unseen(likeness=1.0)
         if part.likeness and plain not in kept:
             kept[plain] = likeness(queries, self._content, content, self._decay)
         nothing = np.zeros((1, len(content)))
         by_launches = nothing if self._launches is None else (content @ self._launches)[None]
         scores = part.scores(by_launches, kept[plain] if part.likeness else nothing)
-        own = np.where(unseen, scores, -np.inf)
+        own = np.where(unseen, scores if by_age is None else scores + by_age, -np.inf)
         n_counted = self._counted if isinstance(items, slice) else self.n_counted(items)
         top = own[:, :n_counted].max(1, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, own.max(1, keepdims=True, initial=-np.inf))

@@ -1,0 +1,81 @@
+"""When items came: a column of the `.item` file, on the log's clock."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mml.errors import InputError
+from mml.files.atomic import read_atomic, read_header
+from mml.logs import IN_SUMMARY
+
+logger = logging.getLogger(__name__)
+
+LAUNCH = "launch"
+"""The usual name of the column."""
+_TYPE = "float"
+
+
+def read_launch_times(path: Path, tokens: Sequence[str], ids: str, column: str, separator: str) -> np.ndarray | None:
+    """float64 [n_items], when the items came, NaN where that is not known; None without such a column.
+
+    Args:
+        path: the `.item` file.
+        tokens: item ids by number; the first one is the padding's.
+        ids: the column of the ids.
+        column: that of the launches.
+        separator: between columns.
+
+    Raises:
+        InputError: if a column of another name than the usual one is missing or not one of numbers.
+    """
+    types = read_header(path, separator) if path.is_file() else {}
+    if column not in types:
+        if column == LAUNCH:
+            return None
+        there = f"{path.name} has {', '.join(types)}" if types else f"there is no {path.name}"
+        raise InputError(f"config: key 'LAUNCH_FIELD' names the column '{column}' of items, but {there}.")
+    if types[column] != _TYPE:
+        what = (
+            f"{path}: column '{column}' is {types[column]}; times when items came are numbers on the log's clock, "
+            f"written as {column}:{_TYPE}"
+        )
+        if column != LAUNCH:
+            raise InputError(f"{what}.")
+        logger.warning("%s, so it is left out; LAUNCH_FIELD: ~ if it is something else.", what, extra=IN_SUMMARY)
+        return None
+    frame = read_atomic(path, [ids, column], separator)
+    launches = pd.Series(frame[column].to_numpy(), index=frame[ids].astype(str))
+    found = launches[~launches.index.duplicated()].reindex(list(tokens)).to_numpy(dtype=np.float64, copy=True)
+    found[0] = np.nan
+    return None if np.isnan(found).all() else found
+
+
+def believed(launched: np.ndarray | None, items: np.ndarray, times: np.ndarray, column: str) -> np.ndarray | None:
+    """The launches, unless most of what was taken had not come yet by them: then they are of another clock.
+
+    Args:
+        launched: float64 [n_items], of `read_launch_times`.
+        items: int64 [n], what was taken.
+        times: float64 [n], when.
+        column: the launches' name, for the message.
+    """
+    if launched is None:
+        return None
+    of_each = launched[items]
+    known = ~np.isnan(of_each)
+    early = of_each[known] > times[known]
+    if not known.any() or early.mean() <= 0.5:
+        return launched
+    row = int(np.flatnonzero(known)[early.argmax()])
+    logger.warning(
+        "LAUNCH_FIELD: by column '%s' most items were taken before they came (one came at %.15g and was taken at "
+        "%.15g), so it is of another clock than the log and is left out.",
+        *(column, of_each[row], times[row]),
+        extra=IN_SUMMARY,
+    )
+    return None

@@ -1,0 +1,76 @@
+"""When items came, read from a shop's table of items."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mml.errors import InputError
+from mml.tables.launches import guess_launch, launches_in, parse_launches
+from mml.tables.layout import TableLayout
+from mml.tables.times import UnknownTimes
+
+DAY = 86400
+NEW_YEAR = 1_577_836_800  # 2020-01-01 UTC
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (["id", "title", "launch_date"], "launch_date"),
+        (["id", "Release Date"], "Release Date"),
+        (["id", "launch:float"], "launch:float"),
+        (["id", "published_at", "available_from"], None),
+        (["id", "created_at", "price"], None),
+    ],
+)
+def test_a_column_is_guessed_where_only_one_can_be_meant(columns: list[str], expected: str | None) -> None:
+    assert guess_launch(columns) == expected
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["2020-01-01", "", "2020-01-02", "NULL"], [NEW_YEAR, np.nan, NEW_YEAR + DAY, np.nan]),
+        (["2020", "2021"], [NEW_YEAR, NEW_YEAR + 366 * DAY]),
+        ([str(NEW_YEAR), str(NEW_YEAR + 1)], [NEW_YEAR, NEW_YEAR + 1]),
+        ([f"{NEW_YEAR}000", f"{NEW_YEAR + 1}000"], [NEW_YEAR, NEW_YEAR + 1]),
+        (["2020-01-01", "soon", "2020-01-02"], [NEW_YEAR, np.nan, NEW_YEAR + DAY]),
+    ],
+)
+def test_times_are_read_as_a_logs_are(cells: list[str], expected: list[float]) -> None:
+    np.testing.assert_array_equal(parse_launches(pd.Series(cells, name="launch"), TableLayout()), expected)
+
+
+def test_pandas_dates_and_missing_ones() -> None:
+    cells = pd.Series(pd.to_datetime(["2020-01-01", None]), name="launch")
+    np.testing.assert_array_equal(parse_launches(cells, TableLayout()), [NEW_YEAR, np.nan])
+
+
+def test_dates_may_have_the_form_of_the_logs() -> None:
+    cells = pd.Series(["01 Jan 2020"], name="launch")
+    with pytest.raises(UnknownTimes):
+        parse_launches(cells, TableLayout())
+    assert parse_launches(cells, TableLayout(time_format="%d %b %Y"))[0] == NEW_YEAR
+    assert parse_launches(pd.Series(["2020-01-01"]), TableLayout(time_format="%d %b %Y"))[0] == NEW_YEAR
+
+
+def test_they_are_on_the_logs_clock() -> None:
+    with pytest.raises(UnknownTimes, match="has dates, and the log's times are numbers of an order"):
+        parse_launches(pd.Series(["2020-01-01"], name="launch"), TableLayout(counted=True))
+    with pytest.raises(UnknownTimes, match="has numbers of an order, and the log's times are dates"):
+        parse_launches(pd.Series(["17", "18"], name="launch"), TableLayout())
+    np.testing.assert_array_equal(parse_launches(pd.Series(["17", "2020"]), TableLayout(counted=True)), [17, 2020])
+
+
+def test_a_later_table_calls_it_as_the_imported_one_or_says_nothing_of_it() -> None:
+    layout = TableLayout.of({"imported": {"launch": "on sale from"}})
+    frame = pd.DataFrame({"on_sale_from": ["2020-01-01", ""]})
+    np.testing.assert_array_equal(launches_in(frame, layout, 5.0), [NEW_YEAR, np.nan])
+    np.testing.assert_array_equal(
+        launches_in(frame.rename(columns={"on_sale_from": "launch"}), layout, 5.0)[:1], NEW_YEAR
+    )
+    np.testing.assert_array_equal(launches_in(pd.DataFrame({"title": ["a", "b"]}), layout, 5.0), [5.0, 5.0])
+    with pytest.raises(InputError, match="the table of new items: column 'launch': 'soon' is no date"):
+        launches_in(pd.DataFrame({"launch": ["soon"]}), layout, 5.0)

@@ -16,6 +16,7 @@ from mml.data.tasks import TaskSet
 
 _FEW_USERS = 30  # fewer give intervals too wide to compare methods
 _MANY_SHORT = 0.5
+_MANY_EARLY = 0.05
 _BUSY_SHARE = 0.01  # of the log: a user with more moves what is counted
 _BUSY_TIMES = 100  # as many rows as the median user: with fewer it is a small log, not a busy user
 _REASONS = {
@@ -37,6 +38,7 @@ def check_dataset(dataset: MMLDataset) -> list[Finding]:
         *_ties(dataset, tasks),
         *_short(dataset),
         *_cold(dataset, tasks),
+        *_launches(dataset),
         *_left_out(dataset),
         *_written_twice(dataset),
         *check_features(dataset),
@@ -147,6 +149,23 @@ def _cold(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
     targets = int((tasks.target > n_warm).sum())
     text = f"{share(n_items - n_warm, n_items)} items are cold (no old user has touched them)"
     return [Finding("note", f"{text}; {share(targets, len(tasks))} targets are cold.")]
+
+
+def _launches(dataset: MMLDataset) -> list[Finding]:
+    """How many items say when they came, and whether the log agrees."""
+    launched, times = dataset.launch_times, dataset.past_times
+    if launched is None or times is None:
+        return []
+    known = int(np.isfinite(launched).sum())
+    later = int((launched > times.max()).sum())
+    text = f"Launches: {share(known, dataset.item_num - 1)} items say when they came; {later:,} come after T."
+    found = [Finding("note", text)]
+    early = int((launched[dataset.past.items] > times).sum())
+    if early > _MANY_EARLY * len(times):
+        text = f"{share(early, len(times))} interactions up to T are with items that came later by their launch."
+        mend = "If the times are of another zone or of a migration, mend them, or set LAUNCH_FIELD: ~."
+        found.append(Finding("warning", text, mend))
+    return found
 
 
 def _left_out(dataset: MMLDataset) -> list[Finding]:

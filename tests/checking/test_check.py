@@ -192,6 +192,22 @@ def test_a_user_with_much_of_the_log(user: str, clicks: int, is_said: bool, tmp_
     assert not found(texts(tmp_path, "--data_split_quantile=0.5"), "2 users have")
 
 
+@pytest.mark.parametrize(("n_early", "is_warned"), [(0, False), (6, True)])
+def test_when_items_came(n_early: int, is_warned: bool, tmp_path: Path) -> None:
+    write_log(tmp_path, small_rows())
+    launches = [1_600_500_000] * n_early + [1_500_000_000] * (24 - n_early)
+    rows = [[f"i{item:03}", str(when)] for item, when in enumerate(launches)]
+    write_log(
+        tmp_path, [*rows, ["later", "1700000000"], ["some", ""]], ("item_id:token", "launch:float"), name="log.item"
+    )
+    lines = texts(tmp_path)
+    assert found(lines, f"note: Launches: 25 of 26 (96.2 %) items say when they came; {n_early + 1} come after T.")
+    assert (
+        found(lines, "warning: ", "interactions up to T are with items that came later by their launch.") == is_warned
+    )
+    assert not found(texts(tmp_path, "--LAUNCH_FIELD=~"), "Launches")
+
+
 def test_repeats_and_ties_against_a_plain_loop() -> None:
     random = np.random.default_rng(3)
     users, items, times = (random.integers(0, high, 300) for high in (20, 9, 40))

@@ -367,3 +367,67 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 def test_names_are_of_one_folder(name: str, shop: Path) -> None:
     with pytest.raises(InputError, match="take a name of letters"):
         import_log("orders.csv", name=name)
+
+
+def _came(offsets: list[int]) -> pd.DataFrame:
+    """The products, and the day on which each came."""
+    frame = products()
+    first = pd.to_datetime(orders()["ordered_at"]).min().normalize()
+    frame["launch_date"] = [str((first - pd.Timedelta(days=days)).date()) for days in offsets[: len(frame)]]
+    return frame
+
+
+def test_when_items_came_is_guessed_said_and_loaded(shop: Path) -> None:
+    table = _came(list(range(1, 25)))
+    table.loc[2, "launch_date"] = ""
+    made = import_log(orders(), items=table, name="shop", item_id="id", text=["title"])
+    said = "\n".join(made.said)
+    assert "texts in title; when they came in launch_date; not used: description, category, price" in said
+    assert "Launches: 23 of 24 (95.8 %) items came, or will come, from 2020-08-20 00:00 to 2020-09-12 00:00." in said
+    config = yaml.safe_load(made.config.read_text())
+    assert config["imported"]["launch"] == "launch_date"
+    dataset = MMLDataset(Config("shop", arguments=["--topk=[5]", "--use_gpu=False"]))
+    assert dataset.launch_times is not None
+    days = dict(zip(dataset.item_tokens, dataset.launch_times / 86400, strict=True))
+    assert days["0001"] - days["0003"] == 2
+    assert np.isnan(days["0002"])
+
+
+def test_a_column_of_that_name_that_is_no_time_is_left(shop: Path) -> None:
+    table = products().assign(release="spring", launch="x")
+    said = import_log(orders(), items=table, name="shop", item_id="id", text=["title"], tokens=["launch"]).said
+    assert "not used: description, category, price, release" in "\n".join(said)
+    columns = read_atomic(shop / "dataset" / "shop" / "shop.item")
+    assert list(columns) == ["item_id", "title", "launch_"]  # else it would be taken for times
+
+
+def test_cells_that_are_no_times_are_counted(shop: Path) -> None:
+    table = _came(list(range(1, 25)))
+    table.loc[[4, 5], "launch_date"] = "soon"
+    said = import_log(orders(), items=table, name="shop", item_id="id", text=["title"], launch="launch_date").said
+    assert any(line.startswith("WARNING: launch_date: 2 cells are no times, left empty") for line in said)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"launch": "launch_date", "text": ["launch_date"]}, "column 'launch_date' is asked for twice"),
+        ({"launch": "category"}, "--launch category: column 'category': 'c0' is no date or number that is known"),
+        ({"launch": "came"}, "--launch came: the table of items has no such column"),
+        ({"launch": "price"}, "--launch price: column 'price' has numbers of an order, and the log's times are dates"),
+    ],
+)
+def test_a_wrong_launch_is_one_line(given: dict[str, Any], message: str, shop: Path) -> None:
+    with pytest.raises(InputError) as error:
+        import_log(orders(), items=_came(list(range(1, 25))), name="shop", item_id="id", **given)
+    assert message in str(error.value)
+
+
+def test_launches_need_items_and_a_log_with_times(shop: Path) -> None:
+    with pytest.raises(InputError, match="--numbers and --launch are columns of a table of items"):
+        import_log(orders(), name="shop", launch="launch_date")
+    rows = orders()[["customer_id", "product_id"]]
+    with pytest.raises(InputError, match="the log has no times; name its --time"):
+        import_log(rows, items=_came(list(range(1, 25))), name="shop", item_id="id", launch="launch_date")
+    said = import_log(rows, items=_came(list(range(1, 25))), name="shop", item_id="id").said
+    assert any("not used: " in line and "launch_date" in line for line in said)

@@ -28,7 +28,8 @@ def test_ages_are_in_spans_of_the_past_at_the_latest_known_moment() -> None:
 
 
 def test_without_events_no_age_is_known() -> None:
-    nobody = EventLog.from_rows(*(np.zeros(0, dtype=np.int64) for _ in range(2)), np.zeros(0))
+    nothing = np.zeros(0, dtype=np.int64)
+    nobody = EventLog.from_rows(nothing, nothing, np.zeros(0))
     assert np.isnan(ages_at(nobody, 0, _queries([0], [5.0]), np.array([1.0, 2.0]))).all()
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import mml
 import run_meta
@@ -447,6 +448,36 @@ def test_items_that_came_after_the_training_are_recommended_at_once(
     assert after.loc["twin", "score"] == pytest.approx(after.loc[twin, "score"], abs=1e-4)
     old = before.set_index("item_id")
     np.testing.assert_allclose(after.loc[old.index, "score"], old.score, atol=1e-4)
+
+
+def test_items_that_come_later_have_launches_too(output: Path, tmp_path: Path) -> None:
+    """Some say when they came, or will; others came at the log's end; a model without launches does not ask."""
+    folder = mml.load(output / "tiny" / "latest").save(tmp_path / "model")
+    state, about = read_state(folder, "recommender"), read_about(folder, "recommender")
+    assert about is not None
+    cells = {name: " ".join(["0.5"] * one["vectors"].shape[1]) for name, one in state["catalogue"]["features"].items()}
+    later = pd.DataFrame(
+        [{"item_id": "late", "launch": "2030-01-01", **cells}, {"item_id": "blank", "launch": "", **cells}]
+    )
+    plain = mml.load(folder)
+    assert plain.add_items(later) == 2
+    assert plain.catalogue.launched is None
+    n = int(state["catalogue"]["n_items"])
+    state["catalogue"]["launched"] = torch.arange(float(n), dtype=torch.float64)
+    write_state(folder, "recommender", state, **{key: about[key] for key in ("format", "versions")})
+    model = mml.load(folder)
+    assert model.add_items(later) == 2
+    assert model.add_items(later.drop(columns="launch").assign(item_id=["bare", "late"])) == 1
+    with pytest.raises(InputError, match="the table of new items: column 'launch': 'soon' is no date"):
+        model.add_items(later.assign(item_id=["p", "q"], launch="soon"))
+    model = mml.load(model.save(tmp_path / "again"))
+    launched = model.catalogue.launched
+    assert launched is not None
+    assert launched[:n].tolist() == list(range(n))
+    found = dict(zip(model.vocabulary.tokens[n:], launched[n:].tolist(), strict=True))
+    assert found["late"] == pd.Timestamp("2030-01-01").timestamp()
+    assert np.isnan(found["blank"])
+    assert found["bare"] == model.counting[0].events.times.max()
 
 
 def test_items_with_nothing_to_encode_are_refused(model: Recommender) -> None:

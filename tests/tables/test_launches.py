@@ -44,7 +44,7 @@ def test_times_are_read_as_a_logs_are(cells: list[str], expected: list[float]) -
 
 
 def test_pandas_dates_and_missing_ones() -> None:
-    cells = pd.Series(pd.to_datetime(["2020-01-01", None]), name="launch")
+    cells = pd.Series(pd.to_datetime(["2020-01-01", ""]), name="launch")
     np.testing.assert_array_equal(parse_launches(cells, TableLayout()), [NEW_YEAR, np.nan])
 
 

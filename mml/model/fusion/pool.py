@@ -99,7 +99,7 @@ class Pool:
     Online p has seen what is popular by now, the others what was when they were trained: of what they say of a user
     most of what they say of all is taken off. An item has the score
 
-        x + a (z - v u) / s + g  if it is warm, u the mean of z over users at large
+        x + a (z - o u) / s + g  if it is warm, u the mean of z over users at large
         x                        if somebody has touched it since, or no other learner has a score for it
         max(x, c' z + g)         if nobody has touched it and z > 0
 
@@ -117,7 +117,7 @@ class Pool:
         usual: u of the first items, all warm ones among them, float32 [n]; None where there were no users to fit it to,
             then online is as frozen.
         weights: of the learners, of sum 1; None where there were no users to fit them to, then those expected.
-        usual_online: v.
+        usual_online: o.
         launched: k.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -20,11 +21,13 @@ from mml.model.fusion.slot import ExplainedScorer, FusedScorer
 from mml.model.fusion.standardised import StandardisedScores
 from mml.ranked_lists import BestItems, ListedItems, best_items
 from mml.recommender.parts import TrainedParts
+from mml.tables.times import COUNTER
 
 logger = logging.getLogger(__name__)
 
 BLOCK = 256
 """Users scored at a time, at most."""
+_DAY = 86400
 
 
 def of_histories(
@@ -69,12 +72,12 @@ def of_popularity(
 
 
 def allowed_items(parts: TrainedParts, items: Iterable[object] | None, exclude: Iterable[object] | None) -> Tensor:
-    """bool [n_items], the candidates.
+    """bool [n_items], the candidates; of all items not those whose launch is still to come.
 
     Raises:
         InputError: for what is no list of items.
     """
-    allowed = torch.ones(parts.catalogue.n_items, dtype=torch.bool)
+    allowed = ~_to_come(parts)
     if items is not None:
         allowed[:] = False
         allowed[_numbers(parts, "items", items)] = True
@@ -82,6 +85,15 @@ def allowed_items(parts: TrainedParts, items: Iterable[object] | None, exclude: 
         allowed[_numbers(parts, "exclude", exclude)] = False
     allowed[0] = False
     return allowed
+
+
+def _to_come(parts: TrainedParts) -> Tensor:
+    """bool [n_items], items that come later than now by this machine's clock, where that is the log's as well."""
+    launched, counting = parts.catalogue.launched, parts.counting
+    latest, now = counting[0].events.times.max(initial=0.0) if counting else 0.0, time.time()
+    if launched is None or not COUNTER < latest < now + _DAY:
+        return torch.zeros(parts.catalogue.n_items, dtype=torch.bool)
+    return torch.from_numpy(launched > max(now, latest))
 
 
 def _numbers(parts: TrainedParts, argument: str, ids: Iterable[object]) -> list[int]:

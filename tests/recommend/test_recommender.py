@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -478,6 +479,26 @@ def test_items_that_come_later_have_launches_too(output: Path, tmp_path: Path) -
     assert found["late"] == pd.Timestamp("2030-01-01").timestamp()
     assert np.isnan(found["blank"])
     assert found["bare"] == model.counting[0].events.times.max()
+
+
+def test_what_is_still_to_come_is_not_listed(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By this machine's clock, if the log's times are of it; who names such items has them."""
+    model = mml.load(output / "tiny" / "latest")
+    ids, latest = list(model.items.index), float(model.counting[0].events.times.max())
+    launched = np.full(len(ids) + 1, latest - 1)
+    launched[[3, 4]] = latest + 1000, np.nan
+    model.catalogue = replace(model.catalogue, launched=launched)
+
+    def listed(now: float, **how: Any) -> set[str]:
+        monkeypatch.setattr("mml.recommender.lists.time.time", lambda: now)
+        users = {"a": [ids[0]], "b": []}
+        return set(model.recommend(users, top=len(ids), **how).item_id)
+
+    assert ids[2] not in listed(latest + 10)
+    assert ids[3] in listed(latest + 10)
+    assert ids[2] in listed(latest + 1001)
+    assert ids[2] in listed(latest + 10, items=[ids[2]])
+    assert ids[2] in listed(latest / 1000)  # a log in milliseconds
 
 
 def test_items_with_nothing_to_encode_are_refused(model: Recommender) -> None:

@@ -26,7 +26,7 @@ from mml.importing.report import (
 from mml.importing.writing import new_target, write_dataset
 from mml.model.learner.slot import MAIN
 from mml.tables.columns import ITEM, USER, called, guess_id, guess_text, guess_time, require
-from mml.tables.launches import guess_launch, parse_launches
+from mml.tables.launches import called_launches, parse_launches
 from mml.tables.layout import TableLayout
 from mml.tables.reading import read_table
 from mml.tables.times import UnknownTimes
@@ -154,7 +154,9 @@ def _layout(of_log: Mapping[str, object], catalogue: ItemRows | None) -> dict[st
     of_items: dict[str, object] = {}
     if catalogue is not None:
         of_items = {"item_id": catalogue.item_id, "title": catalogue.title, "columns": catalogue.renamed}
-        of_items |= {"decimals": catalogue.decimals, "launch": catalogue.launch}
+        of_items["decimals"] = catalogue.decimals
+        if catalogue.launches is not None:
+            of_items |= {"launch": catalogue.launches.column, "launch_format": catalogue.launches.time_format}
     return {name: value for name, value in {**of_log, **of_items}.items() if value}
 
 
@@ -198,7 +200,7 @@ def _catalogue(
     )
     free = [column for column in columns if column not in (own, *asked.tokens, *asked.numbers, asked.launch)]
     texts = guess_text(free) if asked.text is None else list(asked.text)
-    came = _launches(table, asked.launch, [one for one in free if one not in texts], layout, has_times)
+    came = _launches(table, asked.launch, [one for one in free if one not in texts], layout, has_times, said)
     left = [column for column in free if column not in (*texts, None if came is None else came.column)]
     said.append(
         f"Items' table: {where}, {len(table):,} rows; ids in {own}"
@@ -210,24 +212,28 @@ def _catalogue(
 
 
 def _launches(
-    table: pd.DataFrame, asked: str | None, free: Sequence[str], layout: TableLayout, has_times: bool
+    table: pd.DataFrame, asked: str | None, free: Sequence[str], layout: TableLayout, has_times: bool, said: list[str]
 ) -> Launches | None:
-    """When the items came: the column that is asked for, or one of the free ones that is called so and can be read.
+    """When the items came: the column that is asked for, or the free one that is called so and can be read.
 
     Raises:
         InputError: for a column that is asked for and cannot be read, or a log without times.
     """
-    column = asked or guess_launch(free)
-    if column is None or (asked is None and not has_times):
-        return None
-    if not has_times:
+    if asked and not has_times:
         raise InputError("--launch says when items came on the log's clock, but the log has no times; name its --time.")
+    found = [asked] if asked else called_launches(free) if has_times else []
+    if len(found) > 1:
+        said.append(f"{' and '.join(found)} could be when items came; name one by --launch.")
+    if len(found) != 1:
+        return None
     try:
-        return Launches(column, parse_launches(table[column], layout))
+        times = parse_launches(table[found[0]], layout)
+        return Launches(found[0], times.seconds, times.time_format)
     except UnknownTimes as error:
         if asked is None:
+            said.append(f"Not used as when items came: {error.what}.")
             return None
-        raise InputError(f"--launch {column}: {error.what}; write them as the log's times are.") from None
+        raise InputError(f"--launch {asked}: {error.what}; write them as the log's times are.") from None
 
 
 def _pictures(images: str | Path | None, log: pd.DataFrame, said: list[str]) -> Path | None:

@@ -15,6 +15,7 @@ from mml.importing.log import LeftOut, clean_ids
 from mml.tables.columns import atomic_names
 from mml.tables.dates import as_date
 from mml.tables.ids import about_rounded, broken, says_nothing
+from mml.tables.launches import said_launches
 from mml.tables.numbers import parse_numbers
 from mml.tables.reading import BETWEEN
 
@@ -56,10 +57,12 @@ class Launches:
     Args:
         column: of the table.
         times: float64 [n], of its rows, on the log's clock; NaN where it is not known.
+        time_format: strptime's form of them, where that is what they were read by.
     """
 
     column: str
     times: np.ndarray
+    time_format: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class ItemRows:
         title: the frame's column that an item is shown by, the first of texts; None without texts.
         renamed: the table's columns that have another name in the frame -> that name.
         decimals: the frame's columns of amounts that were not written plainly -> what their decimals follow.
-        launch: the table's column of when they came; None without.
+        launches: when the table's items came; None without.
     """
 
     frame: pd.DataFrame
@@ -88,7 +91,7 @@ class ItemRows:
     title: str | None
     renamed: dict[str, str]
     decimals: dict[str, str]
-    launch: str | None = None
+    launches: Launches | None = None
 
 
 def clean_items(
@@ -147,8 +150,7 @@ def clean_items(
     again = frame["item_id"].duplicated() & ~bad
     left_out.add("name an item again (the first is kept)", np.flatnonzero(again))
     kept = frame[~bad & ~again].reset_index(drop=True)
-    launch = None if launches is None else launches.column
-    return ItemRows(kept, types, sources, left_out, remarks, item_id, title, renamed, decimals, launch)
+    return ItemRows(kept, types, sources, left_out, remarks, item_id, title, renamed, decimals, launches)
 
 
 def _written(launches: Launches, table: pd.DataFrame, remarks: list[str]) -> list[str]:
@@ -159,8 +161,8 @@ def _written(launches: Launches, table: pd.DataFrame, remarks: list[str]) -> lis
         remarks.append(
             f"Launches: {share(int(known.sum()), len(known))} items came, or will come, from {first} to {last}."
         )
-    cells = table[launches.column].astype(str).str.strip()
-    wrong = cells[~known & (cells != "").to_numpy() & ~says_nothing(cells)]
+    cells = said_launches(table[launches.column])
+    wrong = cells[~known & (cells != "").to_numpy()]
     if len(wrong):
         remarks.append(
             f"WARNING: {launches.column}: {len(wrong):,} cells are no times, left empty "

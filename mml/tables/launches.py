@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,9 @@ from mml.errors import InputError
 from mml.tables.columns import called
 from mml.tables.ids import says_nothing
 from mml.tables.layout import TableLayout
-from mml.tables.times import UnknownTimes, parse_times
+from mml.tables.times import Times, UnknownTimes, parse_times
+
+logger = logging.getLogger(__name__)
 
 _NAMES = (
     *("launch", "launched", "launchedat", "launchedon", "launchdate", "launchtime"),
@@ -23,43 +27,56 @@ _NAMES = (
 _YEAR = r"(?:18|19|20)\d\d"
 
 
-def guess_launch(columns: Sequence[str]) -> str | None:
-    """The one column that is called like a launch; None if there is none, or several."""
-    found = [column for column in columns if re.sub(r"[^a-z0-9]", "", column.partition(":")[0].lower()) in _NAMES]
-    return found[0] if len(found) == 1 else None
+def called_launches(columns: Sequence[str]) -> list[str]:
+    """The columns that are called like a launch."""
+    return [column for column in columns if re.sub(r"[^a-z0-9]", "", column.partition(":")[0].lower()) in _NAMES]
 
 
-def parse_launches(cells: pd.Series, layout: TableLayout) -> np.ndarray:
-    """Seconds on the log's clock, float64 [n]; NaN where a cell is empty or no time.
+def said_launches(cells: pd.Series) -> pd.Series:
+    """The cells as text, empty where they say nothing."""
+    texts = cells.astype(str).str.strip()
+    return texts.mask(says_nothing(texts) | cells.isna().to_numpy(), "")
+
+
+def parse_launches(cells: pd.Series, layout: TableLayout) -> Times:
+    """Times on the log's clock; NaN where a cell is empty or no time.
 
     Args:
         cells: the column.
-        layout: of the shop's tables; dates may have the form of the log's, or one that is recognised.
+        layout: of the shop's tables; dates may have the form of the imported launches, one that is recognised, or that
+            of the log's.
 
     Raises:
-        UnknownTimes: if they are of neither form, or dates where the log has the numbers of an order.
+        UnknownTimes: if they are of none of these forms, or dates where the log has the numbers of an order.
     """
     if not pd.api.types.is_datetime64_any_dtype(cells.dtype):
-        texts = cells.astype(str).str.strip()
-        cells = texts.mask(says_nothing(texts) | cells.isna().to_numpy(), "")
+        cells = said_launches(cells)
         filled = cells[cells != ""]
         if len(filled) and not layout.counted and filled.str.fullmatch(_YEAR).all():
-            return parse_times(cells, "%Y", layout.timezone).seconds
-    try:
-        found = parse_times(cells, None, layout.timezone, layout.counted)
-    except UnknownTimes:
-        if layout.time_format is None:
-            raise
-        found = parse_times(cells, layout.time_format, layout.timezone)
+            return parse_times(cells, "%Y", layout.timezone)
+    found = _parsed(cells, layout)
     if found.dates == layout.counted:
         kinds = "dates", "numbers of an order"
         was, log = kinds if found.dates else kinds[::-1]
         raise UnknownTimes(f"column '{cells.name}' has {was}, and the log's times are {log}", "name another one.")
-    return found.seconds
+    return found
+
+
+def _parsed(cells: pd.Series, layout: TableLayout) -> Times:
+    """By the first form that fits; what was wrong is told of those that are recognised."""
+    if layout.launch_format is not None:
+        with suppress(UnknownTimes):
+            return parse_times(cells, layout.launch_format, layout.timezone)
+    try:
+        return parse_times(cells, None, layout.timezone, layout.counted)
+    except UnknownTimes:
+        if layout.time_format is None:
+            raise
+    return parse_times(cells, layout.time_format, layout.timezone)
 
 
 def launches_in(frame: pd.DataFrame, layout: TableLayout, latest: float) -> np.ndarray:
-    """When the items of a later table came, float64 [n]; `latest` where a table without such a column does not say.
+    """When the items of a later table came, float64 [n]: `latest` where it does not say, NaN for what is no time.
 
     Args:
         frame: one row per item.
@@ -67,15 +84,22 @@ def launches_in(frame: pd.DataFrame, layout: TableLayout, latest: float) -> np.n
         latest: the moment up to which the log is known: what is added later came no earlier.
 
     Raises:
-        InputError: for cells that are no times.
+        InputError: if all that is said is no time.
     """
     column = called([str(one) for one in frame], layout.launches)
-    if column is None:
+    cells = None if column is None else said_launches(frame[column])
+    if cells is None or (cells == "").all():
         return np.full(len(frame), latest)
     try:
-        return parse_launches(frame[column], layout)
+        found = parse_launches(frame[column], layout).seconds
     except UnknownTimes as error:
         raise InputError(
             f"the table of new items: {error.what}; write when items came as the items' table that was imported has "
             "it, or leave the column out."
         ) from None
+    is_said = (cells != "").to_numpy()
+    wrong = cells[is_said & np.isnan(found)]
+    if len(wrong):
+        said = "the table of new items: %s: %d of %d cells are no times, such as '%s'; when these came is not known."
+        logger.warning(said, column, len(wrong), len(cells), wrong.iloc[0])
+    return np.where(is_said, found, latest)

@@ -9,7 +9,10 @@ from mml.errors import InputError
 from mml.settings import inside
 from mml.tables.columns import ITEM, TIME, USER, called, guess_id
 
-NAMES = ("user", "item", "time", "item_id", "title", "launch", "time_format", "timezone", "separator", "encoding")
+NAMES = (
+    *("user", "item", "time", "item_id", "title", "launch", "launch_format"),
+    *("time_format", "timezone", "separator", "encoding"),
+)
 """Inside the key `imported`; each is a text. `columns` and `decimals` are mappings of texts."""
 MARKS = (".", ",")
 
@@ -27,6 +30,7 @@ class TableLayout:
         launches: what a table of items may call the column of when they came.
         title: the dataset's column that an item is shown by; a later table may call it `title`.
         decimals: the dataset's columns of amounts that were not written plainly -> what their decimals follow.
+        launch_format: strptime's form of these times, where the imported ones needed one.
         time_format: strptime's form of times; they are recognised where it is None or does not fit.
         timezone: of times that name none.
         separator: between a CSV's columns; it is found from the header where it is None or does not hold it.
@@ -42,6 +46,7 @@ class TableLayout:
     columns: Mapping[str, str] = field(default_factory=dict)
     title: str | None = None
     decimals: Mapping[str, str] = field(default_factory=dict)
+    launch_format: str | None = None
     time_format: str | None = None
     timezone: str = "UTC"
     separator: str | None = None
@@ -64,6 +69,7 @@ class TableLayout:
             columns={name: str(other) for name, other in inside(own.get("columns")).items()},
             title=given.get("title"),
             decimals={name: str(mark) for name, mark in inside(own.get("decimals")).items()},
+            launch_format=given.get("launch_format"),
             time_format=given.get("time_format"),
             timezone=given.get("timezone", cls.timezone),
             separator=given.get("separator"),

@@ -397,6 +397,7 @@ def test_a_column_of_that_name_that_is_no_time_is_left(shop: Path) -> None:
     table = products().assign(release="spring", launch="x")
     said = import_log(orders(), items=table, name="shop", item_id="id", text=["title"], tokens=["launch"]).said
     assert "not used: description, category, price, release" in "\n".join(said)
+    assert any(line.startswith("Not used as when items came: column 'release': 'spring' is no date") for line in said)
     columns = read_atomic(shop / "dataset" / "shop" / "shop.item")
     assert list(columns) == ["item_id", "title", "launch_"]  # else it would be taken for times
 
@@ -431,3 +432,24 @@ def test_launches_need_items_and_a_log_with_times(shop: Path) -> None:
         import_log(rows, items=_came(list(range(1, 25))), name="shop", item_id="id", launch="launch_date")
     said = import_log(rows, items=_came(list(range(1, 25))), name="shop", item_id="id").said
     assert any("not used: " in line and "launch_date" in line for line in said)
+
+
+def test_of_several_that_could_be_meant_one_is_to_be_named(shop: Path) -> None:
+    table = _came(list(range(1, 25))).assign(release_date="2020-01-01")
+    said = import_log(orders(), items=table, name="shop", item_id="id", text=["title"]).said
+    assert "launch_date and release_date could be when items came; name one by --launch." in said
+
+
+def test_the_form_of_launches_goes_with_the_dataset(shop: Path) -> None:
+    table = _came(list(range(1, 25)))
+    table["launch_date"] = pd.to_datetime(table["launch_date"]).dt.strftime("%m/%d/%Y")
+    made = import_log(orders(), items=table, name="shop", item_id="id", text=["title"])
+    assert yaml.safe_load(made.config.read_text())["imported"]["launch_format"] == "%m/%d/%Y"
+
+
+def test_pandas_dates_of_launches_may_be_missing(shop: Path) -> None:
+    table = _came(list(range(1, 25)))
+    table["launch_date"] = pd.to_datetime(table["launch_date"]).where(table.index > 1)
+    said = import_log(orders(), items=table, name="shop", item_id="id", text=["title"]).said
+    assert any(line.startswith("Launches: 22 of 24") for line in said)
+    assert not any("are no times" in line for line in said)

@@ -89,8 +89,9 @@ def allowed_items(parts: TrainedParts, items: Iterable[object] | None, exclude: 
 
 def _to_come(parts: TrainedParts) -> Tensor:
     """bool [n_items], items that come later than now by this machine's clock, where that is the log's as well."""
-    launched, counting = parts.catalogue.launched, parts.counting
-    latest, now = counting[0].events.times.max(initial=0.0) if counting else 0.0, time.time()
+    launched = parts.catalogue.launched
+    times = [one.events.times[-1] for one in parts.counting if len(one.events)]
+    latest, now = float(times[0]) if times else 0.0, time.time()
     if launched is None or not COUNTER < latest < now + _DAY:
         return torch.zeros(parts.catalogue.n_items, dtype=torch.bool)
     return torch.from_numpy(launched > max(now, latest))

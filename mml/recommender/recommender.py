@@ -180,8 +180,9 @@ class Recommender(TrainedParts):
         if not known:
             raise InputError(f"there is no item '{item}'.{zeros_lost([str(item)], self.vocabulary.numbers)}")
         unit = torch.nn.functional.normalize(self._vectors(), dim=1)
-        scores = (unit @ unit[known[0]])[None]
-        scores[0, [0, known[0]]] = -torch.inf
+        allowed = allowed_items(self, None, None)
+        allowed[known[0]] = False
+        scores = (unit @ unit[known[0]])[None].masked_fill(~allowed.to(unit.device), -torch.inf)
         best = best_items(scores, top, self.vocabulary.n_warm_items, None)
         return self._ranked(best.items, best.scores)
 

@@ -498,6 +498,9 @@ def test_what_is_still_to_come_is_not_listed(output: Path, monkeypatch: pytest.M
     assert ids[2] in listed(latest + 1001)
     assert ids[2] in listed(latest + 10, items=[ids[2]])
     assert ids[2] in listed(latest / 1000)  # a log in milliseconds
+    for now, is_there in ((latest + 10, False), (latest + 1001, True)):
+        monkeypatch.setattr("mml.recommender.lists.time.time", lambda now=now: now)
+        assert (ids[2] in set(model.similar(ids[0], top=len(ids)).item_id)) == is_there
 
 
 def test_items_with_nothing_to_encode_are_refused(model: Recommender) -> None:

@@ -13,6 +13,7 @@ from mml.checking.log import Log, check_log
 from mml.checking.matching import written_twice
 from mml.data.dataset import MMLDataset
 from mml.data.tasks import TaskSet
+from mml.tables.dates import as_date
 
 _FEW_USERS = 30  # fewer give intervals too wide to compare methods
 _MANY_SHORT = 0.5
@@ -158,7 +159,8 @@ def _launches(dataset: MMLDataset) -> list[Finding]:
         return []
     known = int(np.isfinite(launched).sum())
     later = int((launched > times.max()).sum())
-    text = f"Launches: {share(known, dataset.item_num - 1)} items say when they came; {later:,} come after T."
+    ends = f"{as_date(float(np.nanmin(launched)))} to {as_date(float(np.nanmax(launched)))}"
+    text = f"Launches: {share(known, dataset.item_num - 1)} items say when they came, from {ends}; {later:,} after T."
     found = [Finding("note", text)]
     early = int((launched[dataset.past.items] > times).sum())
     if early > _MANY_EARLY * len(times):

@@ -201,7 +201,11 @@ def test_when_items_came(n_early: int, is_warned: bool, tmp_path: Path) -> None:
         tmp_path, [*rows, ["later", "1700000000"], ["some", ""]], ("item_id:token", "launch:float"), name="log.item"
     )
     lines = texts(tmp_path)
-    assert found(lines, f"note: Launches: 25 of 26 (96.2 %) items say when they came; {n_early + 1} come after T.")
+    assert found(
+        lines,
+        "note: Launches: 25 of 26 (96.2 %) items say when they came, from 2017-07-14 02:40 to 2023-11-14 22:13; "
+        f"{n_early + 1} after T.",
+    )
     assert (
         found(lines, "warning: ", "interactions up to T are with items that came later by their launch.") == is_warned
     )

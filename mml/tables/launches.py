@@ -86,20 +86,41 @@ def launches_in(frame: pd.DataFrame, layout: TableLayout, latest: float) -> np.n
     Raises:
         InputError: if all that is said is no time.
     """
-    column = called([str(one) for one in frame], layout.launches)
-    cells = None if column is None else said_launches(frame[column])
-    if cells is None or (cells == "").all():
-        return np.full(len(frame), latest)
+    columns = [str(one) for one in frame]
+    found = dict.fromkeys(called(columns, [name]) for name in layout.launches)
+    named = [column for column in found if column is not None]
+    cells = pd.Series("", frame.index, dtype=object, name=named[0] if named else None)
+    for column in named:
+        cells = cells.where(cells != "", said_launches(frame[column]))
+    seconds = np.full(len(frame), latest)
+    is_said = (cells != "").to_numpy()
+    if is_said.any():
+        seconds[is_said] = _together(cells[is_said], layout)
+    return seconds
+
+
+def _together(cells: pd.Series, layout: TableLayout) -> np.ndarray:
+    """Cells that say something, float64 [n]: what cannot be read beside the others is read on its own, so that items
+    that came one by one are read together as they were then.
+
+    Raises:
+        InputError: if none is a time.
+    """
     try:
-        found = parse_launches(frame[column], layout).seconds
+        seconds = parse_launches(cells, layout).seconds
     except UnknownTimes as error:
         raise InputError(
             f"the table of new items: {error.what}; write when items came as the items' table that was imported has "
             "it, or leave the column out."
         ) from None
-    is_said = (cells != "").to_numpy()
-    wrong = cells[is_said & np.isnan(found)]
-    if len(wrong):
+    left = np.isnan(seconds)
+    with suppress(UnknownTimes):
+        while left.any():
+            seconds[left] = parse_launches(cells[left], layout).seconds
+            if (np.isnan(seconds) == left).all():
+                break
+            left = np.isnan(seconds)
+    if left.any():
         said = "the table of new items: %s: %d of %d cells are no times, such as '%s'; when these came is not known."
-        logger.warning(said, column, len(wrong), len(cells), wrong.iloc[0])
-    return np.where(is_said, found, latest)
+        logger.warning(said, cells.name, left.sum(), len(cells), cells[left].iloc[0])
+    return seconds

@@ -99,4 +99,14 @@ def test_new_items_that_say_nothing_came_at_the_logs_end(cells: list[object]) ->
 def test_cells_of_new_items_that_are_no_times_are_said(caplog: pytest.LogCaptureFixture) -> None:
     found = launches_in(pd.DataFrame({"launch": ["2020-01-01", "soon", ""]}), TableLayout(), 5.0)
     np.testing.assert_array_equal(found, [NEW_YEAR, np.nan, 5.0])
-    assert "the table of new items: launch: 1 of 3 cells are no times, such as 'soon'" in caplog.text
+    assert "the table of new items: launch: 1 of 2 cells are no times, such as 'soon'" in caplog.text
+
+
+def test_items_that_came_one_by_one_are_read_together_as_they_were_then() -> None:
+    layout = TableLayout.of({"imported": {"launch": "came", "launch_format": "%m/%d/%Y"}})
+    cells: tuple[object, ...] = ("01/02/2020", "2020-01-03", NEW_YEAR, NEW_YEAR * 1000, "2020", None)
+    rows: list[dict[str, object]] = [{"launch": "2020-01-05"}, {"title": "a"}, *({"came": cell} for cell in cells)]
+    alone = [launches_in(pd.DataFrame([row]), layout, 5.0)[0] for row in rows]
+    np.testing.assert_array_equal(launches_in(pd.DataFrame(rows), layout, 5.0), alone)
+    np.testing.assert_array_equal(launches_in(pd.DataFrame(rows[::-1]), layout, 5.0), alone[::-1])
+    assert alone[3] == NEW_YEAR + 2 * DAY

@@ -162,6 +162,9 @@ def _launches(dataset: MMLDataset) -> list[Finding]:
     ends = f"{as_date(float(np.nanmin(launched)))} to {as_date(float(np.nanmax(launched)))}"
     text = f"Launches: {share(known, dataset.item_num - 1)} items say when they came, from {ends}; {later:,} after T."
     found = [Finding("note", text)]
+    if np.nanmax(launched) < times.min():
+        text = f"All items came before the first interaction ({as_date(float(times.min()))}) by their launch."
+        found.append(Finding("warning", text, "If the launches are not on the log's clock, mend them."))
     early = int((launched[dataset.past.items] > times).sum())
     if early > _MANY_EARLY * len(times):
         text = f"{share(early, len(times))} interactions up to T are with items that came later by their launch."

@@ -209,7 +209,18 @@ def test_when_items_came(n_early: int, is_warned: bool, tmp_path: Path) -> None:
     assert (
         found(lines, "warning: ", "interactions up to T are with items that came later by their launch.") == is_warned
     )
+    assert not found(lines, "warning: All items came before")
     assert not found(texts(tmp_path, "--LAUNCH_FIELD=~"), "Launches")
+
+
+def test_launches_of_another_unit(tmp_path: Path) -> None:
+    """Days, beside a log in seconds."""
+    write_log(tmp_path, small_rows())
+    rows = [[f"i{item:03}", str(17_000 + item)] for item in range(24)]
+    write_log(tmp_path, rows, ("item_id:token", "launch:float"), name="log.item")
+    lines = texts(tmp_path)
+    assert found(lines, "note: Launches: 24 of 24 (100 %) items say when they came, from 17000 to 17023; 0 after T.")
+    assert found(lines, "warning: All items came before the first interaction (2020-", "by their launch.")
 
 
 def test_repeats_and_ties_against_a_plain_loop() -> None:

@@ -103,13 +103,20 @@ def read_state(folder: Path, name: str, device: torch.device | str = "cpu") -> S
 def is_same_state(kept: object, now: object) -> bool:
     """Whether what was read of a state, or of a part of it, is what would be written now."""
     if isinstance(now, Tensor):
-        return isinstance(kept, Tensor) and kept.dtype == now.dtype and torch.equal(kept, now.detach().cpu())
+        return isinstance(kept, Tensor) and kept.dtype == now.dtype and _is_equal(kept, now.detach().cpu())
     if isinstance(now, Mapping):
         names = {str(name): value for name, value in now.items()}
         if not isinstance(kept, Mapping) or kept.keys() != names.keys():
             return False
         return all(is_same_state(kept[name], value) for name, value in names.items())
     return bool(kept == plain(now))
+
+
+def _is_equal(kept: Tensor, now: Tensor) -> bool:
+    """Whether two tensors of one type hold the same; NaN is what NaN is."""
+    if not now.is_floating_point() or kept.shape != now.shape:
+        return torch.equal(kept, now)
+    return torch.allclose(kept, now, rtol=0.0, atol=0.0, equal_nan=True)
 
 
 def finish_write(folder: Path, name: str) -> None:

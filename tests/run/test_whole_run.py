@@ -27,7 +27,7 @@ from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.summary import Summary
 from mml.evaluation.ranking import Ranking
-from mml.files.bundle import read_about, read_state, write_state
+from mml.files.bundle import is_same_state, read_about, read_state, write_state
 from mml.meta.algorithms import ALGORITHMS
 from mml.model.learner.adaptation import Adaptation, adapted_states
 from mml.model.learner.base import InnerLoopSettings, Learner
@@ -234,6 +234,16 @@ def test_a_finished_run_writes_its_model_again_where_that_would_have_other_parts
     write_state(place, "recommender", state, format=about["format"], versions=about["versions"])
     assert run_meta.main(arguments(data, output)) == 0
     np.testing.assert_array_equal(mml.load(place).users, model.users)
+
+
+def test_a_state_with_numbers_that_are_not_known_is_as_it_was_written(tmp_path: Path) -> None:
+    """Else a model of items with launches, of which the padding's is none, would be written at each run."""
+    launched = torch.tensor([torch.nan, 3.0, torch.inf], dtype=torch.float64)
+    write_state(tmp_path, "model", {"launched": launched}, format=1)
+    kept = read_state(tmp_path, "model")
+    assert is_same_state(kept, {"launched": launched})
+    for other in (torch.tensor([2.0, 3.0, torch.inf]).double(), launched[:2], launched.nan_to_num(), launched.float()):
+        assert not is_same_state(kept, {"launched": other})
 
 
 @pytest.mark.parametrize(

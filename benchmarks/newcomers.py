@@ -94,12 +94,10 @@ class Measured:
         """The choices on rolling newcomers; items that came after T are unknown to them."""
         limit = self.world.dataset.n_known_items + 1
         past = self.world.past
-        launched = None if self.launched is None else self.launched[:limit]
-        ages = learned_ages(past, launched, self.repeatable, self.how)
+        ages = learned_ages(past, self.launched, self.repeatable, self.how)
         untouched = untouched_weights(past, self.known_content, self.repeatable, self.how, ages)[self.protocol]
-        shares = Shares(past, limit, len(past), self.repeatable, how=self.how, launched=launched)
-        curve = None if ages is None else ages.curves[self.protocol]
-        return choose(past, shares, self.protocol, self.repeatable, untouched, curve)
+        shares = Shares(past, limit, len(past), self.repeatable, how=self.how)
+        return choose(past, shares, self.protocol, self.repeatable, untouched, ages)
 
     def learner(self, chosen: Chosen) -> Newcomers:
         """With the choices, over the whole log."""

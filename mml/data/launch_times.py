@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 LAUNCH = "launch"
 """The usual name of the column."""
 _TYPE = "float"
+_MOST = 0.5
 
 
 def read_launch_times(path: Path, tokens: Sequence[str], ids: str, column: str, separator: str) -> np.ndarray | None:
@@ -56,7 +57,7 @@ def read_launch_times(path: Path, tokens: Sequence[str], ids: str, column: str, 
 
 
 def believed(launched: np.ndarray | None, items: np.ndarray, times: np.ndarray, column: str) -> np.ndarray | None:
-    """The launches, unless most of what was taken had not come yet by them: then they are of another clock.
+    """The launches, unless most of what was taken has none, or had not come yet by them: these are of another clock.
 
     Args:
         launched: float64 [n_items], of `read_launch_times`.
@@ -68,8 +69,18 @@ def believed(launched: np.ndarray | None, items: np.ndarray, times: np.ndarray, 
         return None
     of_each = launched[items]
     known = ~np.isnan(of_each)
+    taken = np.unique(items)
+    n_known = int(np.isfinite(launched[taken]).sum())
+    if n_known < _MOST * len(taken):
+        logger.warning(
+            "LAUNCH_FIELD: only %d of the %d items that were taken say in column '%s' when they came, so it is left "
+            "out.",
+            *(n_known, len(taken), column),
+            extra=IN_SUMMARY,
+        )
+        return None
     early = of_each[known] > times[known]
-    if not known.any() or early.mean() <= 0.5:
+    if early.mean() <= _MOST:
         return launched
     row = int(np.flatnonzero(known)[early.argmax()])
     logger.warning(

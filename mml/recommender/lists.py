@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mml.data.sequences import PackedSequences
-from mml.data.tasks import first_screens
+from mml.data.tasks import TaskSet, first_screens
 from mml.errors import InputError
 from mml.evaluation.ranking import cases_at_a_time
 from mml.histories import Histories, listed
@@ -43,7 +44,7 @@ def of_histories(
     if not len(rows):
         return
     numbers = parts.numbers_of([found.users[row] for row in rows])  # of nobody are they themselves like-minded
-    tasks = parts.now(found.tasks(rows, parts.rules.max_length), numbers)
+    tasks = _asked_now(parts, parts.now(found.tasks(rows, parts.rules.max_length), numbers))
     outputs = parts.outputs(tasks)
     scorer, left_out = parts.fused(tasks, outputs), ~allowed.to(parts.device)
     block = cases_at_a_time(parts.catalogue.n_items, BLOCK)
@@ -62,7 +63,7 @@ def of_popularity(
     parts: TrainedParts, users: np.ndarray, top: int, allowed: Tensor, new_items_share: float | None
 ) -> ListedItems:
     """The lists of the users `users` [n], of whom nothing is known: what newcomers take first, or what is popular."""
-    tasks = parts.now(first_screens(PackedSequences(np.zeros(1, np.int64), np.array([0, 1]))))
+    tasks = _asked_now(parts, parts.now(first_screens(PackedSequences(np.zeros(1, np.int64), np.array([0, 1])))))
     scores = parts.first_screen(tasks).of_cases(slice(0, 1))(slice(0, parts.catalogue.n_items))
     scores = scores.cpu().masked_fill(~allowed, -torch.inf)
     best = best_items(scores, top, parts.vocabulary.n_warm_items, new_items_share)
@@ -88,13 +89,34 @@ def allowed_items(parts: TrainedParts, items: Iterable[object] | None, exclude: 
 
 
 def _to_come(parts: TrainedParts) -> Tensor:
-    """bool [n_items], items that come later than now by this machine's clock, where that is the log's as well."""
-    launched = parts.catalogue.launched
-    times = [one.events.times[-1] for one in parts.counting if len(one.events)]
-    latest, now = float(times[0]) if times else 0.0, time.time()
-    if launched is None or not COUNTER < latest < now + _DAY:
+    """bool [n_items], items that nobody has touched up to T and that come later than now."""
+    launched, now = parts.catalogue.launched, _now(parts)
+    if launched is None or now is None:
         return torch.zeros(parts.catalogue.n_items, dtype=torch.bool)
-    return torch.from_numpy(launched > max(now, latest))
+    later = torch.from_numpy(launched > now)
+    later[: parts.catalogue.n_warm_items + 1] = False
+    return later
+
+
+def _asked_now(parts: TrainedParts, tasks: TaskSet) -> TaskSet:
+    """Tasks of which no time is known are asked now where launches are known, so that what has come since the log's end
+    counts as there; not of a log that ended longer ago than it lasted, as one that is replayed."""
+    now = _now(parts)
+    if parts.catalogue.launched is None or now is None:
+        return tasks
+    times = parts.counting[0].events.times
+    if now - times[-1] > times[-1] - times[0]:
+        return tasks
+    asked = tasks.asked_at(slice(None))
+    return replace(tasks, asked=np.where(np.isnan(asked), now, asked))
+
+
+def _now(parts: TrainedParts) -> float | None:
+    """The time by this machine's clock, not before the log's latest; None if the log's clock is another one."""
+    times = [one.events.times[-1] for one in parts.counting if len(one.events)]
+    if not times or not COUNTER < times[0] < time.time() + _DAY:
+        return None
+    return max(time.time(), float(times[0]))
 
 
 def _numbers(parts: TrainedParts, argument: str, ids: Iterable[object]) -> list[int]:

@@ -277,7 +277,7 @@ def _fitted(context: RunContext, name: str, entry: FittedEntry) -> LearnerStages
         context.past,
         context.dataset.times_fingerprint(),
         context.known_features(kind.features_used(name, context.catalogue), context.dataset.n_known_items),
-        context.dataset.launches_fingerprint(context.dataset.n_known_items + 1),
+        context.dataset.launches_fingerprint(context.dataset.item_num),
     ]
     fit = fit_context(context, name)
     code = [_code(kind), *_TRAINING]

@@ -82,6 +82,17 @@ def test_launches_of_another_clock_are_left_out_and_it_is_said(
     assert "most items were taken before they came (one came at 1500000000000 and was taken at 1600" in caplog.text
 
 
+@pytest.mark.parametrize(("n_known", "is_kept"), [(11, False), (12, True)])
+def test_launches_of_few_items_are_left_out_and_it_is_said(
+    n_known: int, is_kept: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cells = ["1500000000"] * n_known + [""] * (N_ITEMS - n_known)
+    with caplog.at_level(logging.WARNING):
+        assert (_log(tmp_path, "launch:float", cells).launch_times is not None) == is_kept
+    said = f"only {n_known} of the {N_ITEMS} items that were taken say in column 'launch' when they came"
+    assert (said in caplog.text) != is_kept
+
+
 def test_some_wrong_ones_are_kept(tmp_path: Path) -> None:
     cells = ["1500000000"] * N_ITEMS
     cells[3] = "1700000000"

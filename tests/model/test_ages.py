@@ -59,6 +59,14 @@ def test_the_fit_finds_what_is_taken_by_age() -> None:
     np.testing.assert_allclose(np.exp(logits) / np.exp(logits).sum(), [0.8, 0.1, 0.1], atol=0.005)
 
 
+def test_beyond_what_was_seen_it_goes_on_as_it_was() -> None:
+    """Items of the far future are no likelier than those of the near one."""
+    found = fitted_curve([_taken({0.01: 9, -0.1: 1})], HOW).of(np.array([0.01, -0.1, -1.0, -30.0]))
+    assert found[0] > found[1] + 1
+    assert found[1] >= found[2] >= found[3] - 1e-9
+    assert found[1] - found[3] < 1
+
+
 def test_what_was_touched_then_is_no_alternative() -> None:
     cases = _taken({0.01: 1, 0.25: 1})
     untouched = cases.untouched.copy()

@@ -382,7 +382,7 @@ def _said(how: NewcomersSettings, protocol: str) -> torch.Tensor:
     assert ages is not None
     untouched = untouched_weights(events, content, False, how, ages)[protocol]
     launches = learned(events, content, False, how)
-    shares = Shares(events, n_items, n, False, how=how, launched=launched)
-    chosen = choose(events, shares, protocol, False, untouched, ages.curves[protocol])
+    shares = Shares(events, n_items, n, False, how=how)
+    chosen = choose(events, shares, protocol, False, untouched, ages)
     queries = strangers([[60, 70, 80], [97, 0, 0]], [n, n], 1000.0)
     return Newcomers(chosen, Shares(events, n_items, n, False, content, None, launches, how, launched)).scores(queries)

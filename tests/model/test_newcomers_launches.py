@@ -38,11 +38,11 @@ def _asked(at: float, n: int) -> Queries:
 
 def _model(protocol: str = "frozen") -> Newcomers:
     events, launched = _log()
-    ages = learned_ages(events, launched[:121], True, HOW)
+    ages = learned_ages(events, launched, True, HOW)
     assert ages is not None
     weights = untouched_weights(events, None, True, HOW, ages)[protocol]
-    known = Shares(events, 121, len(events), True, how=HOW, launched=launched[:121])
-    chosen = choose(events, known, protocol, True, weights, ages.curves[protocol])
+    known = Shares(events, 121, len(events), True, how=HOW)
+    chosen = choose(events, known, protocol, True, weights, ages)
     return Newcomers(chosen, Shares(events, N_ITEMS, len(events), True, how=HOW, launched=launched))
 
 
@@ -79,6 +79,27 @@ def test_an_item_of_unknown_launch_has_the_curves_last_weight() -> None:
     scores = model.scores(_asked(1300.0, len(events)))[0]
     torch.testing.assert_close(scores[125] - scores[140], torch.tensor(2.0), atol=1e-4, rtol=0)
     torch.testing.assert_close(scores[125], scores[126])
+
+
+def test_what_was_launched_and_never_taken_was_there() -> None:
+    """Half of the items are never taken: they are no offer for what takes the others, and no more is new by them."""
+    events, launched = _log()
+    dead = np.concatenate([launched, launched[1:]])
+    ages = learned_ages(events, dead, True, HOW)
+    alone = learned_ages(events, launched, True, HOW)
+    assert ages is not None
+    assert alone is not None
+    assert ages.there.sum() == 2 * 120  # those that come after the log's end are not
+    asked = _asked(1199.0, 1200).take(np.zeros(3, dtype=int))
+    more, fewer = (one.offer(events, asked, "frozen") for one in (ages, alone))
+    assert (more > fewer).all()
+    shares = Shares(events, len(dead), len(events), True, how=HOW, launched=dead)
+    curve = ages.curves["frozen"]
+    late = Queries(np.array([[3]]), np.array([600]), np.array([-1]), np.array([700.0]), np.array([1]))
+    items = np.flatnonzero(ages.there & (events.first_touches(len(dead)) >= 600))
+    logits = curve.of(ages_at(events, len(events), late, dead[items]))
+    np.testing.assert_allclose(ages.offer(events, late, "frozen"), np.log(np.exp(logits).sum() + 1))
+    assert shares.untouched.offer(late, curve) is not None
 
 
 def test_choices_survive() -> None:

@@ -27,12 +27,15 @@ from mml.config.config import Config
 from mml.data.dataset import MMLDataset
 from mml.data.items import Items
 from mml.data.moments import Followed
+from mml.data.sequences import PackedSequences
+from mml.data.tasks import tasks_after
 from mml.errors import InputError
 from mml.evaluation.cases import rank_cases
 from mml.files.alone import alone_in
 from mml.files.bundle import read_about, read_state, write_state
 from mml.histories import Histories
 from mml.recommender import Recommender
+from mml.recommender.lists import _asked_now
 from mml.recommender.updates import FEWEST_JUDGES, _chance
 from mml.run.context import ranking_rules
 from tests.data.small_log import HEADER, small_rows, write_log
@@ -484,8 +487,9 @@ def test_what_is_still_to_come_is_not_listed(output: Path, monkeypatch: pytest.M
     """By this machine's clock, if the log's times are of it; who names such items has them."""
     model = mml.load(output / "tiny" / "latest")
     ids, latest = list(model.items.index), float(model.counting[0].events.times.max())
+    taken, first = ids[2], model.vocabulary.n_warm_items
     launched = np.full(len(ids) + 1, latest - 1)
-    launched[[3, 4]] = latest + 1000, np.nan
+    launched[[3, first + 1, first + 2]] = latest + 1000, latest + 1000, np.nan
     model.catalogue = replace(model.catalogue, launched=launched)
 
     def listed(now: float, **how: Any) -> set[str]:
@@ -493,14 +497,37 @@ def test_what_is_still_to_come_is_not_listed(output: Path, monkeypatch: pytest.M
         users = {"a": [ids[0]], "b": []}
         return set(model.recommend(users, top=len(ids), **how).item_id)
 
-    assert ids[2] not in listed(latest + 10)
-    assert ids[3] in listed(latest + 10)
-    assert ids[2] in listed(latest + 1001)
-    assert ids[2] in listed(latest + 10, items=[ids[2]])
-    assert ids[2] in listed(latest / 1000)  # a log in milliseconds
+    assert ids[first] not in listed(latest + 10)
+    assert {ids[first + 1], taken} <= listed(latest + 10)
+    assert ids[first] in listed(latest + 1001)
+    assert ids[first] in listed(latest + 10, items=[ids[first]])
+    assert ids[first] in listed(latest / 1000)  # a log in milliseconds
     for now, is_there in ((latest + 10, False), (latest + 1001, True)):
         monkeypatch.setattr("mml.recommender.lists.time.time", lambda now=now: now)
-        assert (ids[2] in set(model.similar(ids[0], top=len(ids)).item_id)) == is_there
+        assert (ids[first] in set(model.similar(ids[0], top=len(ids)).item_id)) == is_there
+
+
+def test_who_does_not_say_when_is_asked_now_where_launches_are_known(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of a log that ended longer ago than it lasted, and never where no launch is known."""
+    model = mml.load(output / "tiny" / "latest")
+    times = model.counting[0].events.times
+    latest, span = float(times[-1]), float(times[-1] - times[0])
+    tasks = tasks_after(PackedSequences(np.array([1, 2]), np.array([0, 1, 2])), 50)
+
+    def asked(now: float, of: Recommender = model) -> list[float]:
+        monkeypatch.setattr("mml.recommender.lists.time.time", lambda: now)
+        return _asked_now(of, of.now(tasks)).asked_at(slice(None)).tolist()
+
+    assert np.isnan(asked(latest + 5)).all()
+    model.catalogue = replace(model.catalogue, launched=np.full(model.catalogue.n_items, latest))
+    assert asked(latest + 5) == [latest + 5] * 2
+    assert asked(latest - 5) == [latest] * 2
+    assert np.isnan(asked(latest + span + 1)).all()
+    known = replace(tasks, asked=np.array([latest + 1, np.nan]))
+    monkeypatch.setattr("mml.recommender.lists.time.time", lambda: latest + 5)
+    assert _asked_now(model, model.now(known)).asked_at(slice(None)).tolist() == [latest + 1, latest + 5]
 
 
 def test_items_with_nothing_to_encode_are_refused(model: Recommender) -> None:

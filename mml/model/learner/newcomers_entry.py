@@ -17,7 +17,6 @@ from mml.data.settings import SplitSettings
 from mml.data.tasks import Moments, TaskSet
 from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
 from mml.model.log.slot import even_times
-from mml.model.newcomers.ages import AgeCurve
 from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.launches import learned, learned_ages, untouched_weights
 from mml.model.newcomers.learner import Chosen, Newcomers, choose, chosen_of, state_of
@@ -144,12 +143,10 @@ class NewcomersEntry:
         events, n_items = events_of(context), context.n_candidates
         content, repeatable = content_of(context.catalogue, n_items), context.repeatable
         how = read(NewcomersSettings, context.values)
-        launched = None if context.catalogue.launched is None else context.catalogue.launched[:n_items]
-        shares = Shares(events, n_items, len(events), repeatable, how=how, launched=launched)
-        ages = learned_ages(events, launched, repeatable, how)
+        shares = Shares(events, n_items, len(events), repeatable, how=how)
+        ages = learned_ages(events, context.catalogue.launched, repeatable, how)
         untouched = untouched_weights(events, content, repeatable, how, ages)
-        curves: Mapping[str, AgeCurve] = {} if ages is None else ages.curves
-        chosen = {one: choose(events, shares, one, repeatable, untouched[one], curves.get(one)) for one in PROTOCOLS}
+        chosen = {one: choose(events, shares, one, repeatable, untouched[one], ages) for one in PROTOCOLS}
         return {"chosen": {protocol: state_of(one) for protocol, one in chosen.items()}}
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:

@@ -19,6 +19,7 @@ _FIRST, _LAST = -9, 0  # log2 of ages in spans of the log
 _SIDE = _LAST - _FIRST + 1
 N_WEIGHTS = 2 * _SIDE + 1
 """At grid points before the launch, at as many after it, and of items whose launch is not known."""
+_LEVEL = 0.01  # penalty of the curve's level, which is free else
 _STEPS = 100  # more than the fit has been seen to take: it ends where nothing changes
 
 
@@ -73,10 +74,15 @@ class AgedCases(NamedTuple):
     targets: np.ndarray
 
 
-def fitted_curve(groups: Sequence[AgedCases], how: NewcomersSettings) -> AgeCurve:
-    """The curve of a multinomial logit that makes what was taken likeliest, less penalties of its size and its bends.
+def log_offer(logits: np.ndarray, untouched: np.ndarray) -> np.ndarray:
+    """The logarithm of what untouched items weigh together, [c, n] each -> float64 [c]; 0 for nothing."""
+    return np.log(np.where(untouched, np.exp(logits), 0.0).sum(1) + 1.0)
 
-    The fewer cases there are, the nearer it is to 0.
+
+def fitted_curve(groups: Sequence[AgedCases], how: NewcomersSettings) -> AgeCurve:
+    """The curve of a multinomial logit that makes what was taken likeliest, less penalties of its slopes and its bends.
+
+    The fewer cases there are, the flatter it is; where there are none it goes on as it was.
     """
     weights = torch.zeros(N_WEIGHTS, dtype=torch.float64, requires_grad=True)
     n = sum(len(one.targets) for one in groups)
@@ -89,7 +95,8 @@ def fitted_curve(groups: Sequence[AgedCases], how: NewcomersSettings) -> AgeCurv
         optimiser.zero_grad()
         curve = weights[:-1]
         bends = curve[2:] - 2 * curve[1:-1] + curve[:-2]
-        loss = (how.age_penalty * (weights**2).sum() + how.age_bend_penalty * (bends**2).sum()) / n
+        loss = how.age_penalty * (curve.diff() ** 2).sum() + how.age_bend_penalty * (bends**2).sum()
+        loss = (loss + _LEVEL * (weights**2).sum()) / n
         for place, share, untouched, targets in placed:
             scores = (1 - share) * weights[place] + share * weights[(place + 1).clamp(max=N_WEIGHTS - 1)]
             chances = scores.masked_fill(~untouched, -torch.inf).log_softmax(1)

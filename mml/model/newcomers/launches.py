@@ -14,7 +14,7 @@ from mml.data.events import EventLog
 from mml.data.moments import PROTOCOLS
 from mml.data.rolling import Cases, Queries, rolling_newcomers
 from mml.model.log.histories import decayed
-from mml.model.newcomers.ages import AgeCurve, AgedCases, ages_at, fitted_curve
+from mml.model.newcomers.ages import AgeCurve, AgedCases, ages_at, fitted_curve, log_offer
 from mml.model.newcomers.pool import mixture_weights
 from mml.model.newcomers.settings import NewcomersSettings
 
@@ -70,11 +70,24 @@ class Ages:
 
     Args:
         launched: float64 [n_items], when the items came, NaN where that is not known.
+        there: bool [n_items], items that were there at the end of the log: touched, or launched.
         curves: protocol -> what is taken of untouched items by their age.
     """
 
     launched: np.ndarray
+    there: np.ndarray
     curves: Mapping[str, AgeCurve]
+
+    def offer(self, past: EventLog, queries: Queries, protocol: str) -> np.ndarray:
+        """`log_offer` of the items that were untouched when the queries were asked, float64 [N]."""
+        first, found = past.first_touches(len(self.launched)), np.zeros(len(queries))
+        items = np.flatnonzero(self.there & (first >= queries.known.min(initial=len(past))))
+        size = max(_CELLS // max(len(items), 1), 1)
+        for begin in range(0, len(queries), size):
+            own = queries.take(slice(begin, begin + size))
+            logits = _by_age(past, self.launched, self.curves[protocol], own, items)
+            found[begin : begin + size] = log_offer(logits, first[items][None] >= own.known[:, None])
+        return found
 
 
 def untouched_weights(
@@ -114,29 +127,32 @@ def untouched_weights(
 def learned_ages(past: EventLog, launched: np.ndarray | None, repeatable: bool, how: NewcomersSettings) -> Ages | None:
     """What is taken of untouched items by their age, as newcomers of earlier moments say; None without launches.
 
+    What was launched and nobody has touched to the end was there, too; what came later, or nobody knows when, was not.
+
     Args:
         past: the log; nothing else is used.
         launched: float64 [n_items], when the items came, NaN where that is not known; None if it never is.
         repeatable: whether an item that the user had already may be a target.
         how: the settings.
     """
-    if launched is None:
+    if launched is None or not len(past):
         return None
-    n_items = len(launched)
-    first, most = past.first_touches(n_items), how.launch_cases
+    n_items, most = len(launched), how.launch_cases
+    first = past.first_touches(n_items)
+    there = (first < len(past)) | (launched <= past.times[-1])
+    there[0] = False
     groups = {"frozen": [one.cases.at_random(most, 0) for one in _cuts(past, n_items, repeatable, how)]}
     groups["online"] = [_online(past, first, repeatable, how).at_random(most * len(how.launch_cuts), 0)]
     curves = {
-        protocol: fitted_curve([_aged(past, first, one, launched) for one in found if len(one)], how)
+        protocol: fitted_curve([_aged(past, first, there, one, launched) for one in found if len(one)], how)
         for protocol, found in groups.items()
     }
-    return Ages(launched, curves)
+    return Ages(launched, there, curves)
 
 
-def _aged(past: EventLog, first: np.ndarray, cases: Cases, launched: np.ndarray) -> AgedCases:
+def _aged(past: EventLog, first: np.ndarray, there: np.ndarray, cases: Cases, launched: np.ndarray) -> AgedCases:
     """The cases, whose targets were untouched, and all items that were at one of them."""
-    items = np.flatnonzero(first >= cases.queries.known.min())
-    items = items[items > 0]
+    items = np.flatnonzero(there & (first >= cases.queries.known.min()))
     cases = cases.at_random(max(_CELLS // max(len(items), 1), 1), 0)
     untouched = first[items][None] >= cases.queries.known[:, None]
     ages = ages_at(past, len(past), cases.queries, launched[items])

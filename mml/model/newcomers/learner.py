@@ -14,7 +14,7 @@ from mml.data.rolling import Cases, Queries, blocks_in_time, rolling_newcomers
 from mml.evaluation.gains import gains_of
 from mml.files.bundle import State
 from mml.model.newcomers.ages import AgeCurve
-from mml.model.newcomers.launches import UNTOUCHED
+from mml.model.newcomers.launches import UNTOUCHED, Ages
 from mml.model.newcomers.newness import Newness, learned_newness
 from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Part, Shares
 from mml.model.newcomers.pool import Mixtures, mixture_weights, product_weights
@@ -60,7 +60,7 @@ def choose(
     protocol: str,
     repeatable: bool,
     untouched: np.ndarray,
-    ages: AgeCurve | None = None,
+    ages: Ages | None = None,
 ) -> Chosen:
     """The weights that suit the newcomers of earlier moments of the log best; nothing but `past` is used.
 
@@ -70,17 +70,19 @@ def choose(
         protocol: under which they will be asked, one of `mml.data.moments.PROTOCOLS`.
         repeatable: whether an item that the user had already may be a target.
         untouched: float64 [parts], weights of the mixture of untouched items (`untouched_weights`).
-        ages: what is taken of these by their age (`age_curves`); None where no launch is known.
+        ages: of the items (`learned_ages`); None where no launch is known.
     """
     how = shares.how
     everybody = rolling_newcomers(past, protocol, how.shots, how.cuts, repeatable)
     is_new = shares.is_untouched(everybody.queries.known, everybody.targets)
-    newness = learned_newness(past, everybody, is_new, how, _offer(shares, everybody.queries, ages))
+    offer = None if ages is None else ages.offer(past, everybody.queries, protocol)
+    newness = learned_newness(past, everybody, is_new, how, offer)
+    curve = None if ages is None else ages.curves[protocol]
     cases = everybody.at_random(how.cases, _SEED)
     is_new = shares.is_untouched(cases.queries.known, cases.targets)
     touched = cases.take(~is_new)
     if not len(touched):
-        return _without_cases(untouched, newness, ages)
+        return _without_cases(untouched, newness, curve)
     found, gains, floor = _of_targets(shares, touched)
     weights: dict[str, np.ndarray] = {}
     for name, parts in LEARNERS.items():
@@ -93,7 +95,7 @@ def choose(
     few = touched.at_random(min(how.product_cases, max(_MOST // (len(weights) * shares.n_items), 1)), _SEED)
     exponents, product = _product(shares, few, weights, floor, repeatable)
     youth = _youth(shares, few, product) if protocol == "online" else 0.0
-    return Chosen(weights, exponents, youth, untouched, newness, len(cases), ages)
+    return Chosen(weights, exponents, youth, untouched, newness, len(cases), curve)
 
 
 def _without_cases(untouched: np.ndarray, newness: Newness, ages: AgeCurve | None) -> Chosen:
@@ -103,16 +105,6 @@ def _without_cases(untouched: np.ndarray, newness: Newness, ages: AgeCurve | Non
         own = (*PRESENT, *parts[:1])
         weights[name] = np.array([float(part in own) for part in _ALL]) / len(own)
     return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), 0.0, untouched, newness, 0, ages)
-
-
-def _offer(shares: Shares, queries: Queries, ages: AgeCurve | None) -> np.ndarray | None:
-    """What untouched items weigh by their ages, float64 [N]; None where no launch is known."""
-    if ages is None:
-        return None
-    found = np.zeros(len(queries))
-    for rows in _blocks(queries, shares.n_items):
-        found[rows] = shares.untouched.offer(queries.take(rows), ages)
-    return found
 
 
 def _of_targets(shares: Shares, cases: Cases) -> tuple[np.ndarray, np.ndarray, float]:

@@ -69,8 +69,8 @@ class NewcomersSettings:
     launch_penalty: float = setting(0.01, "On the squared weights of the logit of untouched items.", low=0.0)
     age_penalty: float = setting(
         0.5,
-        "On the squared logits of untouched items by their age, where launches are known, beside the likelihood of all "
-        "cases.",
+        "On the squared steps of untouched items' logits from age to age, where launches are known, beside the "
+        "likelihood of all cases.",
         low=0.0,
     )
     age_bend_penalty: float = setting(0.5, "On the squared bends of these logits over the ages.", low=0.0)

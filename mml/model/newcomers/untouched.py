@@ -6,7 +6,7 @@ import numpy as np
 
 from mml.data.events import EventLog
 from mml.data.rolling import Queries
-from mml.model.newcomers.ages import AgeCurve, ages_at
+from mml.model.newcomers.ages import AgeCurve, ages_at, log_offer
 from mml.model.newcomers.launches import Unseen, likeness
 
 Some = slice | np.ndarray
@@ -75,10 +75,7 @@ class Untouched:
         items = self.ever(queries.known)
         items = items[: self.n_counted(items)]
         logits = self.logits(queries, curve, items)
-        if logits is None:
-            return None
-        weights = np.where(self.at(queries.known, items), np.exp(logits), 0.0)
-        return np.log(weights.sum(1) + 1.0)
+        return None if logits is None else log_offer(logits, self.at(queries.known, items))
 
     def counts(
         self,

@@ -152,7 +152,7 @@ class Pool:
         return {name: getattr(self, name) for name in (*_NUMBERS, "usual")} | {"weights": weights}
 
 
-_NUMBERS = (*("others", "untouched", "temperature", "others_online", "untouched_online", "usual_online", "launched"),)
+_NUMBERS = ("others", "untouched", "temperature", "others_online", "untouched_online", "usual_online", "launched")
 _LATER = {"usual_online": 1.0, "launched": 0.0}
 """Numbers that pools of earlier versions lack, as they were then."""
 

@@ -99,10 +99,10 @@ def _to_come(parts: TrainedParts) -> Tensor:
 
 
 def _asked_now(parts: TrainedParts, tasks: TaskSet) -> TaskSet:
-    """Tasks of which no time is known are asked now where launches are known, so that what has come since the log's end
-    counts as there; not of a log that ended longer ago than it lasted, as one that is replayed."""
+    """Tasks of which no time is known are asked now: the longer ago the log ended, the more of what is taken has come
+    since. Not of a log that ended longer ago than it lasted, as one that is replayed."""
     now = _now(parts)
-    if parts.catalogue.launched is None or now is None:
+    if now is None:
         return tasks
     times = parts.counting[0].events.times
     if now - times[-1] > times[-1] - times[0]:

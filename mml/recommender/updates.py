@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import time
 from dataclasses import replace
 from itertools import compress
 from typing import TypedDict
@@ -23,7 +22,7 @@ from mml.histories import Histories, among, keys_of
 from mml.recommender.lists import BLOCK
 from mml.recommender.parts import Parts, TrainedParts
 from mml.settings import read
-from mml.tables.dates import as_date
+from mml.tables.dates import as_date, far_ahead
 from mml.updating.learning import Training, learned
 from mml.updating.newer import Newer
 from mml.updating.settings import UpdateSettings
@@ -31,7 +30,6 @@ from mml.updating.settings import UpdateSettings
 logger = logging.getLogger(__name__)
 
 _CHANCE = 0.05  # of refusing what does no harm
-_YEAR = 366 * 86400.0  # clocks that go ahead a little are common, and harm nothing
 FEWEST_JUDGES = 8
 """Fewer, who may be alike by chance, refuse nothing."""
 
@@ -170,7 +168,7 @@ def _say_of_future(found: Histories) -> None:
     times = found.times
     if times is None or not len(times):
         return
-    late = times > time.time() + _YEAR
+    late = times > far_ahead()
     if late.any():
         logger.warning(
             "%s of %s interactions are more than a year from now, such as on %s, and all that comes later counts as of "

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypedDict
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.config import JsonDict
 
 from mml.serve.limits import MOST_CANDIDATES, MOST_HISTORY, MOST_LETTERS, MOST_ROWS, MOST_TOP, MOST_USERS
+from mml.tables.dates import as_date, far_ahead
 from mml.tables.ids import is_no_id
 
 _NULL = "\0"
@@ -221,10 +222,21 @@ def kept_event(line: object) -> EventRow:
     return event.row(event.timestamp)
 
 
+class PostedEvent(Event):
+    """What a user did, by a clock that is not far ahead: what is counted now would count as older than it."""
+
+    @field_validator("timestamp")
+    @classmethod
+    def _is_not_to_come(cls, timestamp: float | None) -> float | None:
+        if timestamp is not None and timestamp > far_ahead():
+            raise ValueError(f"it is {as_date(timestamp)}, more than a year from now; give seconds since 1970")
+        return timestamp
+
+
 class Events(_Request):
     """What users did."""
 
-    events: list[Event] = Field(min_length=1, max_length=MOST_ROWS)
+    events: list[PostedEvent] = Field(min_length=1, max_length=MOST_ROWS)
 
 
 class EventsKept(BaseModel):

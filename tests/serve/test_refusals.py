@@ -92,6 +92,11 @@ def test_a_parameter_that_would_not_act(client: TestClient, path: str, message: 
             {"events": [{"user_id": "a", "item_id": "b", "timestamp": 1e15}]},
             "body.events.0.timestamp: it should be less than or equal to 100000000000",
         ),
+        (
+            "/events",
+            {"events": [{"user_id": "a", "item_id": "b"}, {"user_id": "a", "item_id": "b", "timestamp": 4e9}]},
+            "body.events.1.timestamp: it is 2096-10-02 07:06, more than a year from now; give seconds since 1970",
+        ),
         ("/events", {"events": [{"user_id": "a"}]}, "body.events.0.item_id: it is missing"),
         ("/events", {"events": ["a"]}, "body.events.0: it should be an object"),
         ("/items", {"items": [{"item_id": "a", "price": [1]}]}, "body.items.0.price: it should be a valid string, or "),

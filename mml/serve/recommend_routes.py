@@ -41,8 +41,9 @@ def recommend_routes(service: Service) -> APIRouter:
         """Items for several persons; each list is the one that the person would get alone."""
         wanted = _wanted(request)
         asks = [Ask(tuple(history), wanted, user) for user, history in request.histories.items()]
+        asks += [Ask((), wanted, user, service.histories.of(user)) for user in request.user_ids]
         found = await _asked(service, asks)
-        return BatchRecommendation(users=dict(zip(request.histories, found, strict=True)))
+        return BatchRecommendation(users=dict(zip([*request.histories, *request.user_ids], found, strict=True)))
 
     @router.get("/similar/{item_id:path}", responses=documented(401, 404, 422, 429, 503))
     async def similar(item_id: ItemPath, top: Top = 10) -> RankedList:

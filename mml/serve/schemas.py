@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypedDict
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -91,9 +92,22 @@ class RecommendRequest(Wishes):
 class BatchRequest(Wishes):
     """Several persons, wanted alike."""
 
-    histories: dict[_Text, History] = Field(
-        min_length=1, max_length=MOST_USERS, description="user id -> item ids, oldest first"
+    histories: dict[_Text, History] = Field({}, max_length=MOST_USERS, description="user id -> item ids, oldest first")
+    user_ids: list[Id] = Field(
+        [], max_length=MOST_USERS, description="users after what is known of them, as by `user_id` in /recommend"
     )
+
+    @model_validator(mode="after")
+    def _is_of_persons(self) -> Self:
+        n = len(self.histories) + len(self.user_ids)
+        twice = sorted(one for one, times in Counter([*self.histories, *self.user_ids]).items() if times > 1)
+        if not n:
+            raise ValueError("nobody is asked for: give histories, user_ids or both")
+        if n > MOST_USERS:
+            raise ValueError(f"{n} persons are asked for; {MOST_USERS} are the most")
+        if twice:
+            raise ValueError(f"'{twice[0]}' is asked for twice: each person has one list")
+        return self
 
 
 class ItemAnswer(BaseModel):

@@ -93,6 +93,14 @@ def test_a_batch_is_its_singles(client: TestClient) -> None:
         assert answer[user] == _recommend(client, history=history, top=6)
 
 
+def test_users_of_a_batch_are_known_by_their_events(client: TestClient) -> None:
+    client.post("/events", json={"events": [{"user_id": "anna", "item_id": "011"}]})
+    asked = {"histories": {"x": ["002"]}, "user_ids": ["anna", "nobody"]}
+    answer = client.post("/recommend/batch", json=asked).json()["users"]
+    singles: list[dict[str, Any]] = [{"history": ["002"]}, {"user_id": "anna"}, {"user_id": "nobody"}]
+    assert answer == dict(zip(["x", "anna", "nobody"], (_recommend(client, **one) for one in singles), strict=True))
+
+
 def test_requests_at_one_time_share_calls_and_answer_like_single_ones(
     serve: Callable[..., Any], service_of: Callable[..., Any]
 ) -> None:

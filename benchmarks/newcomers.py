@@ -96,7 +96,7 @@ class Measured:
         past = self.world.past
         ages = learned_ages(past, self.launched, self.repeatable, self.how)
         untouched = untouched_weights(past, self.known_content, self.repeatable, self.how, ages)[self.protocol]
-        shares = Shares(past, limit, len(past), self.repeatable, how=self.how)
+        shares = Shares(past, limit, len(past), self.repeatable, self.known_content, how=self.how)
         return choose(past, shares, self.protocol, self.repeatable, untouched, ages)
 
     def learner(self, chosen: Chosen) -> Newcomers:

@@ -26,7 +26,7 @@ from mml.model.newcomers.learner import (
 )
 from mml.model.newcomers.newness import Newness, passed
 from mml.model.newcomers.output import NewcomersOutput
-from mml.model.newcomers.parts import PRESENT, Shares
+from mml.model.newcomers.parts import ALIKE, FOLLOWERS, NEIGHBOURS, PRESENT, Shares
 from mml.model.newcomers.settings import NewcomersSettings
 from mml.settings import keys_of, read
 from tests.data.random_events import random_events, strangers
@@ -36,26 +36,30 @@ FLAT = np.eye(len(UNTOUCHED))[0]
 HOW = read(NewcomersSettings, {"shots": [1, 2, 3], "cases": 60, "product_cases": 40, "depth": 3})
 
 
-def _chosen(events: EventLog, protocol: str) -> Chosen:
+CONTENT = unit_content([np.random.default_rng(0).normal(size=(N_ITEMS, 3))])
+
+
+def _chosen(events: EventLog, protocol: str, content: np.ndarray | None = None) -> Chosen:
     past = events.before(float(events.times[200]))
-    return choose(past, Shares(past, N_ITEMS, len(past), False, how=HOW), protocol, False, FLAT)
+    return choose(past, Shares(past, N_ITEMS, len(past), False, content, how=HOW), protocol, False, FLAT)
 
 
+@pytest.mark.parametrize("content", [None, CONTENT])
 @pytest.mark.parametrize("protocol", ["frozen", "online"])
-def test_choices_are_weights_and_follow_from_the_past_alone(protocol: str) -> None:
+def test_choices_are_weights_and_follow_from_the_past_alone(protocol: str, content: np.ndarray | None) -> None:
     events = random_events(0, n_items=N_ITEMS)
-    chosen = _chosen(events, protocol)
+    chosen = _chosen(events, protocol, content)
     assert 0 < chosen.n_cases <= HOW.cases
-    assert set(chosen.weights) == set(chosen.exponents) == set(LEARNERS)
-    for name in LEARNERS:
+    assert set(chosen.weights) == set(chosen.exponents) == set(LEARNERS) - ({"content"} if content is None else set())
+    for name in chosen.weights:
         assert chosen.weights[name].sum() == pytest.approx(1.0)
         assert (chosen.weights[name] >= 0).all()
         assert chosen.exponents[name] >= 0
         kernels = chosen.weights[name][len(PRESENT) :] > 0
-        assert kernels.sum() <= (name != "present")
+        assert kernels.sum() <= {"present": 0, "content": len(ALIKE)}.get(name, 1)
     later = EventLog(events.users, np.where(np.arange(300) < 250, events.items, 1), events.times, events.places)
-    other = _chosen(later, protocol)
-    for name in LEARNERS:
+    other = _chosen(later, protocol, content)
+    for name in chosen.weights:
         np.testing.assert_array_equal(chosen.weights[name], other.weights[name])
 
 
@@ -67,14 +71,14 @@ def test_choices_in_a_large_catalogue_are_made_in_small_blocks(protocol: str, mo
     for cells in (2**23, 3 * N_ITEMS):
         monkeypatch.setattr(learner, "_CELLS", cells)
         monkeypatch.setattr(launches, "_CELLS", cells)
-        chosen.append(_chosen(events, protocol))
+        chosen.append(_chosen(events, protocol, CONTENT))
         weights.append(untouched_weights(past, content, False, HOW)[protocol])
     np.testing.assert_allclose(weights[0], weights[1], atol=1e-9)
     one, other = chosen
-    for name in LEARNERS:
+    for name in one.weights:
         np.testing.assert_allclose(one.weights[name], other.weights[name], atol=1e-9)
         np.testing.assert_allclose(one.exponents[name], other.exponents[name], rtol=1e-4)
-    shares = Shares(events, N_ITEMS, 200, False)
+    shares = Shares(events, N_ITEMS, 200, False, CONTENT)
     torch.testing.assert_close(*(Newcomers(one, shares).scores(queries) for one in chosen), atol=1e-4, rtol=1e-4)
 
 
@@ -87,7 +91,7 @@ def test_the_product_is_fitted_to_fewer_cases_where_they_would_not_fit(monkeypat
 
     monkeypatch.setattr(learner, "product_weights", fitted)
     _chosen(random_events(0, n_items=N_ITEMS), "frozen")
-    monkeypatch.setattr(learner, "_MOST", 11 * len(LEARNERS) * N_ITEMS)
+    monkeypatch.setattr(learner, "_MOST", 11 * (len(LEARNERS) - 1) * N_ITEMS)
     _chosen(random_events(0, n_items=N_ITEMS), "frozen")
     assert asked == [13, 11]  # of 13 touched targets
 
@@ -111,7 +115,7 @@ def test_the_product_is_of_the_mixtures() -> None:
     model = Newcomers(replace(chosen, youth=0.0), Shares(events, N_ITEMS, 200, False))
     queries = cases_after(events, np.flatnonzero(events.places == 2)[-5:], 200, "frozen").queries
     touched = torch.from_numpy(np.isin(np.arange(N_ITEMS), events.items[:200]))
-    expected = sum(chosen.exponents[name] * model.scores(queries, name)[:, touched] for name in LEARNERS)
+    expected = sum(chosen.exponents[name] * model.scores(queries, name)[:, touched] for name in chosen.exponents)
     shift = model.scores(queries)[:, touched] - expected
     torch.testing.assert_close(shift, shift[:, :1].expand_as(shift), atol=1e-4, rtol=0)
 
@@ -335,6 +339,8 @@ CHANGED: dict[str, object] = {
     "top": 1,
     "backing": 0.5,
     "shrinkage": 3.0,
+    "content_shares": [1.0],
+    "content_loss": 1.0,
     "youths": [0.1],
     "youth_loss": 0.9,
     "least_weight": 0.03,
@@ -365,6 +371,53 @@ def test_every_key_moves_what_is_said(key: str) -> None:
     assert not torch.equal(before, after)
 
 
+def _of_genres(by_genre: bool) -> tuple[EventLog, np.ndarray]:
+    """A log of users who each stay with one of three genres, or take anything; each item is on offer for a while. And
+    the items' content, their genre."""
+    rng = np.random.default_rng(1)
+    n_users, n_each, n_items = 300, 4, 61
+    users, genre = np.repeat(np.arange(n_users), n_each), np.arange(n_items) % 3
+    items = np.empty(len(users), dtype=np.int64)
+    for user in range(n_users):
+        offered = 1 + user * (n_items - 21) // n_users + np.arange(20)
+        own = offered[genre[offered] == user % 3] if by_genre else offered
+        items[users == user] = rng.choice(own, n_each, replace=False)
+    content = np.eye(3)[genre]
+    content[0] = 0
+    return EventLog(users, items, np.arange(len(users), dtype=np.float64), np.tile(np.arange(n_each), n_users)), content
+
+
+@pytest.mark.parametrize("protocol", ["frozen", "online"])
+def test_content_counts_where_newcomers_went_by_it(protocol: str) -> None:
+    for by_genre in (True, False):
+        events, content = _of_genres(by_genre)
+        shares = Shares(events, len(content), len(events), False, content, how=read(NewcomersSettings, {}))
+        chosen = choose(events, shares, protocol, False, FLAT)
+        own = chosen.exponents["content"]
+        assert own > 0.4 if by_genre else own < 0.2
+        if by_genre:
+            asked = rolling_newcomers(events, protocol, HOW.shots, (0.9,), False)
+            listed = Newcomers(chosen, shares).scores(asked.queries).numpy()
+            touched = events.first_touches(len(content)) < asked.queries.known.min()
+            best = np.where(touched, listed, -np.inf).argmax(1)
+            same = content[best].argmax(1) == content[asked.targets].argmax(1)
+            assert same.mean() > 0.95
+
+
+def test_choices_of_a_log_without_content_are_as_they_were() -> None:
+    """Weights that were saved before there was content go on: parts that came later are at the end."""
+    chosen = _chosen(random_events(0, n_items=N_ITEMS), "frozen")
+    n_before = len(PRESENT) + len(NEIGHBOURS) + len(FOLLOWERS)
+    saved = state_of(replace(chosen, weights={name: one[:n_before] for name, one in chosen.weights.items()}))
+    events = random_events(0, n_items=N_ITEMS)
+    queries = rolling_newcomers(events, "frozen", HOW.shots, (0.9,), False).queries
+    own, other = (
+        Newcomers(one, Shares(events, N_ITEMS, len(events), False, how=HOW)).scores(queries)
+        for one in (chosen, chosen_of(saved))
+    )
+    assert torch.equal(own, other)
+
+
 def test_frozen_it_is_not_chosen() -> None:
     assert _chosen(random_events(0, n_items=N_ITEMS), "frozen").youth == 0
 
@@ -382,7 +435,7 @@ def _said(how: NewcomersSettings, protocol: str) -> torch.Tensor:
     assert ages is not None
     untouched = untouched_weights(events, content, False, how, ages)[protocol]
     launches = learned(events, content, False, how)
-    shares = Shares(events, n_items, n, False, how=how)
+    shares = Shares(events, n_items, n, False, content, how=how)
     chosen = choose(events, shares, protocol, False, untouched, ages)
     queries = strangers([[60, 70, 80], [97, 0, 0]], [n, n], 1000.0)
     return Newcomers(chosen, Shares(events, n_items, n, False, content, None, launches, how, launched)).scores(queries)

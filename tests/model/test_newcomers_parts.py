@@ -16,7 +16,7 @@ from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.following import Following
 from mml.model.newcomers.launches import UNTOUCHED, Unseen, learned, untouched_weights
 from mml.model.newcomers.nearness import Nearness
-from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Counts, Part, Rate, Shares
+from mml.model.newcomers.parts import ALIKE, FOLLOWERS, NEIGHBOURS, PRESENT, Alike, Counts, Part, Rate, Shares
 from mml.model.newcomers.pool import Mixtures, mixture_weights, product_weights
 from mml.model.newcomers.settings import NewcomersSettings
 from mml.settings import read
@@ -64,6 +64,28 @@ def test_counts_as_if_counted_anew(protocol: str, repeatable: bool, part: Counts
         first = [next((n for n in range(known) if events.items[n] == item), known) for item in range(N_ITEMS)]
         presence = np.maximum((known - np.array(first)) / known, 0.02)
         np.testing.assert_allclose(rate[row], _share(counts / presence, history, repeatable), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("protocol", ["frozen", "online"])
+@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize("part", [Alike(Counts(), 2.0), Alike(Counts(0.1), 8.0)])
+def test_what_is_alike_as_if_counted_anew(protocol: str, repeatable: bool, part: Alike) -> None:
+    """Counts times exp(y p), p the product of an item's content and the history's weighted mean, of length 1; an item
+    without content is like nothing, and whoever had only such has the counts."""
+    events = random_events(1, n_items=N_ITEMS)
+    features = np.random.default_rng(0).normal(size=(N_ITEMS, 4))
+    features[3] = 0
+    content = unit_content([features])
+    assert content is not None
+    cases = _cases(events, protocol)
+    (found,) = Shares(events, N_ITEMS, len(events), repeatable, content).of(cases.queries, [part])
+    for row in range(len(cases)):
+        known, history = int(cases.queries.known[row]), cases.queries.histories[row]
+        had = history[history > 0]
+        mean = 0.9 ** np.arange(len(had))[::-1] @ content[had]
+        near = content @ mean / max(np.linalg.norm(mean), 1e-12)
+        counts = _counted(events, part.of, known, len(had), N_ITEMS) * np.exp(part.likeness * near)
+        np.testing.assert_allclose(found[row], _share(counts, history, repeatable), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("part", [Unseen(), Unseen(1.0), Unseen(likeness=4.0), Unseen(2.0, 8.0)])
@@ -143,7 +165,7 @@ def test_nothing_after_what_is_known_matters() -> None:
     cases = _cases(events, "online").take(slice(0, 30))
     end = int(cases.queries.known.max())
     cut = EventLog(events.users[:end], events.items[:end], events.times[:end], events.places[:end])
-    parts: list[Part] = [*PRESENT, *NEIGHBOURS, *FOLLOWERS, *UNTOUCHED]
+    parts: list[Part] = [*PRESENT, *NEIGHBOURS, *FOLLOWERS, *ALIKE, *UNTOUCHED]
     content = unit_content([np.random.default_rng(0).normal(size=(N_ITEMS, 4))])
     whole = Shares(events, N_ITEMS, 200, False, content).of(cases.queries, parts)
     for one, other in zip(whole, Shares(cut, N_ITEMS, 200, False, content).of(cases.queries, parts), strict=True):

@@ -143,7 +143,7 @@ class NewcomersEntry:
         events, n_items = events_of(context), context.n_candidates
         content, repeatable = content_of(context.catalogue, n_items), context.repeatable
         how = read(NewcomersSettings, context.values)
-        shares = Shares(events, n_items, len(events), repeatable, how=how)
+        shares = Shares(events, n_items, len(events), repeatable, content, how=how)
         ages = learned_ages(events, context.catalogue.launched, repeatable, how)
         untouched = untouched_weights(events, content, repeatable, how, ages)
         chosen = {one: choose(events, shares, one, repeatable, untouched[one], ages) for one in PROTOCOLS}

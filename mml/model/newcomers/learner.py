@@ -1,4 +1,4 @@
-"""The learners of newcomers: of the present, by neighbours, by what follows, and all of them together."""
+"""The learners of newcomers: of the present, by neighbours, what follows and content, and all of them together."""
 
 from __future__ import annotations
 
@@ -16,18 +16,26 @@ from mml.files.bundle import State
 from mml.model.newcomers.ages import AgeCurve
 from mml.model.newcomers.launches import UNTOUCHED, Ages
 from mml.model.newcomers.newness import Newness, learned_newness
-from mml.model.newcomers.parts import FOLLOWERS, NEIGHBOURS, PRESENT, Part, Shares
+from mml.model.newcomers.parts import ALIKE, FOLLOWERS, NEIGHBOURS, PRESENT, Part, Shares
 from mml.model.newcomers.pool import Mixtures, mixture_weights, product_weights
+from mml.model.newcomers.settings import NewcomersSettings
 
-LEARNERS: dict[str, tuple[Part, ...]] = {"present": (), "neighbours": NEIGHBOURS, "followers": FOLLOWERS}
-"""Each is a mixture of the present's parts and one of these."""
+LEARNERS: dict[str, tuple[Part, ...]] = {
+    "present": (),
+    "neighbours": NEIGHBOURS,
+    "followers": FOLLOWERS,
+    "content": ALIKE,
+}
+"""Each is a mixture of the present's parts and one of these, or by content all of them."""
+_BY_CONTENT = "content"  # the last one
 
-_ALL: tuple[Part, ...] = PRESENT + NEIGHBOURS + FOLLOWERS
+_ALL: tuple[Part, ...] = PRESENT + NEIGHBOURS + FOLLOWERS + ALIKE
 _COLUMN = {part: column for column, part in enumerate(_ALL)}
 _BLOCK = 64  # queries scored at a time, of a large catalogue fewer
 _CELLS = 2**23  # queries times items
 _MOST = 2**30  # numbers that the product's exponents are fitted to: 4 GB
 _SMALLEST = 1e-9  # share of an item that no part knows, so that its logarithm is finite
+_NEGLIGIBLE = 1e-6  # an exponent that moves nothing
 _SEED = 0  # of the draw of the cases: the choices are the same whatever the run's seed is
 
 
@@ -85,10 +93,11 @@ def choose(
         return _without_cases(untouched, newness, curve)
     found, gains, floor = _of_targets(shares, touched)
     weights: dict[str, np.ndarray] = {}
-    for name, parts in LEARNERS.items():
-        columns = [_COLUMN[part] for part in PRESENT]
-        if parts:
-            columns.append(max((_COLUMN[part] for part in parts), key=lambda column: float(gains[column])))
+    for name, parts in _learners(shares).items():
+        columns, own = [_COLUMN[part] for part in PRESENT], [_COLUMN[part] for part in parts]
+        if own and name != _BY_CONTENT:
+            own = [max(own, key=lambda column: float(gains[column]))]
+        columns += own
         weights[name] = np.zeros(len(_ALL))
         weights[name][columns] = mixture_weights(found[:, columns], floor)
         weights[name] = (1 - how.backing) * weights[name] + how.backing * weights["present"]
@@ -102,20 +111,25 @@ def _without_cases(untouched: np.ndarray, newness: Newness, ages: AgeCurve | Non
     """All alike, as nothing speaks for one or the other."""
     weights = {}
     for name, parts in LEARNERS.items():
-        own = (*PRESENT, *parts[:1])
-        weights[name] = np.array([float(part in own) for part in _ALL]) / len(own)
-    return Chosen(weights, dict.fromkeys(LEARNERS, 1 / len(LEARNERS)), 0.0, untouched, newness, 0, ages)
+        if name != _BY_CONTENT:
+            own = (*PRESENT, *parts[:1])
+            weights[name] = np.array([float(part in own) for part in _ALL]) / len(own)
+    return Chosen(weights, dict.fromkeys(weights, 1 / len(weights)), 0.0, untouched, newness, 0, ages)
+
+
+def _learners(shares: Shares) -> dict[str, tuple[Part, ...]]:
+    return {name: parts for name, parts in LEARNERS.items() if shares.has_content or name != _BY_CONTENT}
 
 
 def _of_targets(shares: Shares, cases: Cases) -> tuple[np.ndarray, np.ndarray, float]:
     """The parts' shares of the targets, float64 [N, parts], their NDCG@top, float64 [parts] (0 for the present's),
     and the mean share of the item at place `depth` of the present's parts."""
-    how = shares.how
+    how, others = shares.how, [part for parts in _learners(shares).values() for part in parts]
     found, gains, level = np.zeros((len(cases), len(_ALL))), np.zeros(len(_ALL)), 0.0
     for rows in _blocks(cases.queries, shares.n_items):
         own = cases.take(rows)
         found[rows, : len(PRESENT)] = shares.of_items(own.queries, PRESENT, own.targets)
-        for column, part in enumerate(shares.of(own.queries, _ALL[len(PRESENT) :]), len(PRESENT)):
+        for column, part in enumerate(shares.of(own.queries, others), len(PRESENT)):
             found[rows, column] = part[np.arange(len(rows)), own.targets]
             gains[column] += gains_of(part, found[rows, column], how.top).sum() / len(cases)
     few, depth = cases.at_random(how.depth_cases, _SEED), min(how.depth, shares.n_items - 1)
@@ -140,9 +154,28 @@ def _product(
             out.scatter_(1, torch.from_numpy(own.queries.histories), True)
         mixed = torch.from_numpy(np.stack(mixtures.logs(shares, own.queries), 2)).float()
         logs[places], excluded[places] = mixed.masked_fill_(out[..., None], 0.0), out
-    made = Mixtures(logs, excluded)
-    found = product_weights(made, torch.from_numpy(cases.targets), floor, shares.how.shrinkage)
+    made, targets = Mixtures(logs, excluded), torch.from_numpy(cases.targets)
+    found = product_weights(made, targets, floor, shares.how.shrinkage)
+    if _BY_CONTENT in weights:
+        plain = product_weights(Mixtures(logs[:, :, :-1], excluded), targets, floor, shares.how.shrinkage)
+        found = _with_content(made, targets, torch.cat([plain, plain.new_zeros(1)]), found, shares.how)
     return {name: float(value) for name, value in zip(weights, found, strict=True)}, made.replaced_by_product(found)
+
+
+def _with_content(mixtures: Mixtures, targets: Tensor, without: Tensor, full: Tensor, how: NewcomersSettings) -> Tensor:
+    """Exponents [K] between those without and with content: as few of it as is hardly below the best NDCG@top.
+
+    Likelihood gives it more than the newcomers to come bear out where what is alike replaces what was had.
+    """
+    tried = sorted(how.content_shares)
+    exponents, gains = [torch.lerp(without, full, share) for share in tried], np.zeros((len(targets), len(tried)))
+    for some in mixtures.blocks():
+        own = targets[some].numpy()
+        for column, one in enumerate(exponents):
+            scores = mixtures.product(some, one).numpy()
+            gains[some, column] = gains_of(scores, scores[np.arange(len(own)), own], how.top)
+    of_all = gains.sum(0)
+    return exponents[int(np.flatnonzero(of_all >= (1 - how.content_loss) * of_all.max())[0])]
 
 
 def _youth(shares: Shares, cases: Cases, product: Tensor) -> float:
@@ -258,7 +291,8 @@ class Newcomers:
 
     def _asked(self, only: str | None) -> tuple[list[float], _Mixtures]:
         if only not in self._mixtures:
-            names = list(LEARNERS) if only is None else [only]
+            in_product = [name for name, exponent in self.chosen.exponents.items() if exponent > _NEGLIGIBLE]
+            names = (in_product or list(self.chosen.exponents)) if only is None else [only]
             exponents = [self.chosen.exponents[name] if only is None else 1.0 for name in names]
             weights = (self.chosen.weights[name] for name in names)
             self._mixtures[only] = exponents, _Mixtures.of(weights, self._shares.how.least_weight)

@@ -12,7 +12,7 @@ from mml.data.rolling import Queries
 from mml.model.log.counter import DecayedCounts
 from mml.model.newcomers.ages import AgeCurve
 from mml.model.newcomers.following import Following
-from mml.model.newcomers.launches import Unseen
+from mml.model.newcomers.launches import Unseen, likeness
 from mml.model.newcomers.memory import Memory
 from mml.model.newcomers.nearness import Nearness
 from mml.model.newcomers.newness import passed
@@ -45,8 +45,21 @@ class Rate:
     of: Counts
 
 
+@dataclass(frozen=True)
+class Alike:
+    """Popularity among items like the user's: a part's shares times exp(likeness p), p as in `Unseen`.
+
+    Args:
+        of: counts them.
+        likeness: how fast it falls off.
+    """
+
+    of: Counts
+    likeness: float
+
+
 Weights = Callable[..., tuple[np.ndarray, np.ndarray]]
-Part = Counts | Unseen | Nearness | Following | Rate
+Part = Counts | Unseen | Nearness | Following | Rate | Alike
 
 PRESENT: tuple[Part, ...] = (
     Counts(),
@@ -75,10 +88,15 @@ FOLLOWERS: tuple[Part, ...] = (
 )
 """Of which the learner by what follows has one."""
 
+ALIKE: tuple[Part, ...] = tuple(
+    Alike(Counts(life), likeness) for life in (0.0, 2.0**-2, 2.0**-4, 2.0**-6, 2.0**-8) for likeness in (2.0, 4.0, 8.0)
+)
+"""Of the learner by content."""
+
 
 def _is_own(part: Part) -> bool:
     """Whether what the part says depends on more of a query than its moment and the number of its interactions."""
-    return isinstance(part, Nearness | Following) or (isinstance(part, Unseen) and part.likeness > 0)
+    return isinstance(part, Nearness | Following | Alike) or (isinstance(part, Unseen) and part.likeness > 0)
 
 
 def _at_one_moment(queries: Queries) -> bool:
@@ -120,9 +138,15 @@ class Shares:
         self._places = np.minimum(events.places, self.how.furthest)
         self._counts: dict[Hashable, DecayedCounts] = {}
         self._moment: tuple[int, dict[tuple[tuple[Part, ...], int], np.ndarray]] = -1, {}
+        self._content = content
         rest = launches, self.how.likeness_decay, span, launched
         self.untouched = Untouched(events, n_items, content, self.counted, *rest)
         self._first = self.untouched.first
+
+    @property
+    def has_content(self) -> bool:
+        """Whether items have content, which `ALIKE` needs."""
+        return self._content is not None
 
     def of(self, queries: Queries, parts: Sequence[Part], limit: int | None = None) -> Iterator[np.ndarray]:
         """float64 [c, n] for each part, rows of sum 1, or of 0 where the part knows nothing.
@@ -266,21 +290,26 @@ class Shares:
         """Not normalised, float64 [c, limit] for each part; [1, limit] where it is the same for all queries."""
         kept: dict[Part, np.ndarray] = {}  # what several parts need, counted once
         of_content: dict[Unseen, np.ndarray] = {}
-        rated = {one.of for one in parts if isinstance(one, Rate)}
+        shared = {one.of for one in parts if isinstance(one, Rate | Alike)}
         moments = queries.take(slice(1)) if _at_one_moment(queries) else queries
-        presence = self._presence(moments, limit) if rated else None
+        presence = self._presence(moments, limit) if any(isinstance(one, Rate) for one in parts) else None
+        likenesses = {one.likeness for one in parts if isinstance(one, Alike)}
+        like = self._likeness(queries, limit) if likenesses else np.zeros(0)
+        alike = {likeness: np.exp(likeness * like) for likeness in likenesses}
         for part in parts:
             if isinstance(part, Unseen):
                 yield self.untouched.counts(queries if part.likeness else moments, part, slice(limit), of_content)
                 continue
-            plain = part.of if isinstance(part, Rate) else part
+            plain = part.of if isinstance(part, Rate | Alike) else part
             if plain not in kept:
                 apart = not isinstance(plain, Counts) or plain.reach
                 found = self._plain(queries if apart else moments, plain)[:, :limit]
-                if plain in rated:
+                if plain in shared:
                     kept[plain] = found
             else:
                 found = kept[plain]
+            if isinstance(part, Alike):
+                found = found * alike[part.likeness]
             yield found / presence if isinstance(part, Rate) else found
 
     def is_untouched(self, known: np.ndarray, items: np.ndarray) -> np.ndarray:
@@ -302,6 +331,11 @@ class Shares:
         if isinstance(part, Following):
             return self._memory.following(queries, part)
         return self._counted(queries, part)
+
+    def _likeness(self, queries: Queries, limit: int) -> np.ndarray:
+        """Of items to what the user had, float64 [c, limit]."""
+        assert self._content is not None
+        return likeness(queries, self._content, self._content[:limit], self.how.likeness_decay)
 
     def _presence(self, queries: Queries, limit: int) -> np.ndarray:
         """Share of the events that came since an item's first one, float64 [c, limit]."""

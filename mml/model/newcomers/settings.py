@@ -35,9 +35,25 @@ class NewcomersSettings:
     depth_cases: int = setting(200, "Cases from which the share of an item at that depth is estimated, at most.", low=1)
     top: int = setting(10, "The kernels of neighbours and of followers are chosen by NDCG at this place.", low=1)
     backing: float = setting(
-        0.1, "Share of the present in the mixtures of neighbours and of followers, beside its own.", low=0.0, high=1.0
+        0.1,
+        "Share of the present in the mixtures of neighbours, followers and content, beside its own.",
+        low=0.0,
+        high=1.0,
     )
     shrinkage: float = setting(0.03, "Penalty that draws the product's exponents together.", low=0.0)
+    content_shares: tuple[float, ...] = setting(
+        [0.0, 0.25, 0.5, 0.75, 1.0],
+        "How far the product's exponents may go from those without what is alike by content to the likeliest ones with "
+        "it; the least whose NDCG is hardly below the best is taken.",
+        low=0.0,
+        high=1.0,
+    )
+    content_loss: float = setting(
+        0.01,
+        "A share of `content_shares` may be taken whose NDCG is below the best one's by up to this share of it.",
+        low=0.0,
+        high=1.0,
+    )
     youths: tuple[float, ...] = setting(
         [0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0],
         "Online, exponents of 1 / presence in the product, the share of the log for which an item has been there; "
@@ -75,7 +91,7 @@ class NewcomersSettings:
     )
     age_bend_penalty: float = setting(0.5, "On the squared bends of these logits over the ages.", low=0.0)
     likeness_decay: float = setting(
-        0.8, "Weight of each earlier item of a history in its mean content, against the next.", low=0.0, high=1.0
+        0.9, "Weight of each earlier item of a history in its mean content, against the next.", low=0.0, high=1.0
     )
     newness_least: float = setting(
         0.001, "How often the next item is one that nobody has touched, or is not, at least.", low=1e-9, high=0.5

@@ -31,10 +31,10 @@ def positions(
         max_length: longest history.
         size: number of columns.
     """
-    weights = decay ** np.arange(max_length)
+    items, lengths, number = sequences.items, sequences.lengths, sequences.places
+    weights = decay ** np.arange(min(max_length, int(lengths.max(initial=1))))
     weights = weights[weights >= _LEAST]
     norms = np.sqrt(np.cumsum(weights**2))
-    items, lengths, number = sequences.items, sequences.lengths, sequences.places
     inputs = np.flatnonzero(number < np.repeat(lengths, lengths) - 1)
     for begin in range(0, len(inputs), _BLOCK):
         rows = inputs[begin : begin + _BLOCK]

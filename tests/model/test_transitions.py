@@ -78,3 +78,10 @@ def test_an_id_learner_starts_near_them() -> None:
     table = learner.item_embedding.weight.detach()
     assert float((table[1:20] - 0.08 * vectors[1:20]).norm(dim=1).max()) < 0.03
     assert bool((table[0] == 0).all())
+
+
+def test_a_log_shorter_than_the_longest_history() -> None:
+    data = PackedSequences.from_sorted(np.array([0, 0, 1]), np.array([1, 2, 3]), 2)
+    ((histories, following),) = positions(data, 0.95, 50, N_ITEMS)
+    assert np.argwhere(histories.toarray()).tolist() == [[0, 1]]
+    assert np.argwhere(following.toarray()).tolist() == [[0, 2]]

@@ -75,7 +75,9 @@ def rank_targets(
     """Rank each case's target among all items.
 
     The place among items of equal score is drawn at random from a generator of `seed`, the same draw for every
-    scorer, so that ties are neither a gain nor a loss: a scorer that scores all items alike comes out at chance.
+    scorer, so that ties are neither a gain nor a loss: a scorer that scores all items alike comes out at chance. A
+    score of -inf is below all others and like any other -inf; where one is NaN or inf there is no order, and the target
+    comes last.
 
     Args:
         scorer: of N cases.
@@ -178,7 +180,9 @@ def _rank_slice(
     own = _of_targets(item_scores, target)
     device = own.device
     target, excluded = target.to(device), torch.cat([known, target[:, None]], 1).to(device)
-    margin = _TIE * (own.abs() + item_scores(slice(1, 1 + _SCALE_ITEMS)).abs().mean(1, keepdim=True))
+    lowest = own == -torch.inf
+    level_of_own = own.masked_fill(lowest, 0.0)
+    margin = _TIE * (level_of_own.abs() + _size(item_scores(slice(1, 1 + _SCALE_ITEMS))))
     above = torch.zeros_like(target)
     level = torch.zeros_like(target)  # above or equal
     best = _Best(target.new_zeros(len(target), 0), own[:, :0], topk)
@@ -197,8 +201,18 @@ def _rank_slice(
         above += (scores > own + margin).sum(1)
         level += (scores >= own - margin).sum(1)
         best.add(scores, items.start)
-    above, ties = _last_unless_finite(own + margin, above, level - above, n_others.to(device))
+    n_others = n_others.to(device)
+    ties = torch.where(lowest[:, 0], n_others - above, level - above)  # what is no candidate has -inf, too
+    above, ties = _last_unless_finite(level_of_own + margin, above, ties, n_others)
     return _Counts(above.cpu(), ties.cpu(), best.candidates.cpu())
+
+
+def _size(scores: Tensor) -> Tensor:
+    """How large the scores [c, n] are, [c, 1]: their mean without sign; -inf, which is below all, does not count."""
+    sizes, lowest = scores.abs(), scores == -torch.inf
+    if not bool(lowest.any()):
+        return sizes.mean(1, keepdim=True)
+    return sizes.masked_fill(lowest, 0.0).sum(1, keepdim=True) / (~lowest).sum(1, keepdim=True).clamp(min=1)
 
 
 def _of_targets(item_scores: ItemScores, target: Tensor, block: int = 256) -> Tensor:

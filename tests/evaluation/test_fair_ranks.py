@@ -218,6 +218,22 @@ def test_scores_without_an_order_come_last(value: float, cells: int) -> None:
     assert ranking.ranks[2:].tolist() == fine.ranks.tolist()
 
 
+@pytest.mark.parametrize("cells", [7, 10**6])
+def test_minus_infinity_is_below_all_and_no_more(cells: int) -> None:
+    """Logs of counts have it for what nobody took; one of it put the targets of all cases last."""
+    counts = torch.tensor([0.0, 5.0, 0.0, 3.0, 2.0, 0.0, 1.0, 0.0, 4.0]).repeat(3000, 1)
+    targets, history = np.tile([3, 2, 6], 1000), np.tile([[1], [4], [0]], (1000, 1))
+    found, expected = (
+        rank_targets(MatrixScorer(scores), targets, history, seed=0, block=999, cells=cells)
+        for scores in (counts.log(), counts)
+    )
+    assert np.array_equal(found.ranks, expected.ranks)
+    assert set(found.ranks[1::3]) == {5, 6, 7}
+    nothing = rank_targets(MatrixScorer(torch.zeros(9, 9).log()), np.arange(9).clip(1), None, 1, 9, cells=cells)
+    alike = rank_targets(MatrixScorer(torch.zeros(9, 9)), np.arange(9).clip(1), None, 1, 9, cells=cells)
+    assert np.array_equal(nothing.ranks, alike.ranks)
+
+
 def test_a_fused_score_without_an_order_comes_last() -> None:
     scores = torch.tensor([[-torch.inf, 1.0, torch.nan, 2.0], [-torch.inf, 1.0, 0.0, 2.0]])
     above, ties = above_and_ties(scores, torch.tensor([2, 2]))

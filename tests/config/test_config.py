@@ -330,6 +330,11 @@ MISTAKES = [
     ("learners: [id]", "key 'learners' has the value ['id']; it must be dict."),
     ("fusion_weight: {id: 0.5, sound: 0.5}", "key 'fusion_weight'"),
     ("fusion_weight: {id: heavy}", "key 'fusion_weight'"),
+    (
+        "fusion_weight: {id: 1, linear: -1, newcomers: 1}",
+        "weights of a mean are not below 0, and one at least is above",
+    ),
+    ("fusion_weight: {id: 0, linear: 0, newcomers: 0}", "weights of a mean are not below 0, and one at least is above"),
     ("fusion_hidden_size: [64, wide]", "key 'fusion_hidden_size'"),
     ("epochs: 3", "key 'epochs' has no effect in mml; use pretrain_epochs and meta_epochs."),
     ("train_batch_size: 3", "key 'train_batch_size' has no effect in mml"),

@@ -56,6 +56,11 @@ class WeightEntry:
             return
         if set(weights) != set(learners) or not all(is_number(value) for value in weights.values()):
             raise InputError(f"config: key 'fusion_weight' must give a number to each learner: {', '.join(learners)}.")
+        if min(weights.values()) < 0 or not any(weights.values()):
+            raise InputError(
+                f"config: key 'fusion_weight' has the value {dict(weights)}; weights of a mean are not below 0, and "
+                "one at least is above."
+            )
 
     def fit(self, shape: FusionShape, data: FusionFit | None, values: Values) -> TrainedFusion:
         own = read(WeightSettings, values)

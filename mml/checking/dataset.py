@@ -85,7 +85,7 @@ def _split(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
     ]
     if summary["evaluated_users"] < _FEW_USERS:
         text = f"Only {summary['evaluated_users']} new users have cases: differences between methods may be chance."
-        found.append(Finding("warning", text, "Take an earlier T (a smaller data_split_quantile)."))
+        found.append(Finding("warning", text, f"{_sentence(dataset.other_split('earlier'))}."))
     n_valid = len(users.valid) - summary["skipped_users"]["valid_user_too_short"]
     if len(users.valid) and n_valid < _FEW_USERS:
         text = f"Only {n_valid} validation users choose epochs, rates and weights."
@@ -93,8 +93,12 @@ def _split(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
             text = (
                 "No validation user has two interactions: all epochs and steps of adaptation are taken, none is chosen."
             )
-        found.append(Finding("warning", text, "Raise valid_user_ratio, or take a later T."))
+        found.append(Finding("warning", text, f"Raise valid_user_ratio, or {dataset.other_split('later')}."))
     return found
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _cases(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:
@@ -138,11 +142,13 @@ def _short(dataset: MMLDataset) -> list[Finding]:
     short = int((lengths < 3).sum())
     if not short:
         return []
+    has_end = dataset.settings.new_users_file is None
+    until = " up to T" if has_end else ""
     text = (
-        f"{share(short, len(lengths))} old users have fewer than 3 interactions up to T: encoders learn little of them."
+        f"{share(short, len(lengths))} old users have fewer than 3 interactions{until}: encoders learn little of them."
     )
     many = short > _MANY_SHORT * len(lengths)
-    return [Finding("warning" if many else "note", text, "A later T gives them more." * many)]
+    return [Finding("warning" if many else "note", text, "A later T gives them more." * (many and has_end))]
 
 
 def _cold(dataset: MMLDataset, tasks: TaskSet) -> list[Finding]:

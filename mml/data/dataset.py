@@ -236,7 +236,7 @@ class MMLDataset(AtomicDataset):
         """str [n_items]; item_tokens[i] is the token of item id i, and item_tokens[0] the padding's."""
         return self.field2id_token[self.iid_field]
 
-    def _other_split(self, when: str) -> str:
+    def other_split(self, when: str) -> str:
         """How to move T to an earlier or a later time, by the key that has set it."""
         if self.settings.new_users_file is not None:
             return "list other users in new_users_file"
@@ -267,7 +267,7 @@ class MMLDataset(AtomicDataset):
         if not len(users):
             raise InputError(
                 f"{self.dataset_name}: no old user has 2 interactions up to T, so there is nothing to train on; "
-                f"{self._other_split('later')}."
+                f"{self.other_split('later')}."
             )
         return users
 
@@ -286,7 +286,7 @@ class MMLDataset(AtomicDataset):
         if not len(tasks):
             raise InputError(
                 f"{self.dataset_name}: no old user has 3 interactions up to T, so there is no support to meta-train "
-                f"on; {self._other_split('later')}, or set meta_epochs: 0 and no trained generator."
+                f"on; {self.other_split('later')}, or set meta_epochs: 0 and no trained generator."
             )
         return tasks
 
@@ -331,7 +331,7 @@ class MMLDataset(AtomicDataset):
         if not len(tasks):
             raise InputError(
                 f"{self.dataset_name}: none of the {len(self.users.new)} new users has enough interactions for "
-                f"eval_shots={_shown(settings.eval_shots)}; use smaller shots, or {self._other_split('earlier')}."
+                f"eval_shots={_shown(settings.eval_shots)}; use smaller shots, or {self.other_split('earlier')}."
             )
         self._n_repeated_targets = int(repeated.sum())
         skipped = {"new_user_too_short": len(short)}

@@ -52,6 +52,26 @@ def test_a_plain_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert printed.endswith("log: 0 error(s), 2 warning(s).\n")
 
 
+@pytest.mark.parametrize(
+    ("key", "earlier", "later"),
+    [
+        ("--data_split_quantile=0.8", "Set a smaller data_split_quantile.", "or set a larger data_split_quantile."),
+        ("--data_split_time=1600100000", "Set an earlier data_split_time.", "or set a later data_split_time."),
+        ("--new_users_file=new.txt", "List other users in new_users_file.", "or list other users in new_users_file."),
+    ],
+)
+def test_few_users_are_mended_by_the_key_that_parts_them(
+    key: str, earlier: str, later: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_log(tmp_path, small_rows())
+    Path("new.txt").write_text("u036\nu037\nu038\n")
+    lines = texts(tmp_path, key)
+    assert found(lines, "differences between methods may be chance", earlier)
+    assert found(lines, "validation users choose epochs", f"Raise valid_user_ratio, {later}")
+    assert found(lines, "fewer than 3 interactions up to T: encoders") == ("new_users" not in key)
+
+
 def test_what_a_run_would_refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["log", *argv(tmp_path)]) == 2
     assert "error: " in capsys.readouterr().out

@@ -408,6 +408,12 @@ def test_a_data_key_of_recbole_works(tmp_path: Path) -> None:
     assert loaded.of_stage("data")["user_inter_num_interval"] == "[4,inf)"
 
 
+def test_a_list_of_new_users_beside_a_time_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="mml"):
+        config(argv=("--new_users_file=new.txt", "--data_split_time=500"))
+    assert "Without effect: data_split_time, as new_users_file says who is new" in caplog.text
+
+
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -117,7 +117,7 @@ def states_single_pass(learner: Learner, tasks: TaskSet, users: int, steps: int)
 def _adapted(learner: Learner, tasks: TaskSet, user: int, steps: int):  # type: ignore[no-untyped-def]
     batch = tasks.batch(np.array([user])).to(learner.device)
     own = copy.deepcopy(learner)
-    names = {f"encoder.{name}" for name in local_parameter_names(own.encoder, LOCAL)}
+    names = {f"encoder.{name}" for name in local_parameter_names(own.encoder, LOCAL, own.name)}
     optimizer = torch.optim.SGD([value for name, value in own.named_parameters() if name in names], lr=RATE)
     targets, support = batch.targets[0], batch.support[0]
     n = int(support.sum())

@@ -106,9 +106,18 @@ class Executor:
                 return f"there is no learner {learner} to leave out"
         learner = learner_of(method.method or FULL)
         is_learner = not learner.startswith(_FUSED) and learner != FLOOR
-        if method.run == FULL and is_learner and learner not in self.config.learners:
+        if method.run == FULL and is_learner and not self._has_learner(method, learner):
             return f"there is no learner {learner}"
         return self._lacks_online(method) if (method.method or "").endswith(ONLINE) else None
+
+    def _has_learner(self, method: Method, learner: str) -> bool:
+        """Whether the runs of a method have a learner: as all have, or by what the plan says of it."""
+        if learner in self.config.learners:
+            return True
+        try:
+            return learner in self.config_of(method, {}, 0).learners
+        except InputError:
+            return True  # its run says what is wrong
 
     def _lacks_online(self, method: Method) -> str | None:
         """Why there is no line of what knows later events, or None."""

@@ -17,7 +17,7 @@ from mml.cli.main import main
 from mml.comparison import compare, estimate, latex, plots, tables
 from mml.comparison.audit import Audit, audit_lines, copied_by_chance, copied_users, copies_matter
 from mml.comparison.execute import Executor
-from mml.comparison.methods import read_plan
+from mml.comparison.methods import Method, read_plan
 from mml.comparison.outcome import Outcome
 from mml.comparison.results import Results
 from mml.comparison.results import Test as Paired
@@ -219,6 +219,16 @@ def test_the_default_is_small_and_all_is_all(tiny_data: Path, tmp_path: Path) ->
     assert executor.lacks(plan.methods["mean_fusion"]) is None
     assert [executor.lacks(method) for method in small if method.name != "text_alone"] == [None] * 12
     assert executor.most_epochs(plan.methods["SASRec"]) == executor.most_epochs(plan.methods["mml"]) == 100
+
+
+def test_a_line_of_a_learner_that_the_method_itself_adds(tiny_data: Path, tmp_path: Path) -> None:
+    """It was left out, as the comparison's own settings have no such learner."""
+    executor = Executor("tiny", [], [f"--data_path={tiny_data}", f"--output_dir={tmp_path}", "--use_gpu=False"])
+    (tmp_path / "ease.yaml").write_text("learners: {ease: {}}\n")
+    adding = Method("alone", "mml", "ablation", set={"learners": {"vstan": {}}}, method="vstan")
+    by_file = Method("alone", "mml", "ablation", files=[str(tmp_path / "ease.yaml")], method="ease")
+    other = Method("alone", "mml", "ablation", set={"learners": {"vstan": {}}}, method="ease")
+    assert [executor.lacks(one) for one in (adding, by_file, other)] == [None, None, "there is no learner ease"]
 
 
 @pytest.mark.parametrize(

@@ -52,9 +52,11 @@ def test_weights_cover_warm_items_only_and_cold_rows_do_not_depend_on_the_catalo
 
 def test_an_unknown_local_module_is_refused() -> None:
     encoder = id_learner(N).encoder
-    assert local_parameter_names(encoder, ["trm_encoder.layer.1"])
-    with pytest.raises(InputError, match="'item_embedding' is no module of the encoder; choose among position"):
-        local_parameter_names(encoder, ["item_embedding"])
+    assert local_parameter_names(encoder, ["trm_encoder.layer.1"], "id")
+    with pytest.raises(
+        InputError, match=r"learner id; set learners\.id\.local_modules to some of position_embedding, "
+    ):
+        local_parameter_names(encoder, ["item_embedding"], "id")
 
 
 def test_neighbours_are_other_warm_items_that_have_the_modality() -> None:

@@ -120,7 +120,7 @@ class Learner(nn.Module):
         self.register_buffer("prior", torch.zeros(0, 1), persistent=False)
         self.register_buffer("_left_out", _offsets_of_untouched(catalogue), persistent=False)
         self.encoder: nn.Module = self.new_encoder(parts)
-        self._local_names = local_parameter_names(self.encoder, inner.local_modules)
+        self._local_names = local_parameter_names(self.encoder, inner.local_modules, self.name)
         self._first_rate = inner.local_learning_rate
         self.local_rates = nn.ParameterDict()
         if ALGORITHMS[inner.meta_algorithm].learns_rates:
@@ -261,11 +261,16 @@ def _offsets_of_untouched(catalogue: Catalogue) -> Tensor:
     return torch.where(catalogue.untouched, _NEVER, 0.0)[:, None]
 
 
-def local_parameter_names(encoder: nn.Module, modules: Sequence[str]) -> list[str]:
+def local_parameter_names(encoder: nn.Module, modules: Sequence[str], learner: str) -> list[str]:
     """Names of the encoder's parameters that lie in one of `modules`.
 
     A module is named by its last component or its dotted path: `LayerNorm` means every LayerNorm,
     `trm_encoder.layer.1` one layer.
+
+    Args:
+        encoder: of a learner.
+        modules: the value of its `local_modules`.
+        learner: its name, for the message.
 
     Raises:
         InputError: for a name that matches no parameter of the encoder.
@@ -277,8 +282,8 @@ def local_parameter_names(encoder: nn.Module, modules: Sequence[str]) -> list[st
         if not inside:
             children = ", ".join(name for name, _ in encoder.named_children() if name != "dropout")
             raise InputError(
-                f"config: key 'local_modules': '{module}' is no module of the encoder; choose among {children} or "
-                "their submodules, such as trm_encoder.layer.1."
+                f"config: key 'local_modules': '{module}' is no module of the encoder of the learner {learner}; set "
+                f"learners.{learner}.local_modules to some of {children}, or of their submodules."
             )
         found.update(inside)
     return [name for name in names if name in found]

@@ -96,6 +96,11 @@ class EventLog:
         """The first n events."""
         return EventLog(self.users[:n], self.items[:n], self.times[:n], self.places[:n])
 
+    @cached_property
+    def taken(self) -> np.ndarray:
+        """int64 [k], the items that have an event, ascending."""
+        return np.flatnonzero(np.bincount(self.items))
+
     def first_touches(self, n_items: int) -> np.ndarray:
         """int64 [n_items], the number of each item's first event; the largest integer for none."""
         found = np.full(n_items, np.iinfo(np.int64).max)

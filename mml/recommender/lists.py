@@ -89,12 +89,14 @@ def allowed_items(parts: TrainedParts, items: Iterable[object] | None, exclude: 
 
 
 def _to_come(parts: TrainedParts) -> Tensor:
-    """bool [n_items], items that nobody has touched up to T and that come later than now."""
+    """bool [n_items], items that nobody has touched, as far as is known, and that come later than now."""
     launched, now = parts.catalogue.launched, _now(parts)
     if launched is None or now is None:
         return torch.zeros(parts.catalogue.n_items, dtype=torch.bool)
     later = torch.from_numpy(launched > now)
     later[: parts.catalogue.n_warm_items + 1] = False
+    if later.any():
+        later[torch.from_numpy(parts.counting[0].events.taken)] = False
     return later
 
 

@@ -502,6 +502,9 @@ def test_what_is_still_to_come_is_not_listed(output: Path, monkeypatch: pytest.M
     assert ids[first] in listed(latest + 1001)
     assert ids[first] in listed(latest + 10, items=[ids[first]])
     assert ids[first] in listed(latest / 1000)  # a log in milliseconds
+    before, model = model, model.with_events({"c": [ids[first]]})  # ordered before it came
+    assert ids[first] in listed(latest + 10)
+    model = before
     for now, is_there in ((latest + 10, False), (latest + 1001, True)):
         monkeypatch.setattr("mml.recommender.lists.time.time", lambda now=now: now)
         assert (ids[first] in set(model.similar(ids[0], top=len(ids)).item_id)) == is_there

@@ -78,7 +78,7 @@ def check_together(values: Values) -> None:
     _check_shots(split.eval_shots, split.cold_user_max_inter)
     if split.new_users_file is not None and split.data_split_time is not None:
         said = "Without effect: data_split_time, as new_users_file says who is new, and all of an old user counts."
-        logger.warning(said, extra=IN_SUMMARY)
+        logger.warning(said)
     _check_method(values)
 
 

@@ -185,11 +185,13 @@ class MMLDataset(AtomicDataset):
         return tokens.get_indexer(listed)
 
     def _launch_times(self, settings: LogSettings) -> np.ndarray | None:
-        if settings.LAUNCH_FIELD is None or not self.has_time:
+        if settings.LAUNCH_FIELD is None:
             return None
         path, column = Path(self.dataset_path) / f"{self.dataset_name}.item", settings.LAUNCH_FIELD
         tokens = [str(token) for token in self.item_tokens]
-        found = read_launch_times(path, tokens, self.iid_field, column, self.field_separator)
+        found = read_launch_times(path, tokens, self.iid_field, column, self.field_separator, self.has_time)
+        if found is None:
+            return None
         assert self.past_times is not None
         return believed(found, self.past.items, self.past_times, column)
 

@@ -11,7 +11,6 @@ import pandas as pd
 
 from mml.errors import InputError
 from mml.files.atomic import read_atomic, read_header
-from mml.logs import IN_SUMMARY
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +20,9 @@ _TYPE = "float"
 _MOST = 0.5
 
 
-def read_launch_times(path: Path, tokens: Sequence[str], ids: str, column: str, separator: str) -> np.ndarray | None:
+def read_launch_times(
+    path: Path, tokens: Sequence[str], ids: str, column: str, separator: str, has_clock: bool = True
+) -> np.ndarray | None:
     """float64 [n_items], when the items came, NaN where that is not known; None without such a column.
 
     Args:
@@ -30,6 +31,7 @@ def read_launch_times(path: Path, tokens: Sequence[str], ids: str, column: str, 
         ids: the column of the ids.
         column: that of the launches.
         separator: between columns.
+        has_clock: whether the log has times.
 
     Raises:
         InputError: if a column of another name than the usual one is missing or not one of numbers.
@@ -40,6 +42,10 @@ def read_launch_times(path: Path, tokens: Sequence[str], ids: str, column: str, 
             return None
         there = f"{path.name} has {', '.join(types)}" if types else f"there is no {path.name}"
         raise InputError(f"config: key 'LAUNCH_FIELD' names the column '{column}' of items, but {there}.")
+    if not has_clock:
+        said = "%s: column '%s' says when items came, but the log has no times, so it is left out."
+        logger.warning(said, path, column)
+        return None
     if types[column] != _TYPE:
         what = (
             f"{path}: column '{column}' is {types[column]}; times when items came are numbers on the log's clock, "
@@ -47,7 +53,7 @@ def read_launch_times(path: Path, tokens: Sequence[str], ids: str, column: str, 
         )
         if column != LAUNCH:
             raise InputError(f"{what}.")
-        logger.warning("%s, so it is left out; LAUNCH_FIELD: ~ if it is something else.", what, extra=IN_SUMMARY)
+        logger.warning("%s, so it is left out; LAUNCH_FIELD: ~ if it is something else.", what)
         return None
     frame = read_atomic(path, [ids, column], separator)
     launches = pd.Series(frame[column].to_numpy(), index=frame[ids].astype(str))
@@ -76,7 +82,6 @@ def believed(launched: np.ndarray | None, items: np.ndarray, times: np.ndarray, 
             "LAUNCH_FIELD: only %d of the %d items that were taken say in column '%s' when they came, so it is left "
             "out.",
             *(n_known, len(taken), column),
-            extra=IN_SUMMARY,
         )
         return None
     early = of_each[known] > times[known]
@@ -87,6 +92,5 @@ def believed(launched: np.ndarray | None, items: np.ndarray, times: np.ndarray, 
         "LAUNCH_FIELD: by column '%s' most items were taken before they came (one came at %.15g and was taken at "
         "%.15g), so it is of another clock than the log and is left out.",
         *(column, of_each[row], times[row]),
-        extra=IN_SUMMARY,
     )
     return None

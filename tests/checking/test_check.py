@@ -233,6 +233,25 @@ def test_when_items_came(n_early: int, is_warned: bool, tmp_path: Path) -> None:
     assert not found(texts(tmp_path, "--LAUNCH_FIELD=~"), "Launches")
 
 
+@pytest.mark.parametrize(
+    ("header", "cell", "said"),
+    [
+        ("launch:token", "spring", "column 'launch' is token; times when items came are numbers"),
+        ("launch:float", "1600000000000", "most items were taken before they came"),
+        ("launch:float", "", None),
+    ],
+)
+def test_launches_that_are_left_out(header: str, cell: str, said: str | None, tmp_path: Path) -> None:
+    """Runs said so; the check, which is asked before, did not."""
+    write_log(tmp_path, small_rows())
+    write_log(tmp_path, [[f"i{item:03}", cell] for item in range(24)], ("item_id:token", header), name="log.item")
+    lines = texts(tmp_path)
+    assert found(lines, "warning: ", said) if said else not found(lines, "launch")
+    (tmp_path / "users.txt").write_text("u039\n")
+    both = texts(tmp_path, f"--new_users_file={tmp_path / 'users.txt'}", "--data_split_time=1")
+    assert found(both, "warning: Without effect: data_split_time")
+
+
 def test_launches_of_another_unit(tmp_path: Path) -> None:
     """Days, beside a log in seconds."""
     write_log(tmp_path, small_rows())

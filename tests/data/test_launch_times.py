@@ -47,12 +47,14 @@ def test_without_the_key_or_the_column_there_is_none(header: str, argv: list[str
     assert _log(tmp_path, header, ["1500000000"] * N_ITEMS, *argv).launch_times is None
 
 
-def test_a_log_without_items_or_without_times_has_none(tmp_path: Path) -> None:
+def test_a_log_without_items_or_without_times_has_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_log(tmp_path, small_rows())
     assert load_log(tmp_path).launch_times is None
     write_log(tmp_path, [row[:2] for row in small_rows()], ("user_id:token", "item_id:token"))
+    assert "when items came" not in caplog.text
     _items(tmp_path, "launch:float", ["3"] * N_ITEMS)
     assert load_log(tmp_path).launch_times is None
+    assert "log.item: column 'launch' says when items came, but the log has no times, so it is left out" in caplog.text
 
 
 def test_a_column_of_another_name(tmp_path: Path) -> None:

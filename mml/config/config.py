@@ -23,7 +23,7 @@ from recbole.model.abstract_recommender import SequentialRecommender
 
 from mml import distributed
 from mml.config import keys as config_keys
-from mml.config.gpu import among_given, own_gpu
+from mml.config.gpu import among_given, check_gpus, own_gpu
 from mml.config.rules import check_metrics, check_together
 from mml.config.run_settings import RunSettings
 from mml.config.sources import Loader, Settings, config_dir, lay_over, parse_arguments, read_yaml
@@ -182,7 +182,10 @@ class Config(RecBoleConfig):
         final = self.final_config_dict
         final["gpu_id"] = str(final["gpu_id"])
         final.update(single_spec=True, local_rank=0)  # torchrun's processes are mml.distributed's, not RecBole's
-        wanted = final["use_gpu"] and final["gpu_id"] not in ("", "-1", "cpu")
+        is_named = final["gpu_id"] not in ("", "-1", "cpu")
+        if is_named:
+            check_gpus(final["gpu_id"])
+        wanted = final["use_gpu"] and is_named
         if wanted:
             os.environ["CUDA_VISIBLE_DEVICES"] = among_given(own_gpu(final["gpu_id"], distributed.local_rank()))
         if wanted and torch.cuda.is_available():

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 
 from mml.errors import InputError
 
 # What CUDA_VISIBLE_DEVICES was before a Config set it, also for the processes that this one starts
 _GIVEN_GPUS = os.environ.setdefault("MML_GIVEN_GPUS", os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+
+
+_NAMED = re.compile(r"\d+|(?:GPU|MIG)-[\w/-]+")  # by number, or as nvidia-smi -L names them
+
+
+def check_gpus(gpu_id: str) -> None:
+    """Refuse what names no GPU, such as a setting whose dashes are missing.
+
+    Raises:
+        InputError: says how to name one.
+    """
+    if not all(_NAMED.fullmatch(name.strip()) for name in gpu_id.split(",")):
+        raise InputError(
+            f"config: key 'gpu_id' is '{gpu_id}'; it is the number of a GPU, such as 0 (for torchrun several: 0,1). "
+            "Settings are written --key=value."
+        )
 
 
 def own_gpu(gpu_id: str, local_rank: int) -> str:

@@ -427,6 +427,13 @@ def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch, caplog: pytest
     assert not [record for record in caplog.records if record.name.startswith("mml")]
 
 
+@pytest.mark.parametrize("given", ["seed=3", "x", "0;1", "0,,1"])
+def test_what_names_no_gpu_is_refused(given: str) -> None:
+    """`run_meta.sh NAME seed=3` trained with the default seed, on the CPU."""
+    with pytest.raises(InputError, match=r"key 'gpu_id' is '.*'; it is the number of a GPU, such as 0"):
+        config(argv=(f"--gpu_id={given}",))
+
+
 def test_stages_see_their_own_keys_and_those_before() -> None:
     loaded = config(fusion_epochs=3)
     assert "fusion_epochs" in loaded.of_stage("fusion")

@@ -48,12 +48,21 @@ def read_new_items(table: pd.DataFrame | str | Path, layout: TableLayout | None 
     if own is not None:
         frame = frame.set_index(own)
     frame = frame.rename(columns=lambda column: _TYPE.sub("", str(column)))
-    frame = frame.rename(columns=layout.named([str(column) for column in frame]))
+    frame = _under_one_name(frame.rename(columns=layout.named([str(column) for column in frame])), layout)
     tokens = pd.Index([_as_text(token).strip() for token in frame.index], name="item_id")
     frame = frame.set_axis(tokens)
     if frame.empty and not len(tokens):
         raise InputError("the table of new items has no rows; add a row for each item")
     return _usable(frame, own or "index")
+
+
+def _under_one_name(frame: pd.DataFrame, layout: TableLayout) -> pd.DataFrame:
+    """A column that rows have under both of its names, as those of two clients, is one."""
+    for old, new in layout.other_names.items():
+        if old in frame and new in frame:
+            is_empty = np.array([not _as_text(cell).strip() for cell in frame[new]], dtype=np.bool_)
+            frame = frame.assign(**{new: frame[new].astype(object).mask(is_empty, frame[old])})
+    return frame
 
 
 def _usable(frame: pd.DataFrame, named: str) -> pd.DataFrame:
@@ -74,7 +83,7 @@ def _usable(frame: pd.DataFrame, named: str) -> pd.DataFrame:
 def _with_ids(table: pd.DataFrame | str | Path, layout: TableLayout) -> tuple[pd.DataFrame, str | None]:
     """The table and its column of ids; None where these are a frame's index."""
     if isinstance(table, (str, Path)):
-        frame = read_table(table, layout.separator, layout.encoding, later=True)
+        frame = read_table(table, layout.separator, layout.encoding, later=True, typed=True)
         return frame, layout.item_id_in([str(column) for column in frame], str(table))
     if not isinstance(table, pd.DataFrame):
         raise InputError(f"new items of type {type(table).__name__}: give a DataFrame, or the name of a file of one.")

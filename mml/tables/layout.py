@@ -106,10 +106,14 @@ class TableLayout:
             return "id"
         return _found(columns, self.item_ids, ITEM, "item ids", where)
 
+    @property
+    def other_names(self) -> dict[str, str]:
+        """Column of a table of items -> its name in the dataset, of those that have another."""
+        return dict(self.columns) if self.title is None else {"title": self.title, **self.columns}
+
     def named(self, columns: Sequence[str]) -> dict[str, str]:
         """Column of a table of items -> its name in the dataset, of those that have another and lack that one."""
-        names = dict(self.columns) if self.title is None else {"title": self.title, **self.columns}
-        found = {old: new for old, new in names.items() if old in columns and new not in columns}
+        found = {old: new for old, new in self.other_names.items() if old in columns and new not in columns}
         if len(set(found.values())) < len(found):  # the title by both of its names
             del found["title"]
         return found

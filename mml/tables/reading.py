@@ -34,6 +34,7 @@ def read_table(
     separator: str | None = None,
     encoding: str = "utf-8",
     later: bool = False,
+    typed: bool = False,
 ) -> pd.DataFrame:
     """The table's cells as text, missing ones as ""; columns of dates in parquet or a DataFrame stay dates.
 
@@ -46,6 +47,7 @@ def read_table(
         encoding: of a CSV.
         later: a table that came after the import, which separator and encoding are known of: it may have no rows,
             another separator, and be UTF-8.
+        typed: fractions in JSON and parquet, whose point no mark of the shop's changes, stay numbers.
 
     Raises:
         InputError: there is no such file, or it is damaged.
@@ -64,10 +66,10 @@ def read_table(
         )
         raise InputError(f"{path}: {why}.")
     if path.suffix.lower() in _PARQUET:
-        return numbered(_as_text(_read_parquet(path), str(path), later))
+        return numbered(_as_text(_read_parquet(path), str(path), later, typed))
     if path.suffix.lower() in (*LINES, ARRAY):
         rows = read_objects(path)
-        return _as_text(rows.reset_index(drop=True), str(path), later).set_axis(rows.index)
+        return _as_text(rows.reset_index(drop=True), str(path), later, typed).set_axis(rows.index)
     refuse_packed(path)
     frame = _read_csv(path, separator, _encoding_of(path, encoding, later), later)
     if frame.empty and not later:
@@ -188,7 +190,7 @@ def _separator_of(header: str) -> str:
     return max(_SEPARATORS, key=plain.count)
 
 
-def _as_text(frame: pd.DataFrame, where: str, later: bool) -> pd.DataFrame:
+def _as_text(frame: pd.DataFrame, where: str, later: bool, typed: bool = False) -> pd.DataFrame:
     refuse_same_names(where, frame)
     own = [name for name in frame.index.names if name is not None and name not in frame.columns]
     frame = (frame.reset_index(level=own) if own else frame).reset_index(drop=True)  # set_index() takes no column away
@@ -199,13 +201,13 @@ def _as_text(frame: pd.DataFrame, where: str, later: bool) -> pd.DataFrame:
     columns: dict[str, pd.Series] = {}
     for name in frame:
         try:
-            columns[str(name)] = _column_as_text(frame[name])
+            columns[str(name)] = _column_as_text(frame[name], typed)
         except InputError as error:
             raise error.said_of(f"{where}, column '{name}'") from None
     return pd.DataFrame(columns, index=frame.index)
 
 
-def _column_as_text(column: pd.Series) -> pd.Series:
+def _column_as_text(column: pd.Series, typed: bool) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return column
     missing = column.isna().to_numpy()
@@ -213,10 +215,15 @@ def _column_as_text(column: pd.Series) -> pd.Series:
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
         with np.errstate(invalid="ignore"):  # of infinity
             whole = bool((numbers[~missing] % 1 == 0).all())  # whole numbers with gaps are floats in pandas
-        cells = [f"{number:.0f}" if whole else repr(float(number)) for number in np.where(missing, 0, numbers)]
+        plain = np.where(missing, 0, numbers).tolist()
+        cells: list[object] = [f"{cell:.0f}" if whole else cell if typed else repr(cell) for cell in plain]
     else:
-        cells = [_cell_as_text(cell) for cell in column]
+        cells = [cell if typed and _is_fraction(cell) else _cell_as_text(cell) for cell in column]
     return pd.Series(np.where(missing, "", np.array(cells, dtype=object)), dtype=object)
+
+
+def _is_fraction(cell: object) -> bool:
+    return isinstance(cell, float) and not cell.is_integer()
 
 
 def _cell_as_text(cell: object) -> str:

@@ -60,21 +60,30 @@ class ColumnsMedium(TableMedium[Cells]):
         return {name: separator or (seq_separator if kind.endswith("_seq") else None) for name, kind in types.items()}
 
     def dataset_cells(self, encoder: str, cells: pd.Series, mark: str) -> pd.Series:
-        """Amounts as the import reads them; where no cell is one, they are the encoder's to refuse."""
+        """Amounts as the import reads them; what cannot be read beside the others is read on its own, as one by one.
+
+        Raises:
+            InputError: an amount could be read in two ways, or none is a number.
+        """
         if encoder != "numeric":
             return cells
+        filled = cells.str.strip() != ""
+        read = pd.Series("", cells.index, dtype=object)
+        left = filled.to_numpy()
         try:
-            read = parse_numbers(cells, mark).cells
+            while left.any():
+                read[left] = found = parse_numbers(cells[left], mark).cells
+                left = left & (read == "").to_numpy()
+                if (found == "").all():
+                    break
         except InputError as error:
             raise error.said_of(str(cells.name)) from error
-        wrong = cells[(read == "") & (cells.str.strip() != "")]
-        if (read == "").all():
-            return cells
-        if len(wrong):
-            logger.warning(
-                "%s: %d of %d cells are no numbers and count as empty (item %s: %r).",
-                *(cells.name, len(wrong), len(cells), wrong.index[0], wrong.iloc[0][:60]),
-            )
+        if left.any():
+            first = f"item {cells.index[left][0]}: {cells[left].iloc[0][:60]!r}"
+            if (left == filled).all():
+                raise InputError(f"{cells.name}: no cell is a number ({first}); leave it empty where there is none.")
+            said = "%s: %d of %d cells are no numbers and count as empty (%s)."
+            logger.warning(said, cells.name, left.sum(), len(cells), first)
         return read
 
     def check_cells(self, encoder: str, path: Path, columns: Sequence[str], rows: Mapping[str, Cells]) -> None:

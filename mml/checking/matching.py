@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Collection
+from functools import partial
 
 _MENDED: dict[str, tuple[Callable[[str], str], str]] = {
     "spaces around them": (str.strip, "remove the spaces"),
+    "how their accents are encoded": (partial(unicodedata.normalize, "NFC"), "write both in Unicode's form NFC"),
     "capital letters": (str.casefold, "write the ids alike"),
     "lost leading zeros": (lambda token: token.lstrip("0"), "keep ids as text, not as numbers"),
     "a decimal .0 at the end": (lambda token: token.removesuffix(".0"), "write whole numbers"),

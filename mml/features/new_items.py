@@ -23,12 +23,19 @@ from mml.tables.cells import decoded
 from mml.tables.columns import called
 from mml.tables.ids import broken, says_nothing
 from mml.tables.layout import TableLayout
+from mml.tables.lines import numbered
 from mml.tables.reading import BETWEEN, read_table, refuse_same_names
 
 logger = logging.getLogger(__name__)
 
 SHOWN = 5
+TABLE = "the table of new items"
 _TYPE = re.compile(r":(token|float)(_seq)?$")  # in the headers of RecBole's files
+
+
+def called_table(table: object) -> str:
+    """What messages call a table: a file's name, if it is one."""
+    return str(table) if isinstance(table, (str, Path)) else TABLE
 
 
 def read_new_items(table: pd.DataFrame | str | Path, layout: TableLayout | None = None) -> pd.DataFrame:
@@ -44,7 +51,9 @@ def read_new_items(table: pd.DataFrame | str | Path, layout: TableLayout | None 
         InputError: there is no such file or column, or no row with an id.
     """
     layout = layout or TableLayout()
+    where = called_table(table)
     frame, own = _with_ids(table, layout)
+    places = frame.index if isinstance(table, (str, Path)) else numbered(frame).index
     if own is not None:
         frame = frame.set_index(own)
     frame = frame.rename(columns=lambda column: _TYPE.sub("", str(column)))
@@ -52,8 +61,8 @@ def read_new_items(table: pd.DataFrame | str | Path, layout: TableLayout | None 
     tokens = pd.Index([_as_text(token).strip() for token in frame.index], name="item_id")
     frame = frame.set_axis(tokens)
     if frame.empty and not len(tokens):
-        raise InputError("the table of new items has no rows; add a row for each item")
-    return _usable(frame, own or "index")
+        raise InputError(f"{where} has no rows; add a row for each item")
+    return _usable(frame, own or "index", where, places)
 
 
 def _under_one_name(frame: pd.DataFrame, layout: TableLayout) -> pd.DataFrame:
@@ -65,18 +74,18 @@ def _under_one_name(frame: pd.DataFrame, layout: TableLayout) -> pd.DataFrame:
     return frame
 
 
-def _usable(frame: pd.DataFrame, named: str) -> pd.DataFrame:
-    """Rows with an id, the first of each."""
+def _usable(frame: pd.DataFrame, named: str, where: str, places: pd.Index) -> pd.DataFrame:
+    """Rows with an id, the first of each; the others are said by their places in what `where` names."""
     tokens = pd.Series(frame.index, dtype=object)
     without = ((tokens == "") | says_nothing(tokens) | broken(tokens)).to_numpy()
     again = tokens.duplicated().to_numpy() & ~without
     if without.all():
-        raise InputError(f"the table of new items: no row has a usable {named}")
+        raise InputError(f"{where}: no row has a usable {named}")
     for rows, what in ((without, f"without a usable {named}"), (again, "of an item that an earlier row names")):
         if rows.any():
-            n, place = int(rows.sum()), int(rows.argmax())
-            said = "the table of new items: %d row%s %s left out; the first is row %d: %r."
-            logger.warning(said, n, "s" * (n > 1), what, place + 1, frame.index[place])
+            n, first = int(rows.sum()), int(rows.argmax())
+            said = "%s: %d row%s %s left out; the first is %s %d: %r."
+            logger.warning(said, where, n, "s" * (n > 1), what, places.name, places[first], frame.index[first])
     return frame[~without & ~again]
 
 
@@ -87,12 +96,12 @@ def _with_ids(table: pd.DataFrame | str | Path, layout: TableLayout) -> tuple[pd
         return frame, layout.item_id_in([str(column) for column in frame], str(table))
     if not isinstance(table, pd.DataFrame):
         raise InputError(f"new items of type {type(table).__name__}: give a DataFrame, or the name of a file of one.")
-    refuse_same_names("the table of new items", table)
+    refuse_same_names(TABLE, table)
     columns = [str(column) for column in table]
     if not columns and isinstance(table.index, pd.RangeIndex):
-        raise InputError("the table of new items is empty; add a row for each item.")
+        raise InputError(f"{TABLE} is empty; add a row for each item.")
     if isinstance(table.index, pd.RangeIndex):
-        return table, layout.item_id_in(columns, "the table of new items")
+        return table, layout.item_id_in(columns, TABLE)
     own = called(columns, layout.item_ids)
     if own is None and table.index.name is None and pd.api.types.is_integer_dtype(table.index.dtype):
         with suppress(InputError):  # the numbers of rows that were picked, unless there is no column of ids
@@ -107,6 +116,7 @@ def encode_new_items(
     device: str = "auto",
     progress: bool = False,
     layout: TableLayout | None = None,
+    where: str = TABLE,
 ) -> dict[str, Encoded]:
     """The final vectors of new items, as those that a learner was trained with are.
 
@@ -119,6 +129,7 @@ def encode_new_items(
         device: where models run.
         progress: whether encoders that take long show a progress bar.
         layout: see read_new_items.
+        where: what messages call the table.
 
     Returns:
         Modality -> (vectors float32 [n, dim], present bool [n]), rows as in the table.
@@ -127,7 +138,7 @@ def encode_new_items(
         InputError: a column is missing, a vector has another length, an amount could be read in two ways, a folder
             cannot be read, or no item has anything to encode.
     """
-    _refuse_missing_columns(fitted, frame)
+    _refuse_missing_columns(fitted, frame, where)
     result = {}
     for name, one in fitted.items():
         folder = folders.get(name) if isinstance(folders, Mapping) else folders
@@ -135,7 +146,7 @@ def encode_new_items(
             rows = _rows(name, one, frame, None if folder is None else expanded(folder), layout or TableLayout())
             result[name] = _encoded(one, rows, list(frame.index), device, progress)
         except InputError as error:
-            raise error.said_of(f"new items, {name}") from error
+            raise error.said_of(f"{'new items' if where == TABLE else where}, {name}") from error
     _report({name: present for name, (_, present) in result.items()}, list(frame.index))
     return result
 
@@ -147,7 +158,7 @@ def _columns(name: str, one: FittedFeatures, frame: pd.DataFrame) -> list[str]:
     return list(one.source.separators)
 
 
-def _refuse_missing_columns(fitted: Mapping[str, FittedFeatures], frame: pd.DataFrame) -> None:
+def _refuse_missing_columns(fitted: Mapping[str, FittedFeatures], frame: pd.DataFrame, where: str) -> None:
     absent = [
         f"{column!r}, the {one.dim} numbers of each item's vector, as {name} was trained on a file of vectors"
         if one.source is None
@@ -160,7 +171,7 @@ def _refuse_missing_columns(fitted: Mapping[str, FittedFeatures], frame: pd.Data
         columns = ", ".join(map(str, frame.columns))
         there = f"Beside the ids it has {columns}" if columns else "It has ids alone"
         raise InputError(
-            f"the table of new items has no column {'; '.join(absent)}. {there}; add what is missing, with empty "
+            f"{where} has no column {'; '.join(absent)}. {there}; add what is missing, with empty "
             "cells where an item has nothing."
         )
 

@@ -136,8 +136,6 @@ def clean_items(
             sources[learner] = {"columns": [names[name] for name in wanted], "encoder": encoder}
             if kind == "tokens":
                 sources[learner] |= _lists(frame, {names[name]: name for name in wanted}, remarks)
-    if launches is not None:
-        frame[LAUNCH], types[LAUNCH] = _written(launches, table, remarks), "float"
     nothing = says_nothing(frame["item_id"])
     bad = (frame["item_id"] == "") | broken(frame["item_id"]) | nothing
     left_out.add(f"have no usable {item_id}", np.flatnonzero(bad & ~nothing))
@@ -149,26 +147,31 @@ def clean_items(
     renamed = {old: new for old, new in names.items() if old != new}
     again = frame["item_id"].duplicated() & ~bad
     left_out.add("name an item again (the first is kept)", np.flatnonzero(again))
-    kept = frame[~bad & ~again].reset_index(drop=True)
+    is_kept = (~bad & ~again).to_numpy()
+    if launches is not None:
+        _say_launches(launches, table[launches.column], is_kept, remarks)
+        frame[LAUNCH] = [f"{time:.15g}" if np.isfinite(time) else "" for time in launches.times.tolist()]
+        types[LAUNCH] = "float"
+    kept = frame[is_kept].reset_index(drop=True)
     return ItemRows(kept, types, sources, left_out, remarks, item_id, title, renamed, decimals, launches)
 
 
-def _written(launches: Launches, table: pd.DataFrame, remarks: list[str]) -> list[str]:
-    """The times as a file has them, empty where they are not known; a remark says how many are."""
+def _say_launches(launches: Launches, column: pd.Series, is_kept: np.ndarray, remarks: list[str]) -> None:
+    """Remarks on how many items, which the rows `is_kept` [n] are, say when they came, and on wrong cells."""
     known = np.isfinite(launches.times)
-    if known.any():
-        first, last = (as_date(float(one)) for one in (launches.times[known].min(), launches.times[known].max()))
-        remarks.append(
-            f"Launches: {share(int(known.sum()), len(known))} items came, or will come, from {first} to {last}."
-        )
-    cells = said_launches(table[launches.column])
+    times = launches.times[known & is_kept]
+    if len(times):
+        first, last = (as_date(float(one)) for one in (times.min(), times.max()))
+        n_items = int(is_kept.sum())
+        remarks.append(f"Launches: {share(len(times), n_items)} items came, or will come, from {first} to {last}.")
+    cells = said_launches(column)
     wrong = cells[~known & (cells != "").to_numpy()]
     if len(wrong):
+        cells_are = "cell is no time" if len(wrong) == 1 else "cells are no times"
         remarks.append(
-            f"WARNING: {launches.column}: {len(wrong):,} cells are no times, left empty "
+            f"WARNING: {launches.column}: {len(wrong):,} {cells_are}, left empty "
             f"({wrong.index.name} {wrong.index[0]}: '{wrong.iloc[0]}')."
         )
-    return [f"{time:.15g}" if np.isfinite(time) else "" for time in launches.times.tolist()]
 
 
 def _by_title(text: Sequence[str]) -> list[str]:
@@ -233,7 +236,7 @@ def _numbers(cells: pd.Series, name: str, remarks: list[str]) -> tuple[pd.Series
         )
     if len(wrong):
         remarks.append(
-            f"{name}: {len(wrong):,} cells are no numbers, left empty "
+            f"{name}: {len(wrong):,} {'cell is no number' if len(wrong) == 1 else 'cells are no numbers'}, left empty "
             f"({wrong.index.name} {wrong.index[0]}: '{wrong.iloc[0]}')."
         )
     if numbers.form:

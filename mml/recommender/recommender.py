@@ -21,7 +21,7 @@ from mml.evaluation.cases import WholeHistories
 from mml.evaluation.measured import TOP, measured
 from mml.evaluation.ranking import rank_targets
 from mml.evaluation.scorer import Scorer
-from mml.features.new_items import SHOWN, encode_new_items, read_new_items
+from mml.features.new_items import SHOWN, called_table, encode_new_items, read_new_items
 from mml.files.given import given_folder
 from mml.histories import Given, Histories, among, row_keys, user_ids
 from mml.method_names import FLOOR, FULL, ONLINE
@@ -210,22 +210,23 @@ class Recommender(TrainedParts):
             InputError: a column is missing, there is nothing to encode, or the model has no content to make vectors of.
         """
         _check_images(images)
-        frame = read_new_items(table, self.layout)
+        frame, where = read_new_items(table, self.layout), called_table(table)
         fitted = {name: one.fitted for name, one in self.catalogue.features.items() if one.fitted is not None}
         if not fitted:
             raise InputError("this model has no texts, pictures or other features, so it cannot score new items.")
         known = frame.index.isin(list(self.vocabulary.numbers))
         if known.any():
-            logger.warning("the table of new items: %s", _describe_known(list(frame.index[known])))
+            logger.warning("%s: %s", where, _describe_known(list(frame.index[known])))
         frame = frame[~known]
         if not len(frame):
             return 0
-        encoded = encode_new_items(fitted, frame, images, layout=self.layout)
+        encoded = encode_new_items(fitted, frame, images, layout=self.layout, where=where)
         state = self.state()
         state["items"] = self.vocabulary.with_new(frame).state()
         launched = None
         if self.catalogue.launched is not None and self.counting:
-            launched = launches_in(frame, self.layout, float(self.counting[0].events.times.max(initial=0.0)))
+            latest = float(self.counting[0].events.times.max(initial=0.0))
+            launched = launches_in(frame, self.layout, latest, where)
         state["catalogue"] = self.catalogue.with_new(encoded, len(frame), launched).state()
         self.__dict__.update(Recommender.from_state(state).__dict__)
         return len(frame)

@@ -37,7 +37,8 @@ class Events:
 def read_events(table: str | Path | pd.DataFrame, layout: TableLayout) -> Events:
     """Read a table by what is known of a shop's tables.
 
-    Rows without a user, or with a time that cannot be read, are left out, which the log says.
+    Rows without a user, or with a time that cannot be read, are left out, which the log says; not those that have
+    neither an item nor a time, as a join of customers and orders has of those who have not ordered yet.
 
     Args:
         table: CSV, TSV, parquet, JSON, or a DataFrame.
@@ -61,7 +62,8 @@ def read_events(table: str | Path | pd.DataFrame, layout: TableLayout) -> Events
     seconds = None
     if time is not None and (frame[time].astype(str).str.strip() != "").any():
         seconds = _seconds(frame[time], layout, where)
-        left_out[f"no time that can be read in {time}"] = np.isnan(seconds)
+        is_user_alone = (events["item_id"] == "") & (frame[time].astype(str).str.strip() == "").to_numpy()
+        left_out[f"no time that can be read in {time}"] = np.isnan(seconds) & ~is_user_alone.to_numpy(dtype=bool)
     for why, rows in left_out.items():
         _say(where, why, frame.index[rows])
     kept = np.flatnonzero(~np.any(list(left_out.values()), axis=0))
@@ -106,12 +108,14 @@ def _seconds(cells: pd.Series, layout: TableLayout, where: str) -> np.ndarray:
 
 def _say_without(where: str, item: str, rows: np.ndarray) -> None:
     if rows.any():
-        said = "%s: %d rows have NULL, NaN, None or N/A for %s, and count as rows without an item."
-        logger.warning(said, where, rows.sum(), item)
+        n = int(rows.sum())
+        said = "%s: %d row%s NULL, NaN, None or N/A for %s, and count%s without an item."
+        logger.warning(said, where, n, " has" if n == 1 else "s have", item, "s as a row" if n == 1 else " as rows")
 
 
 def _say(where: str, why: str, numbers: pd.Index) -> None:
     if len(numbers):
         examples = ", ".join(map(str, numbers[:_EXAMPLES])) + (", ..." if len(numbers) > _EXAMPLES else "")
-        said = "%s: %d rows with %s were left out (%s %s)."
-        logger.warning(said, where, len(numbers), why, numbers.name, examples)
+        n = len(numbers)
+        said = "%s: %d row%s with %s %s left out (%s %s)."
+        logger.warning(said, where, n, "s" * (n > 1), why, "was" if n == 1 else "were", numbers.name, examples)

@@ -75,13 +75,16 @@ def _parsed(cells: pd.Series, layout: TableLayout) -> Times:
     return parse_times(cells, layout.time_format, layout.timezone)
 
 
-def launches_in(frame: pd.DataFrame, layout: TableLayout, latest: float) -> np.ndarray:
+def launches_in(
+    frame: pd.DataFrame, layout: TableLayout, latest: float, where: str = "the table of new items"
+) -> np.ndarray:
     """When the items of a later table came, float64 [n]: `latest` where it does not say, NaN for what is no time.
 
     Args:
         frame: one row per item.
         layout: of the shop's tables.
         latest: the moment up to which the log is known: what is added later came no earlier.
+        where: what messages call the table.
 
     Raises:
         InputError: if all that is said is no time.
@@ -95,11 +98,11 @@ def launches_in(frame: pd.DataFrame, layout: TableLayout, latest: float) -> np.n
     seconds = np.full(len(frame), latest)
     is_said = (cells != "").to_numpy()
     if is_said.any():
-        seconds[is_said] = _together(cells[is_said], layout)
+        seconds[is_said] = _together(cells[is_said], layout, where)
     return seconds
 
 
-def _together(cells: pd.Series, layout: TableLayout) -> np.ndarray:
+def _together(cells: pd.Series, layout: TableLayout, where: str) -> np.ndarray:
     """Cells that say something, float64 [n]: what cannot be read beside the others is read on its own, so that items
     that came one by one are read together as they were then.
 
@@ -110,7 +113,7 @@ def _together(cells: pd.Series, layout: TableLayout) -> np.ndarray:
         seconds = parse_launches(cells, layout).seconds
     except UnknownTimes as error:
         raise InputError(
-            f"the table of new items: {error.what}; write when items came as the items' table that was imported has "
+            f"{where}: {error.what}; write when items came as the items' table that was imported has "
             "it, or leave the column out."
         ) from None
     left = np.isnan(seconds)
@@ -121,6 +124,6 @@ def _together(cells: pd.Series, layout: TableLayout) -> np.ndarray:
                 break
             left = np.isnan(seconds)
     if left.any():
-        said = "the table of new items: %s: %d of %d cells are no times, such as '%s'; when these came is not known."
-        logger.warning(said, cells.name, left.sum(), len(cells), cells[left].iloc[0])
+        said = "%s: %s: %d of %d cells are no times, such as '%s'; when these came is not known."
+        logger.warning(said, where, cells.name, left.sum(), len(cells), cells[left].iloc[0])
     return seconds

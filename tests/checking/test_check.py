@@ -337,6 +337,9 @@ def test_why_ids_do_not_match() -> None:
         "lost leading zeros": (1, "007", "7"),
         "a decimal .0 at the end": (1, "9", "9.0"),
     }
+    composed, apart = "caf\u00e9", "cafe\u0301"  # as macOS may write a picture's name
+    (reason,) = why_unmatched([composed], [apart]).items()
+    assert reason == ("how their accents are encoded", (1, composed, apart, "write both in Unicode's form NFC"))
 
 
 def test_ids_that_are_written_in_two_ways() -> None:

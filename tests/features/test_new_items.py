@@ -297,6 +297,19 @@ def test_rows_that_an_import_leaves_out_are_left_out(caplog: pytest.LogCaptureFi
     ]
 
 
+def test_a_files_name_and_line_are_said(shop: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "new.csv"
+    file.write_text('item_id,title\na,"1\n2"\n,3\nb,4\na,5\n')
+    assert read_new_items(file).index.tolist() == ["a", "b"]
+    assert caplog.messages == [
+        f"{file}: 1 row without a usable item_id left out; the first is line 4: ''.",
+        f"{file}: 1 row of an item that an earlier row names left out; the first is line 6: 'a'.",
+    ]
+    file.write_text("item_id,title\n,1\n")
+    with pytest.raises(InputError, match=r"new\.csv: no row has a usable item_id"):
+        read_new_items(file)
+
+
 def test_ids_are_text(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("sku,x\n007,1\n")
     assert read_new_items(tmp_path / "t.csv").index.tolist() == ["007"]

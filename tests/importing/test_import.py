@@ -235,7 +235,7 @@ def test_what_is_left_out_is_named_by_the_line_of_the_file(shop: Path) -> None:
     said = import_log("few.csv", name="few", items="sold.csv", numbers=["price"]).said
     for part in ("no user_id: 1 (line 4)", "for item_id: 1 (line 6)", "read in timestamp, such as 'soon': 1 (line 8)"):
         assert any(part in line for line in said)
-    assert "price: 1 cells are no numbers, left empty (line 4: 'free')." in said
+    assert "price: 1 cell is no number, left empty (line 4: 'free')." in said
     assert "Left out: rows of the items' table that have no usable id: 1 (line 4)." in said
 
 
@@ -265,7 +265,7 @@ def test_prices_with_commas_and_signs(shop: Path) -> None:
     items.loc[3, "price"] = "on request"
     made = import_log("orders.csv", name="shop", items=items, item_id="id", numbers=["price"])
     assert "price: read with a decimal comma, '1.000,50 €' as 1000.50." in made.said
-    assert "price: 1 cells are no numbers, left empty (row 4: 'on request')." in made.said
+    assert "price: 1 cell is no number, left empty (row 4: 'on request')." in made.said
     prices = read_atomic(made.folder / "shop.item")["price"]
     assert [*prices[:3], *prices[4:6]] == [1000.5, 1001.5, 1002.5, 1004.5, 1005.5]
     assert yaml.safe_load(made.config.read_text())["imported"]["decimals"] == {"price": ","}
@@ -400,6 +400,15 @@ def test_a_column_of_that_name_that_is_no_time_is_left(shop: Path) -> None:
     assert any(line.startswith("Not used as when items came: column 'release': 'spring' is no date") for line in said)
     columns = read_atomic(shop / "dataset" / "shop" / "shop.item")
     assert list(columns) == ["item_id", "title", "launch_"]  # else it would be taken for times
+
+
+def test_launches_are_counted_by_items(shop: Path) -> None:
+    """A row for each of an item's pictures or variants counted as an item whose launch is not known."""
+    table = _came(list(range(1, 25)))
+    table = pd.concat([table, table.assign(launch_date=""), table.assign(id="", launch_date="1999-01-01")])
+    said = import_log(orders(), items=table, name="shop", item_id="id", text=["title"], launch="launch_date").said
+    n = len(products())
+    assert any(line.startswith(f"Launches: {min(n, 24)} of {n} ") and "1999" not in line for line in said)
 
 
 def test_cells_that_are_no_times_are_counted(shop: Path) -> None:

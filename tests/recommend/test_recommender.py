@@ -848,7 +848,7 @@ def test_the_command_that_updates(
     line = ["update", str(tmp_path / "model"), "--log", str(tmp_path / "today.csv"), "--output", str(tmp_path / "new")]
     assert main(line) == 0
     out, err = capsys.readouterr()
-    assert err.count("today.csv: 1 rows with no user_id were left out") == 1  # it was read, and said, twice
+    assert err.count("today.csv: 1 row with no user_id was left out") == 1  # it was read, and said, twice
     assert "120 interactions" in out
     assert "NDCG@10 for the 4 newest users" in out
     assert mml.load(tmp_path / "new").recommend({"a": ids[:2]}, top=3)["rank"].tolist() == [1, 2, 3]

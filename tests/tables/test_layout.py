@@ -104,16 +104,24 @@ def test_rows_that_cannot_be_used_are_said(tmp_path: Path, caplog: pytest.LogCap
     text = "Kunde;Artikel;wann\n;x;02.12.2026 09:00\nA;y;soon\n A ; z ;03.12.2026 09:00\nB;;04.12.2026 09:00\n"
     with caplog.at_level(logging.WARNING):
         assert rows(text, tmp_path) == [("A", "z"), ("B", "")]
-    assert "1 rows with no Kunde were left out (line 2)" in caplog.text
-    assert "1 rows with no time that can be read in wann were left out (line 3)" in caplog.text
+    assert "1 row with no Kunde was left out (line 2)" in caplog.text
+    assert "1 row with no time that can be read in wann was left out (line 3)" in caplog.text
+
+
+def test_who_has_not_ordered_yet_is_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As a join of customers and orders has them; they had no list, for want of a time."""
+    text = "Kunde;Artikel;wann\nB;;\nC;NULL; \nA;y;02.12.2026 09:00\nD;z;\n"
+    with caplog.at_level(logging.WARNING):
+        assert sorted(rows(text, tmp_path)) == [("A", "y"), ("B", ""), ("C", "")]
+    assert "1 row with no time that can be read in wann was left out (line 5)" in caplog.text
 
 
 def test_cells_that_stand_for_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     text = "Kunde;Artikel;wann\nNULL;x;02.12.2026 09:00\nA;nan;03.12.2026 09:00\nA;NA;04.12.2026 09:00\n"
     with caplog.at_level(logging.WARNING):
         assert rows(text, tmp_path) == [("A", ""), ("A", "NA")]
-    assert "1 rows with no Kunde were left out (line 2)" in caplog.text
-    assert "1 rows have NULL, NaN, None or N/A for Artikel, and count as rows without an item" in caplog.text
+    assert "1 row with no Kunde was left out (line 2)" in caplog.text
+    assert "1 row has NULL, NaN, None or N/A for Artikel, and counts as a row without an item" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -64,10 +64,10 @@ def of_popularity(
 ) -> ListedItems:
     """The lists of the users `users` [n], of whom nothing is known: what newcomers take first, or what is popular."""
     tasks = _asked_now(parts, parts.now(first_screens(PackedSequences(np.zeros(1, np.int64), np.array([0, 1])))))
-    scores = parts.first_screen(tasks).of_cases(slice(0, 1))(slice(0, parts.catalogue.n_items))
-    scores = scores.cpu().masked_fill(~allowed, -torch.inf)
-    best = best_items(scores, top, parts.vocabulary.n_warm_items, new_items_share)
-    shown = np.exp(best.scores) if parts.counting else best.scores
+    scores = parts.first_screen(tasks).of_cases(slice(0, 1))(slice(0, parts.catalogue.n_items)).cpu()
+    best = best_items(scores.masked_fill(~allowed, -torch.inf), top, parts.vocabulary.n_warm_items, new_items_share)
+    whole = max(1.0, float(scores.exp().sum())) if parts.counting else 1.0  # later items' shares are beside the others'
+    shown = np.exp(best.scores) / whole if parts.counting else best.scores
     n, k = len(users), len(best.items)
     return ListedItems.of(np.repeat(users, k), np.tile(best.items, n), np.tile(shown, n), FLOOR, {})
 

@@ -303,3 +303,15 @@ def test_numbers_of_users_against_a_plain_search(known: list[str], asked: list[s
 def test_what_is_among_others_against_a_plain_search(keys: list[int], known: list[int]) -> None:
     found = among(np.array(keys, dtype=np.uint64), np.unique(np.array(known, dtype=np.uint64)))
     assert found.tolist() == [key in known for key in keys]
+
+
+@pytest.mark.slow
+def test_scores_of_a_first_screen_are_shares_with_items_that_came_later(model: Recommender, rest: pd.DataFrame) -> None:
+    """A new item that many took was taken by 6.2 of all newcomers."""
+    width = {name: one.vectors.shape[1] for name, one in model.catalogue.features.items()}
+    model.add_items(pd.DataFrame([{"item_id": "late", **{name: " ".join(["0.5"] * n) for name, n in width.items()}}]))
+    end = float(rest["timestamp"].max())
+    rows = [{"user_id": f"n{k}", "item_id": "late", "timestamp": end + k} for k in range(200)]
+    lists = model.with_events(pd.DataFrame(rows)).recommend({"nobody": []}, top=len(model.items))
+    assert lists["item_id"][0] == "late"
+    assert lists["score"].sum() == pytest.approx(1, abs=1e-4)

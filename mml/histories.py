@@ -132,6 +132,21 @@ class Histories:
         users = (user for user, own in zip(self.users, self.items, strict=True) for _ in own)
         return row_keys(users, chain.from_iterable(self.items), chain.from_iterable(self.seconds))
 
+    @property
+    def repeats(self) -> np.ndarray:
+        """bool [n_interactions], those of a user, item and time that an earlier row has, as when it was sent again: an
+        import counts them once, too. Without times they cannot be told."""
+        found = np.zeros(sum(map(len, self.items)), dtype=bool)
+        if self.seconds is not None:
+            found[:] = True
+            found[np.unique(self.keys, return_index=True)[1]] = False
+        return found
+
+    def once(self) -> Histories:
+        """Without the repeats."""
+        repeats = self.repeats
+        return self.of_rows(~repeats) if repeats.any() else self
+
     def of_rows(self, kept: np.ndarray) -> Histories:
         """Some of the interactions, bool [n_interactions], of the same users."""
         ends = np.cumsum([len(own) for own in self.items])

@@ -13,7 +13,7 @@ from mml.errors import InputError
 from mml.histories import Histories, among
 from mml.model.learner.slot import EventLearner
 from mml.recommender.parts import Parts
-from mml.recommender.updates import learned_before, repeated, with_new_users
+from mml.recommender.updates import learned_before, with_new_users
 from mml.tables.dates import as_date
 from mml.tables.times import COUNTER
 from mml.updating.newer import Newer
@@ -34,7 +34,7 @@ def with_events(parts: Parts, found: Histories) -> Parts:
         raise InputError("this model has no learner that counts events, such as newcomers; update it, or train again.")
     n_own = len(counting[0].events) - len(parts.counted_at)
     fits = _fits(counting, n_own, found.times)
-    known = learned_before(parts, found) | repeated(found)
+    known = learned_before(parts, found) | found.repeats
     if found.seconds is not None:
         known |= among(found.keys, parts.counted_rows)
     if fits and found.times is not None:

@@ -123,7 +123,7 @@ class Recommender(TrainedParts):
         if (given is None) == (users is None):
             raise InputError("give histories, or the ids of users whom the model's log has.")
         if given is not None:
-            return Histories.read(given, self.vocabulary, self.layout)
+            return Histories.read(given, self.vocabulary, self.layout).once()
         names = user_ids(users)
         found = Histories(names, self._taken_by(names), [])
         missed = [name for name, own in zip(names, found.items, strict=True) if not own]
@@ -309,7 +309,7 @@ class Recommender(TrainedParts):
         _check_shots(shots)
         if log is None:
             return self._measured(top)
-        found = Histories.read(log, self.vocabulary, self.layout)
+        found = Histories.read(log, self.vocabulary, self.layout).once()
         tasks, _ = evaluation_tasks(found.sequences(), self.rules.max_length, shots)
         if not self.rules.repeatable:
             tasks = tasks.take(~tasks.target_in_history)

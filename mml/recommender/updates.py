@@ -56,7 +56,7 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     """
     if parts.log is None:
         raise InputError("this model was saved without its log, so it cannot be updated; train again.")
-    given, again, twice = digest(found), learned_before(parts, found), repeated(found)
+    given, again, twice = digest(found), learned_before(parts, found), found.repeats
     _say_of_repeats(twice)
     found = found.of_rows(~(again | twice))
     numbers = parts.numbers_of(found.users)
@@ -129,16 +129,6 @@ def learned_before(parts: TrainedParts, found: Histories) -> np.ndarray:
     if found.seconds is None:
         return np.zeros(sum(map(len, found.items)), dtype=bool)
     return among(found.keys, parts.learned_rows)
-
-
-def repeated(found: Histories) -> np.ndarray:
-    """bool [n_interactions], those of a user, item and time that an earlier row has, as when it was sent again: an
-    import counts them once, too. Without times they cannot be told."""
-    repeats = np.zeros(sum(map(len, found.items)), dtype=bool)
-    if found.seconds is not None:
-        repeats[:] = True
-        repeats[np.unique(found.keys, return_index=True)[1]] = False
-    return repeats
 
 
 def _say_of_repeats(repeats: np.ndarray) -> None:

@@ -126,8 +126,9 @@ def _read_csv(path: Path, separator: str | None, encoding: str, later: bool) -> 
     except InputError:
         raise
     except UnicodeDecodeError as error:
+        was = encoding.removesuffix("-sig")
         raise InputError(
-            f"{path}: not {encoding} text ({error.reason}); save it as UTF-8, or name its --encoding, such as cp1252, "
+            f"{path}: not {was} text ({error.reason}); save it as UTF-8, or name its --encoding, such as cp1252, "
             "to mml import."
         ) from None
     except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:  # pandas' own errors are ValueErrors

@@ -339,7 +339,7 @@ def test_nothing_is_overwritten_unasked(shop: Path, capsys: pytest.CaptureFixtur
         (["two.csv"], "--user is not given, and user_id and customer_id could be meant"),
         (["times.csv"], "--time is not given, and date and timestamp could be meant"),
         (["ragged.csv"], "ragged.csv, line 3: 3 cells, but the header names 2 columns"),
-        (["latin.csv"], "latin.csv: not utf-8-sig text"),
+        (["latin.csv"], "latin.csv: not utf-8 text"),
         (["empty.csv"], "empty.csv: "),
         (["header.csv"], "header.csv: has a header but no rows"),
     ],

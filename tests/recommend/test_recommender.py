@@ -112,9 +112,9 @@ def test_lists_are_in_the_order_of_these_ranks(model: Recommender, output: Path)
     assert tasks.asked is not None
     histories = pd.DataFrame(
         [
-            (str(case), str(dataset.item_tokens[item]), tasks.asked[case])
+            (str(case), str(dataset.item_tokens[item]), tasks.asked[case] - ago)  # of one time, repeats would be one
             for case in range(len(tasks))
-            for item in tasks.inputs(slice(case, case + 1))[0]
+            for ago, item in reversed(list(enumerate(tasks.inputs(slice(case, case + 1))[0][::-1])))
             if item
         ],
         columns=["user_id", "item_id", "timestamp"],
@@ -670,6 +670,9 @@ def test_what_a_log_has_twice_counts_once(output: Path, caplog: pytest.LogCaptur
     assert twice.update(pd.concat([day, day[::2]])) == report
     assert "30 of 90 interactions repeat user, item and time of another one, and count once." in caplog.text
     assert twice.items.equals(once.items)
+    again = pd.concat([day[::2], day])  # as lists and figures of a table go by it, too
+    pd.testing.assert_frame_equal(once.recommend(again, top=5), once.recommend(day, top=5))
+    pd.testing.assert_frame_equal(once.evaluate(again), once.evaluate(day))
     asked = {"a": ids[:2], "b": []}
     pd.testing.assert_frame_equal(twice.recommend(asked), once.recommend(asked))
     assert twice.update(day)["n_again"] == 60

@@ -53,7 +53,7 @@ def test_the_separator_is_the_headers(separator: str, name: str, tmp_path: Path)
         ),
         (b'a,b\n"1\n",2\n\n3,4\n5,6,7\n', r"a\.csv, line 6: 3 cells, but the header names 2"),
         (b"a;b\n1;2\n3;4;\n", r"line 3: 3 cells, .* the separator \(';'\), or remove the extra cell"),
-        (b"a,b\n\xff,2\n", "not utf-8-sig text"),
+        (b"a,b\n\xff,2\n", "not utf-8 text"),
         (b'a,b\n1,2\n"1,2\n', "line 3: a quote opens that does not close; close or remove it"),
         (b"\x1f\x8b\x08\0", r"is compressed by gzip, which is not read; unpack it first \(gunzip -k a.csv\)"),
         (b"PK\x03\x04\x14", r"is a zip archive, .* or save it as CSV \(UTF-8\) if it is a workbook"),

@@ -138,7 +138,7 @@ def encode_new_items(
         InputError: a column is missing, a vector has another length, an amount could be read in two ways, a folder
             cannot be read, or no item has anything to encode.
     """
-    _refuse_missing_columns(fitted, frame, where)
+    _refuse_missing_columns(fitted, frame, where, layout or TableLayout())
     result = {}
     for name, one in fitted.items():
         folder = folders.get(name) if isinstance(folders, Mapping) else folders
@@ -158,11 +158,14 @@ def _columns(name: str, one: FittedFeatures, frame: pd.DataFrame) -> list[str]:
     return list(one.source.separators)
 
 
-def _refuse_missing_columns(fitted: Mapping[str, FittedFeatures], frame: pd.DataFrame, where: str) -> None:
+def _refuse_missing_columns(
+    fitted: Mapping[str, FittedFeatures], frame: pd.DataFrame, where: str, layout: TableLayout
+) -> None:
+    own = {new: old for old, new in layout.columns.items()}  # as the shop's tables have them
     absent = [
         f"{column!r}, the {one.dim} numbers of each item's vector, as {name} was trained on a file of vectors"
         if one.source is None
-        else f"{column!r} for {name}"
+        else f"{own.get(column, column)!r} for {name}"
         for name, one in fitted.items()
         for column in _columns(name, one, frame)
         if column not in frame

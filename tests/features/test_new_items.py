@@ -279,6 +279,13 @@ def test_ids_in_bytes_are_the_text_that_they_are() -> None:
     assert list(read_new_items(pd.DataFrame({"item_id": [b"c000"], "name": ["x"]})).index) == ["c000"]
 
 
+def test_a_missing_column_is_named_as_the_shop_names_it(shop: Path) -> None:
+    layout = TableLayout(columns={"Product kind": "kind"})
+    fitted = {name: one for name, one in kept(shop).items() if name == "tags"}
+    with pytest.raises(InputError, match="the table of new items has no column 'Product kind' for tags"):
+        encoded(fitted, pd.DataFrame({"item_id": ["x"]}), layout=layout)
+
+
 def test_rows_that_were_picked_keep_their_ids() -> None:
     """Their numbers in the whole table are no ids, unless it has no column of ids."""
     table = pd.DataFrame({"id": ["a1", "a2", "a3"], "title": ["x", "y", "z"]})

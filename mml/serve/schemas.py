@@ -163,13 +163,16 @@ class ItemList(BaseModel):
     items: list[ItemAnswer]
 
 
+_Cell = _KeptText | int | float | bool
+
+
 class NewItem(BaseModel):
     """An item with the columns that the dataset's item table has."""
 
     model_config = ConfigDict(
         extra="allow", strict=True, allow_inf_nan=False, json_schema_extra={"propertyNames": _OF_KEPT_TEXT}
     )
-    __pydantic_extra__: dict[str, _KeptText | int | float | bool | None]
+    __pydantic_extra__: dict[str, _Cell | list[_Cell] | None]  # a list of tokens, or of a vector's numbers
 
     item_id: KeptId
     title: Annotated[_KeptText, Field(max_length=10_000)] | None = None
@@ -177,7 +180,8 @@ class NewItem(BaseModel):
     @model_validator(mode="after")
     def _can_be_read_again(self) -> Self:
         """What is kept is read as a table later, which one null character would make unreadable."""
-        texts = [text for pair in self.row().items() for text in pair if isinstance(text, str)]
+        cells = [(name, *(cell if isinstance(cell, list) else [cell])) for name, cell in self.row().items()]
+        texts = [text for texts_of in cells for text in texts_of if isinstance(text, str)]
         if any(_NULL in text for text in texts):
             raise ValueError("it holds a null character, which no table can")
         if any("\ud800" <= letter <= "\udfff" for text in texts for letter in text):

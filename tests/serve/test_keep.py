@@ -93,6 +93,28 @@ def test_a_null_is_an_empty_cell(serve: Callable[..., Any], tmp_path: Path, monk
     assert found.loc["x1"].to_dict() == {"title": "Espresso machine", "description": "", "price": ""}
 
 
+def test_a_cell_may_be_a_list(serve: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens, and vectors, as JSON has them and an import reads them, were refused."""
+    row = {"item_id": "x1", "title": "Espresso machine", "tags": ["new", "red"], "vec_emb": [0.5, 1]}
+    tables: list[pd.DataFrame] = []
+    add_items = Stub.add_items
+
+    def noted(stub: Stub, table: pd.DataFrame) -> None:
+        tables.append(table)
+        add_items(stub, table)
+
+    monkeypatch.setattr(Stub, "add_items", noted)
+    for _ in range(2):  # once more after a restart
+        with serve() as served:
+            served.client.post("/items", json={"items": [row]})
+            for wrong in (["a\0"], [["a"]], [None], {"a": "b"}):
+                answer = served.client.post("/items", json={"items": [{"item_id": "x2", "tags": wrong}]})
+                assert answer.status_code == 422
+    assert [table.iloc[0].to_dict() for table in tables] == [row] * 2
+    found = read_new_items(tmp_path / "served" / "items.jsonl")
+    assert [found[name].iloc[0].split() for name in ("tags", "vec_emb")] == [["new", "red"], ["0.5", "1"]]
+
+
 def test_a_restart_takes_up_what_was_posted(serve: Callable[..., Any]) -> None:
     with serve() as served:
         served.client.post("/items", json={"items": [{"item_id": "x1", "title": "Espresso machine"}]})

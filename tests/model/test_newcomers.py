@@ -404,6 +404,39 @@ def test_content_counts_where_newcomers_went_by_it(protocol: str) -> None:
             assert same.mean() > 0.95
 
 
+def _of_habits(habit: float) -> EventLog:
+    """A log of users who take with this chance what they had, else anything."""
+    rng = np.random.default_rng(2)
+    users, places = np.repeat(np.arange(150), 6), np.tile(np.arange(6), 150)
+    items = rng.integers(1, 41, len(users))
+    for number in np.flatnonzero((places > 0) & (rng.random(len(users)) < habit)):
+        items[number] = items[number - 1 - rng.integers(places[number])]
+    return EventLog(users, items, np.arange(len(users), dtype=np.float64), places)
+
+
+@pytest.mark.parametrize("protocol", ["frozen", "online"])
+def test_what_a_user_had_comes_again_as_often_as_with_earlier_newcomers(protocol: str) -> None:
+    how = read(NewcomersSettings, {"shots": [1, 2, 3, 4, 5]})
+
+    def chosen(habit: float, repeatable: bool) -> tuple[Chosen, Shares]:
+        events = _of_habits(habit)
+        shares = Shares(events, 41, len(events), repeatable, how=how)
+        return choose(events, shares, protocol, repeatable, FLAT), shares
+
+    assert chosen(0.0, True)[0].repeats < 0.1
+    assert chosen(0.6, False)[0].repeats == 0.0
+    found, shares = chosen(0.6, True)
+    assert found.repeats > 0.3
+    queries = strangers([[7, 9, 7], [3, 0, 0], [0, 0, 0]], [900, 700, 900])
+    own = torch.zeros(3, 41)
+    own[0, [7, 9]], own[1, 3] = torch.tensor([2 / 3, 1 / 3]), 1.0
+    without, whole = (Newcomers(one, shares).scores(queries).exp() for one in (replace(found, repeats=0.0), found))
+    weight = found.repeats * torch.tensor([[1.0], [1.0], [0.0]])  # without a history nothing comes again
+    torch.testing.assert_close(whole, (1 - weight) * without + weight * own, rtol=1e-4, atol=1e-7)
+    again = Newcomers(chosen_of(state_of(found)), shares).scores(queries).exp()
+    torch.testing.assert_close(again, whole)
+
+
 def test_choices_of_a_log_without_content_are_as_they_were() -> None:
     """Weights that were saved before there was content go on: parts that came later are at the end."""
     chosen = _chosen(random_events(0, n_items=N_ITEMS), "frozen")

@@ -16,7 +16,7 @@ from mml.files.bundle import State
 from mml.model.newcomers.ages import AgeCurve
 from mml.model.newcomers.launches import UNTOUCHED, Ages
 from mml.model.newcomers.newness import Newness, learned_newness
-from mml.model.newcomers.parts import ALIKE, FOLLOWERS, NEIGHBOURS, PRESENT, Part, Shares
+from mml.model.newcomers.parts import ALIKE, FOLLOWERS, NEIGHBOURS, PRESENT, Own, Part, Shares
 from mml.model.newcomers.pool import Mixtures, mixture_weights, product_weights
 from mml.model.newcomers.settings import NewcomersSettings
 
@@ -51,6 +51,7 @@ class Chosen:
         newness: how often the next item is one of these, by the time that has passed.
         ages: what is taken of them by the time since their launch; None where that is not known.
         n_cases: number of rolling newcomers' cases.
+        repeats: how often the next item is one that the user had, beyond what all else says.
     """
 
     weights: Mapping[str, np.ndarray]
@@ -60,6 +61,7 @@ class Chosen:
     newness: Newness
     n_cases: int
     ages: AgeCurve | None = None
+    repeats: float = 0.0
 
 
 def choose(
@@ -104,7 +106,8 @@ def choose(
     few = touched.at_random(min(how.product_cases, max(_MOST // (len(weights) * shares.n_items), 1)), _SEED)
     exponents, product = _product(shares, few, weights, floor, repeatable)
     youth = _youth(shares, few, product) if protocol == "online" else 0.0
-    return Chosen(weights, exponents, youth, untouched, newness, len(cases), curve)
+    repeats = _repeats(shares, few, product, youth, floor) if repeatable else 0.0
+    return Chosen(weights, exponents, youth, untouched, newness, len(cases), curve, repeats)
 
 
 def _without_cases(untouched: np.ndarray, newness: Newness, ages: AgeCurve | None) -> Chosen:
@@ -198,6 +201,20 @@ def _youth(shares: Shares, cases: Cases, product: Tensor) -> float:
     return tried[int(np.flatnonzero(of_all >= (1 - how.youth_loss) * of_all.max())[-1])]
 
 
+def _repeats(shares: Shares, cases: Cases, product: Tensor, youth: float, floor: float) -> float:
+    """The weight of what the user had beside the product [N, n_items] that makes what newcomers took likeliest."""
+    found = np.zeros((len(cases), 2))
+    for rows in _blocks(cases.queries, shares.n_items):
+        own, logs = cases.take(rows), product[torch.from_numpy(rows)].numpy().astype(np.float64)
+        logs -= youth * shares.log_presence(own.queries)
+        at = np.arange(len(rows)), own.targets
+        found[rows, 0] = np.exp(logs[at] - _log_of_sum(logs)[:, 0])
+        (had,) = shares.of(own.queries, [Own()])
+        found[rows, 1] = had[at]
+    weight = float(mixture_weights(found, floor)[1])
+    return weight if weight >= shares.how.least_weight else 0.0
+
+
 def _blocks(queries: Queries, n_items: int) -> Iterator[np.ndarray]:
     """The queries' places, some at a time, so that arrays of a block's queries and all items stay small."""
     return blocks_in_time(queries, max(min(_BLOCK, _CELLS // n_items), 1))
@@ -271,8 +288,16 @@ class Newcomers:
             if only is None and self.chosen.youth:
                 has_history = own.shots[:, None] > 0  # youth was chosen on cases that have one
                 logs -= self.chosen.youth * has_history * self._shares.log_presence(own)
-            found[rows] = self._with_untouched(logs, own)
+            logs = self._with_untouched(logs, own)
+            found[rows] = self._with_repeats(logs, own) if only is None and self.chosen.repeats else logs
         return torch.from_numpy(found)
+
+    def _with_repeats(self, logs: np.ndarray, queries: Queries) -> np.ndarray:
+        """The same of whose next item may be one that they had, of the same sum; [c, n_items]."""
+        repeats = np.where(queries.shots > 0, self.chosen.repeats, 0.0)[:, None]
+        (had,) = self._shares.of(queries, [Own()])
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log((1 - repeats) * np.exp(logs) + repeats * had))
 
     def _with_untouched(self, logs: np.ndarray, queries: Queries) -> np.ndarray:
         """The same with the shares of untouched items, and of sum 1 over the counted ones; [c, n_items]."""
@@ -313,6 +338,7 @@ def state_of(chosen: Chosen) -> State:
     of_new = {"untouched": torch.from_numpy(chosen.untouched), "newness": asdict(chosen.newness)}
     numbers = {"youth": chosen.youth, "n_cases": chosen.n_cases}
     state = {"weights": weights, "exponents": dict(chosen.exponents)} | numbers | of_new
+    state |= {"repeats": chosen.repeats} if chosen.repeats else {}
     return state if chosen.ages is None else state | {"ages": torch.from_numpy(chosen.ages.weights)}
 
 
@@ -322,4 +348,5 @@ def chosen_of(state: State) -> Chosen:
     untouched, newness = np.asarray(state["untouched"]), Newness(**state["newness"])
     exponents, youth = dict(state["exponents"]), float(state["youth"])
     ages = AgeCurve(np.asarray(state["ages"])) if "ages" in state else None
-    return Chosen(weights, exponents, youth, untouched, newness, int(state["n_cases"]), ages)
+    rest = int(state["n_cases"]), ages, float(state.get("repeats", 0.0))
+    return Chosen(weights, exponents, youth, untouched, newness, *rest)

@@ -58,8 +58,13 @@ class Alike:
     likeness: float
 
 
+@dataclass(frozen=True)
+class Own:
+    """What the user had, by how often."""
+
+
 Weights = Callable[..., tuple[np.ndarray, np.ndarray]]
-Part = Counts | Unseen | Nearness | Following | Rate | Alike
+Part = Counts | Unseen | Nearness | Following | Rate | Alike | Own
 
 PRESENT: tuple[Part, ...] = (
     Counts(),
@@ -96,7 +101,7 @@ ALIKE: tuple[Part, ...] = tuple(
 
 def _is_own(part: Part) -> bool:
     """Whether what the part says depends on more of a query than its moment and the number of its interactions."""
-    return isinstance(part, Nearness | Following | Alike) or (isinstance(part, Unseen) and part.likeness > 0)
+    return isinstance(part, Nearness | Following | Alike | Own) or (isinstance(part, Unseen) and part.likeness > 0)
 
 
 def _at_one_moment(queries: Queries) -> bool:
@@ -325,7 +330,12 @@ class Shares:
         the same for all."""
         return np.log(self._presence(queries.take(slice(1)) if _at_one_moment(queries) else queries, self.n_items))
 
-    def _plain(self, queries: Queries, part: Counts | Nearness | Following) -> np.ndarray:
+    def _plain(self, queries: Queries, part: Counts | Nearness | Following | Own) -> np.ndarray:
+        if isinstance(part, Own):
+            found = np.zeros((len(queries), self.n_items))
+            rows, places = np.nonzero(queries.histories)
+            np.add.at(found, (rows, queries.histories[rows, places]), 1.0)
+            return found
         if isinstance(part, Nearness):
             return self._memory.scores(queries, part)
         if isinstance(part, Following):

@@ -125,8 +125,8 @@ class NewcomersEntry:
 
     name = "newcomers"
     meaning = (
-        "the learner of newcomers: popularity as events, like-minded users and what follows, weighed by what "
-        "earlier newcomers took; it does not adapt"
+        "the learner of newcomers: popularity as events, like-minded users, what follows and what is alike, weighed by "
+        "what earlier newcomers took; it does not adapt"
     )
     settings = None
     own_settings = NewcomersSettings

@@ -427,6 +427,7 @@ def test_what_a_user_had_comes_again_as_often_as_with_earlier_newcomers(protocol
     assert chosen(0.6, False)[0].repeats == 0.0
     found, shares = chosen(0.6, True)
     assert found.repeats > 0.3
+    assert found.in_words().endswith(f", youth {found.youth:.2f}, repeats {found.repeats:.2f}")
     queries = strangers([[7, 9, 7], [3, 0, 0], [0, 0, 0]], [900, 700, 900])
     own = torch.zeros(3, 41)
     own[0, [7, 9]], own[1, 3] = torch.tensor([2 / 3, 1 / 3]), 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -24,6 +25,8 @@ from mml.model.newcomers.output import NewcomersOutput
 from mml.model.newcomers.parts import Shares
 from mml.model.newcomers.settings import NewcomersSettings
 from mml.settings import Values, read
+
+logger = logging.getLogger(__name__)
 
 _ARRAYS = ("users", "items", "times", "places")  # of a log
 
@@ -147,6 +150,8 @@ class NewcomersEntry:
         ages = learned_ages(events, context.catalogue.launched, repeatable, how)
         untouched = untouched_weights(events, content, repeatable, how, ages)
         chosen = {one: choose(events, shares, one, repeatable, untouched[one], ages) for one in PROTOCOLS}
+        for protocol, one in chosen.items():
+            logger.info("%s, %s: %s.", self.name, protocol, one.in_words())
         return {"chosen": {protocol: state_of(one) for protocol, one in chosen.items()}}
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:

@@ -63,6 +63,11 @@ class Chosen:
     ages: AgeCurve | None = None
     repeats: float = 0.0
 
+    def in_words(self) -> str:
+        """By how much each part counts."""
+        parts = dict(self.exponents) | {"youth": self.youth, "repeats": self.repeats}
+        return ", ".join(f"{name} {value:.2f}" for name, value in parts.items())
+
 
 def choose(
     past: EventLog,

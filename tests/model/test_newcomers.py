@@ -321,6 +321,13 @@ def test_youth_is_the_largest_that_is_hardly_below_the_best(n_newest: int, loss:
     assert _youth(shares, cases, product) == expected
 
 
+def test_without_any_share_to_choose_from_there_is_none() -> None:
+    events, content = _of_genres(True)
+    how = read(NewcomersSettings, {"youths": [], "content_shares": []})
+    chosen = choose(events, Shares(events, len(content), len(events), False, content, how=how), "online", False, FLAT)
+    assert (chosen.youth, chosen.exponents["content"]) == (0.0, 0.0)
+
+
 def test_few_cases_do_not_allow_more_youth() -> None:
     """A tenth of the cases says the same of exponents as all of them, so the same is chosen."""
     shares, cases, product = _of_pairs(np.arange(30) % 3 == 0, youths=[1.0, 0.0], top=1)

@@ -176,7 +176,7 @@ def _with_content(mixtures: Mixtures, targets: Tensor, without: Tensor, full: Te
 
     Likelihood gives it more than the newcomers to come bear out where what is alike replaces what was had.
     """
-    tried = sorted(how.content_shares)
+    tried = sorted(how.content_shares) or [0.0]
     exponents, gains = [torch.lerp(without, full, share) for share in tried], np.zeros((len(targets), len(tried)))
     for some in mixtures.blocks():
         own = targets[some].numpy()
@@ -195,7 +195,7 @@ def _youth(shares: Shares, cases: Cases, product: Tensor) -> float:
     standard errors: of few cases these are wide, and the largest exponents hide the warm items.
     """
     how = shares.how
-    tried = sorted(how.youths)
+    tried = sorted(how.youths) or [0.0]
     gains = np.zeros((len(cases), len(tried)))
     for rows in _blocks(cases.queries, shares.n_items):
         own, logs = cases.take(rows), product[torch.from_numpy(rows)].numpy()

@@ -39,6 +39,13 @@ class RunLog:
         own = self.rows[self.rows["user"].isin(list(users))]
         return {str(user): [str(item) for item in items] for user, items in own.groupby("user", observed=True)["item"]}
 
+    def first(self, user: str, n: int) -> pd.DataFrame:
+        """The first n interactions of a user as a table that `Recommender.recommend` reads: `item_id` and, if there is
+        a time, `timestamp`."""
+        own = self.rows[self.rows["user"] == user].head(n)
+        table = pd.DataFrame({"item_id": own["item"].astype(str)})
+        return table.assign(timestamp=own["time"]) if self.has_time else table
+
 
 def read_log(run: Path, dataset: str) -> RunLog:
     """The log that a run was made of, as it is today, with what the run's settings leave of it.

@@ -68,7 +68,7 @@ def test_shares_of_untouched_items_are_in_proportion_to_the_curve() -> None:
     offer = np.log(np.exp(logits).sum() + 1)
     passed = (1340.0 - 1199.0) / 1199.0
     share = model.chosen.newness.share(np.array([passed]), np.array([offer]))
-    np.testing.assert_allclose(np.exp(scores[untouched]).sum(), share, rtol=1e-4)
+    np.testing.assert_allclose(np.exp(scores[untouched]).sum(), (1 - model.chosen.repeats) * share, rtol=1e-4)
 
 
 def test_an_item_of_unknown_launch_has_the_curves_last_weight() -> None:

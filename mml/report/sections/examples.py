@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,11 +71,22 @@ def _examples(evidence: Evidence, model: Recommender) -> Iterator[_Example]:
     cases = {int(row): (str(frame["user_id"].iat[row]), int(evidence.cases.shots[row])) for row in rows}
     given = {str(row): evidence.histories[user][:shots] for row, (user, shots) in cases.items()}
     as_trained = evidence.model_is_as_trained
-    lists = model.recommend(given, top=TOP, explain=True) if as_trained else None
+    lists = _asked(evidence, model, cases) if as_trained else None
     for row, (user, shots) in cases.items():
         target = str(frame["target_item"].iat[row])
         listed = _written(evidence, user, shots) if lists is None else lists[lists["user_id"] == str(row)]
         yield _Example(row, user, given[str(row)], target, listed)
+
+
+def _asked(evidence: Evidence, model: Recommender, cases: Mapping[int, tuple[str, int]]) -> pd.DataFrame:
+    """The model's lists of the cases, each asked when the user's latest interaction came, as in the run."""
+    log = evidence.log
+    assert log is not None
+    tables = [log.first(user, shots).assign(user_id=str(row)) for row, (user, shots) in cases.items() if shots]
+    without: dict[str, list[str]] = {str(row): [] for row, (_, shots) in cases.items() if not shots}
+    found = [model.recommend(pd.concat(tables), top=TOP, explain=True)] if tables else []
+    found += [model.recommend(without, top=TOP, explain=True)] if without else []
+    return pd.concat(found)
 
 
 def _written(evidence: Evidence, user: str, shots: int) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from mml.model.newcomers.content import unit_content
 from mml.model.newcomers.following import Following
 from mml.model.newcomers.launches import UNTOUCHED, Unseen, learned, untouched_weights
 from mml.model.newcomers.nearness import Nearness
-from mml.model.newcomers.parts import ALIKE, FOLLOWERS, NEIGHBOURS, PRESENT, Alike, Counts, Part, Rate, Shares
+from mml.model.newcomers.parts import ALIKE, FOLLOWERS, NEIGHBOURS, PRESENT, Alike, Counts, Own, Part, Rate, Shares
 from mml.model.newcomers.pool import Mixtures, mixture_weights, product_weights
 from mml.model.newcomers.settings import NewcomersSettings
 from mml.settings import read
@@ -275,7 +275,7 @@ def test_mixtures_are_the_weighted_shares_of_their_parts(protocol: str, repeatab
     events = random_events(5, n_items=N_ITEMS)
     content = unit_content([np.random.default_rng(1).normal(size=(N_ITEMS + 3, 4))])
     cases = _cases(events, protocol).take(slice(0, 40))
-    parts: list[Part] = [*PRESENT, *NEIGHBOURS, *FOLLOWERS, *UNTOUCHED]
+    parts: list[Part] = [*PRESENT, *NEIGHBOURS, *FOLLOWERS, *ALIKE, Own(), *UNTOUCHED]
     weights = np.random.default_rng(2).dirichlet(np.ones(len(parts)), 2)
     weights[1, ::2] = 0.0
 

@@ -27,8 +27,8 @@ class NewcomersSettings:
     cases: int = setting(2500, "Cases of these newcomers that mixtures are fitted to, at most.", low=1)
     product_cases: int = setting(
         1000,
-        "Cases that the product's exponents are fitted to, at most; of more than 350,000 items fewer, so that their "
-        "scores take 4 GB.",
+        "Cases that the product's exponents are fitted to, at most; of more than 268,000 items (357,000 without "
+        "content) fewer, so that their scores take 4 GB.",
         low=1,
     )
     depth: int = setting(30, "Targets further down a list than about this place count for nothing in the fits.", low=1)

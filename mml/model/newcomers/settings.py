@@ -33,7 +33,11 @@ class NewcomersSettings:
     )
     depth: int = setting(30, "Targets further down a list than about this place count for nothing in the fits.", low=1)
     depth_cases: int = setting(200, "Cases from which the share of an item at that depth is estimated, at most.", low=1)
-    top: int = setting(10, "The kernels of neighbours and of followers are chosen by NDCG at this place.", low=1)
+    top: int = setting(
+        10,
+        "Kernels of neighbours and followers, `content_shares` and `youths` are chosen by NDCG at this place.",
+        low=1,
+    )
     backing: float = setting(
         0.1,
         "Share of the present in the mixtures of neighbours, followers and content, beside its own.",

@@ -76,8 +76,8 @@ def rank_targets(
 
     The place among items of equal score is drawn at random from a generator of `seed`, the same draw for every
     scorer, so that ties are neither a gain nor a loss: a scorer that scores all items alike comes out at chance. A
-    score of -inf is below all others and like any other -inf; where one is NaN or inf there is no order, and the target
-    comes last.
+    score of -inf is below all others and like any other -inf; where the target's is NaN or inf there is no order, and
+    it comes last.
 
     Args:
         scorer: of N cases.

@@ -445,6 +445,20 @@ def test_what_a_user_had_comes_again_as_often_as_with_earlier_newcomers(protocol
     torch.testing.assert_close(again, whole)
 
 
+def test_of_what_a_user_had_later_items_count_like_others() -> None:
+    """Their shares are beside those of the counted items, but in a history each item has its part of the whole."""
+    events = _of_habits(0.6)
+    how = read(NewcomersSettings, {"shots": [1, 2, 3, 4, 5]})
+    found = choose(events, Shares(events, 41, len(events), True, how=how), "online", True, FLAT)
+    shares = Shares(events, 44, len(events), True, counted=41, how=how)
+    queries = strangers([[7, 42, 42], [42, 43, 42]], [900, 900])
+    own = torch.zeros(2, 44)
+    own[0, [7, 42]], own[1, [42, 43]] = torch.tensor([1 / 3, 2 / 3]), torch.tensor([2 / 3, 1 / 3])
+    without, whole = (Newcomers(one, shares).scores(queries).exp() for one in (replace(found, repeats=0.0), found))
+    expected = (1 - found.repeats) * without + found.repeats * own
+    torch.testing.assert_close(whole, expected, rtol=1e-4, atol=1e-7)
+
+
 def test_choices_of_a_log_without_content_are_as_they_were() -> None:
     """Weights that were saved before there was content go on: parts that came later are at the end."""
     chosen = _chosen(random_events(0, n_items=N_ITEMS), "frozen")

@@ -73,9 +73,8 @@ def test_an_item_has_one_id(serve: Callable[..., Any], tmp_path: Path) -> None:
         assert served.client.post("/items", json={"items": [row]}).json() == {"added": 1, "already_known": []}
 
 
-def test_a_null_is_an_empty_cell(serve: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A column whose cells were all null was said to be missing, with the advice to leave the cells empty."""
-    row = {"item_id": "x1", "title": "Espresso machine", "description": None, "price": None}
+def _noted_tables(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
+    """The tables of items that models will be given."""
     tables: list[pd.DataFrame] = []
     add_items = Stub.add_items
 
@@ -84,6 +83,13 @@ def test_a_null_is_an_empty_cell(serve: Callable[..., Any], tmp_path: Path, monk
         add_items(stub, table)
 
     monkeypatch.setattr(Stub, "add_items", noted)
+    return tables
+
+
+def test_a_null_is_an_empty_cell(serve: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column whose cells were all null was said to be missing, with the advice to leave the cells empty."""
+    row = {"item_id": "x1", "title": "Espresso machine", "description": None, "price": None}
+    tables = _noted_tables(monkeypatch)
     for _ in range(2):  # once more after a restart
         with serve() as served:
             served.client.post("/items", json={"items": [row]})
@@ -96,14 +102,7 @@ def test_a_null_is_an_empty_cell(serve: Callable[..., Any], tmp_path: Path, monk
 def test_a_cell_may_be_a_list(serve: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens, and vectors, as JSON has them and an import reads them, were refused."""
     row = {"item_id": "x1", "title": "Espresso machine", "tags": ["new", "red"], "vec_emb": [0.5, 1]}
-    tables: list[pd.DataFrame] = []
-    add_items = Stub.add_items
-
-    def noted(stub: Stub, table: pd.DataFrame) -> None:
-        tables.append(table)
-        add_items(stub, table)
-
-    monkeypatch.setattr(Stub, "add_items", noted)
+    tables = _noted_tables(monkeypatch)
     for _ in range(2):  # once more after a restart
         with serve() as served:
             served.client.post("/items", json={"items": [row]})

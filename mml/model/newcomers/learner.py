@@ -26,8 +26,8 @@ LEARNERS: dict[str, tuple[Part, ...]] = {
     "followers": FOLLOWERS,
     "content": ALIKE,
 }
-"""Each is a mixture of the present's parts and one of these, or by content all of them."""
-_BY_CONTENT = "content"  # the last one
+"""Each is a mixture of the present's parts and, of these, the best one; that by content has all of them."""
+_BY_CONTENT = "content"  # the last one, so that all but the last exponent are those without it
 
 _ALL: tuple[Part, ...] = PRESENT + NEIGHBOURS + FOLLOWERS + ALIKE
 _COLUMN = {part: column for column, part in enumerate(_ALL)}
@@ -300,8 +300,10 @@ class Newcomers:
 
     def _with_repeats(self, logs: np.ndarray, queries: Queries) -> np.ndarray:
         """The same of whose next item may be one that they had, of the same sum; [c, n_items]."""
-        repeats = np.where(queries.shots > 0, self.chosen.repeats, 0.0)[:, None]
         (had,) = self._shares.of(queries, [Own()])
+        whole = had.sum(1, keepdims=True)  # not 1 where the history has items that came later
+        had /= np.where(whole > 0, whole, 1.0)
+        repeats = np.where(whole > 0, self.chosen.repeats, 0.0)
         with np.errstate(divide="ignore"):
             return np.asarray(np.log((1 - repeats) * np.exp(logs) + repeats * had))
 

@@ -94,7 +94,7 @@ FOLLOWERS: tuple[Part, ...] = (
 """Of which the learner by what follows has one."""
 
 ALIKE: tuple[Part, ...] = tuple(
-    Alike(Counts(life), likeness) for life in (0.0, 2.0**-2, 2.0**-4, 2.0**-6, 2.0**-8) for likeness in (2.0, 4.0, 8.0)
+    Alike(Counts(life), power) for life in (0.0, 2.0**-2, 2.0**-4, 2.0**-6, 2.0**-8) for power in (2.0, 4.0, 8.0)
 )
 """Of the learner by content."""
 
@@ -300,7 +300,7 @@ class Shares:
         presence = self._presence(moments, limit) if any(isinstance(one, Rate) for one in parts) else None
         likenesses = {one.likeness for one in parts if isinstance(one, Alike)}
         like = self._likeness(queries, limit) if likenesses else np.zeros(0)
-        alike = {likeness: np.exp(likeness * like) for likeness in likenesses}
+        alike = {power: np.exp(power * like) for power in likenesses}
         for part in parts:
             if isinstance(part, Unseen):
                 yield self.untouched.counts(queries if part.likeness else moments, part, slice(limit), of_content)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from mml.evaluation.scorer import ItemScores, of_rows
-from mml.model.fusion import FUSIONS
+from mml.model.fusion import FUSIONS, pool_weights
 from mml.model.fusion.cases import FusionCases
 from mml.model.fusion.pool import Pool
 from mml.model.fusion.pool_scorer import usual_scores
-from mml.model.fusion.pool_weights import PoolWeights, Spread, expected_weights, likeliest
+from mml.model.fusion.pool_weights import PoolWeights, Spread, Trials, best_ranking, expected_weights, likeliest
 from mml.model.fusion.slot import ExplainedScorer, FusionShape
 from mml.model.fusion.standardised import StandardisedScores
 from mml.model.learner.outputs import Output, StateOutput
@@ -244,8 +244,10 @@ def test_its_settings_survive() -> None:
     assert FUSIONS["pool"].restored(shape, fusion.state(), {}) == fusion
     assert isinstance(fusion, Pool)
     assert fusion.weights is None
-    weighted = replace(fusion, weights=(0.25, 0.75))
+    weighted = replace(fusion, weights=(0.25, 0.75), weights_online=(0.5, 0.5))
     assert FUSIONS["pool"].restored(shape, weighted.state(), {}) == weighted
+    earlier = {name: value for name, value in weighted.state().items() if name != "weights_online"}
+    assert FUSIONS["pool"].restored(shape, earlier, {}) == replace(weighted, weights_online=None)
     assert (fusion.others, fusion.untouched, fusion.temperature, fusion.untouched_online) == (0.7, 0.2, 0.3, 0.1)
 
 
@@ -350,3 +352,74 @@ def test_numbers_of_threads_change_nothing() -> None:
         torch.set_num_threads(before)
     assert found[0].temperature == found[1].temperature
     assert torch.equal(found[0].weights, found[1].weights)
+
+
+TRIALS = Trials(n=60, spread=0.8, strength=4.0, top=3, cases=2000)
+
+
+def _ranking(cases: FusionCases, users: Tensor, start: Tensor = WEIGHTS, how: Trials = TRIALS) -> Tensor:
+    return best_ranking(cases, 0, users, start, how)
+
+
+def _ndcg(cases: FusionCases, weights: Tensor, top: int) -> Tensor:
+    """NDCG@top [N] by its definition."""
+    logits = _logits(cases, weights, 1.0)
+    above = (logits > logits.gather(1, cases.target[:, None])).sum(1)
+    return torch.where(above < top, 1 / (above + 2).double().log2(), 0.0)
+
+
+def test_trials_count_by_what_they_rank_well() -> None:
+    """By the definition, one trial after the other; users of three cases each."""
+    cases, users = _cases(300, 0.3), torch.arange(300) // 3
+    draws = torch.Generator().manual_seed(0)
+    torch.randperm(300, generator=draws)
+    noise = torch.randn(30, 3, generator=draws, dtype=torch.float64)
+    logs, counts = [], []
+    for moved in (torch.zeros(3), *noise, *-noise):
+        weights = (WEIGHTS.log() + 0.8 * moved).softmax(0)
+        logs.append(weights.log())
+        counts.append(4.0 * _ndcg(cases, weights, 3).view(100, 3).mean(1).sum())
+    mean = torch.stack(counts).softmax(0) @ torch.stack(logs)
+    torch.testing.assert_close(_ranking(cases, users), mean.softmax(0), atol=2e-4, rtol=0)
+
+
+def test_who_ranks_best_gets_more_the_more_users_say_so() -> None:
+    one = torch.tensor([0.02, 0.96, 0.02], dtype=torch.float64)
+    cases = _cases(900, 0.2, one)
+    found = [float(_ranking(cases, torch.arange(900) % n)[1]) for n in (1, 30, 900)]
+    assert 0.3 < found[0] < found[1] < found[2]
+
+
+@pytest.mark.parametrize("how", [replace(TRIALS, strength=0.0), replace(TRIALS, n=0), replace(TRIALS, spread=1e-9)])
+def test_without_evidence_or_trials_weights_stay(how: Trials) -> None:
+    found = _ranking(_cases(200, 0.3), torch.arange(200), how=how)
+    torch.testing.assert_close(found, WEIGHTS, atol=1e-4, rtol=0)
+
+
+def test_who_has_no_weight_is_not_tried() -> None:
+    start = torch.tensor([0.6, 0.4, 0.0], dtype=torch.float64)
+    many = replace(TRIALS, strength=1000.0)  # so that most trials count for nothing
+    found = _ranking(_cases(500, 0.3), torch.arange(500), start, many)
+    assert float(found[2]) == 0.0
+    assert float(found.sum()) == pytest.approx(1.0, abs=2e-4)
+
+
+def test_blocks_of_another_size_change_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = _cases(200, 0.3)
+    whole = _ranking(cases, torch.arange(200))
+    monkeypatch.setattr(pool_weights, "_CELLS", 61 * 50 * 7)
+    assert torch.equal(_ranking(cases, torch.arange(200)), whole)
+
+
+def test_few_of_many_cases_are_enough_to_judge_by() -> None:
+    cases = _cases(2000, 0.3)
+    found = _ranking(cases, torch.arange(2000), how=replace(TRIALS, cases=400))
+    assert not torch.equal(found, _ranking(cases, torch.arange(2000)))
+    torch.testing.assert_close(found, _ranking(cases, torch.arange(2000)), atol=0.2, rtol=0)
+
+
+def test_a_fixed_mixture_has_the_temperature_that_makes_it_likeliest() -> None:
+    expected = PoolWeights(expected_weights(3, 0, 0.6), 0.5)
+    found = likeliest(_cases(4000, 0.3), 0, torch.arange(4000), expected, Spread(0.5, 0.7), WEIGHTS)
+    torch.testing.assert_close(found.weights, WEIGHTS)
+    assert found.temperature == pytest.approx(0.3, rel=0.1)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mml.model.fusion.mean import FixedWeights
 from mml.model.fusion.pool_scorer import FrozenPoolScorer, OnlinePoolScorer, usual_scores
-from mml.model.fusion.pool_weights import PoolWeights, Spread, expected_weights, likeliest
+from mml.model.fusion.pool_weights import PoolWeights, Spread, Trials, best_ranking, expected_weights, likeliest
 from mml.model.fusion.slot import FUSIONS, FusedScorer, FusionFit, FusionShape, State, TrainedFusion
 from mml.model.fusion.standardised import StandardisedScores
 from mml.settings import read, setting
@@ -40,6 +40,22 @@ class PoolSettings:
         "users it takes to move them.",
         low=0.001,
     )
+    fusion_trials: int = setting(
+        160,
+        "fusion_method pool: so many weights are tried around the likeliest ones, and those that rank the validation "
+        "users' next items well count more in their mean; 0 for the likeliest alone.",
+        low=0,
+    )
+    fusion_trials_spread: float = setting(
+        0.8, "fusion_method pool: standard deviation of the logarithms of the weights that are tried.", low=0.001
+    )
+    fusion_trials_strength: float = setting(
+        4.0,
+        "fusion_method pool: what a validation user's NDCG counts: a trial has e^strength times as much weight for a "
+        "user whose next items come first instead of not at all.",
+        low=0.0,
+    )
+    fusion_trials_top: int = setting(10, "fusion_method pool: places of that NDCG.", low=1)
     fusion_untouched: float = setting(
         0.7,
         "fusion_method pool: factor of the other learners' score of an item that nobody has touched yet, where that is "
@@ -94,10 +110,11 @@ class Pool:
 
     and the warm items together keep the share that p gives them: the others were trained before new items came and say
     nothing of how likely these are. Weights and t are what makes the validation users' next items likeliest, drawn
-    towards what is expected of them the more, the fewer these users are. An item that nobody has touched has the score
+    towards what is expected of them the more, the fewer these users are. Weights around these then count by how well
+    they rank those items (`best_ranking`), and t is fitted to their mean. An item that nobody has touched has the score
     c z where that is above 0 and more: the others may have evidence that it fits this user.
-    Online p has seen what is popular by now, the others what was when they were trained: of what they say of a user
-    most of what they say of all is taken off. An item has the score
+    Online p has seen what is popular by now, the others what was when they were trained: of what they say of a user,
+    by the likeliest weights, most of what they say of all is taken off. An item has the score
 
         x + a (z - o u) / s + g  if it is warm, u the mean of z over users at large
         x                        if somebody has touched it since, or no other learner has a score for it
@@ -116,9 +133,10 @@ class Pool:
         untouched_online: c'.
         usual: u of the first items, all warm ones among them, float32 [n]; None where there were no users to fit it to,
             then online is as frozen.
-        weights: of the learners, of sum 1; None where there were no users to fit them to, then those expected.
+        weights: of the learners, frozen, of sum 1; None where there were no users to fit them to, then those expected.
         usual_online: o.
         launched: k.
+        weights_online: the same online, where only those of the others count, among each other; None for no others.
     """
 
     names: tuple[str, ...]
@@ -131,25 +149,27 @@ class Pool:
     weights: tuple[float, ...] | None = None
     usual_online: float = 1.0
     launched: float = 0.0
+    weights_online: tuple[float, ...] | None = None
     needs_context: ClassVar[bool] = False
 
     def scorer(self, scores: StandardisedScores, context: Tensor) -> FusedScorer:
         found = scores.shares
         if found is None or len(self.names) == 1:
             return FixedWeights(dict.fromkeys(self.names, 1.0 / len(self.names))).scorer(scores, context)
-        weights = expected_weights(len(self.names), self.names.index(found[0]), self.others)
-        if self.weights is not None:
-            weights = torch.tensor(self.weights)
+        expected = expected_weights(len(self.names), self.names.index(found[0]), self.others)
+        frozen = expected if self.weights is None else torch.tensor(self.weights)
+        online = frozen if self.weights_online is None else torch.tensor(self.weights_online)
         if self.usual is not None and found[1].is_online:
             off = self.usual_online * self.usual
             return OnlinePoolScorer(
-                scores, *found, weights, self.others_online, self.untouched_online, off, self.launched
+                scores, *found, online, self.others_online, self.untouched_online, off, self.launched
             )
-        return FrozenPoolScorer(scores, *found, weights, self.untouched, self.temperature, self.launched)
+        return FrozenPoolScorer(scores, *found, frozen, self.untouched, self.temperature, self.launched)
 
     def state(self) -> State:
-        weights = None if self.weights is None else list(self.weights)
-        return {name: getattr(self, name) for name in (*_NUMBERS, "usual")} | {"weights": weights}
+        frozen, online = (one if one is None else list(one) for one in (self.weights, self.weights_online))
+        weights = {"weights": frozen, "weights_online": online}
+        return {name: getattr(self, name) for name in (*_NUMBERS, "usual")} | weights
 
 
 _NUMBERS = ("others", "untouched", "temperature", "others_online", "untouched_online", "usual_online", "launched")
@@ -180,26 +200,35 @@ class PoolEntry:
         if data is None or data.scores.shares is None or len(names) == 1:
             return pool
         anchor = names.index(data.scores.shares[0])
-        found = likeliest(
-            data.cases,
-            anchor,
-            data.users,
-            PoolWeights(expected_weights(len(names), anchor, own.fusion_others), own.fusion_temperature),
-            Spread(own.fusion_others_spread, own.fusion_temperature_spread),
-        )
-        shown = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, found.weights.tolist(), strict=True))
-        logger.info("The pool's weights by the validation users: %s; temperature %.2f.", shown, found.temperature)
+        expected = PoolWeights(expected_weights(len(names), anchor, own.fusion_others), own.fusion_temperature)
+        spread = Spread(own.fusion_others_spread, own.fusion_temperature_spread)
+        online = frozen = likeliest(data.cases, anchor, data.users, expected, spread)
+        if own.fusion_trials:
+            trials = Trials(
+                own.fusion_trials,
+                own.fusion_trials_spread,
+                own.fusion_trials_strength,
+                own.fusion_trials_top,
+            )
+            ranking = best_ranking(data.cases, anchor, data.users, online.weights, trials)
+            frozen = likeliest(data.cases, anchor, data.users, expected, spread, ranking)
+        shown = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, frozen.weights.tolist(), strict=True))
+        logger.info("The pool's weights by the validation users: %s; temperature %.2f.", shown, frozen.temperature)
         return replace(
             pool,
-            weights=tuple(found.weights.tolist()),
-            temperature=found.temperature,
-            usual=usual_scores(data.scores, found.weights),
+            weights=tuple(frozen.weights.tolist()),
+            weights_online=tuple(online.weights.tolist()),
+            temperature=frozen.temperature,
+            usual=usual_scores(data.scores, online.weights),
         )
 
     def restored(self, shape: FusionShape, state: State, values: Mapping[str, object]) -> TrainedFusion:
         numbers = {name: float(state.get(name, _LATER.get(name, 0.0))) for name in _NUMBERS}
-        weights = None if state["weights"] is None else tuple(state["weights"])
-        return Pool(tuple(shape.names), **numbers, usual=state["usual"], weights=weights)
+        # pools of earlier versions have no weights of their own online
+        frozen, online = (
+            None if state.get(name) is None else tuple(state[name]) for name in ("weights", "weights_online")
+        )
+        return Pool(tuple(shape.names), **numbers, usual=state["usual"], weights=frozen, weights_online=online)
 
 
 FUSIONS.add(PoolEntry())

@@ -13,8 +13,8 @@ from torch import Tensor
 from mml.data.events import EventLog
 from mml.data.moments import PROTOCOLS
 from mml.data.rolling import Cases, Queries, rolling_newcomers
-from mml.model.log.histories import decayed
 from mml.model.newcomers.ages import AgeCurve, AgedCases, ages_at, fitted_curve, log_offer
+from mml.model.newcomers.content import likeness
 from mml.model.newcomers.pool import mixture_weights
 from mml.model.newcomers.settings import NewcomersSettings
 
@@ -157,20 +157,6 @@ def _aged(past: EventLog, first: np.ndarray, there: np.ndarray, cases: Cases, la
     untouched = first[items][None] >= cases.queries.known[:, None]
     ages = ages_at(past, len(past), cases.queries, launched[items])
     return AgedCases(ages, untouched, np.searchsorted(items, cases.targets))
-
-
-def likeness(queries: Queries, content: np.ndarray, items: np.ndarray, decay: float) -> np.ndarray:
-    """Likeness of items to what the user had, float64 [c, k]: products with its mean of length 1.
-
-    Args:
-        queries: c of them.
-        content: float64 [n_items, d].
-        items: float64 [k, d], the content of k items.
-        decay: weight of each earlier item of a history against the next.
-    """
-    inside = np.minimum(queries.histories, len(content) - 1)
-    mean = np.einsum("cl,cld->cd", decayed(queries.histories, decay), content[inside])
-    return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)) @ items.T
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from mml.data.events import EventLog
 from mml.data.rolling import Queries
 from mml.model.log.counter import DecayedCounts
 from mml.model.newcomers.ages import AgeCurve
+from mml.model.newcomers.content import Content
 from mml.model.newcomers.following import Following
-from mml.model.newcomers.launches import Unseen, likeness
+from mml.model.newcomers.launches import Unseen
 from mml.model.newcomers.memory import Memory
 from mml.model.newcomers.nearness import Nearness
 from mml.model.newcomers.newness import passed
@@ -143,9 +144,8 @@ class Shares:
         self._places = np.minimum(events.places, self.how.furthest)
         self._counts: dict[Hashable, DecayedCounts] = {}
         self._moment: tuple[int, dict[tuple[tuple[Part, ...], int], np.ndarray]] = -1, {}
-        self._content = content
-        rest = launches, self.how.likeness_decay, span, launched
-        self.untouched = Untouched(events, n_items, content, self.counted, *rest)
+        self._content = None if content is None else Content(content, self.how.likeness_decay, launches)
+        self.untouched = Untouched(events, n_items, self._content, self.counted, span, launched)
         self._first = self.untouched.first
 
     @property
@@ -299,7 +299,10 @@ class Shares:
         moments = queries.take(slice(1)) if _at_one_moment(queries) else queries
         presence = self._presence(moments, limit) if any(isinstance(one, Rate) for one in parts) else None
         likenesses = {one.likeness for one in parts if isinstance(one, Alike)}
-        like = self._likeness(queries, limit) if likenesses else np.zeros(0)
+        like = np.zeros(0)
+        if likenesses:
+            assert self._content is not None
+            like = self._content.likeness(queries, slice(limit))
         alike = {power: np.exp(power * like) for power in likenesses}
         for part in parts:
             if isinstance(part, Unseen):
@@ -341,11 +344,6 @@ class Shares:
         if isinstance(part, Following):
             return self._memory.following(queries, part)
         return self._counted(queries, part)
-
-    def _likeness(self, queries: Queries, limit: int) -> np.ndarray:
-        """Of items to what the user had, float64 [c, limit]."""
-        assert self._content is not None
-        return likeness(queries, self._content, self._content[:limit], self.how.likeness_decay)
 
     def _presence(self, queries: Queries, limit: int) -> np.ndarray:
         """Share of the events that came since an item's first one, float64 [c, limit]."""

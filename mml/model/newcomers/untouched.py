@@ -7,10 +7,8 @@ import numpy as np
 from mml.data.events import EventLog
 from mml.data.rolling import Queries
 from mml.model.newcomers.ages import AgeCurve, ages_at, log_offer
-from mml.model.newcomers.launches import Unseen, likeness
-
-Some = slice | np.ndarray
-"""Items: those below a number, or int64 [k], ascending."""
+from mml.model.newcomers.content import Content, Some
+from mml.model.newcomers.launches import Unseen
 
 
 class Untouched:
@@ -19,10 +17,8 @@ class Untouched:
     Args:
         events: the log.
         n_items: number of items, the padding item included.
-        content: float64 [n_items, d], 0 where an item has none; None for no content at all.
+        content: of the items; None for no content at all.
         counted: scores are told from the best of the items below this one.
-        launches: float64 [d], what those of the log up to T tell of content; None for nothing.
-        decay: of a history's items, see `likeness`.
         n_past: how many of the events came up to T; ages are counted in spans of these.
         launched: float64 [n_items], when the items came, NaN where that is not known; None if it never is.
     """
@@ -31,20 +27,18 @@ class Untouched:
         self,
         events: EventLog,
         n_items: int,
-        content: np.ndarray | None,
+        content: Content | None,
         counted: int,
-        launches: np.ndarray | None,
-        decay: float,
         n_past: int,
         launched: np.ndarray | None = None,
     ) -> None:
-        self._decay, self._events, self._n_past, self._launched = decay, events, n_past, launched
-        self._n_events, self._content, self._counted, self._launches = len(events), content, counted, launches
+        self._events, self._n_past, self._launched = events, n_past, launched
+        self._n_events, self._content, self._counted = len(events), content, counted
         self.first = events.first_touches(n_items)
         """int64 [n_items], the number of the event that was each item's first."""
         self._begins = self.first.copy()
         self._begins[0] = -1  # the padding item counts as touched
-        self._latest = -1, np.zeros(0, dtype=np.int64), np.zeros((0, 0))  # the earliest moment, items, their content
+        self._latest = -1, np.zeros(0, dtype=np.int64)  # the earliest moment, and the items
 
     def at(self, known: np.ndarray, items: Some) -> np.ndarray:
         """bool [c, k], items that nobody had touched before event `known` [c]; never the padding item."""
@@ -55,8 +49,7 @@ class Untouched:
         """int64 [k], the items that are untouched at one of these moments at least; those of the latest are kept."""
         earliest = int(known.min(initial=self._n_events))
         if self._latest[0] != earliest:
-            items = np.flatnonzero(self._begins >= earliest)
-            self._latest = earliest, items, np.zeros((0, 0)) if self._content is None else self._content[items]
+            self._latest = earliest, np.flatnonzero(self._begins >= earliest)
         return self._latest[1]
 
     def n_counted(self, items: np.ndarray) -> int:
@@ -97,12 +90,10 @@ class Untouched:
         unseen = self.at(queries.known, items)
         if self._content is None or part == Unseen():
             return unseen.astype(np.float64) if by_age is None else np.where(unseen, np.exp(by_age), 0.0)
-        content, plain = self._latest[2] if items is self._latest[1] else self._content[items], Unseen(likeness=1.0)
+        by_launches, plain = self._content.by_launches(items)[None], Unseen(likeness=1.0)
         if part.likeness and plain not in kept:
-            kept[plain] = likeness(queries, self._content, content, self._decay)
-        nothing = np.zeros((1, len(content)))
-        by_launches = nothing if self._launches is None else (content @ self._launches)[None]
-        scores = part.scores(by_launches, kept[plain] if part.likeness else nothing)
+            kept[plain] = self._content.likeness(queries, items)
+        scores = part.scores(by_launches, kept[plain] if part.likeness else np.zeros_like(by_launches))
         own = np.where(unseen, scores if by_age is None else scores + by_age, -np.inf)
         n_counted = self._counted if isinstance(items, slice) else self.n_counted(items)
         top = own[:, :n_counted].max(1, keepdims=True, initial=-np.inf)

@@ -66,6 +66,8 @@ clean:
 	rm -rf $(VENV) $(VENV)-tools sbom.json build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+NO_LINK := if [ -L $(VENV) ]; then echo "make: $(VENV) is a link, and what it leads to would be emptied: remove the link" >&2; exit 1; fi
+
 $(INSTALLED): requirements.lock setup.py
 	@case "$(PY_VERSION)" in \
 	  3.1[1-3]) ;; \
@@ -73,6 +75,7 @@ $(INSTALLED): requirements.lock setup.py
 	  2.*|3.[0-9]|3.10) echo "make: '$(PYTHON)' is Python $(PY_VERSION); mml needs 3.11 or later: make PYTHON=python3.12" >&2; exit 1 ;; \
 	  *) echo "make: warning: mml is made for Python 3.11 to 3.13, '$(PYTHON)' is $(PY_VERSION)" >&2 ;; \
 	esac
+	@$(NO_LINK)
 	@echo "Installing into $(VENV) (Python $(PY_VERSION)), this takes a few minutes the first time ..."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet -r requirements.lock
@@ -83,6 +86,7 @@ $(INSTALLED): requirements.lock setup.py
 # recbole comes last, or pip would complain of what its metadata ask for.
 HASHED := --no-deps --only-binary :all: --require-hashes
 install-hashed:
+	@$(NO_LINK)
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet $(HASHED) -r <(sed '/^recbole==/,/[^\\]$$/d' requirements.hashes)
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.lock)"

@@ -204,3 +204,17 @@ def test_scripts_without_packages_say_so(script: str, repo_root: Path, tmp_path:
     assert done.returncode == 2
     (said,) = done.stderr.splitlines()
     assert said.startswith(f"error: {bare} does not run, or has not what mml needs: make install")
+
+
+@pytest.mark.parametrize("target", ["install", "install-hashed"])
+def test_what_a_link_leads_to_is_not_emptied(repo_root: Path, tmp_path: Path, target: str) -> None:
+    for file in ("Makefile", "setup.py", "requirements.lock"):
+        (tmp_path / file).write_bytes((repo_root / file).read_bytes())
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    (tmp_path / ".venv").symlink_to(elsewhere)
+    done = subprocess.run(["make", target], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "make: .venv is a link, and what it leads to would be emptied: remove the link" in done.stderr
+    assert (elsewhere / "kept").exists()

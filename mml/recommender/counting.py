@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,10 +11,10 @@ from mml.data.sequences import PackedSequences
 from mml.errors import InputError
 from mml.histories import Histories, among
 from mml.model.learner.slot import EventLearner
+from mml.recommender.clocks import are_of_its_clock
 from mml.recommender.parts import Parts
 from mml.recommender.updates import learned_before, with_new_users
 from mml.tables.dates import as_date
-from mml.tables.times import COUNTER
 from mml.updating.newer import Newer
 
 logger = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ def with_events(parts: Parts, found: Histories) -> Parts:
     if not counting:
         raise InputError("this model has no learner that counts events, such as newcomers; update it, or train again.")
     n_own = len(counting[0].events) - len(parts.counted_at)
-    fits = _fits(counting, n_own, found.times)
+    fits = are_of_its_clock(parts, found.times)
     known = learned_before(parts, found) | found.repeats
     if found.seconds is not None:
         known |= among(found.keys, parts.counted_rows)
@@ -61,7 +60,7 @@ def with_events(parts: Parts, found: Histories) -> Parts:
     order = np.lexsort((at, rank[owners]))
     sequences = PackedSequences(items[order], np.concatenate(([0], np.cumsum(counts[by_user]))))
     at = at[order]
-    times = at if _fits(counting, n_own, at) else None
+    times = at if are_of_its_clock(parts, at) else None
     whole.learners = dict(parts.learners)
     for name, one in parts.learners.items():
         if isinstance(one, EventLearner):
@@ -107,20 +106,6 @@ def _end_of(learner: EventLearner, n_own: int, counted_at: np.ndarray) -> float:
     """When the latest event came that is learned or counted."""
     own = learner.events.times[:n_own]
     return float(max(own[-1] if n_own else 0.0, counted_at[-1] if len(counted_at) else -np.inf))
-
-
-def _fits(counting: Sequence[EventLearner], n_own: int, times: np.ndarray | None) -> bool:
-    """Whether the events' times are of the log's clock: not dates where that one only counts, as a server's are.
-
-    Args:
-        counting: the learners that count events.
-        n_own: how many of their events are learned.
-        times: float64 [n], of what is to be counted.
-    """
-    if times is None or not all(one.has_times for one in counting):
-        return False
-    is_counter = any(n_own and one.events.times[n_own - 1] < COUNTER for one in counting)
-    return not is_counter or bool((times < COUNTER).all())
 
 
 def _end_of_training(learner: EventLearner) -> float:

@@ -21,6 +21,7 @@ from mml.method_names import FLOOR, FULL
 from mml.model.fusion.slot import ExplainedScorer, FusedScorer
 from mml.model.fusion.standardised import StandardisedScores
 from mml.ranked_lists import BestItems, ListedItems, best_items
+from mml.recommender.clocks import are_of_its_clock, are_steps
 from mml.recommender.parts import TrainedParts
 from mml.tables.times import COUNTER
 
@@ -43,6 +44,8 @@ def of_histories(
     """The lists of the users `rows` [n] of some histories, of whom something is known, block by block."""
     if not len(rows):
         return
+    if found.times is not None and (not are_of_its_clock(parts, found.times) or are_steps(parts, found.times)):
+        found = replace(found, seconds=None)  # they have put each history in order, and say no more
     numbers = parts.numbers_of([found.users[row] for row in rows])  # of nobody are they themselves like-minded
     tasks = _asked_now(parts, parts.now(found.tasks(rows, parts.rules.max_length), numbers))
     outputs = parts.outputs(tasks)

@@ -19,6 +19,7 @@ from mml.evaluation.cases import WholeHistories
 from mml.evaluation.ranking import rank_targets
 from mml.evaluation.significance import per_case_ndcg, per_user
 from mml.histories import Histories, among, keys_of
+from mml.recommender.clocks import are_of_its_clock
 from mml.recommender.lists import BLOCK
 from mml.recommender.parts import Parts, TrainedParts
 from mml.settings import read
@@ -60,12 +61,14 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
     _say_of_repeats(twice)
     found = found.of_rows(~(again | twice))
     numbers = parts.numbers_of(found.users)
-    newer = Newer.of(found.sequences(), found.times, numbers, len(parts.log), found.order)
+    times = found.times if are_of_its_clock(parts, found.times) else None  # its keys tell all the same what is learned
+    newer = Newer.of(found.sequences(), times, numbers, len(parts.log), found.order)
     if not len(newer.users) and not again.any():
         skipped = f", {found.n_unknown:,} with unknown ones" if found.n_unknown else ""
         raise InputError(f"nothing can be learned from this log: it has no interaction with a known item{skipped}.")
-    _say_of_old(parts, found)
-    _say_of_future(found)
+    if times is not None:
+        _say_of_old(parts, times)
+        _say_of_future(times)
     tasks = _to_judge(parts, newer)
     able = newer.users[np.isin(newer.users, tasks.users)]
     judges = able[len(able) - max(1, len(able) // read(UpdateSettings, parts.values).update_judges) :]
@@ -137,27 +140,24 @@ def _say_of_repeats(repeats: np.ndarray) -> None:
         logger.warning(said, f"{int(repeats.sum()):,}", f"{len(repeats):,}")
 
 
-def _say_of_old(parts: TrainedParts, found: Histories) -> None:
+def _say_of_old(parts: TrainedParts, times: np.ndarray) -> None:
     """Of interactions from before the end of the log that the parts were trained on, who may be in it."""
     ends = [float(one.events.times[one.n_past - 1]) for one in parts.counting if one.n_past and one.has_times]
-    if found.times is None or not ends:
+    if not ends:
         return
-    n_old = int((found.times <= ends[0]).sum())
+    n_old = int((times <= ends[0]).sum())
     if n_old:
         logger.warning(
             "%s of %s interactions are no later than the end of the log that the model was trained on (%s), and not in "
             "it; they are learned as if they had come then.",
             f"{n_old:,}",
-            f"{len(found.times):,}",
+            f"{len(times):,}",
             as_date(ends[0]),
         )
 
 
-def _say_of_future(found: Histories) -> None:
+def _say_of_future(times: np.ndarray) -> None:
     """Of times that no clock shows yet: the log's end moves there with one of them, and stays."""
-    times = found.times
-    if times is None or not len(times):
-        return
     late = times > far_ahead()
     if late.any():
         logger.warning(

@@ -627,6 +627,31 @@ def test_an_update_that_harms_is_not_kept(output: Path) -> None:
     assert model.update({**short, "one": ids[:1]})["n_interactions"] == 51  # who cannot judge leaves it to the others
 
 
+def test_times_of_another_clock_are_an_order_alone(output: Path) -> None:
+    """A server's are dates where a log may have an order's numbers; a table of a log with dates may number steps."""
+    model = mml.load(output / "tiny" / "latest")
+    ids = list(model.items.index)
+    day = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": ids[:3], "timestamp": [2.0, 1.0, 1.0]})
+    now = time.time()
+    by_row = model.recommend({"a": [ids[1], ids[0]], "b": [ids[2]]}, explain=True)
+    events = model.counting[0].events
+    lasted = events.times[-1] - events.times[0]
+    object.__setattr__(events, "times", events.times + now - lasted / 2 - events.times[-1])  # so that it ended lately
+    wanted = model.recommend({"a": [ids[1], ids[0]], "b": [ids[2]]}, explain=True)
+    assert not wanted.equals(by_row)  # it is asked now
+    found = model.recommend(day, explain=True)
+    pd.testing.assert_frame_equal(found, wanted, check_exact=False, atol=1e-3)
+
+    object.__setattr__(events, "times", np.arange(len(events), dtype=float))
+    dates = day.assign(timestamp=[now + 2, now, now + 1])
+    lists = [model.recommend(one, explain=True) for one in ({"a": [ids[1], ids[0]], "b": [ids[2]]}, dates)]
+    pd.testing.assert_frame_equal(lists[0], lists[1])
+    report = model.update(dates)
+    assert model.counting[0].events.times[-3:].tolist() == [len(events), len(events) + 1, len(events) + 2]
+    assert model.counting[0].events.items[-3:].tolist() == [2, 3, 1]
+    assert (report["n_interactions"], model.update(dates)["n_again"]) == (3, 3)
+
+
 def test_a_log_that_has_grown_is_learned_where_it_has(
     output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

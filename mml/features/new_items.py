@@ -199,7 +199,8 @@ def _source_rows(
             name: _dataset_cells(medium, source.encoder, frame[name], mark, layout.decimals.get(name, ""))
             for name, mark in source.separators.items()
         }
-        rows = medium.rows(pd.DataFrame(cells, dtype=str), source.separators)
+        marks = {name: mark or medium.between for name, mark in source.separators.items()}
+        rows = medium.rows(pd.DataFrame(cells, dtype=str), marks)
         return dict(zip(frame.index, rows, strict=True))
     if folder is None or not isinstance(medium, FolderMedium):
         return {}
@@ -212,8 +213,9 @@ def _dataset_cells(
 ) -> pd.Series:
     """A column's cells as str, those that somebody wrote as the dataset's own would be."""
     given = [decoded(cell) for cell in column]
+    between = separator or medium.between or " "
     cells = pd.Series(
-        [_as_text(cell, separator or " ").replace(BETWEEN, separator or " ") for cell in given],
+        [_as_text(cell, between).replace(BETWEEN, between) for cell in given],
         column.index,
         dtype=object,
         name=column.name,

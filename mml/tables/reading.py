@@ -229,5 +229,5 @@ def _is_fraction(cell: object) -> bool:
 
 def _cell_as_text(cell: object) -> str:
     if isinstance(cell, (list, np.ndarray)):
-        return BETWEEN.join(str(decoded(one)) for one in cell)
+        return BETWEEN.join(str(decoded(one)) for one in cell if one is not None)
     return str(decoded(cell))

@@ -116,6 +116,20 @@ def test_the_cache_gives_the_fit_back_and_makes_it_again_where_it_is_missing(
             assert all(np.array_equal(array, right[0][key]) for key, array in left[0].items())
 
 
+def test_a_list_in_a_column_of_single_tokens_is_its_tokens(shop: Path, tmp_path: Path) -> None:
+    """Of a shop whose items have one category each; two of them were one that nobody knows, and the item had none."""
+    item = shop / "shop.item"
+    item.write_text(item.read_text().replace("kind:token_seq", "kind:token"))
+    tags = {"tags": kept(shop)["tags"]}
+    cells = ["shoe sale1", ["shoe sale1", "shoe sale2"], ["shoe sale2", None]]
+    frame = pd.DataFrame({"item_id": ["n1", "n2", "n3"], "kind": cells})
+    vectors, present = encoded(tags, frame)["tags"]
+    assert present.all()
+    np.testing.assert_array_equal(vectors[1], np.maximum(vectors[0], vectors[2]))
+    frame.to_json(tmp_path / "new.jsonl", orient="records", lines=True)
+    np.testing.assert_array_equal(encoded(tags, tmp_path / "new.jsonl")["tags"][0], vectors)
+
+
 def test_cells_of_any_type_are_taken(shop: Path) -> None:
     fitted = {name: one for name, one in kept(shop).items() if name in ("txt", "tags", "price")}
     frame = pd.DataFrame(

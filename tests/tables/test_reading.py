@@ -18,7 +18,7 @@ def test_a_frame_of_any_types_becomes_text() -> None:
             "whole": [1.0, np.nan, 30000000.0],  # pandas makes floats of whole numbers with gaps
             "part": [0.5, 1.0, np.nan],
             "int": [1, 2, 3],
-            "tags": [["a", "b"], [], np.array(["c"])],
+            "tags": [["a", None, "b"], [], np.array(["c"])],
             "text": ["NA", None, "x"],
             "day": pd.to_datetime(np.array(["2024-01-01", "NaT", "2024-01-03"], dtype="datetime64[D]")),
         },

@@ -143,12 +143,15 @@ class TableMedium(Medium[Row]):
     Attributes:
         nothing: what the command says of items that cannot be encoded.
         flags: the command's names for the argument that names the columns.
+        between: what stands between the parts of a list in a cell of a column without a separator, so that `rows`
+            splits there; None where a list is one text.
     """
 
     place: ClassVar[str] = "columns"
     place_hint: ClassVar[str] = "of a table"
     nothing: ClassVar[str] = "have nothing that the encoder can use and get no row"
     flags: ClassVar[tuple[str, ...]] = ("--columns",)
+    between: ClassVar[str | None] = None
 
     @abstractmethod
     def rows(self, frame: pd.DataFrame, separators: Mapping[str, str | None]) -> list[Row]:

@@ -15,6 +15,7 @@ from mml.features.media.base import TableMedium, TableSource
 from mml.features.outliers import check_column
 from mml.settings import setting
 from mml.tables.numbers import parse_numbers
+from mml.tables.reading import BETWEEN
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class ColumnsMedium(TableMedium[Cells]):
     encoders: ClassVar[Mapping[str, str]] = COLUMNS
     default_encoder = "multihot"
     modality = "attributes"
+    between = BETWEEN
 
     def encoder_class(self, name: str) -> type:
         """Multi-hot tokens or standardised numbers."""

@@ -199,21 +199,22 @@ def keys_of(names: Iterable[str]) -> np.ndarray:
     return np.frombuffer(bytearray(digests), dtype=np.uint64)
 
 
-def listed(what: str, ids: object, ordered: bool = False) -> list[object]:
-    """Item ids as a list.
+def listed(what: str, ids: object, ordered: bool = False, of: str = "item") -> list[object]:
+    """Ids as a list.
 
     Args:
         what: they are, for messages.
         ids: any iterable.
         ordered: whether their order matters.
+        of: what the ids are of, for messages.
 
     Raises:
         InputError: for a text, a single number, nothing, or a set where the order matters.
     """
     if isinstance(ids, (str, bytes)):
-        raise InputError(f"{what} is the text {ids!r}; give a list of item ids.")
+        raise InputError(f"{what} is the text {ids!r}; give a list of {of} ids.")
     if not isinstance(ids, Iterable):
-        raise InputError(f"{what} is {ids!r}; give a list of item ids.")
+        raise InputError(f"{what} is {ids!r}; give a list of {of} ids.")
     if ordered and isinstance(ids, (set, frozenset)):
         raise InputError(f"{what} is a set, which has no order; give a list, the oldest first.")
     return list(ids)
@@ -227,7 +228,9 @@ def user_ids(users: object) -> list[str]:
     """
     if isinstance(users, (Mapping, pd.DataFrame)):
         raise InputError(f"users is a {type(users).__name__}; give a list of user ids, or these as histories.")
-    whole = [int(one) if isinstance(one, float) and one.is_integer() else one for one in listed("users", users)]
+    whole = [
+        int(one) if isinstance(one, float) and one.is_integer() else one for one in listed("users", users, of="user")
+    ]
     names = [str(one).strip() for one in whole]
     for one, name in zip(whole, names, strict=True):
         if not name or is_no_id(name):

@@ -268,7 +268,8 @@ def test_users_of_the_log_are_known_by_their_ids(
         with pytest.raises(InputError, match="give histories, or the ids of users whom the model's log has"):
             model.recommend(**wrong)  # type: ignore[arg-type]
     assert model.recommend(users=[1.0, " 1", 1]).user_id.unique().tolist() == ["1"]
-    refused: dict[str, Any] = {"is the text 'x'; give a list": "x", "is a dict; give a list of user ids": {"1": []}}
+    refused: dict[str, Any] = {"is the text 'x'; give a list of user ids": "x", "is 7; give a list of user ids": 7}
+    refused |= {"is a dict; give a list of user ids": {"1": []}}
     refused |= {"has None in the place of an id": [1, None], "has nan in": [np.nan], "has ' ' in": [" "]}
     for said, given_users in refused.items():
         with pytest.raises(InputError, match=f"users {said}"):

@@ -17,7 +17,7 @@ from mml.tables.dates import as_date
 from mml.tables.ids import about_rounded, broken, says_nothing
 from mml.tables.launches import said_launches
 from mml.tables.numbers import parse_numbers
-from mml.tables.reading import BETWEEN
+from mml.tables.reading import BETWEEN, OBJECT
 
 _KINDS = {"text": "token_seq", "tokens": "token", "numbers": "float"}
 _LEARNERS = {"text": ("txt", "tfidf"), "tokens": ("tokens", "multihot"), "numbers": ("numbers", "numeric")}
@@ -129,6 +129,7 @@ def clean_items(
                 frame[names[name]], mark = _numbers(cells, name, remarks)
                 decimals |= {names[name]: mark} if mark else {}
             else:
+                remarks += _are_objects(cells)
                 frame[names[name]] = cells if kind == "tokens" else _one_line(cells)
             types[names[name]] = _KINDS[kind]
         if wanted:
@@ -138,6 +139,7 @@ def clean_items(
                 sources[learner] |= _lists(frame, {names[name]: name for name in wanted}, remarks)
     nothing = says_nothing(frame["item_id"])
     bad = (frame["item_id"] == "") | broken(frame["item_id"]) | nothing
+    bad |= table[item_id].astype(str).str.startswith(OBJECT)
     left_out.add(f"have no usable {item_id}", np.flatnonzero(bad & ~nothing))
     left_out.add(f"have NULL, NaN, None or N/A for {item_id}", np.flatnonzero(nothing))
     remarks += [f"WARNING: {one}" for one in about_rounded([ids[item_id]])]
@@ -216,6 +218,17 @@ def _may_be_several(cells: pd.Series, name: str, of_lists: str | None) -> list[s
             mend = mend or f"leave one of {' '.join(_MARKS)} out of all cells, to stand between the lists' tokens"
             return [f"WARNING: {name}: a cell such as '{example}' is taken for one token; {mend}."]
     return []
+
+
+def _are_objects(cells: pd.Series) -> list[str]:
+    """A word about cells that are JSON objects, such as a title by language."""
+    objects = cells[cells.str.startswith(OBJECT)]
+    if objects.empty:
+        return []
+    example = objects.iloc[0].removeprefix(OBJECT)[:60]
+    are = "1 cell is an object" if len(objects) == 1 else f"{len(objects):,} cells are objects"
+    mend = "give the parts that are meant columns of their own"
+    return [f"WARNING: {cells.name}: {are}, such as {example}, taken as written; {mend}."]
 
 
 def _one_line(cells: pd.Series) -> pd.Series:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mml.errors import InputError
 from mml.tables.ids import about_rounded, broken, says_nothing
-from mml.tables.reading import BETWEEN
+from mml.tables.reading import BETWEEN, OBJECT
 from mml.tables.times import Times, parse_times
 
 _EXAMPLES = 3
@@ -91,6 +91,8 @@ def clean_log(
         drop(f"have NULL, NaN, None or N/A for {name}", says_nothing(frame[column]))
         is_list = frame[column].str.contains(BETWEEN, regex=False)
         drop(f"have a list for {name} (give each of its parts a row of its own)", is_list)
+        is_object = table[name].astype(str).str.startswith(OBJECT)
+        drop(f"have an object for {name} (give the part of it that is the id a column of its own)", is_object)
     drop("have an id with a tab or a line's end in it", broken(frame["user_id"]) | broken(frame["item_id"]))
     if time is not None:
         unread = frame["timestamp"].isna().to_numpy()
@@ -113,6 +115,6 @@ def _such_as(cells: pd.Series) -> str:
 
 def clean_ids(table: pd.DataFrame, columns: Sequence[str]) -> tuple[dict[str, pd.Series], int]:
     """The columns as text without spaces around, and how many cells had some."""
-    plain = {name: table[name].astype(str) for name in columns}
+    plain = {name: table[name].astype(str).str.removeprefix(OBJECT) for name in columns}
     stripped = {name: cells.str.strip() for name, cells in plain.items()}
     return stripped, sum(int((stripped[name] != plain[name]).sum()) for name in plain)

@@ -13,7 +13,7 @@ import pandas as pd
 from mml.errors import InputError
 from mml.tables.ids import says_nothing
 from mml.tables.layout import TableLayout
-from mml.tables.reading import read_table
+from mml.tables.reading import OBJECT, read_table
 from mml.tables.times import UnknownTimes, parse_times
 
 logger = logging.getLogger(__name__)
@@ -54,8 +54,10 @@ def read_events(table: str | Path | pd.DataFrame, layout: TableLayout) -> Events
     if len({user, item, time}) < 3:
         raise InputError(f"{where}: users, items and times must be three different columns; it has {user} and {item}.")
     events = pd.DataFrame({"user_id": frame[user].astype(str), "item_id": frame[item].astype(str)}, dtype=object)
+    is_object = events["user_id"].str.startswith(OBJECT).to_numpy(dtype=bool)
     events = events.apply(lambda cells: cells.str.strip()) if len(events) else events
     left_out = {f"no {user}": (events["user_id"] == "").to_numpy() | says_nothing(events["user_id"])}
+    left_out[f"an object for {user}"] = is_object
     without = says_nothing(events["item_id"])
     _say_without(where, item, without)
     events["item_id"] = events["item_id"].mask(without, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 from pathlib import Path
@@ -25,6 +26,8 @@ _ATOMIC = (".inter", ".item", ".user")  # RecBole's, without quotes
 _TABS = (".tsv", ".tab", *_ATOMIC)
 BETWEEN = "\x1f"
 """Between the parts of a list in a cell: a space that no text has."""
+OBJECT = "\x1e"
+"""In front of a cell that is a JSON object, likewise."""
 _SEPARATORS = ",;\t|"
 _NEEDS_PYARROW = f"reading parquet needs pyarrow: {install_line('parquet')} (or save the table as CSV)"
 
@@ -228,6 +231,8 @@ def _is_fraction(cell: object) -> bool:
 
 
 def _cell_as_text(cell: object) -> str:
+    if isinstance(cell, dict):
+        return OBJECT + json.dumps(cell, ensure_ascii=False, default=str)
     if isinstance(cell, (list, np.ndarray)):
         return BETWEEN.join(str(decoded(one)) for one in cell if one is not None)
     return str(decoded(cell))

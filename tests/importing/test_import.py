@@ -19,6 +19,8 @@ from mml.errors import InputError
 from mml.files.atomic import read_atomic
 from mml.importing import import_log
 from mml.importing.command import main
+from mml.tables.events import read_events
+from mml.tables.layout import TableLayout
 from tests.data.small_log import small_rows
 from tests.features.new_items import encoded
 
@@ -168,6 +170,24 @@ def test_baskets_in_one_row_are_called_lists(shop: Path) -> None:
     (shop / "log.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     made = import_log("log.jsonl", name="baskets", user="user", item="items", time="ts")
     assert made.dropped == {"have a list for items (give each of its parts a row of its own)": 2}
+
+
+def test_objects_are_no_ids_and_told_of_as_texts(shop: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As exports of document databases have them; users were called as Python writes a mapping."""
+    rows = [{"user": user if user < 5 else {"$oid": user}, "item": f"i{user}", "ts": 1e9 + user} for user in range(7)]
+    items = [{"item": {"$oid": 1}, "title": "x"}, {"item": "i1", "title": {"en": "tea"}}, {"item": "i2", "title": "y"}]
+    for name, table in (("log", rows), ("items", items)):
+        (shop / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in table), encoding="utf-8")
+    made = import_log("log.jsonl", name="documents", items="items.jsonl", user="user", item="item", time="ts")
+    assert made.dropped == {"have an object for user (give the part of it that is the id a column of its own)": 2}
+    said = "\n".join(made.said)
+    assert "Left out: rows of the items' table that have no usable item: 1 (line 1)." in said
+    assert 'WARNING: title: 1 cell is an object, such as {"en": "tea"}, taken as written; give' in said
+    assert "had spaces around them" not in said
+    assert read_events(Path("log.jsonl"), TableLayout(users=("user",), items=("item",))).frame[
+        "user_id"
+    ].tolist() == list("01234")
+    assert "log.jsonl: 2 rows with an object for user were left out (line 6, 7)." in caplog.text
 
 
 def test_tokens_in_lists_are_tokens_one_by_one(shop: Path) -> None:

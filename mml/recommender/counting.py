@@ -13,7 +13,7 @@ from mml.histories import Histories, among
 from mml.model.learner.slot import EventLearner
 from mml.recommender.clocks import are_of_its_clock
 from mml.recommender.parts import Parts
-from mml.recommender.updates import learned_before, with_new_users
+from mml.recommender.updates import learned_before, say_of_future, with_new_users
 from mml.tables.dates import as_date
 from mml.updating.newer import Newer
 
@@ -37,6 +37,7 @@ def with_events(parts: Parts, found: Histories) -> Parts:
     if found.seconds is not None:
         known |= among(found.keys, parts.counted_rows)
     if fits and found.times is not None:
+        say_of_future(found.times[~known])
         end = max(_end_of_training(one) for one in counting)
         _say_of_old(found.times[~known], end)
         known |= found.times <= end

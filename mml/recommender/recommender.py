@@ -312,6 +312,11 @@ class Recommender(TrainedParts):
         found = Histories.read(log, self.vocabulary, self.layout).once()
         tasks, _ = evaluation_tasks(found.sequences(), self.rules.max_length, shots)
         if not self.rules.repeatable:
+            if len(tasks) and tasks.target_in_history.all():
+                raise InputError(
+                    "all that users of the log took next they had had before, and this model lists no such items, so "
+                    "nothing can be measured."
+                )
             tasks = tasks.take(~tasks.target_in_history)
         if not len(tasks):
             raise InputError(

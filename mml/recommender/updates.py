@@ -68,7 +68,7 @@ def updated(parts: Parts, found: Histories) -> tuple[Parts, Updated]:
         raise InputError(f"nothing can be learned from this log: it has no interaction with a known item{skipped}.")
     if times is not None:
         _say_of_old(parts, times)
-        _say_of_future(times)
+        say_of_future(times)
     tasks = _to_judge(parts, newer)
     able = newer.users[np.isin(newer.users, tasks.users)]
     judges = able[len(able) - max(1, len(able) // read(UpdateSettings, parts.values).update_judges) :]
@@ -156,7 +156,7 @@ def _say_of_old(parts: TrainedParts, times: np.ndarray) -> None:
         )
 
 
-def _say_of_future(times: np.ndarray) -> None:
+def say_of_future(times: np.ndarray) -> None:
     """Of times that no clock shows yet: the log's end moves there with one of them, and stays."""
     late = times > far_ahead()
     if late.any():

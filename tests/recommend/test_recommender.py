@@ -711,8 +711,22 @@ def test_a_wrong_clock_is_said(output: Path, caplog: pytest.LogCaptureFixture) -
     model.update(day)
     assert "from now" not in caplog.text
     day["timestamp"] = [now, now + 1, now + 2, 4102444800.0]
+    model.with_events(day)
+    assert "1 of 2 interactions are more than a year from now" in caplog.text
+    caplog.clear()
     model.update(day)
     assert "1 of 2 interactions are more than a year from now, such as on 2100-01-01 00:00" in caplog.text
+
+
+def test_where_all_that_came_next_is_never_listed_that_is_said(output: Path) -> None:
+    """It was said that nobody had more than one interaction."""
+    model = mml.load(output / "tiny" / "latest")
+    model.rules = replace(model.rules, repeatable=False)
+    first, second = model.items.index[:2]
+    with pytest.raises(InputError, match="all that users of the log took next they had had before"):
+        model.evaluate({"a": [first, first], "b": [second]})
+    with pytest.raises(InputError, match="more than 1 known interactions"):
+        model.evaluate({"b": [second]})
 
 
 def test_who_returns_goes_on_and_few_judges_refuse_nothing(output: Path) -> None:

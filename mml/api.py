@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mml.config import keys as config_keys
 from mml.config.config import Config
 from mml.config.sources import nested
 from mml.errors import InputError
@@ -102,6 +103,7 @@ def fit(
                 "file alone. Leave it out, or give the file with its ending."
             )
         return _fitted(data, data_path, settings)
+    config_keys.check(nested(settings), "config_dict")  # before an older dataset of that name is replaced
     called = name or ("shop" if isinstance(data, pd.DataFrame) else Path(data).stem)
     import_tables(data, called, items, images, columns, data_path, overwrite)
     return _fitted(called, data_path, settings)

@@ -49,6 +49,17 @@ def test_missing_pictures_and_bad_names(tmp_path: Path) -> None:
         mml.fit(LOG, columns=READ, name="a/b", data_path=tmp_path)
 
 
+def test_a_mistake_in_settings_leaves_an_older_dataset(tmp_path: Path) -> None:
+    """It was replaced by what was not trained on, overwritten or made here."""
+    import_log(LOG, name="shop", data_path=tmp_path, user="who", item="what", time="when")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "shop").iterdir()}
+    wrong: list[dict[str, Any]] = [{"hiden_size": 8}, {"topk": [0]}, {"learners.id.pretrain_epochs": -1}]
+    for settings in wrong:
+        with pytest.raises(InputError, match="config_dict: "):
+            mml.fit(LOG[:2], columns=READ, data_path=tmp_path, overwrite=True, **settings)
+    assert {file.name: file.read_bytes() for file in (tmp_path / "shop").iterdir()} == before
+
+
 def test_what_acts_on_tables_alone_is_refused_for_a_dataset(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'shop' names a dataset.*; images, columns would act on a table"):
         mml.fit("shop", columns=READ, images=tmp_path, data_path=tmp_path)

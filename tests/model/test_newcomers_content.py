@@ -55,6 +55,13 @@ def test_what_was_found_for_all_items_is_not_calculated_again(monkeypatch: pytes
     assert len(calls) == 2
 
 
+@pytest.mark.parametrize("items", [slice(None), np.array([2, 5])])
+def test_one_history_of_two_items_is_not_two_of_one(items: slice | np.ndarray) -> None:
+    content, apart = Content(VECTORS, 0.5, None), _queries([[3], [7]])
+    content.likeness(_queries([[3, 7]]), slice(None))
+    np.testing.assert_allclose(content.likeness(apart, items), Content(VECTORS, 0.5, None).likeness(apart, items))
+
+
 def test_of_fewer_items_than_are_asked_nothing_is_taken() -> None:
     content, queries = Content(VECTORS, 0.5, None), _queries(HISTORIES)
     content.likeness(queries, slice(4))

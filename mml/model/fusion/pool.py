@@ -136,7 +136,7 @@ class Pool:
         weights: of the learners, frozen, of sum 1; None where there were no users to fit them to, then those expected.
         usual_online: o.
         launched: k.
-        weights_online: the same online, where only those of the others count, among each other; None for no others.
+        weights_online: the same online, where only those of the others count, among each other; None: as frozen.
     """
 
     names: tuple[str, ...]

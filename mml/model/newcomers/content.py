@@ -60,7 +60,7 @@ class Content:
     def __init__(self, vectors: np.ndarray, decay: float, launches: np.ndarray | None) -> None:
         self._vectors, self._decay = vectors, decay
         self._by_launches = np.zeros(len(vectors)) if launches is None else vectors @ launches
-        self._latest = (b"", 0), np.zeros((0, 0))  # the latest queries and number of items, and their likeness
+        self._latest: tuple[object, np.ndarray] = None, np.zeros((0, 0))  # the latest queries, and their likeness
         self._some = np.zeros(0, dtype=np.int64), np.zeros((0, 0))  # the latest items, and their vectors
 
     def by_launches(self, items: Some) -> np.ndarray:
@@ -69,16 +69,18 @@ class Content:
 
     def likeness(self, queries: Queries, items: Some) -> np.ndarray:
         """float64 [c, k], see `likeness`; taken from that of more items where the same queries were asked just now."""
-        (asked, n), kept = self._latest
-        key = queries.histories.tobytes()
+        asked, kept = self._latest
+        # one history of two items has the bytes of two histories of one
+        key = queries.histories.shape, queries.histories.tobytes()
         if isinstance(items, slice):
             vectors = self._vectors[items]
-            if (asked, n) != (key, len(vectors)):
+            if asked != key or kept.shape[1] != len(vectors):
                 kept = likeness(queries, self._vectors, vectors, self._decay)
-                self._latest = (key, len(vectors)), kept
+                self._latest = key, kept
             return kept
-        if asked == key and n > items.max(initial=0):
+        if asked == key and kept.shape[1] > items.max(initial=0):
             return kept[:, items]
-        if self._some[0] is not items:
-            self._some = items, self._vectors[items]
-        return likeness(queries, self._vectors, self._some[1], self._decay)
+        some = self._some
+        if some[0] is not items:
+            some = self._some = items, self._vectors[items]
+        return likeness(queries, self._vectors, some[1], self._decay)

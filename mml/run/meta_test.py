@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from mml import distributed
 from mml.data.dataset import MMLDataset
-from mml.data.moments import Followed, followed
+from mml.data.moments import Followed, fit_points, followed
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import GroupMetrics, dataset_metrics, group_metrics, rank_cases
 from mml.evaluation.metrics import Metrics
-from mml.evaluation.ranking import Ranking, tie_draws
-from mml.evaluation.scorer import Scorer
+from mml.evaluation.ranking import Ranking, cases_at_a_time, tie_draws
+from mml.evaluation.scorer import Scorer, Stretch
 from mml.evaluation.settings import EvaluationSettings
 from mml.files.safe import plain
 from mml.method_names import FLOOR, FULL, FUSION, NO_ADAPT, NO_GENERATOR, ONLINE
@@ -22,6 +26,8 @@ from mml.model.learner.slot import MAIN, EventLearner
 from mml.recommender import Recommender
 from mml.run.context import RunContext, ranking_rules
 from mml.run.frame import State
+
+logger = logging.getLogger(__name__)
 
 STAGE = "meta_test"
 LISTED = 10
@@ -43,7 +49,7 @@ def meta_test_stage(context: RunContext, recommender: Recommender, after: Sequen
 
     def build(_: int) -> tuple[State, int]:
         tasks, _skipped = dataset.test_tasks()
-        ranked = _Ranked(context, metrics, settings.online and dataset.has_moments)
+        ranked = _Ranked(context, metrics, settings.online and dataset.has_moments, settings.online_choices)
         rankings = ranked.all(recommender, tasks)
         by_group = _by_group(rankings, tasks, dataset, metrics)
         first = dataset.first_screens()
@@ -69,71 +75,127 @@ def meta_test_stage(context: RunContext, recommender: Recommender, after: Sequen
     return context.stages(STAGE, depends_on, after, [*_CODE, __name__], build)
 
 
+_Scorers = Callable[[Recommender, TaskSet], Mapping[str, Scorer]]
+"""Method -> scores of the tasks."""
+
+
 class _Ranked:
     """Ranks targets by every method that a run reports."""
 
-    def __init__(self, context: RunContext, metrics: Metrics, online: bool) -> None:
-        self._online = online
+    def __init__(self, context: RunContext, metrics: Metrics, online: bool, n_choices: int) -> None:
+        self._online, self._n_choices = online, n_choices
         self._dataset = context.dataset
         self._rules = ranking_rules(context.config)
         self._seed = context.config.run.seed
         self._top = metrics.top_items_needed
+        self._renewed: tuple[np.ndarray, list[Recommender]] | None = None
 
     def all(self, recommender: Recommender, tasks: TaskSet) -> dict[str, Ranking]:
         """Method -> ranking of the tasks' targets."""
         draws = tie_draws(len(tasks), self._seed)
-        rankings = self._without_generator(recommender, tasks, draws) | self._frozen(recommender, tasks, draws)
+        rankings = self._without_generator(recommender, tasks, draws)
+        rankings |= self._together(self._frozen(recommender, tasks), tasks, draws)
         if self._online and recommender.follows_events:
-            rankings |= self._following(recommender, tasks, draws)
+            rankings |= self._in_time(self._following, recommender, tasks, draws)
         return rankings
 
     def first_screens(self, recommender: Recommender, tasks: TaskSet) -> dict[str, Ranking]:
         """Method -> ranking of the targets of tasks without inputs."""
         draws = tie_draws(len(tasks), self._seed)
-        rankings = {FLOOR: self._rank(recommender.by_popularity(len(tasks)), tasks, draws)}
-        rankings[FULL] = self._rank(recommender.first_screen(tasks), tasks, draws)
+        scorers = {FLOOR: recommender.by_popularity(len(tasks)), FULL: recommender.first_screen(tasks)}
+        rankings = self._together(scorers, tasks, draws)
         if self._online and recommender.follows_events:
-            following, asked = recommender.over(self._followed.events), self._followed.at_moments(tasks)
-            rankings[FULL + ONLINE] = self._rank(following.first_screen(asked), tasks, draws)
+            rankings |= self._in_time(self._first_screen, recommender, tasks, draws)
         return rankings
 
-    def _rank(self, scorer: Scorer, tasks: TaskSet, draws: Tensor) -> Ranking:
-        return rank_cases(self._rules, scorer, tasks, self._top, draws, shared=True)
+    def _rank(self, scorer: Scorer, tasks: TaskSet, draws: Tensor, top: int) -> Ranking:
+        return rank_cases(self._rules, scorer, tasks, top, draws, shared=True)
+
+    def _together(self, scorers: Mapping[str, Scorer], tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
+        """The rankings by each of the scorers.
+
+        As many cases at a time as are scored at once, by one scorer after the other: so what several of them ask of a
+        learner is there still.
+        """
+        found: dict[str, list[tuple[np.ndarray, Ranking]]] = {name: [] for name in scorers}
+        n_items = max(scorer.n_items for scorer in scorers.values())
+        size = cases_at_a_time(n_items, self._rules.block) * distributed.size()
+        for begin in range(0, max(len(tasks), 1), size):
+            cases = np.arange(begin, min(begin + size, len(tasks)))
+            own, own_draws = tasks.take(cases), draws[begin : begin + size]
+            for name, scorer in scorers.items():
+                top = max(self._top, LISTED) if name == FULL else self._top
+                ranking = self._rank(Stretch(scorer, begin, len(cases)), own, own_draws, top)
+                found[name].append((cases, ranking))
+        return {name: Ranking.joined(parts) for name, parts in found.items()}
+
+    def _in_time(
+        self, asked_of: _Scorers, recommender: Recommender, tasks: TaskSet, draws: Tensor
+    ) -> dict[str, Ranking]:
+        """The rankings where every event before a target is known, by what earlier parts of the tasks suggest."""
+        asked = self._followed.at_moments(tasks)
+        assert asked.moments is not None
+        if self._renewed is None:
+            self._renewed = self._chosen_anew(recommender.over(self._followed.events), asked.moments.known)
+        begins, recommenders = self._renewed
+        answered_by = np.searchsorted(begins, asked.moments.known, side="right")
+        found: dict[str, list[tuple[np.ndarray, Ranking]]] = {}
+        for number, one in enumerate(recommenders):
+            cases = np.flatnonzero(answered_by == number)
+            if not len(cases):
+                continue
+            own = asked.take(cases)
+            scorers = asked_of(one.over(self._followed.events), own)  # what it makes to answer goes with it
+            for name, ranking in self._together(scorers, own, draws[torch.from_numpy(cases)]).items():
+                found.setdefault(name, []).append((cases, ranking))
+        return {name: Ranking.joined(parts) for name, parts in found.items()}
+
+    @cached_property
+    def _followed(self) -> Followed:
+        return followed(self._dataset)
+
+    def _chosen_anew(self, following: Recommender, known: np.ndarray) -> tuple[np.ndarray, list[Recommender]]:
+        """When choices are made anew, in events before, int64 [n], and the recommenders, n + 1."""
+        if not following.is_renewable:
+            return np.zeros(0, dtype=np.int64), [following]
+        begin, (moments, _) = time.process_time(), fit_points(known, self._n_choices)
+        found = [following, *(following.renewed(int(n_events)) for n_events in moments[1:])]
+        if len(found) > 1:
+            said = "Online: chosen anew at %d moments, %.1f s of CPU."
+            logger.info(said, len(found) - 1, time.process_time() - begin)
+        return moments[1:], found
+
+    def _following(self, recommender: Recommender, asked: TaskSet) -> dict[str, Scorer]:
+        """What says something else where every event before a target is known."""
+        outputs = recommender.outputs(asked)
+        followers = [name for name, learner in recommender.learners.items() if isinstance(learner, EventLearner)]
+        found: dict[str, Scorer] = {name + ONLINE: outputs[name] for name in followers}
+        return found | {FULL + ONLINE: recommender.fused(asked, outputs)}
+
+    def _first_screen(self, recommender: Recommender, asked: TaskSet) -> dict[str, Scorer]:
+        return {FULL + ONLINE: recommender.first_screen(asked)}
+
+    def _frozen(self, recommender: Recommender, tasks: TaskSet) -> dict[str, Scorer]:
+        """What is said where what came up to T is known."""
+        found: dict[str, Scorer] = {FLOOR: recommender.by_popularity(len(tasks))}
+        outputs = recommender.outputs(tasks)
+        for name, output in outputs.items():
+            found[name] = output
+            if recommender.learners[name].adapts:
+                found[name + NO_ADAPT] = recommender.unadapted(name, tasks)
+        for name in recommender.compared_fusions:
+            found[FUSION + name] = recommender.fused(tasks, outputs, name)
+        found[FULL] = recommender.fused(tasks, outputs)
+        return found
 
     def _without_generator(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
         if recommender.generator is None:
             return {}
         recommender.use_generated(False)
         n_items = recommender.catalogue.n_items
-        ranking = self._rank(recommender.learners[MAIN].output(tasks, n_items), tasks, draws)
+        ranking = self._rank(recommender.learners[MAIN].output(tasks, n_items), tasks, draws, self._top)
         recommender.use_generated(True)
         return {MAIN + NO_GENERATOR: ranking}
-
-    @cached_property
-    def _followed(self) -> Followed:
-        return followed(self._dataset)
-
-    def _following(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
-        """The rankings where every event before a target is known, of the methods that then say something else."""
-        following, asked = recommender.over(self._followed.events), self._followed.at_moments(tasks)
-        outputs = following.outputs(asked)
-        followers = [name for name, learner in following.learners.items() if isinstance(learner, EventLearner)]
-        rankings = {name + ONLINE: self._rank(outputs[name], tasks, draws) for name in followers}
-        return rankings | {FULL + ONLINE: self._rank(following.fused(asked, outputs), tasks, draws)}
-
-    def _frozen(self, recommender: Recommender, tasks: TaskSet, draws: Tensor) -> dict[str, Ranking]:
-        """The rankings where what came up to T is known, the places among equals by `draws` [N]."""
-        rankings = {FLOOR: self._rank(recommender.by_popularity(len(tasks)), tasks, draws)}
-        outputs = recommender.outputs(tasks)
-        for name, output in outputs.items():
-            rankings[name] = self._rank(output, tasks, draws)
-            if recommender.learners[name].adapts:
-                rankings[name + NO_ADAPT] = self._rank(recommender.unadapted(name, tasks), tasks, draws)
-        for name in recommender.compared_fusions:
-            rankings[FUSION + name] = self._rank(recommender.fused(tasks, outputs, name), tasks, draws)
-        top = max(self._top, LISTED)
-        rankings[FULL] = rank_cases(self._rules, recommender.fused(tasks, outputs), tasks, top, draws, shared=True)
-        return rankings
 
 
 def _by_group(

@@ -18,6 +18,7 @@ from mml.model.learner.slot import (
     FitContext,
     FittedEntry,
     LogFollower,
+    RenewableLearner,
     State,
     TrainedLearner,
     own_values,
@@ -79,8 +80,11 @@ def learned(
     newer: Newer,
     settings: UpdateSettings,
 ) -> dict[str, TrainedLearner]:
-    """Learners that count events go on counting; those without an encoder are fitted again to all; of these the linear
-    one, and those with an encoder, are corrected where predictions miss the newer ones.
+    """What learners know with what came since.
+
+    Those that count events go on counting, by choices that are made anew where all times are of one clock. Those
+    without an encoder are fitted again to all; of these the linear one, and those with an encoder, are corrected where
+    predictions miss the newer ones.
 
     Args:
         learners: by name.
@@ -94,7 +98,10 @@ def learned(
     found: dict[str, TrainedLearner] = {}
     for name, learner in learners.items():
         if isinstance(learner, (EventLearner, LogFollower)):
-            found[name] = learner.followed_by(newer.log, newer.times, newer.users, newer.order)
+            following = learner.followed_by(newer.log, newer.times, newer.users, newer.order)
+            if isinstance(following, RenewableLearner) and following.has_times == (newer.times is not None):
+                following = following.renewed(len(following.events))
+            found[name] = following
         else:
             fitted = training.fitted(name, whole) if name in training.choices else learner
             found[name] = correction.corrected(fitted)

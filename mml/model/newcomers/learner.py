@@ -132,15 +132,17 @@ def _learners(shares: Shares) -> dict[str, tuple[Part, ...]]:
 def _of_targets(shares: Shares, cases: Cases) -> tuple[np.ndarray, np.ndarray, float]:
     """The parts' shares of the targets, float64 [N, parts], their NDCG@top, float64 [parts] (0 for the present's and
     content's), and the mean share of the item at place `depth` of the present's parts."""
-    how, others = shares.how, [part for parts in _learners(shares).values() for part in parts]
+    how, kernels = shares.how, (*NEIGHBOURS, *FOLLOWERS)  # of these one is chosen
+    mixed = PRESENT + (ALIKE if shares.has_content else ())
+    columns = np.array([_COLUMN[part] for part in mixed])
     found, gains, level = np.zeros((len(cases), len(_ALL))), np.zeros(len(_ALL)), 0.0
     for rows in _blocks(cases.queries, shares.n_items):
         own = cases.take(rows)
-        found[rows, : len(PRESENT)] = shares.of_items(own.queries, PRESENT, own.targets)
-        for column, part in enumerate(shares.of(own.queries, others), len(PRESENT)):
+        found[np.ix_(rows, columns)] = shares.of_items(own.queries, mixed, own.targets)
+        for kernel, part in zip(kernels, shares.of(own.queries, kernels), strict=True):
+            column = _COLUMN[kernel]
             found[rows, column] = part[np.arange(len(rows)), own.targets]
-            if _ALL[column] not in ALIKE:  # of which none is chosen
-                gains[column] += gains_of(part, found[rows, column], how.top).sum() / len(cases)
+            gains[column] += gains_of(part, found[rows, column], how.top).sum() / len(cases)
     few, depth = cases.at_random(how.depth_cases, _SEED), min(how.depth, shares.n_items - 1)
     for rows in _blocks(few.queries, shares.n_items):
         for part in shares.of(few.queries.take(rows), PRESENT):

@@ -59,7 +59,7 @@ class Mixtures(NamedTuple):
 
     def product(self, some: slice, weights: Tensor) -> Tensor:
         """Logs of the product of their powers, float32 [c, n_items], -inf for what is no candidate; weights [K]."""
-        return (self.logs[some] @ weights).masked_fill(self.excluded[some], -torch.inf)
+        return (self.logs[some] @ weights).masked_fill_(self.excluded[some], -torch.inf)
 
     def replaced_by_product(self, weights: Tensor) -> Tensor:
         """The same of all cases, [N, n_items], in the memory of their logs: these are gone."""
@@ -85,21 +85,20 @@ def product_weights(mixtures: Mixtures, targets: Tensor, floor: float, shrinkage
     root = equal.sqrt().clone().requires_grad_(True)  # b = root^2
     optimiser = torch.optim.LBFGS([root], max_iter=50, line_search_fn="strong_wolfe")
 
+    @torch.no_grad()
     def closure() -> Tensor:
-        optimiser.zero_grad()
         weights = root**2
-        free = weights.detach().requires_grad_(True)
-        whole = torch.zeros(())
-        for some in mixtures.blocks():  # each block's graph is gone before the next one is made
-            share = mixtures.product(some, free).log_softmax(1)
-            own = share.gather(1, targets[some, None])[:, 0].exp()
-            loss = -(own + floor).log().sum() / len(targets)
-            loss.backward()
-            whole += loss.detach()
-        penalty = shrinkage * ((free - equal) ** 2).sum()
-        penalty.backward()
-        weights.backward(free.grad)
-        return whole + penalty.detach()
+        loss, slope = shrinkage * ((weights - equal) ** 2).sum(), 2 * shrinkage * (weights - equal)
+        for some in mixtures.blocks():
+            logs, places = mixtures.logs[some], targets[some]
+            share = mixtures.product(some, weights).softmax(1)
+            own = share.gather(1, places[:, None])[:, 0]
+            loss -= (own + floor).log().sum() / len(targets)
+            # by b_k: the target's log p_k less its mean over q, times the target's part of floor + q
+            apart = logs[torch.arange(len(places)), places] - torch.bmm(share[:, None], logs)[:, 0]
+            slope -= (own / (own + floor)) @ apart / len(targets)
+        root.grad = 2 * root * slope
+        return loss
 
     optimiser.step(closure)
     return (root**2).detach()

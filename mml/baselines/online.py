@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from mml.baselines.slot import Moment
-from mml.data.moments import Followed, fit_points
+from mml.data.moments import Followed
 from mml.data.past import Past, span_of
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import Part
@@ -68,3 +68,18 @@ def online_parts(
         cases = np.flatnonzero(answered_by == number)
         yield cases, LogScorer(model, tasks.take(cases), own=past.rows[asked.users[cases]])
     logger.info("Online: fitted at %d moments, %.1f s of CPU.", len(fits), time.process_time() - begin)
+
+
+def fit_points(known: np.ndarray, n_fits: int) -> tuple[np.ndarray, np.ndarray]:
+    """The moments, and by which of them each case is answered: the latest one that is not after its target.
+
+    Args:
+        known: int64 [N], how many events came before each case's target.
+        n_fits: the cases, in order of time, are cut into so many equal parts; each begins with a moment.
+
+    Returns:
+        How many events came before each moment, int64 [m], ascending, and the moments' numbers, int64 [N].
+    """
+    n = min(n_fits, len(known))
+    moments = np.unique(np.sort(known)[np.arange(n) * len(known) // n])
+    return moments, np.searchsorted(moments, known, side="right") - 1

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mml.data.events import EventLog
 from mml.data.tasks import Moments, TaskSet
 
@@ -44,18 +42,3 @@ def followed(dataset: MMLDataset) -> Followed:
     """The log of a dataset, before the split, and its new users."""
     users = dataset.users
     return Followed(dataset.event_log(), users.new, len(users.old) + len(users.valid))
-
-
-def fit_points(known: np.ndarray, n_fits: int) -> tuple[np.ndarray, np.ndarray]:
-    """The moments, and by which of them each case is answered: the latest one that is not after its target.
-
-    Args:
-        known: int64 [N], how many events came before each case's target.
-        n_fits: the cases, in order of time, are cut into so many equal parts; each begins with a moment.
-
-    Returns:
-        How many events came before each moment, int64 [m], ascending, and the moments' numbers, int64 [N].
-    """
-    n = min(n_fits, len(known))
-    moments = np.unique(np.sort(known)[np.arange(n) * len(known) // n])
-    return moments, np.searchsorted(moments, known, side="right") - 1

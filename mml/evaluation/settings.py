@@ -21,12 +21,6 @@ class EvaluationSettings:
         "Learners that count events, mml, and baselines that are models of the log are reported under the second one "
         "too, as <name>_online.",
     )
-    online_choices: int = setting(
-        1,
-        "Online: the test cases, in order of time, are cut into so many equal parts, and where one begins `newcomers` "
-        "chooses its weights anew by every event before it, as in `mml update`; in the first part it keeps those of T.",
-        low=1,
-    )
     metrics: tuple[str, ...] | str = setting(["Recall", "MRR", "NDCG"], "Any ranking metric of RecBole.")
     topk: tuple[int, ...] | int = setting([5, 10, 20], "Lengths of the lists that metrics are of.", low=1)
     metric_decimal_place: int = setting(6, "Places that metrics are rounded to.", low=1, high=15)

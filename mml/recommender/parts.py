@@ -26,7 +26,7 @@ from mml.model.generator.slot import GeneratorParts
 from mml.model.learner.adapted import AdaptedLearner
 from mml.model.learner.id import IDLearner
 from mml.model.learner.outputs import Output, StateOutput
-from mml.model.learner.slot import EventLearner, LazyLearner, RenewableLearner, State, TrainedLearner
+from mml.model.learner.slot import EventLearner, LazyLearner, State, TrainedLearner
 from mml.protocols import follows
 from mml.settings import Values, read
 
@@ -138,18 +138,6 @@ class TrainedParts:
         """The same where the learners that count events have another log, that up to T and what came since."""
         found = self.learners.items()
         return self.with_learners({k: one.over(events) if isinstance(one, EventLearner) else one for k, one in found})
-
-    @property
-    def is_renewable(self) -> bool:
-        """Whether some learner's choices can be made anew as its log grows."""
-        return any(isinstance(learner, RenewableLearner) for learner in self.learners.values())
-
-    def renewed(self, n_events: int) -> Self:
-        """The same, choices that can be made anew being those that the first `n_events` events suggest."""
-        found = self.learners.items()
-        return self.with_learners(
-            {k: one.renewed(n_events) if isinstance(one, RenewableLearner) else one for k, one in found}
-        )
 
     def use_generated(self, generated: bool) -> None:
         """Whether cold items have generated ID embeddings; without them the ID learner abstains from them."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +11,7 @@ from torch import Tensor
 
 from mml import distributed
 from mml.data.dataset import MMLDataset
-from mml.data.moments import Followed, fit_points, followed
+from mml.data.moments import Followed, followed
 from mml.data.tasks import TaskSet
 from mml.evaluation.cases import GroupMetrics, dataset_metrics, group_metrics, rank_cases
 from mml.evaluation.metrics import Metrics
@@ -26,8 +24,6 @@ from mml.model.learner.slot import MAIN, EventLearner
 from mml.recommender import Recommender
 from mml.run.context import RunContext, ranking_rules
 from mml.run.frame import State
-
-logger = logging.getLogger(__name__)
 
 STAGE = "meta_test"
 LISTED = 10
@@ -49,7 +45,7 @@ def meta_test_stage(context: RunContext, recommender: Recommender, after: Sequen
 
     def build(_: int) -> tuple[State, int]:
         tasks, _skipped = dataset.test_tasks()
-        ranked = _Ranked(context, metrics, settings.online and dataset.has_moments, settings.online_choices)
+        ranked = _Ranked(context, metrics, settings.online and dataset.has_moments)
         rankings = ranked.all(recommender, tasks)
         by_group = _by_group(rankings, tasks, dataset, metrics)
         first = dataset.first_screens()
@@ -75,20 +71,15 @@ def meta_test_stage(context: RunContext, recommender: Recommender, after: Sequen
     return context.stages(STAGE, depends_on, after, [*_CODE, __name__], build)
 
 
-_Scorers = Callable[[Recommender, TaskSet], Mapping[str, Scorer]]
-"""Method -> scores of the tasks."""
-
-
 class _Ranked:
     """Ranks targets by every method that a run reports."""
 
-    def __init__(self, context: RunContext, metrics: Metrics, online: bool, n_choices: int) -> None:
-        self._online, self._n_choices = online, n_choices
+    def __init__(self, context: RunContext, metrics: Metrics, online: bool) -> None:
+        self._online = online
         self._dataset = context.dataset
         self._rules = ranking_rules(context.config)
         self._seed = context.config.run.seed
         self._top = metrics.top_items_needed
-        self._renewed: tuple[np.ndarray, list[Recommender]] | None = None
 
     def all(self, recommender: Recommender, tasks: TaskSet) -> dict[str, Ranking]:
         """Method -> ranking of the tasks' targets."""
@@ -96,7 +87,8 @@ class _Ranked:
         rankings = self._without_generator(recommender, tasks, draws)
         rankings |= self._together(self._frozen(recommender, tasks), tasks, draws)
         if self._online and recommender.follows_events:
-            rankings |= self._in_time(self._following, recommender, tasks, draws)
+            asked = self._followed.at_moments(tasks)
+            rankings |= self._together(self._following(recommender.over(self._followed.events), asked), asked, draws)
         return rankings
 
     def first_screens(self, recommender: Recommender, tasks: TaskSet) -> dict[str, Ranking]:
@@ -105,7 +97,8 @@ class _Ranked:
         scorers = {FLOOR: recommender.by_popularity(len(tasks)), FULL: recommender.first_screen(tasks)}
         rankings = self._together(scorers, tasks, draws)
         if self._online and recommender.follows_events:
-            rankings |= self._in_time(self._first_screen, recommender, tasks, draws)
+            following, asked = recommender.over(self._followed.events), self._followed.at_moments(tasks)
+            rankings |= self._together({FULL + ONLINE: following.first_screen(asked)}, asked, draws)
         return rankings
 
     def _rank(self, scorer: Scorer, tasks: TaskSet, draws: Tensor, top: int) -> Ranking:
@@ -129,41 +122,9 @@ class _Ranked:
                 found[name].append((cases, ranking))
         return {name: Ranking.joined(parts) for name, parts in found.items()}
 
-    def _in_time(
-        self, asked_of: _Scorers, recommender: Recommender, tasks: TaskSet, draws: Tensor
-    ) -> dict[str, Ranking]:
-        """The rankings where every event before a target is known, by what earlier parts of the tasks suggest."""
-        asked = self._followed.at_moments(tasks)
-        assert asked.moments is not None
-        if self._renewed is None:
-            self._renewed = self._chosen_anew(recommender.over(self._followed.events), asked.moments.known)
-        begins, recommenders = self._renewed
-        answered_by = np.searchsorted(begins, asked.moments.known, side="right")
-        found: dict[str, list[tuple[np.ndarray, Ranking]]] = {}
-        for number, one in enumerate(recommenders):
-            cases = np.flatnonzero(answered_by == number)
-            if not len(cases):
-                continue
-            own = asked.take(cases)
-            scorers = asked_of(one.over(self._followed.events), own)  # what it makes to answer goes with it
-            for name, ranking in self._together(scorers, own, draws[torch.from_numpy(cases)]).items():
-                found.setdefault(name, []).append((cases, ranking))
-        return {name: Ranking.joined(parts) for name, parts in found.items()}
-
     @cached_property
     def _followed(self) -> Followed:
         return followed(self._dataset)
-
-    def _chosen_anew(self, following: Recommender, known: np.ndarray) -> tuple[np.ndarray, list[Recommender]]:
-        """When choices are made anew, in events before, int64 [n], and the recommenders, n + 1."""
-        if not following.is_renewable:
-            return np.zeros(0, dtype=np.int64), [following]
-        begin, (moments, _) = time.process_time(), fit_points(known, self._n_choices)
-        found = [following, *(following.renewed(int(n_events)) for n_events in moments[1:])]
-        if len(found) > 1:
-            said = "Online: chosen anew at %d moments, %.1f s of CPU."
-            logger.info(said, len(found) - 1, time.process_time() - begin)
-        return moments[1:], found
 
     def _following(self, recommender: Recommender, asked: TaskSet) -> dict[str, Scorer]:
         """What says something else where every event before a target is known."""
@@ -171,9 +132,6 @@ class _Ranked:
         followers = [name for name, learner in recommender.learners.items() if isinstance(learner, EventLearner)]
         found: dict[str, Scorer] = {name + ONLINE: outputs[name] for name in followers}
         return found | {FULL + ONLINE: recommender.fused(asked, outputs)}
-
-    def _first_screen(self, recommender: Recommender, asked: TaskSet) -> dict[str, Scorer]:
-        return {FULL + ONLINE: recommender.first_screen(asked)}
 
     def _frozen(self, recommender: Recommender, tasks: TaskSet) -> dict[str, Scorer]:
         """What is said where what came up to T is known."""

@@ -18,7 +18,6 @@ from mml.model.learner.slot import (
     FitContext,
     FittedEntry,
     LogFollower,
-    RenewableLearner,
     State,
     TrainedLearner,
     own_values,
@@ -80,11 +79,8 @@ def learned(
     newer: Newer,
     settings: UpdateSettings,
 ) -> dict[str, TrainedLearner]:
-    """What learners know with what came since.
-
-    Those that count events go on counting, by choices that are made anew where all times are of one clock. Those
-    without an encoder are fitted again to all; of these the linear one, and those with an encoder, are corrected where
-    predictions miss the newer ones.
+    """Learners that count events go on counting; those without an encoder are fitted again to all; of these the linear
+    one, and those with an encoder, are corrected where predictions miss the newer ones.
 
     Args:
         learners: by name.
@@ -98,10 +94,7 @@ def learned(
     found: dict[str, TrainedLearner] = {}
     for name, learner in learners.items():
         if isinstance(learner, (EventLearner, LogFollower)):
-            following = learner.followed_by(newer.log, newer.times, newer.users, newer.order)
-            if isinstance(following, RenewableLearner) and following.has_times == (newer.times is not None):
-                following = following.renewed(len(following.events))
-            found[name] = following
+            found[name] = learner.followed_by(newer.log, newer.times, newer.users, newer.order)
         else:
             fitted = training.fitted(name, whole) if name in training.choices else learner
             found[name] = correction.corrected(fitted)

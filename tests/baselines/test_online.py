@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from mml.baselines.__main__ import main
-from mml.baselines.online import online_parts
+from mml.baselines.online import fit_points, online_parts
 from mml.data.events import EventLog
-from mml.data.moments import Followed, fit_points
+from mml.data.moments import Followed
 from mml.data.past import Past
 from mml.data.sequences import PackedSequences
 from mml.data.tasks import TaskSet, evaluation_tasks

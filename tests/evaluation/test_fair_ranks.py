@@ -13,8 +13,8 @@ from mml.config.config import set_numpy_aliases
 from mml.data.item_features import ItemFeatures
 from mml.evaluation import ranking as module
 from mml.evaluation.metrics import Metrics
-from mml.evaluation.ranking import Ranking, above_and_ties, cases_at_a_time, rank_targets
-from mml.evaluation.scorer import ItemScores, of_rows
+from mml.evaluation.ranking import Ranking, above_and_ties, cases_at_a_time, rank_targets, tie_draws
+from mml.evaluation.scorer import ItemScores, Stretch, of_rows
 from mml.model.learner.outputs import StateOutput
 from tests.model.stubs import feature_learner, stub_catalogue
 
@@ -121,6 +121,21 @@ def test_blocks_and_scorers_share_the_draw() -> None:
     one = rank_targets(scores, targets, None, seed=5, block=30).ranks
     assert np.array_equal(one, rank_targets(scores, targets, None, seed=5, block=7).ranks)
     assert not np.array_equal(one, rank_targets(scores, targets, None, seed=6, block=30).ranks)
+
+
+def test_a_stretch_of_the_cases_is_ranked_as_in_the_whole() -> None:
+    scores, targets = torch.randn(20, 30), np.arange(1, 21)
+    draws = tie_draws(20, 0)
+    whole = rank_targets(MatrixScorer(scores), targets, None, seed=0, block=6, topk=4, draws=draws)
+    for begin, n in (0, 20), (7, 9), (19, 1):
+        own = slice(begin, begin + n)
+        part = Stretch(MatrixScorer(scores), begin, n)
+        found = rank_targets(part, targets[own], None, seed=0, block=4, topk=4, draws=draws[own])
+        assert (len(part), part.n_items) == (n, 30)
+        assert np.array_equal(found.ranks, whole.ranks[own])
+        assert found.top_items is not None
+        assert whole.top_items is not None
+        assert np.array_equal(found.top_items, whole.top_items[own])
 
 
 def test_a_tie_is_neither_best_nor_worst() -> None:

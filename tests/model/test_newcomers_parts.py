@@ -207,6 +207,32 @@ def test_the_floor_leaves_hopeless_targets_out() -> None:
     assert mixture_weights(shares, 0.01)[0] > 0.9
 
 
+@pytest.mark.parametrize("floor", [0.0, 0.01, 0.3])
+def test_product_weights_are_the_best_by_what_they_are_said_to_maximise(floor: float) -> None:
+    draws = torch.Generator().manual_seed(3)
+    logs, targets = torch.randn(40, 9, 3, generator=draws), torch.randint(1, 9, (40,), generator=draws)
+    logs[torch.arange(40), targets, 0] += 1.0
+    excluded = torch.zeros(40, 9, dtype=torch.bool)
+    excluded[:, 0] = True
+    logs[:, 0] = 0
+    found = product_weights(Mixtures(logs, excluded), targets, floor, 0.03)
+
+    def value(weights: torch.Tensor) -> torch.Tensor:
+        scores = (logs.double() * weights).sum(2).masked_fill(excluded, -torch.inf)
+        share = scores.softmax(1)[torch.arange(40), targets]
+        return (share + floor).log().mean() - 0.03 * ((weights - 1 / 3) ** 2).sum()
+
+    at = found.double().requires_grad_(True)
+    value(at).backward()
+    assert at.grad is not None
+    free = found > 1e-3
+    assert bool(free.any())
+    torch.testing.assert_close(at.grad[free], torch.zeros(int(free.sum()), dtype=torch.float64), atol=1e-4, rtol=0)
+    for _ in range(50):
+        other = (found + 0.1 * torch.randn(3, generator=draws)).clamp(min=0).double()
+        assert value(other) <= value(found.double()) + 1e-6
+
+
 def test_product_weights_find_the_part_that_knows() -> None:
     rng = np.random.default_rng(1)
     logs = rng.normal(size=(400, 12, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -17,9 +18,9 @@ from mml.data.settings import SplitSettings
 from mml.data.tasks import Moments, TaskSet
 from mml.model.learner.slot import LEARNERS, FitContext, Serving, State, TrainedLearner
 from mml.model.log.slot import even_times
-from mml.model.newcomers.choices import Choices, choices_by, launches_by, renewed_by
 from mml.model.newcomers.content import unit_content
-from mml.model.newcomers.learner import Newcomers, chosen_of, state_of
+from mml.model.newcomers.launches import learned, learned_ages, untouched_weights
+from mml.model.newcomers.learner import Chosen, Newcomers, choose, chosen_of, state_of
 from mml.model.newcomers.output import NewcomersOutput
 from mml.model.newcomers.parts import Shares
 from mml.model.newcomers.settings import NewcomersSettings
@@ -35,12 +36,13 @@ class NewcomersLearner:
 
     Args:
         name: the learner's.
-        choices: what was chosen on rolling newcomers.
+        chosen: what was chosen on rolling newcomers, by protocol.
         events: the log.
-        n_past: how many of its events came up to T.
+        n_past: how many of its events came up to T; half-lives are shares of so many.
         catalogue: the items.
         repeatable: whether items of the history are candidates.
         counted: number of items at T, the padding item included; later ones change nobody's share.
+        launches: float64 [d], what those up to T tell of content; None without content.
         how: the settings.
         has_times: whether the log's times are times; if not, they are the order of its events.
     """
@@ -50,30 +52,31 @@ class NewcomersLearner:
     def __init__(
         self,
         name: str,
-        choices: Choices,
+        chosen: Mapping[str, Chosen],
         events: EventLog,
         n_past: int,
         catalogue: Catalogue,
         repeatable: bool,
         counted: int,
+        launches: np.ndarray | None,
         how: NewcomersSettings,
         has_times: bool,
     ) -> None:
-        self.name, self.events, self._choices, self.n_past = name, events, choices, n_past
+        self.name, self.events, self._chosen, self.n_past = name, events, chosen, n_past
         self._catalogue, self._repeatable, self._counted = catalogue, repeatable, counted
-        self._how, self.has_times = how, has_times
+        self._launches, self._how, self.has_times = launches, how, has_times
 
     @cached_property
     def _shares(self) -> Shares:
-        n_items, choices = self._catalogue.n_items, self._choices
+        n_items = self._catalogue.n_items
         launched = self._catalogue.launched
-        rest = content_of(self._catalogue, n_items), self._counted, choices.launches, self._how, launched
-        return Shares(self.events, n_items, choices.n_events, self._repeatable, *rest)
+        rest = content_of(self._catalogue, n_items), self._counted, self._launches, self._how, launched
+        return Shares(self.events, n_items, self.n_past, self._repeatable, *rest)
 
     @cached_property
     def _models(self) -> dict[str, Newcomers]:
         """By protocol."""
-        return {protocol: Newcomers(chosen, self._shares) for protocol, chosen in self._choices.chosen.items()}
+        return {protocol: Newcomers(chosen, self._shares) for protocol, chosen in self._chosen.items()}
 
     @cached_property
     def _warm(self) -> Tensor:
@@ -82,17 +85,8 @@ class NewcomersLearner:
         return warm
 
     def over(self, events: EventLog) -> NewcomersLearner:
-        return self._with(self._choices, events)
-
-    def renewed(self, n_events: int) -> NewcomersLearner:
-        """The same, its choices for those who ask `online` made anew on its first events, as if T were after them."""
-        catalogue, past = self._catalogue, self.events.first(n_events)
-        rest = content_of(catalogue, catalogue.n_items), catalogue.launched, self._repeatable, self._how
-        return self._with(renewed_by(self._choices, past, catalogue.n_items, *rest), self.events)
-
-    def _with(self, choices: Choices, events: EventLog) -> NewcomersLearner:
-        rest = self._catalogue, self._repeatable, self._counted, self._how, self.has_times
-        return NewcomersLearner(self.name, choices, events, self.n_past, *rest)
+        rest = self._catalogue, self._repeatable, self._counted, self._launches, self._how, self.has_times
+        return NewcomersLearner(self.name, self._chosen, events, self.n_past, *rest)
 
     def followed_by(
         self,
@@ -123,11 +117,10 @@ class NewcomersLearner:
 
     def state(self) -> State:
         kept = {name: torch.from_numpy(np.ascontiguousarray(getattr(self.events, name))) for name in _ARRAYS}
-        choices = self._choices
-        chosen = {protocol: state_of(one) for protocol, one in choices.chosen.items()}
+        chosen = {protocol: state_of(one) for protocol, one in self._chosen.items()}
         state = {"chosen": chosen, "log": kept, "n_past": self.n_past, "counted": self._counted}
-        state |= {"has_times": self.has_times, "n_events": choices.n_events}
-        return state if choices.launches is None else state | {"launches": torch.from_numpy(choices.launches)}
+        state["has_times"] = self.has_times
+        return state if self._launches is None else state | {"launches": torch.from_numpy(self._launches)}
 
 
 class NewcomersEntry:
@@ -150,30 +143,38 @@ class NewcomersEntry:
         return ()
 
     def choose(self, context: FitContext) -> State:
-        content, how = content_of(context.catalogue, context.n_candidates), read(NewcomersSettings, context.values)
-        rest = context.n_candidates, content, context.catalogue.launched, context.repeatable, how
-        chosen = choices_by(events_of(context), *rest)
+        events, n_items = events_of(context), context.n_candidates
+        content, repeatable = content_of(context.catalogue, n_items), context.repeatable
+        how = read(NewcomersSettings, context.values)
+        shares = Shares(events, n_items, len(events), repeatable, content, how=how)
+        ages = learned_ages(events, context.catalogue.launched, repeatable, how)
+        untouched = untouched_weights(events, content, repeatable, how, ages)
+        chosen = {one: choose(events, shares, one, repeatable, untouched[one], ages) for one in PROTOCOLS}
         for protocol, one in chosen.items():
             logger.info("%s, %s: %s.", self.name, protocol, one.in_words())
         return {"chosen": {protocol: state_of(one) for protocol, one in chosen.items()}}
 
     def fitted(self, name: str, choice: State, context: FitContext) -> TrainedLearner:
-        events, repeatable, catalogue = events_of(context), context.repeatable, context.catalogue
+        events, chosen = events_of(context), _chosen_of(choice["chosen"])
+        repeatable = context.repeatable
+        catalogue, n_items = context.catalogue, context.catalogue.n_items
         content, how = content_of(catalogue, context.n_candidates), read(NewcomersSettings, context.values)
-        launches = launches_by(events, content, repeatable, how)
-        choices = Choices({one: chosen_of(choice["chosen"][one]) for one in PROTOCOLS}, launches, len(events))
-        rest = catalogue, repeatable, catalogue.n_items, how, context.has_times
-        return NewcomersLearner(name, choices, events, len(events), *rest)
+        launches = None if content is None else learned(events, content, repeatable, how)
+        rest = catalogue, repeatable, n_items, launches, how, context.has_times
+        return NewcomersLearner(name, chosen, events, len(events), *rest)
 
     def restored(self, name: str, state: State, values: Values, context: Serving) -> TrainedLearner:
         users, items, times, places = (np.asarray(state["log"][key]) for key in _ARRAYS)
+        chosen, repeatable = _chosen_of(state["chosen"]), read(SplitSettings, values).repeatable
         events = EventLog(users, items, times, places)
-        n_past, launches = int(state["n_past"]), np.asarray(state["launches"]) if "launches" in state else None
-        chosen = {one: chosen_of(state["chosen"][one]) for one in PROTOCOLS}
-        choices = Choices(chosen, launches, int(state.get("n_events", n_past)))
-        rest = context.catalogue, read(SplitSettings, values).repeatable, int(state["counted"])
-        how, has_times = read(NewcomersSettings, values), state.get("has_times", True)
-        return NewcomersLearner(name, choices, events, n_past, *rest, how, has_times)
+        n_past, counted = int(state["n_past"]), int(state["counted"])
+        launches = np.asarray(state["launches"]) if "launches" in state else None
+        rest = context.catalogue, repeatable, counted, launches, read(NewcomersSettings, values)
+        return NewcomersLearner(name, chosen, events, n_past, *rest, state.get("has_times", True))
+
+
+def _chosen_of(state: Mapping[str, State]) -> dict[str, Chosen]:
+    return {protocol: chosen_of(state[protocol]) for protocol in PROTOCOLS}
 
 
 def content_of(catalogue: Catalogue, n_items: int) -> np.ndarray | None:

@@ -76,14 +76,6 @@ class EventLearner(TrainedLearner, Protocol):
 
 
 @runtime_checkable
-class RenewableLearner(EventLearner, Protocol):
-    """A learner that counts events by choices that its log's past suggests, which can be made anew as it grows."""
-
-    def renewed(self, n_events: int) -> RenewableLearner:
-        """The same over its log, with the choices that its first `n_events` events suggest."""
-
-
-@runtime_checkable
 class LogFollower(TrainedLearner, Protocol):
     """A learner that is fitted to its log and what came since by itself; it is not corrected."""
 

@@ -91,12 +91,7 @@ class Ages:
 
 
 def untouched_weights(
-    past: EventLog,
-    content: np.ndarray | None,
-    repeatable: bool,
-    how: NewcomersSettings,
-    ages: Ages | None = None,
-    protocols: Sequence[str] = PROTOCOLS,
+    past: EventLog, content: np.ndarray | None, repeatable: bool, how: NewcomersSettings, ages: Ages | None = None
 ) -> dict[str, np.ndarray]:
     """Protocol -> the weights of `UNTOUCHED` in a mixture, float64 [parts], that make what newcomers took likeliest.
 
@@ -110,20 +105,17 @@ def untouched_weights(
         repeatable: whether an item that the user had already may be a target.
         how: the settings.
         ages: of the items; None where no launch is known.
-        protocols: whose weights.
     """
     if content is None:
-        return dict.fromkeys(protocols, np.eye(len(UNTOUCHED))[0])
+        return dict.fromkeys(PROTOCOLS, np.eye(len(UNTOUCHED))[0])
     cuts, first = _cuts(past, len(content), repeatable, how), past.first_touches(len(content))
     fold, most = np.random.default_rng(0).integers(0, how.launch_folds, len(content)), how.launch_cases
     numbers = range(how.launch_folds)
     folds = [(fold == number, _fitted(cuts, content, fold != number, how.launch_penalty)) for number in numbers]
+    latest = {"frozen": [one.cases.take(slice(-most, None)) for one in cuts]}
+    latest["online"] = [_online(past, first, repeatable, how).take(slice(-most * len(how.launch_cuts), None))]
     found = {}
-    for protocol in protocols:
-        if protocol == "online":
-            groups = [_online(past, first, repeatable, how).take(slice(-most * len(how.launch_cuts), None))]
-        else:
-            groups = [one.cases.take(slice(-most, None)) for one in cuts]
+    for protocol, groups in latest.items():
         by_age = None if ages is None else partial(_by_age, past, ages.launched, ages.curves[protocol])
         rest = how.likeness_decay, by_age
         shares = [_shares(one, first, content, own, kept, *rest) for one in groups for kept, own in folds]
@@ -132,13 +124,7 @@ def untouched_weights(
     return found
 
 
-def learned_ages(
-    past: EventLog,
-    launched: np.ndarray | None,
-    repeatable: bool,
-    how: NewcomersSettings,
-    protocols: Sequence[str] = PROTOCOLS,
-) -> Ages | None:
+def learned_ages(past: EventLog, launched: np.ndarray | None, repeatable: bool, how: NewcomersSettings) -> Ages | None:
     """What is taken of untouched items by their age, as newcomers of earlier moments say; None without launches.
 
     What was launched and nobody has touched to the end was there, too; what came later, or nobody knows when, was not.
@@ -148,7 +134,6 @@ def learned_ages(
         launched: float64 [n_items], when the items came, NaN where that is not known; None if it never is.
         repeatable: whether an item that the user had already may be a target.
         how: the settings.
-        protocols: whose curves.
     """
     if launched is None or not len(past):
         return None
@@ -156,13 +141,12 @@ def learned_ages(
     first = past.first_touches(n_items)
     there = (first < len(past)) | (launched <= past.times[-1])
     there[0] = False
-    curves = {}
-    for protocol in protocols:
-        if protocol == "online":
-            groups = [_online(past, first, repeatable, how).at_random(most * len(how.launch_cuts), 0)]
-        else:
-            groups = [one.cases.at_random(most, 0) for one in _cuts(past, n_items, repeatable, how)]
-        curves[protocol] = fitted_curve([_aged(past, first, there, one, launched) for one in groups if len(one)], how)
+    groups = {"frozen": [one.cases.at_random(most, 0) for one in _cuts(past, n_items, repeatable, how)]}
+    groups["online"] = [_online(past, first, repeatable, how).at_random(most * len(how.launch_cuts), 0)]
+    curves = {
+        protocol: fitted_curve([_aged(past, first, there, one, launched) for one in found if len(one)], how)
+        for protocol, found in groups.items()
+    }
     return Ages(launched, there, curves)
 
 

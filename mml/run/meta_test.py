@@ -113,7 +113,7 @@ class _Ranked:
         found: dict[str, list[tuple[np.ndarray, Ranking]]] = {name: [] for name in scorers}
         n_items = max(scorer.n_items for scorer in scorers.values())
         size = cases_at_a_time(n_items, self._rules.block) * distributed.size()
-        for begin in range(0, max(len(tasks), 1), size):
+        for begin in range(0, len(tasks), size):
             cases = np.arange(begin, min(begin + size, len(tasks)))
             own, own_draws = tasks.take(cases), draws[begin : begin + size]
             for name, scorer in scorers.items():
